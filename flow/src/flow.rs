@@ -1,0 +1,161 @@
+//! The trait: what a protocol is asked and told. It answers at once, and does nothing by itself.
+
+use std::{io::IoSlice, task::Waker, time::Instant};
+
+use crate::FlowError;
+
+/// A protocol for one connection, without any I/O: bytes and instants come in, bytes and deadlines go out.
+///
+/// Two loops drive it, one for each direction, and never enter it at the same time. Each asks for its next operation,
+/// carries it out and reports back:
+///
+/// ```text
+///            next_read_operation                       next_write_operation
+///   Read  →  fill a buffer, then read / read_eof       Write →  send, then report_write_result
+///   Yield →  yield_reader(waker), sleep                Yield →  yield_writer(waker), sleep
+///   Close →  shut the receiving side down              Close →  shut the sending side down
+/// ```
+///
+/// A flow never blocks, never reads a clock and never touches a socket. What it knows of the time it was told: every
+/// call that can start a timer takes `now`.
+pub trait Flow {
+    /// What the reading loop does next. Asked again with no event in between it answers the same.
+    fn next_read_operation(&mut self) -> ReadOperation;
+
+    /// Takes bytes received, and returns how many it consumed: `0..=bytes.len()`. The caller presents the rest
+    /// again, in front of what comes next. Only called after [`ReadOperation::Read`].
+    ///
+    /// A flow that consumes nothing of a full buffer has met its limit and must say so: an answer, then `Close`.
+    fn read(&mut self, bytes: &[u8], now: Instant) -> usize;
+
+    /// The same for the last bytes; the peer sends no more. What came complete before the end is still served.
+    fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize;
+
+    /// Registers who is woken, once, when reading may go on. Only called after [`ReadOperation::Yield`]; if reading
+    /// may already go on the wake-up comes at once. A second registration replaces the first.
+    fn yield_reader(&mut self, waker: &Waker);
+
+    /// What the writing loop does next.
+    fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_>;
+
+    /// Answers a [`WriteOperation::Write`], exactly once each.
+    fn report_write_result(&mut self, result: WriteResult, now: Instant);
+
+    /// Registers who is woken, once, when there is something to write. Only called after [`WriteOperation::Yield`];
+    /// if there already is, the wake-up comes at once. A second registration replaces the first.
+    fn yield_writer(&mut self, waker: &Waker);
+
+    /// The next instant at which the flow wants to be told the time. It may change with any call.
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Registers who is woken, once, when [`next_deadline`](Flow::next_deadline) becomes earlier than it was at the
+    /// time of this call. Deadlines that move out need no wake-up: whoever sleeps until the old one asks again then.
+    fn watch_deadline(&mut self, _waker: &Waker) {}
+
+    /// Acts on every deadline that is not after `now`.
+    fn handle_deadline(&mut self, _now: Instant) {}
+
+    /// The transport or the application failed. Said once; what the peer sees of it follows from the state.
+    fn report_error(&mut self, error: FlowError);
+
+    /// Ends in order: at once if idle, else after what was accepted has been answered.
+    fn shutdown_gracefully(&mut self);
+
+    /// Ends: both sides close after what is already queued.
+    fn shutdown(&mut self);
+
+    /// Both directions are closed and nothing is left to write.
+    fn is_closed(&self) -> bool;
+}
+
+/// What the reading loop does next.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadOperation {
+    /// Receive, then [`Flow::read`] or [`Flow::read_eof`].
+    Read,
+    /// Nothing until the waker given to [`Flow::yield_reader`] is woken.
+    Yield,
+    /// Nothing more will be read: shut the receiving side down.
+    Close,
+}
+
+/// What the writing loop does next.
+#[must_use]
+#[derive(Debug)]
+pub enum WriteOperation<'a> {
+    /// Send some of these bytes, from their start, then [`Flow::report_write_result`]. Never empty.
+    Write(Slices<'a>),
+    /// Nothing until the waker given to [`Flow::yield_writer`] is woken.
+    Yield,
+    /// Nothing more will be written: shut the sending side down. Says how many bytes were accepted from the
+    /// application and never delivered.
+    Close(u64),
+}
+
+/// How a [`WriteOperation::Write`] went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteResult {
+    /// So many bytes have left, counted from the first; any number from none to all.
+    Written(usize),
+    /// The peer takes no more.
+    Closed,
+}
+
+/// How many pieces one write hands to the system at most. Far below every system's `IOV_MAX`; more pieces than this
+/// are worth a second system call.
+pub const SLICES_MAX: usize = 16;
+
+/// The bytes of one write, oldest first: at least one piece, none of them empty, at most [`SLICES_MAX`].
+#[derive(Debug)]
+pub struct Slices<'a> {
+    slices: [IoSlice<'a>; SLICES_MAX],
+    used: usize,
+}
+
+impl<'a> Slices<'a> {
+    /// No pieces yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { slices: [IoSlice::new(&[]); SLICES_MAX], used: 0 }
+    }
+
+    /// Adds a piece; says whether there was room. An empty piece is skipped.
+    pub fn push(&mut self, bytes: &'a [u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        if self.used == SLICES_MAX {
+            return false;
+        }
+        self.slices[self.used] = IoSlice::new(bytes);
+        self.used += 1;
+        true
+    }
+
+    /// The pieces, ready for a vectored write.
+    #[must_use]
+    pub fn as_io_slices(&self) -> &[IoSlice<'a>] {
+        &self.slices[..self.used]
+    }
+
+    /// The bytes in all pieces.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.as_io_slices().iter().map(|slice| slice.len()).sum()
+    }
+
+    /// All pieces copied into one, for tests and small programs.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.as_io_slices().iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+}
+
+impl Default for Slices<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

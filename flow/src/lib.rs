@@ -1,0 +1,24 @@
+//! Protocols without I/O, after [http/af]: a [`Flow`] is asked what to read and write, and told what came of it.
+//!
+//! ```text
+//!              bytes received             events
+//!   socket ──► Reader ──► read ──►┐   ┌──────────────► application
+//!                                 Flow
+//!   socket ◄── Writer ◄── Write ◄─┘   └◄────────────── application
+//!                                        answers
+//! ```
+//!
+//! The core of this crate knows neither sockets, threads nor clocks, so a whole conversation can be held by hand.
+//!
+//! [http/af]: https://github.com/inhabitedtype/httpaf
+#![forbid(unsafe_code)]
+
+mod error;
+mod flow;
+mod output;
+mod wake;
+
+pub use error::FlowError;
+pub use flow::{Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
+pub use output::Output;
+pub use wake::Wake;

@@ -1,0 +1,102 @@
+//! How a loop that yielded is resumed: one waiter, woken once, and never too early to be heard.
+
+use std::task::Waker;
+
+/// The place where one loop waits. A wake-up that is due before anyone waits is kept, so none is ever lost.
+#[derive(Debug, Default)]
+pub struct Wake {
+    waker: Option<Waker>,
+    due: bool,
+}
+
+impl Wake {
+    /// Nobody waits, nothing is due.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers the one waiter, in place of any before it. If a wake-up is due it comes at once.
+    pub fn register(&mut self, waker: &Waker) {
+        if std::mem::take(&mut self.due) {
+            self.waker = None;
+            return waker.wake_by_ref();
+        }
+        match &mut self.waker {
+            Some(old) => old.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Wakes the waiter, or the next one to register.
+    pub fn wake(&mut self) {
+        match self.waker.take() {
+            Some(waker) => waker.wake(),
+            None => self.due = true,
+        }
+    }
+
+    /// Wakes the waiter if there is one; whoever registers later asks for the state anyway.
+    pub fn wake_waiting(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Forgets that a wake-up was due: the loop has come to look by itself.
+    pub fn settle(&mut self) {
+        self.due = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    fn counting() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        (count.clone(), Waker::from(count))
+    }
+
+    #[test]
+    fn a_waiter_is_woken_once() {
+        let (count, waker) = counting();
+        let mut wake = Wake::new();
+        wake.register(&waker);
+        wake.wake();
+        wake.wake();
+        assert_eq!(count.0.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn a_wake_up_due_before_anyone_waits_comes_at_once() {
+        let (count, waker) = counting();
+        let mut wake = Wake::new();
+        wake.wake();
+        wake.register(&waker);
+        assert_eq!(count.0.load(SeqCst), 1);
+        wake.register(&waker);
+        assert_eq!(count.0.load(SeqCst), 1, "it was due once");
+    }
+
+    #[test]
+    fn settled_nothing_is_due() {
+        let (count, waker) = counting();
+        let mut wake = Wake::new();
+        wake.wake();
+        wake.settle();
+        wake.register(&waker);
+        assert_eq!(count.0.load(SeqCst), 0);
+    }
+}
