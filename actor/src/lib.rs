@@ -1,1 +1,74 @@
-//! actor
+//! Erlang's processes in Rust: each has a mailbox and a name that outlives it, they share nothing, and when one
+//! crashes only those hear of it that asked to.
+//!
+//! A process is a future with a pid. Free functions act for the one that runs: [`this`], [`send`], [`receive`],
+//! [`spawn`], [`link`], [`monitor`].
+//!
+//! ```
+//! use riot_actor::{monitor, receive, run, send, spawn, this};
+//!
+//! struct Hello(&'static str);
+//!
+//! run(async {
+//!     let pid = spawn(async {
+//!         let Hello(name) = receive().await; // the first message of type Hello; others keep their place
+//!         println!("hello {name} from {}", this());
+//!     });
+//!     send(pid, Hello("world"));
+//!     monitor(pid).down().await;
+//! });
+//! ```
+//!
+//! The rules are Erlang's; where they differ the documentation says so and why. The largest difference: a process
+//! gives way only where it awaits, since nothing can stop a running poll.
+#![forbid(unsafe_code)]
+
+mod call;
+mod clock;
+mod context;
+pub mod coop;
+pub mod driver;
+mod exit;
+mod lock;
+mod mailbox;
+mod message;
+mod panic;
+mod pid;
+mod process;
+mod receive;
+mod registry;
+mod report;
+mod runtime;
+mod scheduler;
+mod signal;
+pub mod simulation;
+mod timer;
+
+pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, call, join};
+pub use coop::yield_now;
+pub use exit::{Detail, Outcome, Panic, Reason};
+pub use message::Message;
+pub use pid::Pid;
+pub use process::{
+    Priority,
+    info::{ProcessInfo, State, info, processes, set_label, set_priority},
+    spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
+};
+#[doc(hidden)]
+pub use receive::__private;
+pub use receive::{
+    Receive, Select, TimedOut, receive, receive_any, receive_if, receive_timeout, select, timeout,
+};
+pub use registry::{
+    Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_name, unregister, whereis,
+};
+pub use report::CrashReport;
+pub use runtime::{Config, Handle, RunError, now, run, send, shutdown, this, try_send, try_this};
+pub use signal::{
+    Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor, trap_exit,
+    unlink, unlink_flush,
+};
+pub use timer::{
+    Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,
+    sleep_until, start_timer,
+};

@@ -1,0 +1,230 @@
+//! A request and its one reply, outside the mailbox: what comes late is never seen by anybody.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    sync::{Arc, Mutex},
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use crate::{
+    context, coop,
+    exit::Reason,
+    lock::lock,
+    message::Message,
+    pid::Pid,
+    receive::timeout,
+    runtime::Handle,
+    signal::{Ended, MonitorRef, Watcher},
+};
+
+/// How long a call waits by default. (OTP: `gen_server:call/2`.)
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A request as it stands in the mailbox of whoever serves it.
+pub struct Request<Q, R> {
+    /// What is asked.
+    pub query: Q,
+    /// Who asks.
+    pub from: Pid,
+    /// Where the answer goes.
+    pub reply: ReplyTo<R>,
+}
+
+impl<Q: fmt::Debug, R> fmt::Debug for Request<Q, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("query", &self.query)
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Answers one request, once, from any process. Dropped, it answers nothing: the caller waits for its time to pass, or
+/// for the end of whom it asked.
+pub struct ReplyTo<R>(Arc<Answer<R>>);
+
+impl<R: Send> ReplyTo<R> {
+    /// Answers. If the caller has given up nobody sees it.
+    pub fn send(self, reply: R) {
+        let refused = self.0.settle(Ok(reply));
+        drop(refused);
+    }
+}
+
+impl<R> fmt::Debug for ReplyTo<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplyTo")
+    }
+}
+
+/// Why a call has no reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallError {
+    /// There is no such process.
+    NoProc,
+    /// No reply came in time. The request may still be served.
+    Timeout,
+    /// It ended before replying. Whether it acted is unknown: repeat only what may be repeated.
+    Exit(Reason),
+    /// A process that calls itself would wait for ever.
+    CallingSelf,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoProc => f.write_str("no such process"),
+            Self::Timeout => f.write_str("no reply in time"),
+            Self::Exit(reason) => write!(f, "the process ended before replying: {reason}"),
+            Self::CallingSelf => f.write_str("a process cannot call itself"),
+        }
+    }
+}
+impl std::error::Error for CallError {}
+
+/// Sends [`Request`] to `to` and waits for the reply; `None` waits for ever.
+///
+/// ```
+/// use riot_actor::{CALL_TIMEOUT, Request, call, receive, run, spawn};
+/// run(async {
+///     let doubler = spawn(async {
+///         let request = receive::<Request<u32, u32>>().await;
+///         request.reply.send(request.query * 2);
+///     });
+///     assert_eq!(call::<u32, u32>(doubler, 21, Some(CALL_TIMEOUT)).await, Ok(42));
+/// });
+/// ```
+///
+/// # Errors
+/// See [`CallError`]. The caller is never ended by it.
+///
+/// # Cancel safety
+/// Dropped before it is ready, the request stays sent, and the reply is discarded.
+///
+/// # Panics
+/// Outside a process.
+pub async fn call<Q, R>(to: Pid, query: Q, limit: Option<Duration>) -> Result<R, CallError>
+where
+    Q: Send + 'static,
+    R: Send + 'static,
+{
+    let from = crate::this();
+    if from == to {
+        return Err(CallError::CallingSelf);
+    }
+    let answer = Arc::new(Answer::new());
+    let reference = context::with_shared("call", |shared| {
+        let reference = shared.next_reference();
+        let watched = shared.watch(to, reference, Watcher::Callback(answer.clone()));
+        watched.then_some(reference)
+    });
+    let Some(reference) = reference else { return Err(CallError::NoProc) };
+    let waiting = Waiting { answer: answer.clone(), to, reference, handle: Handle::current() };
+    let request = Request { query, from, reply: ReplyTo(answer) };
+    // One condemned and not released yet refuses it, and tells its reason when it is released.
+    context::with_shared("call", |shared| shared.deliver(to, Message::new(request)));
+    let reply = match limit {
+        Some(limit) => timeout(limit, waiting.reply()).await.unwrap_or(Err(CallError::Timeout)),
+        None => waiting.reply().await,
+    };
+    drop(waiting);
+    reply
+}
+
+/// Waits until every one of `pids` has been released; at once for those that were. The mailbox and monitors of the
+/// caller are left as they are.
+///
+/// # Panics
+/// Outside a process.
+pub async fn join(pids: &[Pid]) {
+    for &pid in pids {
+        let answer = Arc::new(Answer::<()>::new());
+        let reference = context::with_shared("join", |shared| {
+            let reference = shared.next_reference();
+            shared.watch(pid, reference, Watcher::Callback(answer.clone())).then_some(reference)
+        });
+        if let Some(reference) = reference {
+            let waiting = Waiting { answer, to: pid, reference, handle: Handle::current() };
+            drop(waiting.reply().await);
+        }
+    }
+}
+
+/// A place for one answer.
+struct Answer<R>(Mutex<State<R>>);
+
+enum State<R> {
+    Open(Option<Waker>),
+    Settled(Result<R, CallError>),
+    /// Taken, or nobody waits any more.
+    Closed,
+}
+
+impl<R: Send> Answer<R> {
+    fn new() -> Self {
+        Self(Mutex::new(State::Open(None)))
+    }
+
+    /// The first to settle it decides; what comes later, or too late, is given back.
+    fn settle(&self, answer: Result<R, CallError>) -> Result<(), Result<R, CallError>> {
+        let mut state = lock(&self.0);
+        let State::Open(waker) = &mut *state else { return Err(answer) };
+        let waker = waker.take();
+        *state = State::Settled(answer);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+}
+
+impl<R: Send> Ended for Answer<R> {
+    fn ended(&self, reason: &Reason) {
+        let refused = self.settle(Err(CallError::Exit(reason.clone())));
+        drop(refused);
+    }
+}
+
+/// Someone who waits for an answer; dropped, nobody does, and the one asked is no longer watched.
+struct Waiting<R: Send> {
+    answer: Arc<Answer<R>>,
+    to: Pid,
+    reference: MonitorRef,
+    handle: Handle,
+}
+
+impl<R: Send> Waiting<R> {
+    fn reply(&self) -> impl Future<Output = Result<R, CallError>> + '_ {
+        poll_fn(|cx| {
+            if coop::poll_proceed(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let mut state = lock(&self.answer.0);
+            match &mut *state {
+                State::Open(waker) => {
+                    match waker {
+                        Some(waker) => waker.clone_from(cx.waker()),
+                        None => *waker = Some(cx.waker().clone()),
+                    }
+                    Poll::Pending
+                }
+                State::Settled(_) => match std::mem::replace(&mut *state, State::Closed) {
+                    State::Settled(answer) => Poll::Ready(answer),
+                    State::Open(_) | State::Closed => unreachable!("it was just looked at"),
+                },
+                State::Closed => unreachable!("an answer is awaited once"),
+            }
+        })
+    }
+}
+
+impl<R: Send> Drop for Waiting<R> {
+    fn drop(&mut self) {
+        let late = std::mem::replace(&mut *lock(&self.answer.0), State::Closed);
+        drop(late);
+        self.handle.shared.remove_watcher(self.to, self.reference);
+    }
+}

@@ -1,0 +1,54 @@
+//! Giving way: what every await of this project passes before it completes.
+//!
+//! For authors of futures that complete without waiting, such as reads of a socket that always has bytes.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use crate::context;
+
+/// Spends one unit of the running process's turn. `Pending` when the turn is used up (the process is queued again
+/// behind the ready ones), and for good once the process is condemned. `Ready` outside a process.
+pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
+    context::with_local(|local| {
+        let Some(local) = local else { return Poll::Ready(()) };
+        let mut running = local.running.borrow_mut();
+        let Some(running) = running.as_mut() else { return Poll::Ready(()) };
+        if local.shared.table.is_condemned(running.pid) {
+            return Poll::Pending;
+        }
+        if running.budget == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        running.budget -= 1;
+        Poll::Ready(())
+    })
+}
+
+/// `Pending`, for good, once the running process is condemned; costs nothing of its turn.
+pub(crate) fn poll_live() -> Poll<()> {
+    context::with_local(|local| {
+        let Some(local) = local else { return Poll::Ready(()) };
+        let running = local.running.borrow();
+        match running.as_ref() {
+            Some(running) if local.shared.table.is_condemned(running.pid) => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+}
+
+/// Lets the other ready processes of the same priority run first.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return poll_live();
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

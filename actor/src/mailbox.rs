@@ -1,0 +1,120 @@
+//! The owner's side of a mailbox: messages in order of arrival, taken selectively.
+//!
+//! Every message has a number, so that a receive that found nothing goes on behind the last one it looked at.
+
+use std::collections::VecDeque;
+
+use crate::message::Message;
+
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    /// Invariant: numbers rise.
+    messages: VecDeque<(u64, Message)>,
+    /// The number of the next message to come.
+    next: u64,
+}
+
+impl Mailbox {
+    /// Takes over what has arrived, in its order.
+    pub(crate) fn admit(&mut self, arrivals: &mut VecDeque<Message>) {
+        if self.messages.is_empty() && self.messages.capacity() == 0 && arrivals.len() == 1 {
+            // The common case, a process that waits for one message: no need for a second buffer that grows.
+            self.messages.reserve_exact(1);
+        }
+        for message in arrivals.drain(..) {
+            self.messages.push_back((self.next, message));
+            self.next += 1;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The number the next message will have.
+    pub(crate) fn end(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the oldest message from number `from` on that `wanted` accepts. Each is looked at once.
+    pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
+        let start = match self.messages.front() {
+            Some(&(first, _)) if first >= from => 0,
+            Some(_) => self.messages.partition_point(|&(number, _)| number < from),
+            None => return None,
+        };
+        let at = (start..self.messages.len()).find(|&at| wanted(&self.messages[at].1))?;
+        self.messages.remove(at).map(|(_, message)| message)
+    }
+
+    /// Sets the messages aside while somebody else's code looks at them; what comes meanwhile is numbered on.
+    pub(crate) fn set_aside(&mut self) -> Mailbox {
+        let next = self.next;
+        std::mem::replace(self, Mailbox { messages: VecDeque::new(), next })
+    }
+
+    /// Puts the messages set aside back in front of what came since.
+    pub(crate) fn restore(&mut self, mut before: Mailbox) {
+        for (_, message) in self.messages.drain(..) {
+            before.messages.push_back((before.next, message));
+            before.next += 1;
+        }
+        *self = before;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mailbox(numbers: impl IntoIterator<Item = u32>) -> Mailbox {
+        let mut mailbox = Mailbox::default();
+        mailbox.admit(&mut numbers.into_iter().map(Message::new).collect());
+        mailbox
+    }
+
+    fn is(wanted: u32) -> impl FnMut(&Message) -> bool {
+        move |message| message.downcast_ref() == Some(&wanted)
+    }
+
+    #[test]
+    fn the_oldest_accepted_is_taken_and_the_others_keep_their_order() {
+        let mut mailbox = mailbox([1, 2, 3, 2]);
+        assert!(mailbox.take(0, is(2)).is_some());
+        let rest: Vec<u32> =
+            std::iter::from_fn(|| mailbox.take(0, |_| true)).map(|m| m.downcast().unwrap()).collect();
+        assert_eq!(rest, [1, 3, 2]);
+    }
+
+    #[test]
+    fn a_receive_that_goes_on_does_not_look_back() {
+        let mut mailbox = mailbox([1, 1, 1]);
+        let seen = mailbox.end();
+        mailbox.admit(&mut [Message::new(1_u32)].into());
+        let mut looked_at = 0;
+        mailbox.take(seen, |_| {
+            looked_at += 1;
+            false
+        });
+        assert_eq!(looked_at, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn equals_a_plain_list(moves in prop::collection::vec((0u32..5, any::<bool>(), 0u64..40), 0..100)) {
+            let (mut mailbox, mut model, mut next) = (Mailbox::default(), Vec::<(u64, u32)>::new(), 0);
+            for (kind, take, from) in moves {
+                if take {
+                    let expected = model.iter().position(|&(at, k)| at >= from && k == kind).map(|at| model.remove(at).1);
+                    prop_assert_eq!(mailbox.take(from, is(kind)).map(|m| m.downcast::<u32>().unwrap()), expected);
+                } else {
+                    mailbox.admit(&mut [Message::new(kind)].into());
+                    model.push((next, kind));
+                    next += 1;
+                }
+                prop_assert_eq!(mailbox.len(), model.len());
+            }
+        }
+    }
+}

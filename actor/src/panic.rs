@@ -1,0 +1,47 @@
+//! Where a panic happened: only the panic hook is told, so one is put in front of whatever hook there was.
+//!
+//! It is the one thing here that is shared by a whole program, because Rust has one hook. It keeps the place of panics
+//! inside processes, which end in a crash report instead of on the standard error, and passes all others on.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Once,
+};
+
+use crate::exit::Panic;
+
+thread_local! {
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    static CAUGHT_AT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+pub(crate) fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if CATCHING.get() {
+                CAUGHT_AT.set(info.location().map(ToString::to_string));
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+/// Runs `f`; a panic comes back as a value.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    let before = CATCHING.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    CATCHING.set(before);
+    result.map_err(|payload| Panic { message: message(&*payload), location: CAUGHT_AT.take() })
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        return (*text).to_owned();
+    }
+    payload.downcast_ref::<String>().cloned().unwrap_or_default()
+}

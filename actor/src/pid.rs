@@ -1,0 +1,69 @@
+//! The name of one process: small, `Copy`, and never given to another.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    num::NonZeroU32,
+};
+
+/// A process. It prints as `<1.42.0>`: its runtime, its place in the process table, and how many processes had that
+/// place before it.
+///
+/// A pid says nothing about whether the process lives, and never comes to mean another one. In a runtime other than
+/// its own it is as good as dead.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pid {
+    pub(crate) runtime: NonZeroU32,
+    pub(crate) generation: u32,
+    pub(crate) index: u32,
+}
+
+impl Pid {
+    /// The place no process has: signals of the runtime itself come from there.
+    pub(crate) const SYSTEM: u32 = u32::MAX;
+
+    /// Whether this stands for the runtime itself, the sender of the exit signals of a shutdown.
+    #[must_use]
+    pub fn is_system(self) -> bool {
+        self.index == Self::SYSTEM
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_system() {
+            return write!(f, "<{}.system>", self.runtime);
+        }
+        write!(f, "<{}.{}.{}>", self.runtime, self.index, self.generation)
+    }
+}
+
+impl fmt::Debug for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Pids and references are numbers the runtime gave out itself, so nobody can choose them to collide: one
+/// multiplication mixes them well enough. No random state either, so a simulation replays exactly.
+#[derive(Default)]
+pub(crate) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
+pub(crate) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+pub(crate) type NumberSet<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;

@@ -1,0 +1,181 @@
+//! Looking in: what can be seen of a process, without disturbing it.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use super::{Core, Phase, Priority};
+use crate::{
+    Handle, context,
+    pid::Pid,
+    registry::Name,
+    runtime::Shared,
+    signal::{Target, Watcher},
+};
+
+/// A process as it was at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProcessInfo {
+    /// The process.
+    pub pid: Pid,
+    /// The names it holds.
+    pub names: Vec<Name>,
+    /// What it calls itself.
+    pub label: Option<Cow<'static, str>>,
+    /// What it is doing.
+    pub state: State,
+    /// Messages in its mailbox.
+    pub mailbox: usize,
+    /// The processes it is linked with.
+    pub links: Vec<Pid>,
+    /// The processes it monitors.
+    pub monitors: Vec<Pid>,
+    /// The processes that monitor it.
+    pub monitored_by: Vec<Pid>,
+    /// Whether it traps exits.
+    pub trap_exit: bool,
+    /// Its priority.
+    pub priority: Priority,
+    /// Who spawned it; that process may be gone.
+    pub parent: Option<Pid>,
+    /// How long it has lived.
+    pub age: Option<Duration>,
+}
+
+/// What a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It runs on a worker.
+    Running,
+    /// It waits for a worker.
+    Runnable,
+    /// It waits for a message, a timer or a socket.
+    Waiting,
+    /// It has ended, or was condemned to, and is not released yet.
+    Exiting,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Running => "running",
+            Self::Runnable => "runnable",
+            Self::Waiting => "waiting",
+            Self::Exiting => "exiting",
+        })
+    }
+}
+
+/// What can be seen of `pid`; none once it is released.
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn info(pid: Pid) -> Option<ProcessInfo> {
+    context::with_shared("info", |shared| shared.info(pid))
+}
+
+/// Every process that is not released, in the order of their places.
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn processes() -> Vec<Pid> {
+    context::with_shared("processes", |shared| shared.processes())
+}
+
+/// Names what the running process is, for whoever looks at the running system.
+///
+/// # Panics
+/// Outside a process.
+pub fn set_label(label: impl Into<Cow<'static, str>>) {
+    let this = crate::this();
+    let label = label.into();
+    let before =
+        context::with_shared("set_label", |shared| shared.table.slot(this.index).lock().label.replace(label));
+    drop(before);
+}
+
+/// Sets the priority of the running process, and returns what it was.
+///
+/// # Panics
+/// Outside a process.
+pub fn set_priority(priority: Priority) -> Priority {
+    let this = crate::this();
+    context::with_shared("set_priority", |shared| {
+        std::mem::replace(&mut shared.table.slot(this.index).lock().priority, priority)
+    })
+}
+
+impl Handle {
+    /// [`info`] from a plain thread.
+    #[must_use]
+    pub fn info(&self, pid: Pid) -> Option<ProcessInfo> {
+        self.shared.info(pid)
+    }
+
+    /// [`processes`] from a plain thread.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Pid> {
+        self.shared.processes()
+    }
+}
+
+impl Core {
+    fn state(&self) -> State {
+        match self.phase {
+            _ if self.cause.is_some() => State::Exiting,
+            Phase::Running | Phase::Woken => State::Running,
+            Phase::Ready => State::Runnable,
+            Phase::Waiting => State::Waiting,
+            Phase::Exiting | Phase::Free => State::Exiting,
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn processes(&self) -> Vec<Pid> {
+        let pid = |index, core: &Core| Pid { runtime: self.id, generation: core.generation, index };
+        self.table
+            .slots()
+            .filter_map(|(index, slot)| {
+                let core = slot.lock();
+                (core.phase != Phase::Free).then(|| pid(index, &core))
+            })
+            .collect()
+    }
+
+    pub(crate) fn info(&self, pid: Pid) -> Option<ProcessInfo> {
+        let mut info = {
+            let slot = self.table.of(pid)?;
+            let core = slot.lock_for(pid)?;
+            let relations = core.relations.as_deref();
+            ProcessInfo {
+                pid,
+                names: Vec::new(),
+                label: core.label.clone(),
+                state: core.state(),
+                mailbox: core.arrivals.len() + core.held,
+                links: relations.map(|r| r.links.iter().copied().collect()).unwrap_or_default(),
+                monitors: relations
+                    .map(|r| r.monitors.values().map(Target::pid).collect())
+                    .unwrap_or_default(),
+                monitored_by: relations
+                    .map(|r| r.watchers.values().filter_map(watcher).collect())
+                    .unwrap_or_default(),
+                trap_exit: core.trap_exit,
+                priority: core.priority,
+                parent: core.parent,
+                age: core.born.map(|born| self.now().saturating_duration_since(born)),
+            }
+        };
+        info.names = self.registry.names_of(pid);
+        Some(info)
+    }
+}
+
+fn watcher(watcher: &Watcher) -> Option<Pid> {
+    match watcher {
+        Watcher::Process(pid) => Some(*pid),
+        Watcher::Callback(_) => None,
+    }
+}

@@ -1,0 +1,197 @@
+//! One turn of a process, and its end.
+
+use std::task::Context;
+
+use super::{Core, Parked, Phase, Readied, Slot};
+use crate::{
+    context::{Local, Running},
+    exit::{Panic, Reason},
+    mailbox::Mailbox,
+    panic::catch,
+    pid::Pid,
+    report::{self, CrashReport},
+    runtime::Shared,
+    signal::Watcher,
+};
+
+/// Awaits a process may complete in one turn before it gives way. (OTP: 4000 reductions of far smaller size.)
+const BUDGET: u32 = 2000;
+
+/// Polls a process that was ready. What it returns has to be put in a queue again.
+pub(crate) fn turn(local: &Local, index: u32) -> Option<Readied> {
+    let slot = local.shared.table.slot(index);
+    let mut core = slot.lock();
+    debug_assert_eq!(core.phase, Phase::Ready, "only ready processes are in a queue");
+    core.phase = Phase::Running;
+    core.wants_messages = false;
+    let mut parked = core.parked.take().expect("a process that does not run is parked");
+    let pid = Pid { runtime: local.shared.id, generation: core.generation, index };
+    if core.cause.is_some() {
+        core.phase = Phase::Exiting;
+        drop(core);
+        end(local, slot, pid, parked);
+        return None;
+    }
+    parked.mailbox.admit(&mut core.arrivals);
+    drop(core);
+
+    let Parked { mut body, mailbox, waker } = parked;
+    local.running.replace(Some(Running { pid, mailbox, budget: BUDGET, wants_messages: false }));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        local.polling.set(true);
+        let polled = catch(|| body.as_mut().poll(&mut cx));
+        local.polling.set(false);
+
+        let mut core = slot.lock();
+        match polled {
+            Ok(std::task::Poll::Pending) => {}
+            Ok(std::task::Poll::Ready(reason)) => conclude(slot, &mut core, reason),
+            Err(panic) => panicked(slot, &mut core, pid, panic),
+        }
+        let mut running = local.running.borrow_mut();
+        let here = running.as_mut().expect("it was set before the poll");
+        if core.cause.is_some() {
+            core.phase = Phase::Exiting;
+            drop(core);
+            let mailbox = std::mem::take(&mut here.mailbox);
+            drop(running);
+            end(local, slot, pid, Parked { body, mailbox, waker });
+            return None;
+        }
+        if core.phase == Phase::Running && here.wants_messages && !core.arrivals.is_empty() && here.budget > 0
+        {
+            // It waits for messages and here they are: no need to go through a queue.
+            here.mailbox.admit(&mut core.arrivals);
+            here.wants_messages = false;
+            here.budget -= 1;
+            continue;
+        }
+        let here = running.take().expect("it was set before the poll");
+        core.wants_messages = here.wants_messages;
+        core.held = here.mailbox.len();
+        core.parked = Some(Parked { body, mailbox: here.mailbox, waker });
+        let again = core.phase == Phase::Woken || (here.wants_messages && !core.arrivals.is_empty());
+        core.phase = Phase::Waiting;
+        return if again { core.wake(index) } else { None };
+    }
+}
+
+fn conclude(slot: &Slot, core: &mut Core, reason: Reason) {
+    slot.condemn(core, reason, false);
+}
+
+/// A process condemned before it panicked ends with what condemned it; the panic is only reported.
+fn panicked(slot: &Slot, core: &mut Core, pid: Pid, panic: Panic) {
+    let reason = Reason::Panic(std::sync::Arc::new(panic));
+    if !slot.condemn(core, reason.clone(), false) {
+        report::late_panic(pid, &reason);
+    }
+}
+
+/// Release: the body, the messages and the names go first; only then is anybody told.
+fn end(local: &Local, slot: &Slot, pid: Pid, parked: Parked) {
+    let shared = &*local.shared;
+    let Parked { body, mailbox, waker } = parked;
+    if local.running.borrow().is_none() {
+        let mailbox = Mailbox::default();
+        local.running.replace(Some(Running { pid, mailbox, budget: 0, wants_messages: false }));
+    }
+    local.polling.set(true);
+    contain(pid, || drop(body));
+    contain(pid, || drop(mailbox));
+    let (names, timers, messages) = {
+        let mut core = slot.lock();
+        let messages = std::mem::take(&mut core.arrivals);
+        match &mut core.relations {
+            Some(relations) => {
+                (std::mem::take(&mut relations.names), std::mem::take(&mut relations.timers), messages)
+            }
+            None => (Vec::new(), Default::default(), messages),
+        }
+    };
+    contain(pid, || drop(messages));
+    for name in &names {
+        shared.registry.release(name, pid);
+    }
+    for timer in timers {
+        contain(pid, || shared.timers.discard(timer));
+    }
+
+    let end = shared.free(pid);
+    local.polling.set(false);
+    local.running.replace(None);
+    drop(waker);
+    let reason = end.cause.expect("a process that ends has a cause");
+    if !reason.is_clean() {
+        let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
+        report::crash(shared, CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal });
+    }
+    shared.ended(pid, &reason);
+    if let Some(relations) = end.relations {
+        tell(shared, pid, &reason, *relations);
+    }
+    shared.live_removed();
+}
+
+/// Exit signals first, then the rest.
+fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations) {
+    for partner in relations.links {
+        shared.link_fired(partner, pid, reason.clone());
+    }
+    for (reference, watcher) in relations.watchers {
+        match watcher {
+            Watcher::Process(watcher) => shared.down(watcher, reference, reason.clone()),
+            Watcher::Callback(callback) => callback.ended(reason),
+        }
+    }
+    for (reference, target) in relations.monitors {
+        shared.remove_watcher(target.pid(), reference);
+    }
+}
+
+/// Runs the destructors of a process; a panic in one is reported and changes nothing else.
+fn contain(pid: Pid, f: impl FnOnce()) {
+    if let Err(panic) = catch(f) {
+        report::late_panic(pid, &Reason::Panic(std::sync::Arc::new(panic)));
+    }
+}
+
+/// What is left of a process once its place is free.
+pub(crate) struct End {
+    cause: Option<Reason>,
+    caused_by_signal: bool,
+    relations: Option<Box<super::Relations>>,
+    parent: Option<Pid>,
+    label: Option<std::borrow::Cow<'static, str>>,
+}
+
+impl Shared {
+    /// Makes the place of a process free for the next one. From here on its pid is that of nobody: whoever links or
+    /// monitors it is either in the relations this returns, or finds nobody.
+    pub(crate) fn free(&self, pid: Pid) -> End {
+        let slot = self.table.slot(pid.index);
+        let mut core = slot.lock();
+        core.phase = Phase::Free;
+        core.generation = core.generation.wrapping_add(1);
+        core.trap_exit = false;
+        core.wants_messages = false;
+        core.held = 0;
+        debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
+        let end = End {
+            cause: core.cause.take(),
+            caused_by_signal: std::mem::take(&mut core.caused_by_signal),
+            relations: core.relations.take(),
+            parent: core.parent.take(),
+            label: core.label.take(),
+        };
+        let worn_out = core.generation == u32::MAX;
+        slot.renew();
+        drop(core);
+        // A place is given up rather than let a pid come again.
+        if !worn_out {
+            self.table.give_back(pid.index);
+        }
+        end
+    }
+}

@@ -1,0 +1,261 @@
+//! Bringing a process to life.
+
+use std::{
+    borrow::Cow,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use pin_project_lite::pin_project;
+
+use super::{Parked, Phase, Priority, ProcessWaker};
+use crate::{
+    context,
+    exit::{Outcome, Reason},
+    mailbox::Mailbox,
+    pid::Pid,
+    registry::{Name, NameTaken},
+    runtime::Shared,
+    signal::{MonitorRef, Target, Watcher},
+};
+
+/// Starts a process and returns its pid; the body does not run on the caller's stack.
+///
+/// ```
+/// use riot_actor::{receive, run, send, spawn};
+/// run(async {
+///     let pid = spawn(async { assert_eq!(receive::<&str>().await, "hello") });
+///     send(pid, "hello");
+/// });
+/// ```
+///
+/// # Panics
+/// Outside a process; plain threads use [`Handle::spawn`](crate::Handle::spawn).
+pub fn spawn<F>(body: F) -> Pid
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    SpawnOptions::new().spawn(body)
+}
+
+/// Starts a process linked to the caller, in one step: whatever ends the child, the caller hears the true reason.
+///
+/// # Panics
+/// Outside a process.
+pub fn spawn_link<F>(body: F) -> Pid
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    SpawnOptions::new().link().spawn(body)
+}
+
+/// Starts a process the caller monitors, in one step.
+///
+/// # Panics
+/// Outside a process.
+pub fn spawn_monitor<F>(body: F) -> (Pid, MonitorRef)
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    SpawnOptions::new().spawn_monitor(body)
+}
+
+/// How a process starts, where [`spawn`] says too little.
+///
+/// ```
+/// # use riot_actor::{run, SpawnOptions, Priority};
+/// # run(async {
+/// let pid = SpawnOptions::new().label("cleaner").priority(Priority::Low).link().spawn(async {});
+/// # });
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "nothing starts before `spawn`"]
+pub struct SpawnOptions {
+    link: bool,
+    trap_exit: bool,
+    name: Option<Name>,
+    label: Option<Cow<'static, str>>,
+    priority: Priority,
+    pinned: bool,
+}
+
+impl SpawnOptions {
+    /// A plain process: no link, no name, normal priority.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Linked to the caller from its first moment.
+    pub fn link(mut self) -> Self {
+        self.link = true;
+        self
+    }
+
+    /// Trapping exits before its first poll, so that no signal finds it not trapping yet.
+    pub fn trap_exit(mut self) -> Self {
+        self.trap_exit = true;
+        self
+    }
+
+    /// What it is, for whoever looks at the running system. Several processes may have the same label.
+    pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// A name of its own, held before the body first runs.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Its priority; default normal.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// It stays on the worker of the caller. No other worker takes it over, not even if this one is held up.
+    pub fn pinned(mut self) -> Self {
+        self.pinned = true;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// Outside a process; or if its name is taken, see [`try_spawn`](Self::try_spawn).
+    pub fn spawn<F>(self, body: F) -> Pid
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        self.try_spawn(body).unwrap_or_else(|taken| panic!("spawn: {taken}"))
+    }
+
+    /// Starts it, unless its name is taken.
+    ///
+    /// # Errors
+    /// If another process has the name; the body was dropped without running.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub fn try_spawn<F>(self, body: F) -> Result<Pid, NameTaken>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        let parent = crate::this();
+        context::with_local(|local| {
+            let local = local.expect("a process runs on a worker");
+            let worker = local.worker as u32;
+            local.shared.spawn(self, Some(parent), Some(worker), None, Box::pin(ReasonOf { body }))
+        })
+    }
+
+    /// Starts it, monitored by the caller.
+    ///
+    /// # Panics
+    /// Outside a process; or if its name is taken.
+    pub fn spawn_monitor<F>(self, body: F) -> (Pid, MonitorRef)
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        let parent = crate::this();
+        context::with_local(|local| {
+            let local = local.expect("a process runs on a worker");
+            let reference = local.shared.next_reference();
+            let worker = Some(local.worker as u32);
+            let body = Box::pin(ReasonOf { body });
+            match local.shared.spawn(self, Some(parent), worker, Some(reference), body) {
+                Ok(pid) => (pid, reference),
+                Err(taken) => panic!("spawn: {taken}"),
+            }
+        })
+    }
+}
+
+pin_project! {
+    /// A body that ends with a reason. (An `async` block around the body would hold it twice.)
+    pub(crate) struct ReasonOf<F> {
+        #[pin]
+        pub(crate) body: F,
+    }
+}
+
+impl<F: Future<Output: Outcome>> Future for ReasonOf<F> {
+    type Output = Reason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
+        self.project().body.poll(cx).map(Outcome::into_reason)
+    }
+}
+
+impl Shared {
+    /// Links and monitors are in place before the child can run, and nobody but us knows it before that.
+    pub(crate) fn spawn(
+        self: &Arc<Self>,
+        options: SpawnOptions,
+        parent: Option<Pid>,
+        worker: Option<u32>,
+        monitor: Option<MonitorRef>,
+        body: super::Body,
+    ) -> Result<Pid, NameTaken> {
+        let index = self.table.take();
+        let slot = self.table.slot(index);
+        let mut core = slot.lock();
+        let pid = Pid { runtime: self.id, generation: core.generation, index };
+        let waker = Waker::from(Arc::new(ProcessWaker { shared: Arc::downgrade(self), pid }));
+        core.phase = Phase::Waiting;
+        core.trap_exit = options.trap_exit;
+        core.priority = options.priority;
+        core.pinned = worker.filter(|_| options.pinned);
+        core.parent = parent;
+        core.label = options.label;
+        core.born = self.observes_age().then(|| self.now());
+        core.parked = Some(Parked { body, mailbox: Mailbox::default(), waker });
+        let linked = parent.filter(|_| options.link);
+        if let Some(parent) = linked {
+            core.relations().links.insert(parent);
+        }
+        if let (Some(reference), Some(parent)) = (monitor, parent) {
+            core.relations().watchers.insert(reference, Watcher::Process(parent));
+        }
+        drop(core);
+        self.live_added();
+
+        if let Some(name) = options.name
+            && let Err(taken) = self.registry.register(self, name, pid)
+        {
+            self.abandon(pid);
+            return Err(match taken {
+                crate::registry::RegisterError::NameTaken(taken) => taken,
+                crate::registry::RegisterError::NoProc => unreachable!("nobody knows it, so nobody ended it"),
+            });
+        }
+        if let Some(parent) = parent
+            && let Some(parent_slot) = self.table.of(parent)
+            && let Some(mut core) = parent_slot.lock_for(parent)
+        {
+            // The parent runs, so it is not released; if it is condemned, its release will tell the child.
+            if linked.is_some() {
+                core.relations().links.insert(pid);
+            }
+            if let Some(reference) = monitor {
+                core.relations().monitors.insert(reference, Target::Pid(pid));
+            }
+        }
+        self.spawned(pid);
+        self.wake_new(pid);
+        Ok(pid)
+    }
+
+    /// A process nobody has heard of is taken back.
+    fn abandon(&self, pid: Pid) {
+        let slot = self.table.slot(pid.index);
+        let parked = slot.lock().parked.take();
+        drop(parked);
+        drop(self.free(pid));
+        self.live_removed();
+    }
+}

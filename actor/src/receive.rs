@@ -1,0 +1,359 @@
+//! Taking messages: by type, by guard, with a timeout, and the [`receive!`](crate::receive!) macro.
+
+use std::{
+    any::type_name,
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::{
+    context, coop,
+    message::Message,
+    timer::{Sleep, sleep},
+};
+
+/// Takes the oldest message of type `T`; the others keep their places.
+///
+/// ```
+/// # use riot_actor::{receive, run, send, this};
+/// # run(async {
+/// send(this(), 1_u8);
+/// send(this(), "two");
+/// assert_eq!(receive::<&str>().await, "two");
+/// assert_eq!(receive::<u8>().await, 1);
+/// # });
+/// ```
+///
+/// # Cancel safety
+/// Dropped before it is ready, it has taken nothing.
+///
+/// # Panics
+/// When awaited outside a process.
+pub fn receive<T: Send + 'static>() -> Receive<T, fn(&T) -> bool> {
+    receive_if(|_| true)
+}
+
+/// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is shown to
+/// `wanted` once, however often the process is woken.
+///
+/// # Cancel safety
+/// Dropped before it is ready, it has taken nothing.
+///
+/// # Panics
+/// When awaited outside a process. A panic in `wanted` ends the process.
+pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, F> {
+    Receive { wanted, seen: None, _type: PhantomData }
+}
+
+/// Takes the oldest message of type `T`, if one is there or comes within `limit`. A `limit` of zero looks at the whole
+/// mailbox and waits for nothing. Messages of other types do not lengthen the wait.
+///
+/// # Errors
+/// [`TimedOut`] if none came in time; the mailbox is as it was.
+///
+/// # Cancel safety
+/// Dropped before it is ready, it has taken nothing.
+///
+/// # Panics
+/// When awaited outside a process.
+pub async fn receive_timeout<T: Send + 'static>(limit: Duration) -> Result<T, TimedOut> {
+    timeout(limit, receive::<T>()).await
+}
+
+/// Takes the oldest message, whatever it is.
+///
+/// # Cancel safety
+/// Dropped before it is ready, it has taken nothing.
+///
+/// # Panics
+/// When awaited outside a process.
+pub fn receive_any() -> Select<fn(&Message) -> bool> {
+    select(|_| true)
+}
+
+/// Awaits `future`, but no longer than `limit`. If both are over at the same look, the future wins.
+///
+/// # Errors
+/// [`TimedOut`]; the future was dropped.
+pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
+    let mut future = std::pin::pin!(future);
+    let mut sleep: Option<Sleep> = None;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
+        // Time starts with the first look.
+        let sleep = sleep.get_or_insert_with(|| self::sleep(limit));
+        Pin::new(sleep).poll(cx).map(|()| Err(TimedOut))
+    })
+    .await
+}
+
+/// It did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it did not come in time")
+    }
+}
+impl std::error::Error for TimedOut {}
+
+/// Takes the oldest message `wanted` accepts, whatever its type. What [`receive!`](crate::receive!) is made of.
+///
+/// # Cancel safety
+/// Dropped before it is ready, it has taken nothing.
+///
+/// # Panics
+/// When awaited outside a process.
+pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
+    Select { wanted, seen: None }
+}
+
+/// The future of [`receive`] and [`receive_if`].
+#[must_use = "nothing is received before it is awaited"]
+pub struct Receive<T, F> {
+    wanted: F,
+    seen: Option<u64>,
+    _type: PhantomData<fn() -> T>,
+}
+
+impl<T, F> fmt::Debug for Receive<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Receive<{}>", type_name::<T>())
+    }
+}
+
+impl<T, F> Unpin for Receive<T, F> {}
+
+impl<T: Send + 'static, F: FnMut(&T) -> bool> Future for Receive<T, F> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Self { wanted, seen, .. } = self.get_mut();
+        poll_take(cx, seen, |message| message.downcast_ref::<T>().is_some_and(&mut *wanted)).map(|message| {
+            match message.downcast() {
+                Ok(value) => value,
+                Err(_) => unreachable!("it was a {} a moment ago", type_name::<T>()),
+            }
+        })
+    }
+}
+
+/// The future of [`select`] and [`receive_any`].
+#[must_use = "nothing is received before it is awaited"]
+pub struct Select<F> {
+    wanted: F,
+    seen: Option<u64>,
+}
+
+impl<F> fmt::Debug for Select<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Select")
+    }
+}
+
+impl<F> Unpin for Select<F> {}
+
+impl<F: FnMut(&Message) -> bool> Future for Select<F> {
+    type Output = Message;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
+        let Self { wanted, seen } = self.get_mut();
+        poll_take(cx, seen, wanted)
+    }
+}
+
+/// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
+fn poll_take(
+    cx: &mut Context<'_>,
+    seen: &mut Option<u64>,
+    mut wanted: impl FnMut(&Message) -> bool,
+) -> Poll<Message> {
+    if coop::poll_proceed(cx).is_pending() {
+        return Poll::Pending;
+    }
+    if let Some(message) = take(seen.unwrap_or(0), &mut wanted) {
+        return Poll::Ready(message);
+    }
+    // Nothing among what the process had; what has arrived since, if anything, comes behind that.
+    let (before, arrived) = admit();
+    if arrived && let Some(message) = take(before.max(seen.unwrap_or(0)), &mut wanted) {
+        return Poll::Ready(message);
+    }
+    *seen = Some(context::with_running("receive", |_, running| {
+        running.wants_messages = true;
+        running.mailbox.end()
+    }));
+    Poll::Pending
+}
+
+/// Takes over what has arrived; says where it begins, and whether there was any.
+fn admit() -> (u64, bool) {
+    context::with_running("receive", |shared, running| {
+        let before = running.mailbox.end();
+        let mut core = shared.table.slot(running.pid.index).lock();
+        running.mailbox.admit(&mut core.arrivals);
+        (before, running.mailbox.end() != before)
+    })
+}
+
+/// The guard is somebody else's code, so the mailbox is set aside while it looks, and put back even if it panics.
+fn take(from: u64, wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
+    struct PutBack(crate::mailbox::Mailbox);
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            let mailbox = std::mem::take(&mut self.0);
+            context::with_running("receive", |_, running| running.mailbox.restore(mailbox));
+        }
+    }
+    let mut aside = PutBack(context::with_running("receive", |_, running| running.mailbox.set_aside()));
+    aside.0.take(from, wanted)
+}
+
+/// Removes a message that may be in the mailbox.
+pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
+    admit();
+    while let Some(message) = take(0, |message| message.downcast_ref().is_some_and(&unwanted)) {
+        drop(message);
+    }
+}
+
+/// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.
+///
+/// A pattern is one of a type: `Tick`, `Handshake { socket }`, `Add(n)`, or a name with a type, `down: Down`; a guard
+/// sees the value by reference. (Before a guard the type is a plain path: Rust's macros allow no more there.) `after` gives a limit, and what to do when it has passed. Messages no pattern accepts
+/// keep their places.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_actor::{Down, receive, run, send, spawn_monitor, this};
+///
+/// struct Tick;
+/// struct Add(u32);
+///
+/// run(async {
+///     let (worker, _) = spawn_monitor(async {});
+///     send(this(), Add(2));
+///     send(this(), Tick);
+///     let mut sum = 0;
+///     loop {
+///         receive! {
+///             Add(n) if *n > 100 => panic!("too much: {n}"),
+///             Add(n) => sum += n,
+///             Tick => {},
+///             down: Down if down.pid == Some(worker) => break,
+///             after Duration::from_secs(5) => panic!("nobody came"),
+///         }
+///     }
+///     assert_eq!(sum, 2);
+/// });
+/// ```
+#[macro_export]
+macro_rules! receive {
+    ($($arms:tt)+) => { $crate::__receive!(@arms [] $($arms)+) };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __receive {
+    // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`.
+    (@arms [$($done:tt)*]) => { $crate::__receive!(@run [$($done)*] []) };
+    (@arms [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
+        $crate::__receive!(@run [$($done)*] [($limit) ($late)])
+    };
+    (@arms [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
+    };
+    (@arms [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
+        $crate::__receive!(@body [$($done)*] [($name) ($type) (true)] $($rest)+)
+    };
+    (@arms [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
+        $crate::__receive!(@body [$($done)*] [($pattern) (_) (true)] $($rest)+)
+    };
+    (@arms [$($done:tt)*] $pattern:pat if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body [$($done)*] [($pattern) (_) ($guard)] $($rest)+)
+    };
+    (@body [$($done:tt)*] [$($arm:tt)*] $body:block , $($rest:tt)*) => {
+        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    };
+    (@body [$($done:tt)*] [$($arm:tt)*] $body:block $($rest:tt)*) => {
+        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    };
+    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr , $($rest:tt)*) => {
+        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    };
+    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
+        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]])
+    };
+    (@run [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($limit:expr) ($late:expr))?]) => {{
+        #[allow(unused_mut, unused_assignments)]
+        let mut chosen = 0usize;
+        let received = {
+            let wanted = |message: &$crate::Message| {
+                #[allow(unused_mut)]
+                let mut arm = 0usize;
+                $(
+                    arm += 1;
+                    #[allow(unused_variables, unreachable_patterns)]
+                    if $crate::__private::accepts(message, |value: &$type| match value {
+                        $pattern if $guard => true,
+                        _ => false,
+                    }) {
+                        chosen = arm;
+                        return true;
+                    }
+                )*
+                let _ = arm;
+                false
+            };
+            $crate::__receive!(@wait $crate::select(wanted) $(, $limit)?)
+        };
+        $crate::__receive!(@dispatch chosen received [$([($pattern) ($type) ($body)])*] [$($late)?])
+    }};
+    (@wait $future:expr) => { ::std::result::Result::<_, $crate::TimedOut>::Ok($future.await) };
+    (@wait $future:expr, $limit:expr) => { $crate::timeout($limit, $future).await };
+    // Nothing of ours may stand around a body that `break` or `continue` could mean.
+    (@dispatch $chosen:ident $received:ident [$($arms:tt)*] [$($late:expr)?]) => {
+        match $received {
+            ::std::result::Result::Ok(message) => $crate::__receive!(@arm $chosen message (1usize) $($arms)*),
+            #[allow(unreachable_patterns)]
+            ::std::result::Result::Err(_) => $crate::__receive!(@late $($late)?),
+        }
+    };
+    (@arm $chosen:ident $message:ident ($number:expr)) => { unreachable!("one arm is chosen") };
+    (@arm $chosen:ident $message:ident ($number:expr) [($pattern:pat) ($type:ty) ($body:expr)] $($rest:tt)*) => {
+        if $chosen == $number {
+            #[allow(unreachable_patterns)]
+            match $crate::__private::take::<$type>($message) {
+                $pattern => $body,
+                _ => unreachable!("the pattern accepted it a moment ago"),
+            }
+        } else {
+            $crate::__receive!(@arm $chosen $message ($number + 1usize) $($rest)*)
+        }
+    };
+    (@late) => { unreachable!("without a limit nothing times out") };
+    (@late $late:expr) => { $late };
+}
+
+#[doc(hidden)]
+pub mod __private {
+    use crate::Message;
+
+    pub fn accepts<T: 'static>(message: &Message, test: impl FnOnce(&T) -> bool) -> bool {
+        message.downcast_ref::<T>().is_some_and(test)
+    }
+
+    pub fn take<T: 'static>(message: Message) -> T {
+        match message.downcast() {
+            Ok(value) => value,
+            Err(_) => unreachable!("the pattern accepted it a moment ago"),
+        }
+    }
+}

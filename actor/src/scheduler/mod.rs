@@ -1,0 +1,141 @@
+//! Who runs next: a queue a worker, stealing between them, and as few wake-ups as will do.
+//!
+//! A process made ready on a worker's thread goes to that worker. Only when a worker has more than it can start at once
+//! is another one woken to steal, and only one at a time: two workers that take turns at a trickle of events cost
+//! more than one that does it all.
+
+mod idle;
+mod queue;
+mod watchdog;
+mod worker;
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use crossbeam_deque::Injector;
+
+pub(crate) use queue::LocalQueue;
+pub(crate) use worker::run as run_worker;
+
+use crate::{
+    context,
+    driver::{Driver, Parker, Unpark},
+    lock::lock,
+    process::{Priority, Readied},
+    runtime::Shared,
+};
+use idle::Idle;
+use queue::{Lane, Stealer};
+use watchdog::Watchdog;
+pub(crate) use watchdog::start as start_watchdog;
+
+/// The queues of all workers, as every thread sees them.
+pub(crate) struct Scheduler {
+    /// What became ready away from the workers.
+    injector: [Injector<u32>; Lane::COUNT],
+    workers: Box<[Seat]>,
+    idle: Idle,
+    pub(crate) stopping: AtomicBool,
+    watchdog: Watchdog,
+}
+
+/// A worker, as others see it.
+struct Seat {
+    stealer: Stealer,
+    /// Processes that may run nowhere else.
+    pinned: Mutex<std::collections::VecDeque<u32>>,
+    pinned_any: AtomicBool,
+    driver: Mutex<Box<dyn Driver>>,
+    unpark: Mutex<Arc<dyn Unpark>>,
+    /// Odd while a process is being polled; one more at each beginning and end.
+    turns: AtomicU64,
+}
+
+impl Scheduler {
+    pub(crate) fn new(workers: usize) -> (Self, Vec<LocalQueue>) {
+        let queues: Vec<LocalQueue> = (0..workers).map(|_| LocalQueue::new()).collect();
+        let seats = queues.iter().map(|queue| {
+            let driver = Parker::default();
+            let unpark = driver.unparker();
+            Seat {
+                stealer: queue.stealer(),
+                pinned: Mutex::default(),
+                pinned_any: AtomicBool::new(false),
+                driver: Mutex::new(Box::new(driver)),
+                unpark: Mutex::new(unpark),
+                turns: AtomicU64::new(0),
+            }
+        });
+        let scheduler = Self {
+            injector: std::array::from_fn(|_| Injector::new()),
+            workers: seats.collect(),
+            idle: Idle::new(workers),
+            stopping: AtomicBool::new(false),
+            watchdog: Watchdog::new(),
+        };
+        (scheduler, queues)
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Puts a process that became ready into a queue.
+    pub(crate) fn schedule(&self, shared: &Shared, readied: Readied) {
+        if let Some(worker) = readied.pinned {
+            return self.schedule_pinned(worker as usize, readied.index);
+        }
+        let lane = Lane::from(readied.priority);
+        context::with_local(|local| match local {
+            Some(local) if local.shared.id == shared.id => {
+                // The process woken last by a running one runs next: what it was sent is still warm.
+                let next = local.polling.get() && readied.priority == Priority::Normal;
+                local.queue.push(lane, readied.index, next);
+                if local.queue.has_surplus() {
+                    self.wake_one();
+                }
+            }
+            _ => {
+                self.injector[lane as usize].push(readied.index);
+                self.wake_one();
+            }
+        });
+    }
+
+    fn schedule_pinned(&self, worker: usize, index: u32) {
+        let seat = &self.workers[worker];
+        lock(&seat.pinned).push_back(index);
+        seat.pinned_any.store(true, Ordering::SeqCst);
+        if self.idle.unpark(worker) {
+            self.unpark(worker);
+        }
+    }
+
+    /// Wakes a worker to look for work, unless one is looking already or none sleeps.
+    fn wake_one(&self) {
+        if let Some(worker) = self.idle.wake_one() {
+            self.unpark(worker);
+        }
+    }
+
+    fn unpark(&self, worker: usize) {
+        let unpark = lock(&self.workers[worker].unpark).clone();
+        unpark.unpark();
+    }
+
+    pub(crate) fn install(&self, worker: usize, driver: Box<dyn Driver>) {
+        let seat = &self.workers[worker];
+        *lock(&seat.unpark) = driver.unparker();
+        // The worker runs a process just now, so it is not asleep in the old one.
+        let before = std::mem::replace(&mut *lock(&seat.driver), driver);
+        drop(before);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        (0..self.workers.len()).for_each(|worker| self.unpark(worker));
+        self.watchdog.kick();
+    }
+}

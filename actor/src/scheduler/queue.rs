@@ -1,0 +1,202 @@
+//! The run queue of one worker: three lanes, first in first out, and a place for the process woken last.
+
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use crossbeam_deque::{Steal, Worker};
+
+use crate::process::Priority;
+
+/// A lane a priority, in the order they are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    High = 0,
+    Normal = 1,
+    Low = 2,
+}
+
+impl Lane {
+    pub(crate) const COUNT: usize = 3;
+    pub(crate) const ALL: [Lane; Self::COUNT] = [Lane::High, Lane::Normal, Lane::Low];
+}
+
+impl From<Priority> for Lane {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::High => Self::High,
+            Priority::Normal => Self::Normal,
+            Priority::Low => Self::Low,
+        }
+    }
+}
+
+/// No process has this place.
+const NOBODY: u32 = u32::MAX;
+
+/// So often in a row may the process woken last run before those that wait; two that keep waking each other would
+/// have the worker for themselves otherwise. (tokio: 3.)
+const NEXT_IN_A_ROW_MAX: u32 = 3;
+
+/// After so many of normal priority comes one of low.
+const NORMAL_PER_LOW: u32 = 8;
+
+pub(crate) struct LocalQueue {
+    lanes: [Worker<u32>; Lane::COUNT],
+    next: Arc<AtomicU32>,
+    in_a_row: Cell<u32>,
+    normal_served: Cell<u32>,
+}
+
+impl LocalQueue {
+    pub(crate) fn new() -> Self {
+        Self {
+            lanes: std::array::from_fn(|_| Worker::new_fifo()),
+            next: Arc::new(AtomicU32::new(NOBODY)),
+            in_a_row: Cell::new(0),
+            normal_served: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn stealer(&self) -> Stealer {
+        Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), next: self.next.clone() }
+    }
+
+    pub(crate) fn push(&self, lane: Lane, index: u32, next: bool) {
+        if !next {
+            return self.lanes[lane as usize].push(index);
+        }
+        let before = self.next.swap(index, Ordering::AcqRel);
+        if before != NOBODY {
+            self.lanes[Lane::Normal as usize].push(before);
+        }
+    }
+
+    pub(crate) fn pop(&self) -> Option<u32> {
+        let [high, normal, low] = &self.lanes;
+        if let Some(index) = high.pop() {
+            return Some(index);
+        }
+        if self.in_a_row.get() < NEXT_IN_A_ROW_MAX && self.next.load(Ordering::Relaxed) != NOBODY {
+            let next = self.next.swap(NOBODY, Ordering::AcqRel);
+            if next != NOBODY {
+                self.in_a_row.set(self.in_a_row.get() + 1);
+                return Some(next);
+            }
+        }
+        self.in_a_row.set(0);
+        if self.normal_served.get() >= NORMAL_PER_LOW {
+            self.normal_served.set(0);
+            if let Some(index) = low.pop() {
+                return Some(index);
+            }
+        }
+        if let Some(index) = normal.pop() {
+            self.normal_served.set(self.normal_served.get() + 1);
+            return Some(index);
+        }
+        let next = self.next.swap(NOBODY, Ordering::AcqRel);
+        if next != NOBODY {
+            return Some(next);
+        }
+        low.pop()
+    }
+
+    /// More than one process waits here besides the one that runs: another worker could help.
+    pub(crate) fn has_surplus(&self) -> bool {
+        let [high, normal, low] = &self.lanes;
+        let next = usize::from(self.next.load(Ordering::Relaxed) != NOBODY);
+        normal.len() + next > 1 || !high.is_empty() || low.len() > 1
+    }
+
+    pub(crate) fn lane(&self, lane: Lane) -> &Worker<u32> {
+        &self.lanes[lane as usize]
+    }
+}
+
+/// The other end of a queue.
+pub(crate) struct Stealer {
+    lanes: [crossbeam_deque::Stealer<u32>; Lane::COUNT],
+    next: Arc<AtomicU32>,
+}
+
+impl Stealer {
+    /// Takes half of what waits, and one of it to run.
+    pub(crate) fn steal(&self, into: &LocalQueue) -> Option<u32> {
+        Lane::ALL.iter().find_map(|&lane| {
+            loop {
+                match self.lanes[lane as usize].steal_batch_and_pop(into.lane(lane)) {
+                    Steal::Success(index) => return Some(index),
+                    Steal::Empty => return None,
+                    Steal::Retry => {}
+                }
+            }
+        })
+    }
+
+    /// Takes the process woken last. Only from a worker that is held up: else it would run there at once.
+    pub(crate) fn steal_next(&self) -> Option<u32> {
+        let next = self.next.swap(NOBODY, Ordering::AcqRel);
+        (next != NOBODY).then_some(next)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lanes.iter().all(crossbeam_deque::Stealer::is_empty)
+    }
+
+    pub(crate) fn has_next(&self) -> bool {
+        self.next.load(Ordering::Relaxed) != NOBODY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(queue: &LocalQueue) -> Vec<u32> {
+        std::iter::from_fn(|| queue.pop()).collect()
+    }
+
+    #[test]
+    fn one_lane_is_first_in_first_out() {
+        let queue = LocalQueue::new();
+        (0..5).for_each(|index| queue.push(Lane::Normal, index, false));
+        assert_eq!(drain(&queue), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn the_process_woken_last_runs_next_and_moves_the_one_before_it_back() {
+        let queue = LocalQueue::new();
+        queue.push(Lane::Normal, 1, false);
+        queue.push(Lane::Normal, 2, true);
+        queue.push(Lane::Normal, 3, true);
+        assert_eq!(drain(&queue), [3, 1, 2]);
+    }
+
+    #[test]
+    fn two_that_wake_each_other_do_not_keep_a_third_waiting() {
+        let queue = LocalQueue::new();
+        queue.push(Lane::Normal, 9, false);
+        let turns = (0..10).map(|turn| {
+            queue.push(Lane::Normal, turn % 2, true);
+            queue.pop().unwrap()
+        });
+        assert!(turns.into_iter().take(5).any(|index| index == 9));
+    }
+
+    #[test]
+    fn high_runs_first_and_low_every_ninth() {
+        let queue = LocalQueue::new();
+        (0..20).for_each(|index| queue.push(Lane::Normal, index, false));
+        (100..103).for_each(|index| queue.push(Lane::Low, index, false));
+        queue.push(Lane::High, 200, false);
+        let order = drain(&queue);
+        assert_eq!(order[0], 200);
+        assert_eq!(order.iter().position(|&index| index == 100), Some(9));
+        assert_eq!(order.iter().position(|&index| index == 101), Some(18));
+    }
+}

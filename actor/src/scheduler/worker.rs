@@ -1,0 +1,172 @@
+//! The loop of one worker.
+
+use std::{
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use crossbeam_deque::Steal;
+
+use super::{Lane, Scheduler};
+use crate::{
+    context::{self, Local},
+    lock::lock,
+    process::run::turn,
+    runtime::Shared,
+};
+
+/// A busy worker looks at its driver and at the queue from outside once in so many turns, so that neither starves.
+/// (tokio: 61, a prime, so that it does not beat in time with a program's own rhythm.)
+const LOOK_EVERY: u32 = 61;
+
+pub(crate) fn run(local: Rc<Local>) {
+    let shared: Arc<Shared> = local.shared.clone();
+    let Some(scheduler) = shared.scheduler() else { unreachable!("workers belong to a scheduler") };
+    let _entered = context::enter(local.clone());
+    let worker = Worker { local: &local, shared: &shared, scheduler };
+    worker.work();
+}
+
+struct Worker<'a> {
+    local: &'a Local,
+    shared: &'a Shared,
+    scheduler: &'a Scheduler,
+}
+
+impl Worker<'_> {
+    fn work(&self) {
+        let mut searching = false;
+        let mut turns = 0_u32;
+        while !self.scheduler.stopping.load(Ordering::Relaxed) {
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(LOOK_EVERY) {
+                self.look();
+            }
+            let index = match self.pop() {
+                Some(index) => index,
+                None => {
+                    searching = searching || self.scheduler.idle.begin_search(self.scheduler.workers());
+                    match searching.then(|| self.search()).flatten() {
+                        Some(index) => index,
+                        None => {
+                            if std::mem::take(&mut searching)
+                                && self.scheduler.idle.end_search()
+                                && self.any_work()
+                            {
+                                continue;
+                            }
+                            searching = self.sleep();
+                            continue;
+                        }
+                    }
+                }
+            };
+            if std::mem::take(&mut searching) && self.scheduler.idle.end_search() && self.any_work() {
+                // Whoever finds work lets the next one look for more.
+                self.scheduler.wake_one();
+            }
+            self.turn(index);
+        }
+        if searching {
+            self.scheduler.idle.end_search();
+        }
+    }
+
+    fn turn(&self, index: u32) {
+        let turns = &self.scheduler.workers[self.local.worker].turns;
+        let before = turns.load(Ordering::Relaxed);
+        turns.store(before + 1, Ordering::Relaxed);
+        let again = turn(self.local, index);
+        turns.store(before + 2, Ordering::Relaxed);
+        if let Some(readied) = again {
+            self.scheduler.schedule(self.shared, readied);
+        }
+    }
+
+    fn pop(&self) -> Option<u32> {
+        let seat = &self.scheduler.workers[self.local.worker];
+        if seat.pinned_any.load(Ordering::Relaxed) {
+            let mut pinned = lock(&seat.pinned);
+            while let Some(index) = pinned.pop_front() {
+                self.local.queue.push(Lane::Normal, index, false);
+            }
+            seat.pinned_any.store(false, Ordering::SeqCst);
+        }
+        self.local.queue.pop()
+    }
+
+    /// Events, timers and what came from outside, without waiting for any.
+    fn look(&self) {
+        self.drive(Some(Duration::ZERO));
+        self.shared.timers.fire(self.shared, self.shared.now());
+        if let Some(index) = self.take_injected() {
+            self.local.queue.push(Lane::Normal, index, false);
+        }
+    }
+
+    fn drive(&self, limit: Option<Duration>) {
+        let mut driver = lock(&self.scheduler.workers[self.local.worker].driver);
+        driver.park(limit);
+        driver.dispatch();
+    }
+
+    fn take_injected(&self) -> Option<u32> {
+        Lane::ALL.iter().find_map(|&lane| {
+            loop {
+                match self.scheduler.injector[lane as usize].steal_batch_and_pop(self.local.queue.lane(lane))
+                {
+                    Steal::Success(index) => return Some(index),
+                    Steal::Empty => return None,
+                    Steal::Retry => {}
+                }
+            }
+        })
+    }
+
+    fn search(&self) -> Option<u32> {
+        if let Some(index) = self.take_injected() {
+            return Some(index);
+        }
+        let workers = self.scheduler.workers();
+        let others = (1..workers).map(|step| (self.local.worker + step) % workers);
+        others
+            .clone()
+            .find_map(|other| self.scheduler.workers[other].stealer.steal(&self.local.queue))
+            .or_else(|| {
+                let held_up = others.clone().filter(|&other| self.scheduler.watchdog.is_held_up(other));
+                held_up.into_iter().find_map(|other| self.scheduler.workers[other].stealer.steal_next())
+            })
+    }
+
+    /// Whether anything waits that this worker could run.
+    fn any_work(&self) -> bool {
+        let scheduler = self.scheduler;
+        scheduler.injector.iter().any(|lane| !lane.is_empty())
+            || scheduler.workers[self.local.worker].pinned_any.load(Ordering::SeqCst)
+            || scheduler.workers.iter().enumerate().any(|(other, seat)| {
+                !seat.stealer.is_empty() || (scheduler.watchdog.is_held_up(other) && seat.stealer.has_next())
+            })
+    }
+
+    /// Sleeps in the driver until something happens; true if this worker was woken to look for work.
+    fn sleep(&self) -> bool {
+        let (scheduler, worker) = (self.scheduler, self.local.worker);
+        scheduler.idle.sleep(worker);
+        let stay_awake = self.any_work() || scheduler.stopping.load(Ordering::SeqCst);
+        {
+            let mut driver = lock(&scheduler.workers[worker].driver);
+            if !stay_awake {
+                let deadline = self.shared.timers.next_deadline();
+                let limit = deadline.map(|deadline| deadline.saturating_duration_since(self.shared.now()));
+                driver.park(limit);
+            }
+            let woken = !scheduler.idle.woke(worker);
+            scheduler.watchdog.awake();
+            driver.dispatch();
+            drop(driver);
+            self.shared.timers.fire(self.shared, self.shared.now());
+            woken
+        }
+    }
+}

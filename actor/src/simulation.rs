@@ -1,0 +1,181 @@
+//! The same runtime on one thread: a seed chooses who runs next, and time jumps when nobody can.
+//!
+//! A run is a function of its seed: one that fails is replayed by running the seed again.
+
+use std::{
+    future::Future,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    clock::Clock,
+    context::{self, Local},
+    exit::{Outcome, Reason},
+    lock::lock,
+    process::run::turn,
+    runtime::{Config, Scheduling, Shared, check_can_run},
+    scheduler::LocalQueue,
+};
+
+/// Processes ready to run in a simulation, in no order but the seed's.
+pub(crate) struct SimulatedQueue(Mutex<Vec<u32>>);
+
+impl SimulatedQueue {
+    pub(crate) fn push(&self, index: u32) {
+        lock(&self.0).push(index);
+    }
+
+    fn take(&self, random: &mut Random) -> Option<u32> {
+        let mut ready = lock(&self.0);
+        if ready.is_empty() {
+            return None;
+        }
+        let at = random.below(ready.len());
+        Some(ready.swap_remove(at))
+    }
+}
+
+/// Runs a program under a seed and a clock of its own.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_actor::{now, simulation::Simulation, sleep};
+///
+/// Simulation::new(1).run(async {
+///     let start = now();
+///     sleep(Duration::from_secs(3600)).await;      // takes no time at all
+///     assert!(now() - start >= Duration::from_secs(3600));
+/// });
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing runs before `run`"]
+pub struct Simulation {
+    seed: u64,
+    config: Config,
+}
+
+impl Simulation {
+    /// A simulation that takes its choices from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, config: Config::new() }
+    }
+
+    /// The settings of the runtime; those about threads mean nothing here.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Runs a program made anew for each seed, for every seed in `seeds`.
+    ///
+    /// # Panics
+    /// If a run ends abnormally; the message names the seed that did it.
+    pub fn sweep<F>(seeds: impl IntoIterator<Item = u64>, program: impl Fn() -> F)
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        for seed in seeds {
+            let reason = Simulation::new(seed).run(program());
+            assert!(reason.is_clean(), "seed {seed}: {reason}");
+        }
+    }
+
+    /// Runs `main` until all processes have ended, and returns why it did.
+    ///
+    /// # Panics
+    /// Inside a process; or on a deadlock, when every process waits for what can never come: the message lists them.
+    pub fn run<F>(self, main: F) -> Reason
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        if let Err(error) = check_can_run() {
+            panic!("Simulation::run: {error}");
+        }
+        let queue = SimulatedQueue(Mutex::default());
+        let shared = Shared::new(self.config, Clock::by_hand(), Scheduling::Simulated(queue));
+        let local = Local::new(shared.clone(), 0, LocalQueue::new());
+        let _entered = context::enter(local.clone());
+        shared.spawn_main(main);
+        let mut world = World { shared, local, random: Random::new(self.seed), seed: self.seed };
+        let reason = loop {
+            if let Some(reason) = world.shared.end_reason() {
+                break reason;
+            }
+            world.step(None);
+        };
+        world.shared.ask_all();
+        let deadline = world.shared.now() + world.shared.grace();
+        while world.shared.live() > 0 && world.shared.now() < deadline {
+            world.step(Some(deadline));
+        }
+        if world.shared.live() > 0 {
+            world.shared.kill_all();
+        }
+        while world.shared.live() > 0 {
+            world.step(None);
+        }
+        world.shared.timers.clear();
+        reason
+    }
+}
+
+struct World {
+    shared: Arc<Shared>,
+    local: Rc<Local>,
+    random: Random,
+    seed: u64,
+}
+
+impl World {
+    /// Runs one process, or else moves the clock to the next timer, but not beyond `limit`.
+    fn step(&mut self, limit: Option<Instant>) {
+        let Some(queue) = self.shared.simulated() else { unreachable!("a simulation has its own queue") };
+        if let Some(index) = queue.take(&mut self.random) {
+            self.shared.clock().advance_to(self.shared.now() + Duration::from_nanos(100));
+            let again = turn(&self.local, index);
+            self.shared.ready(again);
+            return;
+        }
+        let next = match (self.shared.timers.next_deadline(), limit) {
+            (Some(timer), Some(limit)) => timer.min(limit),
+            (Some(timer), None) => timer,
+            (None, Some(limit)) => limit,
+            (None, None) => self.deadlock(),
+        };
+        self.shared.clock().advance_to(next);
+        self.shared.timers.fire(&self.shared, self.shared.now());
+    }
+
+    fn deadlock(&self) -> ! {
+        let mut waiting = String::new();
+        for info in self.shared.processes().into_iter().filter_map(|pid| self.shared.info(pid)) {
+            waiting += &format!(
+                "\n  {} {} {}, {} messages in its mailbox",
+                info.pid,
+                info.label.as_deref().unwrap_or("-"),
+                info.state,
+                info.mailbox
+            );
+        }
+        panic!("deadlock under seed {}: nobody can run and no timer is set{waiting}", self.seed)
+    }
+}
+
+/// Marsaglia's xorshift: fast, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        // Seeds next to each other must not give runs next to each other, and zero would stay zero.
+        Self((seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
