@@ -53,6 +53,7 @@ pub use process::{
     Priority,
     info::{ProcessInfo, State, info, processes, set_label, set_priority},
     spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
+    tree::{Node, Tree, tree},
 };
 #[doc(hidden)]
 pub use receive::__private;

@@ -8,6 +8,7 @@ pub(crate) mod info;
 pub(crate) mod run;
 pub(crate) mod spawn;
 pub(crate) mod table;
+pub(crate) mod tree;
 
 use std::{
     borrow::Cow,
