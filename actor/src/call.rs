@@ -140,15 +140,39 @@ where
 /// Outside a process.
 pub async fn join(pids: &[Pid]) {
     for &pid in pids {
-        let answer = Arc::new(Answer::<()>::new());
-        let reference = context::with_shared("join", |shared| {
-            let reference = shared.next_reference();
-            shared.watch(pid, reference, Watcher::Callback(answer.clone())).then_some(reference)
-        });
-        if let Some(reference) = reference {
-            let waiting = Waiting { answer, to: pid, reference, handle: Handle::current() };
-            drop(waiting.reply().await);
-        }
+        wait(pid).await;
+    }
+}
+
+/// Waits until `pid` has been released, and says why it ended; [`Reason::NoProc`] if that was before. Like a monitor,
+/// but outside the mailbox: however many messages are queued there, it costs the same.
+///
+/// ```
+/// # use riot_actor::{exit, run, sleep, spawn, wait, Reason};
+/// # run(async {
+/// let pid = spawn(std::future::pending::<()>());
+/// exit(pid, Reason::Kill);
+/// assert_eq!(wait(pid).await, Reason::Killed);
+/// # });
+/// ```
+///
+/// # Cancel safety
+/// Dropped before it is ready, nothing is left of it.
+///
+/// # Panics
+/// Outside a process.
+pub async fn wait(pid: Pid) -> Reason {
+    let answer = Arc::new(Answer::<std::convert::Infallible>::new());
+    let reference = context::with_shared("wait", |shared| {
+        let reference = shared.next_reference();
+        shared.watch(pid, reference, Watcher::Callback(answer.clone())).then_some(reference)
+    });
+    let Some(reference) = reference else { return Reason::NoProc };
+    let waiting = Waiting { answer, to: pid, reference, handle: Handle::current() };
+    match waiting.reply().await {
+        Err(CallError::Exit(reason)) => reason,
+        Err(_) => unreachable!("nobody but the end of the process settles it"),
+        Ok(never) => match never {},
     }
 }
 

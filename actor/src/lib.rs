@@ -44,10 +44,11 @@ mod signal;
 pub mod simulation;
 mod timer;
 
-pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, call, join};
+pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, call, join, wait};
 pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
 pub use message::Message;
+pub use panic::catch_panic;
 pub use pid::Pid;
 pub use process::{
     Priority,

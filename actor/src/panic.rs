@@ -6,11 +6,35 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Once,
+    task::Poll,
 };
 
 use crate::exit::Panic;
+
+/// Awaits `future`; a panic in it comes back as a value, and the process goes on. For code of somebody else that runs
+/// in a process with a duty of its own: a handler, a start function.
+///
+/// ```
+/// # riot_actor::run(async {
+/// let panic = riot_actor::catch_panic(async { panic!("out of cheese") }).await.unwrap_err();
+/// assert_eq!(panic.message, "out of cheese");
+/// # });
+/// ```
+///
+/// # Errors
+/// The panic. Nothing else is said about it, so whoever catches it reports it.
+pub async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panic> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };

@@ -15,6 +15,8 @@ pub struct Exit {
     pub from: Pid,
     /// Why.
     pub reason: Reason,
+    /// Whether a link told it, so that `from` has ended; else `from` called [`exit`] and may live on.
+    pub by_link: bool,
 }
 
 /// The message that tells the end of a monitored process. It comes after the process has been released: what it owned
@@ -228,7 +230,9 @@ impl Shared {
         let readied = match slot.lock_for(to) {
             Some(mut core) if core.is_live() => match reason {
                 Reason::Kill => self.end_by_signal(slot, &mut core, to, Reason::Killed),
-                reason if core.trap_exit => core.accept(to.index, Message::new(Exit { from, reason })),
+                reason if core.trap_exit => {
+                    core.accept(to.index, Message::new(Exit { from, reason, by_link: false }))
+                }
                 Reason::Normal if from != to => None,
                 reason => self.end_by_signal(slot, &mut core, to, reason),
             },
@@ -262,7 +266,9 @@ impl Shared {
             return None;
         }
         match reason {
-            reason if core.trap_exit => core.accept(to.index, Message::new(Exit { from, reason })),
+            reason if core.trap_exit => {
+                core.accept(to.index, Message::new(Exit { from, reason, by_link: true }))
+            }
             Reason::Normal => None,
             reason => self.end_by_signal(slot, core, to, reason),
         }
