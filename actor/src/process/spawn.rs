@@ -78,7 +78,14 @@ pub struct SpawnOptions {
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
     priority: Priority,
-    pinned: bool,
+    pinned: Option<Place>,
+}
+
+/// The worker a process stays on.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Here,
+    To(u32),
 }
 
 impl SpawnOptions {
@@ -119,7 +126,13 @@ impl SpawnOptions {
 
     /// It stays on the worker of the caller. No other worker takes it over, not even if this one is held up.
     pub fn pinned(mut self) -> Self {
-        self.pinned = true;
+        self.pinned = Some(Place::Here);
+        self
+    }
+
+    /// It stays on the worker with this number, counted from 0, modulo the number of workers.
+    pub fn pinned_to(mut self, worker: usize) -> Self {
+        self.pinned = Some(Place::To(worker as u32));
         self
     }
 
@@ -209,7 +222,10 @@ impl Shared {
         core.phase = Phase::Waiting;
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
-        core.pinned = worker.filter(|_| options.pinned);
+        core.pinned = options.pinned.and_then(|place| match place {
+            Place::Here => worker,
+            Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
+        });
         core.parent = parent;
         core.label = options.label;
         core.born = self.observes_age().then(|| self.now());
