@@ -36,6 +36,11 @@ impl Mailbox {
         self.next
     }
 
+    /// Whether nothing is here from number `from` on.
+    pub(crate) fn end_seen(&self, from: u64) -> bool {
+        self.messages.back().is_none_or(|&(last, _)| last < from)
+    }
+
     /// Takes the oldest message from number `from` on that `wanted` accepts. Each is looked at once.
     pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
         let start = match self.messages.front() {
@@ -59,7 +64,7 @@ impl Mailbox {
             before.messages.push_back((before.next, message));
             before.next += 1;
         }
-        *self = before;
+        std::mem::swap(self, &mut before);
     }
 }
 

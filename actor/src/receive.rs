@@ -33,8 +33,8 @@ use crate::{
 ///
 /// # Panics
 /// When awaited outside a process.
-pub fn receive<T: Send + 'static>() -> Receive<T, fn(&T) -> bool> {
-    receive_if(|_| true)
+pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
+    Receive { wanted: AnyOfType, seen: None, _type: PhantomData }
 }
 
 /// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is shown to
@@ -45,8 +45,46 @@ pub fn receive<T: Send + 'static>() -> Receive<T, fn(&T) -> bool> {
 ///
 /// # Panics
 /// When awaited outside a process. A panic in `wanted` ends the process.
-pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, F> {
-    Receive { wanted, seen: None, _type: PhantomData }
+pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, If<F>> {
+    Receive { wanted: If(wanted), seen: None, _type: PhantomData }
+}
+
+/// How a [`Receive`] chooses among messages of its type.
+pub trait Wanted<T>: private::Sealed {
+    /// Whether it takes this one.
+    #[doc(hidden)]
+    fn wants(&mut self, value: &T) -> bool;
+    /// Whether asking runs code of a user.
+    #[doc(hidden)]
+    const FOREIGN: bool;
+}
+
+/// Takes every one.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyOfType;
+
+/// Asks a guard.
+#[derive(Clone, Copy, Debug)]
+pub struct If<F>(F);
+
+impl<T> Wanted<T> for AnyOfType {
+    fn wants(&mut self, _: &T) -> bool {
+        true
+    }
+    const FOREIGN: bool = false;
+}
+
+impl<T, F: FnMut(&T) -> bool> Wanted<T> for If<F> {
+    fn wants(&mut self, value: &T) -> bool {
+        (self.0)(value)
+    }
+    const FOREIGN: bool = true;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for super::AnyOfType {}
+    impl<F> Sealed for super::If<F> {}
 }
 
 /// Takes the oldest message of type `T`, if one is there or comes within `limit`. A `limit` of zero looks at the whole
@@ -131,16 +169,16 @@ impl<T, F> fmt::Debug for Receive<T, F> {
 
 impl<T, F> Unpin for Receive<T, F> {}
 
-impl<T: Send + 'static, F: FnMut(&T) -> bool> Future for Receive<T, F> {
+impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Self { wanted, seen, .. } = self.get_mut();
-        poll_take(cx, seen, |message| message.downcast_ref::<T>().is_some_and(&mut *wanted)).map(|message| {
-            match message.downcast() {
-                Ok(value) => value,
-                Err(_) => unreachable!("it was a {} a moment ago", type_name::<T>()),
-            }
+        let wants = |message: &Message| message.downcast_ref::<T>().is_some_and(|value| wanted.wants(value));
+        let taken = if W::FOREIGN { poll_take(cx, seen, wants) } else { poll_take_here(cx, seen, wants) };
+        taken.map(|message| match message.downcast() {
+            Ok(value) => value,
+            Err(_) => unreachable!("it was a {} a moment ago", type_name::<T>()),
         })
     }
 }
@@ -167,6 +205,34 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
         let Self { wanted, seen } = self.get_mut();
         poll_take(cx, seen, wanted)
     }
+}
+
+/// [`poll_take`] for a test that is our own and so may run where the mailbox is.
+fn poll_take_here(
+    cx: &mut Context<'_>,
+    seen: &mut Option<u64>,
+    mut wanted: impl FnMut(&Message) -> bool,
+) -> Poll<Message> {
+    context::with_running("receive", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        if coop::proceed(slot, running, cx).is_pending() {
+            return Poll::Pending;
+        }
+        let mut from = seen.unwrap_or(0);
+        loop {
+            if let Some(message) = running.mailbox.take(from, &mut wanted) {
+                return Poll::Ready(message);
+            }
+            from = from.max(running.mailbox.end());
+            if !slot.has_arrivals() {
+                break;
+            }
+            slot.admit(&mut slot.lock(), &mut running.mailbox);
+        }
+        *seen = Some(from);
+        running.wants_messages = true;
+        Poll::Pending
+    })
 }
 
 /// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
@@ -197,14 +263,19 @@ fn poll_take(
 fn admit() -> (u64, bool) {
     context::with_running("receive", |shared, running| {
         let before = running.mailbox.end();
-        let mut core = shared.table.slot(running.pid.index).lock();
-        running.mailbox.admit(&mut core.arrivals);
+        let slot = shared.table.slot(running.pid.index);
+        if slot.has_arrivals() {
+            slot.admit(&mut slot.lock(), &mut running.mailbox);
+        }
         (before, running.mailbox.end() != before)
     })
 }
 
 /// The guard is somebody else's code, so the mailbox is set aside while it looks, and put back even if it panics.
 fn take(from: u64, wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
+    if context::with_running("receive", |_, running| running.mailbox.end_seen(from)) {
+        return None;
+    }
     struct PutBack(crate::mailbox::Mailbox);
     impl Drop for PutBack {
         fn drop(&mut self) {

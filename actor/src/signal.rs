@@ -206,7 +206,7 @@ impl Shared {
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), Message> {
         let Some(slot) = self.table.of(pid) else { return Err(message) };
         let readied = match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() => core.accept(pid.index, message),
+            Some(mut core) if core.is_live() => slot.accept(&mut core, pid.index, message),
             _ => return Err(message),
         };
         self.ready(readied);
@@ -231,7 +231,7 @@ impl Shared {
             Some(mut core) if core.is_live() => match reason {
                 Reason::Kill => self.end_by_signal(slot, &mut core, to, Reason::Killed),
                 reason if core.trap_exit => {
-                    core.accept(to.index, Message::new(Exit { from, reason, by_link: false }))
+                    slot.accept(&mut core, to.index, Message::new(Exit { from, reason, by_link: false }))
                 }
                 Reason::Normal if from != to => None,
                 reason => self.end_by_signal(slot, &mut core, to, reason),
@@ -267,7 +267,7 @@ impl Shared {
         }
         match reason {
             reason if core.trap_exit => {
-                core.accept(to.index, Message::new(Exit { from, reason, by_link: true }))
+                slot.accept(core, to.index, Message::new(Exit { from, reason, by_link: true }))
             }
             Reason::Normal => None,
             reason => self.end_by_signal(slot, core, to, reason),
@@ -292,7 +292,7 @@ impl Shared {
                 match core.relations.as_mut().and_then(|relations| relations.monitors.remove(&reference)) {
                     Some(target) => {
                         let down = Down { reference, pid: Some(target.pid()), reason };
-                        core.accept(to.index, Message::new(down))
+                        slot.accept(&mut core, to.index, Message::new(down))
                     }
                     None => None,
                 }

@@ -38,6 +38,8 @@ use crate::{
 pub(crate) struct Slot {
     /// A copy of "`core.cause` is some", to be read without the lock by the process itself.
     condemned: AtomicBool,
+    /// A copy of "`core.arrivals` has some", for the same reader.
+    arrived: AtomicBool,
     core: Mutex<Core>,
 }
 
@@ -129,6 +131,7 @@ impl Slot {
     pub(crate) fn new() -> Self {
         Self {
             condemned: AtomicBool::new(false),
+            arrived: AtomicBool::new(false),
             core: Mutex::new(Core {
                 generation: 0,
                 phase: Phase::Free,
@@ -163,6 +166,27 @@ impl Slot {
         self.condemned.load(Ordering::Acquire)
     }
 
+    /// Whether messages may have been accepted that the process has not seen. What it misses it finds when it parks.
+    pub(crate) fn has_arrivals(&self) -> bool {
+        self.arrived.load(Ordering::Acquire)
+    }
+
+    /// Accepts a message; the process becomes ready if it waits for one.
+    pub(crate) fn accept(&self, core: &mut Core, index: u32, message: Message) -> Option<Readied> {
+        core.arrivals.push_back(message);
+        self.arrived.store(true, Ordering::Release);
+        // A process that runs looks at its arrivals before it parks.
+        if core.wants_messages && core.phase == Phase::Waiting { core.wake(index) } else { None }
+    }
+
+    /// Hands what has arrived over to the process.
+    pub(crate) fn admit(&self, core: &mut Core, mailbox: &mut Mailbox) {
+        if !core.arrivals.is_empty() {
+            mailbox.admit(&mut core.arrivals);
+            self.arrived.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Fixes why the process ends, if nothing did before; says whether this was it.
     pub(crate) fn condemn(&self, core: &mut Core, reason: Reason, by_signal: bool) -> bool {
         if core.cause.is_some() {
@@ -176,6 +200,7 @@ impl Slot {
 
     pub(crate) fn renew(&self) {
         self.condemned.store(false, Ordering::Release);
+        self.arrived.store(false, Ordering::Release);
     }
 }
 
@@ -201,13 +226,6 @@ impl Core {
             }
             Phase::Free | Phase::Ready | Phase::Woken | Phase::Exiting => None,
         }
-    }
-
-    /// Accepts a message; the process becomes ready if it waits for one.
-    pub(crate) fn accept(&mut self, index: u32, message: Message) -> Option<Readied> {
-        self.arrivals.push_back(message);
-        // A process that runs looks at its arrivals before it parks.
-        (self.wants_messages && self.phase == Phase::Waiting).then(|| self.wake(index)).flatten()
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn turn(local: &Local, index: u32) -> Option<Readied> {
         end(local, slot, pid, parked);
         return None;
     }
-    parked.mailbox.admit(&mut core.arrivals);
+    slot.admit(&mut core, &mut parked.mailbox);
     drop(core);
 
     let Parked { mut body, mailbox, waker } = parked;
@@ -62,7 +62,7 @@ pub(crate) fn turn(local: &Local, index: u32) -> Option<Readied> {
         if core.phase == Phase::Running && here.wants_messages && !core.arrivals.is_empty() && here.budget > 0
         {
             // It waits for messages and here they are: no need to go through a queue.
-            here.mailbox.admit(&mut core.arrivals);
+            slot.admit(&mut core, &mut here.mailbox);
             here.wants_messages = false;
             here.budget -= 1;
             continue;
