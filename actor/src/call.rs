@@ -1,10 +1,12 @@
 //! A request and its one reply, outside the mailbox: what comes late is never seen by anybody.
 
 use std::{
+    convert::Infallible,
     fmt,
     future::{Future, poll_fn},
+    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -144,15 +146,16 @@ pub async fn join(pids: &[Pid]) {
     }
 }
 
-/// Waits until `pid` has been released, and says why it ended; [`Reason::NoProc`] if that was before. Like a monitor,
-/// but outside the mailbox: however many messages are queued there, it costs the same.
+/// Waits until `pid` has been released, and says why it ended; [`Reason::NoProc`] if that was before the call. Like a
+/// monitor, but outside the mailbox: however many messages are queued there, it costs the same.
 ///
 /// ```
-/// # use riot_actor::{exit, run, sleep, spawn, wait, Reason};
+/// # use riot_actor::{exit, run, spawn, wait, Reason};
 /// # run(async {
 /// let pid = spawn(std::future::pending::<()>());
+/// let end = wait(pid);
 /// exit(pid, Reason::Kill);
-/// assert_eq!(wait(pid).await, Reason::Killed);
+/// assert_eq!(end.await, Reason::Killed);
 /// # });
 /// ```
 ///
@@ -161,18 +164,35 @@ pub async fn join(pids: &[Pid]) {
 ///
 /// # Panics
 /// Outside a process.
-pub async fn wait(pid: Pid) -> Reason {
-    let answer = Arc::new(Answer::<std::convert::Infallible>::new());
+pub fn wait(pid: Pid) -> Wait {
+    let answer = Arc::new(Answer::<Infallible>::new());
     let reference = context::with_shared("wait", |shared| {
         let reference = shared.next_reference();
         shared.watch(pid, reference, Watcher::Callback(answer.clone())).then_some(reference)
     });
-    let Some(reference) = reference else { return Reason::NoProc };
-    let waiting = Waiting { answer, to: pid, reference, handle: Handle::current() };
-    match waiting.reply().await {
-        Err(CallError::Exit(reason)) => reason,
-        Err(_) => unreachable!("nobody but the end of the process settles it"),
-        Ok(never) => match never {},
+    Wait(reference.map(|reference| Waiting { answer, to: pid, reference, handle: Handle::current() }))
+}
+
+/// The future of [`wait`].
+#[must_use = "it has to be awaited to wait"]
+pub struct Wait(Option<Waiting<Infallible>>);
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wait")
+    }
+}
+
+impl Future for Wait {
+    type Output = Reason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
+        let Some(waiting) = &self.0 else { return coop::poll_proceed(cx).map(|()| Reason::NoProc) };
+        waiting.poll_reply(cx).map(|answer| match answer {
+            Err(CallError::Exit(reason)) => reason,
+            Err(_) => unreachable!("nobody but the end of the process settles it"),
+            Ok(never) => match never {},
+        })
     }
 }
 
@@ -222,26 +242,28 @@ struct Waiting<R: Send> {
 
 impl<R: Send> Waiting<R> {
     fn reply(&self) -> impl Future<Output = Result<R, CallError>> + '_ {
-        poll_fn(|cx| {
-            if coop::poll_proceed(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let mut state = lock(&self.answer.0);
-            match &mut *state {
-                State::Open(waker) => {
-                    match waker {
-                        Some(waker) => waker.clone_from(cx.waker()),
-                        None => *waker = Some(cx.waker().clone()),
-                    }
-                    Poll::Pending
+        poll_fn(|cx| self.poll_reply(cx))
+    }
+
+    fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let mut state = lock(&self.answer.0);
+        match &mut *state {
+            State::Open(waker) => {
+                match waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    None => *waker = Some(cx.waker().clone()),
                 }
-                State::Settled(_) => match std::mem::replace(&mut *state, State::Closed) {
-                    State::Settled(answer) => Poll::Ready(answer),
-                    State::Open(_) | State::Closed => unreachable!("it was just looked at"),
-                },
-                State::Closed => unreachable!("an answer is awaited once"),
+                Poll::Pending
             }
-        })
+            State::Settled(_) => match std::mem::replace(&mut *state, State::Closed) {
+                State::Settled(answer) => Poll::Ready(answer),
+                State::Open(_) | State::Closed => unreachable!("it was just looked at"),
+            },
+            State::Closed => unreachable!("an answer is awaited once"),
+        }
     }
 }
 

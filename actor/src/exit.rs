@@ -176,6 +176,25 @@ impl Outcome for Reason {
     }
 }
 
+/// The type of a body that loops for ever. It has no name of its own in stable Rust, but a function's result has.
+impl Outcome for <fn() -> ! as Returns>::Output {
+    fn into_reason(self) -> Reason {
+        self
+    }
+}
+
+/// Names the result of a function.
+#[doc(hidden)]
+#[allow(unreachable_pub)]
+pub trait Returns {
+    /// The result.
+    type Output;
+}
+
+impl<T> Returns for fn() -> T {
+    type Output = T;
+}
+
 impl Outcome for std::convert::Infallible {
     fn into_reason(self) -> Reason {
         match self {}

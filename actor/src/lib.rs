@@ -1,7 +1,7 @@
 //! Erlang's processes in Rust: each has a mailbox and a name that outlives it, they share nothing, and when one
 //! crashes only those hear of it that asked to.
 //!
-//! A process is a future with a pid. Free functions act for the one that runs: [`this`], [`send`], [`receive`],
+//! A process is a future with a pid. Free functions act for the one that runs: [`this`], [`send`], [`receive()`],
 //! [`spawn`], [`link`], [`monitor`].
 //!
 //! ```
@@ -44,7 +44,7 @@ mod signal;
 pub mod simulation;
 mod timer;
 
-pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, call, join, wait};
+pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
 pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
 pub use message::Message;

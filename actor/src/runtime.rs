@@ -112,6 +112,8 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), M> {
     })
 }
 
+type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
+
 /// What a runtime is made of.
 ///
 /// ```
@@ -125,7 +127,7 @@ pub struct Config {
     grace: Duration,
     hard_limit: Duration,
     pub(crate) long_turn: Duration,
-    pub(crate) on_crash: Option<Box<dyn Fn(&CrashReport) + Send + Sync>>,
+    pub(crate) on_crash: Option<CrashHook>,
 }
 
 impl Config {
@@ -347,6 +349,7 @@ pub(crate) struct Shared {
     changed: Condvar,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a runtime has one, and it is used at every turn")]
 pub(crate) enum Scheduling {
     Workers(Scheduler),
     Simulated(SimulatedQueue),

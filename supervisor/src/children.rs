@@ -1,0 +1,248 @@
+//! The children in order, left to right: each knows of those before it that they are up.
+
+use std::ops::ControlFlow;
+
+use riot_actor::{Pid, Reason};
+
+use crate::{
+    error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
+    shutdown::{Condemned, stop_one},
+    spec::{ChildId, ChildKey, ChildSpec, Kind, Restart, SpecSummary},
+    strategy::{Fate, Place, Strategy, fate, shuts_down},
+    supervisor::{ChildInfo, ChildState, Counts, Duties, Ticket},
+};
+
+pub(crate) struct Children {
+    strategy: Strategy,
+    /// Invariant: ids differ.
+    list: Vec<Child>,
+}
+
+struct Child {
+    spec: ChildSpec,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Idle,
+    Running(Pid),
+    /// Its start failed, and is tried again when this ticket comes up.
+    Restarting(Ticket),
+}
+
+impl Child {
+    fn pid(&self) -> Option<Pid> {
+        match self.state {
+            State::Running(pid) => Some(pid),
+            State::Idle | State::Restarting(_) => None,
+        }
+    }
+
+    async fn start(&mut self, duties: &mut Duties) -> Result<Option<Pid>, Reason> {
+        let pid = duties.start(&mut self.spec).await?;
+        self.state = pid.map_or(State::Idle, State::Running);
+        Ok(pid)
+    }
+
+    /// Whatever it is doing, it does nothing afterwards.
+    async fn stop(&mut self, duties: &mut Duties) {
+        if let Some(pid) = self.pid() {
+            let child = Condemned { id: self.spec.id.clone(), pid, shutdown: self.spec.shutdown };
+            stop_one(&mut duties.reporter, child).await;
+        }
+        self.state = State::Idle;
+    }
+}
+
+impl Children {
+    pub(crate) fn new(strategy: Strategy, specs: Vec<ChildSpec>) -> Self {
+        let list = specs.into_iter().map(|spec| Child { spec, state: State::Idle }).collect();
+        Self { strategy, list }
+    }
+
+    /// Starts all, each after the one before is up.
+    pub(crate) async fn start_all(&mut self, duties: &mut Duties) -> Result<(), FailedToStart> {
+        for child in &mut self.list {
+            if let Err(reason) = child.start(duties).await {
+                return Err(FailedToStart { id: child.spec.id.clone(), reason });
+            }
+        }
+        self.list.retain(|child| child.pid().is_some() || child.spec.restart != Restart::Temporary);
+        Ok(())
+    }
+
+    /// Stops all, one after the other, the last one first.
+    pub(crate) async fn stop_all(&mut self, duties: &mut Duties) {
+        while let Some(mut child) = self.list.pop() {
+            child.stop(duties).await;
+        }
+    }
+
+    /// A process that was linked with the supervisor has ended: a child, or one that was once.
+    pub(crate) async fn ended(
+        &mut self,
+        duties: &mut Duties,
+        pid: Pid,
+        reason: Reason,
+    ) -> ControlFlow<Reason> {
+        let Some(at) = self.list.iter().position(|child| child.pid() == Some(pid)) else {
+            return ControlFlow::Continue(());
+        };
+        let child = &mut self.list[at];
+        child.state = State::Idle;
+        duties.reporter.ended(&child.spec.id, pid, &reason);
+        let significant = child.spec.significant;
+        match fate(child.spec.restart, &reason) {
+            Fate::Restart => return self.restart(duties, at).await,
+            Fate::Keep => {}
+            Fate::Forget => drop(self.list.remove(at)),
+        }
+        let others_are_up =
+            self.list.iter().any(|child| child.spec.significant && child.state != State::Idle);
+        if shuts_down(duties.auto_shutdown, significant, others_are_up) {
+            return ControlFlow::Break(Reason::Shutdown);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The time for another attempt has come, unless somebody else has settled the matter.
+    pub(crate) async fn retry(&mut self, duties: &mut Duties, ticket: Ticket) -> ControlFlow<Reason> {
+        let restarting = |child: &Child| child.state == State::Restarting(ticket);
+        let at = self.list.iter().position(restarting);
+        match at {
+            Some(at) => self.restart(duties, at).await,
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// One attempt to have the child at `fallen` running, and with it whoever the strategy says.
+    async fn restart(&mut self, duties: &mut Duties, fallen: usize) -> ControlFlow<Reason> {
+        let id = self.list[fallen].spec.id.clone();
+        duties.may_restart(&id).await?;
+        let places: Vec<Place> = self
+            .list
+            .iter()
+            .map(|child| Place { restart: child.spec.restart, has_process: child.pid().is_some() })
+            .collect();
+        let plan = self.strategy.plan(fallen, &places);
+        for at in plan.stop {
+            self.list[at].stop(duties).await;
+        }
+        for &at in &plan.start {
+            self.list[at].state = State::Idle;
+        }
+        for at in plan.start {
+            let child = &mut self.list[at];
+            if child.start(duties).await.is_err() {
+                child.state = State::Restarting(duties.retry_later());
+                break;
+            }
+        }
+        for at in plan.forget.into_iter().rev() {
+            self.list.remove(at);
+        }
+        ControlFlow::Continue(())
+    }
+
+    pub(crate) async fn start_child(
+        &mut self,
+        duties: &mut Duties,
+        spec: ChildSpec,
+    ) -> Result<Pid, StartChildError> {
+        if let Some(child) = self.find(&spec.id) {
+            return Err(child.pid().map_or(StartChildError::AlreadyPresent, StartChildError::AlreadyStarted));
+        }
+        let mut child = Child { spec, state: State::Idle };
+        let pid = child.start(duties).await.map_err(StartChildError::Failed)?;
+        if pid.is_some() || child.spec.restart != Restart::Temporary {
+            self.list.push(child);
+        }
+        pid.ok_or(StartChildError::Ignored)
+    }
+
+    pub(crate) async fn terminate_child(
+        &mut self,
+        duties: &mut Duties,
+        key: &ChildKey,
+    ) -> Result<(), ChildError> {
+        let at = self.position(key).ok_or(ChildError::NotFound)?;
+        self.list[at].stop(duties).await;
+        if self.list[at].spec.restart == Restart::Temporary {
+            self.list.remove(at);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn restart_child(
+        &mut self,
+        duties: &mut Duties,
+        id: &ChildId,
+    ) -> Result<Pid, RestartChildError> {
+        let child = self.find(id).ok_or(RestartChildError::NotFound)?;
+        match child.state {
+            State::Running(pid) => Err(RestartChildError::Running(pid)),
+            State::Restarting(_) => Err(RestartChildError::Restarting),
+            State::Idle => {
+                let pid = child.start(duties).await.map_err(RestartChildError::Failed)?;
+                pid.ok_or(RestartChildError::Ignored)
+            }
+        }
+    }
+
+    pub(crate) fn delete_child(&mut self, id: &ChildId) -> Result<(), DeleteChildError> {
+        let at = self.list.iter().position(|child| child.spec.id == *id).ok_or(DeleteChildError::NotFound)?;
+        match self.list[at].state {
+            State::Running(pid) => Err(DeleteChildError::Running(pid)),
+            State::Restarting(_) => Err(DeleteChildError::Restarting),
+            State::Idle => {
+                self.list.remove(at);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn which(&self) -> Vec<ChildInfo> {
+        let state = |child: &Child| match child.state {
+            State::Idle => ChildState::Stopped,
+            State::Running(pid) => ChildState::Running(pid),
+            State::Restarting(_) => ChildState::Restarting,
+        };
+        self.list.iter().map(|child| ChildInfo::new(&child.spec, state(child))).collect()
+    }
+
+    pub(crate) fn count(&self) -> Counts {
+        let mut counts = Counts::default();
+        for child in &self.list {
+            counts.add(child.spec.kind, child.pid());
+        }
+        counts
+    }
+
+    pub(crate) fn spec(&self, key: &ChildKey) -> Result<SpecSummary, ChildError> {
+        let at = self.position(key).ok_or(ChildError::NotFound)?;
+        Ok(self.list[at].spec.summary())
+    }
+
+    fn find(&mut self, id: &ChildId) -> Option<&mut Child> {
+        self.list.iter_mut().find(|child| child.spec.id == *id)
+    }
+
+    fn position(&self, key: &ChildKey) -> Option<usize> {
+        self.list.iter().position(|child| match key {
+            ChildKey::Id(id) => child.spec.id == *id,
+            ChildKey::Pid(pid) => child.pid() == Some(*pid),
+        })
+    }
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, kind: Kind, pid: Option<Pid>) {
+        self.specs += 1;
+        self.active += usize::from(pid.is_some_and(riot_actor::is_alive));
+        match kind {
+            Kind::Supervisor => self.supervisors += 1,
+            Kind::Worker => self.workers += 1,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Many children that come and go, addressed by their pids.
+//!
+//! Starting, finding and losing one costs the same however many there are; nothing here looks at all of them but the
+//! shutdown and the lists that are asked for.
+
+use std::{collections::HashMap, ops::ControlFlow};
+
+use riot_actor::{Pid, Reason};
+
+use crate::{
+    error::{ChildError, StartChildError},
+    shutdown::{Condemned, stop_all, stop_one},
+    spec::{ChildKey, ChildSpec, SpecSummary},
+    strategy::{Fate, fate, shuts_down},
+    supervisor::{ChildInfo, ChildState, Counts, Duties, Ticket},
+};
+
+pub(crate) struct Dynamic {
+    children_max: usize,
+    /// By their pids; one that is restarting by the pid it had.
+    children: HashMap<Pid, Child>,
+    /// Which child a retry is for.
+    retries: HashMap<Ticket, Pid>,
+    /// Significant children that run or restart.
+    significant: usize,
+    /// How many were ever started.
+    started: u64,
+}
+
+struct Child {
+    spec: ChildSpec,
+    /// Which one it was, counted from the first, so that lists have an order.
+    nth: u64,
+    restarting: Option<Ticket>,
+}
+
+impl Dynamic {
+    pub(crate) fn new(children_max: usize) -> Self {
+        Self { children_max, children: HashMap::new(), retries: HashMap::new(), significant: 0, started: 0 }
+    }
+
+    pub(crate) async fn start_child(
+        &mut self,
+        duties: &mut Duties,
+        mut spec: ChildSpec,
+    ) -> Result<Pid, StartChildError> {
+        if self.children.len() >= self.children_max {
+            return Err(StartChildError::MaxChildren);
+        }
+        let pid = duties.start(&mut spec).await.map_err(StartChildError::Failed)?;
+        let pid = pid.ok_or(StartChildError::Ignored)?;
+        if self.children.contains_key(&pid) {
+            return Err(StartChildError::AlreadyStarted(pid));
+        }
+        self.significant += usize::from(spec.significant);
+        self.children.insert(pid, Child { spec, nth: self.started, restarting: None });
+        self.started += 1;
+        Ok(pid)
+    }
+
+    /// A process that was linked with the supervisor has ended: a child, or one that was once.
+    pub(crate) async fn ended(
+        &mut self,
+        duties: &mut Duties,
+        pid: Pid,
+        reason: Reason,
+    ) -> ControlFlow<Reason> {
+        let Some(child) = self.children.get(&pid).filter(|child| child.restarting.is_none()) else {
+            return ControlFlow::Continue(());
+        };
+        duties.reporter.ended(&child.spec.id, pid, &reason);
+        let significant = child.spec.significant;
+        match fate(child.spec.restart, &reason) {
+            Fate::Restart => return self.restart(duties, pid).await,
+            // Without a process there is no pid to address it by.
+            Fate::Keep | Fate::Forget => self.forget(pid),
+        }
+        if shuts_down(duties.auto_shutdown, significant, self.significant > 0) {
+            return ControlFlow::Break(Reason::Shutdown);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The time for another attempt has come, unless somebody else has settled the matter.
+    pub(crate) async fn retry(&mut self, duties: &mut Duties, ticket: Ticket) -> ControlFlow<Reason> {
+        match self.retries.remove(&ticket) {
+            Some(pid) => self.restart(duties, pid).await,
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    async fn restart(&mut self, duties: &mut Duties, old: Pid) -> ControlFlow<Reason> {
+        let Some(child) = self.children.get_mut(&old) else { return ControlFlow::Continue(()) };
+        let id = child.spec.id.clone();
+        duties.may_restart(&id).await?;
+        match duties.start(&mut child.spec).await {
+            Ok(Some(new)) => {
+                child.restarting = None;
+                if let Some(child) = self.children.remove(&old) {
+                    self.children.insert(new, child);
+                }
+            }
+            Ok(None) => self.forget(old),
+            Err(_) => {
+                let ticket = duties.retry_later();
+                child.restarting = Some(ticket);
+                self.retries.insert(ticket, old);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    pub(crate) async fn terminate_child(
+        &mut self,
+        duties: &mut Duties,
+        key: &ChildKey,
+    ) -> Result<(), ChildError> {
+        let (pid, child) = self.find(key)?;
+        if child.restarting.is_none() {
+            let child = Condemned { id: child.spec.id.clone(), pid, shutdown: child.spec.shutdown };
+            stop_one(&mut duties.reporter, child).await;
+        }
+        self.forget(pid);
+        Ok(())
+    }
+
+    /// Stops all at once.
+    pub(crate) async fn stop_all(&mut self, duties: &mut Duties) {
+        let mut children: Vec<(Pid, Child)> = self.children.drain().collect();
+        children.sort_unstable_by_key(|(_, child)| child.nth);
+        let condemned = children
+            .into_iter()
+            .filter(|(_, child)| child.restarting.is_none())
+            .map(|(pid, child)| Condemned { id: child.spec.id, pid, shutdown: child.spec.shutdown })
+            .collect();
+        stop_all(&mut duties.reporter, condemned).await;
+    }
+
+    pub(crate) fn which(&self) -> Vec<ChildInfo> {
+        let mut children: Vec<(&Pid, &Child)> = self.children.iter().collect();
+        children.sort_unstable_by_key(|(_, child)| child.nth);
+        let state = |pid: &Pid, child: &Child| match child.restarting {
+            None => ChildState::Running(*pid),
+            Some(_) => ChildState::Restarting,
+        };
+        children.into_iter().map(|(pid, child)| ChildInfo::new(&child.spec, state(pid, child))).collect()
+    }
+
+    pub(crate) fn count(&self) -> Counts {
+        let mut counts = Counts::default();
+        for (&pid, child) in &self.children {
+            counts.add(child.spec.kind, child.restarting.is_none().then_some(pid));
+        }
+        counts
+    }
+
+    pub(crate) fn spec(&self, key: &ChildKey) -> Result<SpecSummary, ChildError> {
+        self.find(key).map(|(_, child)| child.spec.summary())
+    }
+
+    fn find(&self, key: &ChildKey) -> Result<(Pid, &Child), ChildError> {
+        let ChildKey::Pid(pid) = key else { return Err(ChildError::NotFound) };
+        self.children.get(pid).map(|child| (*pid, child)).ok_or(ChildError::NotFound)
+    }
+
+    fn forget(&mut self, pid: Pid) {
+        let Some(child) = self.children.remove(&pid) else { return };
+        self.significant -= usize::from(child.spec.significant);
+        if let Some(ticket) = child.restarting {
+            self.retries.remove(&ticket);
+        }
+    }
+}

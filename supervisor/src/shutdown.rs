@@ -1,0 +1,105 @@
+//! Ask, wait, then kill.
+//!
+//! Every end is waited for outside the mailbox, so what is queued there costs nothing, and requests keep their places.
+//! The `Exit` of a child stopped here stays in the mailbox; it means nobody any more when it is read.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use riot_actor::{Exit, Pid, Reason, Wait, exit, now, receive_if, timeout, wait};
+
+use crate::{
+    event::Reporter,
+    spec::{ChildId, Shutdown},
+};
+
+/// How often a child that was killed and does not give way is reported.
+const UNRESPONSIVE: Duration = Duration::from_secs(5);
+
+/// A child to be stopped.
+pub(crate) struct Condemned {
+    pub(crate) id: ChildId,
+    pub(crate) pid: Pid,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// Stops one child; it has been released when this returns.
+pub(crate) async fn stop_one(reporter: &mut Reporter, child: Condemned) {
+    stop_all(reporter, vec![child]).await;
+}
+
+/// Stops all of them at once, each with its own time; all have been released when this returns.
+pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) {
+    let asked = now();
+    let mut killed = Vec::new();
+    let mut limited: Vec<(Instant, Condemned, Wait)> = Vec::new();
+    let mut unlimited = Vec::new();
+    for child in children {
+        // Watched before it is asked: its end, however fast, has a reason.
+        let end = wait(child.pid);
+        let reason = if child.shutdown == Shutdown::Kill { Reason::Kill } else { Reason::Shutdown };
+        exit(child.pid, reason);
+        match child.shutdown {
+            Shutdown::Kill => killed.push((child, end)),
+            Shutdown::Timeout(limit) => match asked.checked_add(limit) {
+                Some(deadline) => limited.push((deadline, child, end)),
+                None => unlimited.push((child, end)),
+            },
+            Shutdown::Infinity => unlimited.push((child, end)),
+        }
+    }
+    // The next one to be killed is always waited for first.
+    limited.sort_by_key(|&(deadline, ..)| deadline);
+
+    let mut ended_before = Vec::new();
+    for (deadline, child, mut end) in limited {
+        match timeout(deadline.saturating_duration_since(now()), &mut end).await {
+            Ok(reason) => concluded(reporter, child, reason, &mut ended_before),
+            Err(_) => {
+                exit(child.pid, Reason::Kill);
+                killed.push((child, end));
+            }
+        }
+    }
+    for (child, mut end) in killed {
+        let since = now();
+        let reason = loop {
+            match timeout(UNRESPONSIVE, &mut end).await {
+                Ok(reason) => break reason,
+                Err(_) => reporter.unresponsive(&child.id, child.pid, now() - since),
+            }
+        };
+        concluded(reporter, child, reason, &mut ended_before);
+    }
+    for (child, end) in unlimited {
+        concluded(reporter, child, end.await, &mut ended_before);
+    }
+    report_own_ends(reporter, ended_before).await;
+}
+
+fn concluded(reporter: &mut Reporter, child: Condemned, reason: Reason, ended_before: &mut Vec<Condemned>) {
+    match reason {
+        Reason::NoProc => ended_before.push(child),
+        Reason::Killed if child.shutdown == Shutdown::Kill => {}
+        reason if reason.is_clean() => {}
+        reason => reporter.shutdown_failed(&child.id, child.pid, &reason),
+    }
+}
+
+/// Children that had ended by themselves: their `Exit` says why, unless they had unlinked themselves.
+async fn report_own_ends(reporter: &mut Reporter, children: Vec<Condemned>) {
+    if children.is_empty() {
+        return;
+    }
+    let mut unknown: HashMap<Pid, ChildId> =
+        children.into_iter().map(|child| (child.pid, child.id)).collect();
+    while !unknown.is_empty() {
+        let wanted = |exit: &Exit| exit.by_link && unknown.contains_key(&exit.from);
+        let Ok(exit) = timeout(Duration::ZERO, receive_if(wanted)).await else { return };
+        if let Some(id) = unknown.remove(&exit.from) {
+            reporter.ended(&id, exit.from, &exit.reason);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Who stops and who starts when one falls.
+//!
+//! Decisions only: children are places in a row here, and nothing is done to them.
+
+use std::ops::Range;
+
+use riot_actor::Reason;
+
+use crate::spec::Restart;
+
+/// Whom the end of one child concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Strategy {
+    OneForOne,
+    OneForAll,
+    RestForOne,
+}
+
+/// When a supervisor ends because a significant child has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AutoShutdown {
+    /// Never.
+    #[default]
+    Never,
+    /// When any significant child ends by itself and is not restarted.
+    AnySignificant,
+    /// When the last significant child does.
+    AllSignificant,
+}
+
+/// What becomes of a child that ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Fate {
+    Restart,
+    /// It stays known, without a process.
+    Keep,
+    Forget,
+}
+
+pub(crate) fn fate(restart: Restart, reason: &Reason) -> Fate {
+    match restart {
+        Restart::Permanent => Fate::Restart,
+        Restart::Transient if reason.is_clean() => Fate::Keep,
+        Restart::Transient => Fate::Restart,
+        Restart::Temporary => Fate::Forget,
+    }
+}
+
+/// One child, as far as a strategy looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) restart: Restart,
+    pub(crate) has_process: bool,
+}
+
+/// What a restart does, each list in the order in which it is done. All numbers are places before the restart.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Plan {
+    pub(crate) stop: Vec<usize>,
+    pub(crate) start: Vec<usize>,
+    pub(crate) forget: Vec<usize>,
+}
+
+impl Strategy {
+    /// The places that fall with the one at `fallen`, itself included.
+    pub(crate) fn affected(self, fallen: usize, count: usize) -> Range<usize> {
+        match self {
+            Self::OneForOne => fallen..fallen + 1,
+            Self::OneForAll => 0..count,
+            Self::RestForOne => fallen..count,
+        }
+    }
+
+    /// How the child at `fallen`, which has no process and is to have one, is restarted.
+    pub(crate) fn plan(self, fallen: usize, places: &[Place]) -> Plan {
+        let affected = self.affected(fallen, places.len());
+        let temporary = |&at: &usize| places[at].restart == Restart::Temporary;
+        Plan {
+            stop: affected.clone().rev().filter(|&at| places[at].has_process).collect(),
+            start: affected.clone().filter(|at| !temporary(at)).collect(),
+            forget: affected.filter(temporary).collect(),
+        }
+    }
+}
+
+/// Whether the supervisor ends now that a child has ended by itself and is not restarted. `others_are_up`: some other
+/// significant child has a process or is restarting.
+pub(crate) fn shuts_down(auto_shutdown: AutoShutdown, significant: bool, others_are_up: bool) -> bool {
+    match auto_shutdown {
+        AutoShutdown::Never => false,
+        AutoShutdown::AnySignificant => significant,
+        AutoShutdown::AllSignificant => significant && !others_are_up,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{
+        Just, Strategy as Generator, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
+
+    fn permanent(has_process: bool) -> Place {
+        Place { restart: Restart::Permanent, has_process }
+    }
+
+    #[test]
+    fn rest_for_one_stops_the_later_ones_backwards_and_starts_them_forwards() {
+        let places = [permanent(true), permanent(false), permanent(true), permanent(true)];
+        let plan = Strategy::RestForOne.plan(1, &places);
+        assert_eq!(plan, Plan { stop: vec![3, 2], start: vec![1, 2, 3], forget: vec![] });
+    }
+
+    #[test]
+    fn a_group_restart_forgets_the_temporary_ones() {
+        let temporary = Place { restart: Restart::Temporary, has_process: true };
+        let plan = Strategy::OneForAll.plan(0, &[permanent(false), temporary, permanent(true)]);
+        assert_eq!(plan, Plan { stop: vec![2, 1], start: vec![0, 2], forget: vec![1] });
+    }
+
+    #[test]
+    fn what_becomes_of_a_child() {
+        let crash = Reason::other("crash");
+        let table = [
+            (Restart::Permanent, &Reason::Normal, Fate::Restart),
+            (Restart::Permanent, &crash, Fate::Restart),
+            (Restart::Transient, &Reason::Normal, Fate::Keep),
+            (Restart::Transient, &Reason::Shutdown, Fate::Keep),
+            (Restart::Transient, &Reason::Killed, Fate::Restart),
+            (Restart::Transient, &crash, Fate::Restart),
+            (Restart::Temporary, &Reason::Normal, Fate::Forget),
+            (Restart::Temporary, &crash, Fate::Forget),
+        ];
+        for (restart, reason, expected) in table {
+            assert_eq!(fate(restart, reason), expected, "{restart:?} after {reason}");
+        }
+    }
+
+    /// The plain model: every child has a name, and the words of the rule are carried out one after the other.
+    fn model(strategy: Strategy, fallen: usize, places: &[Place]) -> Plan {
+        let mut plan = Plan::default();
+        let concerned = |at: usize| match strategy {
+            Strategy::OneForOne => at == fallen,
+            Strategy::OneForAll => true,
+            Strategy::RestForOne => at >= fallen,
+        };
+        let mut at = places.len();
+        while at > 0 {
+            at -= 1;
+            if concerned(at) && places[at].has_process {
+                plan.stop.push(at);
+            }
+        }
+        for (at, place) in places.iter().enumerate() {
+            if !concerned(at) {
+                continue;
+            }
+            match place.restart {
+                Restart::Temporary => plan.forget.push(at),
+                Restart::Permanent | Restart::Transient => plan.start.push(at),
+            }
+        }
+        plan
+    }
+
+    fn place() -> impl Generator<Value = Place> {
+        let restart =
+            prop_oneof![Just(Restart::Permanent), Just(Restart::Transient), Just(Restart::Temporary)];
+        (restart, any::<bool>()).prop_map(|(restart, has_process)| Place { restart, has_process })
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_words_of_the_rule(
+            mut places in prop::collection::vec(place(), 1..12),
+            fallen in any::<prop::sample::Index>(),
+            which in 0usize..3,
+        ) {
+            let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne][which];
+            let fallen = fallen.index(places.len());
+            places[fallen] = Place { restart: Restart::Permanent, has_process: false };
+            let plan = strategy.plan(fallen, &places);
+            prop_assert!(plan.start.contains(&fallen));
+            prop_assert!(!plan.stop.contains(&fallen));
+            prop_assert_eq!(plan, model(strategy, fallen, &places));
+        }
+    }
+}
