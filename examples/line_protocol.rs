@@ -37,7 +37,9 @@ impl Flow for Sums {
     }
     fn read(&mut self, bytes: &[u8], _now: Instant) -> usize {
         let mut consumed = 0;
-        while let Some(end) = bytes[consumed..].iter().position(|&byte| byte == b'\n').filter(|_| !self.closed) {
+        while let Some(end) =
+            bytes[consumed..].iter().position(|&byte| byte == b'\n').filter(|_| !self.closed)
+        {
             self.answer(&String::from_utf8_lossy(&bytes[consumed..consumed + end]));
             consumed += end + 1;
         }

@@ -14,16 +14,21 @@
 //! | timers | timers | a start and a cancel |
 //! | links | processes | one death, all linked to one that crashes |
 
-use std::{future::Future, pin::Pin, time::{Duration, Instant}};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use riot_actor::{
-    Config, Pid, Reason, Request, SpawnOptions, call, join, link, receive, send, send_after, spawn, spawn_link, this,
-    trap_exit, yield_now,
+    Config, Pid, Reason, Request, SpawnOptions, call, join, link, receive, send, send_after, spawn,
+    spawn_link, this, trap_exit, yield_now,
 };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));
+    let number =
+        |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));
     let bench = arguments.first().cloned().unwrap_or_else(|| usage());
     let (n, threads, k) = (number(1, 1_000_000), number(2, 1), number(3, 10_000));
     let config = Config::new().workers(threads).on_crash(|_| {});
@@ -257,8 +262,9 @@ fn skynet(parent: Pid, number: u64, size: usize) -> Pin<Box<dyn Future<Output = 
 
 async fn timers(n: usize) {
     let start = Instant::now();
-    let started: Vec<_> =
-        (0..n).map(|number| send_after(Duration::from_millis(10_000 + number as u64 % 1000), this(), Stop)).collect();
+    let started: Vec<_> = (0..n)
+        .map(|number| send_after(Duration::from_millis(10_000 + number as u64 % 1000), this(), Stop))
+        .collect();
     let cancelled = started.into_iter().filter(|timer| timer.cancel().is_some()).count();
     assert_eq!(cancelled, n);
     report(start, n);

@@ -28,7 +28,7 @@ mod evented;
 mod options;
 mod poller;
 mod readiness;
-//mod server;
+mod server;
 #[cfg(feature = "signals")]
 pub mod signals;
 mod tcp;
@@ -36,7 +36,7 @@ mod transport;
 
 pub use connection::Connection;
 pub use options::Options;
-//pub use riot_supervisor::ChildSpec;
-//pub use server::{Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
+pub use riot_supervisor::ChildSpec;
+pub use server::{Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
 pub use tcp::{TcpListener, TcpStream};
 pub use transport::{Address, Bind, Listen, Shutdown, Transport};

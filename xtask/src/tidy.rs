@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What a crate uses of ours, and whether only if asked to.
 fn ours(folder: &str) -> Vec<(String, bool)> {
-    let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("every crate has a manifest");
+    let manifest =
+        fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("every crate has a manifest");
     let mut section = String::new();
     let mut found = Vec::new();
     for line in manifest.lines().map(str::trim) {
@@ -51,7 +52,8 @@ fn the_core_of_flow_and_http_uses_nothing_that_does_io() {
 
 #[test]
 fn the_top_level_is_what_it_should_be() {
-    let expected = ["Cargo.toml", "README.md", "actor", "examples", "flow", "http", "socket", "supervisor", "xtask"];
+    let expected =
+        ["Cargo.toml", "README.md", "actor", "examples", "flow", "http", "socket", "supervisor", "xtask"];
     let usual = ["Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "target"];
     let found: BTreeSet<String> = fs::read_dir(root())
         .expect("the workspace is there")
@@ -64,7 +66,8 @@ fn the_top_level_is_what_it_should_be() {
 #[test]
 fn only_actor_and_socket_may_ever_be_unsafe() {
     for folder in ["supervisor", "flow", "http"] {
-        let lib = fs::read_to_string(root().join(folder).join("src/lib.rs")).expect("every crate has a lib.rs");
+        let lib =
+            fs::read_to_string(root().join(folder).join("src/lib.rs")).expect("every crate has a lib.rs");
         assert!(lib.contains("#![forbid(unsafe_code)]"), "{folder} must forbid unsafe code");
     }
 }

@@ -9,9 +9,9 @@ use std::{
 use riot_actor::{Reason, sleep, try_send};
 
 use super::{
-    Shared,
     accept_error::{Verdict, verdict},
     connections::Start,
+    shared::Shared,
 };
 use crate::{connection::Connection, transport::Listen};
 

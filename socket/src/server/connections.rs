@@ -6,11 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::{
-    Exit, Pid, Reason, Request, SpawnOptions, exit, now, receive, send, select, timeout,
-};
+use riot_actor::{Exit, Pid, Reason, Request, SpawnOptions, exit, now, receive, select, send, timeout};
 
-use super::{Cut, Protocol, Shared, limit::Permit};
+use super::{Cut, Protocol, limit::Permit, shared::Shared};
 use crate::connection::{Connection, Entry};
 
 /// A client that was let in.
@@ -45,7 +43,12 @@ struct Connections<P> {
 }
 
 /// The body of a Connections.Sup.
-pub(crate) async fn run<P: Protocol>(shared: Arc<Shared>, protocol: Arc<P>, parent: Pid, number: usize) -> Reason {
+pub(crate) async fn run<P: Protocol>(
+    shared: Arc<Shared>,
+    protocol: Arc<P>,
+    parent: Pid,
+    number: usize,
+) -> Reason {
     shared.set_connections_supervisor(number, riot_actor::this());
     let mut connections = Connections { shared, protocol, parent, children: HashMap::new(), draining: false };
     loop {

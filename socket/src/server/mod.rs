@@ -15,36 +15,24 @@
 mod accept_error;
 mod acceptor;
 mod connections;
+mod handle;
 mod limit;
+mod shared;
+mod tree;
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    task::{Poll, Waker},
-    time::{Duration, Instant},
-};
+use std::{fmt, future::Future, io, net::ToSocketAddrs, sync::Arc, time::Duration};
 
-use riot_actor::{Outcome, Pid, Reason, SpawnOptions, call, join, now};
-use riot_supervisor::{ChildSpec, Supervisor, SupervisorRef, supervisor, worker};
+use riot_actor::{Outcome, Reason};
+use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
-use crate::{
-    Options,
-    connection::Connection,
-    tcp::TcpAddress,
-    transport::{Address, Bind, Listen},
-};
-use limit::Limit;
+use crate::{Options, connection::Connection, tcp::TcpAddress, transport::Bind};
+pub use handle::{Cut, ServerInfo, ServerRef};
+use shared::Shared;
 
 /// What is done with a connection: a process body that receives it. Any closure from [`Connection`] to a future is one.
 pub trait Protocol: Send + Sync + 'static {
     /// Serves one client, in the client's own Connector process. When it returns the connection is closed.
-    fn serve(&self, connection: Connection) -> impl Future<Output: Outcome> + Send + 'static;
+    fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send;
 }
 
 impl<F, S> Protocol for F
@@ -52,8 +40,9 @@ where
     F: Fn(Connection) -> S + Send + Sync + 'static,
     S: Future<Output: Outcome> + Send + 'static,
 {
-    fn serve(&self, connection: Connection) -> impl Future<Output: Outcome> + Send + 'static {
-        self(connection)
+    fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send {
+        let serving = self(connection);
+        async move { serving.await.into_reason() }
     }
 }
 
@@ -87,6 +76,15 @@ enum Listening {
     Other(Box<dyn Bind>),
 }
 
+impl From<Listening> for Box<dyn Bind> {
+    fn from(listening: Listening) -> Self {
+        match listening {
+            Listening::Tcp(address) => Box::new(address),
+            Listening::Other(bind) => bind,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Config {
     acceptors: usize,
@@ -101,7 +99,10 @@ impl Server {
     /// # Errors
     /// If the name stands for no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self { bind: Listening::Tcp(TcpAddress::resolve(address, Options::new())?), config: Config::new() })
+        Ok(Self {
+            bind: Listening::Tcp(TcpAddress::resolve(address, Options::new())?),
+            config: Config::new(),
+        })
     }
 
     /// A server on anything that can be bound.
@@ -158,12 +159,13 @@ impl Server {
     /// # Panics
     /// Outside a process.
     pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerRef, StartError> {
-        let shared = Arc::new(Shared::new(self.bind, &self.config));
+        let shared = Arc::new(Shared::new(self.bind.into(), &self.config));
         let protocol = Arc::new(protocol);
-        let started = tree(&shared, &protocol, &self.config).start_link().await;
+        let started = tree::tree(&shared, &protocol, &self.config).start_link().await;
         match started {
-            Ok(supervisor) => Ok(ServerRef { supervisor, shared }),
-            Err(error) => Err(match shared.bind_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Ok(supervisor) => Ok(ServerRef::new(supervisor, shared)),
+            // The tree says which child failed; whoever started the server wants to know of the address.
+            Err(error) => Err(match shared.take_bind_error() {
                 Some(error) => StartError::Bind(error),
                 None => StartError::Supervisor(error.into()),
             }),
@@ -172,10 +174,10 @@ impl Server {
 
     /// The server as a child of a supervisor of yours.
     #[must_use]
-    pub fn child_spec(self, id: &str, protocol: impl Protocol) -> ChildSpec {
-        let shared = Arc::new(Shared::new(self.bind, &self.config));
+    pub fn child_spec(self, id: impl Into<ChildId>, protocol: impl Protocol) -> ChildSpec {
+        let shared = Arc::new(Shared::new(self.bind.into(), &self.config));
         let (protocol, config) = (Arc::new(protocol), self.config);
-        supervisor(id, move || tree(&shared, &protocol, &config).start_link())
+        supervisor(id, move || tree::tree(&shared, &protocol, &config).start_link())
     }
 }
 
@@ -205,257 +207,4 @@ pub enum StartError {
     /// Something else in the tree failed to start.
     #[error("the server did not start: {0}")]
     Supervisor(Reason),
-}
-
-/// A connection that was killed because it had not finished when a drain had to end.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Cut {
-    /// Its Connector.
-    pub pid: Pid,
-    /// The client.
-    pub peer: Address,
-    /// How long it had been connected.
-    pub age: Duration,
-}
-
-/// A running server.
-#[derive(Clone)]
-pub struct ServerRef {
-    supervisor: SupervisorRef,
-    shared: Arc<Shared>,
-}
-
-/// What a server is doing.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServerInfo {
-    /// Where it listens; none while it does not.
-    pub address: Option<Address>,
-    /// Connections there may be at once.
-    pub max_connections: usize,
-    /// Connections there are.
-    pub active: usize,
-    /// Connections there have been.
-    pub accepted: u64,
-    /// Connections that ended abnormally.
-    pub crashed: u64,
-    /// Accepts that failed.
-    pub accept_errors: u64,
-}
-
-impl ServerRef {
-    /// The top of its tree, Server.Sup.
-    #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.supervisor.pid()
-    }
-
-    /// Where it listens.
-    ///
-    /// # Panics
-    /// If that is no internet address; see [`info`](Self::info).
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        let address = self.shared.address();
-        address.and_then(|address| address.as_ip()).expect("the server listens on an internet address")
-    }
-
-    /// Changes how many connections there may be; clients that wait are served at once, none is sent away.
-    pub fn set_max_connections(&self, connections: usize) {
-        self.shared.limit.set_max(connections);
-    }
-
-    /// What it is doing.
-    #[must_use]
-    pub fn info(&self) -> ServerInfo {
-        let counters = &self.shared.counters;
-        ServerInfo {
-            address: self.shared.address(),
-            max_connections: self.shared.limit.max(),
-            active: counters.active.load(Ordering::Relaxed),
-            accepted: counters.accepted.load(Ordering::Relaxed),
-            crashed: counters.crashed.load(Ordering::Relaxed),
-            accept_errors: counters.accept_errors.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Stops in order: nothing more is accepted, idle connections end, busy ones finish; at the deadline the rest is
-    /// killed. Returns what had to be.
-    ///
-    /// # Panics
-    /// Outside a process.
-    pub async fn stop(&self, limit: Duration) -> Vec<Cut> {
-        let deadline = now().checked_add(limit).unwrap_or_else(|| now() + Duration::from_secs(u32::MAX.into()));
-        let _ = self.supervisor.terminate_child("Acceptor.Sup").await;
-        self.shared.clear_address();
-        let supervisors = self.shared.present_connections_supervisors();
-        // All are asked before any is waited for.
-        let drains = supervisors.into_iter().map(|pid| {
-            let drain = connections::Drain { deadline };
-            Box::pin(async move { call::<_, Vec<Cut>>(pid, drain, None).await.unwrap_or_default() })
-        });
-        let cut = all(drains.collect()).await.concat();
-        let _ = self.supervisor.stop(Reason::Shutdown, None).await;
-        cut
-    }
-}
-
-impl fmt::Debug for ServerRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerRef({})", self.pid())
-    }
-}
-
-/// Awaits several futures side by side.
-async fn all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
-    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    poll_fn(|cx| {
-        for (future, done) in futures.iter_mut().zip(&mut done) {
-            if done.is_none()
-                && let Poll::Ready(output) = std::pin::Pin::new(future).poll(cx)
-            {
-                *done = Some(output);
-            }
-        }
-        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
-}
-
-/// What the processes of one server share.
-pub(crate) struct Shared {
-    bind: Box<dyn Bind>,
-    limit: Arc<Limit>,
-    /// Acceptors take turns at the listener: whom it wakes is one process.
-    turn: Arc<Limit>,
-    shutdown: Duration,
-    counters: Counters,
-    supervisors: Mutex<Vec<Place>>,
-    acceptors: Mutex<Vec<Pid>>,
-    address: Mutex<Option<Address>>,
-    bind_error: Mutex<Option<io::Error>>,
-    warned: Mutex<Option<Instant>>,
-}
-
-#[derive(Default)]
-struct Counters {
-    accepted: AtomicU64,
-    active: AtomicUsize,
-    crashed: AtomicU64,
-    accept_errors: AtomicU64,
-}
-
-/// Where acceptors find a Connections.Sup, whichever it is now.
-#[derive(Default)]
-struct Place {
-    pid: Option<Pid>,
-    waiting: Vec<Waker>,
-}
-
-impl Shared {
-    fn new(bind: Listening, config: &Config) -> Self {
-        Self {
-            bind: match bind {
-                Listening::Tcp(address) => Box::new(address),
-                Listening::Other(bind) => bind,
-            },
-            limit: Limit::new(config.max_connections),
-            turn: Limit::new(1),
-            shutdown: config.shutdown,
-            counters: Counters::default(),
-            supervisors: Mutex::new((0..config.connection_supervisors).map(|_| Place::default()).collect()),
-            acceptors: Mutex::default(),
-            address: Mutex::default(),
-            bind_error: Mutex::default(),
-            warned: Mutex::default(),
-        }
-    }
-
-    fn address(&self) -> Option<Address> {
-        self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn clear_address(&self) {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    pub(crate) fn set_connections_supervisor(&self, number: usize, pid: Pid) {
-        let waiting = {
-            let mut supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = &mut supervisors[number];
-            place.pid = Some(pid);
-            std::mem::take(&mut place.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// The supervisor an acceptor gives its connections to; waits while it is being restarted.
-    pub(crate) async fn connections_supervisor(&self, acceptor: usize) -> Pid {
-        poll_fn(|cx| {
-            let mut supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-            let number = acceptor % supervisors.len();
-            let place = &mut supervisors[number];
-            match place.pid.filter(|&pid| riot_actor::is_alive(pid)) {
-                Some(pid) => Poll::Ready(pid),
-                None => {
-                    place.waiting.push(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
-    fn present_connections_supervisors(&self) -> Vec<Pid> {
-        let supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-        supervisors.iter().filter_map(|place| place.pid).collect()
-    }
-
-    /// Binds, once the acceptors of the listener before have let go of it.
-    async fn open(&self) -> io::Result<Arc<dyn Listen>> {
-        let before = std::mem::take(&mut *self.acceptors.lock().unwrap_or_else(PoisonError::into_inner));
-        join(&before).await;
-        let listener = match self.bind.bind() {
-            Ok(listener) => listener,
-            Err(error) => {
-                let (kind, text) = (error.kind(), error.to_string());
-                *self.bind_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                return Err(io::Error::new(kind, text));
-            }
-        };
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener.local_address()?);
-        Ok(listener)
-    }
-
-    /// Says that accepting failed, at most once a second.
-    pub(crate) fn warn_of(&self, error: &io::Error) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|before| now() - before >= Duration::from_secs(1)) {
-            *warned = Some(now());
-            drop(warned);
-            tracing::warn!(target: "riot::socket", "accepting pauses: {error}");
-        }
-    }
-}
-
-fn tree<P: Protocol>(shared: &Arc<Shared>, protocol: &Arc<P>, config: &Config) -> Supervisor {
-    let connections = {
-        let (shared, protocol, supervisors) = (shared.clone(), protocol.clone(), config.connection_supervisors);
-        move || connections_tree(&shared, &protocol, supervisors).start_link()
-    };
-    let acceptors = {
-        let (shared, acceptors) = (shared.clone(), config.acceptors);
-        move || acceptors_tree(shared.clone(), acceptors)
-    };
-    Supervisor::rest_for_one()
-        .label("Server.Sup")
-        .child(supervisor("Connections.Sup.Sup", connections))
-        .child(supervisor("Acceptor.Sup", acceptors))
-}
-
-/// How many restarts a group of `children` like ones is allowed in five seconds. (Ranch: the same.)
-fn intensity(children: usize) -> usize {
-    1 + children.next_power_of_two().ilog2() as usize
 }
