@@ -56,16 +56,13 @@ impl Body {
             return Poll::Ready(Err(BodyError::Request(error)));
         }
         inner.invite_body();
-        let Some(exchange) = inner.active(self.id).filter(|exchange| exchange.answer != Answer::Complete) else {
+        let Some(exchange) = inner.active(self.id).filter(|exchange| exchange.answer != Answer::Complete)
+        else {
             return Poll::Ready(Err(BodyError::Closed));
         };
         let Some(incoming) = exchange.incoming.as_mut() else { return Poll::Ready(Ok(None)) };
         if let Some(piece) = incoming.pop() {
-            let was_paused = inner.is_paused();
             inner.read_ahead -= piece.len();
-            if was_paused && !inner.is_paused() {
-                inner.reader.wake_waiting();
-            }
             inner.leave();
             return Poll::Ready(Ok(Some(piece)));
         }

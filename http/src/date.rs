@@ -51,7 +51,9 @@ mod tests {
 
     #[test]
     fn no_time_is_too_early_or_too_late() {
-        with_line(UNIX_EPOCH - Duration::from_secs(5), |line| assert!(line.starts_with(b"Date: Thu, 01 Jan 1970")));
+        with_line(UNIX_EPOCH - Duration::from_secs(5), |line| {
+            assert!(line.starts_with(b"Date: Thu, 01 Jan 1970"))
+        });
         with_line(UNIX_EPOCH + Duration::from_secs(1 << 40), |line| assert!(line.ends_with(b"GMT\r\n")));
     }
 }

@@ -86,10 +86,7 @@ pub(crate) fn interim<'a>(
 }
 
 /// Appends trailer fields and the end of a chunked body. Fields that may not be trailers are left out (RFC 9110 §6.5.1).
-pub(crate) fn trailers<'a>(
-    output: &mut Output,
-    fields: impl Iterator<Item = &'a (HeaderName, HeaderValue)>,
-) {
+pub(crate) fn trailers<'a>(output: &mut Output, fields: impl Iterator<Item = &'a (HeaderName, HeaderValue)>) {
     output.write(b"0\r\n");
     for (name, value) in fields.filter(|(name, _)| !is_framing(name) && *name != header::HOST) {
         field(output, name, value);
@@ -99,7 +96,8 @@ pub(crate) fn trailers<'a>(
 
 /// The fields that only the connection writes.
 fn is_framing(name: &HeaderName) -> bool {
-    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(name) || name == "keep-alive"
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(name)
+        || name == "keep-alive"
 }
 
 fn field(output: &mut Output, name: &HeaderName, value: &HeaderValue) {
@@ -132,7 +130,12 @@ mod tests {
     use super::*;
     use std::time::UNIX_EPOCH;
 
-    fn encode(status: u16, fields: &[(HeaderName, HeaderValue)], length: LengthLine, connection: ConnectionLine) -> String {
+    fn encode(
+        status: u16,
+        fields: &[(HeaderName, HeaderValue)],
+        length: LengthLine,
+        connection: ConnectionLine,
+    ) -> String {
         let mut output = Output::new();
         let added = Added { length, connection, server: None, time: UNIX_EPOCH };
         let fields = fields.iter().map(|(name, value)| (name, value));
@@ -157,6 +160,9 @@ mod tests {
     fn any_status_has_a_line() {
         let lines = encode(299, &[], LengthLine::None, ConnectionLine::None);
         assert!(lines.starts_with("HTTP/1.1 299 \r\n"), "{lines}");
-        assert!(encode(418, &[], LengthLine::None, ConnectionLine::None).starts_with("HTTP/1.1 418 I'm a teapot\r\n"));
+        assert!(
+            encode(418, &[], LengthLine::None, ConnectionLine::None)
+                .starts_with("HTTP/1.1 418 I'm a teapot\r\n")
+        );
     }
 }

@@ -133,7 +133,9 @@ impl Seen<'_> {
     fn body_length(&self, minor: u8) -> Result<BodyLength, RequestError> {
         match (self.coding, self.length) {
             (None, length) => Ok(BodyLength::Fixed(length.unwrap_or(0))),
-            (Some(_), Some(_)) => Err(RequestError::Malformed("both a length and a transfer coding are given")),
+            (Some(_), Some(_)) => {
+                Err(RequestError::Malformed("both a length and a transfer coding are given"))
+            }
             (Some(_), _) if minor == 0 => Err(RequestError::Malformed("HTTP/1.0 has no transfer codings")),
             (Some(Coding::Chunked), None) => Ok(BodyLength::Chunked),
             (Some(Coding::Unknown), None) => Err(RequestError::Coding),
@@ -260,7 +262,9 @@ mod tests {
         malformed(&[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "gzip")]);
         malformed(&[("Transfer-Encoding", " , ")]);
         malformed(&[("Host", "a")]);
-        for value in ["gzip", "gzip, chunked", "xchunked", "chunked;q=1", "\"chunked\"", "identity", "chunked\u{b}"] {
+        for value in
+            ["gzip", "gzip, chunked", "xchunked", "chunked;q=1", "\"chunked\"", "identity", "chunked\u{b}"]
+        {
             assert_eq!(framing(1, &[("Transfer-Encoding", value)]), Err(RequestError::Coding), "{value}");
         }
         assert!(matches!(framing(0, &[("Transfer-Encoding", "chunked")]), Err(RequestError::Malformed(_))));
@@ -284,13 +288,32 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for host in ["", "a", "a:", "a:80", "127.0.0.1:80", "[::1]", "[::1]:80", "[v1.a:b]", "a%41", "a!$&'()*+;=b"] {
+        for host in
+            ["", "a", "a:", "a:80", "127.0.0.1:80", "[::1]", "[::1]:80", "[v1.a:b]", "a%41", "a!$&'()*+;=b"]
+        {
             assert!(is_host(host.as_bytes()), "{host}");
         }
-        for host in ["a/b", "u@a", "a?", "a#", "http://a/", "a:1:2", "[::1", "[::1]x", "::1", "a:x", "a b", "a%4", "\u{f6}", "a:65536"] {
+        for host in [
+            "a/b",
+            "u@a",
+            "a?",
+            "a#",
+            "http://a/",
+            "a:1:2",
+            "[::1",
+            "[::1]x",
+            "::1",
+            "a:x",
+            "a b",
+            "a%4",
+            "\u{f6}",
+            "a:65536",
+        ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }
-        assert!(is_authority(b"a:443") && !is_authority(b"a") && !is_authority(b"a:") && !is_authority(b":443"));
+        assert!(
+            is_authority(b"a:443") && !is_authority(b"a") && !is_authority(b"a:") && !is_authority(b":443")
+        );
     }
 
     #[test]

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use http::Method;
 use memchr::memchr;
 
-use crate::{Head, Limits, RequestError, framing::{self, Framing}};
+use crate::{
+    Head, Limits, RequestError,
+    framing::{self, Framing},
+};
 
 /// Heads with up to so many fields are parsed without an allocation.
 const HEADERS_ON_STACK: usize = 100;
@@ -81,7 +84,9 @@ impl Scan {
                 let long_method = RequestError::Malformed("the method is too long");
                 return Err(if method_ends { RequestError::LineTooLong } else { long_method });
             }
-        } else if line.len() > limits.header_bytes_max + 1 || (self.lines > limits.headers_max && line.len() > 1) {
+        } else if line.len() > limits.header_bytes_max + 1
+            || (self.lines > limits.headers_max && line.len() > 1)
+        {
             return Err(RequestError::HeadTooLarge);
         }
         if end >= limits.head_bytes_max { Err(RequestError::HeadTooLarge) } else { Ok(()) }
@@ -115,7 +120,8 @@ pub(crate) fn head(bytes: Bytes, fields: usize, lines: usize) -> Result<(Head, F
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| RequestError::Malformed("the method has octets that have no place in one"))?;
     let (path, query) = self::target(&method, target.as_bytes())?;
-    let framing = framing::of_request(&method, minor, parsed.headers.iter().map(|field| (field.name, field.value)))?;
+    let framing =
+        framing::of_request(&method, minor, parsed.headers.iter().map(|field| (field.name, field.value)))?;
     let at = target.as_ptr() as usize - bytes.as_ptr() as usize;
     let shift = |range: std::ops::Range<usize>| at + range.start..at + range.end;
     let (target, path, query) = (at..at + target.len(), shift(path), query.map(shift));
@@ -137,7 +143,9 @@ fn reason(error: httparse::Error, line: &[u8]) -> RequestError {
 fn version(line: &[u8]) -> RequestError {
     match line.strip_suffix(b"\r\n").and_then(|line| line.rsplit(|&byte| byte == b' ').next()) {
         Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
-            if major.is_ascii_digit() && minor.is_ascii_digit() && !matches!((major, minor), (b'1', b'0' | b'1')) =>
+            if major.is_ascii_digit()
+                && minor.is_ascii_digit()
+                && !matches!((major, minor), (b'1', b'0' | b'1')) =>
         {
             RequestError::Version
         }
@@ -228,17 +236,39 @@ mod tests {
 
     #[test]
     fn line_ends_are_carriage_return_and_line_feed() {
-        for input in ["GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\n\r\n", "\nGET / HTTP/1.1\r\n", "\0", "\x16\x03\x01"] {
+        for input in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "\nGET / HTTP/1.1\r\n",
+            "\0",
+            "\x16\x03\x01",
+        ] {
             assert!(matches!(find(input.as_bytes()), Err(RequestError::Malformed(_))), "{input:?}");
         }
-        for input in ["GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nB: c\r\r\n\r\n", "\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        for input in [
+            "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nB: c\r\r\n\r\n",
+            "\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
             assert!(matches!(parse(input), Err(RequestError::Malformed(_))), "{input:?}");
         }
     }
 
     #[test]
     fn fields_that_two_readers_may_read_differently_are_refused() {
-        for line in ["A : b", " A: b", "\tA: b", "A: b\r\n c", "A\0: b", "A: b\0", "A", ": b", "A: b\x01", "A: \x7f", "A(: b"] {
+        for line in [
+            "A : b",
+            " A: b",
+            "\tA: b",
+            "A: b\r\n c",
+            "A\0: b",
+            "A: b\0",
+            "A",
+            ": b",
+            "A: b\x01",
+            "A: \x7f",
+            "A(: b",
+        ] {
             let result = parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n"));
             assert!(matches!(result, Err(RequestError::Malformed(_))), "{line:?} gives {result:?}");
         }
@@ -261,9 +291,20 @@ mod tests {
             assert_eq!(head.target(), line.split(' ').nth(1).unwrap());
         }
         for line in [
-            "GET * HTTP/1.1", "OPTIONS *a HTTP/1.1", "GET a:80 HTTP/1.1", "GET ?a HTTP/1.1", "GET /a#b HTTP/1.1",
-            "GET http://:80/ HTTP/1.1", "GET http://a:8x/ HTTP/1.1", "CONNECT / HTTP/1.1", "CONNECT a HTTP/1.1",
-            "GET http://u@a/ HTTP/1.1", "GET /\u{e9} HTTP/1.1", "GET / b HTTP/1.1", "GET  / HTTP/1.1", "GET /",
+            "GET * HTTP/1.1",
+            "OPTIONS *a HTTP/1.1",
+            "GET a:80 HTTP/1.1",
+            "GET ?a HTTP/1.1",
+            "GET /a#b HTTP/1.1",
+            "GET http://:80/ HTTP/1.1",
+            "GET http://a:8x/ HTTP/1.1",
+            "CONNECT / HTTP/1.1",
+            "CONNECT a HTTP/1.1",
+            "GET http://u@a/ HTTP/1.1",
+            "GET /\u{e9} HTTP/1.1",
+            "GET / b HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET /",
         ] {
             assert!(matches!(parse_line(line), Err(RequestError::Malformed(_))), "{line}");
         }
@@ -274,7 +315,8 @@ mod tests {
         for line in ["GET / HTTP/2.0", "GET / HTTP/9.9", "GET / HTTP/1.2", "GET / HTTP/0.9"] {
             assert_eq!(parse_line(line).unwrap_err(), RequestError::Version, "{line}");
         }
-        for line in ["GET / HTTP/1", "GET / http/1.1", "GET / HTTP/1.10", "GET / HTTP/11", "GET / HTTP/1.1 "] {
+        for line in ["GET / HTTP/1", "GET / http/1.1", "GET / HTTP/1.10", "GET / HTTP/11", "GET / HTTP/1.1 "]
+        {
             assert!(matches!(parse_line(line), Err(RequestError::Malformed(_))), "{line}");
         }
     }

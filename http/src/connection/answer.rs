@@ -52,7 +52,8 @@ fn declared(response: &Response) -> Result<Declared, RespondError> {
                 return Err(RespondError::Length);
             }
         } else if name == header::CONNECTION {
-            declared.close |= framing::elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"close"));
+            declared.close |=
+                framing::elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"close"));
         }
     }
     Ok(declared)
@@ -76,7 +77,12 @@ impl Inner {
     }
 
     /// Answers with a body known as a whole.
-    pub(crate) fn respond(&mut self, id: u64, response: &Response, payload: Payload<'_>) -> Result<(), RespondError> {
+    pub(crate) fn respond(
+        &mut self,
+        id: u64,
+        response: &Response,
+        payload: Payload<'_>,
+    ) -> Result<(), RespondError> {
         let status = response.status_code();
         let exchange = self.waiting(id, status)?;
         let Declared { length, close } = declared(response)?;
@@ -146,7 +152,8 @@ impl Inner {
 
     fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
         self.emit_with(|output, config| {
-            let added = Added { length, connection, server: config.server_name.as_ref(), time: (config.clock)() };
+            let added =
+                Added { length, connection, server: config.server_name.as_ref(), time: (config.clock)() };
             encode::head(output, response.status_code(), response.headers(), added);
         });
     }
@@ -242,7 +249,11 @@ impl Inner {
     }
 
     /// Ends the body. One that is shorter than declared is cut off with the connection.
-    pub(crate) fn finish(&mut self, id: u64, trailers: &[(HeaderName, HeaderValue)]) -> Result<(), WriteError> {
+    pub(crate) fn finish(
+        &mut self,
+        id: u64,
+        trailers: &[(HeaderName, HeaderValue)],
+    ) -> Result<(), WriteError> {
         let exchange = self.active(id).ok_or(WriteError::Closed)?;
         let Answer::Streaming(left) = exchange.answer else { return Err(WriteError::Closed) };
         let close = !exchange.keep_alive;
@@ -293,7 +304,8 @@ impl Inner {
         if front.body_is_complete() {
             if close {
                 // The peer that asked for the end has nothing more to send.
-                self.linger = !front.peer_closes || !matches!(self.reading, Reading::Discard { seen: false, .. });
+                self.linger =
+                    !front.peer_closes || !matches!(self.reading, Reading::Discard { seen: false, .. });
                 return self.end();
             }
             return self.pop();
@@ -305,7 +317,6 @@ impl Inner {
             return self.end();
         }
         self.wake_body();
-        self.reader.wake_waiting();
     }
 
     /// Answers with a switch of protocols (F12).

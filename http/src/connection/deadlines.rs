@@ -150,11 +150,13 @@ impl Inner {
         let timeouts = &self.config.timeouts;
         let idle = self.is_idle() && !self.partial_head;
         let first = self.exchanges.front();
-        let handled = first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_)));
+        let handled =
+            first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_)));
         let invited = !first.is_some_and(|first| {
             first.continue_due && matches!(first.answer, Answer::Queued | Answer::Waiting)
         });
-        let awaits_body = self.reading == Reading::Body && invited && self.read_operation() == ReadOperation::Read;
+        let awaits_body =
+            self.reading == Reading::Body && invited && self.read_operation() == ReadOperation::Read;
         let lingers = self.writer_is_done() && matches!(self.reading, Reading::Discard { .. });
         let deadlines = &mut self.deadlines;
 
@@ -174,7 +176,8 @@ impl Inner {
         if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.now, awaits_body) {
             deadlines.body_credit = Some(at.saturating_duration_since(now));
         }
-        let credit = deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
+        let credit =
+            deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
         deadlines.body_rate.keep(awaits_body, credit);
         if self.reading != Reading::Body {
             deadlines.body_credit = None;

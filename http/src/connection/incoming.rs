@@ -46,16 +46,32 @@ pub(crate) enum Progress {
 
 impl Incoming {
     /// None if the length says that there is no body.
-    pub(crate) fn new(length: BodyLength, extra_max: usize, max: Option<u64>) -> Result<Option<Box<Self>>, RequestError> {
+    pub(crate) fn new(
+        length: BodyLength,
+        extra_max: usize,
+        max: Option<u64>,
+    ) -> Result<Option<Box<Self>>, RequestError> {
         let decoder = match length {
             BodyLength::Fixed(0) => return Ok(None),
-            BodyLength::Fixed(bytes) if max.is_some_and(|max| bytes > max) => return Err(RequestError::BodyTooLarge),
+            BodyLength::Fixed(bytes) if max.is_some_and(|max| bytes > max) => {
+                return Err(RequestError::BodyTooLarge);
+            }
             BodyLength::Fixed(bytes) => Coding::Fixed(bytes),
             BodyLength::Chunked => Coding::Chunked(Decoder::new(extra_max)),
         };
         let (pieces, tail) = (VecDeque::new(), BytesMut::new());
         let (buffered, received, complete, dropped, trailers) = (0, 0, false, None, None);
-        Ok(Some(Box::new(Self { decoder, pieces, tail, buffered, received, max, complete, dropped, trailers })))
+        Ok(Some(Box::new(Self {
+            decoder,
+            pieces,
+            tail,
+            buffered,
+            received,
+            max,
+            complete,
+            dropped,
+            trailers,
+        })))
     }
 
     pub(crate) fn buffered(&self) -> usize {
@@ -84,7 +100,11 @@ impl Incoming {
     }
 
     /// Receives from `input`, keeping at most `room` bytes more.
-    pub(crate) fn receive(&mut self, input: &mut Input<'_>, mut room: usize) -> Result<Progress, RequestError> {
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut Input<'_>,
+        mut room: usize,
+    ) -> Result<Progress, RequestError> {
         loop {
             let here = match &mut self.decoder {
                 Coding::Fixed(0) => return Ok(self.finish()),

@@ -63,11 +63,19 @@ impl Inner {
         match self.reading {
             Reading::Closed => ReadOperation::Close,
             Reading::Switched if self.is_switched() => ReadOperation::Close,
-            Reading::Switched => ReadOperation::Yield,
-            Reading::Discard { left: 0, .. } => ReadOperation::Yield,
-            Reading::Discard { .. } => ReadOperation::Read,
-            Reading::Head | Reading::Body if self.is_paused() => ReadOperation::Yield,
-            Reading::Head | Reading::Body => ReadOperation::Read,
+            Reading::Head | Reading::Body if self.held_back => ReadOperation::Yield,
+            _ if self.may_read() => ReadOperation::Read,
+            _ => ReadOperation::Yield,
+        }
+    }
+
+    /// Nothing is in the reading loop's way, were it to ask.
+    pub(crate) fn may_read(&self) -> bool {
+        match self.reading {
+            Reading::Head | Reading::Body => !self.is_paused(),
+            Reading::Discard { left, .. } => left > 0,
+            Reading::Switched => self.is_switched(),
+            Reading::Closed => true,
         }
     }
 
@@ -77,7 +85,8 @@ impl Inner {
         match self.reading {
             Reading::Head => {
                 let limits = &self.config.limits;
-                let full = self.exchanges.len() >= limits.pipeline_max || self.read_ahead >= limits.window_bytes;
+                let full =
+                    self.exchanges.len() >= limits.pipeline_max || self.read_ahead >= limits.window_bytes;
                 full || back.may_switch
             }
             Reading::Body => {
@@ -125,6 +134,7 @@ impl Inner {
             }
             Reading::Switched => false,
         } {}
+        self.held_back = self.is_paused() && !input.rest().is_empty();
         let waits_for_head = self.reading == Reading::Head && !self.is_paused();
         self.partial_head = waits_for_head && !input.rest().is_empty();
         input.consumed
@@ -216,7 +226,9 @@ impl Inner {
         let room = self.config.limits.window_bytes.saturating_sub(self.read_ahead);
         let drain_max = self.config.limits.drain_bytes_max;
         let before = input.consumed;
-        let Some(incoming) = self.exchanges.back_mut().and_then(|back| back.incoming.as_mut()) else { return false };
+        let Some(incoming) = self.exchanges.back_mut().and_then(|back| back.incoming.as_mut()) else {
+            return false;
+        };
         let kept = incoming.buffered();
         let result = incoming.receive(input, room);
         self.read_ahead += incoming.buffered() - kept;
@@ -285,7 +297,6 @@ impl Inner {
         if self.reading != Reading::Switched {
             self.partial_head = false;
             self.reading = Reading::Closed;
-            self.reader.wake_waiting();
         }
         if self.exchanges.is_empty() && self.writing == Writing::Open {
             self.end();

@@ -144,8 +144,12 @@ impl Flow for Connection {
 
     fn yield_reader(&mut self, waker: &Waker) {
         let mut inner = self.shared.lock();
+        inner.held_back &= inner.is_paused();
         match inner.read_operation() {
-            ReadOperation::Yield => inner.reader.register(waker),
+            ReadOperation::Yield => {
+                inner.reader.register(waker);
+                inner.reader_waits = true;
+            }
             _ => waker.wake_by_ref(),
         }
     }
@@ -306,7 +310,9 @@ impl Drop for Requests {
     fn drop(&mut self) {
         let mut inner = self.shared.lock();
         if inner.writing == Writing::Open {
-            let waiting = usize::from(inner.exchanges.front().is_some_and(|first| first.answer != state::Answer::Queued));
+            let waiting = usize::from(
+                inner.exchanges.front().is_some_and(|first| first.answer != state::Answer::Queued),
+            );
             inner.forget_from(waiting);
             inner.drain();
             inner.leave();

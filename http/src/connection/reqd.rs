@@ -61,7 +61,11 @@ impl Reqd {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_string(&mut self, response: Response, text: impl AsRef<str>) -> Result<(), RespondError> {
+    pub fn respond_with_string(
+        &mut self,
+        response: Response,
+        text: impl AsRef<str>,
+    ) -> Result<(), RespondError> {
         self.responder.respond_with_string(response, text)
     }
 
@@ -69,7 +73,11 @@ impl Reqd {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_bytes(&mut self, response: Response, bytes: impl Into<Bytes>) -> Result<(), RespondError> {
+    pub fn respond_with_bytes(
+        &mut self,
+        response: Response,
+        bytes: impl Into<Bytes>,
+    ) -> Result<(), RespondError> {
         self.responder.respond_with_bytes(response, bytes)
     }
 
@@ -124,7 +132,11 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_string(&mut self, response: Response, text: impl AsRef<str>) -> Result<(), RespondError> {
+    pub fn respond_with_string(
+        &mut self,
+        response: Response,
+        text: impl AsRef<str>,
+    ) -> Result<(), RespondError> {
         self.respond_with(&response, Payload::Borrowed(text.as_ref().as_bytes()))
     }
 
@@ -132,7 +144,11 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_bytes(&mut self, response: Response, bytes: impl Into<Bytes>) -> Result<(), RespondError> {
+    pub fn respond_with_bytes(
+        &mut self,
+        response: Response,
+        bytes: impl Into<Bytes>,
+    ) -> Result<(), RespondError> {
         self.respond_with(&response, Payload::Shared(bytes.into()))
     }
 

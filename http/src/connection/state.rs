@@ -142,6 +142,11 @@ pub(crate) struct Inner {
     pub(crate) scan: Scan,
     /// The reading loop holds the beginning of a head.
     pub(crate) partial_head: bool,
+    /// The last read left bytes for want of room. Until the reading loop has yielded it would wait for new ones, and
+    /// there may be none.
+    pub(crate) held_back: bool,
+    /// The reading loop has yielded.
+    pub(crate) reader_waits: bool,
     /// No further request is accepted.
     pub(crate) heads_over: bool,
     pub(crate) writing: Writing,
@@ -187,6 +192,8 @@ impl Inner {
             reading: Reading::Head,
             scan: Scan::default(),
             partial_head: false,
+            held_back: false,
+            reader_waits: false,
             heads_over: false,
             writing: Writing::Open,
             linger: true,
@@ -285,9 +292,6 @@ impl Inner {
         if self.heads_over && self.exchanges.is_empty() && self.reading == Reading::Head {
             self.discard();
         }
-        if !self.is_paused() {
-            self.reader.wake_waiting();
-        }
         self.advance();
     }
 
@@ -305,9 +309,9 @@ impl Inner {
     /// Whatever else comes is dropped.
     pub(crate) fn discard(&mut self) {
         if matches!(self.reading, Reading::Head | Reading::Body) {
-            self.reading = Reading::Discard { left: self.config.limits.linger_bytes_max, seen: self.partial_head };
+            self.reading =
+                Reading::Discard { left: self.config.limits.linger_bytes_max, seen: self.partial_head };
             self.partial_head = false;
-            self.reader.wake_waiting();
         }
     }
 
@@ -334,6 +338,14 @@ impl Inner {
             self.end();
         } else if self.reading == Reading::Head {
             self.discard();
+        }
+    }
+
+    /// Resumes the reading loop, if it has yielded; it presents again what it has.
+    pub(crate) fn wake_reader(&mut self) {
+        if std::mem::take(&mut self.reader_waits) {
+            self.held_back = false;
+            self.reader.wake_waiting();
         }
     }
 
@@ -382,7 +394,7 @@ impl Inner {
     }
 
     fn wake_all(&mut self) {
-        self.reader.wake_waiting();
+        self.wake_reader();
         self.writer.wake_waiting();
         self.wake_next();
         self.wake_body();
@@ -390,7 +402,7 @@ impl Inner {
         self.wake_switch();
     }
 
-    /// Ends every call: ends what has come to its end, sets the timers, wakes whoever sleeps too long.
+    /// Ends every call: ends what has come to its end, resumes the reading loop if it may go on, sets the timers.
     pub(crate) fn leave(&mut self) {
         if self.writer_is_done()
             && let Reading::Discard { left, seen } = self.reading
@@ -401,6 +413,9 @@ impl Inner {
         if self.is_over() {
             self.wake_all();
             self.closed.drain(..).for_each(Waker::wake);
+        }
+        if self.reader_waits && self.may_read() {
+            self.wake_reader();
         }
         self.set_timers();
     }
