@@ -66,8 +66,15 @@ pub trait Flow {
     /// Ends: both sides close after what is already queued.
     fn shutdown(&mut self);
 
-    /// Both directions are closed and nothing is left to write.
+    /// Both directions are closed and nothing is left to write. It can become so while a read is under way; whoever
+    /// drives the flow then ends that read.
     fn is_closed(&self) -> bool;
+
+    /// The flow has ended and another protocol goes on: neither side is shut down. The transport, and every byte read
+    /// but not consumed, belong to whoever asked for the change.
+    fn is_upgraded(&self) -> bool {
+        false
+    }
 }
 
 /// What the reading loop does next.

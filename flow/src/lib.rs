@@ -13,12 +13,17 @@
 //! [http/af]: https://github.com/inhabitedtype/httpaf
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod error;
 mod flow;
 mod output;
+mod pair;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 pub use error::FlowError;
 pub use flow::{Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
 pub use output::Output;
+pub use pair::{ByHand, join};
 pub use wake::Wake;
