@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 pub mod blocking;
+#[cfg(feature = "driver")]
+mod driver;
 mod error;
 mod flow;
 mod output;
@@ -22,6 +24,8 @@ mod pair;
 mod tests;
 mod wake;
 
+#[cfg(feature = "driver")]
+pub use driver::{FlowServer, Flowing, connect};
 pub use error::FlowError;
 pub use flow::{Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
 pub use output::Output;

@@ -34,6 +34,8 @@ mod limits;
 mod parse;
 mod request;
 mod response;
+#[cfg(feature = "driver")]
+mod server;
 mod service;
 mod timeouts;
 
@@ -44,6 +46,10 @@ pub use headers::{Headers, Iter};
 pub use limits::Limits;
 pub use request::{Head, Request};
 pub use response::{IntoResponse, Response};
+#[cfg(feature = "driver")]
+pub use riot_socket::{ServerRef, StartError};
+#[cfg(feature = "driver")]
+pub use server::{Server, Serving, start_link};
 pub use service::{Handler, Outcome, Service, ServiceHandler, serve_requests, service};
 pub use timeouts::Timeouts;
 

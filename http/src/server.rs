@@ -4,9 +4,11 @@ use std::{fmt, io, net::ToSocketAddrs, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use riot_flow::connect;
-use riot_socket::{Bind, ChildSpec, Options, Protocol, ServerRef, StartError};
+use riot_socket::{Bind, ChildId, ChildSpec, Options, Protocol, ServerRef, StartError};
 
-use crate::{Config, Connection, Handler, Limits, Service, ServiceHandler, Timeouts, serve_requests, service};
+use crate::{
+    Config, Connection, Handler, Limits, Service, ServiceHandler, Timeouts, serve_requests, service,
+};
 
 /// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to the
 /// caller, and accepts when this returns.
@@ -148,7 +150,7 @@ impl<H: Handler> Serving<H> {
 
     /// The server as a child of a supervisor of yours.
     #[must_use]
-    pub fn child_spec(self, id: &str) -> ChildSpec {
+    pub fn child_spec(self, id: impl Into<ChildId>) -> ChildSpec {
         let (server, protocol) = self.into_protocol();
         server.child_spec(id, protocol)
     }
@@ -167,6 +169,9 @@ impl<H: Handler> Serving<H> {
 
 impl<H> fmt::Debug for Serving<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serving").field("server", &self.server).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Serving")
+            .field("server", &self.server)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

@@ -36,7 +36,7 @@ mod transport;
 
 pub use connection::Connection;
 pub use options::Options;
-pub use riot_supervisor::ChildSpec;
+pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
 pub use tcp::{TcpListener, TcpStream};
 pub use transport::{Address, Bind, Listen, Shutdown, Transport};

@@ -91,8 +91,7 @@ impl Timer {
                 flow.next_deadline()
             };
             let Some(deadline) = deadline else { return };
-            let (set, sleep) =
-                self.sleep.get_or_insert_with(|| (deadline, Box::pin(sleep_until(deadline))));
+            let (set, sleep) = self.sleep.get_or_insert_with(|| (deadline, Box::pin(sleep_until(deadline))));
             if deadline < *set {
                 *set = deadline;
                 sleep.as_mut().get_mut().reset(deadline);

@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use connector::connect;
-use riot_socket::{Address, ChildSpec, Server, ServerRef, StartError};
+use riot_socket::{Address, ChildId, ChildSpec, Server, ServerRef, StartError};
 
 use crate::Flow;
 
@@ -98,7 +98,7 @@ impl<M> Flowing<M> {
 
     /// The server as a child of a supervisor of yours.
     #[must_use]
-    pub fn child_spec<F>(self, id: &str) -> ChildSpec
+    pub fn child_spec<F>(self, id: impl Into<ChildId>) -> ChildSpec
     where
         F: Flow + Send + 'static,
         M: Fn(&Address) -> F + Send + Sync + 'static,

@@ -26,7 +26,8 @@ thread_local! {
 
 /// The body of a Reader: until the flow wants nothing more from the peer.
 pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transport>) {
-    let mut reader = Reader { joint: &joint, transport: &*transport, rest: Vec::new(), again: false, ended: false };
+    let mut reader =
+        Reader { joint: &joint, transport: &*transport, rest: Vec::new(), again: false, ended: false };
     poll_fn(|cx| reader.poll(cx)).await;
     // Only the receiving side: what the Writer has still to say must not be cut off.
     if let Err(error) = transport.shutdown(Shutdown::Read) {
@@ -96,7 +97,9 @@ impl<F: Flow> Reader<'_, F> {
             self.present(&mut flow);
         }
         if self.rest.len() > REST_MAX {
-            return Poll::Ready(Err(io::Error::other("the protocol takes no more bytes and does not say so")));
+            return Poll::Ready(Err(io::Error::other(
+                "the protocol takes no more bytes and does not say so",
+            )));
         }
         Poll::Ready(Ok(()))
     }
