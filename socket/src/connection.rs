@@ -9,12 +9,17 @@ use std::{
     time::Instant,
 };
 
-use crate::transport::{Address, Shutdown, Transport};
+use crate::{
+    server::Seat,
+    transport::{Address, Shutdown, Transport},
+};
 
 /// A connection and who is at its other end. Dropped, it is closed; so it dies with the process that owns it.
 pub struct Connection {
     transport: Arc<dyn Transport>,
     pub(crate) entry: Arc<Entry>,
+    /// Its place in a server; given back with the connection, whoever has it then and however that ends.
+    seat: Option<Seat>,
 }
 
 /// What the server knows of a connection while a protocol has it.
@@ -58,7 +63,12 @@ impl Connection {
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let drain = Mutex::new(Drain::Input(transport.clone()));
         let entry = Entry { peer, since: riot_actor::now(), drain };
-        Self { transport, entry: Arc::new(entry) }
+        Self { transport, entry: Arc::new(entry), seat: None }
+    }
+
+    pub(crate) fn seated(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
+        self
     }
 
     /// Who is at the other end.

@@ -11,7 +11,7 @@ use riot_actor::{Reason, sleep, try_send};
 use super::{
     accept_error::{Verdict, verdict},
     connections::Start,
-    shared::Shared,
+    shared::{Seat, Shared},
 };
 use crate::{connection::Connection, transport::Listen};
 
@@ -29,9 +29,8 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: Arc<dyn Listen>, number: 
         };
         match accepted {
             Ok((transport, peer)) => {
-                shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
-                let connection = Connection::new(transport, peer);
-                hand_over(&shared, number, Start { connection, permit }).await;
+                let connection = Connection::new(transport, peer).seated(Seat::new(&shared, permit));
+                hand_over(&shared, number, Start { connection }).await;
             }
             Err(error) => {
                 shared.counters.accept_errors.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,11 @@ use std::{
 use riot_actor::{Pid, Reason, call, now};
 use riot_supervisor::SupervisorRef;
 
-use super::{connections::Drain, shared::Shared, tree::ACCEPTORS};
+use super::{
+    connections::{Close, Drain, List},
+    shared::Shared,
+    tree::ACCEPTORS,
+};
 use crate::transport::Address;
 
 /// A connection that was killed because it had not finished when a drain had to end.
@@ -25,6 +29,18 @@ pub struct Cut {
     /// The client.
     pub peer: Address,
     /// How long it had been connected.
+    pub age: Duration,
+}
+
+/// A connection there is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// Its Connector.
+    pub pid: Pid,
+    /// The client.
+    pub peer: Address,
+    /// How long it has been connected.
     pub age: Duration,
 }
 
@@ -90,6 +106,28 @@ impl ServerRef {
             accepted: counters.accepted.load(Ordering::Relaxed),
             crashed: counters.crashed.load(Ordering::Relaxed),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The connections there are, in no order.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn connections(&self) -> Vec<ConnectionInfo> {
+        let lists = self.shared.present_connections_supervisors().into_iter().map(|pid| {
+            Box::pin(async move { call::<_, Vec<ConnectionInfo>>(pid, List, None).await.unwrap_or_default() })
+        });
+        all(lists.collect()).await.concat()
+    }
+
+    /// Ends one connection in order, as [`stop`](Self::stop) does with all: idle it ends at once, busy it finishes.
+    /// Killing its Connector ends it at once, whatever it does.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub fn close(&self, connector: Pid) {
+        for supervisor in self.shared.present_connections_supervisors() {
+            riot_actor::send(supervisor, Close(connector));
         }
     }
 

@@ -26,7 +26,8 @@ use riot_actor::{Outcome, Reason};
 use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
 use crate::{Options, connection::Connection, tcp::TcpAddress, transport::Bind};
-pub use handle::{Cut, ServerInfo, ServerRef};
+pub use handle::{ConnectionInfo, Cut, ServerInfo, ServerRef};
+pub(crate) use shared::Seat;
 use shared::Shared;
 
 /// What is done with a connection: a process body that receives it. Any closure from [`Connection`] to a future is one.

@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Poll, Waker},
     time::{Duration, Instant},
@@ -13,7 +13,10 @@ use std::{
 
 use riot_actor::{Pid, join, now};
 
-use super::{Config, limit::Limit};
+use super::{
+    Config,
+    limit::{Limit, Permit},
+};
 use crate::transport::{Address, Bind, Listen};
 
 /// What the processes of one server share.
@@ -137,5 +140,25 @@ impl Shared {
             drop(warned);
             tracing::warn!(target: "riot::socket", "accepting pauses: {error}");
         }
+    }
+}
+
+/// A connection's place in the server: one of those there may be, and one of those there are.
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    _permit: Permit,
+}
+
+impl Seat {
+    pub(super) fn new(shared: &Arc<Shared>, permit: Permit) -> Self {
+        shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        shared.counters.active.fetch_add(1, Ordering::Relaxed);
+        Self { shared: shared.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.counters.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
