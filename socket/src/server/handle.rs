@@ -148,7 +148,8 @@ impl ServerRef {
             Box::pin(async move { call::<_, Vec<Cut>>(pid, drain, None).await.unwrap_or_default() })
         });
         let cut = all(drains.collect()).await.concat();
-        let _ = self.supervisor.stop(Reason::Shutdown, None).await;
+        // A normal end: whoever is linked to the server goes on.
+        let _ = self.supervisor.stop(Reason::Normal, None).await;
         cut
     }
 }
