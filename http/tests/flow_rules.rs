@@ -234,7 +234,11 @@ fn f09_one_deadline_is_told_and_watched() {
     assert_eq!(count.get(), 1, "it has become earlier");
     held.hand.flow.watch_deadline(&waker);
     held.hand.push(b" / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!((held.hand.flow.next_deadline(), count.get()), (None, 1), "a deadline that goes needs no wake-up");
+    assert_eq!(
+        (held.hand.flow.next_deadline(), count.get()),
+        (None, 1),
+        "a deadline that goes needs no wake-up"
+    );
 }
 
 #[test]
@@ -332,7 +336,8 @@ const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgra
 fn f12_the_switch_is_sent_first_and_unread_bytes_are_handed_over() {
     let mut held = Held::new(config());
     let mut reqd = held.request(&format!("{UPGRADE}more"));
-    let response = Response::new(StatusCode::SWITCHING_PROTOCOLS).header(header::UPGRADE, HeaderValue::from_static("x"));
+    let response =
+        Response::new(StatusCode::SWITCHING_PROTOCOLS).header(header::UPGRADE, HeaderValue::from_static("x"));
     let upgrade = reqd.respond_with_upgrade(response).unwrap();
     assert!(!held.hand.flow.is_upgraded() && !held.hand.flow.is_closed());
     assert_eq!(held.hand.read_operation(), ReadOperation::Yield);
@@ -446,7 +451,8 @@ fn f15_a_transport_that_fails_ends_everything() {
 
 #[test]
 fn f15_an_error_while_idle_closes() {
-    let mut served = Served::new(config(), |mut reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "") });
+    let mut served =
+        Served::new(config(), |mut reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "") });
     served.talk(GET);
     served.hand.flow.report_error(FlowError::Application("a bug".into()));
     assert_eq!(served.talk(""), "");

@@ -158,8 +158,12 @@ impl Inner {
         let awaits_body =
             self.reading == Reading::Body && invited && self.read_operation() == ReadOperation::Read;
         let lingers = self.writer_is_done() && matches!(self.reading, Reading::Discard { .. });
+        let empty = self.pending() == 0;
         let deadlines = &mut self.deadlines;
 
+        if empty {
+            deadlines.write = Timer::Off;
+        }
         deadlines.head.keep(self.partial_head, timeouts.head);
         deadlines.idle.keep(idle, timeouts.idle);
         deadlines.released &= idle;
