@@ -238,7 +238,21 @@ fn is_reg_name(name: &[u8]) -> bool {
 
 /// `unreserved / sub-delims` (RFC 3986 §2).
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    static NAME_BYTES: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut marks: &[u8] = b"-._~!$&'()*+,;=";
+        while let [mark, rest @ ..] = marks {
+            table[*mark as usize] = true;
+            marks = rest;
+        }
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] |= (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        table
+    };
+    NAME_BYTES[usize::from(byte)]
 }
 
 #[cfg(test)]

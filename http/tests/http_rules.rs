@@ -473,7 +473,7 @@ fn h11_a_body_nobody_reads_is_not_the_peers_fault() {
     let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     held.hand.push(&[b'x'; 70_000]);
     held.hand.advance(Duration::from_secs(3600));
-    while held.hand.unread().len() > 0 {
+    while !held.hand.unread().is_empty() {
         assert!(ready(reqd.body().chunk()).unwrap().is_some());
         held.hand.pump();
     }
