@@ -92,6 +92,10 @@ pub enum ReadOperation {
 /// What the writing loop does next.
 #[must_use]
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once a write and taken apart at once; a box would cost more"
+)]
 pub enum WriteOperation<'a> {
     /// Send some of these bytes, from their start, then [`Flow::report_write_result`]. Never empty.
     Write(Slices<'a>),

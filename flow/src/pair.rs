@@ -1,6 +1,13 @@
 //! Flows without a transport: one driven by hand, or two joined in memory. For tests, and to try a protocol out.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Wake, Waker},
+    time::{Duration, Instant},
+};
 
 use crate::{Flow, FlowError, ReadOperation, WriteOperation, WriteResult};
 
@@ -16,14 +23,27 @@ pub struct ByHand<F> {
     input: Vec<u8>,
     input_ended: bool,
     write_closed: Option<u64>,
+    woken: Arc<Woken>,
+}
+
+/// The reading loop was woken.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 impl<F: Flow> ByHand<F> {
     /// Drives `flow`. Its clock starts at some instant and stands still.
     #[must_use]
     pub fn new(flow: F) -> Self {
-        let (input, now) = (Vec::new(), Instant::now());
-        let mut hand = Self { flow, now, input, input_ended: false, write_closed: None };
+        let (input, now, woken) = (Vec::new(), Instant::now(), Arc::default());
+        let mut hand = Self { flow, now, input, input_ended: false, write_closed: None, woken };
+        // Both loops ask at once; that is how the flow first hears of the time.
+        hand.collect_at_most(0);
         hand.pump();
         hand
     }
@@ -62,17 +82,28 @@ impl<F: Flow> ByHand<F> {
         self.pump();
     }
 
-    /// Presents what was not consumed again, as a driver does when the reader is woken.
+    /// Lets the reading loop run as far as it comes: what was not consumed is presented again once it is woken.
     pub fn pump(&mut self) {
-        while self.flow.next_read_operation() == ReadOperation::Read {
-            let consumed = match self.input_ended {
-                true => self.flow.read_eof(&self.input, self.now),
-                false if self.input.is_empty() => return,
-                false => self.flow.read(&self.input, self.now),
-            };
-            self.input.drain(..consumed);
-            if consumed == 0 {
-                return;
+        loop {
+            match self.flow.next_read_operation() {
+                ReadOperation::Read if self.input.is_empty() && !self.input_ended => return,
+                ReadOperation::Read => {
+                    let consumed = match self.input_ended {
+                        true => self.flow.read_eof(&self.input, self.now),
+                        false => self.flow.read(&self.input, self.now),
+                    };
+                    self.input.drain(..consumed);
+                    if consumed == 0 && self.flow.next_read_operation() == ReadOperation::Read {
+                        return;
+                    }
+                }
+                ReadOperation::Yield => {
+                    self.flow.yield_reader(&Waker::from(self.woken.clone()));
+                    if !self.woken.0.swap(false, Relaxed) {
+                        return;
+                    }
+                }
+                ReadOperation::Close => return,
             }
         }
     }

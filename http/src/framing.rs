@@ -61,21 +61,13 @@ pub(crate) fn of_request<'a>(
     for (name, value) in fields {
         // The length of a name tells most of them apart.
         match name.len() {
-            4 if name.eq_ignore_ascii_case("host") => {
-                if seen.host.replace(value).is_some() {
-                    return Err(RequestError::Malformed("the host is given twice"));
-                }
-            }
+            4 if name.eq_ignore_ascii_case("host") => seen.host(value)?,
             6 if name.eq_ignore_ascii_case("expect") && minor > 0 => {
                 expectation = expectation.and(seen.expect(value));
             }
             7 if name.eq_ignore_ascii_case("upgrade") => seen.upgrade_named = true,
             10 if name.eq_ignore_ascii_case("connection") => seen.connection(value),
-            14 if name.eq_ignore_ascii_case("content-length") => {
-                if seen.length.replace(content_length(value)?).is_some() {
-                    return Err(RequestError::Malformed("the content length is given twice"));
-                }
-            }
+            14 if name.eq_ignore_ascii_case("content-length") => seen.length(value)?,
             17 if name.eq_ignore_ascii_case("transfer-encoding") => seen.coding(value)?,
             _ => {}
         }
@@ -95,7 +87,21 @@ pub(crate) fn of_request<'a>(
     })
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn host(&mut self, value: &'a [u8]) -> Result<(), RequestError> {
+        match self.host.replace(value) {
+            Some(_) => Err(RequestError::Malformed("the host is given twice")),
+            None => Ok(()),
+        }
+    }
+
+    fn length(&mut self, value: &[u8]) -> Result<(), RequestError> {
+        match self.length.replace(content_length(value)?) {
+            Some(_) => Err(RequestError::Malformed("the content length is given twice")),
+            None => Ok(()),
+        }
+    }
+
     fn connection(&mut self, value: &[u8]) {
         for option in elements(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
@@ -232,7 +238,21 @@ fn is_reg_name(name: &[u8]) -> bool {
 
 /// `unreserved / sub-delims` (RFC 3986 §2).
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    static NAME_BYTES: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut marks: &[u8] = b"-._~!$&'()*+,;=";
+        while let [mark, rest @ ..] = marks {
+            table[*mark as usize] = true;
+            marks = rest;
+        }
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] |= (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        table
+    };
+    NAME_BYTES[usize::from(byte)]
 }
 
 #[cfg(test)]

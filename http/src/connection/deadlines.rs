@@ -9,8 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_flow::ReadOperation;
-
 use super::state::{Answer, Inner, Reading};
 use crate::RequestError;
 
@@ -42,12 +40,27 @@ impl Timer {
     }
 }
 
-#[derive(Debug, Default)]
+/// What is waited for, as far as a timer depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Waits {
+    head: bool,
+    idle: bool,
+    handler: bool,
+    body: bool,
+    linger: bool,
+    output: bool,
+}
+
+#[derive(Debug)]
 pub(crate) struct Deadlines {
     /// The latest instant told.
     now: Option<Instant>,
     /// This call was told it.
     told: bool,
+    /// Timers may wait to be started.
+    unset: bool,
+    /// As the timers were last set.
+    waits: Waits,
     head: Timer,
     idle: Timer,
     buffers: Timer,
@@ -67,6 +80,32 @@ pub(crate) struct Deadlines {
     watch: Option<(Option<Instant>, Waker)>,
 }
 
+impl Default for Deadlines {
+    fn default() -> Self {
+        let timer = Timer::Off;
+        Self {
+            now: None,
+            told: false,
+            unset: true,
+            waits: Waits::default(),
+            head: timer,
+            idle: timer,
+            buffers: timer,
+            body_idle: timer,
+            body_rate: timer,
+            body_credit: None,
+            handler: timer,
+            write: timer,
+            linger: timer,
+            age: timer,
+            age_set: false,
+            released: false,
+            bytes: 0,
+            watch: None,
+        }
+    }
+}
+
 impl Deadlines {
     /// Begins a call that is told the time.
     pub(crate) fn enter(&mut self, now: Instant) {
@@ -77,6 +116,7 @@ impl Deadlines {
     /// A head is complete; the next begins its own time.
     pub(crate) fn head_read(&mut self) {
         self.head = Timer::Off;
+        self.unset = true;
     }
 
     /// So many bytes of a body came.
@@ -126,6 +166,7 @@ impl Deadlines {
     /// Starts what is to be started, if the time is known.
     fn start(&mut self) {
         let told = std::mem::take(&mut self.told);
+        self.unset = !told;
         if let Some(now) = self.now.filter(|_| told) {
             for timer in self.all() {
                 if let Timer::Unset(time) = *timer {
@@ -147,52 +188,68 @@ impl Deadlines {
 impl Inner {
     /// Lets every timer run that has something to wait for, and no other.
     pub(crate) fn set_timers(&mut self) {
-        let timeouts = &self.config.timeouts;
-        let idle = self.is_idle() && !self.partial_head;
-        let first = self.exchanges.front();
-        let handled =
-            first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_)));
-        let invited = !first.is_some_and(|first| {
-            first.continue_due && matches!(first.answer, Answer::Queued | Answer::Waiting)
-        });
-        let awaits_body =
-            self.reading == Reading::Body && invited && self.read_operation() == ReadOperation::Read;
-        let lingers = self.writer_is_done() && matches!(self.reading, Reading::Discard { .. });
+        let waits = self.waits();
         let deadlines = &mut self.deadlines;
-
-        deadlines.head.keep(self.partial_head, timeouts.head);
-        deadlines.idle.keep(idle, timeouts.idle);
-        deadlines.released &= idle;
-        deadlines.buffers.keep(idle && !deadlines.released, Some(KEEP_BUFFERS));
-        deadlines.handler.keep(handled, timeouts.handler);
-        deadlines.linger.keep(lingers, Some(timeouts.linger));
+        if waits == deadlines.waits && deadlines.bytes == 0 && !deadlines.unset {
+            // As most calls leave it.
+            deadlines.told = false;
+            return;
+        }
+        deadlines.waits = waits;
+        let timeouts = &self.config.timeouts;
+        if !waits.output {
+            deadlines.write = Timer::Off;
+        }
+        deadlines.head.keep(waits.head, timeouts.head);
+        deadlines.idle.keep(waits.idle, timeouts.idle);
+        deadlines.released &= waits.idle;
+        deadlines.buffers.keep(waits.idle && !deadlines.released, Some(KEEP_BUFFERS));
+        deadlines.handler.keep(waits.handler, timeouts.handler);
+        deadlines.linger.keep(waits.linger, Some(timeouts.linger));
         if !deadlines.age_set {
             deadlines.age_set = true;
             deadlines.age.keep(true, timeouts.age.map(jittered));
         }
 
         deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
-        deadlines.body_idle.keep(awaits_body, timeouts.body_idle);
-        if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.now, awaits_body) {
+        deadlines.body_idle.keep(waits.body, timeouts.body_idle);
+        if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.now, waits.body) {
             deadlines.body_credit = Some(at.saturating_duration_since(now));
         }
-        let credit =
-            deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
-        deadlines.body_rate.keep(awaits_body, credit);
+        let credit = deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
+        deadlines.body_rate.keep(waits.body, credit);
         if self.reading != Reading::Body {
             deadlines.body_credit = None;
         }
         deadlines.start();
     }
 
+    fn waits(&self) -> Waits {
+        let first = self.exchanges.front();
+        let invited = !first.is_some_and(|first| {
+            first.continue_due && matches!(first.answer, Answer::Queued | Answer::Waiting)
+        });
+        Waits {
+            head: self.partial_head,
+            idle: self.is_idle() && !self.partial_head,
+            handler: self.config.timeouts.handler.is_some()
+                && first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_))),
+            body: self.reading == Reading::Body && invited && self.may_read() && !self.held_back,
+            linger: self.writer_is_done() && matches!(self.reading, Reading::Discard { .. }),
+            output: self.pending() > 0,
+        }
+    }
+
     /// Bytes have been handed to the writing loop: the peer has to take some.
     pub(crate) fn writing_begun(&mut self) {
         self.deadlines.write.keep(true, self.config.timeouts.write_stall);
+        self.deadlines.unset = true;
     }
 
     /// Acts on what is due.
     pub(crate) fn handle_deadline(&mut self, now: Instant) {
         self.deadlines.enter(now);
+        self.deadlines.unset = true;
         self.set_timers();
         self.deadlines.enter(now);
         let now = self.deadlines.now.unwrap_or(now);
@@ -220,6 +277,7 @@ impl Inner {
         }
         if self.deadlines.buffers.is_due(now) {
             self.deadlines.released = true;
+            self.deadlines.unset = true;
             self.output.release();
             self.exchanges.shrink_to_fit();
         }

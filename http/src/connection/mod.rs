@@ -300,7 +300,6 @@ impl Requests {
 
     /// Ready when the peer is gone, or both directions are closed: whatever a handler still does, nobody will see it
     /// (H12). A peer that only stopped sending is not gone.
-    #[must_use]
     pub fn closed(&self) -> Closed {
         Closed { shared: self.shared.clone() }
     }
@@ -322,7 +321,7 @@ impl Drop for Requests {
 
 /// The end of a connection, to be waited for; see [`Requests::closed`].
 #[derive(Debug)]
-#[must_use]
+#[must_use = "it is to be awaited"]
 pub struct Closed {
     shared: Arc<Shared>,
 }
