@@ -216,7 +216,8 @@ impl Inner {
         if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.now, waits.body) {
             deadlines.body_credit = Some(at.saturating_duration_since(now));
         }
-        let credit = deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
+        let credit =
+            deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
         deadlines.body_rate.keep(waits.body, credit);
         if self.reading != Reading::Body {
             deadlines.body_credit = None;
