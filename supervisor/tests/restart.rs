@@ -311,6 +311,31 @@ fn s12_rest_for_one_begins_anew_from_the_one_that_failed() {
 }
 
 #[test]
+fn s12_the_child_that_failed_is_the_only_one_restarting() {
+    simulated(|| async {
+        let sup = Supervisor::rest_for_one()
+            .intensity(10, secs(36_000))
+            .retry_delay(secs(60))
+            .child(child("a"))
+            .child(faulty("b", |tried| tried == 1))
+            .child(faulty("c", |tried| tried == 1))
+            .start_link()
+            .await
+            .unwrap();
+        notes("+a +b +c").await;
+        tell(sup, "c", Do::Fail).await;
+        notes("!c").await;
+        assert_eq!(which(sup).await, "+a +b *c");
+        tell(sup, "b", Do::Fail).await;
+        notes("!b").await;
+        assert_eq!(which(sup).await, "+a *b -c");
+        notes("+b +c").await;
+        sleep(secs(3600)).await;
+        settled(sup).await;
+    });
+}
+
+#[test]
 fn s12_a_restart_that_ignores_leaves_the_child_without_process() {
     everywhere(|| async {
         let mut first = true;
