@@ -34,7 +34,7 @@
 //! [`one_for_all`](Supervisor::one_for_all), [`rest_for_one`](Supervisor::rest_for_one). Those that come and go live
 //! below [`Supervisor::dynamic`]. Whatever has to be made together with the children is made by [`Supervisor::init`].
 //!
-//! Reports go to `tracing` under the target `riot::supervisor`, and to whoever
+//! [`tree`] shows what runs. Reports go to `tracing` under the target `riot::supervisor`, and to whoever
 //! [subscribes](SupervisorRef::subscribe).
 #![forbid(unsafe_code)]
 
@@ -47,6 +47,7 @@ mod shutdown;
 mod spec;
 mod strategy;
 mod supervisor;
+mod tree;
 
 pub use error::{
     ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError, StartError,
@@ -59,3 +60,4 @@ pub use spec::{
 };
 pub use strategy::AutoShutdown;
 pub use supervisor::{ChildInfo, ChildState, Counts, Init, Supervisor, SupervisorRef};
+pub use tree::{Tree, tree};

@@ -5,9 +5,9 @@ use std::{
 };
 
 use riot_actor::{
-    CallError, Exit, Message, Name, Pid, Reason, Request, SpawnOptions, call, catch_panic, demonitor_flush,
-    exit, is_alive, link, monitor, now, receive, receive_any, receive_if, register, send, send_after,
-    set_label, this, timeout,
+    CallError, Down, Exit, Message, Name, Pid, Reason, Request, SpawnOptions, call, catch_panic,
+    demonitor_flush, exit, is_alive, link, monitor, now, receive, receive_any, receive_if, register, send,
+    send_after, set_label, this, timeout, yield_now,
 };
 
 use crate::{
@@ -286,7 +286,12 @@ impl Init {
         let up = call::<Up, ()>(pid, Up, None).await;
         std::mem::forget(unfinished);
         match up {
-            Ok(()) => Ok(SupervisorRef::new(pid)),
+            Ok(()) => {
+                // It is the starter that links, so that nothing before this moment can take it along.
+                link(pid);
+                send(pid, Linked);
+                Ok(SupervisorRef::new(pid))
+            }
             Err(CallError::Exit(reason)) => Err(StartError::from_reason(reason)),
             Err(_) => Err(StartError::Init(Reason::NoProc)),
         }
@@ -491,6 +496,7 @@ pub struct Counts {
 }
 
 struct Up;
+struct Linked;
 struct StartChild(ChildSpec);
 struct TerminateChild(ChildKey);
 struct RestartChild(ChildId);
@@ -593,7 +599,7 @@ impl Family {
 async fn run(parent: Pid, init: Describe) -> Reason {
     // Whoever started it waits for the answer to this, or for the end: then it hears the reason, after the release.
     let up = receive::<Request<Up, ()>>().await;
-    // No link before it is up, or a failed start would take the starter along.
+    // Until there is a link this tells the end of the starter.
     let parent_watch = monitor(parent);
     let described = match init().await {
         Ok(described) => described,
@@ -626,13 +632,16 @@ async fn run(parent: Pid, init: Describe) -> Reason {
         family.stop_all(&mut duties).await;
         return Reason::shutdown_with(failed);
     }
-    link(parent);
-    let reason = if is_alive(parent) {
-        demonitor_flush(parent_watch);
-        up.reply.send(());
-        serve(&mut family, &mut duties).await
-    } else {
-        parent_watch.down().await.reason
+    // Condemned meanwhile, it is not up: this does not return then.
+    yield_now().await;
+    up.reply.send(());
+    let reason = receive! {
+        Linked => {
+            demonitor_flush(parent_watch);
+            serve(&mut family, &mut duties).await
+        }
+        exit: Exit if exit.from == parent => exit.reason,
+        down: Down if down.reference == parent_watch => down.reason,
     };
     family.stop_all(&mut duties).await;
     reason

@@ -1,0 +1,188 @@
+//! A family to try a supervisor on: children that note their starts and stops with whoever made their specs.
+#![allow(dead_code, unreachable_pub, reason = "every file of tests uses a part of it")]
+
+use std::{
+    future::{Future, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use riot_actor::{
+    Config, Exit, Pid, Reason, SpawnOptions, receive, receive_timeout, send, simulation::Simulation, this,
+    wait,
+};
+use riot_supervisor::{ChildSpec, SupervisorRef, worker};
+
+/// Runs a program under many seeds, and on two threads.
+#[track_caller]
+pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
+    simulated(&program);
+    let reason = Config::new().workers(2).run(program()).expect("it runs");
+    // A main that was taken along by a link has not shown anything, however clean its end.
+    assert_eq!(reason, Reason::Normal, "on two threads");
+}
+
+/// Runs a program under many seeds; for what depends on time.
+#[track_caller]
+pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
+    for seed in 0..50 {
+        let reason = Simulation::new(seed).run(program());
+        assert_eq!(reason, Reason::Normal, "seed {seed}");
+    }
+}
+
+#[derive(Debug)]
+pub struct Note(pub String);
+
+/// What a child can be told.
+#[derive(Clone, Copy, Debug)]
+pub enum Do {
+    Finish,
+    Fail,
+    Panic,
+}
+
+/// A child that notes `+id` when it is started and `-id` when it is asked to stop.
+pub fn child(id: &'static str) -> ChildSpec {
+    let observer = this();
+    worker(id, move || ready(Ok::<_, Reason>(start(observer, id))))
+}
+
+/// A child that fails to start, and notes `!id`, where `fails` says so, given how often it was tried before.
+pub fn faulty(id: &'static str, fails: impl Fn(usize) -> bool + Send + 'static) -> ChildSpec {
+    let (observer, mut tried) = (this(), 0);
+    worker(id, move || {
+        tried += 1;
+        ready(if fails(tried - 1) {
+            note(observer, format!("!{id}"));
+            Err(Reason::other("faulty"))
+        } else {
+            Ok(start(observer, id))
+        })
+    })
+}
+
+pub fn note(observer: Pid, text: impl Into<String>) {
+    send(observer, Note(text.into()));
+}
+
+pub fn start(observer: Pid, id: &'static str) -> Pid {
+    let pid = SpawnOptions::new().link().trap_exit().label(id).spawn(body(observer, id));
+    note(observer, format!("+{id}"));
+    pid
+}
+
+async fn body(observer: Pid, id: &'static str) -> Reason {
+    riot_actor::receive! {
+        exit: Exit => {
+            note(observer, format!("-{id}"));
+            exit.reason
+        }
+        order: Do => match order {
+            Do::Finish => Reason::Normal,
+            Do::Fail => Reason::other("failed"),
+            Do::Panic => panic!("{id} panicked"),
+        },
+    }
+}
+
+/// A child that does not listen: it traps exits and never looks.
+pub fn deaf(id: &'static str) -> ChildSpec {
+    worker(id, || {
+        let pid = SpawnOptions::new().link().trap_exit().spawn(std::future::pending::<()>());
+        ready(Ok::<_, Reason>(pid))
+    })
+}
+
+/// The next notes, in their order.
+#[track_caller]
+pub fn notes(expected: &str) -> impl Future<Output = ()> {
+    let here = std::panic::Location::caller();
+    let expected = expected.to_owned();
+    async move {
+        let mut noted = Vec::new();
+        for _ in expected.split_whitespace() {
+            match receive_timeout::<Note>(Duration::from_secs(600)).await {
+                Ok(Note(text)) => noted.push(text),
+                Err(_) => break,
+            }
+        }
+        assert_eq!(noted.join(" "), expected, "at {here}");
+    }
+}
+
+/// Nothing more is noted, now that the supervisor has seen to everything it had heard of.
+#[track_caller]
+pub fn settled(sup: SupervisorRef) -> impl Future<Output = ()> {
+    let here = std::panic::Location::caller();
+    async move {
+        sup.count_children().await.unwrap_or_else(|error| panic!("{error}, at {here}"));
+        nothing_noted(here).await;
+    }
+}
+
+pub async fn nothing_noted(here: &std::panic::Location<'_>) {
+    if let Ok(Note(text)) = receive_timeout::<Note>(Duration::ZERO).await {
+        panic!("noted {text}, at {here}");
+    }
+}
+
+pub async fn pid_of(sup: SupervisorRef, id: &'static str) -> Pid {
+    let children = sup.which_children().await.expect("it answers");
+    let child = children.iter().find(|child| child.id == id.into()).expect("it is known");
+    child.pid().expect("it runs")
+}
+
+/// Tells a child what to do, and waits until it has ended.
+pub async fn tell(sup: SupervisorRef, id: &'static str, order: Do) {
+    let pid = pid_of(sup, id).await;
+    let end = wait(pid);
+    send(pid, order);
+    end.await;
+}
+
+/// The ids of the children, in their order, with `+` for those that run, `*` for restarting, `-` for the others.
+pub async fn which(sup: SupervisorRef) -> String {
+    use riot_supervisor::ChildState;
+    let children = sup.which_children().await.expect("it answers");
+    let children = children.iter().map(|child| {
+        let state = match child.state {
+            ChildState::Running(_) => '+',
+            ChildState::Restarting => '*',
+            ChildState::Stopped => '-',
+        };
+        format!("{state}{}", child.id)
+    });
+    children.collect::<Vec<_>>().join(" ")
+}
+
+/// The `Exit` of the supervisor, for a test that traps exits.
+pub async fn exit_of(sup: SupervisorRef) -> Reason {
+    riot_actor::receive_if(move |exit: &Exit| exit.from == sup.pid()).await.reason
+}
+
+pub async fn go() {
+    receive::<Go>().await;
+}
+
+/// What a slow start function waits for.
+pub struct Go;
+
+#[derive(Clone, Default)]
+pub struct Counter(Arc<AtomicUsize>);
+
+impl Counter {
+    pub fn add(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}

@@ -1,0 +1,177 @@
+//! Children that come and go: S29.
+mod common;
+
+use std::{
+    future::{pending, ready},
+    sync::Arc,
+    time::Instant,
+};
+
+use common::*;
+use riot_actor::{
+    Config, Pid, Reason, is_alive, now, receive, send, spawn, spawn_link, this, trap_exit, wait,
+};
+use riot_supervisor::{
+    ChildError, DeleteChildError, Ignore, RestartChildError, Shutdown, StartChildError, Supervisor, process,
+    worker,
+};
+
+#[test]
+fn s29_children_need_no_unique_id_and_are_addressed_by_pid() {
+    everywhere(|| async {
+        let sup = Supervisor::dynamic().start_link().await.unwrap();
+        let first = sup.start_child(child("same")).await.unwrap();
+        let second = sup.start_child(child("same")).await.unwrap();
+        notes("+same +same").await;
+        assert_eq!(sup.terminate_child(first).await, Ok(()));
+        assert!(!is_alive(first) && is_alive(second));
+        assert_eq!(sup.terminate_child(first).await, Err(ChildError::NotFound));
+        let stranger = spawn(pending::<()>());
+        assert_eq!(sup.terminate_child(stranger).await, Err(ChildError::NotFound));
+        assert_eq!(sup.terminate_child("same").await, Err(ChildError::NotFound));
+        assert_eq!(sup.restart_child("same").await, Err(RestartChildError::NotFound));
+        assert_eq!(sup.delete_child("same").await, Err(DeleteChildError::NotFound));
+        assert_eq!(which(sup).await, "+same");
+    });
+}
+
+#[test]
+fn s29_a_restarted_child_has_a_new_pid_and_the_others_notice_nothing() {
+    everywhere(|| async {
+        let sup = Supervisor::dynamic().start_link().await.unwrap();
+        let crashing = sup.start_child(child("a").transient()).await.unwrap();
+        let other = sup.start_child(child("b")).await.unwrap();
+        notes("+a +b").await;
+        let end = wait(crashing);
+        send(crashing, Do::Fail);
+        end.await;
+        notes("+a").await;
+        let children = sup.which_children().await.unwrap();
+        let again = children[0].pid().unwrap();
+        assert!(again != crashing && children[1].pid() == Some(other));
+        send(again, Do::Finish);
+        wait(again).await;
+        assert_eq!(which(sup).await, "+b");
+        assert_eq!(sup.terminate_child(again).await, Err(ChildError::NotFound));
+    });
+}
+
+#[test]
+fn s29_a_child_that_ignores_is_not_kept() {
+    everywhere(|| async {
+        let sup = Supervisor::dynamic().start_link().await.unwrap();
+        let ignores = worker("i", || ready(Ok::<_, Reason>(Ignore)));
+        assert_eq!(sup.start_child(ignores).await, Err(StartChildError::Ignored));
+        assert_eq!(which(sup).await, "");
+        // On a restart it is dropped as well.
+        let mut first = true;
+        let once = worker("once", move || {
+            let run = std::mem::take(&mut first);
+            ready(Ok::<_, Reason>(run.then(|| spawn_link(async { Reason::other("x") }))))
+        });
+        let pid = sup.start_child(once).await.unwrap();
+        wait(pid).await;
+        assert_eq!(which(sup).await, "");
+    });
+}
+
+#[test]
+fn s29_max_children_counts_the_restarting_ones() {
+    simulated(|| async {
+        let sup = Supervisor::dynamic()
+            .max_children(2)
+            .intensity(100, secs(36_000))
+            .retry_delay(secs(60))
+            .start_link()
+            .await
+            .unwrap();
+        let faulty = sup.start_child(faulty("f", |tried| tried > 0)).await.unwrap();
+        send(faulty, Do::Fail);
+        notes("+f !f").await;
+        assert_eq!(which(sup).await, "*f");
+        sup.start_child(child("a")).await.unwrap();
+        assert_eq!(sup.start_child(child("b")).await, Err(StartChildError::MaxChildren));
+        // A restarting child answers to the pid it had.
+        assert_eq!(sup.terminate_child(faulty).await, Ok(()));
+        sup.start_child(child("b")).await.unwrap();
+        notes("+a +b").await;
+        riot_actor::sleep(secs(3600)).await;
+        settled(sup).await;
+        assert_eq!(which(sup).await, "+a +b");
+    });
+}
+
+#[test]
+fn s29_start_arguments_of_temporary_children_are_not_retained() {
+    everywhere(|| async {
+        let sup = Supervisor::dynamic().start_link().await.unwrap();
+        let arguments = Arc::new(());
+        let kept = arguments.clone();
+        let spec = worker("t", move || {
+            let _used = &kept;
+            ready(Ok::<_, Reason>(spawn_link(pending::<()>())))
+        });
+        sup.start_child(spec.temporary()).await.unwrap();
+        assert_eq!(Arc::strong_count(&arguments), 1);
+    });
+}
+
+#[test]
+fn s16_dynamic_children_stop_all_at_once() {
+    simulated(|| async {
+        let sup = Supervisor::dynamic().start_link().await.unwrap();
+        for time in [3, 1, 2, 1] {
+            sup.start_child(deaf("d").shutdown(Shutdown::Timeout(secs(time)))).await.unwrap();
+        }
+        let last = sup.start_child(deaf("d").shutdown(Shutdown::Timeout(secs(1)))).await.unwrap();
+        sup.start_child(child("a")).await.unwrap();
+        notes("+a").await;
+        let (start, end) = (now(), wait(last));
+        let observer = this();
+        spawn(async move {
+            end.await;
+            send(observer, now());
+        });
+        sup.stop(Reason::Normal, None).await.unwrap();
+        assert_eq!((now() - start).as_secs(), 3);
+        assert_eq!((receive::<Instant>().await - start).as_secs(), 1, "each has its own time");
+        notes("-a").await;
+    });
+}
+
+#[test]
+fn s09_a_dynamic_supervisor_gives_up_as_well() {
+    everywhere(|| async {
+        trap_exit(true);
+        let sup = Supervisor::dynamic().intensity(1, secs(3600)).start_link().await.unwrap();
+        sup.start_child(child("bystander")).await.unwrap();
+        let a = sup.start_child(child("a")).await.unwrap();
+        notes("+bystander +a").await;
+        send(a, Do::Fail);
+        notes("+a").await;
+        send(sup.which_children().await.unwrap()[1].pid().unwrap(), Do::Fail);
+        notes("-bystander").await;
+        assert_eq!(exit_of(sup).await, Reason::Shutdown);
+    });
+}
+
+/// Were any of the three to look at all children, this would take minutes.
+#[test]
+fn s29_start_end_and_lookup_cost_the_same_among_a_hundred_thousand() {
+    let reason = Config::new().workers(2).run(async {
+        let sup = Supervisor::dynamic().start_link().await.unwrap();
+        let mut pids: Vec<Pid> = Vec::new();
+        for nth in 0..100_000_u32 {
+            pids.push(sup.start_child(process(nth, pending::<()>).temporary()).await.unwrap());
+        }
+        assert_eq!(sup.count_children().await.unwrap().active, 100_000);
+        for &pid in pids.iter().step_by(2) {
+            sup.get_child_spec(pid).await.unwrap();
+            sup.terminate_child(pid).await.unwrap();
+        }
+        assert_eq!(sup.count_children().await.unwrap().specs, 50_000);
+        sup.stop(Reason::Normal, None).await.unwrap();
+        assert!(pids.into_iter().all(|pid| !is_alive(pid)));
+    });
+    assert_eq!(reason.unwrap(), Reason::Normal);
+}
