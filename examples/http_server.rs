@@ -53,7 +53,7 @@ async fn serve(options: Options) -> Result<(), Reason> {
     Ok(())
 }
 
-async fn answer(mut reqd: Reqd) {
+async fn answer(reqd: Reqd) {
     let (method, path) = (reqd.request().method().clone(), reqd.request().path().to_owned());
     let response = match (method, path.as_str()) {
         (Method::GET | Method::HEAD, "/") => Response::text("Hello, World!"),

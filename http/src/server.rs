@@ -149,7 +149,6 @@ impl<H: Handler> Serving<H> {
     }
 
     /// The server as a child of a supervisor of yours.
-    #[must_use]
     pub fn child_spec(self, id: impl Into<ChildId>) -> ChildSpec {
         let (server, protocol) = self.into_protocol();
         server.child_spec(id, protocol)

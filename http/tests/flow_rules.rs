@@ -123,7 +123,7 @@ fn f05_a_wake_up_comes_once() {
     let mut held = Held::new(limited(Limits::new().pipeline_max(1)));
     let (reader, reader_waker) = Count::new();
     let (writer, writer_waker) = Count::new();
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     assert_eq!(held.hand.read_operation(), ReadOperation::Yield);
     held.hand.flow.yield_reader(&reader_waker);
     held.hand.flow.yield_writer(&writer_waker);
@@ -133,7 +133,7 @@ fn f05_a_wake_up_comes_once() {
     held.hand.flow.yield_reader(&reader_waker);
     held.hand.flow.yield_writer(&writer_waker);
     assert_eq!((reader.get(), writer.get()), (2, 2), "due before it is registered, it comes at once");
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     reqd.respond_with_string(Response::ok(), "x").unwrap();
     assert_eq!((reader.get(), writer.get()), (2, 2), "and only once");
 }
@@ -211,7 +211,7 @@ fn f07_a_closed_peer_loses_what_is_left() {
 #[test]
 fn f08_the_end_of_reading_does_not_cut_off_the_answer() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     held.hand.end_input();
     assert!(held.hand.read_is_closed());
     assert_eq!(held.hand.write_is_closed(), None);
@@ -292,7 +292,7 @@ fn f11_idle_it_closes_at_once() {
 #[test]
 fn f11_busy_it_finishes_what_was_accepted() {
     let mut held = Held::new(config());
-    let mut first = held.request(&GET.repeat(2));
+    let first = held.request(&GET.repeat(2));
     held.hand.flow.shutdown_gracefully();
     held.hand.push(GET.as_bytes());
     first.respond_with_string(Response::ok(), "1").unwrap();
@@ -319,9 +319,9 @@ fn f11_a_body_under_way_is_received_to_its_end() {
 #[test]
 fn f11_shutdown_sends_what_is_queued() {
     let mut held = Held::new(config());
-    let mut first = held.request(&GET.repeat(2));
+    let first = held.request(&GET.repeat(2));
     first.respond_with_string(Response::ok(), "queued").unwrap();
-    let mut second = held.next().unwrap();
+    let second = held.next().unwrap();
     held.hand.flow.shutdown();
     assert_eq!(second.respond_with_string(Response::ok(), "late"), Err(RespondError::Closed));
     assert!(held.hand.read_is_closed());
@@ -335,7 +335,7 @@ const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgra
 #[test]
 fn f12_the_switch_is_sent_first_and_unread_bytes_are_handed_over() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(&format!("{UPGRADE}more"));
+    let reqd = held.request(&format!("{UPGRADE}more"));
     let response =
         Response::new(StatusCode::SWITCHING_PROTOCOLS).header(header::UPGRADE, HeaderValue::from_static("x"));
     let upgrade = reqd.respond_with_upgrade(response).unwrap();
@@ -352,7 +352,7 @@ fn f12_the_switch_is_sent_first_and_unread_bytes_are_handed_over() {
 #[test]
 fn f12_a_tunnel_begins_behind_its_answer() {
     let mut held = Held::new(config());
-    let mut reqd = held.request("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+    let reqd = held.request("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\nGET / HTTP/1.1\r\n\r\n");
     assert_eq!(reqd.respond_with_string(Response::ok(), ""), Err(RespondError::Upgrade), "2xx is a tunnel");
     let upgrade = reqd.respond_with_upgrade(Response::ok()).unwrap();
     assert_eq!(held.heard(), "HTTP/1.1 200 OK\r\n\r\n");
@@ -365,7 +365,7 @@ fn f12_a_tunnel_begins_behind_its_answer() {
 #[test]
 fn f12_refused_it_goes_on_as_before() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(&format!("{UPGRADE}{GET}"));
+    let reqd = held.request(&format!("{UPGRADE}{GET}"));
     assert_eq!(held.hand.unread(), GET.as_bytes(), "not read before the answer is known");
     reqd.respond_with_string(Response::ok(), "no").unwrap();
     held.hand.pump();
@@ -376,7 +376,7 @@ fn f12_refused_it_goes_on_as_before() {
 #[test]
 fn f12_a_switch_must_have_been_asked_for() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     let switch = || Response::new(StatusCode::SWITCHING_PROTOCOLS);
     assert_eq!(reqd.respond_with_upgrade(switch()).unwrap_err(), RespondError::Upgrade);
     assert_eq!(reqd.respond_with_string(switch(), ""), Err(RespondError::Informational));
@@ -415,7 +415,7 @@ fn f14_a_flush_survives_a_loss_behind_it() {
 #[test]
 fn f15_an_error_before_the_answer_is_an_error_answer() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     held.hand.flow.report_error(FlowError::Application("a bug".into()));
     let heard = held.heard();
     assert!(heard.starts_with("HTTP/1.1 500 ") && heard.contains("connection: close"), "{heard}");
@@ -452,7 +452,7 @@ fn f15_a_transport_that_fails_ends_everything() {
 #[test]
 fn f15_an_error_while_idle_closes() {
     let mut served =
-        Served::new(config(), |mut reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "") });
+        Served::new(config(), |reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "") });
     served.talk(GET);
     served.hand.flow.report_error(FlowError::Application("a bug".into()));
     assert_eq!(served.talk(""), "");

@@ -21,7 +21,7 @@ fn ok(body: &str) -> String {
 }
 
 fn target_server() -> Served {
-    Served::new(config(), |mut reqd: Reqd| async move {
+    Served::new(config(), |reqd: Reqd| async move {
         let target = reqd.request().target().to_owned();
         reqd.respond_with_string(Response::ok(), target)
     })
@@ -31,7 +31,7 @@ fn target_server() -> Served {
 fn h01_requests_come_one_at_a_time_and_answers_in_order() {
     let mut held = Held::new(config());
     held.hand.push(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
-    let mut first = held.next().unwrap();
+    let first = held.next().unwrap();
     assert!(held.next().is_none(), "the second waits for the first's answer");
     first.respond_with_string(Response::ok(), "1").unwrap();
     assert_eq!(held.next().unwrap().request().path(), "/2");
@@ -69,7 +69,7 @@ fn h01_a_pipeline_is_answered_in_one_write() {
 #[test]
 fn h02_a_second_answer_is_an_error() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     reqd.respond_with_string(Response::ok(), "1").unwrap();
     assert_eq!(reqd.respond_with_string(Response::ok(), "2"), Err(RespondError::Answered));
     assert_eq!(reqd.respond_with_streaming(Response::ok()).unwrap_err(), RespondError::Answered);
@@ -323,7 +323,7 @@ fn h07_a_peer_that_asked_for_the_end_needs_no_lingering() {
 fn h08_some_answers_have_no_body() {
     let answer = |method: &str, status: u16| {
         let mut held = Held::new(config());
-        let mut reqd = held.request(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let reqd = held.request(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"));
         let response = Response::new(StatusCode::from_u16(status).unwrap());
         reqd.respond_with_string(response, "body").unwrap();
         held.heard()
@@ -355,7 +355,7 @@ fn h08_a_streamed_answer_to_head_has_no_body_either() {
 #[test]
 fn h08_every_final_answer_is_dated() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(&format!("{GET}\0"));
+    let reqd = held.request(&format!("{GET}\0"));
     reqd.early_hints(&[(header::LINK, HeaderValue::from_static("</a>"))]).unwrap();
     reqd.respond_with_string(Response::ok(), "").unwrap();
     let heard = String::from_utf8(held.hand.collect()).unwrap();
@@ -522,7 +522,7 @@ fn h11_a_peer_that_takes_nothing_is_dropped() {
 #[test]
 fn h11_a_handler_can_be_given_a_time() {
     let mut held = Held::new(timed(Timeouts::new().handler(Duration::from_secs(5))));
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     held.hand.advance(Duration::from_secs(5));
     assert!(held.heard().starts_with("HTTP/1.1 503 "));
     assert_eq!(reqd.respond_with_string(Response::ok(), ""), Err(RespondError::Closed));
@@ -532,7 +532,7 @@ fn h11_a_handler_can_be_given_a_time() {
 fn h11_a_connection_can_be_given_an_age() {
     let mut held = Held::new(timed(Timeouts::new().age(Duration::from_secs(100)).idle(None)));
     held.hand.advance(Duration::from_secs(89));
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     held.hand.advance(Duration::from_secs(11));
     reqd.respond_with_string(Response::ok(), "").unwrap();
     assert!(held.heard().contains("connection: close"));
@@ -571,7 +571,7 @@ fn h12_a_peer_that_goes_away_is_told_to_whoever_asks() {
 #[test]
 fn h12_handlers_that_go_away_end_the_connection() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(&GET.repeat(2));
+    let reqd = held.request(&GET.repeat(2));
     let common::Held { mut hand, requests } = held;
     drop(requests);
     reqd.respond_with_string(Response::ok(), "last").unwrap();

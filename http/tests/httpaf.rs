@@ -55,7 +55,7 @@ fn multiple_gets() {
 #[test]
 fn asynchronous_response() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     assert_eq!(held.heard(), "");
     reqd.respond_with_string(Response::ok(), "").unwrap();
     assert_eq!(held.heard(), ok(""));
@@ -92,7 +92,7 @@ fn streaming_response() {
 #[test]
 fn asynchronous_streaming_response() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     assert_eq!(held.heard(), "");
     let mut writer = reqd.respond_with_streaming(Response::ok()).unwrap();
     assert_eq!(
@@ -235,14 +235,14 @@ fn bad_request() {
 #[test]
 fn multiple_requests_in_single_read() {
     let mut served =
-        Served::new(config(), |mut reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "") });
+        Served::new(config(), |reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "") });
     assert_eq!(served.talk(GET.repeat(2)), ok("").repeat(2));
 }
 
 #[test]
 fn multiple_async_requests_in_single_read() {
     let mut held = Held::new(config());
-    let mut first = held.request(&GET.repeat(2));
+    let first = held.request(&GET.repeat(2));
     assert_eq!(held.heard(), "");
     first.respond_with_string(Response::ok(), "").unwrap();
     assert_eq!(held.heard(), ok(""));
@@ -304,7 +304,7 @@ fn response_finished_before_body_read() {
 #[test]
 fn shutdown_in_request_handler() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(GET);
+    let reqd = held.request(GET);
     held.hand.flow.shutdown();
     assert_eq!(reqd.respond_with_string(Response::ok(), ""), Err(RespondError::Closed));
     assert!(held.is_closed());

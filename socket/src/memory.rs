@@ -109,7 +109,9 @@ impl Transport for Stream {
             Poll::Ready(Ok(read))
         };
         drop(state);
-        writer.map(Waker::wake);
+        if let Some(_writer) = writer {
+            Waker::wake(_writer)
+        }
         result
     }
 
@@ -135,7 +137,9 @@ impl Transport for Stream {
             Poll::Ready(Ok(state.bytes.len() - before))
         };
         drop(state);
-        reader.map(Waker::wake);
+        if let Some(_reader) = reader {
+            Waker::wake(_reader)
+        }
         result
     }
 
@@ -238,7 +242,9 @@ impl Listener {
         hub.waiting.push_back((server, address.clone()));
         let acceptor = hub.acceptor.take();
         drop(hub);
-        acceptor.map(Waker::wake);
+        if let Some(_acceptor) = acceptor {
+            Waker::wake(_acceptor)
+        }
         Ok((client, address))
     }
 
@@ -248,7 +254,9 @@ impl Listener {
         hub.failures.push_back(error);
         let acceptor = hub.acceptor.take();
         drop(hub);
-        acceptor.map(Waker::wake);
+        if let Some(_acceptor) = acceptor {
+            Waker::wake(_acceptor)
+        }
     }
 
     /// Binding fails from now on, or works again.

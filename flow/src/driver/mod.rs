@@ -97,7 +97,6 @@ impl<M> Flowing<M> {
     }
 
     /// The server as a child of a supervisor of yours.
-    #[must_use]
     pub fn child_spec<F>(self, id: impl Into<ChildId>) -> ChildSpec
     where
         F: Flow + Send + 'static,

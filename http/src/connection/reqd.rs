@@ -4,7 +4,10 @@ use std::{
     any::Any,
     fmt,
     marker::PhantomData,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, Waker},
 };
 
@@ -23,7 +26,7 @@ use crate::{Body, BodyWriter, Head, Request, RespondError, Response, UpgradeErro
 ///
 /// ```
 /// # use riot_http::{Reqd, Response};
-/// async fn hello(mut reqd: Reqd) {
+/// async fn hello(reqd: Reqd) {
 ///     let _ = reqd.respond_with_string(Response::ok(), "Hello, World!");
 /// }
 /// ```
@@ -37,7 +40,7 @@ pub struct Reqd {
 impl Reqd {
     pub(crate) fn new(shared: Arc<Shared>, id: u64, head: Head, has_body: bool) -> Self {
         let body = Body::new(has_body.then(|| shared.clone()), id);
-        Self { head, body, responder: Responder { shared, id, answered: false } }
+        Self { head, body, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
     }
 
     /// Its head.
@@ -61,11 +64,7 @@ impl Reqd {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_string(
-        &mut self,
-        response: Response,
-        text: impl AsRef<str>,
-    ) -> Result<(), RespondError> {
+    pub fn respond_with_string(&self, response: Response, text: impl AsRef<str>) -> Result<(), RespondError> {
         self.responder.respond_with_string(response, text)
     }
 
@@ -74,7 +73,7 @@ impl Reqd {
     /// # Errors
     /// See [`RespondError`].
     pub fn respond_with_bytes(
-        &mut self,
+        &self,
         response: Response,
         bytes: impl Into<Bytes>,
     ) -> Result<(), RespondError> {
@@ -85,7 +84,7 @@ impl Reqd {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_streaming(&mut self, response: Response) -> Result<BodyWriter, RespondError> {
+    pub fn respond_with_streaming(&self, response: Response) -> Result<BodyWriter, RespondError> {
         self.responder.respond_with_streaming(response)
     }
 
@@ -93,7 +92,7 @@ impl Reqd {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_upgrade(&mut self, response: Response) -> Result<Upgrade, RespondError> {
+    pub fn respond_with_upgrade(&self, response: Response) -> Result<Upgrade, RespondError> {
         self.responder.respond_with_upgrade(response)
     }
 
@@ -101,7 +100,7 @@ impl Reqd {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub async fn respond(&mut self, response: Response) -> Result<(), RespondError> {
+    pub async fn respond(&self, response: Response) -> Result<(), RespondError> {
         self.responder.respond(response).await
     }
 
@@ -109,7 +108,7 @@ impl Reqd {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn early_hints(&mut self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
+    pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
         self.responder.early_hints(fields)
     }
 }
@@ -122,7 +121,7 @@ pub struct Responder {
     shared: Arc<Shared>,
     id: u64,
     /// No final answer is owed.
-    answered: bool,
+    answered: AtomicBool,
 }
 
 impl Responder {
@@ -132,11 +131,7 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_string(
-        &mut self,
-        response: Response,
-        text: impl AsRef<str>,
-    ) -> Result<(), RespondError> {
+    pub fn respond_with_string(&self, response: Response, text: impl AsRef<str>) -> Result<(), RespondError> {
         self.respond_with(&response, Payload::Borrowed(text.as_ref().as_bytes()))
     }
 
@@ -145,7 +140,7 @@ impl Responder {
     /// # Errors
     /// See [`RespondError`].
     pub fn respond_with_bytes(
-        &mut self,
+        &self,
         response: Response,
         bytes: impl Into<Bytes>,
     ) -> Result<(), RespondError> {
@@ -157,7 +152,7 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_streaming(&mut self, response: Response) -> Result<BodyWriter, RespondError> {
+    pub fn respond_with_streaming(&self, response: Response) -> Result<BodyWriter, RespondError> {
         self.begin_streaming(&response).map(|(writer, _)| writer)
     }
 
@@ -165,7 +160,7 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub async fn respond(&mut self, mut response: Response) -> Result<(), RespondError> {
+    pub async fn respond(&self, mut response: Response) -> Result<(), RespondError> {
         match response.take_body() {
             ResponseBody::Empty => self.respond_with(&response, Payload::Borrowed(&[])),
             ResponseBody::Bytes(bytes) => self.respond_with(&response, Payload::Shared(bytes)),
@@ -186,10 +181,10 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn respond_with_upgrade(&mut self, response: Response) -> Result<Upgrade, RespondError> {
+    pub fn respond_with_upgrade(&self, response: Response) -> Result<Upgrade, RespondError> {
         self.check()?;
         self.shared.lock().respond_switch(self.id, &response)?;
-        self.answered = true;
+        self.answered.store(true, Ordering::Relaxed);
         Ok(Upgrade { shared: self.shared.clone() })
     }
 
@@ -197,33 +192,33 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub fn early_hints(&mut self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
+    pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
         self.check()?;
         self.shared.lock().respond_early(self.id, fields.iter().map(|(name, value)| (name, value)))
     }
 
-    fn respond_with(&mut self, response: &Response, payload: Payload<'_>) -> Result<(), RespondError> {
+    fn respond_with(&self, response: &Response, payload: Payload<'_>) -> Result<(), RespondError> {
         self.check()?;
         self.shared.lock().respond(self.id, response, payload)?;
-        self.answered = true;
+        self.answered.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    fn begin_streaming(&mut self, response: &Response) -> Result<(BodyWriter, Left), RespondError> {
+    fn begin_streaming(&self, response: &Response) -> Result<(BodyWriter, Left), RespondError> {
         self.check()?;
         let left = self.shared.lock().respond_streaming(self.id, response)?;
-        self.answered = true;
+        self.answered.store(true, Ordering::Relaxed);
         Ok((BodyWriter::new(self.shared.clone(), self.id), left))
     }
 
     fn check(&self) -> Result<(), RespondError> {
-        if self.answered { Err(RespondError::Answered) } else { Ok(()) }
+        if self.answered.load(Ordering::Relaxed) { Err(RespondError::Answered) } else { Ok(()) }
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if !self.answered {
+        if !*self.answered.get_mut() {
             self.shared.lock().abandon(self.id, std::thread::panicking());
         }
     }

@@ -45,7 +45,9 @@ impl Limit {
                 // There may be room for the next one too: it was told of one place only.
                 let next = state.next_to_wake();
                 drop(state);
-                next.map(Waker::wake);
+                if let Some(_next) = next {
+                    Waker::wake(_next)
+                }
                 return Poll::Ready(());
             }
             let ticket = *wait.ticket.get_or_insert_with(|| {
@@ -68,7 +70,9 @@ impl Limit {
         state.max = max;
         let next = state.next_to_wake();
         drop(state);
-        next.map(Waker::wake);
+        if let Some(_next) = next {
+            Waker::wake(_next)
+        }
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -80,7 +84,9 @@ impl Limit {
         state.inside -= 1;
         let next = state.next_to_wake();
         drop(state);
-        next.map(Waker::wake);
+        if let Some(_next) = next {
+            Waker::wake(_next)
+        }
     }
 }
 
@@ -113,7 +119,9 @@ impl Drop for Wait<'_> {
         // It may have been woken and gone without entering: then the place is the next one's.
         let next = state.next_to_wake();
         drop(state);
-        next.map(Waker::wake);
+        if let Some(_next) = next {
+            Waker::wake(_next)
+        }
     }
 }
 

@@ -174,7 +174,6 @@ impl Server {
     }
 
     /// The server as a child of a supervisor of yours.
-    #[must_use]
     pub fn child_spec(self, id: impl Into<ChildId>, protocol: impl Protocol) -> ChildSpec {
         let shared = Arc::new(Shared::new(self.bind.into(), &self.config));
         let (protocol, config) = (Arc::new(protocol), self.config);
