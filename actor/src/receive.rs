@@ -199,6 +199,7 @@ fn admit() -> (u64, bool) {
         let before = running.mailbox.end();
         let mut core = shared.table.slot(running.pid.index).lock();
         running.mailbox.admit(&mut core.arrivals);
+        core.held = running.mailbox.len();
         (before, running.mailbox.end() != before)
     })
 }

@@ -33,6 +33,7 @@ pub(crate) fn turn(local: &Local, index: u32) -> Option<Readied> {
         return None;
     }
     parked.mailbox.admit(&mut core.arrivals);
+    core.held = parked.mailbox.len();
     drop(core);
 
     let Parked { mut body, mailbox, waker } = parked;
