@@ -98,6 +98,14 @@ pub(crate) fn current() -> Option<Pid> {
     with_local(|local| local?.running.borrow().as_ref().map(|running| running.pid))
 }
 
+/// How many messages the running process holds, if that is `pid`.
+pub(crate) fn held(pid: Pid) -> Option<usize> {
+    with_local(|local| {
+        let running = local?.running.borrow();
+        running.as_ref().filter(|running| running.pid == pid).map(|running| running.mailbox.len())
+    })
+}
+
 #[cold]
 fn outside(what: &str) -> ! {
     panic!(

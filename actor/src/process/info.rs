@@ -154,7 +154,7 @@ impl Shared {
                 names: Vec::new(),
                 label: core.label.clone(),
                 state: core.state(),
-                mailbox: core.arrivals.len() + core.held,
+                mailbox: core.arrivals.len() + if context::current() == Some(pid) { 0 } else { core.held },
                 links: relations.map(|r| r.links.iter().copied().collect()).unwrap_or_default(),
                 monitors: relations
                     .map(|r| r.monitors.values().map(Target::pid).collect())
@@ -169,6 +169,9 @@ impl Shared {
             }
         };
         info.names = self.registry.names_of(pid);
+        if let Some(held) = context::held(pid) {
+            info.mailbox += held; // Its own messages are with itself while it runs.
+        }
         Some(info)
     }
 }

@@ -184,6 +184,7 @@ impl Slot {
         if !core.arrivals.is_empty() {
             mailbox.admit(&mut core.arrivals);
             self.arrived.store(false, Ordering::Relaxed);
+            core.held = mailbox.len();
         }
     }
 

@@ -1,0 +1,114 @@
+//! Runs a program on every kind of runtime there is.
+#![allow(dead_code, unreachable_pub, reason = "every file of tests uses a part of it")]
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use riot_actor::{Config, CrashReport, Pid, Reason, send, simulation::Simulation, this, try_this};
+
+/// Runs a program under many seeds, and on two threads.
+#[track_caller]
+pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
+    simulated(&program);
+    threaded(program);
+}
+
+/// Runs a program under many seeds; for what depends on time.
+#[track_caller]
+pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
+    for seed in 0..50 {
+        let reason = Simulation::new(seed).run(program());
+        // A main that was taken along by a link has not shown anything, however clean its end.
+        assert_eq!(reason, Reason::Normal, "seed {seed}");
+    }
+}
+
+/// Runs a program on two threads.
+#[track_caller]
+pub fn threaded<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
+    let reason = Config::new().workers(2).run(program()).expect("it runs");
+    assert_eq!(reason, Reason::Normal, "on two threads");
+}
+
+/// Runs a program on one thread, for what is promised of one worker.
+#[track_caller]
+pub fn on_one_worker<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
+    let reason = Config::new().workers(1).run(program()).expect("it runs");
+    assert_eq!(reason, Reason::Normal, "on one thread");
+}
+
+pub type Crashes = Arc<Mutex<Vec<CrashReport>>>;
+
+/// A runtime that keeps its crash reports; the program is given where they are.
+#[track_caller]
+pub fn everywhere_reported<F: Future<Output = ()> + Send + 'static>(program: impl Fn(Crashes) -> F) {
+    let config = |crashes: &Crashes| {
+        let crashes = crashes.clone();
+        Config::new().workers(2).on_crash(move |report| crashes.lock().unwrap().push(report.clone()))
+    };
+    for seed in 0..50 {
+        let crashes = Crashes::default();
+        let reason = Simulation::new(seed).config(config(&crashes)).run(program(crashes));
+        assert_eq!(reason, Reason::Normal, "seed {seed}");
+    }
+    let crashes = Crashes::default();
+    let reason = config(&crashes).run(program(crashes)).expect("it runs");
+    assert_eq!(reason, Reason::Normal, "on two threads");
+}
+
+/// Runs something when it is dropped.
+pub struct OnDrop<F: FnMut() + Send>(pub F);
+
+impl<F: FnMut() + Send> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Says what it is to an observer when it is dropped, and in which process.
+#[derive(Debug)]
+pub struct Token {
+    pub what: &'static str,
+    pub observer: Pid,
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Dropped(pub &'static str, pub Option<Pid>);
+
+impl Token {
+    pub fn new(what: &'static str) -> Self {
+        Self { what, observer: this() }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        send(self.observer, Dropped(self.what, try_this()));
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct Counter(Arc<AtomicUsize>);
+
+impl Counter {
+    pub fn add(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
