@@ -168,7 +168,9 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// `uri-host [ ":" port ]`, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    value.is_empty() || split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port))
+    // Most are a name alone, and the empty one passes as well.
+    value.iter().all(|&byte| is_name_byte(byte))
+        || split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port))
 }
 
 /// `host ":" port`, neither of them empty: what `CONNECT` names (RFC 9112 §3.2.3).

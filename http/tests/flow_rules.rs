@@ -343,6 +343,7 @@ fn f12_the_switch_is_sent_first_and_unread_bytes_are_handed_over() {
     assert_eq!(held.hand.read_operation(), ReadOperation::Yield);
     assert_eq!(held.heard(), "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
     assert!(held.is_closed() && held.hand.flow.is_upgraded() && held.hand.flow.is_closed());
+    assert!(poll(held.requests.closed()).is_pending(), "its handler lives on");
     let unread = held.hand.unread().to_vec();
     held.hand.flow.offer_transport("a socket", unread.into());
     let upgraded = ready(upgrade.transport::<&str>()).unwrap();
