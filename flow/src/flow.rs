@@ -33,6 +33,9 @@ pub trait Flow {
 
     /// Registers who is woken, once, when reading may go on. Only called after [`ReadOperation::Yield`]; if reading
     /// may already go on the wake-up comes at once. A second registration replaces the first.
+    ///
+    /// Whoever was woken and is told to read presents what was not consumed at once, without waiting for more: it may
+    /// be all that the peer will ever send.
     fn yield_reader(&mut self, waker: &Waker);
 
     /// What the writing loop does next.

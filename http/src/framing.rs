@@ -355,5 +355,29 @@ mod tests {
             let model = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
             prop_assert_eq!(content_length(text.as_bytes()).ok(), model);
         }
+
+        /// The plain model: one length alone, or chunked alone in HTTP/1.1, or nothing; all else is refused.
+        #[test]
+        fn a_body_has_one_end_or_is_refused(
+            minor in 0u8..2,
+            fields in prop::collection::vec(prop_oneof![
+                prop_oneof![Just("5"), Just("0"), Just("+5"), Just("5, 5"), Just("")].prop_map(|value| ("Content-Length", value)),
+                prop_oneof![Just("chunked"), Just("CHUNKED ,"), Just("gzip"), Just("chunked, gzip"), Just("")]
+                    .prop_map(|value| ("Transfer-Encoding", value)),
+                Just(("X-Other", "chunked")),
+            ], 0..4),
+        ) {
+            let values = |wanted| fields.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| *value);
+            let (lengths, codings): (Vec<_>, Vec<_>) = (values("Content-Length").collect(), values("Transfer-Encoding").collect());
+            let joined = codings.join(",").to_lowercase();
+            let named: Vec<&str> = joined.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+            let model = match (&lengths[..], codings.len()) {
+                ([], 0) => Some(BodyLength::Fixed(0)),
+                ([length], 0) => length.parse().ok().filter(|_| *length != "+5").map(BodyLength::Fixed),
+                ([], _) if minor > 0 && named == ["chunked"] => Some(BodyLength::Chunked),
+                _ => None,
+            };
+            prop_assert_eq!(framing(minor, &fields).ok().map(|framing| framing.length), model);
+        }
     }
 }

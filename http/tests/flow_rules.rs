@@ -17,6 +17,10 @@ fn f01_a_flow_is_a_value() {
     is_a_value::<Connection>();
     is_a_value::<riot_http::Requests>();
     is_a_value::<Reqd>();
+    is_a_value::<Response>();
+    fn can_move<T: Send>(_: T) {}
+    let (_connection, requests) = Connection::new(config().into());
+    can_move(riot_http::serve_requests(requests, &|_reqd: Reqd| async {}));
     assert!(size_of::<Connection>() <= 128, "what an idle connection costs lies behind one pointer");
 }
 
