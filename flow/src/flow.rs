@@ -60,7 +60,8 @@ pub trait Flow {
     /// Acts on every deadline that is not after `now`.
     fn handle_deadline(&mut self, _now: Instant) {}
 
-    /// The transport or the application failed. Said once; what the peer sees of it follows from the state.
+    /// The transport or the application failed. Said once; what the peer sees of it follows from the state. It may
+    /// come while a write is under way; that write is reported all the same.
     fn report_error(&mut self, error: FlowError);
 
     /// Ends in order: at once if idle, else after what was accepted has been answered.

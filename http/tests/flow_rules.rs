@@ -213,6 +213,18 @@ fn f07_a_closed_peer_loses_what_is_left() {
 }
 
 #[test]
+fn f07_a_write_under_way_when_the_transport_fails_is_lost() {
+    let mut held = Held::new(config());
+    held.request(GET).respond_with_string(Response::ok(), "x").unwrap();
+    let now = held.hand.now();
+    let WriteOperation::Write(slices) = held.hand.flow.next_write_operation(now) else { panic!("a write") };
+    let total = slices.total();
+    held.hand.reset();
+    held.hand.flow.report_write_result(WriteResult::Written(total), now);
+    assert_eq!(held.hand.write_is_closed(), Some(total as u64));
+}
+
+#[test]
 fn f08_the_end_of_reading_does_not_cut_off_the_answer() {
     let mut held = Held::new(config());
     let mut reqd = held.request(GET);

@@ -111,6 +111,8 @@ impl Flow for Connection {
         let mut inner = self.shared.lock();
         inner.deadlines.enter(now);
         match result {
+            // The other loop saw the transport fail while this write was under way: it counts as lost.
+            WriteResult::Written(_) if inner.lost_at.is_some() => {}
             WriteResult::Written(bytes) => {
                 self.sending.advance(bytes);
                 inner.sent(bytes);
