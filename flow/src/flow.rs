@@ -33,6 +33,9 @@ pub trait Flow {
 
     /// Registers who is woken, once, when reading may go on. Only called after [`ReadOperation::Yield`]; if reading
     /// may already go on the wake-up comes at once. A second registration replaces the first.
+    ///
+    /// Whoever was woken and is told to read presents what was not consumed at once, without waiting for more: it may
+    /// be all that the peer will ever send.
     fn yield_reader(&mut self, waker: &Waker);
 
     /// What the writing loop does next.
@@ -57,7 +60,8 @@ pub trait Flow {
     /// Acts on every deadline that is not after `now`.
     fn handle_deadline(&mut self, _now: Instant) {}
 
-    /// The transport or the application failed. Said once; what the peer sees of it follows from the state.
+    /// The transport or the application failed. Said once; what the peer sees of it follows from the state. It may
+    /// come while a write is under way; that write is reported all the same.
     fn report_error(&mut self, error: FlowError);
 
     /// Ends in order: at once if idle, else after what was accepted has been answered.

@@ -8,7 +8,8 @@
 //!                                        answers
 //! ```
 //!
-//! The core of this crate knows neither sockets, threads nor clocks, so a whole conversation can be held by hand.
+//! The core of this crate knows neither sockets, threads nor clocks, so a whole conversation can be held by hand:
+//! [`ByHand`] does that, [`join`] lets two flows talk, and [`blocking`] drives one with two plain threads.
 //!
 //! [http/af]: https://github.com/inhabitedtype/httpaf
 #![forbid(unsafe_code)]

@@ -91,7 +91,10 @@ impl Flow for Lines {
         if result == WriteResult::Closed {
             self.shutdown();
         }
-        self.undelivered += self.output.report(result);
+        // An error may have emptied the queue while the write was under way.
+        if !self.output.is_empty() {
+            self.undelivered += self.output.report(result);
+        }
         self.reader.wake_waiting();
     }
 

@@ -55,7 +55,7 @@ impl Body {
         if let Some((_, error)) = failure {
             return Poll::Ready(Err(BodyError::Request(error)));
         }
-        inner.invite_body();
+        inner.invite_body(self.id);
         let Some(exchange) = inner.active(self.id).filter(|exchange| exchange.answer != Answer::Complete)
         else {
             return Poll::Ready(Err(BodyError::Closed));

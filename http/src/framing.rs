@@ -168,7 +168,9 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// `uri-host [ ":" port ]`, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    value.is_empty() || split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port))
+    // Most are a name alone, and the empty one passes as well.
+    value.iter().all(|&byte| is_name_byte(byte))
+        || split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port))
 }
 
 /// `host ":" port`, neither of them empty: what `CONNECT` names (RFC 9112 §3.2.3).
@@ -352,6 +354,30 @@ mod tests {
         fn content_length_is_the_number_or_an_error(text in "[0-9+\\-, x]{0,22}") {
             let model = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
             prop_assert_eq!(content_length(text.as_bytes()).ok(), model);
+        }
+
+        /// The plain model: one length alone, or chunked alone in HTTP/1.1, or nothing; all else is refused.
+        #[test]
+        fn a_body_has_one_end_or_is_refused(
+            minor in 0u8..2,
+            fields in prop::collection::vec(prop_oneof![
+                prop_oneof![Just("5"), Just("0"), Just("+5"), Just("5, 5"), Just("")].prop_map(|value| ("Content-Length", value)),
+                prop_oneof![Just("chunked"), Just("CHUNKED ,"), Just("gzip"), Just("chunked, gzip"), Just("")]
+                    .prop_map(|value| ("Transfer-Encoding", value)),
+                Just(("X-Other", "chunked")),
+            ], 0..4),
+        ) {
+            let values = |wanted| fields.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| *value);
+            let (lengths, codings): (Vec<_>, Vec<_>) = (values("Content-Length").collect(), values("Transfer-Encoding").collect());
+            let joined = codings.join(",").to_lowercase();
+            let named: Vec<&str> = joined.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+            let model = match (&lengths[..], codings.len()) {
+                ([], 0) => Some(BodyLength::Fixed(0)),
+                ([length], 0) => length.parse().ok().filter(|_| *length != "+5").map(BodyLength::Fixed),
+                ([], _) if minor > 0 && named == ["chunked"] => Some(BodyLength::Chunked),
+                _ => None,
+            };
+            prop_assert_eq!(framing(minor, &fields).ok().map(|framing| framing.length), model);
         }
     }
 }

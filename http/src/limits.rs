@@ -69,7 +69,7 @@ impl Limits {
     /// incomplete head stays there.
     #[must_use]
     pub fn head_bytes_max(mut self, bytes: usize) -> Self {
-        self.head_bytes_max = bytes;
+        self.head_bytes_max = bytes.min(u32::MAX as usize);
         self
     }
 

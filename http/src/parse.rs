@@ -1,7 +1,8 @@
 //! Bytes in, a head or a reason out.
 //!
 //! A head is searched for its end first, line by line, which is also where the bounds and the line ends are checked;
-//! the search remembers how far it came, so bytes that trickle in are looked at once. Then httparse reads it.
+//! the search remembers how far it came, so bytes that trickle in are looked at once. Then httparse reads it. A head that
+//! comes in one piece, as nearly all do, is read without the search.
 
 use std::mem::MaybeUninit;
 
@@ -42,6 +43,11 @@ pub(crate) enum Found {
 }
 
 impl Scan {
+    /// Nothing has been searched yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.scanned == 0
+    }
+
     /// Goes on with the search. `input` begins where it began the last time. Unless incomplete, the next search is
     /// a new one.
     pub(crate) fn find(&mut self, input: &[u8], limits: &Limits) -> Result<Found, RequestError> {
@@ -98,8 +104,29 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// A head that has been read: what it says, and where.
+pub(crate) struct Parsed {
+    method: Method,
+    minor: u8,
+    target: Range,
+    path: Range,
+    query: Option<Range>,
+    fields: usize,
+    /// Bytes of the whole head.
+    pub(crate) bytes: usize,
+    pub(crate) framing: Framing,
+}
+
+impl Parsed {
+    /// `bytes` are those that were read.
+    pub(crate) fn into_head(self, bytes: Bytes) -> Head {
+        let Self { method, minor, target, path, query, fields, .. } = self;
+        Head::from_checked(method, minor, bytes, target, path, query, fields)
+    }
+}
+
 /// Reads a whole head that [`Scan`] has found, `fields` being where its field lines begin and `lines` their number.
-pub(crate) fn head(bytes: Bytes, fields: usize, lines: usize) -> Result<(Head, Framing), RequestError> {
+pub(crate) fn head(bytes: &[u8], fields: usize, lines: usize) -> Result<Parsed, RequestError> {
     let mut on_stack = [const { MaybeUninit::uninit() }; HEADERS_ON_STACK];
     let mut on_heap = Vec::new();
     let room = if lines <= HEADERS_ON_STACK {
@@ -109,11 +136,47 @@ pub(crate) fn head(bytes: Bytes, fields: usize, lines: usize) -> Result<(Head, F
         &mut on_heap[..]
     };
     let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(&bytes, room) {
-        Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
-        Ok(_) => return Err(RequestError::Malformed("the head is invalid")),
-        Err(error) => return Err(reason(error, &bytes[..fields])),
+    match parsed.parse_with_uninit_headers(bytes, room) {
+        Ok(httparse::Status::Complete(end)) if end == bytes.len() => read(&parsed, bytes, fields),
+        Ok(_) => Err(RequestError::Malformed("the head is invalid")),
+        Err(error) => Err(reason(error, &bytes[..fields])),
     }
+}
+
+/// Reads a head without searching for its end first, if it is complete and beyond suspicion; most are. None says
+/// nothing about it: [`Scan`] and [`head`] do.
+pub(crate) fn quick_head(input: &[u8], limits: &Limits) -> Option<Parsed> {
+    if !input.first().is_some_and(|&byte| is_token_byte(byte)) {
+        return None;
+    }
+    let mut room = [const { MaybeUninit::uninit() }; HEADERS_ON_STACK];
+    let mut parsed = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(end)) = parsed.parse_with_uninit_headers(input, &mut room) else {
+        return None;
+    };
+    if end > limits.head_bytes_max
+        || parsed.headers.len() > limits.headers_max
+        || !input[..end].ends_with(b"\r\n\r\n")
+    {
+        return None;
+    }
+    let (mut line, mut bytes_max) = (0, limits.line_bytes_max);
+    for field in parsed.headers.iter() {
+        // Each name follows a line end, where httparse would take a line feed alone.
+        let next = offset(input, field.name);
+        if input[next - 2] != b'\r' || next - line > bytes_max + 2 {
+            return None;
+        }
+        (line, bytes_max) = (next, limits.header_bytes_max);
+    }
+    if line == 0 || end - 2 - line > bytes_max + 2 {
+        return None;
+    }
+    let fields = offset(input, parsed.headers.first()?.name);
+    read(&parsed, &input[..end], fields).ok()
+}
+
+fn read(parsed: &httparse::Request<'_, '_>, bytes: &[u8], fields: usize) -> Result<Parsed, RequestError> {
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(RequestError::Malformed("the head is invalid"));
     };
@@ -122,10 +185,15 @@ pub(crate) fn head(bytes: Bytes, fields: usize, lines: usize) -> Result<(Head, F
     let (path, query) = self::target(&method, target.as_bytes())?;
     let framing =
         framing::of_request(&method, minor, parsed.headers.iter().map(|field| (field.name, field.value)))?;
-    let at = target.as_ptr() as usize - bytes.as_ptr() as usize;
-    let shift = |range: std::ops::Range<usize>| at + range.start..at + range.end;
+    let at = offset(bytes, target);
+    let shift = |range: Range| at + range.start..at + range.end;
     let (target, path, query) = (at..at + target.len(), shift(path), query.map(shift));
-    Ok((Head::from_checked(method, minor, bytes, target, path, query, fields), framing))
+    Ok(Parsed { method, minor, target, path, query, fields, bytes: bytes.len(), framing })
+}
+
+/// Where `part` is in `whole`, of which it is a slice.
+fn offset(whole: &[u8], part: &str) -> usize {
+    part.as_ptr() as usize - whole.as_ptr() as usize
 }
 
 fn reason(error: httparse::Error, line: &[u8]) -> RequestError {
@@ -191,6 +259,7 @@ fn absolute_path(target: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn find(input: &[u8]) -> Result<Found, RequestError> {
         Scan::default().find(input, &Limits::new())
@@ -199,7 +268,10 @@ mod tests {
     fn parse(input: &str) -> Result<Head, RequestError> {
         match find(input.as_bytes())? {
             Found::Head { bytes, fields, lines } => {
-                head(Bytes::copy_from_slice(&input.as_bytes()[..bytes]), fields, lines).map(|(head, _)| head)
+                let quick = quick_head(input.as_bytes(), &Limits::new());
+                let parsed = head(&input.as_bytes()[..bytes], fields, lines);
+                assert!(quick.is_none() || parsed.is_ok(), "too quick: {input:?}");
+                parsed.map(|parsed| parsed.into_head(Bytes::copy_from_slice(&input.as_bytes()[..bytes])))
             }
             other => panic!("{other:?} in {input:?}"),
         }
@@ -328,7 +400,33 @@ mod tests {
         let Ok(Found::Head { bytes, fields, lines }) = Scan::default().find(input.as_bytes(), &limits) else {
             panic!("a head");
         };
-        let (head, _) = head(Bytes::from(input).slice(..bytes), fields, lines).unwrap();
-        assert_eq!(head.headers().len(), 501);
+        let parsed = head(&input.as_bytes()[..bytes], fields, lines).unwrap();
+        assert_eq!(parsed.into_head(Bytes::from(input)).headers().len(), 501);
+    }
+
+    proptest! {
+        /// The plain model of the quick way is the careful one.
+        #[test]
+        fn what_is_read_quickly_is_read_alike(
+            lines in prop::collection::vec("(GET|Host|A|[A-Za-z/ :]{1,6})(: ?| / HTTP/1.[01]|[ -~]{0,4})[a-z0-9]{0,9}", 1..6),
+            ends in prop::collection::vec(prop_oneof![8 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r\r\n")], 6),
+            host in any::<bool>(),
+        ) {
+            let mut input = if host { "GET / HTTP/1.1\r\nHost: a\r\n".to_owned() } else { String::new() };
+            lines.iter().zip(&ends).for_each(|(line, end)| { input.push_str(line); input.push_str(end); });
+            input.push_str(ends[5]);
+            let limits = Limits::new().line_bytes_max(24).header_bytes_max(14).headers_max(5).head_bytes_max(80);
+            let careful = match Scan::default().find(input.as_bytes(), &limits) {
+                Ok(Found::Head { bytes, fields, lines }) => head(&input.as_bytes()[..bytes], fields, lines).ok(),
+                _ => None,
+            };
+            let quick = quick_head(input.as_bytes(), &limits);
+            let place = |parsed: &Parsed| (parsed.fields, parsed.bytes, parsed.path.clone(), parsed.framing);
+            if let Some(quick) = &quick {
+                prop_assert_eq!(Some(place(quick)), careful.as_ref().map(place));
+            } else {
+                prop_assert!(careful.is_none_or(|careful| careful.fields == careful.bytes - 2), "not quick: {:?}", input);
+            }
+        }
     }
 }

@@ -17,6 +17,10 @@ fn f01_a_flow_is_a_value() {
     is_a_value::<Connection>();
     is_a_value::<riot_http::Requests>();
     is_a_value::<Reqd>();
+    is_a_value::<Response>();
+    fn can_move<T: Send>(_: T) {}
+    let (_connection, requests) = Connection::new(config().into());
+    can_move(riot_http::serve_requests(requests, &|_reqd: Reqd| async {}));
     assert!(size_of::<Connection>() <= 128, "what an idle connection costs lies behind one pointer");
 }
 
@@ -209,6 +213,18 @@ fn f07_a_closed_peer_loses_what_is_left() {
 }
 
 #[test]
+fn f07_a_write_under_way_when_the_transport_fails_is_lost() {
+    let mut held = Held::new(config());
+    held.request(GET).respond_with_string(Response::ok(), "x").unwrap();
+    let now = held.hand.now();
+    let WriteOperation::Write(slices) = held.hand.flow.next_write_operation(now) else { panic!("a write") };
+    let total = slices.total();
+    held.hand.reset();
+    held.hand.flow.report_write_result(WriteResult::Written(total), now);
+    assert_eq!(held.hand.write_is_closed(), Some(total as u64));
+}
+
+#[test]
 fn f08_the_end_of_reading_does_not_cut_off_the_answer() {
     let mut held = Held::new(config());
     let reqd = held.request(GET);
@@ -343,6 +359,7 @@ fn f12_the_switch_is_sent_first_and_unread_bytes_are_handed_over() {
     assert_eq!(held.hand.read_operation(), ReadOperation::Yield);
     assert_eq!(held.heard(), "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
     assert!(held.is_closed() && held.hand.flow.is_upgraded() && held.hand.flow.is_closed());
+    assert!(poll(held.requests.closed()).is_pending(), "its handler lives on");
     let unread = held.hand.unread().to_vec();
     held.hand.flow.offer_transport("a socket", unread.into());
     let upgraded = ready(upgrade.transport::<&str>()).unwrap();

@@ -505,6 +505,21 @@ fn h11_waiting_starts_again_when_the_handler_asks() {
 }
 
 #[test]
+fn h11_a_peer_that_waits_for_continue_is_not_slow() {
+    let mut held = Held::new(config());
+    let expecting = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    let mut first = held.request(&format!("{GET}{expecting}"));
+    held.hand.advance(Duration::from_secs(3600));
+    first.respond_with_string(Response::ok(), "").unwrap();
+    let mut second = held.next().unwrap();
+    held.hand.advance(Duration::from_secs(3600));
+    assert!(poll(second.body().chunk()).is_pending());
+    assert_eq!(held.heard(), format!("{}HTTP/1.1 100 Continue\r\n\r\n", ok("")));
+    held.hand.advance(Duration::from_secs(30));
+    assert!(held.heard().starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
 fn h11_a_peer_that_takes_nothing_is_dropped() {
     let mut held = Held::new(config());
     held.request(GET).respond_with_bytes(Response::ok(), vec![0; 10_000]).unwrap();

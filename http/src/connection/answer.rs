@@ -104,7 +104,7 @@ impl Inner {
             self.emit(|output| payload.write(output));
         }
         self.answered(close);
-        self.leave();
+        self.leave_briefly();
         Ok(())
     }
 
@@ -223,10 +223,10 @@ impl Inner {
     }
 
     /// Tells a peer that waits for it to send its body (H6).
-    pub(crate) fn invite_body(&mut self) {
-        let Some(front) = self.exchanges.front_mut() else { return };
-        if front.continue_due && front.answer == Answer::Waiting {
-            front.continue_due = false;
+    pub(crate) fn invite_body(&mut self, id: u64) {
+        let Some(exchange) = self.active(id) else { return };
+        if exchange.continue_due && exchange.answer == Answer::Waiting {
+            exchange.continue_due = false;
             self.emit(|output| encode::interim(output, StatusCode::CONTINUE, [].into_iter()));
         }
     }

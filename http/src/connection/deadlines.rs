@@ -48,7 +48,6 @@ struct Waits {
     handler: bool,
     body: bool,
     linger: bool,
-    output: bool,
 }
 
 #[derive(Debug)]
@@ -124,7 +123,7 @@ impl Deadlines {
         self.bytes += bytes;
     }
 
-    /// The peer took something.
+    /// The peer took something, or there is nothing more to take.
     pub(crate) fn written(&mut self) {
         self.write = Timer::Off;
     }
@@ -166,21 +165,27 @@ impl Deadlines {
     /// Starts what is to be started, if the time is known.
     fn start(&mut self) {
         let told = std::mem::take(&mut self.told);
-        self.unset = !told;
         if let Some(now) = self.now.filter(|_| told) {
+            self.unset = false;
             for timer in self.all() {
                 if let Timer::Unset(time) = *timer {
                     *timer = Timer::At(now + time);
                 }
             }
+        } else {
+            self.unset = true;
         }
-        if let Some((before, _)) = &self.watch {
-            let next = self.next();
-            if next.is_some_and(|next| before.is_none_or(|before| next < before))
-                && let Some((_, waker)) = self.watch.take()
-            {
-                waker.wake();
-            }
+        self.check_watch();
+    }
+
+    /// Wakes whoever would sleep too long.
+    fn check_watch(&mut self) {
+        let Some((before, _)) = &self.watch else { return };
+        let next = self.next();
+        if next.is_some_and(|next| before.is_none_or(|before| next < before))
+            && let Some((_, waker)) = self.watch.take()
+        {
+            waker.wake();
         }
     }
 }
@@ -197,9 +202,6 @@ impl Inner {
         }
         deadlines.waits = waits;
         let timeouts = &self.config.timeouts;
-        if !waits.output {
-            deadlines.write = Timer::Off;
-        }
         deadlines.head.keep(waits.head, timeouts.head);
         deadlines.idle.keep(waits.idle, timeouts.idle);
         deadlines.released &= waits.idle;
@@ -227,9 +229,10 @@ impl Inner {
 
     fn waits(&self) -> Waits {
         let first = self.exchanges.front();
-        let invited = !first.is_some_and(|first| {
-            first.continue_due && matches!(first.answer, Answer::Queued | Answer::Waiting)
-        });
+        let invited = !self
+            .exchanges
+            .back()
+            .is_some_and(|back| back.continue_due && matches!(back.answer, Answer::Queued | Answer::Waiting));
         Waits {
             head: self.partial_head,
             idle: self.is_idle() && !self.partial_head,
@@ -237,14 +240,17 @@ impl Inner {
                 && first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_))),
             body: self.reading == Reading::Body && invited && self.may_read() && !self.held_back,
             linger: self.writer_is_done() && matches!(self.reading, Reading::Discard { .. }),
-            output: self.pending() > 0,
         }
     }
 
     /// Bytes have been handed to the writing loop: the peer has to take some.
     pub(crate) fn writing_begun(&mut self) {
-        self.deadlines.write.keep(true, self.config.timeouts.write_stall);
-        self.deadlines.unset = true;
+        if let (Timer::Off, Some(time), Some(now)) =
+            (self.deadlines.write, self.config.timeouts.write_stall, self.deadlines.now)
+        {
+            self.deadlines.write = Timer::At(now + time);
+            self.deadlines.check_watch();
+        }
     }
 
     /// Acts on what is due.

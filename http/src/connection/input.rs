@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     RequestError,
-    parse::{self, Found},
+    parse::{self, Found, Parsed},
 };
 
 /// Input up to this size is copied once for all requests in it.
@@ -145,32 +145,40 @@ impl Inner {
         if input.rest().is_empty() {
             return false;
         }
-        match self.scan.find(input.rest(), &self.config.limits) {
-            Ok(Found::Incomplete) => false,
+        if self.scan.is_fresh()
+            && let Some(parsed) = parse::quick_head(input.rest(), &self.config.limits)
+        {
+            self.accept(parsed, input);
+            return true;
+        }
+        let found = self.scan.find(input.rest(), &self.config.limits);
+        let result = match found {
+            Ok(Found::Incomplete) => return false,
             Ok(Found::EmptyLine(bytes)) => {
                 input.skip(bytes);
-                true
+                return true;
             }
-            Ok(Found::Head { bytes, fields, lines }) => {
-                self.deadlines.head_read();
-                let is_head = input.rest().starts_with(b"HEAD ");
-                let bytes = input.take(bytes);
-                if let Err(error) = self.accept(bytes, fields, lines) {
-                    self.reject(error, is_head);
-                }
-                true
-            }
-            Err(error) => {
-                self.reject(error, input.rest().starts_with(b"HEAD "));
-                true
-            }
+            Ok(Found::Head { bytes, fields, lines }) => parse::head(&input.rest()[..bytes], fields, lines),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(parsed) => self.accept(parsed, input),
+            Err(error) => self.reject(error, input.rest().starts_with(b"HEAD ")),
         }
+        true
     }
 
-    fn accept(&mut self, bytes: Bytes, fields: usize, lines: usize) -> Result<(), RequestError> {
-        let (head, framing) = parse::head(bytes, fields, lines)?;
+    fn accept(&mut self, parsed: Parsed, input: &mut Input<'_>) {
+        self.deadlines.head_read();
         let limits = &self.config.limits;
-        let incoming = Incoming::new(framing.length, limits.chunk_extra_bytes_max, limits.body_bytes_max)?;
+        let framing = parsed.framing;
+        let incoming =
+            match Incoming::new(framing.length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
+                Ok(incoming) => incoming,
+                Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
+            };
+        let bytes = input.take(parsed.bytes);
+        let head = parsed.into_head(bytes);
         let keep_alive = framing.keep_alive && limits.requests_max.is_none_or(|max| self.requests + 1 < max);
         self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
         self.read_ahead += head.len();
@@ -191,7 +199,6 @@ impl Inner {
         if self.reading == Reading::Head && !keep_alive {
             self.discard();
         }
-        Ok(())
     }
 
     /// Queues the refusal of what is no request; nothing behind it is read.

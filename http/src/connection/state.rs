@@ -18,7 +18,7 @@ use crate::{Head, RequestError, parse::Scan};
 
 /// The connection as its loops, its requests and their bodies share it.
 ///
-/// Whoever holds the lock calls nobody else's code but wakers.
+/// Whoever holds the lock calls nobody else's code but wakers and the clock of `Date`, which must not come back here.
 #[derive(Debug)]
 pub(crate) struct Shared(Mutex<Inner>);
 
@@ -237,6 +237,11 @@ impl Inner {
         self.writing == Writing::Switching && self.writer_is_done()
     }
 
+    /// Whatever a handler still does, the peer will not see it.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.lost_at.is_some() || (self.is_over() && !self.is_switched())
+    }
+
     /// Nothing is under way.
     pub(crate) fn is_idle(&self) -> bool {
         self.exchanges.is_empty() && self.reading == Reading::Head && self.pending() == 0
@@ -260,7 +265,7 @@ impl Inner {
         front.answer = Answer::Waiting;
         self.read_ahead -= head.len();
         let id = front.id;
-        self.leave();
+        self.leave_briefly();
         Some((id, head))
     }
 
@@ -327,6 +332,7 @@ impl Inner {
         self.undelivered += self.pending();
         self.left = self.queued;
         self.output.clear();
+        self.deadlines.written();
         self.close();
     }
 
@@ -412,12 +418,24 @@ impl Inner {
         }
         if self.is_over() {
             self.wake_all();
+        }
+        if self.is_dead() {
             self.closed.drain(..).for_each(Waker::wake);
         }
         if self.reader_waits && self.may_read() {
             self.wake_reader();
         }
         self.set_timers();
+    }
+}
+
+impl Inner {
+    /// Ends a call of the application. Most change nothing that is not looked at again when their output is fetched.
+    pub(crate) fn leave_briefly(&mut self) {
+        let timed = self.config.timeouts.handler.is_some() || self.reading != Reading::Head;
+        if timed || self.reader_waits || self.writing != Writing::Open {
+            self.leave();
+        }
     }
 }
 
