@@ -243,6 +243,19 @@ impl Upgrade {
         Ok(Upgraded { transport: *transport, unread, _private: PhantomData })
     }
 
+    /// Waits as [`transport`](Self::transport) does and takes the connection over, open in both directions: its first
+    /// bytes are those that came behind the request. For handlers of a [`Server`](crate::Server).
+    ///
+    /// # Errors
+    /// As [`transport`](Self::transport).
+    #[cfg(feature = "driver")]
+    pub async fn connection(self) -> Result<riot_socket::Connection, UpgradeError> {
+        let Upgraded { transport: mut connection, unread, .. } =
+            self.transport::<riot_socket::Connection>().await?;
+        connection.put_back(&unread);
+        Ok(connection)
+    }
+
     fn poll_offer(&self, waker: &Waker) -> Poll<Option<super::state::Offer>> {
         let mut inner = self.shared.lock();
         if let Some(offer) = inner.offer.take() {
