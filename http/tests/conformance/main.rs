@@ -7,6 +7,8 @@
 mod exchange;
 mod judge;
 mod programs;
+#[path = "../common/responses.rs"]
+mod responses;
 #[path = "../../examples/routes/mod.rs"]
 mod routes;
 mod wire;
