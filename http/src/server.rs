@@ -6,7 +6,10 @@ use std::{
     io,
     net::ToSocketAddrs,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -140,6 +143,16 @@ impl Server {
         Serving { server, config: Arc::new(config), handler: Arc::new(handler), cancel }
     }
 
+    /// Answers with a tower service, such as an axum `Router`; see [`TowerHandler`](crate::TowerHandler).
+    #[cfg(feature = "tower")]
+    pub fn tower<S, B>(self, service: S) -> Serving<crate::TowerHandler<S>>
+    where
+        crate::TowerHandler<S>: Handler,
+        S: tower_service::Service<http::Request<crate::Body>, Response = http::Response<B>>,
+    {
+        self.handler(crate::TowerHandler::new(service))
+    }
+
     /// Answers with a service, which maps a request to a response.
     pub fn service<S: Service>(self, service: S) -> Serving<ServiceHandler<S>> {
         self.handler(self::service(service))
@@ -177,8 +190,13 @@ impl<H: Handler> Serving<H> {
     /// What a Connector runs: the handler's process is the client's own.
     fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
         let Self { server, config, handler, cancel } = self;
+        let first = AtomicBool::new(true);
         let protocol = move |connection: riot_socket::Connection| {
             let (flow, requests) = Connection::new(config.clone());
+            let requests = requests.from_peer(connection.peer().as_ip());
+            if let Some(crowd) = connection.crowd().filter(|_| first.swap(false, Ordering::Relaxed)) {
+                config.crowded(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
+            }
             let handler = handler.clone();
             async move {
                 if cancel {

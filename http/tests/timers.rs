@@ -115,6 +115,38 @@ fn h11_an_idle_connection_ends_at_sixty_seconds() {
 }
 
 #[test]
+fn h11_in_a_crowd_an_idle_connection_ends_at_fifteen() {
+    Simulation::sweep(0..30, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).max_connections(10).handler(hello).start_link().await?;
+        let start = now();
+        // Eight of ten are no crowd yet.
+        let mut first: Vec<_> = (0..8).map(|_| listener.connect()).collect::<io::Result<_>>()?;
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(server.info().active, 8);
+        let mut ninth = listener.connect()?;
+        // They are looked at every fifteen seconds, and the first of them to go make room for the others.
+        for client in &mut first {
+            assert_eq!(read_to_end(client).await?, "");
+        }
+        let before = now() - start;
+        assert!(before >= Duration::from_secs(30) && before <= Duration::from_secs(61), "{before:?}");
+        assert_eq!(read_to_end(&mut ninth).await?, "");
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+    Simulation::sweep(0..30, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).max_connections(1).handler(hello).start_link().await?;
+        let start = now();
+        assert_eq!(read_to_end(&mut listener.connect()?).await?, "");
+        is_after(now() - start, 15);
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
 fn h11_a_body_that_does_not_come_is_waited_for_thirty_seconds() {
     let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab";
     check(head, AT_ONCE, Timeouts::new, "HTTP/1.1 408 ", 30);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    server::Seat,
+    server::{Crowd, Seat},
     transport::{Address, Shutdown, Transport},
 };
 
@@ -83,6 +83,12 @@ impl Connection {
     #[must_use]
     pub fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
+    }
+
+    /// How full the server is that it belongs to; none if it belongs to none.
+    #[must_use]
+    pub fn crowd(&self) -> Option<Crowd> {
+        self.seat.as_ref().map(Seat::crowd)
     }
 
     /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
