@@ -20,6 +20,22 @@
 //! assert!(slices.to_vec().ends_with(b"\r\n\r\nHello, World!"));
 //! # Ok::<(), riot_http::RespondError>(())
 //! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `driver` (default) | `Server`: a supervised tree with a process for every client |
+//! | `tower` | `Server::tower`: any tower service as a handler, such as an axum `Router` |
+//! | `json` | `Response::json` and `Body::json`, with serde |
+//!
+//! # What a handler may count on
+//!
+//! - Requests of one connection come one after the other; answers leave in that order. Exactly one answer each: who
+//!   gives none is answered with 500, and so is who panics, whose connection then ends.
+//! - A handler whose client has gone is dropped where it awaits (`Server::cancel_handlers` says otherwise).
+//! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on from the start.
+//! - What frames a message is the library's alone: no handler can make a response that is read as two.
 #![forbid(unsafe_code)]
 
 mod body;
