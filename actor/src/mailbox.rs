@@ -17,14 +17,12 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     /// Takes over what has arrived, in its order.
     pub(crate) fn admit(&mut self, arrivals: &mut VecDeque<Message>) {
-        if self.messages.is_empty() && self.messages.capacity() == 0 && arrivals.len() == 1 {
-            // The common case, a process that waits for one message: no need for a second buffer that grows.
-            self.messages.reserve_exact(1);
-        }
-        for message in arrivals.drain(..) {
-            self.messages.push_back((self.next, message));
-            self.next += 1;
-        }
+        arrivals.drain(..).for_each(|message| self.push(message));
+    }
+
+    pub(crate) fn push(&mut self, message: Message) {
+        self.messages.push_back((self.next, message));
+        self.next += 1;
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     context, coop,
+    mailbox::Mailbox,
     message::Message,
     timer::{Sleep, sleep},
 };
@@ -176,10 +177,7 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
         let Self { wanted, seen, .. } = self.get_mut();
         let wants = |message: &Message| message.downcast_ref::<T>().is_some_and(|value| wanted.wants(value));
         let taken = if W::FOREIGN { poll_take(cx, seen, wants) } else { poll_take_here(cx, seen, wants) };
-        taken.map(|message| match message.downcast() {
-            Ok(value) => value,
-            Err(_) => unreachable!("it was a {} a moment ago", type_name::<T>()),
-        })
+        taken.map(Message::take)
     }
 }
 
@@ -236,63 +234,65 @@ fn poll_take_here(
 }
 
 /// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
+///
+/// The guard is somebody else's code, which may call anything: the mailbox is set aside while it looks, and put back
+/// even if it panics.
 fn poll_take(
     cx: &mut Context<'_>,
     seen: &mut Option<u64>,
-    mut wanted: impl FnMut(&Message) -> bool,
+    wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
-    if coop::poll_proceed(cx).is_pending() {
-        return Poll::Pending;
-    }
-    if let Some(message) = take(seen.unwrap_or(0), &mut wanted) {
-        return Poll::Ready(message);
-    }
-    // Nothing among what the process had; what has arrived since, if anything, comes behind that.
-    let (before, arrived) = admit();
-    if arrived && let Some(message) = take(before.max(seen.unwrap_or(0)), &mut wanted) {
-        return Poll::Ready(message);
-    }
-    *seen = Some(context::with_running("receive", |_, running| {
-        running.wants_messages = true;
-        running.mailbox.end()
-    }));
-    Poll::Pending
-}
-
-/// Takes over what has arrived; says where it begins, and whether there was any.
-fn admit() -> (u64, bool) {
-    context::with_running("receive", |shared, running| {
-        let before = running.mailbox.end();
+    let from = seen.unwrap_or(0);
+    let aside = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
+        if coop::proceed(slot, running, cx).is_pending() {
+            return None;
+        }
         if slot.has_arrivals() {
             slot.admit(&mut slot.lock(), &mut running.mailbox);
         }
-        (before, running.mailbox.end() != before)
-    })
+        *seen = Some(running.mailbox.end());
+        if running.mailbox.end_seen(from) {
+            // Whatever comes from here on wakes the process, or keeps it from parking.
+            running.wants_messages = true;
+            return None;
+        }
+        Some(PutBack { mailbox: running.mailbox.set_aside(), waits: true })
+    });
+    let Some(mut aside) = aside else { return Poll::Pending };
+    match aside.mailbox.take(from, wanted) {
+        Some(message) => {
+            aside.waits = false;
+            Poll::Ready(message)
+        }
+        None => Poll::Pending,
+    }
 }
 
-/// The guard is somebody else's code, so the mailbox is set aside while it looks, and put back even if it panics.
-fn take(from: u64, wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
-    if context::with_running("receive", |_, running| running.mailbox.end_seen(from)) {
-        return None;
+struct PutBack {
+    mailbox: Mailbox,
+    waits: bool,
+}
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        let mailbox = std::mem::take(&mut self.mailbox);
+        context::with_running("receive", |_, running| {
+            running.mailbox.restore(mailbox);
+            running.wants_messages |= self.waits;
+        });
     }
-    struct PutBack(crate::mailbox::Mailbox);
-    impl Drop for PutBack {
-        fn drop(&mut self) {
-            let mailbox = std::mem::take(&mut self.0);
-            context::with_running("receive", |_, running| running.mailbox.restore(mailbox));
-        }
-    }
-    let mut aside = PutBack(context::with_running("receive", |_, running| running.mailbox.set_aside()));
-    aside.0.take(from, wanted)
 }
 
 /// Removes a message that may be in the mailbox.
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
-    admit();
-    while let Some(message) = take(0, |message| message.downcast_ref().is_some_and(&unwanted)) {
-        drop(message);
-    }
+    let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
+    let removed: Vec<Message> = context::with_running("receive", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        slot.admit(&mut slot.lock(), &mut running.mailbox);
+        std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
+    });
+    drop(removed);
 }
 
 /// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.
@@ -422,9 +422,6 @@ pub mod __private {
     }
 
     pub fn take<T: 'static>(message: Message) -> T {
-        match message.downcast() {
-            Ok(value) => value,
-            Err(_) => unreachable!("the pattern accepted it a moment ago"),
-        }
+        message.take()
     }
 }

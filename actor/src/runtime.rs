@@ -424,7 +424,7 @@ impl Shared {
         let Some(readied) = readied else { return };
         match &self.scheduling {
             Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),
-            Scheduling::Simulated(queue) => queue.push(readied.index),
+            Scheduling::Simulated(queue) => queue.push(readied.0),
         }
     }
 
@@ -468,7 +468,7 @@ impl Shared {
     /// The first turn of a new process. One spawned while the runtime ends takes part in that.
     pub(crate) fn wake_new(&self, pid: Pid) {
         let slot = self.table.slot(pid.index);
-        let readied = slot.lock_for(pid).and_then(|mut core| core.wake(pid.index));
+        let readied = slot.lock_for(pid).and_then(|mut core| slot.wake(&mut core));
         self.ready(readied);
     }
 

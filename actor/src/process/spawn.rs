@@ -10,7 +10,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Parked, Phase, Priority, ProcessWaker};
+use super::{Phase, Priority, Process, ProcessWaker};
 use crate::{
     context,
     exit::{Outcome, Reason},
@@ -222,14 +222,15 @@ impl Shared {
         core.phase = Phase::Waiting;
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
-        core.pinned = options.pinned.and_then(|place| match place {
+        let pinned = options.pinned.and_then(|place| match place {
             Place::Here => worker,
             Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
         });
         core.parent = parent;
         core.label = options.label;
         core.born = self.observes_age().then(|| self.now());
-        core.parked = Some(Parked { body, mailbox: Mailbox::default(), waker });
+        let (priority, mailbox) = (options.priority, Mailbox::default());
+        core.parked = Some(Box::new(Process { pid, priority, pinned, mailbox, waker, body }));
         let linked = parent.filter(|_| options.link);
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
