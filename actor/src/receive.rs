@@ -111,7 +111,7 @@ pub async fn receive_timeout<T: Send + 'static>(limit: Duration) -> Result<T, Ti
 /// # Panics
 /// When awaited outside a process.
 pub fn receive_any() -> Select<fn(&Message) -> bool> {
-    select(|_| true)
+    select_here(|_| true)
 }
 
 /// Awaits `future`, but no longer than `limit`. If both are over at the same look, the future wins.
@@ -151,7 +151,13 @@ impl std::error::Error for TimedOut {}
 /// # Panics
 /// When awaited outside a process.
 pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, seen: None }
+    Select { wanted, seen: None, foreign: true }
+}
+
+/// [`select`] by a test that calls nothing of this crate, such as a comparison of types.
+#[doc(hidden)]
+pub fn select_here<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
+    Select { wanted, seen: None, foreign: false }
 }
 
 /// The future of [`receive`] and [`receive_if`].
@@ -186,6 +192,8 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
 pub struct Select<F> {
     wanted: F,
     seen: Option<u64>,
+    /// Whether the test is a user's code.
+    foreign: bool,
 }
 
 impl<F> fmt::Debug for Select<F> {
@@ -200,8 +208,8 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
     type Output = Message;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
-        let Self { wanted, seen } = self.get_mut();
-        poll_take(cx, seen, wanted)
+        let Self { wanted, seen, foreign } = self.get_mut();
+        if *foreign { poll_take(cx, seen, wanted) } else { poll_take_here(cx, seen, wanted) }
     }
 }
 
@@ -327,42 +335,43 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
 /// ```
 #[macro_export]
 macro_rules! receive {
-    ($($arms:tt)+) => { $crate::__receive!(@arms [] $($arms)+) };
+    ($($arms:tt)+) => { $crate::__receive!(@arms select_here [] $($arms)+) };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __receive {
-    // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`.
-    (@arms [$($done:tt)*]) => { $crate::__receive!(@run [$($done)*] []) };
-    (@arms [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
-        $crate::__receive!(@run [$($done)*] [($limit) ($late)])
+    // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`. The first word says how to look:
+    // without a guard, no code of a user runs while the mailbox is looked at.
+    (@arms $how:ident [$($done:tt)*]) => { $crate::__receive!(@run $how [$($done)*] []) };
+    (@arms $how:ident [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
+        $crate::__receive!(@run $how [$($done)*] [($limit) ($late)])
     };
-    (@arms [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($name) ($type) (true)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [($name) ($type) (true)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($pattern) (_) (true)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [($pattern) (_) (true)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $pattern:pat if $guard:expr => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($pattern) (_) ($guard)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $pattern:pat if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [($pattern) (_) ($guard)] $($rest)+)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:block , $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:block , $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:block $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:block $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr , $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:expr , $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]])
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]])
     };
-    (@run [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($limit:expr) ($late:expr))?]) => {{
+    (@run $how:ident [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($limit:expr) ($late:expr))?]) => {{
         #[allow(unused_mut, unused_assignments)]
         let mut chosen = 0usize;
         let received = {
@@ -383,7 +392,7 @@ macro_rules! __receive {
                 let _ = arm;
                 false
             };
-            $crate::__receive!(@wait $crate::select(wanted) $(, $limit)?)
+            $crate::__receive!(@wait $crate::__private::$how(wanted) $(, $limit)?)
         };
         $crate::__receive!(@dispatch chosen received [$([($pattern) ($type) ($body)])*] [$($late)?])
     }};
@@ -415,6 +424,7 @@ macro_rules! __receive {
 
 #[doc(hidden)]
 pub mod __private {
+    pub use super::{select, select_here};
     use crate::Message;
 
     pub fn accepts<T: 'static>(message: &Message, test: impl FnOnce(&T) -> bool) -> bool {

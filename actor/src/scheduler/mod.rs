@@ -96,7 +96,7 @@ impl Scheduler {
                 // The process woken last by a running one runs next: what it was sent is still warm.
                 let next = local.polling.get() && lane == Lane::Normal;
                 local.queue.push(lane, process, next);
-                if local.queue.has_surplus() {
+                if self.idle.is_anyone_asleep() && local.queue.has_surplus() {
                     self.wake_one();
                 }
             }
