@@ -58,7 +58,7 @@ pub use process::{
 #[doc(hidden)]
 pub use receive::__private;
 pub use receive::{
-    Receive, Select, TimedOut, receive, receive_any, receive_if, receive_timeout, select, timeout,
+    Limited, Receive, Select, TimedOut, receive, receive_any, receive_if, receive_timeout, select, timeout,
 };
 pub use registry::{
     Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_name, unregister, whereis,
