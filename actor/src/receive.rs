@@ -62,6 +62,7 @@ pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive
 ///
 /// # Panics
 /// When awaited outside a process.
+#[expect(clippy::type_complexity, reason = "it has a name for those who need one: `Limited`")]
 pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> Limited<Receive<T, fn(&T) -> bool>> {
     timeout(limit, receive::<T>())
 }
