@@ -59,8 +59,8 @@ pub use process::{
 #[doc(hidden)]
 pub use receive::__private;
 pub use receive::{
-    AnyOfType, If, Receive, Select, TimedOut, Wanted, receive, receive_any, receive_if, receive_timeout,
-    select, timeout,
+    AnyOfType, If, Limited, Receive, Select, TimedOut, Wanted, receive, receive_any, receive_if,
+    receive_timeout, select, timeout,
 };
 pub use registry::{
     Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_name, unregister, whereis,

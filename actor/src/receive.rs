@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
+
 use crate::{
     context, coop,
     mailbox::Mailbox,
@@ -99,8 +101,8 @@ mod private {
 ///
 /// # Panics
 /// When awaited outside a process.
-pub async fn receive_timeout<T: Send + 'static>(limit: Duration) -> Result<T, TimedOut> {
-    timeout(limit, receive::<T>()).await
+pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> Limited<Receive<T, AnyOfType>> {
+    timeout(limit, receive::<T>())
 }
 
 /// Takes the oldest message, whatever it is.
@@ -118,18 +120,41 @@ pub fn receive_any() -> Select<fn(&Message) -> bool> {
 ///
 /// # Errors
 /// [`TimedOut`]; the future was dropped.
-pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
-    let mut future = std::pin::pin!(future);
-    let mut sleep: Option<Sleep> = None;
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+pub fn timeout<F: Future>(limit: Duration, future: F) -> Limited<F> {
+    Limited { future, limit, sleep: None }
+}
+
+pin_project! {
+    /// The future of [`timeout`] and [`receive_timeout`]. (A type with a name: of an `async fn` the compiler cannot
+    /// always see that it is `Send`.)
+    #[must_use = "nothing happens before it is awaited"]
+    pub struct Limited<F> {
+        #[pin]
+        future: F,
+        limit: Duration,
+        sleep: Option<Sleep>,
+    }
+}
+
+impl<F> fmt::Debug for Limited<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl<F: Future> Future for Limited<F> {
+    type Output = Result<F::Output, TimedOut>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(value) = this.future.poll(cx) {
             return Poll::Ready(Ok(value));
         }
         // Time starts with the first look.
-        let sleep = sleep.get_or_insert_with(|| self::sleep(limit));
+        let limit = *this.limit;
+        let sleep = this.sleep.get_or_insert_with(|| sleep(limit));
         Pin::new(sleep).poll(cx).map(|()| Err(TimedOut))
-    })
-    .await
+    }
 }
 
 /// It did not come in time.
