@@ -29,6 +29,7 @@ mod context;
 pub mod coop;
 pub mod driver;
 mod exit;
+mod gen_server;
 mod lock;
 mod mailbox;
 mod message;
@@ -47,6 +48,9 @@ mod timer;
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
 pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
+pub use gen_server::{
+    Call, Cast, GenServer, PendingReply, ServerOptions, ServerRef, StartError, Stop, StopError, server,
+};
 pub use message::Message;
 pub use panic::catch_panic;
 pub use pid::Pid;

@@ -72,6 +72,8 @@ pub(crate) enum Watcher {
     Process(Pid),
     /// Somewhere outside the mailbox: a pending call, a join.
     Callback(Arc<dyn Ended>),
+    /// A process that is to get the exit signal of a link, but gives none itself.
+    Leash(Pid),
 }
 
 /// Told of an end, on the worker where it came, after the release. It must not block.
@@ -265,6 +267,18 @@ impl Shared {
             _ => None,
         };
         self.ready(readied);
+    }
+
+    /// The exit signal of a link there is no record of.
+    pub(crate) fn exit_by_link(&self, to: Pid, from: Pid, reason: Reason) {
+        let Some(slot) = self.table.of(to) else { return };
+        let readied = slot.lock_for(to).and_then(|mut core| slot.linked_exit(&mut core, from, reason));
+        self.ready(readied);
+    }
+
+    /// Whether `pid` has not been released.
+    pub(crate) fn is_present(&self, pid: Pid) -> bool {
+        self.table.of(pid).is_some_and(|slot| slot.lock_for(pid).is_some())
     }
 
     /// The exit signal of a link whose other side has ended. A link removed meanwhile gives none.

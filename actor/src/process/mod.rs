@@ -100,6 +100,8 @@ pub(crate) struct Process {
     /// The worker it may not leave.
     pub(crate) pinned: Option<u32>,
     pub(crate) mailbox: Mailbox,
+    /// What a generic server keeps for its handlers.
+    pub(crate) server: Option<Box<crate::gen_server::Control>>,
     pub(crate) waker: Waker,
     pub(crate) body: Body,
 }

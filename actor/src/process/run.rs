@@ -27,8 +27,8 @@ pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> 
         return None;
     }
     slot.begin();
-    let mailbox = std::mem::take(&mut process.mailbox);
-    local.running.replace(Some(Running { pid, mailbox, budget: BUDGET, wants_messages: false }));
+    let (mailbox, server) = (std::mem::take(&mut process.mailbox), process.server.take());
+    local.running.replace(Some(Running { pid, mailbox, server, budget: BUDGET, wants_messages: false }));
     loop {
         local.polling.set(true);
         let Process { body, waker, .. } = &mut *process;
@@ -63,6 +63,7 @@ pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> 
             continue;
         }
         process.mailbox = std::mem::take(&mut here.mailbox);
+        process.server = here.server.take();
         core.held = process.mailbox.len();
         let wants_messages = here.wants_messages;
         *running = None;
@@ -91,7 +92,7 @@ fn end(local: &Local, slot: &Slot, process: Process) {
     let Process { pid, body, mailbox, waker, .. } = process;
     if local.running.borrow().is_none() {
         let mailbox = Mailbox::default();
-        local.running.replace(Some(Running { pid, mailbox, budget: 0, wants_messages: false }));
+        local.running.replace(Some(Running { pid, mailbox, server: None, budget: 0, wants_messages: false }));
     }
     local.polling.set(true);
     contain(pid, || drop(body));
@@ -139,6 +140,7 @@ fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations)
         match watcher {
             Watcher::Process(watcher) => shared.down(watcher, reference, reason.clone()),
             Watcher::Callback(callback) => callback.ended(reason),
+            Watcher::Leash(process) => shared.exit_by_link(process, pid, reason.clone()),
         }
     }
     for (reference, target) in relations.monitors {

@@ -79,6 +79,7 @@ pub struct SpawnOptions {
     label: Option<Cow<'static, str>>,
     priority: Priority,
     pinned: Option<Place>,
+    leash: Option<MonitorRef>,
 }
 
 /// The worker a process stays on.
@@ -133,6 +134,13 @@ impl SpawnOptions {
     /// It stays on the worker with this number, counted from 0, modulo the number of workers.
     pub fn pinned_to(mut self, worker: usize) -> Self {
         self.pinned = Some(Place::To(worker as u32));
+        self
+    }
+
+    /// Until this reference is removed from the caller's watchers, the new process gets the exit signal of a link when
+    /// the caller ends, and gives none itself.
+    pub(crate) fn leash(mut self, reference: MonitorRef) -> Self {
+        self.leash = Some(reference);
         self
     }
 
@@ -230,7 +238,7 @@ impl Shared {
         core.label = options.label;
         core.born = self.observes_age().then(|| self.now());
         let (priority, mailbox) = (options.priority, Mailbox::default());
-        core.parked = Some(Box::new(Process { pid, priority, pinned, mailbox, waker, body }));
+        core.parked = Some(Box::new(Process { pid, priority, pinned, mailbox, server: None, waker, body }));
         let linked = parent.filter(|_| options.link);
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
@@ -260,6 +268,9 @@ impl Shared {
             }
             if let Some(reference) = monitor {
                 core.relations().monitors.insert(reference, Target::Pid(pid));
+            }
+            if let Some(reference) = options.leash {
+                core.relations().watchers.insert(reference, Watcher::Leash(pid));
             }
         }
         self.spawned(pid);
