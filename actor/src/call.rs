@@ -48,6 +48,12 @@ impl<Q: fmt::Debug, R> fmt::Debug for Request<Q, R> {
 pub struct ReplyTo<R>(Arc<Answer<R>>);
 
 impl<R: Send> ReplyTo<R> {
+    /// [`send`](Self::send) for whoever only borrows the right.
+    pub(crate) fn settle(&self, reply: R) {
+        let refused = self.0.settle(Ok(reply));
+        drop(refused);
+    }
+
     /// Answers. If the caller has given up nobody sees it.
     pub fn send(self, reply: R) {
         let refused = self.0.settle(Ok(reply));

@@ -43,6 +43,7 @@ mod runtime;
 mod scheduler;
 mod signal;
 pub mod simulation;
+mod task;
 mod timer;
 
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
@@ -75,6 +76,7 @@ pub use signal::{
     Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor, trap_exit,
     unlink, unlink_flush,
 };
+pub use task::{Task, TaskError, task};
 pub use timer::{
     Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,
     sleep_until, start_timer,

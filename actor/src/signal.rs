@@ -74,6 +74,10 @@ pub(crate) enum Watcher {
     Callback(Arc<dyn Ended>),
     /// A process that is to get the exit signal of a link, but gives none itself.
     Leash(Pid),
+    /// A task of this process.
+    Task(Pid, Handle),
+    /// The owner of this task.
+    TaskEnd(Pid),
 }
 
 /// Told of an end, on the worker where it came, after the release. It must not block.

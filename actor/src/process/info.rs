@@ -177,6 +177,6 @@ impl Shared {
 fn watcher(watcher: &Watcher) -> Option<Pid> {
     match watcher {
         Watcher::Process(pid) => Some(*pid),
-        Watcher::Callback(_) | Watcher::Leash(_) => None,
+        _ => None,
     }
 }

@@ -140,6 +140,8 @@ fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations)
         match watcher {
             Watcher::Process(watcher) => shared.down(watcher, reference, reason.clone()),
             Watcher::Callback(callback) => callback.ended(reason),
+            Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
+            Watcher::TaskEnd(owner) => shared.remove_watcher(owner, reference),
             Watcher::Leash(process) => shared.exit_by_link(process, pid, reason.clone()),
         }
     }

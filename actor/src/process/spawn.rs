@@ -80,6 +80,7 @@ pub struct SpawnOptions {
     priority: Priority,
     pinned: Option<Place>,
     leash: Option<MonitorRef>,
+    task_of: Option<MonitorRef>,
 }
 
 /// The worker a process stays on.
@@ -141,6 +142,12 @@ impl SpawnOptions {
     /// the caller ends, and gives none itself.
     pub(crate) fn leash(mut self, reference: MonitorRef) -> Self {
         self.leash = Some(reference);
+        self
+    }
+
+    /// It ends with the caller, as a task does, under this reference in the caller's watchers.
+    pub(crate) fn task_of(mut self, reference: MonitorRef) -> Self {
+        self.task_of = Some(reference);
         self
     }
 
@@ -271,6 +278,12 @@ impl Shared {
             }
             if let Some(reference) = options.leash {
                 core.relations().watchers.insert(reference, Watcher::Leash(pid));
+            }
+            if let Some(reference) = options.task_of {
+                core.relations().watchers.insert(reference, Watcher::Task(pid, self.handle()));
+                drop(core);
+                // And the other way round: a task that has ended is forgotten by its owner.
+                self.watch(pid, reference, Watcher::TaskEnd(parent));
             }
         }
         self.spawned(pid);
