@@ -203,7 +203,7 @@ impl Timers {
                 return;
             };
             drop(wheel);
-            self.act(shared, TimerRef(key), action);
+            contain(|| self.act(shared, TimerRef(key), action));
         }
     }
 
@@ -238,7 +238,16 @@ impl Timers {
     /// Drops every timer unfired.
     pub(crate) fn clear(&self) {
         let all = lock(&self.wheel).clear();
-        drop(all);
+        for action in all {
+            contain(|| drop(action));
+        }
+    }
+}
+
+/// A message nobody takes is dropped here, outside any process: what its destructor does must not harm the worker.
+fn contain(f: impl FnOnce()) {
+    if let Err(panic) = crate::panic::catch(f) {
+        tracing::error!(target: "riot::crash", "a message of a timer panicked when it was dropped: {panic}");
     }
 }
 
