@@ -205,18 +205,23 @@ fn poll_take(
         return Poll::Pending;
     }
     if let Some(message) = take(seen.unwrap_or(0), &mut wanted) {
-        return Poll::Ready(message);
+        return unless_condemned(message);
     }
     // Nothing among what the process had; what has arrived since, if anything, comes behind that.
     let (before, arrived) = admit();
     if arrived && let Some(message) = take(before.max(seen.unwrap_or(0)), &mut wanted) {
-        return Poll::Ready(message);
+        return unless_condemned(message);
     }
     *seen = Some(context::with_running("receive", |_, running| {
         running.wants_messages = true;
         running.mailbox.end()
     }));
     Poll::Pending
+}
+
+/// A signal may have come while the messages were looked at; one that is condemned receives nothing more.
+fn unless_condemned(message: Message) -> Poll<Message> {
+    coop::poll_live().map(|()| message)
 }
 
 /// Takes over what has arrived; says where it begins, and whether there was any.
