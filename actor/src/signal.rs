@@ -315,6 +315,9 @@ impl Shared {
                 partner.relations().links.insert(this);
                 return;
             }
+            if core.relations.as_ref().is_some_and(|relations| relations.links.contains(&other)) {
+                return; // It has just ended, and the signal of the link there was is on its way.
+            }
         }
         let readied = self.linked_exit(mine, &mut mine.lock(), this, other, Reason::NoProc);
         self.ready(readied);
