@@ -137,8 +137,12 @@ impl Timers {
 
     /// Ties a timer to the process it is aimed at, so that it ends with it; at once, if that has ended.
     fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
-        if target.is_some_and(|pid| !shared.remember_timer(pid, timer)) {
+        let Some(pid) = target else { return };
+        if !shared.remember_timer(pid, timer) {
             self.discard(timer);
+        } else if lock(&self.wheel).get(timer.0).is_none() {
+            // It fired in between, and nobody else would forget it now.
+            shared.forget_timer(pid, timer);
         }
     }
 
