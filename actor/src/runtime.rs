@@ -22,7 +22,7 @@ use crate::{
     message::Message,
     pid::Pid,
     process::{
-        Readied,
+        Phase, Readied,
         spawn::{ReasonOf, SpawnOptions},
         table::Table,
     },
@@ -468,7 +468,10 @@ impl Shared {
     /// The first turn of a new process. One spawned while the runtime ends takes part in that.
     pub(crate) fn wake_new(&self, pid: Pid) {
         let slot = self.table.slot(pid.index);
-        let readied = slot.lock_for(pid).and_then(|mut core| core.wake(pid.index));
+        let readied = slot.lock_for(pid).and_then(|mut core| {
+            core.phase = Phase::Waiting;
+            core.wake(pid.index)
+        });
         self.ready(readied);
     }
 

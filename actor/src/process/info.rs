@@ -125,7 +125,7 @@ impl Core {
         match self.phase {
             _ if self.cause.is_some() => State::Exiting,
             Phase::Running | Phase::Woken => State::Running,
-            Phase::Ready => State::Runnable,
+            Phase::Unborn | Phase::Ready => State::Runnable,
             Phase::Waiting => State::Waiting,
             Phase::Exiting | Phase::Free => State::Exiting,
         }

@@ -45,6 +45,8 @@ pub(crate) struct Slot {
 pub(crate) enum Phase {
     /// Nobody lives here.
     Free,
+    /// Made, and in no queue yet.
+    Unborn,
     /// Suspended: its body is parked here, and nobody has it in a queue.
     Waiting,
     /// In a run queue, exactly once.
@@ -198,7 +200,7 @@ impl Core {
                 self.phase = Phase::Woken;
                 None
             }
-            Phase::Free | Phase::Ready | Phase::Woken | Phase::Exiting => None,
+            Phase::Free | Phase::Unborn | Phase::Ready | Phase::Woken | Phase::Exiting => None,
         }
     }
 
