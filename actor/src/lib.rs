@@ -30,6 +30,7 @@ pub mod coop;
 pub mod driver;
 mod exit;
 mod gen_server;
+mod group;
 mod lock;
 mod mailbox;
 mod message;
@@ -51,6 +52,9 @@ pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
 pub use gen_server::{
     Call, Cast, GenServer, PendingReply, ServerOptions, ServerRef, StartError, Stop, StopError, server,
+};
+pub use group::{
+    GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members, monitor_group,
 };
 pub use message::Message;
 pub use panic::catch_panic;

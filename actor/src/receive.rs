@@ -252,7 +252,8 @@ fn poll_take_here(
         let mut from = seen.unwrap_or(0);
         loop {
             if let Some(message) = running.mailbox.take(from, &mut wanted) {
-                return Poll::Ready(message);
+                // A signal may have come meanwhile: one that is condemned receives nothing more.
+                return if slot.is_condemned() { Poll::Pending } else { Poll::Ready(message) };
             }
             from = from.max(running.mailbox.end());
             if !slot.has_arrivals() {
@@ -296,7 +297,9 @@ fn poll_take(
     match aside.mailbox.take(from, wanted) {
         Some(message) => {
             aside.waits = false;
-            Poll::Ready(message)
+            drop(aside);
+            // A signal may have come meanwhile: one that is condemned receives nothing more.
+            coop::poll_live().map(|()| message)
         }
         None => Poll::Pending,
     }

@@ -68,8 +68,9 @@ pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
 /// Outside a process.
 pub fn unregister(name: &str) -> Result<(), NoSuchName> {
     context::with_shared("unregister", |shared| {
-        let held = lock(&shared.registry.holders).remove_entry(name);
-        match held {
+        // The holder's record changes under the registry's lock, as in `register`: else the two could cross.
+        let mut holders = lock(&shared.registry.holders);
+        match holders.remove_entry(name) {
             Some((name, holder)) => {
                 shared.forget_name(holder, &name);
                 Ok(())

@@ -18,11 +18,12 @@ use crate::{
     context::{self, Local},
     driver::Driver,
     exit::{Outcome, Reason},
+    group::Groups,
     lock::lock,
     message::Message,
     pid::Pid,
     process::{
-        Readied,
+        Phase, Readied,
         spawn::{ReasonOf, SpawnOptions},
         table::Table,
     },
@@ -336,6 +337,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) table: Table,
     pub(crate) registry: Registry,
+    pub(crate) groups: Groups,
     pub(crate) timers: Timers,
     clock: Clock,
     scheduling: Scheduling,
@@ -377,6 +379,7 @@ impl Shared {
             config,
             table: Table::new(id),
             registry: Registry::new(),
+            groups: Groups::default(),
             timers: Timers::new(start),
             clock,
             scheduling,
@@ -468,7 +471,10 @@ impl Shared {
     /// The first turn of a new process. One spawned while the runtime ends takes part in that.
     pub(crate) fn wake_new(&self, pid: Pid) {
         let slot = self.table.slot(pid.index);
-        let readied = slot.lock_for(pid).and_then(|mut core| slot.wake(&mut core));
+        let readied = slot.lock_for(pid).and_then(|mut core| {
+            core.phase = Phase::Waiting;
+            slot.wake(&mut core)
+        });
         self.ready(readied);
     }
 

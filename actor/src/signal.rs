@@ -328,6 +328,9 @@ impl Shared {
                 partner.relations().links.insert(this);
                 return;
             }
+            if core.relations.as_ref().is_some_and(|relations| relations.links.contains(&other)) {
+                return; // It has just ended, and the signal of the link there was is on its way.
+            }
         }
         let readied = mine.linked_exit(&mut mine.lock(), other, Reason::NoProc);
         self.ready(readied);
@@ -419,6 +422,21 @@ impl Shared {
         match slot.lock_for(pid) {
             Some(mut core) if core.is_live() => {
                 core.relations().names.push(name.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes that a process has to do with a group; false if it does not live.
+    pub(crate) fn remember_group(&self, pid: Pid, group: &Name) -> bool {
+        let Some(slot) = self.table.of(pid) else { return false };
+        match slot.lock_for(pid) {
+            Some(mut core) if core.is_live() => {
+                let groups = &mut core.relations().groups;
+                if !groups.contains(group) {
+                    groups.push(group.clone());
+                }
                 true
             }
             _ => false,

@@ -95,6 +95,31 @@ fn r04_a_name_is_free_once_its_holders_end_is_known() {
     });
 }
 
+/// Two processes hand a name of a third one back and forth; it is free in the end.
+#[test]
+fn r04_no_name_outlives_its_holder_however_it_was_taken_and_given() {
+    threaded(|| async {
+        for _ in 0..300 {
+            let holder = spawn(pending::<()>());
+            let rivals: Vec<Pid> = (0..2)
+                .map(|_| {
+                    spawn(async move {
+                        for _ in 0..50 {
+                            register("contended", holder).ok();
+                            unregister("contended").ok();
+                        }
+                        register("contended", holder).ok();
+                    })
+                })
+                .collect();
+            riot_actor::join(&rivals).await;
+            exit(holder, Reason::Kill);
+            wait(holder).await;
+            assert_eq!(whereis("contended"), None);
+        }
+    });
+}
+
 #[test]
 fn r08_names_belong_to_one_runtime() {
     let (say, hear) = mpsc::channel::<Pid>();

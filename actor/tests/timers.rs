@@ -200,6 +200,28 @@ fn t12_a_blocked_worker_holds_up_no_timer() {
 }
 
 #[test]
+fn a_message_that_panics_when_a_timer_drops_or_clones_it_harms_nobody() {
+    struct Fragile;
+    impl Clone for Fragile {
+        fn clone(&self) -> Self {
+            panic!("cloned")
+        }
+    }
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("dropped")
+        }
+    }
+    everywhere(|| async {
+        send_after(millis(1), "nobody", Fragile);
+        let repeated = send_interval(millis(1), this(), Fragile).unwrap();
+        sleep(millis(5)).await;
+        assert_eq!(repeated.read(), None);
+        send_after(secs(3600), "nobody", Fragile);
+    });
+}
+
+#[test]
 fn t12_timers_are_dropped_unfired_at_the_end() {
     let kept = Arc::new(());
     let main = |kept: Arc<()>| async move {

@@ -124,7 +124,7 @@ fn state(slot: &Slot, core: &Core) -> State {
     match core.phase {
         _ if core.cause.is_some() => State::Exiting,
         Phase::Out if slot.is_running() => State::Running,
-        Phase::Out => State::Runnable,
+        Phase::Unborn | Phase::Out => State::Runnable,
         Phase::Waiting => State::Waiting,
         Phase::Exiting | Phase::Free => State::Exiting,
     }

@@ -52,6 +52,8 @@ pub(crate) struct Slot {
 pub(crate) enum Phase {
     /// Nobody lives here.
     Free,
+    /// Made, and in no queue yet.
+    Unborn,
     /// Suspended: all of it is parked here.
     Waiting,
     /// In a run queue or on a worker, exactly one: whoever has it owns it, and needs no lock to poll it.
@@ -117,6 +119,8 @@ pub(crate) struct Relations {
     /// Who hears of its end.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,
+    /// Groups it is or was in, or watches.
+    pub(crate) groups: Vec<Name>,
     /// Timers that will send to it.
     pub(crate) timers:
         std::collections::HashSet<TimerRef, std::hash::BuildHasherDefault<crate::pid::NumberHasher>>,
@@ -202,7 +206,7 @@ impl Slot {
                 self.woken.store(true, Ordering::Release);
                 None
             }
-            Phase::Free | Phase::Exiting => None,
+            Phase::Free | Phase::Unborn | Phase::Exiting => None,
         }
     }
 

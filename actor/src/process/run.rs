@@ -132,7 +132,7 @@ fn end(local: &Local, slot: &Slot, process: Process) {
 }
 
 /// Exit signals first, then the rest.
-fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations) {
+pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations) {
     for partner in relations.links {
         shared.link_fired(partner, pid, reason.clone());
     }
@@ -161,7 +161,7 @@ fn contain(pid: Pid, f: impl FnOnce()) {
 pub(crate) struct End {
     cause: Option<Reason>,
     caused_by_signal: bool,
-    relations: Option<Box<super::Relations>>,
+    pub(crate) relations: Option<Box<super::Relations>>,
     parent: Option<Pid>,
     label: Option<std::borrow::Cow<'static, str>>,
 }

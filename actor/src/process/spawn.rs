@@ -10,13 +10,13 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, ProcessWaker};
+use super::{Phase, Priority, Process, ProcessWaker, run::tell};
 use crate::{
     context,
     exit::{Outcome, Reason},
     mailbox::Mailbox,
     pid::Pid,
-    registry::{Name, NameTaken},
+    registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
     signal::{MonitorRef, Target, Watcher},
 };
@@ -220,7 +220,8 @@ impl<F: Future<Output: Outcome>> Future for ReasonOf<F> {
 }
 
 impl Shared {
-    /// Links and monitors are in place before the child can run, and nobody but us knows it before that.
+    /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
+    /// nor be released before its name, its link and its monitor are in place.
     pub(crate) fn spawn(
         self: &Arc<Self>,
         options: SpawnOptions,
@@ -234,7 +235,7 @@ impl Shared {
         let mut core = slot.lock();
         let pid = Pid { runtime: self.id, generation: core.generation, index };
         let waker = Waker::from(Arc::new(ProcessWaker { shared: Arc::downgrade(self), pid }));
-        core.phase = Phase::Waiting;
+        core.phase = Phase::Unborn;
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
         let pinned = options.pinned.and_then(|place| match place {
@@ -256,14 +257,12 @@ impl Shared {
         drop(core);
         self.live_added();
 
+        // One that somebody has condemned already needs no name.
         if let Some(name) = options.name
-            && let Err(taken) = self.registry.register(self, name, pid)
+            && let Err(RegisterError::NameTaken(taken)) = self.registry.register(self, name, pid)
         {
             self.abandon(pid);
-            return Err(match taken {
-                crate::registry::RegisterError::NameTaken(taken) => taken,
-                crate::registry::RegisterError::NoProc => unreachable!("nobody knows it, so nobody ended it"),
-            });
+            return Err(taken);
         }
         if let Some(parent) = parent
             && let Some(parent_slot) = self.table.of(parent)
@@ -291,12 +290,26 @@ impl Shared {
         Ok(pid)
     }
 
-    /// A process nobody has heard of is taken back.
+    /// A process that never was: it is taken back, and whoever has seen it nevertheless is told.
     fn abandon(&self, pid: Pid) {
         let slot = self.table.slot(pid.index);
-        let parked = slot.lock().parked.take();
-        drop(parked);
-        drop(self.free(pid));
+        let (parked, arrivals) = {
+            let mut core = slot.lock();
+            slot.condemn(&mut core, Reason::NoProc, true);
+            let parent = core.parent;
+            if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
+                relations.links.remove(&parent);
+                relations
+                    .watchers
+                    .retain(|_, watcher| !matches!(watcher, Watcher::Process(pid) if *pid == parent));
+            }
+            (core.parked.take(), std::mem::take(&mut core.arrivals))
+        };
+        drop((parked, arrivals));
+        let relations = self.free(pid).relations;
+        if let Some(relations) = relations {
+            tell(self, pid, &Reason::NoProc, *relations);
+        }
         self.live_removed();
     }
 }
