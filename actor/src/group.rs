@@ -194,9 +194,4 @@ impl Groups {
             groups.remove(name);
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        lock(&self.0).len()
-    }
 }

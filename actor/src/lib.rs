@@ -23,6 +23,7 @@
 //! gives way only where it awaits, since nothing can stop a running poll.
 #![forbid(unsafe_code)]
 
+mod blocking;
 mod call;
 mod clock;
 mod context;
@@ -47,6 +48,7 @@ pub mod simulation;
 mod task;
 mod timer;
 
+pub use blocking::blocking;
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
 pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
@@ -54,7 +56,8 @@ pub use gen_server::{
     Call, Cast, GenServer, PendingReply, ServerOptions, ServerRef, StartError, Stop, StopError, server,
 };
 pub use group::{
-    GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members, monitor_group,
+    GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members,
+    monitor_group,
 };
 pub use message::Message;
 pub use panic::catch_panic;
@@ -72,7 +75,8 @@ pub use receive::{
     receive_timeout, select, timeout,
 };
 pub use registry::{
-    Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_name, unregister, whereis,
+    Name, NameTaken, NoSuchName, RegisterError, Undelivered, await_name, register, send_name, unregister,
+    whereis,
 };
 pub use report::CrashReport;
 pub use runtime::{Config, Handle, RunError, now, run, send, shutdown, this, try_send, try_this};

@@ -14,6 +14,7 @@ use std::{
 };
 
 use crate::{
+    blocking::Pool,
     clock::Clock,
     context::{self, Local},
     driver::Driver,
@@ -128,6 +129,7 @@ pub struct Config {
     grace: Duration,
     hard_limit: Duration,
     pub(crate) long_turn: Duration,
+    blocking_max: usize,
     pub(crate) on_crash: Option<CrashHook>,
 }
 
@@ -139,6 +141,7 @@ impl Config {
             grace: Duration::from_secs(5),
             hard_limit: Duration::from_secs(30),
             long_turn: Duration::from_millis(100),
+            blocking_max: 64,
             on_crash: None,
         }
     }
@@ -168,6 +171,16 @@ impl Config {
     /// A process that does not give way for longer than this is reported, once; default 100 ms.
     pub fn long_turn(mut self, limit: Duration) -> Self {
         self.long_turn = limit;
+        self
+    }
+
+    /// How many [`blocking`](crate::blocking()) calls may run at once; default 64.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn blocking_max(mut self, threads: usize) -> Self {
+        assert!(threads > 0, "somebody has to do the work");
+        self.blocking_max = threads;
         self
     }
 
@@ -339,6 +352,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
     pub(crate) timers: Timers,
+    pub(crate) blocking: Pool,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
@@ -374,6 +388,7 @@ impl Shared {
         let id = NonZeroU32::new(NEXT_ID.fetch_add(1, Ordering::Relaxed))
             .expect("fewer than four billion runtimes");
         let start = clock.start();
+        let blocking = Pool::new(config.blocking_max);
         Arc::new(Self {
             id,
             config,
@@ -381,6 +396,7 @@ impl Shared {
             registry: Registry::new(),
             groups: Groups::default(),
             timers: Timers::new(start),
+            blocking,
             clock,
             scheduling,
             references: AtomicU64::new(1),
@@ -553,6 +569,9 @@ impl Shared {
         self.timers.clear();
         if !all_gone {
             return Err(RunError::Stuck(self.processes()));
+        }
+        if !self.blocking.close(self.config.hard_limit) {
+            tracing::warn!(target: "riot::blocking", "blocking work goes on after the end of its runtime");
         }
         for thread in threads {
             if thread.join().is_err() {

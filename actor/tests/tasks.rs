@@ -6,8 +6,8 @@ use std::{future::pending, time::Duration};
 
 use common::{everywhere, simulated};
 use riot_actor::{
-    Pid, Reason, Task, TaskError, exit, info, is_alive, monitor, now, receive, send, sleep, spawn, task, this,
-    trap_exit, yield_now,
+    Pid, Reason, Task, TaskError, exit, info, is_alive, monitor, now, receive, send, sleep, spawn, task,
+    this, trap_exit, yield_now,
 };
 
 #[test]

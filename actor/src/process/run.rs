@@ -97,19 +97,24 @@ fn end(local: &Local, slot: &Slot, process: Process) {
     local.polling.set(true);
     contain(pid, || drop(body));
     contain(pid, || drop(mailbox));
-    let (names, timers, messages) = {
+    let (names, groups, timers, messages) = {
         let mut core = slot.lock();
         let messages = std::mem::take(&mut core.arrivals);
         match &mut core.relations {
             Some(relations) => {
-                (std::mem::take(&mut relations.names), std::mem::take(&mut relations.timers), messages)
+                let names = std::mem::take(&mut relations.names);
+                let groups = std::mem::take(&mut relations.groups);
+                (names, groups, std::mem::take(&mut relations.timers), messages)
             }
-            None => (Vec::new(), Default::default(), messages),
+            None => (Vec::new(), Vec::new(), Default::default(), messages),
         }
     };
     contain(pid, || drop(messages));
     for name in &names {
         shared.registry.release(name, pid);
+    }
+    for group in &groups {
+        shared.groups.release(shared, group, pid);
     }
     for timer in timers {
         contain(pid, || shared.timers.discard(timer));
