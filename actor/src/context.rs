@@ -31,6 +31,8 @@ pub(crate) struct Local {
 pub(crate) struct Running {
     pub(crate) pid: Pid,
     pub(crate) mailbox: Mailbox,
+    /// What a generic server keeps for its handlers.
+    pub(crate) server: Option<Box<crate::gen_server::Control>>,
     /// What is left of this turn; every await that could complete at once spends one.
     pub(crate) budget: u32,
     /// A receive found nothing in this poll: the next message is to wake the process.

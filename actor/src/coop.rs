@@ -7,7 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::context;
+use crate::{
+    context::{self, Running},
+    process::Slot,
+};
 
 /// Spends one unit of the running process's turn. `Pending` when the turn is used up (the process is queued again
 /// behind the ready ones), and for good once the process is condemned. `Ready` outside a process.
@@ -16,16 +19,20 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
         let Some(local) = local else { return Poll::Ready(()) };
         let mut running = local.running.borrow_mut();
         let Some(running) = running.as_mut() else { return Poll::Ready(()) };
-        if local.shared.table.is_condemned(running.pid) {
-            return Poll::Pending;
-        }
-        if running.budget == 0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        running.budget -= 1;
-        Poll::Ready(())
+        proceed(local.shared.table.slot(running.pid.index), running, cx)
     })
+}
+
+pub(crate) fn proceed(slot: &Slot, running: &mut Running, cx: &mut Context<'_>) -> Poll<()> {
+    if slot.is_condemned() {
+        return Poll::Pending;
+    }
+    if running.budget == 0 {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    running.budget -= 1;
+    Poll::Ready(())
 }
 
 /// `Pending`, for good, once the running process is condemned; costs nothing of its turn.

@@ -29,6 +29,7 @@ mod context;
 pub mod coop;
 pub mod driver;
 mod exit;
+mod gen_server;
 mod lock;
 mod mailbox;
 mod message;
@@ -42,11 +43,15 @@ mod runtime;
 mod scheduler;
 mod signal;
 pub mod simulation;
+mod task;
 mod timer;
 
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
 pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
+pub use gen_server::{
+    Call, Cast, GenServer, PendingReply, ServerOptions, ServerRef, StartError, Stop, StopError, server,
+};
 pub use message::Message;
 pub use panic::catch_panic;
 pub use pid::Pid;
@@ -54,11 +59,13 @@ pub use process::{
     Priority,
     info::{ProcessInfo, State, info, processes, set_label, set_priority},
     spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
+    tree::{Node, Tree, tree},
 };
 #[doc(hidden)]
 pub use receive::__private;
 pub use receive::{
-    Limited, Receive, Select, TimedOut, receive, receive_any, receive_if, receive_timeout, select, timeout,
+    AnyOfType, If, Limited, Receive, Select, TimedOut, Wanted, receive, receive_any, receive_if,
+    receive_timeout, select, timeout,
 };
 pub use registry::{
     Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_name, unregister, whereis,
@@ -69,6 +76,7 @@ pub use signal::{
     Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor, trap_exit,
     unlink, unlink_flush,
 };
+pub use task::{Task, TaskError, task};
 pub use timer::{
     Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,
     sleep_until, start_timer,

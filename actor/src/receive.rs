@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     context, coop,
+    mailbox::Mailbox,
     message::Message,
     timer::{Sleep, sleep},
 };
@@ -35,8 +36,8 @@ use crate::{
 ///
 /// # Panics
 /// When awaited outside a process.
-pub fn receive<T: Send + 'static>() -> Receive<T, fn(&T) -> bool> {
-    receive_if(|_| true)
+pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
+    Receive { wanted: AnyOfType, seen: None, _type: PhantomData }
 }
 
 /// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is shown to
@@ -47,8 +48,46 @@ pub fn receive<T: Send + 'static>() -> Receive<T, fn(&T) -> bool> {
 ///
 /// # Panics
 /// When awaited outside a process. A panic in `wanted` ends the process.
-pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, F> {
-    Receive { wanted, seen: None, _type: PhantomData }
+pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, If<F>> {
+    Receive { wanted: If(wanted), seen: None, _type: PhantomData }
+}
+
+/// How a [`Receive`] chooses among messages of its type.
+pub trait Wanted<T>: private::Sealed {
+    /// Whether it takes this one.
+    #[doc(hidden)]
+    fn wants(&mut self, value: &T) -> bool;
+    /// Whether asking runs code of a user.
+    #[doc(hidden)]
+    const FOREIGN: bool;
+}
+
+/// Takes every one.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyOfType;
+
+/// Asks a guard.
+#[derive(Clone, Copy, Debug)]
+pub struct If<F>(F);
+
+impl<T> Wanted<T> for AnyOfType {
+    fn wants(&mut self, _: &T) -> bool {
+        true
+    }
+    const FOREIGN: bool = false;
+}
+
+impl<T, F: FnMut(&T) -> bool> Wanted<T> for If<F> {
+    fn wants(&mut self, value: &T) -> bool {
+        (self.0)(value)
+    }
+    const FOREIGN: bool = true;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for super::AnyOfType {}
+    impl<F> Sealed for super::If<F> {}
 }
 
 /// Takes the oldest message of type `T`, if one is there or comes within `limit`. A `limit` of zero looks at the whole
@@ -62,8 +101,7 @@ pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive
 ///
 /// # Panics
 /// When awaited outside a process.
-#[expect(clippy::type_complexity, reason = "it has a name for those who need one: `Limited`")]
-pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> Limited<Receive<T, fn(&T) -> bool>> {
+pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> Limited<Receive<T, AnyOfType>> {
     timeout(limit, receive::<T>())
 }
 
@@ -75,7 +113,7 @@ pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> Limited<Receive<T,
 /// # Panics
 /// When awaited outside a process.
 pub fn receive_any() -> Select<fn(&Message) -> bool> {
-    select(|_| true)
+    select_here(|_| true)
 }
 
 /// Awaits `future`, but no longer than `limit`. If both are over at the same look, the future wins.
@@ -138,7 +176,13 @@ impl std::error::Error for TimedOut {}
 /// # Panics
 /// When awaited outside a process.
 pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, seen: None }
+    Select { wanted, seen: None, foreign: true }
+}
+
+/// [`select`] by a test that calls nothing of this crate, such as a comparison of types.
+#[doc(hidden)]
+pub fn select_here<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
+    Select { wanted, seen: None, foreign: false }
 }
 
 /// The future of [`receive`] and [`receive_if`].
@@ -157,17 +201,14 @@ impl<T, F> fmt::Debug for Receive<T, F> {
 
 impl<T, F> Unpin for Receive<T, F> {}
 
-impl<T: Send + 'static, F: FnMut(&T) -> bool> Future for Receive<T, F> {
+impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Self { wanted, seen, .. } = self.get_mut();
-        poll_take(cx, seen, |message| message.downcast_ref::<T>().is_some_and(&mut *wanted)).map(|message| {
-            match message.downcast() {
-                Ok(value) => value,
-                Err(_) => unreachable!("it was a {} a moment ago", type_name::<T>()),
-            }
-        })
+        let wants = |message: &Message| message.downcast_ref::<T>().is_some_and(|value| wanted.wants(value));
+        let taken = if W::FOREIGN { poll_take(cx, seen, wants) } else { poll_take_here(cx, seen, wants) };
+        taken.map(Message::take)
     }
 }
 
@@ -176,6 +217,8 @@ impl<T: Send + 'static, F: FnMut(&T) -> bool> Future for Receive<T, F> {
 pub struct Select<F> {
     wanted: F,
     seen: Option<u64>,
+    /// Whether the test is a user's code.
+    foreign: bool,
 }
 
 impl<F> fmt::Debug for Select<F> {
@@ -190,70 +233,105 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
     type Output = Message;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
-        let Self { wanted, seen } = self.get_mut();
-        poll_take(cx, seen, wanted)
+        let Self { wanted, seen, foreign } = self.get_mut();
+        if *foreign { poll_take(cx, seen, wanted) } else { poll_take_here(cx, seen, wanted) }
     }
 }
 
-/// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
-fn poll_take(
+/// [`poll_take`] for a test that is our own and so may run where the mailbox is.
+fn poll_take_here(
     cx: &mut Context<'_>,
     seen: &mut Option<u64>,
     mut wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
-    if coop::poll_proceed(cx).is_pending() {
-        return Poll::Pending;
-    }
-    if let Some(message) = take(seen.unwrap_or(0), &mut wanted) {
-        return unless_condemned(message);
-    }
-    // Nothing among what the process had; what has arrived since, if anything, comes behind that.
-    let (before, arrived) = admit();
-    if arrived && let Some(message) = take(before.max(seen.unwrap_or(0)), &mut wanted) {
-        return unless_condemned(message);
-    }
-    *seen = Some(context::with_running("receive", |_, running| {
-        running.wants_messages = true;
-        running.mailbox.end()
-    }));
-    Poll::Pending
-}
-
-/// A signal may have come while the messages were looked at; one that is condemned receives nothing more.
-fn unless_condemned(message: Message) -> Poll<Message> {
-    coop::poll_live().map(|()| message)
-}
-
-/// Takes over what has arrived; says where it begins, and whether there was any.
-fn admit() -> (u64, bool) {
-    context::with_running("receive", |shared, running| {
-        let before = running.mailbox.end();
-        let mut core = shared.table.slot(running.pid.index).lock();
-        running.mailbox.admit(&mut core.arrivals);
-        core.held = running.mailbox.len();
-        (before, running.mailbox.end() != before)
-    })
-}
-
-/// The guard is somebody else's code, so the mailbox is set aside while it looks, and put back even if it panics.
-fn take(from: u64, wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
-    struct PutBack(crate::mailbox::Mailbox);
-    impl Drop for PutBack {
-        fn drop(&mut self) {
-            let mailbox = std::mem::take(&mut self.0);
-            context::with_running("receive", |_, running| running.mailbox.restore(mailbox));
+    let taken = context::with_running("receive", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        if coop::proceed(slot, running, cx).is_pending() {
+            return Poll::Pending;
         }
+        let mut from = seen.unwrap_or(0);
+        loop {
+            if let Some(message) = running.mailbox.take(from, &mut wanted) {
+                return Poll::Ready((message, slot.is_condemned()));
+            }
+            from = from.max(running.mailbox.end());
+            if !slot.has_arrivals() {
+                break;
+            }
+            slot.admit(&mut slot.lock(), &mut running.mailbox);
+        }
+        *seen = Some(from);
+        running.wants_messages = true;
+        Poll::Pending
+    });
+    match taken {
+        Poll::Ready((message, false)) => Poll::Ready(message),
+        // Condemned while it looked: it receives nothing more.
+        Poll::Ready((_, true)) | Poll::Pending => Poll::Pending,
     }
-    let mut aside = PutBack(context::with_running("receive", |_, running| running.mailbox.set_aside()));
-    aside.0.take(from, wanted)
+}
+
+/// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
+///
+/// The guard is somebody else's code, which may call anything: the mailbox is set aside while it looks, and put back
+/// even if it panics.
+fn poll_take(
+    cx: &mut Context<'_>,
+    seen: &mut Option<u64>,
+    wanted: impl FnMut(&Message) -> bool,
+) -> Poll<Message> {
+    let from = seen.unwrap_or(0);
+    let aside = context::with_running("receive", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        if coop::proceed(slot, running, cx).is_pending() {
+            return None;
+        }
+        if slot.has_arrivals() {
+            slot.admit(&mut slot.lock(), &mut running.mailbox);
+        }
+        *seen = Some(running.mailbox.end());
+        if running.mailbox.end_seen(from) {
+            // Whatever comes from here on wakes the process, or keeps it from parking.
+            running.wants_messages = true;
+            return None;
+        }
+        Some(PutBack { mailbox: running.mailbox.set_aside(), waits: true })
+    });
+    let Some(mut aside) = aside else { return Poll::Pending };
+    match aside.mailbox.take(from, wanted) {
+        Some(message) => {
+            aside.waits = false;
+            // A signal may have come while it looked; one that is condemned receives nothing more.
+            coop::poll_live().map(|()| message)
+        }
+        None => Poll::Pending,
+    }
+}
+
+struct PutBack {
+    mailbox: Mailbox,
+    waits: bool,
+}
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        let mailbox = std::mem::take(&mut self.mailbox);
+        context::with_running("receive", |_, running| {
+            running.mailbox.restore(mailbox);
+            running.wants_messages |= self.waits;
+        });
+    }
 }
 
 /// Removes a message that may be in the mailbox.
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
-    admit();
-    while let Some(message) = take(0, |message| message.downcast_ref().is_some_and(&unwanted)) {
-        drop(message);
-    }
+    let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
+    let removed: Vec<Message> = context::with_running("receive", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        slot.admit(&mut slot.lock(), &mut running.mailbox);
+        std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
+    });
+    drop(removed);
 }
 
 /// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.
@@ -288,42 +366,43 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
 /// ```
 #[macro_export]
 macro_rules! receive {
-    ($($arms:tt)+) => { $crate::__receive!(@arms [] $($arms)+) };
+    ($($arms:tt)+) => { $crate::__receive!(@arms select_here [] $($arms)+) };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __receive {
-    // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`.
-    (@arms [$($done:tt)*]) => { $crate::__receive!(@run [$($done)*] []) };
-    (@arms [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
-        $crate::__receive!(@run [$($done)*] [($limit) ($late)])
+    // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`. The first word says how to look:
+    // without a guard, no code of a user runs while the mailbox is looked at.
+    (@arms $how:ident [$($done:tt)*]) => { $crate::__receive!(@run $how [$($done)*] []) };
+    (@arms $how:ident [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
+        $crate::__receive!(@run $how [$($done)*] [($limit) ($late)])
     };
-    (@arms [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($name) ($type) (true)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [($name) ($type) (true)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($pattern) (_) (true)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [($pattern) (_) (true)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $pattern:pat if $guard:expr => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($pattern) (_) ($guard)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $pattern:pat if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [($pattern) (_) ($guard)] $($rest)+)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:block , $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:block , $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:block $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:block $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr , $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:expr , $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]])
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]])
     };
-    (@run [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($limit:expr) ($late:expr))?]) => {{
+    (@run $how:ident [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($limit:expr) ($late:expr))?]) => {{
         #[allow(unused_mut, unused_assignments)]
         let mut chosen = 0usize;
         let received = {
@@ -344,7 +423,7 @@ macro_rules! __receive {
                 let _ = arm;
                 false
             };
-            $crate::__receive!(@wait $crate::select(wanted) $(, $limit)?)
+            $crate::__receive!(@wait $crate::__private::$how(wanted) $(, $limit)?)
         };
         $crate::__receive!(@dispatch chosen received [$([($pattern) ($type) ($body)])*] [$($late)?])
     }};
@@ -376,6 +455,7 @@ macro_rules! __receive {
 
 #[doc(hidden)]
 pub mod __private {
+    pub use super::{select, select_here};
     use crate::Message;
 
     pub fn accepts<T: 'static>(message: &Message, test: impl FnOnce(&T) -> bool) -> bool {
@@ -383,9 +463,6 @@ pub mod __private {
     }
 
     pub fn take<T: 'static>(message: Message) -> T {
-        match message.downcast() {
-            Ok(value) => value,
-            Err(_) => unreachable!("the pattern accepted it a moment ago"),
-        }
+        message.take()
     }
 }

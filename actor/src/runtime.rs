@@ -424,7 +424,7 @@ impl Shared {
         let Some(readied) = readied else { return };
         match &self.scheduling {
             Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),
-            Scheduling::Simulated(queue) => queue.push(readied.index),
+            Scheduling::Simulated(queue) => queue.push(readied.0),
         }
     }
 
@@ -470,7 +470,7 @@ impl Shared {
         let slot = self.table.slot(pid.index);
         let readied = slot.lock_for(pid).and_then(|mut core| {
             core.phase = Phase::Waiting;
-            core.wake(pid.index)
+            slot.wake(&mut core)
         });
         self.ready(readied);
     }

@@ -33,6 +33,9 @@ pub trait Flow {
 
     /// Registers who is woken, once, when reading may go on. Only called after [`ReadOperation::Yield`]; if reading
     /// may already go on the wake-up comes at once. A second registration replaces the first.
+    ///
+    /// Whoever was woken and is told to read presents what was not consumed at once, without waiting for more: it may
+    /// be all that the peer will ever send.
     fn yield_reader(&mut self, waker: &Waker);
 
     /// What the writing loop does next.
@@ -57,7 +60,8 @@ pub trait Flow {
     /// Acts on every deadline that is not after `now`.
     fn handle_deadline(&mut self, _now: Instant) {}
 
-    /// The transport or the application failed. Said once; what the peer sees of it follows from the state.
+    /// The transport or the application failed. Said once; what the peer sees of it follows from the state. It may
+    /// come while a write is under way; that write is reported all the same.
     fn report_error(&mut self, error: FlowError);
 
     /// Ends in order: at once if idle, else after what was accepted has been answered.
@@ -66,8 +70,15 @@ pub trait Flow {
     /// Ends: both sides close after what is already queued.
     fn shutdown(&mut self);
 
-    /// Both directions are closed and nothing is left to write.
+    /// Both directions are closed and nothing is left to write. It can become so while a read is under way; whoever
+    /// drives the flow then ends that read.
     fn is_closed(&self) -> bool;
+
+    /// The flow has ended and another protocol goes on: neither side is shut down. The transport, and every byte read
+    /// but not consumed, belong to whoever asked for the change.
+    fn is_upgraded(&self) -> bool {
+        false
+    }
 }
 
 /// What the reading loop does next.
@@ -85,6 +96,10 @@ pub enum ReadOperation {
 /// What the writing loop does next.
 #[must_use]
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once a write and taken apart at once; a box would cost more"
+)]
 pub enum WriteOperation<'a> {
     /// Send some of these bytes, from their start, then [`Flow::report_write_result`]. Never empty.
     Write(Slices<'a>),

@@ -8,17 +8,27 @@
 //!                                        answers
 //! ```
 //!
-//! The core of this crate knows neither sockets, threads nor clocks, so a whole conversation can be held by hand.
+//! The core of this crate knows neither sockets, threads nor clocks, so a whole conversation can be held by hand:
+//! [`ByHand`] does that, [`join`] lets two flows talk, and [`blocking`] drives one with two plain threads.
 //!
 //! [http/af]: https://github.com/inhabitedtype/httpaf
 #![forbid(unsafe_code)]
 
+pub mod blocking;
+#[cfg(feature = "driver")]
+mod driver;
 mod error;
 mod flow;
 mod output;
+mod pair;
+#[cfg(test)]
+mod tests;
 mod wake;
 
+#[cfg(feature = "driver")]
+pub use driver::{FlowServer, Flowing, connect};
 pub use error::FlowError;
 pub use flow::{Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
 pub use output::Output;
+pub use pair::{ByHand, join};
 pub use wake::Wake;

@@ -1,1 +1,56 @@
-//! http
+//! HTTP/1.1 for servers, as a flow: strict where smuggling lives, bounded everywhere, and free of I/O.
+//!
+//! A [`Connection`] is told bytes and instants and says what to send; its [`Requests`] are answered by a handler. Who
+//! moves the bytes is another's business: processes, threads, or a test that holds both ends.
+//!
+//! ```
+//! use std::{sync::Arc, time::Instant};
+//! use riot_flow::{Flow, WriteOperation};
+//! use riot_http::{Config, Connection, Response};
+//!
+//! let (mut connection, mut requests) = Connection::new(Arc::new(Config::new()));
+//! connection.read(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", Instant::now());
+//!
+//! let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+//! let std::task::Poll::Ready(Some(mut reqd)) = requests.poll_next(&mut context) else { panic!("a request") };
+//! assert_eq!(reqd.request().path(), "/");
+//! reqd.respond_with_string(Response::ok(), "Hello, World!")?;
+//!
+//! let WriteOperation::Write(slices) = connection.next_write_operation(Instant::now()) else { panic!("an answer") };
+//! assert!(slices.to_vec().ends_with(b"\r\n\r\nHello, World!"));
+//! # Ok::<(), riot_http::RespondError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod body;
+mod chunked;
+mod connection;
+mod date;
+mod encode;
+mod error;
+mod framing;
+mod headers;
+mod limits;
+mod parse;
+mod request;
+mod response;
+#[cfg(feature = "driver")]
+mod server;
+mod service;
+mod timeouts;
+
+pub use body::{Body, BodyWriter, Flushed};
+pub use connection::{Closed, Config, Connection, Reqd, Requests, Responder, Upgrade, Upgraded};
+pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};
+pub use headers::{Headers, Iter};
+pub use limits::Limits;
+pub use request::{Head, Request};
+pub use response::{IntoResponse, Response};
+#[cfg(feature = "driver")]
+pub use riot_socket::{ServerRef, StartError};
+#[cfg(feature = "driver")]
+pub use server::{Server, Serving, start_link};
+pub use service::{Handler, Outcome, Service, ServiceHandler, serve_requests, service};
+pub use timeouts::Timeouts;
+
+pub use http;

@@ -1,1 +1,43 @@
-//! socket
+//! Non-blocking sockets for processes, and the server that accepts them.
+//!
+//! A process that reads is suspended until there is something to read; the other processes of its worker run
+//! meanwhile. A server gives every client a process of its own, below supervisors of its own.
+//!
+//! ```
+//! use riot_socket::{Connection, Server};
+//!
+//! riot_actor::run(async {
+//!     let echo = Server::bind("127.0.0.1:0")?.start_link(|mut connection: Connection| async move {
+//!         let mut buffer = vec![0; 16 * 1024];
+//!         loop {
+//!             match connection.read(&mut buffer).await? {
+//!                 0 => return std::io::Result::Ok(()),
+//!                 read => connection.write_all(&buffer[..read]).await?,
+//!             }
+//!         }
+//!     }).await?;
+//!     println!("echoing on {}", echo.local_addr());
+//!     echo.stop(std::time::Duration::ZERO).await;
+//!     Ok::<(), riot_actor::Reason>(())
+//! });
+//! ```
+#![forbid(unsafe_code)]
+
+mod connection;
+mod evented;
+pub mod memory;
+mod options;
+mod poller;
+mod readiness;
+mod server;
+#[cfg(feature = "signals")]
+pub mod signals;
+mod tcp;
+mod transport;
+
+pub use connection::Connection;
+pub use options::Options;
+pub use riot_supervisor::{ChildId, ChildSpec};
+pub use server::{ConnectionInfo, Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
+pub use tcp::{TcpListener, TcpStream};
+pub use transport::{Address, Bind, Listen, Shutdown, Transport};

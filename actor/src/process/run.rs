@@ -1,8 +1,8 @@
 //! One turn of a process, and its end.
 
-use std::task::Context;
+use std::task::{Context, Poll};
 
-use super::{Core, Parked, Phase, Readied, Slot};
+use super::{Core, Phase, Process, Readied, Slot};
 use crate::{
     context::{Local, Running},
     exit::{Panic, Reason},
@@ -18,36 +18,27 @@ use crate::{
 const BUDGET: u32 = 2000;
 
 /// Polls a process that was ready. What it returns has to be put in a queue again.
-pub(crate) fn turn(local: &Local, index: u32) -> Option<Readied> {
-    let slot = local.shared.table.slot(index);
-    let mut core = slot.lock();
-    debug_assert_eq!(core.phase, Phase::Ready, "only ready processes are in a queue");
-    core.phase = Phase::Running;
-    core.wants_messages = false;
-    let mut parked = core.parked.take().expect("a process that does not run is parked");
-    let pid = Pid { runtime: local.shared.id, generation: core.generation, index };
-    if core.cause.is_some() {
-        core.phase = Phase::Exiting;
-        drop(core);
-        end(local, slot, pid, parked);
+pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> {
+    let pid = process.pid;
+    let slot = local.shared.table.slot(pid.index);
+    if slot.is_condemned() {
+        slot.lock().phase = Phase::Exiting;
+        end(local, slot, *process);
         return None;
     }
-    parked.mailbox.admit(&mut core.arrivals);
-    core.held = parked.mailbox.len();
-    drop(core);
-
-    let Parked { mut body, mailbox, waker } = parked;
-    local.running.replace(Some(Running { pid, mailbox, budget: BUDGET, wants_messages: false }));
-    let mut cx = Context::from_waker(&waker);
+    slot.begin();
+    let (mailbox, server) = (std::mem::take(&mut process.mailbox), process.server.take());
+    local.running.replace(Some(Running { pid, mailbox, server, budget: BUDGET, wants_messages: false }));
     loop {
         local.polling.set(true);
-        let polled = catch(|| body.as_mut().poll(&mut cx));
+        let Process { body, waker, .. } = &mut *process;
+        let polled = catch(|| body.as_mut().poll(&mut Context::from_waker(waker)));
         local.polling.set(false);
 
         let mut core = slot.lock();
         match polled {
-            Ok(std::task::Poll::Pending) => {}
-            Ok(std::task::Poll::Ready(reason)) => conclude(slot, &mut core, reason),
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(reason)) => drop(slot.condemn(&mut core, reason, false)),
             Err(panic) => panicked(slot, &mut core, pid, panic),
         }
         let mut running = local.running.borrow_mut();
@@ -55,31 +46,36 @@ pub(crate) fn turn(local: &Local, index: u32) -> Option<Readied> {
         if core.cause.is_some() {
             core.phase = Phase::Exiting;
             drop(core);
-            let mailbox = std::mem::take(&mut here.mailbox);
+            process.mailbox = std::mem::take(&mut here.mailbox);
             drop(running);
-            end(local, slot, pid, Parked { body, mailbox, waker });
+            end(local, slot, *process);
             return None;
         }
-        if core.phase == Phase::Running && here.wants_messages && !core.arrivals.is_empty() && here.budget > 0
-        {
+        let woken = slot.pause();
+        let arrived = here.wants_messages && !core.arrivals.is_empty();
+        if arrived && !woken && here.budget > 0 {
             // It waits for messages and here they are: no need to go through a queue.
-            here.mailbox.admit(&mut core.arrivals);
+            slot.admit(&mut core, &mut here.mailbox);
+            drop(core);
             here.wants_messages = false;
             here.budget -= 1;
+            slot.begin();
             continue;
         }
-        let here = running.take().expect("it was set before the poll");
-        core.wants_messages = here.wants_messages;
-        core.held = here.mailbox.len();
-        core.parked = Some(Parked { body, mailbox: here.mailbox, waker });
-        let again = core.phase == Phase::Woken || (here.wants_messages && !core.arrivals.is_empty());
+        process.mailbox = std::mem::take(&mut here.mailbox);
+        process.server = here.server.take();
+        core.held = process.mailbox.len();
+        let wants_messages = here.wants_messages;
+        *running = None;
+        if woken || arrived {
+            process.priority = core.priority;
+            return Some(Readied(process));
+        }
         core.phase = Phase::Waiting;
-        return if again { core.wake(index) } else { None };
+        core.wants_messages = wants_messages;
+        core.parked = Some(process);
+        return None;
     }
-}
-
-fn conclude(slot: &Slot, core: &mut Core, reason: Reason) {
-    slot.condemn(core, reason, false);
 }
 
 /// A process condemned before it panicked ends with what condemned it; the panic is only reported.
@@ -91,12 +87,12 @@ fn panicked(slot: &Slot, core: &mut Core, pid: Pid, panic: Panic) {
 }
 
 /// Release: the body, the messages and the names go first; only then is anybody told.
-fn end(local: &Local, slot: &Slot, pid: Pid, parked: Parked) {
+fn end(local: &Local, slot: &Slot, process: Process) {
     let shared = &*local.shared;
-    let Parked { body, mailbox, waker } = parked;
+    let Process { pid, body, mailbox, waker, .. } = process;
     if local.running.borrow().is_none() {
         let mailbox = Mailbox::default();
-        local.running.replace(Some(Running { pid, mailbox, budget: 0, wants_messages: false }));
+        local.running.replace(Some(Running { pid, mailbox, server: None, budget: 0, wants_messages: false }));
     }
     local.polling.set(true);
     contain(pid, || drop(body));
@@ -144,6 +140,9 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super:
         match watcher {
             Watcher::Process(watcher) => shared.down(watcher, reference, reason.clone()),
             Watcher::Callback(callback) => callback.ended(reason),
+            Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
+            Watcher::TaskEnd(owner) => shared.remove_watcher(owner, reference),
+            Watcher::Leash(process) => shared.exit_by_link(process, pid, reason.clone()),
         }
     }
     for (reference, target) in relations.monitors {

@@ -10,7 +10,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Parked, Phase, Priority, ProcessWaker, run::tell};
+use super::{Phase, Priority, Process, ProcessWaker, run::tell};
 use crate::{
     context,
     exit::{Outcome, Reason},
@@ -78,7 +78,16 @@ pub struct SpawnOptions {
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
     priority: Priority,
-    pinned: bool,
+    pinned: Option<Place>,
+    leash: Option<MonitorRef>,
+    task_of: Option<MonitorRef>,
+}
+
+/// The worker a process stays on.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Here,
+    To(u32),
 }
 
 impl SpawnOptions {
@@ -119,7 +128,26 @@ impl SpawnOptions {
 
     /// It stays on the worker of the caller. No other worker takes it over, not even if this one is held up.
     pub fn pinned(mut self) -> Self {
-        self.pinned = true;
+        self.pinned = Some(Place::Here);
+        self
+    }
+
+    /// It stays on the worker with this number, counted from 0, modulo the number of workers.
+    pub fn pinned_to(mut self, worker: usize) -> Self {
+        self.pinned = Some(Place::To(worker as u32));
+        self
+    }
+
+    /// Until this reference is removed from the caller's watchers, the new process gets the exit signal of a link when
+    /// the caller ends, and gives none itself.
+    pub(crate) fn leash(mut self, reference: MonitorRef) -> Self {
+        self.leash = Some(reference);
+        self
+    }
+
+    /// It ends with the caller, as a task does, under this reference in the caller's watchers.
+    pub(crate) fn task_of(mut self, reference: MonitorRef) -> Self {
+        self.task_of = Some(reference);
         self
     }
 
@@ -210,11 +238,15 @@ impl Shared {
         core.phase = Phase::Unborn;
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
-        core.pinned = worker.filter(|_| options.pinned);
+        let pinned = options.pinned.and_then(|place| match place {
+            Place::Here => worker,
+            Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
+        });
         core.parent = parent;
         core.label = options.label;
         core.born = self.observes_age().then(|| self.now());
-        core.parked = Some(Parked { body, mailbox: Mailbox::default(), waker });
+        let (priority, mailbox) = (options.priority, Mailbox::default());
+        core.parked = Some(Box::new(Process { pid, priority, pinned, mailbox, server: None, waker, body }));
         let linked = parent.filter(|_| options.link);
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
@@ -242,6 +274,15 @@ impl Shared {
             }
             if let Some(reference) = monitor {
                 core.relations().monitors.insert(reference, Target::Pid(pid));
+            }
+            if let Some(reference) = options.leash {
+                core.relations().watchers.insert(reference, Watcher::Leash(pid));
+            }
+            if let Some(reference) = options.task_of {
+                core.relations().watchers.insert(reference, Watcher::Task(pid, self.handle()));
+                drop(core);
+                // And the other way round: a task that has ended is forgotten by its owner.
+                self.watch(pid, reference, Watcher::TaskEnd(parent));
             }
         }
         self.spawned(pid);

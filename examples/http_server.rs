@@ -1,0 +1,89 @@
+//! The web server that started it all: `cargo run --release --example http_server`.
+//!
+//! `GET /` greets, `GET /tree` shows the processes as they are, `GET /crash` shows that a crash stays in its own
+//! connection. SIGINT and SIGTERM stop it in order.
+
+use std::{process::ExitCode, time::Duration};
+
+use riot_actor::{Config, Reason};
+use riot_http::{Reqd, Response, Server, http::Method};
+use riot_socket::signals::Signals;
+
+/// How long clients may take to finish when the server is stopped.
+const SHUTDOWN: Duration = Duration::from_secs(15);
+
+const USAGE: &str = "usage: http_server [--port N] [--acceptors N] [--workers N]";
+
+fn main() -> ExitCode {
+    let Some(options) = Options::parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match Config::new().workers(options.workers).run(serve(options)) {
+        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
+        Ok(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: Options) -> Result<(), Reason> {
+    let mut signals = Signals::new()?;
+    let server = Server::bind(("0.0.0.0", options.port))?
+        .acceptors(options.acceptors)
+        .shutdown(SHUTDOWN)
+        .handler(answer)
+        .start_link()
+        .await?;
+    println!("{}", riot_actor::tree());
+    println!("listening on http://{}", server.local_addr());
+
+    let signal = signals.next().await?;
+    println!("{signal}: stopping; once more to stop at once");
+    let cut = server.stop(SHUTDOWN).await;
+    for connection in &cut {
+        println!("{} had not finished after {:?} and was cut", connection.peer, connection.age);
+    }
+    Ok(())
+}
+
+async fn answer(reqd: Reqd) {
+    let (method, path) = (reqd.request().method().clone(), reqd.request().path().to_owned());
+    let response = match (method, path.as_str()) {
+        (Method::GET | Method::HEAD, "/") => Response::text("Hello, World!"),
+        (Method::GET | Method::HEAD, "/tree") => Response::text(riot_actor::tree().to_string()),
+        (Method::GET | Method::HEAD, "/crash") => panic!("somebody asked for /crash"),
+        _ => Response::not_found(),
+    };
+    // It fails if the client has left, which is the client's business.
+    let _ = reqd.respond(response).await;
+}
+
+struct Options {
+    port: u16,
+    acceptors: usize,
+    workers: usize,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut options = Self { port: 2112, acceptors: 10, workers };
+        while let Some(name) = arguments.next() {
+            let value = arguments.next()?;
+            match name.as_str() {
+                "--port" => options.port = value.parse().ok()?,
+                "--acceptors" => options.acceptors = value.parse().ok().filter(|&acceptors| acceptors > 0)?,
+                "--workers" => options.workers = value.parse().ok().filter(|&workers| workers > 0)?,
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}

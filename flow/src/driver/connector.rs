@@ -1,0 +1,109 @@
+//! The Connector: the process of one client. It owns the connection, runs the application and keeps the time.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use riot_actor::{Panic, Reason, Sleep, SpawnOptions, catch_panic, join, now, sleep_until};
+use riot_socket::Connection;
+
+use super::{Joint, reader, writer};
+use crate::{Flow, FlowError};
+
+/// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
+/// `application` runs. If the application panics the flow is told, what it has to say to the peer still leaves, and the
+/// process ends with that panic. If the connection ends first the application is dropped where it awaits.
+///
+/// For the body of a Connector, such as a [`Protocol`](riot_socket::Protocol).
+///
+/// # Panics
+/// Outside a process.
+pub async fn connect<F>(connection: Connection, flow: F, application: impl Future<Output = ()>) -> Reason
+where
+    F: Flow + Send + 'static,
+{
+    let joint = Arc::new(Joint::new(flow));
+    let weak = Arc::downgrade(&joint);
+    connection.on_drain(move || {
+        if let Some(joint) = weak.upgrade() {
+            joint.change(F::shutdown_gracefully);
+        }
+    });
+    let transport = connection.transport();
+    let reader =
+        SpawnOptions::new().label("Reader").link().spawn(reader::run(joint.clone(), transport.clone()));
+    let writer =
+        SpawnOptions::new().label("Writer").link().spawn(writer::run(joint.clone(), transport.clone()));
+
+    let loops = [reader, writer];
+    let mut ended = pin!(join(&loops));
+    let mut timer = Timer { sleep: None };
+    let panic = {
+        let mut application = pin!(catch_panic(application));
+        let mut serving = true;
+        poll_fn(|cx| {
+            if ended.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            if serving && let Poll::Ready(result) = application.as_mut().poll(cx) {
+                serving = false;
+                if let Err(panic) = result {
+                    return Poll::Ready(Some(panic));
+                }
+            }
+            timer.poll(cx, &joint);
+            Poll::Pending
+        })
+        .await
+    };
+    let Some(panic) = panic else { return Reason::Normal };
+    joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
+    poll_fn(|cx| {
+        timer.poll(cx, &joint);
+        ended.as_mut().poll(cx)
+    })
+    .await;
+    crashed(panic)
+}
+
+fn crashed(panic: Panic) -> Reason {
+    Reason::Panic(Arc::new(panic))
+}
+
+/// The one timer of a connection. Deadlines that move out leave it running: it wakes too early once, which is cheaper
+/// than a new timer for every request.
+struct Timer {
+    /// Invariant: not later than the flow's deadline when it was last looked at.
+    sleep: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl Timer {
+    /// Tells the flow of deadlines that have passed, and sees to it that this is called again for the next.
+    fn poll<F: Flow>(&mut self, cx: &mut Context<'_>, joint: &Joint<F>) {
+        loop {
+            let deadline = {
+                let mut flow = joint.lock();
+                flow.watch_deadline(cx.waker());
+                flow.next_deadline()
+            };
+            let Some(deadline) = deadline else { return };
+            let (set, sleep) = self.sleep.get_or_insert_with(|| (deadline, Box::pin(sleep_until(deadline))));
+            if deadline < *set {
+                *set = deadline;
+                sleep.as_mut().get_mut().reset(deadline);
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.sleep = None;
+            let now = now();
+            if deadline <= now {
+                joint.change(|flow| flow.handle_deadline(now));
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Bodies: the one of a request, to be read, and the one of a response, to be written.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    BodyError, Headers, WriteError,
+    connection::state::{Answer, Shared, register},
+};
+
+/// The body of a request.
+///
+/// What is not taken stays at the peer: at most [`Limits::window_bytes`](crate::Limits::window_bytes) are kept here.
+/// A peer that waits for `100 Continue` gets it when the body is first asked for (RFC 9110 §10.1.1).
+pub struct Body {
+    /// None: there is no body.
+    shared: Option<Arc<Shared>>,
+    id: u64,
+    trailers: Option<Headers>,
+}
+
+impl Body {
+    pub(crate) fn new(shared: Option<Arc<Shared>>, id: u64) -> Self {
+        Self { shared, id, trailers: None }
+    }
+
+    /// There is nothing in it, and never was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_none()
+    }
+
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// If the body cannot be read to its end; see [`BodyError`].
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has taken nothing.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        std::future::poll_fn(|context| self.poll_chunk(context)).await
+    }
+
+    /// As [`chunk`](Self::chunk).
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let Some(shared) = &self.shared else { return Poll::Ready(Ok(None)) };
+        let mut inner = shared.lock();
+        let failure = inner.failure.filter(|(id, _)| *id == self.id);
+        if let Some((_, error)) = failure {
+            return Poll::Ready(Err(BodyError::Request(error)));
+        }
+        inner.invite_body(self.id);
+        let Some(exchange) = inner.active(self.id).filter(|exchange| exchange.answer != Answer::Complete)
+        else {
+            return Poll::Ready(Err(BodyError::Closed));
+        };
+        let Some(incoming) = exchange.incoming.as_mut() else { return Poll::Ready(Ok(None)) };
+        if let Some(piece) = incoming.pop() {
+            inner.read_ahead -= piece.len();
+            inner.leave();
+            return Poll::Ready(Ok(Some(piece)));
+        }
+        if incoming.is_complete() {
+            self.trailers = incoming.trailers().cloned();
+            return Poll::Ready(Ok(None));
+        }
+        register(&mut inner.body, context.waker());
+        inner.leave();
+        Poll::Pending
+    }
+
+    /// All of it, if it is no larger than `limit` bytes.
+    ///
+    /// # Errors
+    /// If it is larger, or cannot be read to its end; see [`BodyError`].
+    pub async fn bytes(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        if first.len() > limit {
+            return Err(BodyError::TooLarge(limit));
+        }
+        let Some(second) = self.chunk().await? else { return Ok(first) };
+        let mut all = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(piece) = next {
+            if piece.len() > limit - all.len() {
+                return Err(BodyError::TooLarge(limit));
+            }
+            all.extend_from_slice(&piece);
+            next = self.chunk().await?;
+        }
+        Ok(all.freeze())
+    }
+
+    /// The fields behind a chunked body (RFC 9112 §7.1.2), once [`chunk`](Self::chunk) has said that it is at its
+    /// end. They are never merged into those of the head.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&Headers> {
+        self.trailers.as_ref()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("is_empty", &self.is_empty()).finish_non_exhaustive()
+    }
+}
+
+/// The body of a response, written bit by bit.
+///
+/// Dropped without [`close`](Self::close) it is cut off, and the peer can tell that it is.
+pub struct BodyWriter {
+    shared: Arc<Shared>,
+    id: u64,
+    closed: bool,
+}
+
+impl BodyWriter {
+    pub(crate) fn new(shared: Arc<Shared>, id: u64) -> Self {
+        Self { shared, id, closed: false }
+    }
+
+    /// Writes a piece, once what waits to be sent is below the mark
+    /// ([`Limits::output_bytes_high`](crate::Limits::output_bytes_high)).
+    ///
+    /// # Errors
+    /// If nobody takes it any more, or it is more than was declared; see [`WriteError`].
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has written nothing.
+    pub async fn write(&mut self, piece: impl Into<Bytes>) -> Result<(), WriteError> {
+        let piece = piece.into();
+        std::future::poll_fn(|context| self.poll_ready(context)).await;
+        self.shared.lock().write(self.id, piece)
+    }
+
+    /// Ready when a piece may be written without piling up, or will be refused.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.shared.lock().poll_room(self.id, context)
+    }
+
+    /// Waits until everything written so far has left (F14).
+    pub async fn flush(&mut self) -> Flushed {
+        let target = self.shared.lock().queued;
+        std::future::poll_fn(|context| {
+            let mut inner = self.shared.lock();
+            if inner.left < target {
+                inner.flush = Some((target, context.waker().clone()));
+                return Poll::Pending;
+            }
+            let lost = inner.lost_at.is_some_and(|lost_at| lost_at < target);
+            Poll::Ready(if lost { Flushed::Closed } else { Flushed::Written })
+        })
+        .await
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// If nobody takes it any more, or it is shorter than was declared.
+    pub fn close(self) -> Result<(), WriteError> {
+        self.close_with_trailers(&[])
+    }
+
+    /// Ends the body with these fields behind it (RFC 9112 §7.1.2). They are only sent behind a chunked body.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_with_trailers(mut self, trailers: &[(HeaderName, HeaderValue)]) -> Result<(), WriteError> {
+        self.closed = true;
+        self.shared.lock().finish(self.id, trailers)
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.shared.lock().abort(self.id);
+        }
+    }
+}
+
+impl fmt::Debug for BodyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyWriter").finish_non_exhaustive()
+    }
+}
+
+/// What became of bytes that were waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// They have left.
+    Written,
+    /// They never will.
+    Closed,
+}

@@ -1,0 +1,346 @@
+//! The moves of answering: responses and bodies become bytes.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use riot_flow::Output;
+
+use super::Config;
+use super::state::{Answer, Exchange, Inner, Left, Reading, Writing};
+use crate::{
+    RequestError, RespondError, Response, WriteError, chunked,
+    encode::{self, Added, ConnectionLine, LengthLine},
+    framing,
+};
+
+/// The body of an answer that is known as a whole.
+#[derive(Debug)]
+pub(crate) enum Payload<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl Payload<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Borrowed(bytes) => bytes.len() as u64,
+            Self::Shared(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn write(self, output: &mut Output) {
+        match self {
+            Self::Borrowed(bytes) => output.write(bytes),
+            Self::Shared(bytes) => output.write_bytes(bytes),
+        }
+    }
+}
+
+/// What a response says about itself.
+struct Declared {
+    length: Option<u64>,
+    close: bool,
+}
+
+fn declared(response: &Response) -> Result<Declared, RespondError> {
+    let mut declared = Declared { length: None, close: false };
+    for (name, value) in response.headers() {
+        if name == header::CONTENT_LENGTH {
+            let length = framing::content_length(value.as_bytes()).map_err(|_| RespondError::Length)?;
+            if declared.length.replace(length).is_some_and(|other| other != length) {
+                return Err(RespondError::Length);
+            }
+        } else if name == header::CONNECTION {
+            declared.close |=
+                framing::elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"close"));
+        }
+    }
+    Ok(declared)
+}
+
+/// 204 and 304 end with their head (RFC 9112 §6.3); 205 has an empty body (RFC 9110 §15.3.6).
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+impl Inner {
+    /// The request, if it waits for its final answer, and if this status can be one.
+    fn waiting(&mut self, id: u64, status: StatusCode) -> Result<&mut Exchange, RespondError> {
+        let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        match exchange.answer {
+            Answer::Waiting if status.is_informational() => Err(RespondError::Informational),
+            Answer::Waiting if exchange.is_connect && status.is_success() => Err(RespondError::Upgrade),
+            Answer::Waiting => Ok(exchange),
+            _ => Err(RespondError::Answered),
+        }
+    }
+
+    /// Answers with a body known as a whole.
+    pub(crate) fn respond(
+        &mut self,
+        id: u64,
+        response: &Response,
+        payload: Payload<'_>,
+    ) -> Result<(), RespondError> {
+        let status = response.status_code();
+        let exchange = self.waiting(id, status)?;
+        let Declared { length, close } = declared(response)?;
+        let bodyless = exchange.is_head || has_no_body(status);
+        if !bodyless && length.is_some_and(|length| length != payload.len()) {
+            return Err(RespondError::Length);
+        }
+        let line = match status {
+            StatusCode::NO_CONTENT => LengthLine::None,
+            StatusCode::NOT_MODIFIED => length.map_or(LengthLine::None, LengthLine::Length),
+            StatusCode::RESET_CONTENT => LengthLine::Length(0),
+            _ => LengthLine::Length(length.unwrap_or(payload.len())),
+        };
+        let drain_max = self.config.limits.drain_bytes_max;
+        let missing = |incoming: &super::incoming::Incoming| incoming.missing() > drain_max;
+        let unread = self.exchanges[0].incoming.as_deref().is_some_and(missing);
+        let close = self.write_head(response, line, close || unread);
+        if !bodyless {
+            self.emit(|output| payload.write(output));
+        }
+        self.answered(close);
+        self.leave_briefly();
+        Ok(())
+    }
+
+    /// Begins an answer whose body is written bit by bit.
+    pub(crate) fn respond_streaming(&mut self, id: u64, response: &Response) -> Result<Left, RespondError> {
+        let status = response.status_code();
+        let exchange = self.waiting(id, status)?;
+        let Declared { length, mut close } = declared(response)?;
+        let (line, left) = match length {
+            _ if status == StatusCode::NO_CONTENT => (LengthLine::None, Left::Nothing),
+            _ if status == StatusCode::RESET_CONTENT => (LengthLine::Length(0), Left::Nothing),
+            length if exchange.is_head || status == StatusCode::NOT_MODIFIED => {
+                (length.map_or(LengthLine::None, LengthLine::Length), Left::Nothing)
+            }
+            Some(length) => (LengthLine::Length(length), Left::Bytes(length)),
+            None if exchange.minor > 0 => (LengthLine::Chunked, Left::Chunks),
+            None => {
+                close = true;
+                (LengthLine::None, Left::UntilClose)
+            }
+        };
+        let close = self.write_head(response, line, close);
+        let exchange = &mut self.exchanges[0];
+        exchange.answer = Answer::Streaming(left);
+        exchange.keep_alive &= !close;
+        self.leave();
+        Ok(left)
+    }
+
+    /// Writes the head of the first request's answer; says whether the connection ends with it.
+    fn write_head(&mut self, response: &Response, length: LengthLine, close: bool) -> bool {
+        let exchange = &self.exchanges[0];
+        // A peer that never heard "continue" may send its body or not; only the end tells the two apart.
+        let unsure = exchange.continue_due && !exchange.body_is_complete();
+        let over = self.heads_over || !matches!(self.reading, Reading::Head | Reading::Body);
+        let close = close || unsure || !exchange.keep_alive || (over && self.exchanges.len() == 1);
+        let connection = match (close, exchange.minor) {
+            (true, _) => ConnectionLine::Close,
+            (false, 0) => ConnectionLine::KeepAlive,
+            (false, _) => ConnectionLine::None,
+        };
+        self.emit_head(response, length, connection);
+        close
+    }
+
+    fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
+        self.emit_with(|output, config| {
+            let added =
+                Added { length, connection, server: config.server_name.as_ref(), time: (config.clock)() };
+            encode::head(output, response.status_code(), response.headers(), added);
+        });
+    }
+
+    /// Queues bytes for the writing loop.
+    fn emit(&mut self, write: impl FnOnce(&mut Output)) {
+        self.emit_with(|output, _| write(output));
+    }
+
+    fn emit_with(&mut self, write: impl FnOnce(&mut Output, &Config)) {
+        let before = self.output.pending();
+        write(&mut self.output, &self.config);
+        self.queued += (self.output.pending() - before) as u64;
+        self.writer.wake_waiting();
+    }
+
+    /// Sends an informational answer ahead of the final one. HTTP/1.0 knows none (RFC 9110 §15.2).
+    pub(crate) fn respond_early<'a>(
+        &mut self,
+        id: u64,
+        fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    ) -> Result<(), RespondError> {
+        let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        if exchange.answer != Answer::Waiting {
+            return Err(RespondError::Answered);
+        }
+        if exchange.minor > 0 {
+            self.emit(|output| encode::interim(output, StatusCode::EARLY_HINTS, fields));
+        }
+        Ok(())
+    }
+
+    /// Answers in place of the handler of the first request, and ends the connection.
+    pub(crate) fn refuse(&mut self, error: RequestError) {
+        self.answer_error(error, true);
+    }
+
+    fn answer_error(&mut self, error: RequestError, close: bool) {
+        let text = format!("{}: {error}\n", error.status());
+        let response = Response::text("").status(error.status());
+        let close = self.write_head(&response, LengthLine::Length(text.len() as u64), close);
+        if !self.exchanges[0].is_head {
+            self.emit(|output| output.write(text.as_bytes()));
+        }
+        if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {
+            self.answered(close);
+        } else {
+            self.end();
+        }
+    }
+
+    /// The handler of this request ended without an answer (H2).
+    pub(crate) fn abandon(&mut self, id: u64, close: bool) {
+        if self.active(id).is_some_and(|exchange| exchange.answer == Answer::Waiting) {
+            self.answer_error(RequestError::HandlerFailed, close);
+            self.leave();
+        }
+    }
+
+    /// The handler of the first request failed, or took too long.
+    pub(crate) fn fail_handler(&mut self, error: RequestError) {
+        match self.exchanges.front().map(|front| front.answer) {
+            Some(Answer::Waiting) => self.refuse(error),
+            Some(Answer::Streaming(_)) => self.end(),
+            _ => {}
+        }
+    }
+
+    /// Tells a peer that waits for it to send its body (H6).
+    pub(crate) fn invite_body(&mut self, id: u64) {
+        let Some(exchange) = self.active(id) else { return };
+        if exchange.continue_due && exchange.answer == Answer::Waiting {
+            exchange.continue_due = false;
+            self.emit(|output| encode::interim(output, StatusCode::CONTINUE, [].into_iter()));
+        }
+    }
+
+    /// Writes a piece of the body (H9).
+    pub(crate) fn write(&mut self, id: u64, data: Bytes) -> Result<(), WriteError> {
+        let exchange = self.active(id).ok_or(WriteError::Closed)?;
+        let Answer::Streaming(left) = &mut exchange.answer else { return Err(WriteError::Closed) };
+        match left {
+            Left::Nothing => {}
+            Left::Bytes(left) if data.len() as u64 > *left => return Err(WriteError::TooLong),
+            Left::Bytes(left) => {
+                *left -= data.len() as u64;
+                self.emit(|output| output.write_bytes(data));
+            }
+            Left::Chunks => self.emit(|output| chunked::write_chunk(output, data)),
+            Left::UntilClose => self.emit(|output| output.write_bytes(data)),
+        }
+        Ok(())
+    }
+
+    /// Ends the body. One that is shorter than declared is cut off with the connection.
+    pub(crate) fn finish(
+        &mut self,
+        id: u64,
+        trailers: &[(HeaderName, HeaderValue)],
+    ) -> Result<(), WriteError> {
+        let exchange = self.active(id).ok_or(WriteError::Closed)?;
+        let Answer::Streaming(left) = exchange.answer else { return Err(WriteError::Closed) };
+        let close = !exchange.keep_alive;
+        match left {
+            Left::Bytes(1..) => {
+                self.end();
+                self.leave();
+                return Err(WriteError::TooShort);
+            }
+            Left::Chunks if trailers.is_empty() => {
+                self.emit(chunked::write_end);
+                self.answered(close);
+            }
+            Left::Chunks => {
+                self.emit(|output| encode::trailers(output, trailers.iter()));
+                self.answered(close);
+            }
+            _ => self.answered(close),
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Cuts a body off (H10).
+    pub(crate) fn abort(&mut self, id: u64) {
+        if self.active(id).is_some_and(|exchange| matches!(exchange.answer, Answer::Streaming(_))) {
+            self.end();
+            self.leave();
+        }
+    }
+
+    /// Ready below the high-water mark, or when it makes no sense to wait.
+    pub(crate) fn poll_room(&mut self, id: u64, context: &Context<'_>) -> Poll<()> {
+        let high = self.config.limits.output_bytes_high as u64;
+        if self.has_room() || self.active(id).is_none() {
+            return Poll::Ready(());
+        }
+        // At half the mark, so that there is room for more than a byte.
+        self.flush = Some((self.queued - high / 2, context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// The answer to the first request is queued as a whole. The rest of its body is dropped (H7).
+    fn answered(&mut self, close: bool) {
+        let drain_max = self.config.limits.drain_bytes_max;
+        let Some(front) = self.exchanges.front_mut() else { return };
+        front.answer = Answer::Complete;
+        if front.body_is_complete() {
+            if close {
+                // The peer that asked for the end has nothing more to send.
+                self.linger =
+                    !front.peer_closes || !matches!(self.reading, Reading::Discard { seen: false, .. });
+                return self.end();
+            }
+            return self.pop();
+        }
+        let Some(incoming) = front.incoming.as_mut() else { return };
+        self.read_ahead -= incoming.buffered();
+        incoming.drop_rest();
+        if close || incoming.missing() > drain_max || incoming.dropped() > drain_max {
+            return self.end();
+        }
+        self.wake_body();
+    }
+
+    /// Answers with a switch of protocols (F12).
+    pub(crate) fn respond_switch(&mut self, id: u64, response: &Response) -> Result<(), RespondError> {
+        let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        if exchange.answer != Answer::Waiting {
+            return Err(RespondError::Answered);
+        }
+        let status = response.status_code();
+        let tunnel = exchange.is_connect && status.is_success();
+        let switch = !exchange.is_connect && status == StatusCode::SWITCHING_PROTOCOLS && exchange.minor > 0;
+        let read = exchange.incoming.as_ref().is_none_or(|body| body.is_complete() && body.buffered() == 0);
+        if !(exchange.may_switch && read && (tunnel || switch)) {
+            return Err(RespondError::Upgrade);
+        }
+        let connection = if tunnel { ConnectionLine::None } else { ConnectionLine::Upgrade };
+        self.emit_head(response, LengthLine::None, connection);
+        self.writing = Writing::Switching;
+        if self.reading != Reading::Closed {
+            self.reading = Reading::Switched;
+        }
+        self.exchanges.clear();
+        self.read_ahead = 0;
+        self.leave();
+        Ok(())
+    }
+}

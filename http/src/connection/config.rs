@@ -1,0 +1,66 @@
+//! What is the same for all connections of a server.
+
+use std::{fmt, time::SystemTime};
+
+use http::HeaderValue;
+
+use crate::{Limits, Timeouts};
+
+/// Bounds, timers, a name and a clock; shared by the connections of a server.
+pub struct Config {
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) server_name: Option<HeaderValue>,
+    pub(crate) clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
+}
+
+impl Config {
+    /// Every limit and timeout on, no `Server` field, the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        let (limits, timeouts) = (Limits::new(), Timeouts::new());
+        Self { limits, timeouts, server_name: None, clock: Box::new(SystemTime::now) }
+    }
+
+    /// Other bounds.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Other timers.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// What answers say in `Server` (RFC 9110 §10.2.4); nothing by default.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<Option<HeaderValue>>) -> Self {
+        self.server_name = name.into();
+        self
+    }
+
+    /// Where `Date` is taken from: something cheaper than the system's clock, or one that is wound by hand.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Config");
+        debug.field("limits", &self.limits).field("timeouts", &self.timeouts);
+        debug.field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,299 @@
+//! The moves of time (H11). Instants come in; nothing here reads a clock.
+//!
+//! A timer can be started by a call that was not told the time. It is then due at once, and the first call that is
+//! told the time starts it in earnest.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use super::state::{Answer, Inner, Reading};
+use crate::RequestError;
+
+/// How long an idle connection keeps the buffers of its last answer: long enough that a busy one never gives them
+/// back, short against the time connections lie idle.
+const KEEP_BUFFERS: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Timer {
+    #[default]
+    Off,
+    /// To be started when the time is known.
+    Unset(Duration),
+    At(Instant),
+}
+
+impl Timer {
+    fn is_due(self, now: Instant) -> bool {
+        matches!(self, Self::At(at) if at <= now)
+    }
+
+    /// Runs exactly while `on`.
+    fn keep(&mut self, on: bool, time: Option<Duration>) {
+        match (on, time, *self) {
+            (true, Some(time), Self::Off) => *self = Self::Unset(time),
+            (true, Some(_), _) => {}
+            _ => *self = Self::Off,
+        }
+    }
+}
+
+/// What is waited for, as far as a timer depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Waits {
+    head: bool,
+    idle: bool,
+    handler: bool,
+    body: bool,
+    linger: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Deadlines {
+    /// The latest instant told.
+    now: Option<Instant>,
+    /// This call was told it.
+    told: bool,
+    /// Timers may wait to be started.
+    unset: bool,
+    /// As the timers were last set.
+    waits: Waits,
+    head: Timer,
+    idle: Timer,
+    buffers: Timer,
+    body_idle: Timer,
+    /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
+    body_rate: Timer,
+    /// How far that was when waiting for the body was interrupted.
+    body_credit: Option<Duration>,
+    handler: Timer,
+    write: Timer,
+    linger: Timer,
+    age: Timer,
+    age_set: bool,
+    /// Buffers have been given back since the last activity.
+    released: bool,
+    bytes: usize,
+    watch: Option<(Option<Instant>, Waker)>,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let timer = Timer::Off;
+        Self {
+            now: None,
+            told: false,
+            unset: true,
+            waits: Waits::default(),
+            head: timer,
+            idle: timer,
+            buffers: timer,
+            body_idle: timer,
+            body_rate: timer,
+            body_credit: None,
+            handler: timer,
+            write: timer,
+            linger: timer,
+            age: timer,
+            age_set: false,
+            released: false,
+            bytes: 0,
+            watch: None,
+        }
+    }
+}
+
+impl Deadlines {
+    /// Begins a call that is told the time.
+    pub(crate) fn enter(&mut self, now: Instant) {
+        self.now = Some(self.now.map_or(now, |last| last.max(now)));
+        self.told = true;
+    }
+
+    /// A head is complete; the next begins its own time.
+    pub(crate) fn head_read(&mut self) {
+        self.head = Timer::Off;
+        self.unset = true;
+    }
+
+    /// So many bytes of a body came.
+    pub(crate) fn body_read(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// The peer took something, or there is nothing more to take.
+    pub(crate) fn written(&mut self) {
+        self.write = Timer::Off;
+    }
+
+    fn all(&mut self) -> [&mut Timer; 9] {
+        let Self { head, idle, buffers, body_idle, body_rate, handler, write, linger, age, .. } = self;
+        [head, idle, buffers, body_idle, body_rate, handler, write, linger, age]
+    }
+
+    /// The earliest; at once if one is to be started.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let Self { head, idle, buffers, body_idle, body_rate, handler, write, linger, age, .. } = self;
+        let timers = [head, idle, buffers, body_idle, body_rate, handler, write, linger, age];
+        let instants = timers.into_iter().filter_map(|timer| match timer {
+            Timer::Off => None,
+            Timer::Unset(_) => self.now,
+            Timer::At(at) => Some(*at),
+        });
+        instants.min()
+    }
+
+    /// Wakes `waker` when the earliest becomes earlier than it is now.
+    pub(crate) fn watch(&mut self, waker: &Waker) {
+        self.watch = Some((self.next(), waker.clone()));
+    }
+
+    /// A body's bytes move its timers out.
+    fn credit_body(&mut self, idle: Option<Duration>, rate: Option<u32>) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let (Some(now), true) = (self.now, bytes > 0) else { return };
+        if let (Timer::At(at), Some(idle)) = (&mut self.body_idle, idle) {
+            *at = now + idle;
+        }
+        if let (Timer::At(at), Some(rate), Some(idle)) = (&mut self.body_rate, rate, idle) {
+            *at = (*at + Duration::from_secs_f64(bytes as f64 / f64::from(rate))).min(now + idle);
+        }
+    }
+
+    /// Starts what is to be started, if the time is known.
+    fn start(&mut self) {
+        let told = std::mem::take(&mut self.told);
+        if let Some(now) = self.now.filter(|_| told) {
+            self.unset = false;
+            for timer in self.all() {
+                if let Timer::Unset(time) = *timer {
+                    *timer = Timer::At(now + time);
+                }
+            }
+        } else {
+            self.unset = true;
+        }
+        self.check_watch();
+    }
+
+    /// Wakes whoever would sleep too long.
+    fn check_watch(&mut self) {
+        let Some((before, _)) = &self.watch else { return };
+        let next = self.next();
+        if next.is_some_and(|next| before.is_none_or(|before| next < before))
+            && let Some((_, waker)) = self.watch.take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+impl Inner {
+    /// Lets every timer run that has something to wait for, and no other.
+    pub(crate) fn set_timers(&mut self) {
+        let waits = self.waits();
+        let deadlines = &mut self.deadlines;
+        if waits == deadlines.waits && deadlines.bytes == 0 && !deadlines.unset {
+            // As most calls leave it.
+            deadlines.told = false;
+            return;
+        }
+        deadlines.waits = waits;
+        let timeouts = &self.config.timeouts;
+        deadlines.head.keep(waits.head, timeouts.head);
+        deadlines.idle.keep(waits.idle, timeouts.idle);
+        deadlines.released &= waits.idle;
+        deadlines.buffers.keep(waits.idle && !deadlines.released, Some(KEEP_BUFFERS));
+        deadlines.handler.keep(waits.handler, timeouts.handler);
+        deadlines.linger.keep(waits.linger, Some(timeouts.linger));
+        if !deadlines.age_set {
+            deadlines.age_set = true;
+            deadlines.age.keep(true, timeouts.age.map(jittered));
+        }
+
+        deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
+        deadlines.body_idle.keep(waits.body, timeouts.body_idle);
+        if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.now, waits.body) {
+            deadlines.body_credit = Some(at.saturating_duration_since(now));
+        }
+        let credit =
+            deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
+        deadlines.body_rate.keep(waits.body, credit);
+        if self.reading != Reading::Body {
+            deadlines.body_credit = None;
+        }
+        deadlines.start();
+    }
+
+    fn waits(&self) -> Waits {
+        let first = self.exchanges.front();
+        let invited = !self
+            .exchanges
+            .back()
+            .is_some_and(|back| back.continue_due && matches!(back.answer, Answer::Queued | Answer::Waiting));
+        Waits {
+            head: self.partial_head,
+            idle: self.is_idle() && !self.partial_head,
+            handler: self.config.timeouts.handler.is_some()
+                && first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_))),
+            body: self.reading == Reading::Body && invited && self.may_read() && !self.held_back,
+            linger: self.writer_is_done() && matches!(self.reading, Reading::Discard { .. }),
+        }
+    }
+
+    /// Bytes have been handed to the writing loop: the peer has to take some.
+    pub(crate) fn writing_begun(&mut self) {
+        if let (Timer::Off, Some(time), Some(now)) =
+            (self.deadlines.write, self.config.timeouts.write_stall, self.deadlines.now)
+        {
+            self.deadlines.write = Timer::At(now + time);
+            self.deadlines.check_watch();
+        }
+    }
+
+    /// Acts on what is due.
+    pub(crate) fn handle_deadline(&mut self, now: Instant) {
+        self.deadlines.enter(now);
+        self.deadlines.unset = true;
+        self.set_timers();
+        self.deadlines.enter(now);
+        let now = self.deadlines.now.unwrap_or(now);
+        if self.deadlines.write.is_due(now) {
+            self.lose();
+        }
+        if self.deadlines.linger.is_due(now) {
+            self.reading = Reading::Closed;
+        }
+        if self.deadlines.head.is_due(now) {
+            self.reject(RequestError::TooSlow, false);
+        }
+        if self.deadlines.body_idle.is_due(now) || self.deadlines.body_rate.is_due(now) {
+            self.fail_body(RequestError::TooSlow);
+        }
+        if self.deadlines.handler.is_due(now) {
+            self.fail_handler(RequestError::HandlerTooSlow);
+        }
+        if self.deadlines.idle.is_due(now) {
+            self.close();
+        }
+        if self.deadlines.age.is_due(now) {
+            self.deadlines.age = Timer::Off;
+            self.drain();
+        }
+        if self.deadlines.buffers.is_due(now) {
+            self.deadlines.released = true;
+            self.deadlines.unset = true;
+            self.output.release();
+            self.exchanges.shrink_to_fit();
+        }
+        self.leave();
+    }
+}
+
+/// Less up to a tenth.
+fn jittered(age: Duration) -> Duration {
+    let chance = RandomState::new().build_hasher().finish() % 1000;
+    age - age.mul_f64(chance as f64 / 10_000.0)
+}

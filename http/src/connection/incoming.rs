@@ -1,0 +1,190 @@
+//! A request's body on its way in: what came and was not taken, and where it ends.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::input::Input;
+use crate::{
+    Headers, RequestError,
+    chunked::{Decoder, Step},
+    framing::BodyLength,
+};
+
+/// Pieces below are copied together, so that a body in tiny chunks costs little more than its bytes.
+const SMALL_BYTES: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    decoder: Coding,
+    /// Pieces nobody has taken, oldest first; then `tail`, where small ones are collected.
+    pieces: VecDeque<Bytes>,
+    tail: BytesMut,
+    /// Invariant: the bytes in both.
+    buffered: usize,
+    received: u64,
+    max: Option<u64>,
+    complete: bool,
+    /// Set: nobody wants it; so many bytes were dropped.
+    dropped: Option<u64>,
+    trailers: Option<Headers>,
+}
+
+#[derive(Debug)]
+enum Coding {
+    Fixed(u64),
+    Chunked(Decoder),
+}
+
+/// What bytes did to a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// More are needed, or room for them.
+    Waiting,
+    Complete,
+}
+
+impl Incoming {
+    /// None if the length says that there is no body.
+    pub(crate) fn new(
+        length: BodyLength,
+        extra_max: usize,
+        max: Option<u64>,
+    ) -> Result<Option<Box<Self>>, RequestError> {
+        let decoder = match length {
+            BodyLength::Fixed(0) => return Ok(None),
+            BodyLength::Fixed(bytes) if max.is_some_and(|max| bytes > max) => {
+                return Err(RequestError::BodyTooLarge);
+            }
+            BodyLength::Fixed(bytes) => Coding::Fixed(bytes),
+            BodyLength::Chunked => Coding::Chunked(Decoder::new(extra_max)),
+        };
+        let (pieces, tail) = (VecDeque::new(), BytesMut::new());
+        let (buffered, received, complete, dropped, trailers) = (0, 0, false, None, None);
+        Ok(Some(Box::new(Self {
+            decoder,
+            pieces,
+            tail,
+            buffered,
+            received,
+            max,
+            complete,
+            dropped,
+            trailers,
+        })))
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped.is_some()
+    }
+
+    /// How many bytes were dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.unwrap_or(0)
+    }
+
+    /// How many bytes are known to be missing.
+    pub(crate) fn missing(&self) -> u64 {
+        match self.decoder {
+            Coding::Fixed(left) => left,
+            Coding::Chunked(_) => 0,
+        }
+    }
+
+    /// Receives from `input`, keeping at most `room` bytes more.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut Input<'_>,
+        mut room: usize,
+    ) -> Result<Progress, RequestError> {
+        loop {
+            let here = match &mut self.decoder {
+                Coding::Fixed(0) => return Ok(self.finish()),
+                Coding::Fixed(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(input.rest().len()),
+                Coding::Chunked(decoder) => {
+                    let (used, step) = decoder.step(input.rest())?;
+                    input.skip(used);
+                    match step {
+                        Step::More => return Ok(Progress::Waiting),
+                        Step::Data(bytes) => bytes,
+                        Step::End => {
+                            self.trailers = decoder.trailers();
+                            return Ok(self.finish());
+                        }
+                    }
+                }
+            };
+            let bytes = if self.is_dropped() { here } else { here.min(room) };
+            if bytes == 0 {
+                return Ok(Progress::Waiting);
+            }
+            self.received += bytes as u64;
+            if self.max.is_some_and(|max| self.received > max) {
+                return Err(RequestError::BodyTooLarge);
+            }
+            match &mut self.decoder {
+                Coding::Fixed(left) => *left -= bytes as u64,
+                Coding::Chunked(decoder) => decoder.take(bytes),
+            }
+            match &mut self.dropped {
+                Some(dropped) => {
+                    *dropped += bytes as u64;
+                    input.skip(bytes);
+                }
+                None => {
+                    room -= bytes;
+                    self.keep(input, bytes);
+                }
+            }
+        }
+    }
+
+    /// Takes the oldest piece.
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let piece = match self.pieces.pop_front() {
+            Some(piece) => piece,
+            None if self.tail.is_empty() => return None,
+            None => self.tail.split().freeze(),
+        };
+        self.buffered -= piece.len();
+        Some(piece)
+    }
+
+    /// Nobody wants it any more.
+    pub(crate) fn drop_rest(&mut self) {
+        self.dropped = Some(self.buffered as u64);
+        self.pieces = VecDeque::new();
+        self.tail = BytesMut::new();
+        self.buffered = 0;
+    }
+
+    pub(crate) fn trailers(&self) -> Option<&Headers> {
+        self.trailers.as_ref()
+    }
+
+    fn keep(&mut self, input: &mut Input<'_>, bytes: usize) {
+        if bytes < SMALL_BYTES {
+            self.tail.extend_from_slice(&input.rest()[..bytes]);
+            input.skip(bytes);
+        } else {
+            if !self.tail.is_empty() {
+                self.pieces.push_back(self.tail.split().freeze());
+            }
+            self.pieces.push_back(input.take(bytes));
+        }
+        self.buffered += bytes;
+    }
+
+    fn finish(&mut self) -> Progress {
+        self.complete = true;
+        Progress::Complete
+    }
+}

@@ -1,0 +1,313 @@
+//! The moves of reading: bytes become requests and bodies.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use riot_flow::ReadOperation;
+
+use super::{
+    incoming::{Incoming, Progress},
+    state::{Answer, Exchange, Inner, Reading, Writing},
+};
+use crate::{
+    RequestError,
+    parse::{self, Found, Parsed},
+};
+
+/// Input up to this size is copied once for all requests in it.
+const SHARED_MAX: usize = 16 * 1024;
+
+/// Bytes presented by the reading loop, and how many of them are consumed.
+pub(crate) struct Input<'a> {
+    bytes: &'a [u8],
+    consumed: usize,
+    /// A copy of the bytes from this place on.
+    shared: Option<(usize, Bytes)>,
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, consumed: 0, shared: None }
+    }
+
+    /// What is not consumed.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.consumed..]
+    }
+
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.consumed += bytes;
+    }
+
+    /// Consumes bytes and keeps them. A pipeline costs one copy and one allocation, as a single request does.
+    pub(crate) fn take(&mut self, bytes: usize) -> Bytes {
+        let rest = self.rest();
+        let (from, to) = (self.consumed, self.consumed + bytes);
+        self.consumed = to;
+        if let Some((start, shared)) = &self.shared {
+            return shared.slice(from - start..to - start);
+        }
+        if bytes == rest.len() || rest.len() > SHARED_MAX {
+            return Bytes::copy_from_slice(&rest[..bytes]);
+        }
+        let shared = Bytes::copy_from_slice(rest);
+        let taken = shared.slice(..bytes);
+        self.shared = Some((from, shared));
+        taken
+    }
+}
+
+impl Inner {
+    /// What the reading loop does next. Changes nothing.
+    pub(crate) fn read_operation(&self) -> ReadOperation {
+        match self.reading {
+            Reading::Closed => ReadOperation::Close,
+            Reading::Switched if self.is_switched() => ReadOperation::Close,
+            Reading::Head | Reading::Body if self.held_back => ReadOperation::Yield,
+            _ if self.may_read() => ReadOperation::Read,
+            _ => ReadOperation::Yield,
+        }
+    }
+
+    /// Nothing is in the reading loop's way, were it to ask.
+    pub(crate) fn may_read(&self) -> bool {
+        match self.reading {
+            Reading::Head | Reading::Body => !self.is_paused(),
+            Reading::Discard { left, .. } => left > 0,
+            Reading::Switched => self.is_switched(),
+            Reading::Closed => true,
+        }
+    }
+
+    /// Enough has been read ahead (F10, H1), or what follows may be another protocol (F12).
+    pub(crate) fn is_paused(&self) -> bool {
+        let Some(back) = self.exchanges.back() else { return false };
+        match self.reading {
+            Reading::Head => {
+                let limits = &self.config.limits;
+                let full =
+                    self.exchanges.len() >= limits.pipeline_max || self.read_ahead >= limits.window_bytes;
+                full || back.may_switch
+            }
+            Reading::Body => {
+                let wanted = back.incoming.as_ref().is_some_and(|incoming| !incoming.is_dropped());
+                wanted && self.read_ahead >= self.config.limits.window_bytes
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes bytes; says how many were consumed.
+    pub(crate) fn read(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.deadlines.enter(now);
+        let consumed = self.consume(bytes);
+        self.leave();
+        consumed
+    }
+
+    /// The same at the end of input.
+    pub(crate) fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.deadlines.enter(now);
+        let consumed = self.consume(bytes);
+        // What waits for room may hold whole requests: it is presented again when there is room.
+        if consumed == bytes.len() || !self.is_paused() {
+            self.input_ended(bytes.len() - consumed);
+        }
+        self.leave();
+        consumed
+    }
+
+    fn consume(&mut self, bytes: &[u8]) -> usize {
+        let mut input = Input::new(bytes);
+        while match self.reading {
+            Reading::Head => !self.is_paused() && self.read_head(&mut input),
+            Reading::Body => self.read_body(&mut input),
+            Reading::Discard { left, seen } => {
+                let here = input.rest().len();
+                input.skip(here);
+                self.reading = Reading::Discard { left: left.saturating_sub(here), seen: seen || here > 0 };
+                false
+            }
+            Reading::Closed => {
+                input.skip(input.rest().len());
+                false
+            }
+            Reading::Switched => false,
+        } {}
+        self.held_back = self.is_paused() && !input.rest().is_empty();
+        let waits_for_head = self.reading == Reading::Head && !self.is_paused();
+        self.partial_head = waits_for_head && !input.rest().is_empty();
+        input.consumed
+    }
+
+    /// Reads one head; says whether to go on.
+    fn read_head(&mut self, input: &mut Input<'_>) -> bool {
+        if input.rest().is_empty() {
+            return false;
+        }
+        if self.scan.is_fresh()
+            && let Some(parsed) = parse::quick_head(input.rest(), &self.config.limits)
+        {
+            self.accept(parsed, input);
+            return true;
+        }
+        let found = self.scan.find(input.rest(), &self.config.limits);
+        let result = match found {
+            Ok(Found::Incomplete) => return false,
+            Ok(Found::EmptyLine(bytes)) => {
+                input.skip(bytes);
+                return true;
+            }
+            Ok(Found::Head { bytes, fields, lines }) => parse::head(&input.rest()[..bytes], fields, lines),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(parsed) => self.accept(parsed, input),
+            Err(error) => self.reject(error, input.rest().starts_with(b"HEAD ")),
+        }
+        true
+    }
+
+    fn accept(&mut self, parsed: Parsed, input: &mut Input<'_>) {
+        self.deadlines.head_read();
+        let limits = &self.config.limits;
+        let framing = parsed.framing;
+        let incoming =
+            match Incoming::new(framing.length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
+                Ok(incoming) => incoming,
+                Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
+            };
+        let bytes = input.take(parsed.bytes);
+        let head = parsed.into_head(bytes);
+        let keep_alive = framing.keep_alive && limits.requests_max.is_none_or(|max| self.requests + 1 < max);
+        self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
+        self.read_ahead += head.len();
+        self.push(Exchange {
+            id: self.requests,
+            is_head: head.method() == http::Method::HEAD,
+            is_connect: head.method() == http::Method::CONNECT,
+            minor: u8::from(head.version() == http::Version::HTTP_11),
+            head: Some(head),
+            refusal: None,
+            keep_alive,
+            peer_closes: !framing.keep_alive,
+            may_switch: framing.may_switch,
+            continue_due: framing.expects_continue,
+            incoming,
+            answer: Answer::Queued,
+        });
+        if self.reading == Reading::Head && !keep_alive {
+            self.discard();
+        }
+    }
+
+    /// Queues the refusal of what is no request; nothing behind it is read.
+    pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
+        self.discard();
+        self.push(Exchange {
+            id: self.requests,
+            head: None,
+            refusal: Some(error),
+            is_head,
+            is_connect: false,
+            keep_alive: false,
+            peer_closes: false,
+            minor: 1,
+            may_switch: false,
+            continue_due: false,
+            incoming: None,
+            answer: Answer::Queued,
+        });
+    }
+
+    fn push(&mut self, exchange: Exchange) {
+        self.requests += 1;
+        self.exchanges.push_back(exchange);
+        if self.exchanges.len() == 1 {
+            self.advance();
+        }
+    }
+
+    /// Reads the body of the last request; says whether to go on behind it.
+    fn read_body(&mut self, input: &mut Input<'_>) -> bool {
+        let room = self.config.limits.window_bytes.saturating_sub(self.read_ahead);
+        let drain_max = self.config.limits.drain_bytes_max;
+        let before = input.consumed;
+        let Some(incoming) = self.exchanges.back_mut().and_then(|back| back.incoming.as_mut()) else {
+            return false;
+        };
+        let kept = incoming.buffered();
+        let result = incoming.receive(input, room);
+        self.read_ahead += incoming.buffered() - kept;
+        if incoming.dropped() > drain_max {
+            self.end();
+            return true;
+        }
+        self.deadlines.body_read(input.consumed - before);
+        match result {
+            Err(error) => {
+                self.fail_body(error);
+                true
+            }
+            Ok(progress) => {
+                if self.exchanges.len() == 1 {
+                    self.wake_body();
+                }
+                if progress == Progress::Complete {
+                    self.body_ended();
+                }
+                progress == Progress::Complete
+            }
+        }
+    }
+
+    fn body_ended(&mut self) {
+        let Some(back) = self.exchanges.back() else { return };
+        let (keep_alive, answered) = (back.keep_alive, back.answer == Answer::Complete);
+        self.reading = Reading::Head;
+        if !keep_alive || self.heads_over {
+            self.discard();
+        }
+        if answered {
+            self.pop();
+        }
+    }
+
+    /// The body of the last request cannot be read to its end.
+    pub(crate) fn fail_body(&mut self, error: RequestError) {
+        self.discard();
+        let is_first = self.exchanges.len() == 1;
+        let Some(back) = self.exchanges.back_mut() else { return };
+        self.failure = Some((back.id, error));
+        match back.answer {
+            Answer::Queued => {
+                self.read_ahead -= back.head.take().map_or(0, |head| head.len());
+                self.read_ahead -= back.incoming.take().map_or(0, |incoming| incoming.buffered());
+                back.refusal = Some(error);
+                if is_first {
+                    self.advance();
+                }
+            }
+            Answer::Waiting => self.refuse(error),
+            Answer::Streaming(_) | Answer::Complete => self.end(),
+        }
+        self.wake_body();
+    }
+
+    /// The input ended with so many bytes of a head.
+    fn input_ended(&mut self, partial: usize) {
+        match self.reading {
+            Reading::Head if partial > 0 => self.reject(RequestError::Truncated, false),
+            Reading::Body => self.fail_body(RequestError::Truncated),
+            _ => {}
+        }
+        if self.reading != Reading::Switched {
+            self.partial_head = false;
+            self.reading = Reading::Closed;
+        }
+        if self.exchanges.is_empty() && self.writing == Writing::Open {
+            self.end();
+        }
+        self.wake_next();
+    }
+}

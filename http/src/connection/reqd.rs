@@ -1,0 +1,272 @@
+//! One request and its one answer.
+
+use std::{
+    any::Any,
+    fmt,
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    Payload,
+    state::{Left, Shared, register},
+};
+use crate::{Body, BodyWriter, Head, Request, RespondError, Response, UpgradeError, response::ResponseBody};
+
+/// A request to be answered, once. After http/af's request descriptor.
+///
+/// Dropped without an answer it is answered with 500.
+///
+/// ```
+/// # use riot_http::{Reqd, Response};
+/// async fn hello(reqd: Reqd) {
+///     let _ = reqd.respond_with_string(Response::ok(), "Hello, World!");
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Reqd {
+    head: Head,
+    body: Body,
+    responder: Responder,
+}
+
+impl Reqd {
+    pub(crate) fn new(shared: Arc<Shared>, id: u64, head: Head, has_body: bool) -> Self {
+        let body = Body::new(has_body.then(|| shared.clone()), id);
+        Self { head, body, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
+    }
+
+    /// Its head.
+    #[must_use]
+    pub fn request(&self) -> &Head {
+        &self.head
+    }
+
+    /// Its body, to be read. It can be taken out with [`into_parts`](Self::into_parts).
+    pub fn body(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    /// The request and the right to answer it, apart: so that one task reads while another writes.
+    #[must_use]
+    pub fn into_parts(self) -> (Request, Responder) {
+        (Request::new(self.head, self.body), self.responder)
+    }
+
+    /// Answers with a text; a small one is copied behind the head. See [`Responder::respond_with_string`].
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_string(&self, response: Response, text: impl AsRef<str>) -> Result<(), RespondError> {
+        self.responder.respond_with_string(response, text)
+    }
+
+    /// Answers with bytes. See [`Responder::respond_with_bytes`].
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_bytes(
+        &self,
+        response: Response,
+        bytes: impl Into<Bytes>,
+    ) -> Result<(), RespondError> {
+        self.responder.respond_with_bytes(response, bytes)
+    }
+
+    /// Answers with a body written bit by bit. See [`Responder::respond_with_streaming`].
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_streaming(&self, response: Response) -> Result<BodyWriter, RespondError> {
+        self.responder.respond_with_streaming(response)
+    }
+
+    /// Answers with a switch of protocols. See [`Responder::respond_with_upgrade`].
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_upgrade(&self, response: Response) -> Result<Upgrade, RespondError> {
+        self.responder.respond_with_upgrade(response)
+    }
+
+    /// Answers with whatever body the response carries. See [`Responder::respond`].
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub async fn respond(&self, response: Response) -> Result<(), RespondError> {
+        self.responder.respond(response).await
+    }
+
+    /// Sends fields ahead of the answer. See [`Responder::early_hints`].
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
+        self.responder.early_hints(fields)
+    }
+}
+
+/// The right to answer one request, once.
+///
+/// Dropped without an answer it answers 500; while a panic unwinds, it ends the connection as well.
+#[derive(Debug)]
+pub struct Responder {
+    shared: Arc<Shared>,
+    id: u64,
+    /// No final answer is owed.
+    answered: AtomicBool,
+}
+
+impl Responder {
+    /// Answers with a text, whatever body the response has. It is copied behind the head.
+    ///
+    /// A request to `HEAD` gets the head alone, as do 204, 205 and 304.
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_string(&self, response: Response, text: impl AsRef<str>) -> Result<(), RespondError> {
+        self.respond_with(&response, Payload::Borrowed(text.as_ref().as_bytes()))
+    }
+
+    /// Answers with bytes, whatever body the response has. They are copied only if that is cheaper.
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_bytes(
+        &self,
+        response: Response,
+        bytes: impl Into<Bytes>,
+    ) -> Result<(), RespondError> {
+        self.respond_with(&response, Payload::Shared(bytes.into()))
+    }
+
+    /// Answers with a body written bit by bit: held to a declared `Content-Length`, else sent in chunks, else, to
+    /// HTTP/1.0, ended with the connection.
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_streaming(&self, response: Response) -> Result<BodyWriter, RespondError> {
+        self.begin_streaming(&response).map(|(writer, _)| writer)
+    }
+
+    /// Answers with whatever body the response carries, and waits until it has been written.
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub async fn respond(&self, mut response: Response) -> Result<(), RespondError> {
+        match response.take_body() {
+            ResponseBody::Empty => self.respond_with(&response, Payload::Borrowed(&[])),
+            ResponseBody::Bytes(bytes) => self.respond_with(&response, Payload::Shared(bytes)),
+            ResponseBody::Streaming(write) => {
+                let (writer, left) = self.begin_streaming(&response)?;
+                if left == Left::Nothing {
+                    let _ = writer.close();
+                } else {
+                    write(writer).await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers with a switch of protocols: 101 to a request that asked for it, or 2xx to `CONNECT`. The fields
+    /// (`Upgrade`, ...) are the response's; `Connection: upgrade` is added.
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_upgrade(&self, response: Response) -> Result<Upgrade, RespondError> {
+        self.check()?;
+        self.shared.lock().respond_switch(self.id, &response)?;
+        self.answered.store(true, Ordering::Relaxed);
+        Ok(Upgrade { shared: self.shared.clone() })
+    }
+
+    /// Sends 103 with these fields ahead of the answer (RFC 8297); as often as one likes. HTTP/1.0 gets none.
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
+        self.check()?;
+        self.shared.lock().respond_early(self.id, fields.iter().map(|(name, value)| (name, value)))
+    }
+
+    fn respond_with(&self, response: &Response, payload: Payload<'_>) -> Result<(), RespondError> {
+        self.check()?;
+        self.shared.lock().respond(self.id, response, payload)?;
+        self.answered.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn begin_streaming(&self, response: &Response) -> Result<(BodyWriter, Left), RespondError> {
+        self.check()?;
+        let left = self.shared.lock().respond_streaming(self.id, response)?;
+        self.answered.store(true, Ordering::Relaxed);
+        Ok((BodyWriter::new(self.shared.clone(), self.id), left))
+    }
+
+    fn check(&self) -> Result<(), RespondError> {
+        if self.answered.load(Ordering::Relaxed) { Err(RespondError::Answered) } else { Ok(()) }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if !*self.answered.get_mut() {
+            self.shared.lock().abandon(self.id, std::thread::panicking());
+        }
+    }
+}
+
+/// A switch of protocols that has been answered: the right to the transport.
+#[derive(Debug)]
+pub struct Upgrade {
+    shared: Arc<Shared>,
+}
+
+impl Upgrade {
+    /// Waits until the answer has been sent and both loops have ended, and takes the transport over. `T` is the type
+    /// of whoever drives the connection.
+    ///
+    /// # Errors
+    /// If the connection was lost before, or the transport is of another type.
+    pub async fn transport<T: Any + Send>(self) -> Result<Upgraded<T>, UpgradeError> {
+        let offer = std::future::poll_fn(|context| self.poll_offer(context.waker())).await;
+        let (transport, unread) = offer.ok_or(UpgradeError::Closed)?;
+        let transport = transport.downcast::<T>().map_err(|_| UpgradeError::Transport)?;
+        Ok(Upgraded { transport: *transport, unread, _private: PhantomData })
+    }
+
+    fn poll_offer(&self, waker: &Waker) -> Poll<Option<super::state::Offer>> {
+        let mut inner = self.shared.lock();
+        if let Some(offer) = inner.offer.take() {
+            return Poll::Ready(Some(offer));
+        }
+        if inner.lost_at.is_some() || inner.driver_gone {
+            return Poll::Ready(None);
+        }
+        register(&mut inner.switch, waker);
+        Poll::Pending
+    }
+}
+
+/// A transport that has changed hands.
+pub struct Upgraded<T> {
+    /// The transport itself, neither of its directions shut down.
+    pub transport: T,
+    /// What was read from it and belongs to the new protocol: it comes before what the transport will bring.
+    pub unread: Bytes,
+    _private: PhantomData<()>,
+}
+
+impl<T> fmt::Debug for Upgraded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded").field("unread", &self.unread.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,448 @@
+//! What a connection knows: its requests in order, its two directions, who waits for what.
+//!
+//! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
+//! those of time in `deadlines`.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+};
+
+use bytes::Bytes;
+use riot_flow::{Output, Wake};
+
+use super::{Config, deadlines::Deadlines, incoming::Incoming};
+use crate::{Head, RequestError, parse::Scan};
+
+/// The connection as its loops, its requests and their bodies share it.
+///
+/// Whoever holds the lock calls nobody else's code but wakers and the clock of `Date`, which must not come back here.
+#[derive(Debug)]
+pub(crate) struct Shared(Mutex<Inner>);
+
+impl Shared {
+    pub(crate) fn new(config: Arc<Config>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Inner::new(config))))
+    }
+
+    /// Nothing under the lock panics half-way, so a poisoned lock guards a sound value.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the reading loop's bytes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// The head of a next request.
+    Head,
+    /// The body of the last request in the queue.
+    Body,
+    /// Nothing: they are dropped, so that the peer is not cut off before it has read its last answer.
+    Discard {
+        /// How many more.
+        left: usize,
+        /// Some came.
+        seen: bool,
+    },
+    /// Nothing: they are another protocol's.
+    Switched,
+    /// Nothing, and no more are asked for.
+    Closed,
+}
+
+/// Where the writing direction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// More answers may come.
+    Open,
+    /// What is queued is the last.
+    Closing,
+    /// What is queued is the last of this protocol.
+    Switching,
+}
+
+/// How far the answer to a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// No handler has seen the request.
+    Queued,
+    /// It has a handler, and no final answer.
+    Waiting,
+    /// The head is out, and the body is being written.
+    Streaming(Left),
+    /// All of it is queued for sending.
+    Complete,
+}
+
+/// What may still be written to a streamed body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Whatever is written is dropped: the answer has no body by its nature.
+    Nothing,
+    /// So many bytes, no more and no less.
+    Bytes(u64),
+    /// Chunks, then the last one.
+    Chunks,
+    /// Bytes, then the end of the connection.
+    UntilClose,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) id: u64,
+    /// Until a handler takes it.
+    pub(crate) head: Option<Head>,
+    /// Set: the connection answers this one itself.
+    pub(crate) refusal: Option<RequestError>,
+    pub(crate) is_head: bool,
+    pub(crate) is_connect: bool,
+    /// Neither side has said so far that the connection ends after it.
+    pub(crate) keep_alive: bool,
+    /// The peer has said so.
+    pub(crate) peer_closes: bool,
+    pub(crate) minor: u8,
+    pub(crate) may_switch: bool,
+    /// The peer waits for `100 Continue`.
+    pub(crate) continue_due: bool,
+    /// None: the request has no body.
+    pub(crate) incoming: Option<Box<Incoming>>,
+    pub(crate) answer: Answer,
+}
+
+impl Exchange {
+    pub(crate) fn body_is_complete(&self) -> bool {
+        self.incoming.as_ref().is_none_or(|incoming| incoming.is_complete())
+    }
+
+    /// Bytes kept for a handler that has not taken them.
+    fn kept(&self) -> usize {
+        let head = self.head.as_ref().map_or(0, Head::len);
+        head + self.incoming.as_ref().map_or(0, |incoming| incoming.buffered())
+    }
+}
+
+/// A transport handed over after a switch of protocols.
+pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: Arc<Config>,
+    /// Oldest first. Invariants: only the first has a handler, only the last may still receive its body, and
+    /// nothing stands behind a refusal.
+    pub(crate) exchanges: VecDeque<Exchange>,
+    /// Requests so far.
+    pub(crate) requests: u64,
+    /// Bytes received that no handler has taken. Invariant: the sum over `exchanges`.
+    pub(crate) read_ahead: usize,
+    pub(crate) reading: Reading,
+    pub(crate) scan: Scan,
+    /// The reading loop holds the beginning of a head.
+    pub(crate) partial_head: bool,
+    /// The last read left bytes for want of room. Until the reading loop has yielded it would wait for new ones, and
+    /// there may be none.
+    pub(crate) held_back: bool,
+    /// The reading loop has yielded.
+    pub(crate) reader_waits: bool,
+    /// No further request is accepted.
+    pub(crate) heads_over: bool,
+    pub(crate) writing: Writing,
+    /// The peer may still be sending when the last answer leaves.
+    pub(crate) linger: bool,
+    /// Bytes for the writing loop to fetch.
+    pub(crate) output: Output,
+    /// Bytes ever queued, and ever sent or dropped: positions in the stream. Invariant: `left <= queued`.
+    pub(crate) queued: u64,
+    pub(crate) left: u64,
+    pub(crate) undelivered: u64,
+    /// Set: the transport failed when so much of the stream had left.
+    pub(crate) lost_at: Option<u64>,
+    /// The last body that failed, and why, for whoever still reads it.
+    pub(crate) failure: Option<(u64, RequestError)>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) offer: Option<Offer>,
+    /// Nobody drives the connection any more.
+    pub(crate) driver_gone: bool,
+
+    pub(crate) reader: Wake,
+    pub(crate) writer: Wake,
+    /// Waits for the next request, and maybe for room to answer it.
+    pub(crate) next: Option<Waker>,
+    pub(crate) next_needs_room: bool,
+    /// Waits for a piece of the first request's body.
+    pub(crate) body: Option<Waker>,
+    /// Waits until so much of the stream has left.
+    pub(crate) flush: Option<(u64, Waker)>,
+    /// Waits for the transport after a switch.
+    pub(crate) switch: Option<Waker>,
+    /// Wait for the end.
+    pub(crate) closed: Vec<Waker>,
+}
+
+impl Inner {
+    fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            exchanges: VecDeque::new(),
+            requests: 0,
+            read_ahead: 0,
+            reading: Reading::Head,
+            scan: Scan::default(),
+            partial_head: false,
+            held_back: false,
+            reader_waits: false,
+            heads_over: false,
+            writing: Writing::Open,
+            linger: true,
+            output: Output::new(),
+            queued: 0,
+            left: 0,
+            undelivered: 0,
+            lost_at: None,
+            failure: None,
+            deadlines: Deadlines::default(),
+            offer: None,
+            driver_gone: false,
+            reader: Wake::new(),
+            writer: Wake::new(),
+            next: None,
+            next_needs_room: false,
+            body: None,
+            flush: None,
+            switch: None,
+            closed: Vec::new(),
+        }
+    }
+
+    /// Bytes queued and not sent.
+    pub(crate) fn pending(&self) -> u64 {
+        self.queued - self.left
+    }
+
+    /// The writing loop has nothing left to do, ever.
+    pub(crate) fn writer_is_done(&self) -> bool {
+        self.writing != Writing::Open && self.pending() == 0
+    }
+
+    /// Both loops have nothing left to do, ever.
+    pub(crate) fn is_over(&self) -> bool {
+        self.writer_is_done() && matches!(self.reading, Reading::Closed | Reading::Switched)
+    }
+
+    /// The protocol was switched and its last byte has left.
+    pub(crate) fn is_switched(&self) -> bool {
+        self.writing == Writing::Switching && self.writer_is_done()
+    }
+
+    /// Whatever a handler still does, the peer will not see it.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.lost_at.is_some() || (self.is_over() && !self.is_switched())
+    }
+
+    /// Nothing is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.exchanges.is_empty() && self.reading == Reading::Head && self.pending() == 0
+    }
+
+    /// No further request will be handed over.
+    pub(crate) fn requests_are_over(&self) -> bool {
+        self.writing != Writing::Open
+            || (self.exchanges.is_empty() && !matches!(self.reading, Reading::Head | Reading::Body))
+    }
+
+    /// The request with this number, if it is the one being handled.
+    pub(crate) fn active(&mut self, id: u64) -> Option<&mut Exchange> {
+        self.exchanges.front_mut().filter(|front| front.id == id && front.answer != Answer::Queued)
+    }
+
+    /// Hands the next request over, if there is one whose turn it is.
+    pub(crate) fn hand_over(&mut self) -> Option<(u64, Head)> {
+        let front = self.exchanges.front_mut().filter(|front| front.answer == Answer::Queued)?;
+        let head = front.head.take()?;
+        front.answer = Answer::Waiting;
+        self.read_ahead -= head.len();
+        let id = front.id;
+        self.leave_briefly();
+        Some((id, head))
+    }
+
+    /// Nobody will handle what has no handler: drops the requests from this place on.
+    pub(crate) fn forget_from(&mut self, place: usize) {
+        let receiving = self.reading == Reading::Body && self.exchanges.len() > place;
+        self.exchanges.truncate(place);
+        self.read_ahead = self.exchanges.iter().map(Exchange::kept).sum();
+        if receiving {
+            self.discard();
+        }
+    }
+
+    /// Looks at the first in the queue after it has changed.
+    pub(crate) fn advance(&mut self) {
+        match self.exchanges.front() {
+            Some(Exchange { refusal: Some(error), answer: Answer::Queued, .. }) => self.refuse(*error),
+            Some(Exchange { answer: Answer::Queued, .. }) => self.wake_next(),
+            None if self.requests_are_over() => self.end(),
+            _ => {}
+        }
+    }
+
+    /// The first request is done with: answered, and its body received or dropped.
+    pub(crate) fn pop(&mut self) {
+        if let Some(exchange) = self.exchanges.pop_front() {
+            self.read_ahead -= exchange.kept();
+        }
+        if self.heads_over && self.exchanges.is_empty() && self.reading == Reading::Head {
+            self.discard();
+        }
+        self.advance();
+    }
+
+    /// What is queued is the last; nobody waits for anything else any more.
+    pub(crate) fn end(&mut self) {
+        self.exchanges.clear();
+        self.read_ahead = 0;
+        if self.writing == Writing::Open {
+            self.writing = Writing::Closing;
+        }
+        self.discard();
+        self.wake_all();
+    }
+
+    /// Whatever else comes is dropped.
+    pub(crate) fn discard(&mut self) {
+        if matches!(self.reading, Reading::Head | Reading::Body) {
+            self.reading =
+                Reading::Discard { left: self.config.limits.linger_bytes_max, seen: self.partial_head };
+            self.partial_head = false;
+        }
+    }
+
+    /// Both directions end; what is queued is still sent.
+    pub(crate) fn close(&mut self) {
+        self.end();
+        self.reading = Reading::Closed;
+    }
+
+    /// The transport failed: what is queued is lost.
+    pub(crate) fn lose(&mut self) {
+        self.lost_at.get_or_insert(self.left);
+        self.undelivered += self.pending();
+        self.left = self.queued;
+        self.output.clear();
+        self.deadlines.written();
+        self.close();
+    }
+
+    /// Ends in order: what was accepted is answered.
+    pub(crate) fn drain(&mut self) {
+        self.heads_over = true;
+        if self.exchanges.is_empty() && matches!(self.reading, Reading::Head) {
+            self.linger = false;
+            self.end();
+        } else if self.reading == Reading::Head {
+            self.discard();
+        }
+    }
+
+    /// Resumes the reading loop, if it has yielded; it presents again what it has.
+    pub(crate) fn wake_reader(&mut self) {
+        if std::mem::take(&mut self.reader_waits) {
+            self.held_back = false;
+            self.reader.wake_waiting();
+        }
+    }
+
+    pub(crate) fn wake_next(&mut self) {
+        self.next_needs_room = false;
+        if let Some(waker) = self.next.take() {
+            waker.wake();
+        }
+    }
+
+    /// So many bytes have left.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.left += bytes as u64;
+        if bytes > 0 {
+            self.deadlines.written();
+        }
+        if self.flush.as_ref().is_some_and(|(wanted, _)| *wanted <= self.left) {
+            self.wake_flush();
+        }
+        if self.next_needs_room && self.has_room() {
+            self.wake_next();
+        }
+    }
+
+    /// What waits to be sent is below the high-water mark (F10).
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending() < self.config.limits.output_bytes_high as u64
+    }
+
+    pub(crate) fn wake_body(&mut self) {
+        if let Some(waker) = self.body.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn wake_flush(&mut self) {
+        if let Some((_, waker)) = self.flush.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn wake_switch(&mut self) {
+        if let Some(waker) = self.switch.take() {
+            waker.wake();
+        }
+    }
+
+    fn wake_all(&mut self) {
+        self.wake_reader();
+        self.writer.wake_waiting();
+        self.wake_next();
+        self.wake_body();
+        self.wake_flush();
+        self.wake_switch();
+    }
+
+    /// Ends every call: ends what has come to its end, resumes the reading loop if it may go on, sets the timers.
+    pub(crate) fn leave(&mut self) {
+        if self.writer_is_done()
+            && let Reading::Discard { left, seen } = self.reading
+            && (left == 0 || !(self.linger || seen))
+        {
+            self.reading = Reading::Closed;
+        }
+        if self.is_over() {
+            self.wake_all();
+        }
+        if self.is_dead() {
+            self.closed.drain(..).for_each(Waker::wake);
+        }
+        if self.reader_waits && self.may_read() {
+            self.wake_reader();
+        }
+        self.set_timers();
+    }
+}
+
+impl Inner {
+    /// Ends a call of the application. Most change nothing that is not looked at again when their output is fetched.
+    pub(crate) fn leave_briefly(&mut self) {
+        let timed = self.config.timeouts.handler.is_some() || self.reading != Reading::Head;
+        if timed || self.reader_waits || self.writing != Writing::Open {
+            self.leave();
+        }
+    }
+}
+
+/// Keeps `waker` in `slot`; clones it only if it is another one.
+pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(old) => old.clone_from(waker),
+        none => *none = Some(waker.clone()),
+    }
+}

@@ -1,0 +1,168 @@
+//! A head as bytes, straight into the output.
+
+use std::time::SystemTime;
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use riot_flow::Output;
+
+use crate::date;
+
+/// How the body behind a head is framed, as the head says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LengthLine {
+    /// Not at all: there is none, or it ends with the connection.
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// What a head says about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectionLine {
+    None,
+    Close,
+    KeepAlive,
+    Upgrade,
+}
+
+/// What the connection adds to the fields of a response.
+#[derive(Debug)]
+pub(crate) struct Added<'a> {
+    pub(crate) length: LengthLine,
+    pub(crate) connection: ConnectionLine,
+    pub(crate) server: Option<&'a HeaderValue>,
+    pub(crate) time: SystemTime,
+}
+
+/// Appends the head of a final answer, or of a switch of protocols.
+pub(crate) fn head<'a>(
+    output: &mut Output,
+    status: StatusCode,
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    added: Added<'_>,
+) {
+    status_line(output, status);
+    let (mut dated, mut served) = (false, false);
+    for (name, value) in fields {
+        if is_framing(name) {
+            continue;
+        }
+        dated |= name == header::DATE;
+        served |= name == header::SERVER;
+        field(output, name, value);
+    }
+    if !dated {
+        date::with_line(added.time, |line| output.write(line));
+    }
+    if let Some(server) = added.server.filter(|_| !served) {
+        field(output, &header::SERVER, server);
+    }
+    match added.length {
+        LengthLine::None => {}
+        LengthLine::Length(length) => {
+            output.write(b"content-length: ");
+            output.write(itoa::Buffer::new().format(length).as_bytes());
+            output.write(b"\r\n");
+        }
+        LengthLine::Chunked => output.write(b"transfer-encoding: chunked\r\n"),
+    }
+    output.write(match added.connection {
+        ConnectionLine::None => b"\r\n",
+        ConnectionLine::Close => b"connection: close\r\n\r\n",
+        ConnectionLine::KeepAlive => b"connection: keep-alive\r\n\r\n",
+        ConnectionLine::Upgrade => b"connection: upgrade\r\n\r\n",
+    });
+}
+
+/// Appends an informational answer (RFC 9110 §15.2): it has neither date nor framing.
+pub(crate) fn interim<'a>(
+    output: &mut Output,
+    status: StatusCode,
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) {
+    status_line(output, status);
+    fields.filter(|(name, _)| !is_framing(name)).for_each(|(name, value)| field(output, name, value));
+    output.write(b"\r\n");
+}
+
+/// Appends trailer fields and the end of a chunked body. Fields that may not be trailers are left out (RFC 9110 §6.5.1).
+pub(crate) fn trailers<'a>(output: &mut Output, fields: impl Iterator<Item = &'a (HeaderName, HeaderValue)>) {
+    output.write(b"0\r\n");
+    for (name, value) in fields.filter(|(name, _)| !is_framing(name) && *name != header::HOST) {
+        field(output, name, value);
+    }
+    output.write(b"\r\n");
+}
+
+/// The fields that only the connection writes.
+fn is_framing(name: &HeaderName) -> bool {
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(name)
+        || name == "keep-alive"
+}
+
+fn field(output: &mut Output, name: &HeaderName, value: &HeaderValue) {
+    output.write(name.as_str().as_bytes());
+    output.write(b": ");
+    output.write(value.as_bytes());
+    output.write(b"\r\n");
+}
+
+fn status_line(output: &mut Output, status: StatusCode) {
+    let known: &[u8] = match status {
+        StatusCode::OK => b"HTTP/1.1 200 OK\r\n",
+        StatusCode::CONTINUE => b"HTTP/1.1 100 Continue\r\n",
+        StatusCode::NO_CONTENT => b"HTTP/1.1 204 No Content\r\n",
+        StatusCode::NOT_MODIFIED => b"HTTP/1.1 304 Not Modified\r\n",
+        StatusCode::NOT_FOUND => b"HTTP/1.1 404 Not Found\r\n",
+        _ => {
+            output.write(b"HTTP/1.1 ");
+            output.write(status.as_str().as_bytes());
+            output.write(b" ");
+            output.write(status.canonical_reason().unwrap_or_default().as_bytes());
+            b"\r\n"
+        }
+    };
+    output.write(known);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    fn encode(
+        status: u16,
+        fields: &[(HeaderName, HeaderValue)],
+        length: LengthLine,
+        connection: ConnectionLine,
+    ) -> String {
+        let mut output = Output::new();
+        let added = Added { length, connection, server: None, time: UNIX_EPOCH };
+        let fields = fields.iter().map(|(name, value)| (name, value));
+        head(&mut output, StatusCode::from_u16(status).unwrap(), fields, added);
+        String::from_utf8(output.slices().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_frames_the_message_is_written_once() {
+        let fields = [
+            (header::CONTENT_LENGTH, HeaderValue::from_static("7")),
+            (header::TRANSFER_ENCODING, HeaderValue::from_static("gzip")),
+            (header::ETAG, HeaderValue::from_static("x")),
+        ];
+        assert_eq!(
+            encode(200, &fields, LengthLine::Length(5), ConnectionLine::Close),
+            "HTTP/1.1 200 OK\r\netag: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\ncontent-length: 5\r\nconnection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn any_status_has_a_line() {
+        let lines = encode(299, &[], LengthLine::None, ConnectionLine::None);
+        assert!(lines.starts_with("HTTP/1.1 299 \r\n"), "{lines}");
+        assert!(
+            encode(418, &[], LengthLine::None, ConnectionLine::None)
+                .starts_with("HTTP/1.1 418 I'm a teapot\r\n")
+        );
+    }
+}

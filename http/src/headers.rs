@@ -1,0 +1,142 @@
+//! The fields of a head: slices of the bytes received, found when asked for.
+//!
+//! They were checked when the head was parsed. Nothing is copied and no map is built, for most handlers look at a
+//! field or two.
+
+use bytes::Bytes;
+use memchr::memchr;
+
+/// The fields of a head or of a trailer section, in the order received.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// A whole head, so that its bytes are shared and counted once.
+    bytes: Bytes,
+    /// Where the fields are in it. Invariant: lines by RFC 9112 §5 without folding, each ended by CR LF.
+    start: u32,
+    end: u32,
+}
+
+impl Headers {
+    /// From `start` to `end` there must be checked field lines alone.
+    pub(crate) fn from_checked(bytes: Bytes, start: usize, end: usize) -> Self {
+        Self { bytes, start: start as u32, end: end as u32 }
+    }
+
+    /// The bytes of the whole head.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The value of the first field of this name, in any case.
+    ///
+    /// Where a field may come several times ask [`get_all`](Self::get_all).
+    #[must_use]
+    pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
+        let name = name.as_ref();
+        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The first value of this name, if it is text.
+    #[must_use]
+    pub fn get_str(&self, name: impl AsRef<str>) -> Option<&str> {
+        std::str::from_utf8(self.get(name)?).ok()
+    }
+
+    /// The values of all fields of this name, in any case, in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All fields, name and value as received, without the space around the value.
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { lines: &self.bytes[self.start as usize..self.end as usize] }
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+impl std::fmt::Debug for Headers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = (&'a str, &'a [u8]);
+    type IntoIter = Iter<'a>;
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The fields of [`Headers`], one after the other.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    lines: &'a [u8],
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = memchr(b'\n', self.lines)?;
+        let (line, rest) = self.lines.split_at(end + 1);
+        self.lines = rest;
+        let colon = memchr(b':', line)?;
+        let name = std::str::from_utf8(&line[..colon]).ok()?;
+        Some((name, trim(&line[colon + 1..line.len() - 2])))
+    }
+}
+
+/// Without the optional whitespace around it: space and tab, nothing else (RFC 9110 §5.6.3).
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers() -> Headers {
+        let lines = b"Host: a\r\nX-B:\t two  \r\nx-b:\r\nC:\xffd\r\n";
+        Headers::from_checked(Bytes::from_static(lines), 0, lines.len())
+    }
+
+    #[test]
+    fn names_have_no_case() {
+        assert_eq!(headers().get("HOST"), Some(&b"a"[..]));
+        assert_eq!(headers().get("hos"), None);
+    }
+
+    #[test]
+    fn values_come_in_order_without_the_space_around_them() {
+        assert_eq!(headers().get_all("X-B").collect::<Vec<_>>(), [&b"two"[..], b""]);
+        assert_eq!(headers().len(), 4);
+        assert_eq!(headers().iter().last(), Some(("C", &b"\xffd"[..])));
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_is_kept_as_it_came() {
+        assert_eq!(headers().get_str("c"), None);
+        assert_eq!(headers().get("c"), Some(&b"\xffd"[..]));
+    }
+}

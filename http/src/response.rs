@@ -1,0 +1,249 @@
+//! A response: a status, fields, and maybe a body.
+
+use std::{fmt, pin::Pin};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::{BodyWriter, InvalidHeader};
+
+type Streaming = Box<dyn FnOnce(BodyWriter) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// An answer.
+///
+/// What frames and dates a message is the library's: `Transfer-Encoding`, `Connection`, `Keep-Alive` and, unless a
+/// body is streamed or left away, `Content-Length` follow from the body, and `Date` is added where it is missing. A
+/// field `Connection: close` ends the connection after this answer; other options of it are not sent.
+///
+/// ```
+/// use riot_http::{Response, http::{HeaderValue, StatusCode, header}};
+/// let made = Response::new(StatusCode::CREATED).header(header::LOCATION, HeaderValue::from_static("/1"));
+/// let page = Response::html("<p>hello");
+/// # let _ = (made, page);
+/// ```
+pub struct Response {
+    status: StatusCode,
+    /// Apart from the others, for most answers have this one alone and then need no memory for fields.
+    content_type: Option<HeaderValue>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: ResponseBody,
+}
+
+/// What a [`Response`] carries behind its head.
+#[derive(Default)]
+pub(crate) enum ResponseBody {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Streaming(Streaming),
+}
+
+impl Response {
+    /// A response with this status, and nothing else.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, content_type: None, headers: Vec::new(), body: ResponseBody::Empty }
+    }
+
+    /// 200.
+    #[must_use]
+    pub fn ok() -> Self {
+        Self::new(StatusCode::OK)
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND)
+    }
+
+    /// 200 with a text.
+    #[must_use]
+    pub fn text(text: impl Into<Bytes>) -> Self {
+        Self::bytes("text/plain; charset=utf-8", text)
+    }
+
+    /// 200 with a page.
+    #[must_use]
+    pub fn html(page: impl Into<Bytes>) -> Self {
+        Self::bytes("text/html; charset=utf-8", page)
+    }
+
+    /// 200 with bytes of this media type.
+    ///
+    /// # Panics
+    /// If the media type has octets that have no place in a field value.
+    #[must_use]
+    pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self { content_type: Some(HeaderValue::from_static(media_type)), ..Self::ok() }.body(bytes)
+    }
+
+    /// 200 with a body that is written bit by bit. With a field `Content-Length` the body is held to that length;
+    /// without, it is sent in chunks. Ended without [`BodyWriter::close`] it is cut off.
+    ///
+    /// ```
+    /// # use riot_http::Response;
+    /// let numbers = Response::streaming(|mut body| async move {
+    ///     for number in 0..1000 {
+    ///         if body.write(format!("{number}\n")).await.is_err() {
+    ///             return;
+    ///         }
+    ///     }
+    ///     let _ = body.close();
+    /// });
+    /// # let _ = numbers;
+    /// ```
+    #[must_use]
+    pub fn streaming<F, Fut>(write: F) -> Self
+    where
+        F: FnOnce(BodyWriter) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let body = ResponseBody::Streaming(Box::new(move |writer| Box::pin(write(writer))));
+        Self { body, ..Self::ok() }
+    }
+
+    /// The same with another status.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// One field more. A second `Content-Type` replaces the first; others add up.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if name == header::CONTENT_TYPE {
+            self.content_type = Some(value);
+        } else {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// One field more, from text.
+    ///
+    /// # Errors
+    /// If name or value have octets that have no place there; no field can be smuggled in that way.
+    pub fn try_header(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidHeader)?;
+        let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| InvalidHeader)?;
+        Ok(self.header(name, value))
+    }
+
+    /// The same with these bytes as its body.
+    #[must_use]
+    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.body = ResponseBody::Bytes(bytes.into());
+        self
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its fields, in the order they are sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let content_type = self.content_type.iter().map(|value| (&header::CONTENT_TYPE, value));
+        content_type.chain(self.headers.iter().map(|(name, value)| (name, value)))
+    }
+
+    /// Its body, taken out.
+    pub(crate) fn take_body(&mut self) -> ResponseBody {
+        std::mem::take(&mut self.body)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = match &self.body {
+            ResponseBody::Empty => "none".to_owned(),
+            ResponseBody::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            ResponseBody::Streaming(_) => "streaming".to_owned(),
+        };
+        let headers: Vec<_> = self.headers().collect();
+        let mut debug = f.debug_struct("Response");
+        debug.field("status", &self.status).field("headers", &headers).field("body", &body).finish()
+    }
+}
+
+/// What a service may answer with.
+pub trait IntoResponse {
+    /// As a response.
+    fn into_response(self) -> Response;
+}
+
+impl IntoResponse for Response {
+    fn into_response(self) -> Response {
+        self
+    }
+}
+
+impl IntoResponse for StatusCode {
+    fn into_response(self) -> Response {
+        Response::new(self)
+    }
+}
+
+impl IntoResponse for () {
+    fn into_response(self) -> Response {
+        Response::ok()
+    }
+}
+
+impl IntoResponse for &'static str {
+    fn into_response(self) -> Response {
+        Response::text(self)
+    }
+}
+
+impl IntoResponse for String {
+    fn into_response(self) -> Response {
+        Response::text(self)
+    }
+}
+
+impl IntoResponse for Bytes {
+    fn into_response(self) -> Response {
+        Response::bytes("application/octet-stream", self)
+    }
+}
+
+impl IntoResponse for Vec<u8> {
+    fn into_response(self) -> Response {
+        Response::bytes("application/octet-stream", self)
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(value) => value.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h10_no_field_can_be_smuggled_into_another() {
+        for value in ["a\r\nB: c", "a\nb", "a\rb", "a\0b"] {
+            assert_eq!(Response::ok().try_header("a", value).unwrap_err(), InvalidHeader, "{value:?}");
+        }
+        for name in ["a b", "a:", "a\r\n", ""] {
+            assert_eq!(Response::ok().try_header(name, "v").unwrap_err(), InvalidHeader, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_content_type_replaces_the_first() {
+        let response = Response::text("a").header(header::CONTENT_TYPE, HeaderValue::from_static("text/css"));
+        let headers: Vec<_> = response.headers().collect();
+        assert_eq!(headers, [(&header::CONTENT_TYPE, &HeaderValue::from_static("text/css"))]);
+    }
+}

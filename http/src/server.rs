@@ -1,0 +1,176 @@
+//! The server: a handler or a service in, a supervised tree out.
+
+use std::{fmt, io, net::ToSocketAddrs, sync::Arc, time::Duration};
+
+use http::HeaderValue;
+use riot_flow::connect;
+use riot_socket::{Bind, ChildId, ChildSpec, Options, Protocol, ServerRef, StartError};
+
+use crate::{
+    Config, Connection, Handler, Limits, Service, ServiceHandler, Timeouts, serve_requests, service,
+};
+
+/// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to the
+/// caller, and accepts when this returns.
+///
+/// ```no_run
+/// use riot_http::{Reqd, Response};
+///
+/// riot_actor::run(async {
+///     riot_http::start_link(2112, |reqd: Reqd| async move {
+///         reqd.respond_with_string(Response::ok(), "Hello, World!")
+///     }).await?;
+///     std::future::pending::<Result<(), riot_http::StartError>>().await
+/// });
+/// ```
+///
+/// # Errors
+/// If the port cannot be bound.
+///
+/// # Panics
+/// Outside a process.
+pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerRef, StartError> {
+    let server = Server::bind(("0.0.0.0", port)).map_err(StartError::Bind)?;
+    server.handler(handler).start_link().await
+}
+
+/// A server that does not know yet what to answer.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_http::{Limits, Request, Response, Server};
+///
+/// # riot_actor::run(async {
+/// let server = Server::bind("127.0.0.1:0")?
+///     .acceptors(10)
+///     .max_connections(10_000)
+///     .limits(Limits::new().head_bytes_max(16 * 1024))
+///     .service(|request: Request| async move { Response::text(format!("you asked for {}", request.target())) })
+///     .start_link()
+///     .await?;
+/// println!("listening on {}", server.local_addr());
+/// # server.stop(Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing listens before `start_link`"]
+pub struct Server {
+    server: riot_socket::Server,
+    config: Config,
+}
+
+impl Server {
+    /// A server on a TCP address; names are looked up here and now.
+    ///
+    /// # Errors
+    /// If the name stands for no address.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(Self { server: riot_socket::Server::bind(address)?, config: Config::new() })
+    }
+
+    /// A server on anything that can be bound.
+    pub fn listen(bind: impl Bind) -> Self {
+        Self { server: riot_socket::Server::listen(bind), config: Config::new() }
+    }
+
+    /// Processes that accept; default 10.
+    pub fn acceptors(mut self, acceptors: usize) -> Self {
+        self.server = self.server.acceptors(acceptors);
+        self
+    }
+
+    /// Connections there may be at once; default 16 384.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.server = self.server.max_connections(connections);
+        self
+    }
+
+    /// Options of the listening socket.
+    pub fn options(mut self, options: Options) -> Self {
+        self.server = self.server.options(options);
+        self
+    }
+
+    /// How long connections may take to finish when a supervisor stops the server; default 15 s.
+    pub fn shutdown(mut self, limit: Duration) -> Self {
+        self.server = self.server.shutdown(limit);
+        self
+    }
+
+    /// Bounds of what clients may send.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config = self.config.limits(limits);
+        self
+    }
+
+    /// Timers of a connection.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.config = self.config.timeouts(timeouts);
+        self
+    }
+
+    /// What answers say in `Server`; nothing by default.
+    pub fn server_name(mut self, name: HeaderValue) -> Self {
+        self.config = self.config.server_name(name);
+        self
+    }
+
+    /// Answers with a handler, which holds the request and its answer.
+    pub fn handler<H: Handler>(self, handler: H) -> Serving<H> {
+        Serving { server: self.server, config: Arc::new(self.config), handler: Arc::new(handler) }
+    }
+
+    /// Answers with a service, which maps a request to a response.
+    pub fn service<S: Service>(self, service: S) -> Serving<ServiceHandler<S>> {
+        self.handler(self::service(service))
+    }
+}
+
+/// A server that knows what to answer.
+#[must_use = "nothing listens before `start_link`"]
+pub struct Serving<H> {
+    server: riot_socket::Server,
+    config: Arc<Config>,
+    handler: Arc<H>,
+}
+
+impl<H: Handler> Serving<H> {
+    /// Starts the tree, linked to the caller. When this returns the server is bound and accepts.
+    ///
+    /// # Errors
+    /// If the address cannot be bound. Nothing is left behind.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn start_link(self) -> Result<ServerRef, StartError> {
+        let (server, protocol) = self.into_protocol();
+        server.start_link(protocol).await
+    }
+
+    /// The server as a child of a supervisor of yours.
+    pub fn child_spec(self, id: impl Into<ChildId>) -> ChildSpec {
+        let (server, protocol) = self.into_protocol();
+        server.child_spec(id, protocol)
+    }
+
+    /// What a Connector runs: the handler's process is the client's own.
+    fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
+        let Self { server, config, handler } = self;
+        let protocol = move |connection: riot_socket::Connection| {
+            let (flow, requests) = Connection::new(config.clone());
+            let handler = handler.clone();
+            connect(connection, flow, async move { serve_requests(requests, &*handler).await })
+        };
+        (server, protocol)
+    }
+}
+
+impl<H> fmt::Debug for Serving<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving")
+            .field("server", &self.server)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

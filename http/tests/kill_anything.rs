@@ -1,0 +1,152 @@
+//! Any process of the tree is killed while clients are connected, on real sockets and real threads: the next client is
+//! served, and nothing is left behind, neither processes nor descriptors.
+#![cfg(all(feature = "driver", target_os = "linux"))]
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use riot_actor::{
+    Config, Node, Pid, Reason, State, exit, join, monitor, now, processes, sleep, timeout, tree,
+};
+use riot_http::{Request, Response, Server, ServerRef};
+use riot_socket::{Address, Connection, TcpStream};
+
+/// Descriptors are counted for the whole program, so one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
+}
+
+fn labelled(label: &str) -> Vec<Pid> {
+    fn collect(nodes: &[Node], label: &str, found: &mut Vec<Pid>) {
+        for node in nodes {
+            if node.process.label.as_deref() == Some(label) && node.process.state != State::Exiting {
+                found.push(node.process.pid);
+            }
+            collect(&node.children, label, found);
+        }
+    }
+    let mut found = Vec::new();
+    collect(&tree().roots, label, &mut found);
+    found
+}
+
+async fn connect(address: SocketAddr) -> io::Result<Connection> {
+    Ok(Connection::new(Arc::new(TcpStream::connect(address).await?), Address::Ip(address)))
+}
+
+/// One request and its answer on a kept connection.
+async fn ask(client: &mut Connection) -> io::Result<()> {
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\nHello, World!") {
+        let mut buffer = [0; 1024];
+        match client.read(&mut buffer).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => answer.extend_from_slice(&buffer[..read]),
+        }
+    }
+    Ok(())
+}
+
+/// The next client is served: it may have to knock more than once while a supervisor restarts what was killed.
+async fn next_client_is_served(address: SocketAddr) {
+    let limit = now() + Duration::from_secs(20);
+    loop {
+        let attempt =
+            timeout(Duration::from_secs(2), async { ask(&mut connect(address).await?).await }).await;
+        match attempt {
+            Ok(Ok(())) => return,
+            _ if now() < limit => sleep(Duration::from_millis(1)).await,
+            failed => panic!("nobody is served any more: {failed:?}\n{}", tree()),
+        }
+    }
+}
+
+/// Waits until something is so; it is going to be.
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let limit = now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(now() < limit, "{what}\n{}", tree());
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Kills every process with this label that there is when a few clients are connected.
+fn kill(label: &'static str, processes_left: usize) {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = descriptors();
+    let reason = Config::new().workers(2).run(async move {
+        let server: ServerRef = Server::bind("127.0.0.1:0")?
+            .acceptors(3)
+            .service(|_: Request| async { Response::text("Hello, World!") })
+            .start_link()
+            .await?;
+        let address = server.local_addr();
+        let at_rest = processes().len();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let mut client = connect(address).await?;
+            ask(&mut client).await?;
+            clients.push(client);
+        }
+        let victims = labelled(label);
+        assert!(!victims.is_empty(), "there is a {label}");
+        let victim = victims[0];
+        let down = monitor(victim);
+        exit(victim, Reason::Kill);
+        assert_eq!(down.down().await.reason, Reason::Killed);
+
+        next_client_is_served(address).await;
+        drop(clients);
+        eventually("connections end", || server.info().active == 0).await;
+        eventually("the tree is whole again", || processes().len() == at_rest).await;
+        assert_eq!(labelled("Acceptor.Worker").len(), processes_left);
+        next_client_is_served(address).await;
+        server.stop(Duration::from_secs(5)).await;
+        join(&[server.pid()]).await;
+        Ok::<(), Reason>(())
+    });
+    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(descriptors(), before, "every descriptor is closed again");
+}
+
+#[test]
+fn a_reader() {
+    kill("Reader", 3);
+}
+
+#[test]
+fn a_writer() {
+    kill("Writer", 3);
+}
+
+#[test]
+fn a_connector() {
+    kill("Connector", 3);
+}
+
+#[test]
+fn an_acceptor() {
+    kill("Acceptor.Worker", 3);
+}
+
+#[test]
+fn the_acceptors_supervisor() {
+    kill("Acceptor.Sup", 3);
+}
+
+#[test]
+fn a_connections_supervisor() {
+    kill("Connections.Sup", 3);
+}
+
+#[test]
+fn the_supervisor_above_them() {
+    kill("Connections.Sup.Sup", 3);
+}

@@ -1,0 +1,192 @@
+//! One client's connection, as a protocol sees it.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use crate::{
+    server::Seat,
+    transport::{Address, Shutdown, Transport},
+};
+
+/// A connection and who is at its other end. Dropped, it is closed; so it dies with the process that owns it.
+pub struct Connection {
+    transport: Arc<dyn Transport>,
+    pub(crate) entry: Arc<Entry>,
+    /// Its place in a server; given back with the connection, whoever has it then and however that ends.
+    seat: Option<Seat>,
+}
+
+/// What the server knows of a connection while a protocol has it.
+pub(crate) struct Entry {
+    pub(crate) peer: Address,
+    pub(crate) since: Instant,
+    /// Ends the connection in order.
+    drain: Mutex<Drain>,
+}
+
+enum Drain {
+    /// By ending its input.
+    Input(Arc<dyn Transport>),
+    Hook(Box<dyn FnOnce() + Send>),
+    Done,
+}
+
+impl Entry {
+    /// Asks the protocol to finish; once.
+    pub(crate) fn drain(&self) {
+        let drain =
+            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
+        match drain {
+            // The protocol reads what has come and then the end, as if the peer had left.
+            Drain::Input(transport) => drop(transport.shutdown(Shutdown::Read)),
+            Drain::Hook(hook) => hook(),
+            Drain::Done => {}
+        }
+    }
+
+    /// Forgets the transport, so that the connection closes when its owner drops it.
+    pub(crate) fn release(&self) {
+        let drain =
+            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
+        drop(drain);
+    }
+}
+
+impl Connection {
+    /// A connection over any transport.
+    pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
+        let drain = Mutex::new(Drain::Input(transport.clone()));
+        let entry = Entry { peer, since: riot_actor::now(), drain };
+        Self { transport, entry: Arc::new(entry), seat: None }
+    }
+
+    pub(crate) fn seated(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
+        self
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Address {
+        &self.entry.peer
+    }
+
+    /// What carries it, for processes that share it: one may read while another writes.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
+    /// ended, which a protocol sees as its peer leaving. The hook must not block.
+    pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
+        let mut drain = self.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*drain, Drain::Done) {
+            drop(drain);
+            return hook();
+        }
+        let before = std::mem::replace(&mut *drain, Drain::Hook(Box::new(hook)));
+        drop((drain, before));
+    }
+
+    /// Receives some bytes; 0 at the end of what the peer sends.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has received nothing.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.transport.poll_read(cx, buffer)).await
+    }
+
+    /// Receives exactly as many bytes as there is room for.
+    ///
+    /// # Errors
+    /// Those of the connection; [`io::ErrorKind::UnexpectedEof`] if it ends before.
+    ///
+    /// # Cancel safety
+    /// None: dropped before it is ready, it may have received some.
+    pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read(buffer).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => buffer = &mut buffer[read..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends some bytes, and says how many.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has sent nothing.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)]).await
+    }
+
+    /// Sends some bytes out of several pieces, and says how many.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has sent nothing.
+    pub async fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        poll_fn(|cx| self.transport.poll_write(cx, slices)).await
+    }
+
+    /// Sends all the bytes.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    ///
+    /// # Cancel safety
+    /// None: dropped before it is ready, it may have sent some.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write(bytes).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends one direction or both.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn shutdown(&mut self, side: Shutdown) -> io::Result<()> {
+        self.transport.shutdown(side)
+    }
+
+    /// [`Transport::poll_read`].
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.transport.poll_read(cx, buffer)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.entry.release();
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({})", self.entry.peer)
+    }
+}

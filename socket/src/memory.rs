@@ -1,0 +1,338 @@
+//! Connections in memory, with the same traits as real ones: for tests, in real time and in simulation.
+//!
+//! ```
+//! use riot_actor::simulation::Simulation;
+//! use riot_socket::{Connection, Server, memory::Listener};
+//!
+//! Simulation::new(1).run(async {
+//!     let listener = Listener::new();
+//!     let server = Server::listen(listener.clone()).start_link(|mut connection: Connection| async move {
+//!         connection.write_all(b"hello").await
+//!     }).await?;
+//!     let mut client = listener.connect()?;
+//!     let mut greeting = [0; 5];
+//!     client.read_exact(&mut greeting).await?;
+//!     assert_eq!(&greeting, b"hello");
+//!     server.stop(std::time::Duration::ZERO).await;
+//!     Ok::<(), riot_actor::Reason>(())
+//! });
+//! ```
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    io::{self, IoSlice},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use riot_actor::coop;
+
+use crate::{
+    Connection,
+    transport::{Address, Bind, Listen, Shutdown, Transport},
+};
+
+/// Bytes one direction holds before the sender has to wait, as the buffers of a system would.
+const CAPACITY: usize = 64 * 1024;
+
+/// Two ends of one connection.
+#[must_use]
+pub fn pair() -> (Arc<Stream>, Arc<Stream>) {
+    let (here, there) = (Arc::new(Pipe::default()), Arc::new(Pipe::default()));
+    let stream = |incoming: &Arc<Pipe>, outgoing: &Arc<Pipe>| {
+        let (read_max, write_max) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(usize::MAX));
+        Arc::new(Stream { incoming: incoming.clone(), outgoing: outgoing.clone(), read_max, write_max })
+    };
+    (stream(&here, &there), stream(&there, &here))
+}
+
+/// One end of a connection in memory.
+pub struct Stream {
+    incoming: Arc<Pipe>,
+    outgoing: Arc<Pipe>,
+    read_max: AtomicUsize,
+    write_max: AtomicUsize,
+}
+
+impl Stream {
+    /// From now on no read of this end gives more than `bytes`, and no write takes more: as networks do when one does
+    /// not expect it.
+    pub fn cut(&self, bytes: usize) {
+        self.read_max.store(bytes.max(1), Ordering::Relaxed);
+        self.write_max.store(bytes.max(1), Ordering::Relaxed);
+    }
+
+    /// Breaks the connection: both ends fail from now on, and what was under way is lost.
+    pub fn reset(&self) {
+        self.incoming.change(|state| state.reset = true);
+        self.outgoing.change(|state| state.reset = true);
+    }
+
+    /// Bytes the other end has sent and this one has not read.
+    #[must_use]
+    pub fn readable(&self) -> usize {
+        self.incoming.lock().bytes.len()
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory::Stream")
+    }
+}
+
+impl Transport for Stream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let room = buffer.len().min(self.read_max.load(Ordering::Relaxed));
+        let mut writer = None;
+        let mut state = self.incoming.lock();
+        let result = if state.reset {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        } else if state.deaf || (state.bytes.is_empty() && state.ended) {
+            Poll::Ready(Ok(0))
+        } else if state.bytes.is_empty() {
+            state.reader = Some(cx.waker().clone());
+            Poll::Pending
+        } else {
+            let read = room.min(state.bytes.len());
+            for (to, from) in buffer.iter_mut().zip(state.bytes.drain(..read)) {
+                *to = from;
+            }
+            writer = state.writer.take();
+            Poll::Ready(Ok(read))
+        };
+        drop(state);
+        if let Some(_writer) = writer {
+            Waker::wake(_writer)
+        }
+        result
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let mut reader = None;
+        let mut state = self.outgoing.lock();
+        let room = CAPACITY.saturating_sub(state.bytes.len()).min(self.write_max.load(Ordering::Relaxed));
+        let result = if state.reset {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        } else if state.ended || state.gone {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        } else if room == 0 {
+            state.writer = Some(cx.waker().clone());
+            Poll::Pending
+        } else {
+            let before = state.bytes.len();
+            let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
+            state.bytes.extend(bytes.take(room));
+            reader = state.reader.take();
+            Poll::Ready(Ok(state.bytes.len() - before))
+        };
+        drop(state);
+        if let Some(_reader) = reader {
+            Waker::wake(_reader)
+        }
+        result
+    }
+
+    fn shutdown(&self, side: Shutdown) -> io::Result<()> {
+        if side != Shutdown::Write {
+            self.incoming.change(|state| state.deaf = true);
+        }
+        if side != Shutdown::Read {
+            self.outgoing.change(|state| state.ended = true);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.outgoing.change(|state| state.ended = true);
+        self.incoming.change(|state| state.gone = true);
+    }
+}
+
+/// One direction.
+#[derive(Default)]
+struct Pipe(Mutex<Flowing>);
+
+#[derive(Default)]
+struct Flowing {
+    bytes: VecDeque<u8>,
+    /// The sender sends no more.
+    ended: bool,
+    /// The receiver has shut this direction down: it reads nothing more, and what is sent goes nowhere.
+    deaf: bool,
+    /// There is no receiver any more.
+    gone: bool,
+    reset: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Pipe {
+    fn lock(&self) -> MutexGuard<'_, Flowing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Flowing)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let woken = [state.reader.take(), state.writer.take()];
+        drop(state);
+        woken.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// A listener in memory, and the way to connect to it. Clones are the same listener.
+#[derive(Clone, Default)]
+pub struct Listener(Arc<Mutex<Hub>>);
+
+#[derive(Default)]
+struct Hub {
+    bound: bool,
+    clients: u64,
+    waiting: VecDeque<(Arc<Stream>, Address)>,
+    failures: VecDeque<io::Error>,
+    refuse_bind: Option<io::ErrorKind>,
+    cut: Option<usize>,
+    acceptor: Option<Waker>,
+}
+
+impl Listener {
+    /// A listener nobody has bound yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Connects a client, which then waits to be accepted.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionRefused`] while nobody listens.
+    pub fn connect(&self) -> io::Result<Connection> {
+        let (client, address) = self.connect_stream()?;
+        Ok(Connection::new(client, address))
+    }
+
+    /// [`connect`](Self::connect) for whoever wants to play tricks with the stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionRefused`] while nobody listens.
+    pub fn connect_stream(&self) -> io::Result<(Arc<Stream>, Address)> {
+        let mut hub = self.lock();
+        if !hub.bound {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let (client, server) = pair();
+        if let Some(bytes) = hub.cut {
+            server.cut(bytes);
+        }
+        hub.clients += 1;
+        let address = Address::Memory(hub.clients);
+        hub.waiting.push_back((server, address.clone()));
+        let acceptor = hub.acceptor.take();
+        drop(hub);
+        if let Some(_acceptor) = acceptor {
+            Waker::wake(_acceptor)
+        }
+        Ok((client, address))
+    }
+
+    /// The next accept fails with `error`; several are kept in order.
+    pub fn fail_accept(&self, error: io::Error) {
+        let mut hub = self.lock();
+        hub.failures.push_back(error);
+        let acceptor = hub.acceptor.take();
+        drop(hub);
+        if let Some(_acceptor) = acceptor {
+            Waker::wake(_acceptor)
+        }
+    }
+
+    /// Binding fails from now on, or works again.
+    pub fn refuse_bind(&self, error: Option<io::ErrorKind>) {
+        self.lock().refuse_bind = error;
+    }
+
+    /// The server's ends of connections made from now on read and write no more than `bytes` at a time.
+    pub fn cut(&self, bytes: usize) {
+        self.lock().cut = Some(bytes);
+    }
+
+    /// Clients that have connected and were not accepted yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Hub> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "memory::Listener({} waiting)", self.waiting())
+    }
+}
+
+impl Bind for Listener {
+    fn bind(&self) -> io::Result<Arc<dyn Listen>> {
+        let mut hub = self.lock();
+        if let Some(kind) = hub.refuse_bind {
+            return Err(kind.into());
+        }
+        if std::mem::replace(&mut hub.bound, true) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        drop(hub);
+        Ok(Arc::new(Bound(self.clone())))
+    }
+}
+
+/// A bound listener; clients are refused once it is dropped, and those that waited are cut off.
+struct Bound(Listener);
+
+impl Listen for Bound {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let mut hub = self.0.lock();
+        if let Some(error) = hub.failures.pop_front() {
+            return Poll::Ready(Err(error));
+        }
+        match hub.waiting.pop_front() {
+            Some((stream, address)) => Poll::Ready(Ok((stream as Arc<dyn Transport>, address))),
+            None => {
+                hub.acceptor = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(Address::Memory(0))
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut hub = self.0.lock();
+            hub.bound = false;
+            std::mem::take(&mut hub.waiting)
+        };
+        drop(waiting);
+    }
+}

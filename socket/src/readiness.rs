@@ -1,0 +1,130 @@
+//! The small machine between "would block" and "ready".
+//!
+//! The system tells once when a socket becomes ready, so it is remembered until an operation finds the socket drained:
+//! by an error that says so, or by fewer bytes than it had room for, which says it without another system call.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+/// One of the two things a socket can be ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Read,
+    Write,
+}
+
+/// What is known of one socket.
+#[derive(Debug)]
+pub(crate) struct Readiness(Mutex<[Side; 2]>);
+
+#[derive(Debug)]
+struct Side {
+    ready: bool,
+    /// The other end will say no more, or nothing can be sent: an operation returns at once, for ever.
+    closed: bool,
+    /// Counts events, so that one that comes during an operation is not taken back by its result.
+    events: u32,
+    waker: Option<Waker>,
+}
+
+/// What was known when an operation began.
+#[must_use = "report what the operation found"]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen(u32);
+
+impl Readiness {
+    /// A socket nothing is known of may well be ready: the first operation finds out.
+    pub(crate) fn new() -> Self {
+        let side = || Side { ready: true, closed: false, events: 0, waker: None };
+        Self(Mutex::new([side(), side()]))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [Side; 2]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready if an operation is worth trying; else whoever asked is woken when it is.
+    pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<Seen> {
+        let side = &mut self.lock()[interest as usize];
+        if side.ready || side.closed {
+            return Poll::Ready(Seen(side.events));
+        }
+        match &mut side.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// An operation found the socket drained. Events that came since it began still count.
+    pub(crate) fn drained(&self, interest: Interest, Seen(events): Seen) {
+        let side = &mut self.lock()[interest as usize];
+        if side.events == events {
+            side.ready = false;
+        }
+    }
+
+    /// An event came. Returns whom to wake.
+    pub(crate) fn report(&self, interest: Interest, closed: bool) -> Option<Waker> {
+        let side = &mut self.lock()[interest as usize];
+        side.ready = true;
+        side.closed |= closed;
+        side.events = side.events.wrapping_add(1);
+        side.waker.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Interest::{Read, Write};
+
+    fn poll(readiness: &Readiness, interest: Interest) -> Poll<Seen> {
+        readiness.poll_ready(&Context::from_waker(Waker::noop()), interest)
+    }
+
+    fn seen(readiness: &Readiness, interest: Interest) -> Seen {
+        match poll(readiness, interest) {
+            Poll::Ready(seen) => seen,
+            Poll::Pending => panic!("not ready"),
+        }
+    }
+
+    #[test]
+    fn drained_it_waits_for_an_event() {
+        let readiness = Readiness::new();
+        readiness.drained(Read, seen(&readiness, Read));
+        assert!(poll(&readiness, Read).is_pending());
+        assert!(readiness.report(Read, false).is_some(), "whoever waited is woken");
+        assert!(poll(&readiness, Read).is_ready());
+    }
+
+    #[test]
+    fn an_event_during_an_operation_is_not_lost() {
+        let readiness = Readiness::new();
+        let before = seen(&readiness, Read);
+        let _ = readiness.report(Read, false);
+        readiness.drained(Read, before);
+        assert!(poll(&readiness, Read).is_ready());
+    }
+
+    #[test]
+    fn the_end_of_the_stream_stays_readable() {
+        let readiness = Readiness::new();
+        let _ = readiness.report(Read, true);
+        readiness.drained(Read, seen(&readiness, Read));
+        assert!(poll(&readiness, Read).is_ready());
+    }
+
+    #[test]
+    fn the_two_sides_are_apart() {
+        let readiness = Readiness::new();
+        readiness.drained(Read, seen(&readiness, Read));
+        readiness.drained(Write, seen(&readiness, Write));
+        let _ = readiness.report(Write, false);
+        assert!(poll(&readiness, Read).is_pending());
+        assert!(poll(&readiness, Write).is_ready());
+    }
+}

@@ -1,0 +1,164 @@
+//! What the processes of one server have in common, whichever of them are there just now.
+
+use std::{
+    future::poll_fn,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use riot_actor::{Pid, join, now};
+
+use super::{
+    Config,
+    limit::{Limit, Permit},
+};
+use crate::transport::{Address, Bind, Listen};
+
+/// What the processes of one server share.
+pub(crate) struct Shared {
+    bind: Box<dyn Bind>,
+    pub(super) limit: Arc<Limit>,
+    /// Acceptors take turns at the listener: whom it wakes is one process.
+    pub(super) turn: Arc<Limit>,
+    /// How long connections may take to finish.
+    pub(super) shutdown: Duration,
+    pub(super) counters: Counters,
+    supervisors: Mutex<Vec<Place>>,
+    /// Acceptors of the listener that is open; some may have ended.
+    acceptors: Mutex<Vec<Pid>>,
+    address: Mutex<Option<Address>>,
+    bind_error: Mutex<Option<io::Error>>,
+    warned: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) accepted: AtomicU64,
+    pub(super) active: AtomicUsize,
+    pub(super) crashed: AtomicU64,
+    pub(super) accept_errors: AtomicU64,
+}
+
+/// Where acceptors find a Connections.Sup, whichever it is now.
+#[derive(Default)]
+struct Place {
+    pid: Option<Pid>,
+    waiting: Vec<Waker>,
+}
+
+impl Shared {
+    pub(super) fn new(bind: Box<dyn Bind>, config: &Config) -> Self {
+        Self {
+            bind,
+            limit: Limit::new(config.max_connections),
+            turn: Limit::new(1),
+            shutdown: config.shutdown,
+            counters: Counters::default(),
+            supervisors: Mutex::new((0..config.connection_supervisors).map(|_| Place::default()).collect()),
+            acceptors: Mutex::default(),
+            address: Mutex::default(),
+            bind_error: Mutex::default(),
+            warned: Mutex::default(),
+        }
+    }
+
+    pub(super) fn address(&self) -> Option<Address> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn clear_address(&self) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn set_connections_supervisor(&self, number: usize, pid: Pid) {
+        let waiting = {
+            let mut supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = &mut supervisors[number];
+            place.pid = Some(pid);
+            std::mem::take(&mut place.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// The supervisor an acceptor gives its connections to; waits while it is being restarted.
+    pub(super) async fn connections_supervisor(&self, acceptor: usize) -> Pid {
+        poll_fn(|cx| {
+            let mut supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
+            let number = acceptor % supervisors.len();
+            let place = &mut supervisors[number];
+            match place.pid.filter(|&pid| riot_actor::is_alive(pid)) {
+                Some(pid) => Poll::Ready(pid),
+                None => {
+                    place.waiting.push(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    pub(super) fn present_connections_supervisors(&self) -> Vec<Pid> {
+        let supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
+        supervisors.iter().filter_map(|place| place.pid).collect()
+    }
+
+    /// Binds, once the acceptors of the listener before have let go of it.
+    pub(super) async fn open(&self) -> io::Result<Arc<dyn Listen>> {
+        let before = std::mem::take(&mut *self.acceptors.lock().unwrap_or_else(PoisonError::into_inner));
+        join(&before).await;
+        let listener = match self.bind.bind() {
+            Ok(listener) => listener,
+            Err(error) => {
+                let (kind, text) = (error.kind(), error.to_string());
+                *self.bind_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return Err(io::Error::new(kind, text));
+            }
+        };
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener.local_address()?);
+        Ok(listener)
+    }
+
+    /// Remembers an acceptor of the listener that is open now.
+    pub(super) fn add_acceptor(&self, pid: Pid) {
+        self.acceptors.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+    }
+
+    pub(super) fn take_bind_error(&self) -> Option<io::Error> {
+        self.bind_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Says that accepting failed, at most once a second.
+    pub(super) fn warn_of(&self, error: &io::Error) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|before| now() - before >= Duration::from_secs(1)) {
+            *warned = Some(now());
+            drop(warned);
+            tracing::warn!(target: "riot::socket", "accepting pauses: {error}");
+        }
+    }
+}
+
+/// A connection's place in the server: one of those there may be, and one of those there are.
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    _permit: Permit,
+}
+
+impl Seat {
+    pub(super) fn new(shared: &Arc<Shared>, permit: Permit) -> Self {
+        shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        shared.counters.active.fetch_add(1, Ordering::Relaxed);
+        Self { shared: shared.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.counters.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

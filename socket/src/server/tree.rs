@@ -1,0 +1,74 @@
+//! The tree: who supervises whom.
+
+use std::{sync::Arc, time::Duration};
+
+use riot_actor::{Pid, SpawnOptions, this};
+use riot_supervisor::{Init, Shutdown, Supervisor, supervisor, worker};
+
+use super::{Config, Protocol, acceptor, connections, shared::Shared};
+
+/// The children of Server.Sup, in their order.
+pub(super) const CONNECTIONS: &str = "Connections.Sup.Sup";
+pub(super) const ACCEPTORS: &str = "Acceptor.Sup";
+
+/// How often and in what time a child may be restarted beside `children` like it. (Ranch: the same.)
+fn intensity(children: usize) -> (usize, Duration) {
+    (1 + children.next_power_of_two().ilog2() as usize, Duration::from_secs(5))
+}
+
+/// Server.Sup. Connections come first: acceptors have to hand over to somebody, and stop first.
+pub(super) fn tree<P: Protocol>(shared: &Arc<Shared>, protocol: &Arc<P>, config: &Config) -> Supervisor {
+    let connections = {
+        let (shared, protocol, supervisors) =
+            (shared.clone(), protocol.clone(), config.connection_supervisors);
+        move || connections(&shared, &protocol, supervisors).start_link()
+    };
+    let acceptors = {
+        let (shared, workers) = (shared.clone(), config.acceptors);
+        move || acceptors(shared.clone(), workers).start_link()
+    };
+    Supervisor::rest_for_one()
+        .label("Server.Sup")
+        .child(supervisor(CONNECTIONS, connections))
+        .child(supervisor(ACCEPTORS, acceptors))
+}
+
+/// A supervisor between Server.Sup and each Connections.Sup, as in Ranch: so one that dies is replaced without a
+/// restart of the acceptors behind it, who would close the listening socket.
+fn connections<P: Protocol>(shared: &Arc<Shared>, protocol: &Arc<P>, supervisors: usize) -> Supervisor {
+    let (restarts_max, period) = intensity(supervisors);
+    let children = (0..supervisors).map(|number| {
+        let (shared, protocol) = (shared.clone(), protocol.clone());
+        supervisor(format!("Connections.Sup.{number}"), move || {
+            let (shared, protocol, parent) = (shared.clone(), protocol.clone(), this());
+            let options = SpawnOptions::new().label("Connections.Sup").trap_exit().link();
+            let pid = options.spawn(connections::run(shared, protocol, parent, number));
+            async move { Ok::<Pid, riot_actor::Reason>(pid) }
+        })
+        // It keeps its own time, and kills what has not finished.
+        .shutdown(Shutdown::Infinity)
+    });
+    children
+        .fold(Supervisor::one_for_one().label(CONNECTIONS).intensity(restarts_max, period), Supervisor::child)
+}
+
+/// Acceptor.Sup binds in its own process, so the listening socket is its own and ends with it.
+fn acceptors(shared: Arc<Shared>, workers: usize) -> Init {
+    Supervisor::init(move || async move {
+        let listener = shared.open().await?;
+        let (restarts_max, period) = intensity(workers);
+        let children = (0..workers).map(|number| {
+            let (shared, listener) = (shared.clone(), listener.clone());
+            worker(format!("Acceptor.Worker.{number}"), move || {
+                let body = acceptor::run(shared.clone(), listener.clone(), number);
+                let pid = SpawnOptions::new().label("Acceptor.Worker").link().spawn(body);
+                shared.add_acceptor(pid);
+                async move { Ok::<Pid, riot_actor::Reason>(pid) }
+            })
+            .shutdown(Shutdown::Kill)
+        });
+        let supervisor = Supervisor::one_for_one().label(ACCEPTORS).intensity(restarts_max, period);
+        Ok::<_, std::io::Error>(children.fold(supervisor, Supervisor::child))
+    })
+    .label(ACCEPTORS)
+}

@@ -1,0 +1,211 @@
+//! TCP, for processes.
+
+use std::{
+    fmt, io,
+    io::{IoSlice, Read, Write},
+    net::{Shutdown, SocketAddr, ToSocketAddrs},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use crate::{
+    Options,
+    evented::Evented,
+    readiness::Interest,
+    transport::{Address, Bind, Listen, Transport},
+};
+
+/// A TCP connection, for one or two processes: reading and writing are independent of each other.
+pub struct TcpStream(Evented<mio::net::TcpStream>);
+
+impl TcpStream {
+    /// Takes over a connected socket.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self(Evented::new(mio::net::TcpStream::from_std(stream))))
+    }
+
+    /// Connects to an address.
+    ///
+    /// # Errors
+    /// Those of connect(2).
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = Self(Evented::new(mio::net::TcpStream::connect(address)?));
+        stream.0.register()?;
+        // It is connected once it can be written to and has no error and a peer.
+        std::future::poll_fn(|cx| {
+            let connected = |socket: &mio::net::TcpStream| match (socket.take_error()?, socket.peer_addr()) {
+                (Some(error), _) => Err(error),
+                (None, Ok(_)) => Ok(()),
+                (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                (None, Err(error)) => Err(error),
+            };
+            stream.0.poll(cx, Interest::Write, connected, |&()| false)
+        })
+        .await?;
+        stream.0.get().set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// The address of the other side.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get().peer_addr()
+    }
+
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get().local_addr()
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.get().fmt(f)
+    }
+}
+
+impl Transport for TcpStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let room = buffer.len();
+        // Fewer bytes than there was room for: there are no more. (At the end of the stream there is nothing to wait
+        // for either, so that is no sign of it.)
+        self.0.poll(cx, Interest::Read, |mut socket| socket.read(buffer), |&read| read > 0 && read < room)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        self.0.poll(
+            cx,
+            Interest::Write,
+            |mut socket| match slices {
+                // One piece needs no vector; send(2) is the cheaper call.
+                [slice] => socket.write(slice),
+                slices => socket.write_vectored(slices),
+            },
+            |&written| written < total,
+        )
+    }
+
+    fn shutdown(&self, side: Shutdown) -> io::Result<()> {
+        match self.0.get().shutdown(side) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// A listening TCP socket. Several processes may accept from it; they take turns.
+pub struct TcpListener(Evented<mio::net::TcpListener>);
+
+impl TcpListener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// Those of bind(2) and listen(2).
+    pub fn bind(address: SocketAddr, options: &Options) -> io::Result<Self> {
+        Ok(Self::from_listening(options.listen(address)?))
+    }
+
+    /// Takes over a listening socket, such as one inherited from a supervisor of services.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::from_listening(listener))
+    }
+
+    fn from_listening(listener: std::net::TcpListener) -> Self {
+        Self(Evented::new(mio::net::TcpListener::from_std(listener)))
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get().local_addr()
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.get().fmt(f)
+    }
+}
+
+impl Listen for TcpListener {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
+        self.0.poll(cx, Interest::Read, mio::net::TcpListener::accept, |_| false).map_ok(|(stream, peer)| {
+            let transport: Arc<dyn Transport> = Arc::new(TcpStream(Evented::new(stream)));
+            (transport, Address::Ip(peer))
+        })
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        self.local_addr().map(Address::Ip)
+    }
+}
+
+/// A TCP address to bind. If its port is 0 the system chooses one, and binding again asks for that one.
+#[derive(Debug)]
+pub(crate) struct TcpAddress {
+    candidates: Mutex<Vec<SocketAddr>>,
+    options: Options,
+}
+
+impl TcpAddress {
+    pub(crate) fn resolve(address: impl ToSocketAddrs, options: Options) -> io::Result<Self> {
+        let candidates: Vec<_> = address.to_socket_addrs()?.collect();
+        if candidates.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address"));
+        }
+        Ok(Self { candidates: Mutex::new(candidates), options })
+    }
+
+    pub(crate) fn with_options(self, options: Options) -> Self {
+        Self { options, ..self }
+    }
+}
+
+impl Bind for TcpAddress {
+    fn bind(&self) -> io::Result<Arc<dyn Listen>> {
+        let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
+        for &candidate in &*candidates {
+            result = TcpListener::bind(candidate, &self.options).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {candidate}: {}", plain(&error)))
+            });
+            if result.is_ok() {
+                break;
+            }
+        }
+        let listener = result?;
+        *candidates = vec![listener.local_addr()?];
+        Ok(Arc::new(listener))
+    }
+}
+
+/// An error in words a user of the program understands.
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "the address is in use".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
+        _ => error.to_string(),
+    }
+}

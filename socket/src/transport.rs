@@ -1,0 +1,93 @@
+//! The trait: what a connection is made of, whatever carries it.
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+pub use std::net::Shutdown;
+
+/// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
+/// each direction by one.
+pub trait Transport: Send + Sync + 'static {
+    /// Receives into `buffer`; `Ok(0)` is the end of what the peer sends.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Sends some of `slices`, from their start, and says how much.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Ends one direction or both. What was sent before still arrives.
+    ///
+    /// # Errors
+    /// Those of the connection; that it is gone already is none.
+    fn shutdown(&self, side: Shutdown) -> io::Result<()>;
+}
+
+/// What accepts connections.
+pub trait Listen: Send + Sync + 'static {
+    /// Takes the next connection.
+    ///
+    /// # Errors
+    /// Those of accept(2); most of them belong to one connection and say nothing of the next.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>>;
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn local_address(&self) -> io::Result<Address>;
+}
+
+/// Where a listener comes from. Binding again gives the same address.
+pub trait Bind: Send + Sync + 'static {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// Those of bind(2) and listen(2).
+    fn bind(&self) -> io::Result<Arc<dyn Listen>>;
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// An internet address and port.
+    Ip(SocketAddr),
+    /// A place in memory, with a number.
+    Memory(u64),
+}
+
+impl Address {
+    /// The internet address, if it is one.
+    #[must_use]
+    pub fn as_ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Memory(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Memory(number) => write!(f, "memory:{number}"),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}

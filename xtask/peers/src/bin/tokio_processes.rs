@@ -1,0 +1,209 @@
+//! Tasks and channels of tokio, as processes and mailboxes: `tokio_processes BENCH N THREADS [K]`, in the form of the
+//! example `process_bench`.
+
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));
+    let bench = arguments.first().cloned().expect("a bench");
+    let (n, threads, k) = (number(1, 1_000_000), number(2, 1), number(3, 10_000));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(threads).enable_all().build().expect("a runtime");
+    runtime.block_on(async move {
+        tokio::spawn(async move {
+            match bench.as_str() {
+                "spawn" => spawning(n, Some(64)).await,
+                "spawnburst" => spawning(n, None).await,
+                "mem" => memory(n).await,
+                "pingpong" => ping_pong(n).await,
+                "ring" => ring(n, k).await,
+                "fanin" => fan_in(n, k).await,
+                "call" => calls(n).await,
+                "skynet" => skynet_all(n).await,
+                "timers" => timers(n).await,
+                _ => panic!("no such bench"),
+            }
+        })
+        .await
+        .expect("it does not panic");
+    });
+}
+
+fn report(start: Instant, operations: usize) {
+    println!("{{\"ns\": {:.1}}}", start.elapsed().as_nanos() as f64 / operations as f64);
+}
+
+async fn spawning(n: usize, pause: Option<usize>) {
+    let (done, mut wait) = mpsc::unbounded_channel();
+    let start = Instant::now();
+    for number in 1..=n {
+        let (send, mut receive) = mpsc::unbounded_channel::<usize>();
+        let done = (number == n).then(|| done.clone());
+        tokio::spawn(async move {
+            receive.recv().await;
+            if let Some(done) = done {
+                done.send(()).ok();
+            }
+        });
+        send.send(0).ok();
+        if pause.is_some_and(|pause| number.is_multiple_of(pause)) {
+            tokio::task::yield_now().await;
+        }
+    }
+    wait.recv().await;
+    report(start, n);
+}
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize = status.split(' ').nth(1).expect("a second field").parse().expect("a number");
+    pages * 4096
+}
+
+async fn memory(n: usize) {
+    let before = resident();
+    let mut senders = Vec::with_capacity(n);
+    for number in 0..n {
+        let (send, mut receive) = mpsc::unbounded_channel::<usize>();
+        tokio::spawn(async move { receive.recv().await });
+        senders.push(send);
+        if number.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    println!("{{\"bytes\": {:.1}}}", (resident() - before) as f64 / n as f64);
+}
+
+async fn ping_pong(n: usize) {
+    let (to, mut from_us) = mpsc::unbounded_channel::<usize>();
+    let (back, mut from_them) = mpsc::unbounded_channel::<usize>();
+    let start = Instant::now();
+    tokio::spawn(async move {
+        while let Some(token) = from_us.recv().await {
+            back.send(token).ok();
+        }
+    });
+    for number in 0..n {
+        to.send(number).ok();
+        assert_eq!(from_them.recv().await, Some(number));
+    }
+    report(start, n);
+}
+
+async fn ring(n: usize, laps: usize) {
+    let (first, mut last) = mpsc::unbounded_channel::<usize>();
+    let mut next = first;
+    for _ in 1..n {
+        let (send, mut receive) = mpsc::unbounded_channel::<usize>();
+        let to = std::mem::replace(&mut next, send);
+        tokio::spawn(async move {
+            while let Some(token) = receive.recv().await {
+                to.send(token).ok();
+            }
+        });
+    }
+    let start = Instant::now();
+    for lap in 0..laps {
+        next.send(lap).ok();
+        last.recv().await;
+    }
+    report(start, n * laps);
+}
+
+async fn fan_in(n: usize, senders: usize) {
+    let senders = senders.clamp(1, 1024);
+    let (send, mut receive) = mpsc::unbounded_channel::<usize>();
+    let each = n / senders;
+    let start = Instant::now();
+    for _ in 0..senders {
+        let send = send.clone();
+        tokio::spawn(async move {
+            for number in 0..each {
+                send.send(number).ok();
+                if number % 64 == 63 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+    for _ in 0..each * senders {
+        receive.recv().await;
+    }
+    report(start, each * senders);
+}
+
+async fn calls(n: usize) {
+    let (send, mut receive) = mpsc::unbounded_channel::<(usize, oneshot::Sender<usize>)>();
+    tokio::spawn(async move {
+        while let Some((query, reply)) = receive.recv().await {
+            reply.send(query + 1).ok();
+        }
+    });
+    let start = Instant::now();
+    for number in 0..n {
+        let (reply, answer) = oneshot::channel();
+        send.send((number, reply)).ok();
+        assert_eq!(answer.await, Ok(number + 1));
+    }
+    report(start, n);
+}
+
+async fn skynet_all(leaves: usize) {
+    let start = Instant::now();
+    let (send, mut receive) = mpsc::unbounded_channel();
+    tokio::spawn(skynet(send, 0, leaves));
+    assert_eq!(receive.recv().await, Some((leaves as u64 - 1) * leaves as u64 / 2));
+    let (mut processes, mut level) = (0, leaves);
+    while level > 0 {
+        processes += level;
+        level /= 10;
+    }
+    report(start, processes);
+}
+
+fn skynet(
+    parent: mpsc::UnboundedSender<u64>,
+    number: u64,
+    size: usize,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        if size == 1 {
+            parent.send(number).ok();
+            return;
+        }
+        let (send, mut receive) = mpsc::unbounded_channel();
+        let part = size / 10;
+        for child in 0..10 {
+            tokio::spawn(skynet(send.clone(), number + child * part as u64, part));
+        }
+        let mut sum = 0;
+        for _ in 0..10 {
+            sum += receive.recv().await.expect("every child sends");
+        }
+        parent.send(sum).ok();
+    })
+}
+
+async fn timers(n: usize) {
+    use std::{future::Future, pin::pin, task::Context, time::Duration};
+    let start = Instant::now();
+    let mut sleeps = Vec::with_capacity(n);
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        for number in 0..n {
+            let delay = Duration::from_millis(10_000 + number as u64 % 1000);
+            let mut sleep = Box::pin(tokio::time::sleep(delay));
+            assert!(pin!(&mut sleep).poll(cx).is_pending());
+            sleeps.push(sleep);
+        }
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(sleeps);
+    report(start, n);
+}
