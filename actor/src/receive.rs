@@ -244,7 +244,7 @@ fn poll_take_here(
     seen: &mut Option<u64>,
     mut wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
-    context::with_running("receive", |shared, running| {
+    let taken = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
         if coop::proceed(slot, running, cx).is_pending() {
             return Poll::Pending;
@@ -252,8 +252,7 @@ fn poll_take_here(
         let mut from = seen.unwrap_or(0);
         loop {
             if let Some(message) = running.mailbox.take(from, &mut wanted) {
-                // A signal may have come meanwhile: one that is condemned receives nothing more.
-                return if slot.is_condemned() { Poll::Pending } else { Poll::Ready(message) };
+                return Poll::Ready((message, slot.is_condemned()));
             }
             from = from.max(running.mailbox.end());
             if !slot.has_arrivals() {
@@ -264,7 +263,12 @@ fn poll_take_here(
         *seen = Some(from);
         running.wants_messages = true;
         Poll::Pending
-    })
+    });
+    match taken {
+        Poll::Ready((message, false)) => Poll::Ready(message),
+        // Condemned while it looked: it receives nothing more.
+        Poll::Ready((_, true)) | Poll::Pending => Poll::Pending,
+    }
 }
 
 /// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
@@ -297,8 +301,7 @@ fn poll_take(
     match aside.mailbox.take(from, wanted) {
         Some(message) => {
             aside.waits = false;
-            drop(aside);
-            // A signal may have come meanwhile: one that is condemned receives nothing more.
+            // A signal may have come while it looked; one that is condemned receives nothing more.
             coop::poll_live().map(|()| message)
         }
         None => Poll::Pending,

@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// Processes ready to run in a simulation, in no order but the seed's.
+#[expect(clippy::vec_box, reason = "a process keeps its one allocation wherever it goes")]
 pub(crate) struct SimulatedQueue(Mutex<Vec<Box<Process>>>);
 
 impl SimulatedQueue {

@@ -22,11 +22,8 @@ pub mod server {
     use super::Control;
 
     fn with_control<R>(what: &str, f: impl FnOnce(&mut Control) -> R) -> R {
-        context::with_running(what, |_, running| match &mut running.server {
-            Some(control) => Some(f(control)),
-            None => None,
-        })
-        .unwrap_or_else(|| panic!("riot_actor: `{what}` is for the handlers of a generic server"))
+        context::with_running(what, |_, running| running.server.as_mut().map(|control| f(control)))
+            .unwrap_or_else(|| panic!("riot_actor: `{what}` is for the handlers of a generic server"))
     }
 
     /// Ends the server with `reason` when this handler is done: `terminate` runs, then the caller of this handler, if
