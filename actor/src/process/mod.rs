@@ -104,8 +104,12 @@ pub(crate) struct Process {
     pub(crate) mailbox: Mailbox,
     /// What a generic server keeps for its handlers.
     pub(crate) server: Option<Box<crate::gen_server::Control>>,
-    pub(crate) waker: Waker,
-    pub(crate) body: Body,
+    /// What is left of this turn; every await that could complete at once spends one.
+    pub(crate) budget: u32,
+    /// A receive found nothing in this poll: the next message is to wake the process.
+    pub(crate) wants_messages: bool,
+    /// Not here while it is polled.
+    pub(crate) body: Option<(Body, Waker)>,
 }
 
 pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;

@@ -1,12 +1,11 @@
 //! One turn of a process, and its end.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use super::{Core, Phase, Process, Readied, Slot};
+use super::{Body, Core, Phase, Process, Readied, Slot};
 use crate::{
-    context::{Local, Running},
+    context::Local,
     exit::{Panic, Reason},
-    mailbox::Mailbox,
     panic::catch,
     pid::Pid,
     report::{self, CrashReport},
@@ -21,18 +20,20 @@ const BUDGET: u32 = 2000;
 pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let pid = process.pid;
     let slot = local.shared.table.slot(pid.index);
+    let (mut body, waker) = process.body.take().expect("a process in a queue has its body");
     if slot.is_condemned() {
         slot.lock().phase = Phase::Exiting;
-        end(local, slot, *process);
+        local.running.replace(Some(process));
+        end(local, slot, pid, body, waker);
         return None;
     }
     slot.begin();
-    let (mailbox, server) = (std::mem::take(&mut process.mailbox), process.server.take());
-    local.running.replace(Some(Running { pid, mailbox, server, budget: BUDGET, wants_messages: false }));
+    process.budget = BUDGET;
+    process.wants_messages = false;
+    local.running.replace(Some(process));
     loop {
         local.polling.set(true);
-        let Process { body, waker, .. } = &mut *process;
-        let polled = catch(|| body.as_mut().poll(&mut Context::from_waker(waker)));
+        let polled = catch(|| body.as_mut().poll(&mut Context::from_waker(&waker)));
         local.polling.set(false);
 
         let mut core = slot.lock();
@@ -41,38 +42,34 @@ pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> 
             Ok(Poll::Ready(reason)) => drop(slot.condemn(&mut core, reason, false)),
             Err(panic) => panicked(slot, &mut core, pid, panic),
         }
-        let mut running = local.running.borrow_mut();
-        let here = running.as_mut().expect("it was set before the poll");
         if core.cause.is_some() {
             core.phase = Phase::Exiting;
             drop(core);
-            process.mailbox = std::mem::take(&mut here.mailbox);
-            drop(running);
-            end(local, slot, *process);
+            end(local, slot, pid, body, waker);
             return None;
         }
+        let mut running = local.running.borrow_mut();
+        let process = running.as_mut().expect("it was put there before the poll");
         let woken = slot.pause();
-        let arrived = here.wants_messages && !core.arrivals.is_empty();
-        if arrived && !woken && here.budget > 0 {
+        let arrived = process.wants_messages && !core.arrivals.is_empty();
+        if arrived && !woken && process.budget > 0 {
             // It waits for messages and here they are: no need to go through a queue.
-            slot.admit(&mut core, &mut here.mailbox);
+            slot.admit(&mut core, &mut process.mailbox);
             drop(core);
-            here.wants_messages = false;
-            here.budget -= 1;
+            process.wants_messages = false;
+            process.budget -= 1;
             slot.begin();
             continue;
         }
-        process.mailbox = std::mem::take(&mut here.mailbox);
-        process.server = here.server.take();
+        let mut process = running.take().expect("it was just looked at");
+        process.body = Some((body, waker));
         core.held = process.mailbox.len();
-        let wants_messages = here.wants_messages;
-        *running = None;
         if woken || arrived {
             process.priority = core.priority;
             return Some(Readied(process));
         }
         core.phase = Phase::Waiting;
-        core.wants_messages = wants_messages;
+        core.wants_messages = process.wants_messages;
         core.parked = Some(process);
         return None;
     }
@@ -87,16 +84,19 @@ fn panicked(slot: &Slot, core: &mut Core, pid: Pid, panic: Panic) {
 }
 
 /// Release: the body, the messages and the names go first; only then is anybody told.
-fn end(local: &Local, slot: &Slot, process: Process) {
+///
+/// The process stays the running one until its destructors have run.
+fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
     let shared = &*local.shared;
-    let Process { pid, body, mailbox, waker, .. } = process;
-    if local.running.borrow().is_none() {
-        let mailbox = Mailbox::default();
-        local.running.replace(Some(Running { pid, mailbox, server: None, budget: 0, wants_messages: false }));
-    }
     local.polling.set(true);
     contain(pid, || drop(body));
-    contain(pid, || drop(mailbox));
+    let (mailbox, server) = {
+        let mut running = local.running.borrow_mut();
+        let process = running.as_mut().expect("it runs until it is released");
+        process.budget = 0;
+        (std::mem::take(&mut process.mailbox), process.server.take())
+    };
+    contain(pid, || drop((mailbox, server)));
     let (names, groups, timers, messages) = {
         let mut core = slot.lock();
         let messages = std::mem::take(&mut core.arrivals);

@@ -246,7 +246,16 @@ impl Shared {
         core.label = options.label;
         core.born = self.observes_age().then(|| self.now());
         let (priority, mailbox) = (options.priority, Mailbox::default());
-        core.parked = Some(Box::new(Process { pid, priority, pinned, mailbox, server: None, waker, body }));
+        core.parked = Some(Box::new(Process {
+            pid,
+            priority,
+            pinned,
+            mailbox,
+            server: None,
+            budget: 0,
+            wants_messages: false,
+            body: Some((body, waker)),
+        }));
         let linked = parent.filter(|_| options.link);
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
