@@ -464,9 +464,9 @@ impl Shared {
         MonitorRef(self.references.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Ages are read at a clock, which costs more than the rest of a spawn; a simulation's clock is free.
-    pub(crate) fn observes_age(&self) -> bool {
-        true
+    /// The time when a worker last looked at the clock, which is precise enough for ages.
+    pub(crate) fn recently(&self) -> Instant {
+        self.clock.recently()
     }
 
     pub(crate) fn live(&self) -> usize {

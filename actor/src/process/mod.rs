@@ -87,6 +87,8 @@ pub(crate) struct Core {
     /// Messages accepted and not yet seen by the process.
     pub(crate) arrivals: VecDeque<Message>,
     pub(crate) parked: Option<Box<Process>>,
+    /// The memory of the process before, for the next one.
+    pub(crate) spare: Option<Box<Process>>,
     /// Messages that had been seen and left when the process last stopped running.
     pub(crate) held: usize,
     pub(crate) relations: Option<Box<Relations>>,
@@ -108,8 +110,37 @@ pub(crate) struct Process {
     pub(crate) budget: u32,
     /// A receive found nothing in this poll: the next message is to wake the process.
     pub(crate) wants_messages: bool,
+    /// What its wakers are.
+    pub(crate) source: Arc<ProcessWaker>,
     /// Not here while it is polled.
     pub(crate) body: Option<(Body, Waker)>,
+}
+
+impl Process {
+    pub(crate) fn new(shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
+        let source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid });
+        Box::new(Self {
+            pid,
+            priority: Priority::Normal,
+            pinned: None,
+            mailbox: Mailbox::default(),
+            server: None,
+            budget: 0,
+            wants_messages: false,
+            source,
+            body: None,
+        })
+    }
+
+    /// Another process in the same memory. Wakers of the one before that somebody has kept stay its own.
+    pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
+        self.pid = pid;
+        match Arc::get_mut(&mut self.source) {
+            Some(source) => source.pid = pid,
+            None => self.source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid }),
+        }
+        self
+    }
 }
 
 pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
@@ -151,6 +182,7 @@ impl Slot {
                 caused_by_signal: false,
                 arrivals: VecDeque::new(),
                 parked: None,
+                spare: None,
                 held: 0,
                 relations: None,
                 parent: None,

@@ -6,6 +6,7 @@ use super::{Body, Core, Phase, Process, Readied, Slot};
 use crate::{
     context::Local,
     exit::{Panic, Reason},
+    mailbox::Mailbox,
     panic::catch,
     pid::Pid,
     report::{self, CrashReport},
@@ -120,10 +121,11 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
         contain(pid, || shared.timers.discard(timer));
     }
 
-    let end = shared.free(pid);
     local.polling.set(false);
-    local.running.replace(None);
+    let mut process = local.running.take().expect("it runs until it is released");
+    process.mailbox = Mailbox::default();
     drop(waker);
+    let end = shared.free(pid, Some(process));
     let reason = end.cause.expect("a process that ends has a cause");
     if !reason.is_clean() {
         let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
@@ -174,7 +176,7 @@ pub(crate) struct End {
 impl Shared {
     /// Makes the place of a process free for the next one. From here on its pid is that of nobody: whoever links or
     /// monitors it is either in the relations this returns, or finds nobody.
-    pub(crate) fn free(&self, pid: Pid) -> End {
+    pub(crate) fn free(&self, pid: Pid, spare: Option<Box<Process>>) -> End {
         let slot = self.table.slot(pid.index);
         let mut core = slot.lock();
         core.phase = Phase::Free;
@@ -182,6 +184,7 @@ impl Shared {
         core.trap_exit = false;
         core.wants_messages = false;
         core.held = 0;
+        core.spare = spare;
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         let end = End {
             cause: core.cause.take(),

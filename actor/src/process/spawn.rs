@@ -10,11 +10,10 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, ProcessWaker, run::tell};
+use super::{Phase, Priority, Process, Readied, run::tell};
 use crate::{
     context,
     exit::{Outcome, Reason},
-    mailbox::Mailbox,
     pid::Pid,
     registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
@@ -234,29 +233,37 @@ impl Shared {
         let slot = self.table.slot(index);
         let mut core = slot.lock();
         let pid = Pid { runtime: self.id, generation: core.generation, index };
-        let waker = Waker::from(Arc::new(ProcessWaker { shared: Arc::downgrade(self), pid }));
-        core.phase = Phase::Unborn;
-        core.trap_exit = options.trap_exit;
-        core.priority = options.priority;
         let pinned = options.pinned.and_then(|place| match place {
             Place::Here => worker,
             Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
         });
+        let mut process = match core.spare.take() {
+            Some(process) => process.again(self, pid),
+            None => Process::new(self, pid),
+        };
+        process.priority = options.priority;
+        process.pinned = pinned;
+        process.body = Some((body, Waker::from(process.source.clone())));
+        core.trap_exit = options.trap_exit;
+        core.priority = options.priority;
         core.parent = parent;
         core.label = options.label;
-        core.born = self.observes_age().then(|| self.now());
-        let (priority, mailbox) = (options.priority, Mailbox::default());
-        core.parked = Some(Box::new(Process {
-            pid,
-            priority,
-            pinned,
-            mailbox,
-            server: None,
-            budget: 0,
-            wants_messages: false,
-            body: Some((body, waker)),
-        }));
+        core.born = Some(self.recently());
+        self.live_added();
+
         let linked = parent.filter(|_| options.link);
+        let tied =
+            linked.is_some() || monitor.is_some() || options.leash.is_some() || options.task_of.is_some();
+        if !tied && options.name.is_none() {
+            // Nothing has to be in place before it runs.
+            core.phase = Phase::Out;
+            drop(core);
+            self.spawned(pid);
+            self.ready(Some(Readied(process)));
+            return Ok(pid);
+        }
+        core.phase = Phase::Unborn;
+        core.parked = Some(process);
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
         }
@@ -264,7 +271,6 @@ impl Shared {
             core.relations().watchers.insert(reference, Watcher::Process(parent));
         }
         drop(core);
-        self.live_added();
 
         // One that somebody has condemned already needs no name.
         if let Some(name) = options.name
@@ -273,7 +279,7 @@ impl Shared {
             self.abandon(pid);
             return Err(taken);
         }
-        if let Some(parent) = parent
+        if let Some(parent) = parent.filter(|_| tied)
             && let Some(parent_slot) = self.table.of(parent)
             && let Some(mut core) = parent_slot.lock_for(parent)
         {
@@ -315,7 +321,7 @@ impl Shared {
             (core.parked.take(), std::mem::take(&mut core.arrivals))
         };
         drop((parked, arrivals));
-        let relations = self.free(pid).relations;
+        let relations = self.free(pid, None).relations;
         if let Some(relations) = relations {
             tell(self, pid, &Reason::NoProc, *relations);
         }

@@ -108,7 +108,7 @@ impl Worker<'_> {
     /// Events, timers and what came from outside, without waiting for any.
     fn look(&self) {
         self.drive(Some(Duration::ZERO));
-        self.shared.timers.fire(self.shared, self.shared.now());
+        self.shared.timers.fire(self.shared, self.shared.clock().read());
         if let Some(process) = self.take_injected() {
             self.local.queue.push(Lane::from(process.priority), process, false);
         }
@@ -174,7 +174,7 @@ impl Worker<'_> {
             scheduler.watchdog.awake();
             driver.dispatch();
             drop(driver);
-            self.shared.timers.fire(self.shared, self.shared.now());
+            self.shared.timers.fire(self.shared, self.shared.clock().read());
             woken
         }
     }
