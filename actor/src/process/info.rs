@@ -142,6 +142,13 @@ impl Shared {
             .collect()
     }
 
+    /// Who has a place now.
+    pub(crate) fn pid_at(&self, index: u32) -> Option<Pid> {
+        let core = self.table.slot(index).lock();
+        let pid = Pid { runtime: self.id, generation: core.generation, index };
+        (core.phase != Phase::Free).then_some(pid)
+    }
+
     pub(crate) fn info(&self, pid: Pid) -> Option<ProcessInfo> {
         let mut info = {
             let slot = self.table.of(pid)?;

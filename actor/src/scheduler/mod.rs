@@ -13,7 +13,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -54,6 +54,8 @@ struct Seat {
     unpark: Mutex<Arc<dyn Unpark>>,
     /// Odd while a process is being polled; one more at each beginning and end.
     turns: AtomicU64,
+    /// The place of the process polled last.
+    current: AtomicU32,
 }
 
 impl Scheduler {
@@ -69,6 +71,7 @@ impl Scheduler {
                 driver: Mutex::new(Box::new(driver)),
                 unpark: Mutex::new(unpark),
                 turns: AtomicU64::new(0),
+                current: AtomicU32::new(0),
             }
         });
         let scheduler = Self {

@@ -79,7 +79,9 @@ impl Worker<'_> {
     }
 
     fn turn(&self, process: Box<Process>) {
-        let turns = &self.scheduler.workers[self.local.worker].turns;
+        let seat = &self.scheduler.workers[self.local.worker];
+        seat.current.store(process.pid.index, Ordering::Relaxed);
+        let turns = &seat.turns;
         let before = turns.load(Ordering::Relaxed);
         turns.store(before + 1, Ordering::Relaxed);
         let again = turn(self.local, process);
