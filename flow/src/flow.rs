@@ -1,6 +1,8 @@
 //! The trait: what a protocol is asked and told. It answers at once, and does nothing by itself.
 
-use std::{io::IoSlice, task::Waker, time::Instant};
+use std::{any::Any, io::IoSlice, task::Waker, time::Instant};
+
+use bytes::Bytes;
 
 use crate::FlowError;
 
@@ -79,6 +81,10 @@ pub trait Flow {
     fn is_upgraded(&self) -> bool {
         false
     }
+
+    /// Takes the transport of an upgraded flow from whoever drove it, with the bytes read and not consumed, for
+    /// whoever asked for the change. Called once, after both loops have ended; by default both are dropped.
+    fn hand_over(&mut self, _transport: Box<dyn Any + Send>, _unread: Bytes) {}
 }
 
 /// What the reading loop does next.

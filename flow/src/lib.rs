@@ -26,7 +26,7 @@ mod tests;
 mod wake;
 
 #[cfg(feature = "driver")]
-pub use driver::{FlowServer, Flowing, connect};
+pub use driver::{FlowServer, Flowing, connect, connect_to_the_end};
 pub use error::FlowError;
 pub use flow::{Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
 pub use output::Output;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -23,11 +24,13 @@ pub struct Body {
     shared: Option<Arc<Shared>>,
     id: u64,
     trailers: Option<Headers>,
+    /// Its last frame has been given out.
+    ended: bool,
 }
 
 impl Body {
     pub(crate) fn new(shared: Option<Arc<Shared>>, id: u64) -> Self {
-        Self { shared, id, trailers: None }
+        Self { shared, id, trailers: None, ended: false }
     }
 
     /// There is nothing in it, and never was.
@@ -97,11 +100,50 @@ impl Body {
         Ok(all.freeze())
     }
 
+    /// All of it as JSON, if it is no larger than `limit` bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not the JSON of a `T`.
+    #[cfg(feature = "json")]
+    pub async fn json<T: serde::de::DeserializeOwned>(
+        &mut self,
+        limit: usize,
+    ) -> Result<T, crate::JsonError> {
+        Ok(serde_json::from_slice(&self.bytes(limit).await?)?)
+    }
+
     /// The fields behind a chunked body (RFC 9112 §7.1.2), once [`chunk`](Self::chunk) has said that it is at its
     /// end. They are never merged into those of the head.
     #[must_use]
     pub fn trailers(&self) -> Option<&Headers> {
         self.trailers.as_ref()
+    }
+}
+
+/// For whatever reads bodies of this kind. Its trailers are the last frame.
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(piece) = this.poll_chunk(context) else { return Poll::Pending };
+        this.ended = !matches!(piece, Ok(Some(_)));
+        Poll::Ready(match piece {
+            Ok(Some(piece)) => Some(Ok(http_body::Frame::data(piece))),
+            Ok(None) => this.trailers().map(|trailers| Ok(http_body::Frame::trailers(trailers.to_map()))),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty() || self.ended
     }
 }
 

@@ -124,3 +124,15 @@ pub enum UpgradeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the field has octets that have no place in one")]
 pub struct InvalidHeader;
+
+/// Why a body is not the JSON asked for.
+#[cfg(feature = "json")]
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// It could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It is not JSON, or not of that shape. 400 or 422 says so.
+    #[error("the body is not the JSON asked for: {0}")]
+    Json(#[from] serde_json::Error),
+}

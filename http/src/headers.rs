@@ -4,6 +4,7 @@
 //! field or two.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
 /// The fields of a head or of a trailer section, in the order received.
@@ -51,6 +52,21 @@ impl Headers {
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter { lines: &self.bytes[self.start as usize..self.end as usize] }
+    }
+
+    /// As the map that other libraries use; everything is copied.
+    #[must_use]
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in self {
+            // They were checked by the same rules.
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+            {
+                map.append(name, value);
+            }
+        }
+        map
     }
 
     /// How many fields there are.

@@ -28,6 +28,8 @@ mod connection;
 mod date;
 mod encode;
 mod error;
+mod events;
+mod file;
 mod framing;
 mod headers;
 mod limits;
@@ -38,10 +40,16 @@ mod response;
 mod server;
 mod service;
 mod timeouts;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use body::{Body, BodyWriter, Flushed};
 pub use connection::{Closed, Config, Connection, Reqd, Requests, Responder, Upgrade, Upgraded};
+#[cfg(feature = "json")]
+pub use error::JsonError;
 pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};
+pub use events::{Event, EventWriter};
+pub use file::safe_path;
 pub use headers::{Headers, Iter};
 pub use limits::Limits;
 pub use request::{Head, Request};
@@ -52,5 +60,7 @@ pub use riot_socket::{ServerRef, StartError};
 pub use server::{Server, Serving, start_link};
 pub use service::{Handler, Outcome, Service, ServiceHandler, serve_requests, service};
 pub use timeouts::Timeouts;
+#[cfg(feature = "tower")]
+pub use tower::TowerHandler;
 
 pub use http;

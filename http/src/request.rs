@@ -1,6 +1,6 @@
 //! A request: its head as it came, and its body.
 
-use std::{fmt, ops::Range};
+use std::{fmt, net::SocketAddr, ops::Range};
 
 use bytes::Bytes;
 use http::{Method, Version};
@@ -99,11 +99,18 @@ impl fmt::Debug for Head {
 pub struct Request {
     head: Head,
     body: Body,
+    peer: Option<SocketAddr>,
 }
 
 impl Request {
-    pub(crate) fn new(head: Head, body: Body) -> Self {
-        Self { head, body }
+    pub(crate) fn new(head: Head, body: Body, peer: Option<SocketAddr>) -> Self {
+        Self { head, body, peer }
+    }
+
+    /// The address at the other end of the connection, if it is known and an internet address.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// The whole head.

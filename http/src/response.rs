@@ -99,8 +99,41 @@ impl Response {
         F: FnOnce(BodyWriter) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let body = ResponseBody::Streaming(Box::new(move |writer| Box::pin(write(writer))));
-        Self { body, ..Self::ok() }
+        Self::ok().stream(write)
+    }
+
+    /// The same with a body that is written bit by bit.
+    pub(crate) fn stream<F, Fut>(mut self, write: F) -> Self
+    where
+        F: FnOnce(BodyWriter) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.body = ResponseBody::Streaming(Box::new(move |writer| Box::pin(write(writer))));
+        self
+    }
+
+    /// 200 with a value as JSON.
+    ///
+    /// # Errors
+    /// If the value has no JSON: a map whose keys are no strings, or whatever its `Serialize` refuses.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_vec(value).map(|json| Self::bytes("application/json", json))
+    }
+
+    /// Sends the client elsewhere: 303 after a form, 307 for now, 308 for ever.
+    ///
+    /// ```
+    /// use riot_http::{Response, http::StatusCode};
+    /// let done = Response::redirect(StatusCode::SEE_OTHER, "/orders/7")?;
+    /// # Ok::<(), riot_http::InvalidHeader>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the location has octets that have no place in a field value.
+    pub fn redirect(status: StatusCode, location: &str) -> Result<Self, InvalidHeader> {
+        let location = HeaderValue::from_str(location).map_err(|_| InvalidHeader)?;
+        Ok(Self::new(status).header(header::LOCATION, location))
     }
 
     /// The same with another status.

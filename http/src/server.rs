@@ -1,13 +1,25 @@
 //! The server: a handler or a service in, a supervised tree out.
 
-use std::{fmt, io, net::ToSocketAddrs, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    net::ToSocketAddrs,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use http::HeaderValue;
-use riot_flow::connect;
+use riot_flow::{connect, connect_to_the_end};
 use riot_socket::{Bind, ChildId, ChildSpec, Options, Protocol, ServerRef, StartError};
 
 use crate::{
-    Config, Connection, Handler, Limits, Service, ServiceHandler, Timeouts, serve_requests, service,
+    Config, Connection, Handler, Limits, Requests, Service, ServiceHandler, Timeouts, serve_requests, service,
 };
 
 /// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to the
@@ -58,6 +70,7 @@ pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerRef, S
 pub struct Server {
     server: riot_socket::Server,
     config: Config,
+    cancel: bool,
 }
 
 impl Server {
@@ -66,12 +79,12 @@ impl Server {
     /// # Errors
     /// If the name stands for no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self { server: riot_socket::Server::bind(address)?, config: Config::new() })
+        Ok(Self { server: riot_socket::Server::bind(address)?, config: Config::new(), cancel: true })
     }
 
     /// A server on anything that can be bound.
     pub fn listen(bind: impl Bind) -> Self {
-        Self { server: riot_socket::Server::listen(bind), config: Config::new() }
+        Self { server: riot_socket::Server::listen(bind), config: Config::new(), cancel: true }
     }
 
     /// Processes that accept; default 10.
@@ -116,9 +129,28 @@ impl Server {
         self
     }
 
+    /// Whether a handler whose client has gone is dropped where it awaits; it is by default. Otherwise it runs to its
+    /// end, and learns from its next answer or piece of a body that nobody takes it any more. (To protect a single
+    /// request, give its work to a process of its own.)
+    pub fn cancel_handlers(mut self, cancel: bool) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
     /// Answers with a handler, which holds the request and its answer.
     pub fn handler<H: Handler>(self, handler: H) -> Serving<H> {
-        Serving { server: self.server, config: Arc::new(self.config), handler: Arc::new(handler) }
+        let Self { server, config, cancel } = self;
+        Serving { server, config: Arc::new(config), handler: Arc::new(handler), cancel }
+    }
+
+    /// Answers with a tower service, such as an axum `Router`; see [`TowerHandler`](crate::TowerHandler).
+    #[cfg(feature = "tower")]
+    pub fn tower<S, B>(self, service: S) -> Serving<crate::TowerHandler<S>>
+    where
+        crate::TowerHandler<S>: Handler,
+        S: tower_service::Service<http::Request<crate::Body>, Response = http::Response<B>>,
+    {
+        self.handler(crate::TowerHandler::new(service))
     }
 
     /// Answers with a service, which maps a request to a response.
@@ -133,6 +165,7 @@ pub struct Serving<H> {
     server: riot_socket::Server,
     config: Arc<Config>,
     handler: Arc<H>,
+    cancel: bool,
 }
 
 impl<H: Handler> Serving<H> {
@@ -156,14 +189,36 @@ impl<H: Handler> Serving<H> {
 
     /// What a Connector runs: the handler's process is the client's own.
     fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
-        let Self { server, config, handler } = self;
+        let Self { server, config, handler, cancel } = self;
+        let first = AtomicBool::new(true);
         let protocol = move |connection: riot_socket::Connection| {
             let (flow, requests) = Connection::new(config.clone());
+            let requests = requests.from_peer(connection.peer().as_ip());
+            if let Some(crowd) = connection.crowd().filter(|_| first.swap(false, Ordering::Relaxed)) {
+                config.crowded(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
+            }
             let handler = handler.clone();
-            connect(connection, flow, async move { serve_requests(requests, &*handler).await })
+            async move {
+                if cancel {
+                    connect(connection, flow, serve_while_open(requests, &*handler)).await
+                } else {
+                    connect_to_the_end(connection, flow, serve_requests(requests, &*handler)).await
+                }
+            }
         };
         (server, protocol)
     }
+}
+
+/// Serves until no more requests come, or the client is gone (H12).
+async fn serve_while_open(requests: Requests, handler: &impl Handler) {
+    let mut closed = pin!(requests.closed());
+    let mut serving = pin!(serve_requests(requests, handler));
+    poll_fn(|cx| match serving.as_mut().poll(cx) {
+        Poll::Pending => closed.as_mut().poll(cx),
+        ended => ended,
+    })
+    .await;
 }
 
 impl<H> fmt::Debug for Serving<H> {

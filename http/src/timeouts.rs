@@ -12,6 +12,7 @@ use std::time::Duration;
 pub struct Timeouts {
     pub(crate) head: Option<Duration>,
     pub(crate) idle: Option<Duration>,
+    pub(crate) idle_crowded: Option<Duration>,
     pub(crate) body_idle: Option<Duration>,
     pub(crate) body_rate_min: Option<u32>,
     pub(crate) handler: Option<Duration>,
@@ -27,6 +28,7 @@ impl Timeouts {
         Self {
             head: Some(Duration::from_secs(10)),
             idle: Some(Duration::from_secs(60)),
+            idle_crowded: Some(Duration::from_secs(15)),
             body_idle: Some(Duration::from_secs(30)),
             body_rate_min: Some(240),
             handler: None,
@@ -47,6 +49,14 @@ impl Timeouts {
     #[must_use]
     pub fn idle(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.idle = time.into();
+        self
+    }
+
+    /// The same when the server is more than 80 % full; 15 s by default. It is looked at each time so much has
+    /// passed, so that places are found soon once they are needed.
+    #[must_use]
+    pub fn idle_crowded(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.idle_crowded = time.into();
         self
     }
 

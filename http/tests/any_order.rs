@@ -99,7 +99,7 @@ impl World {
             Act::Begin => {
                 let number = self.handed;
                 let response = Response::ok().try_header("x-number", number.to_string()).unwrap();
-                if let Some(mut reqd) = self.reqd.take() {
+                if let Some(reqd) = self.reqd.take() {
                     self.writer = reqd.respond_with_streaming(response).ok();
                 }
             }
@@ -145,7 +145,7 @@ impl World {
     }
 
     fn answer(&mut self, body: String) {
-        if let Some(mut reqd) = self.reqd.take() {
+        if let Some(reqd) = self.reqd.take() {
             let response = Response::ok().try_header("x-number", self.handed.to_string()).unwrap();
             let _ = reqd.respond_with_string(response, body);
         }

@@ -84,7 +84,7 @@ fn f16_a_large_body_goes_in_and_out_at_once() {
 
 #[test]
 fn f16_a_thousand_pipelined_requests() {
-    let (mut client, how) = serving(|mut reqd: Reqd| async move {
+    let (mut client, how) = serving(|reqd: Reqd| async move {
         let path = reqd.request().path().to_owned();
         reqd.respond_with_string(Response::ok(), path)
     });
@@ -101,7 +101,7 @@ fn f16_a_thousand_pipelined_requests() {
 
 #[test]
 fn f16_a_connection_changes_hands() {
-    let (mut client, _how) = serving(|mut reqd: Reqd| async move {
+    let (mut client, _how) = serving(|reqd: Reqd| async move {
         let response = Response::new(StatusCode::SWITCHING_PROTOCOLS)
             .header(header::UPGRADE, HeaderValue::from_static("capitals"));
         let upgraded = reqd.respond_with_upgrade(response).unwrap().transport::<TcpStream>().await.unwrap();

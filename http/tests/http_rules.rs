@@ -508,7 +508,7 @@ fn h11_waiting_starts_again_when_the_handler_asks() {
 fn h11_a_peer_that_waits_for_continue_is_not_slow() {
     let mut held = Held::new(config());
     let expecting = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
-    let mut first = held.request(&format!("{GET}{expecting}"));
+    let first = held.request(&format!("{GET}{expecting}"));
     held.hand.advance(Duration::from_secs(3600));
     first.respond_with_string(Response::ok(), "").unwrap();
     let mut second = held.next().unwrap();

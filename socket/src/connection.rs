@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    server::Seat,
+    server::{Crowd, Seat},
     transport::{Address, Shutdown, Transport},
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub struct Connection {
     transport: Arc<dyn Transport>,
     pub(crate) entry: Arc<Entry>,
+    /// Read before and put back; comes before what the transport brings.
+    unread: Vec<u8>,
     /// Its place in a server; given back with the connection, whoever has it then and however that ends.
     seat: Option<Seat>,
 }
@@ -63,7 +65,7 @@ impl Connection {
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let drain = Mutex::new(Drain::Input(transport.clone()));
         let entry = Entry { peer, since: riot_actor::now(), drain };
-        Self { transport, entry: Arc::new(entry), seat: None }
+        Self { transport, entry: Arc::new(entry), unread: Vec::new(), seat: None }
     }
 
     pub(crate) fn seated(mut self, seat: Seat) -> Self {
@@ -81,6 +83,12 @@ impl Connection {
     #[must_use]
     pub fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
+    }
+
+    /// How full the server is that it belongs to; none if it belongs to none.
+    #[must_use]
+    pub fn crowd(&self) -> Option<Crowd> {
+        self.seat.as_ref().map(Seat::crowd)
     }
 
     /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
@@ -103,7 +111,7 @@ impl Connection {
     /// # Cancel safety
     /// Dropped before it is ready, it has received nothing.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.transport.poll_read(cx, buffer)).await
+        poll_fn(|cx| self.poll_read(cx, buffer)).await
     }
 
     /// Receives exactly as many bytes as there is room for.
@@ -170,12 +178,38 @@ impl Connection {
         self.transport.shutdown(side)
     }
 
-    /// [`Transport::poll_read`].
+    /// As [`read`](Self::read).
     ///
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.transport.poll_read(cx, buffer)
+        if self.unread.is_empty() {
+            return self.transport.poll_read(cx, buffer);
+        }
+        let read = buffer.len().min(self.unread.len());
+        buffer[..read].copy_from_slice(&self.unread[..read]);
+        self.unread.drain(..read);
+        Poll::Ready(Ok(read))
+    }
+
+    /// As [`write_vectored`](Self::write_vectored).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.transport.poll_write(cx, slices)
+    }
+
+    /// Puts bytes back that were read and belong to whoever reads next: they come first. The
+    /// [`transport`](Self::transport) knows nothing of them.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.unread.splice(..0, bytes.iter().copied());
+    }
+
+    /// What was [put back](Self::put_back) and not read since; for whoever reads from the transport itself.
+    #[must_use]
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unread)
     }
 }
 

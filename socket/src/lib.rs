@@ -38,6 +38,6 @@ mod transport;
 pub use connection::Connection;
 pub use options::Options;
 pub use riot_supervisor::{ChildId, ChildSpec};
-pub use server::{ConnectionInfo, Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
+pub use server::{ConnectionInfo, Crowd, Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
 pub use tcp::{TcpListener, TcpStream};
 pub use transport::{Address, Bind, Listen, Shutdown, Transport};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use riot_actor::{Panic, Reason, Sleep, SpawnOptions, catch_panic, join, now, sleep_until};
-use riot_socket::Connection;
+use riot_socket::{Connection, Shutdown};
 
 use super::{Joint, reader, writer};
 use crate::{Flow, FlowError};
@@ -17,6 +17,9 @@ use crate::{Flow, FlowError};
 /// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
 /// `application` runs. If the application panics the flow is told, what it has to say to the peer still leaves, and the
 /// process ends with that panic. If the connection ends first the application is dropped where it awaits.
+///
+/// A flow that is [upgraded](Flow::is_upgraded) gets the [`Connection`] [handed over](Flow::hand_over), open in both
+/// directions; the application then runs to its own end.
 ///
 /// For the body of a Connector, such as a [`Protocol`](riot_socket::Protocol).
 ///
@@ -26,6 +29,34 @@ pub async fn connect<F>(connection: Connection, flow: F, application: impl Futur
 where
     F: Flow + Send + 'static,
 {
+    drive(connection, flow, application, false).await
+}
+
+/// As [`connect`], but the application runs to its own end even if the connection ends first.
+///
+/// # Panics
+/// Outside a process.
+pub async fn connect_to_the_end<F>(
+    connection: Connection,
+    flow: F,
+    application: impl Future<Output = ()>,
+) -> Reason
+where
+    F: Flow + Send + 'static,
+{
+    drive(connection, flow, application, true).await
+}
+
+async fn drive<F>(
+    mut connection: Connection,
+    flow: F,
+    application: impl Future<Output = ()>,
+    finish: bool,
+) -> Reason
+where
+    F: Flow + Send + 'static,
+{
+    let unread = connection.take_unread();
     let joint = Arc::new(Joint::new(flow));
     let weak = Arc::downgrade(&joint);
     connection.on_drain(move || {
@@ -34,40 +65,63 @@ where
         }
     });
     let transport = connection.transport();
-    let reader =
-        SpawnOptions::new().label("Reader").link().spawn(reader::run(joint.clone(), transport.clone()));
+    let reader = SpawnOptions::new().label("Reader").link().spawn(reader::run(
+        joint.clone(),
+        transport.clone(),
+        unread,
+    ));
     let writer =
         SpawnOptions::new().label("Writer").link().spawn(writer::run(joint.clone(), transport.clone()));
 
     let loops = [reader, writer];
     let mut ended = pin!(join(&loops));
     let mut timer = Timer { sleep: None };
-    let panic = {
-        let mut application = pin!(catch_panic(application));
-        let mut serving = true;
-        poll_fn(|cx| {
-            if ended.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
+    let mut application = pin!(catch_panic(application));
+    let mut serving = true;
+    let panic = poll_fn(|cx| {
+        if ended.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if serving && let Poll::Ready(result) = application.as_mut().poll(cx) {
+            serving = false;
+            if let Err(panic) = result {
+                return Poll::Ready(Some(panic));
             }
-            if serving && let Poll::Ready(result) = application.as_mut().poll(cx) {
-                serving = false;
-                if let Err(panic) = result {
-                    return Poll::Ready(Some(panic));
-                }
-            }
-            timer.poll(cx, &joint);
-            Poll::Pending
-        })
-        .await
-    };
-    let Some(panic) = panic else { return Reason::Normal };
-    joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
-    poll_fn(|cx| {
+        }
         timer.poll(cx, &joint);
-        ended.as_mut().poll(cx)
+        Poll::Pending
     })
     .await;
-    crashed(panic)
+    if let Some(panic) = panic {
+        joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
+        poll_fn(|cx| {
+            timer.poll(cx, &joint);
+            ended.as_mut().poll(cx)
+        })
+        .await;
+        return crashed(panic);
+    }
+
+    let upgraded = joint.lock().is_upgraded();
+    if upgraded {
+        hand_over(connection, &joint);
+    } else {
+        drop(connection);
+    }
+    // The last hold on the flow: whoever waits for it learns that nobody drives it any more.
+    drop(joint);
+    if serving && (upgraded || finish) {
+        return application.await.map_or_else(crashed, |()| Reason::Normal);
+    }
+    Reason::Normal
+}
+
+/// Gives the connection to the flow, as it was before it was driven: asked to finish, it ends its input.
+fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
+    let transport = connection.transport().clone();
+    connection.on_drain(move || drop(transport.shutdown(Shutdown::Read)));
+    let unread = std::mem::take(&mut *joint.unread());
+    joint.lock().hand_over(Box::new(connection), unread);
 }
 
 fn crashed(panic: Panic) -> Reason {

@@ -17,7 +17,8 @@ use std::{
     task::Waker,
 };
 
-pub use connector::connect;
+use bytes::Bytes;
+pub use connector::{connect, connect_to_the_end};
 use riot_socket::{Address, ChildId, ChildSpec, Server, ServerRef, StartError};
 
 use crate::Flow;
@@ -29,15 +30,26 @@ struct Joint<F> {
     /// wants from outside the loops wakes them to ask again.
     reader: OnceLock<Waker>,
     writer: OnceLock<Waker>,
+    /// What the Reader leaves behind when the flow is upgraded: bytes of the next protocol.
+    unread: Mutex<Bytes>,
 }
 
 impl<F: Flow> Joint<F> {
     fn new(flow: F) -> Self {
-        Self { flow: Mutex::new(flow), reader: OnceLock::new(), writer: OnceLock::new() }
+        Self {
+            flow: Mutex::new(flow),
+            reader: OnceLock::new(),
+            writer: OnceLock::new(),
+            unread: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, F> {
         self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Bytes> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the flow, and has both loops ask it again.

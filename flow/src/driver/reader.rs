@@ -25,10 +25,15 @@ thread_local! {
 }
 
 /// The body of a Reader: until the flow wants nothing more from the peer.
-pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transport>) {
-    let mut reader =
-        Reader { joint: &joint, transport: &*transport, rest: Vec::new(), again: false, ended: false };
+/// `rest` has been read already.
+pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transport>, rest: Vec<u8>) {
+    let again = !rest.is_empty();
+    let mut reader = Reader { joint: &joint, transport: &*transport, rest, again, ended: false };
     poll_fn(|cx| reader.poll(cx)).await;
+    if joint.lock().is_upgraded() {
+        *joint.unread() = std::mem::take(&mut reader.rest).into();
+        return;
+    }
     // Only the receiving side: what the Writer has still to say must not be cut off.
     if let Err(error) = transport.shutdown(Shutdown::Read) {
         tracing::debug!(target: "riot::flow", "shutting the receiving side down: {error}");
@@ -40,7 +45,7 @@ struct Reader<'a, F> {
     transport: &'a dyn Transport,
     /// What the flow did not consume; it comes first next time.
     rest: Vec<u8>,
-    /// The flow has yielded since it saw the rest, so it may take it now.
+    /// The flow has not seen the rest, or has yielded since, so it may take it now.
     again: bool,
     /// The peer sends no more.
     ended: bool,

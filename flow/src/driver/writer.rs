@@ -16,7 +16,9 @@ use crate::{Flow, FlowError, WriteOperation, WriteResult};
 pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transport>) {
     poll_fn(|cx| poll(&joint, &*transport, cx)).await;
     // Only the sending side: the Reader may still have to hear the peer out.
-    if let Err(error) = transport.shutdown(Shutdown::Write) {
+    if !joint.lock().is_upgraded()
+        && let Err(error) = transport.shutdown(Shutdown::Write)
+    {
         tracing::debug!(target: "riot::flow", "shutting the sending side down: {error}");
     }
     joint.reader.get().map(Waker::wake_by_ref);

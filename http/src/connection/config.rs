@@ -1,6 +1,10 @@
 //! What is the same for all connections of a server.
 
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
 
 use http::HeaderValue;
 
@@ -12,6 +16,8 @@ pub struct Config {
     pub(crate) timeouts: Timeouts,
     pub(crate) server_name: Option<HeaderValue>,
     pub(crate) clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    /// Whether there are so many connections that idle ones had better leave.
+    pub(crate) crowded: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Config {
@@ -19,7 +25,8 @@ impl Config {
     #[must_use]
     pub fn new() -> Self {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
-        Self { limits, timeouts, server_name: None, clock: Box::new(SystemTime::now) }
+        let clock = Box::new(SystemTime::now);
+        Self { limits, timeouts, server_name: None, clock, crowded: OnceLock::new() }
     }
 
     /// Other bounds.
@@ -48,6 +55,28 @@ impl Config {
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
+    }
+
+    /// Says, when asked, whether there are so many connections that idle ones end after
+    /// [`Timeouts::idle_crowded`]. The first that is set stays; a [`Server`](crate::Server) sets its own: 80 % of
+    /// the connections there may be.
+    pub fn crowded(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.crowded.set(Box::new(crowded));
+    }
+
+    /// How long a connection that has been idle for `spent` is left alone; nothing if that was all.
+    pub(crate) fn idle_step(&self, spent: Duration) -> Option<Duration> {
+        let Timeouts { idle, idle_crowded, .. } = self.timeouts;
+        let left = idle.map(|idle| idle.saturating_sub(spent));
+        let crowded = idle_crowded.filter(|_| self.crowded.get().is_some());
+        match (left, crowded) {
+            (Some(left), Some(crowded)) => Some(left.min(crowded)),
+            (left, crowded) => left.or(crowded),
+        }
+    }
+
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.get().is_some_and(|crowded| crowded())
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Deadlines {
     waits: Waits,
     head: Timer,
     idle: Timer,
+    /// How long the connection has been idle when `idle` was last set.
+    idle_spent: Duration,
     buffers: Timer,
     body_idle: Timer,
     /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
@@ -89,6 +91,7 @@ impl Default for Deadlines {
             waits: Waits::default(),
             head: timer,
             idle: timer,
+            idle_spent: Duration::ZERO,
             buffers: timer,
             body_idle: timer,
             body_rate: timer,
@@ -203,7 +206,11 @@ impl Inner {
         deadlines.waits = waits;
         let timeouts = &self.config.timeouts;
         deadlines.head.keep(waits.head, timeouts.head);
-        deadlines.idle.keep(waits.idle, timeouts.idle);
+        if !waits.idle {
+            deadlines.idle_spent = Duration::ZERO;
+        }
+        let idle_step = self.config.idle_step(deadlines.idle_spent);
+        deadlines.idle.keep(waits.idle, idle_step);
         deadlines.released &= waits.idle;
         deadlines.buffers.keep(waits.idle && !deadlines.released, Some(KEEP_BUFFERS));
         deadlines.handler.keep(waits.handler, timeouts.handler);
@@ -243,6 +250,23 @@ impl Inner {
         }
     }
 
+    /// Ends the connection if it has been idle for too long, by the measure of the moment.
+    fn look_at_idle(&mut self, now: Instant) {
+        let spent = self.deadlines.idle_spent;
+        let spent = spent + self.config.idle_step(spent).unwrap_or_default();
+        if self.config.is_crowded() {
+            return self.close();
+        }
+        match self.config.idle_step(spent) {
+            Some(Duration::ZERO) => self.close(),
+            Some(step) => {
+                self.deadlines.idle_spent = spent;
+                self.deadlines.idle = Timer::At(now + step);
+            }
+            None => self.deadlines.idle = Timer::Off,
+        }
+    }
+
     /// Bytes have been handed to the writing loop: the peer has to take some.
     pub(crate) fn writing_begun(&mut self) {
         if let (Timer::Off, Some(time), Some(now)) =
@@ -276,7 +300,7 @@ impl Inner {
             self.fail_handler(RequestError::HandlerTooSlow);
         }
         if self.deadlines.idle.is_due(now) {
-            self.close();
+            self.look_at_idle(now);
         }
         if self.deadlines.age.is_due(now) {
             self.deadlines.age = Timer::Off;

@@ -47,11 +47,9 @@ impl Connection {
     }
 
     /// Hands the transport over after a switch of protocols, with what was read of it and not consumed. Whoever
-    /// holds the [`Upgrade`] gets it.
+    /// holds the [`Upgrade`] gets it. The same as [`Flow::hand_over`].
     pub fn offer_transport<T: Any + Send>(&mut self, transport: T, unread: Bytes) {
-        let mut inner = self.shared.lock();
-        inner.offer = Some((Box::new(transport), unread));
-        inner.wake_switch();
+        self.hand_over(Box::new(transport), unread);
     }
 
     /// Requests received so far, refused ones included.
@@ -186,6 +184,12 @@ impl Flow for Connection {
 
     fn is_upgraded(&self) -> bool {
         self.shared.lock().is_switched()
+    }
+
+    fn hand_over(&mut self, transport: Box<dyn Any + Send>, unread: Bytes) {
+        let mut inner = self.shared.lock();
+        inner.offer = Some((transport, unread));
+        inner.wake_switch();
     }
 }
 

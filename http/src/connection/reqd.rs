@@ -4,6 +4,7 @@ use std::{
     any::Any,
     fmt,
     marker::PhantomData,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -34,19 +35,32 @@ use crate::{Body, BodyWriter, Head, Request, RespondError, Response, UpgradeErro
 pub struct Reqd {
     head: Head,
     body: Body,
+    peer: Option<SocketAddr>,
     responder: Responder,
 }
 
 impl Reqd {
-    pub(crate) fn new(shared: Arc<Shared>, id: u64, head: Head, has_body: bool) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        id: u64,
+        head: Head,
+        has_body: bool,
+        peer: Option<SocketAddr>,
+    ) -> Self {
         let body = Body::new(has_body.then(|| shared.clone()), id);
-        Self { head, body, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
+        Self { head, body, peer, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
     }
 
     /// Its head.
     #[must_use]
     pub fn request(&self) -> &Head {
         &self.head
+    }
+
+    /// The address at the other end of the connection, if it is known and an internet address.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// Its body, to be read. It can be taken out with [`into_parts`](Self::into_parts).
@@ -57,7 +71,7 @@ impl Reqd {
     /// The request and the right to answer it, apart: so that one task reads while another writes.
     #[must_use]
     pub fn into_parts(self) -> (Request, Responder) {
-        (Request::new(self.head, self.body), self.responder)
+        (Request::new(self.head, self.body, self.peer), self.responder)
     }
 
     /// Answers with a text; a small one is copied behind the head. See [`Responder::respond_with_string`].
@@ -241,6 +255,19 @@ impl Upgrade {
         let (transport, unread) = offer.ok_or(UpgradeError::Closed)?;
         let transport = transport.downcast::<T>().map_err(|_| UpgradeError::Transport)?;
         Ok(Upgraded { transport: *transport, unread, _private: PhantomData })
+    }
+
+    /// Waits as [`transport`](Self::transport) does and takes the connection over, open in both directions: its first
+    /// bytes are those that came behind the request. For handlers of a [`Server`](crate::Server).
+    ///
+    /// # Errors
+    /// As [`transport`](Self::transport).
+    #[cfg(feature = "driver")]
+    pub async fn connection(self) -> Result<riot_socket::Connection, UpgradeError> {
+        let Upgraded { transport: mut connection, unread, .. } =
+            self.transport::<riot_socket::Connection>().await?;
+        connection.put_back(&unread);
+        Ok(connection)
     }
 
     fn poll_offer(&self, waker: &Waker) -> Poll<Option<super::state::Offer>> {

@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -19,11 +20,19 @@ use super::{
 #[derive(Debug)]
 pub struct Requests {
     shared: Arc<Shared>,
+    peer: Option<SocketAddr>,
 }
 
 impl Requests {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, peer: None }
+    }
+
+    /// The same, each of them knowing that it came from this address.
+    #[must_use]
+    pub fn from_peer(mut self, peer: Option<SocketAddr>) -> Self {
+        self.peer = peer;
+        self
     }
 
     /// The next request; none when the connection will bring no more.
@@ -44,7 +53,8 @@ impl Requests {
             if let Some((id, head)) = inner.hand_over() {
                 let has_body = inner.active(id).is_some_and(|exchange| exchange.incoming.is_some());
                 drop(inner);
-                return Poll::Ready(Some(Reqd::new(self.shared.clone(), id, head, has_body)));
+                let reqd = Reqd::new(self.shared.clone(), id, head, has_body, self.peer);
+                return Poll::Ready(Some(reqd));
             }
         } else {
             inner.next_needs_room = true;

@@ -234,7 +234,7 @@ impl Inner {
 
     /// The protocol was switched and its last byte has left.
     pub(crate) fn is_switched(&self) -> bool {
-        self.writing == Writing::Switching && self.writer_is_done()
+        self.writing == Writing::Switching && self.writer_is_done() && self.lost_at.is_none()
     }
 
     /// Whatever a handler still does, the peer will not see it.

@@ -27,6 +27,7 @@ use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
 use crate::{Options, connection::Connection, tcp::TcpAddress, transport::Bind};
 pub use handle::{ConnectionInfo, Cut, ServerInfo, ServerRef};
+pub use shared::Crowd;
 pub(crate) use shared::Seat;
 use shared::Shared;
 

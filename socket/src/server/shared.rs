@@ -157,6 +157,36 @@ impl Seat {
     }
 }
 
+impl Seat {
+    pub(crate) fn crowd(&self) -> Crowd {
+        Crowd(self.shared.clone())
+    }
+}
+
+/// How full a server is, for protocols that are less patient in a crowd.
+#[derive(Clone)]
+pub struct Crowd(Arc<Shared>);
+
+impl Crowd {
+    /// Connections there are.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.0.counters.active.load(Ordering::Relaxed)
+    }
+
+    /// Connections there may be.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.0.limit.max()
+    }
+}
+
+impl std::fmt::Debug for Crowd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Crowd({} of {})", self.active(), self.max())
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.shared.counters.active.fetch_sub(1, Ordering::Relaxed);

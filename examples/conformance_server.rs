@@ -1,0 +1,85 @@
+//! The routes that the conformance cases ask for, with every limit and timer as it comes:
+//! `cargo run --release --example conformance_server -- --addr 127.0.0.1:8080 --workers 2`.
+//!
+//! Beside them `GET /plaintext` and `GET /big` (65 536 bytes), for those who measure.
+
+use std::process::ExitCode;
+
+use riot_actor::{Config, Reason, sleep};
+use riot_http::{
+    Reqd, Response, Server,
+    http::{HeaderValue, Method},
+};
+use riot_socket::signals::Signals;
+
+#[path = "../http/examples/routes/mod.rs"]
+mod routes;
+
+const USAGE: &str = "usage: conformance_server [--addr HOST:PORT] [--workers N]";
+
+/// What `/big` answers.
+static BIG: [u8; 65_536] = [b'x'; 65_536];
+
+fn main() -> ExitCode {
+    let Some(options) = Options::parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match Config::new().workers(options.workers).run(serve(options.address)) {
+        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
+        Ok(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(address: String) -> Result<(), Reason> {
+    let mut signals = Signals::new()?;
+    let server = Server::bind(address)?
+        .server_name(HeaderValue::from_static("riot"))
+        .handler(answer)
+        .start_link()
+        .await?;
+    println!("listening on http://{}", server.local_addr());
+    signals.next().await?;
+    server.stop(std::time::Duration::from_secs(5)).await;
+    Ok(())
+}
+
+async fn answer(reqd: Reqd) {
+    let is_get = *reqd.request().method() == Method::GET;
+    let _ = match reqd.request().path() {
+        "/plaintext" if is_get => reqd.respond_with_string(Response::text(""), "Hello, World!"),
+        "/big" if is_get => reqd.respond_with_bytes(Response::text(""), &BIG[..]),
+        _ => {
+            let (request, responder) = reqd.into_parts();
+            responder.respond(routes::routes(request, sleep).await).await
+        }
+    };
+}
+
+struct Options {
+    address: String,
+    workers: usize,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut options = Self { address: "127.0.0.1:8080".into(), workers };
+        while let Some(name) = arguments.next() {
+            let value = arguments.next()?;
+            match name.as_str() {
+                "--addr" => options.address = value,
+                "--workers" => options.workers = value.parse().ok().filter(|&workers| workers > 0)?,
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}

@@ -1,0 +1,79 @@
+//! A folder as a web site, with ranges and conditions, and a clock that pushes its time to the browser:
+//! `cargo run --release --example site -- --addr 127.0.0.1:8080 --root .`.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use riot_actor::{Config, Reason, interval};
+use riot_http::{
+    Event, Request, Response, Server,
+    http::{HeaderValue, Method, StatusCode, header},
+    safe_path,
+};
+use riot_socket::signals::Signals;
+
+fn main() -> ExitCode {
+    let argument = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
+    let address = argument("--addr").unwrap_or_else(|| "127.0.0.1:8080".into());
+    let root = PathBuf::from(argument("--root").unwrap_or_else(|| ".".into()));
+    match Config::new().run(serve(address, root.into())) {
+        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
+        failed => {
+            eprintln!("{failed:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(address: String, root: Arc<PathBuf>) -> Result<(), Reason> {
+    let mut signals = Signals::new()?;
+    let service = move |request: Request| answer(request, root.clone());
+    let server = Server::bind(address)?.service(service).start_link().await?;
+    println!("listening on http://{}", server.local_addr());
+    signals.next().await?;
+    server.stop(Duration::from_secs(5)).await;
+    Ok(())
+}
+
+async fn answer(request: Request, root: Arc<PathBuf>) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let allow = HeaderValue::from_static("GET, HEAD");
+        return Response::new(StatusCode::METHOD_NOT_ALLOWED).header(header::ALLOW, allow);
+    }
+    match request.path() {
+        "/clock" => Response::html(CLOCK),
+        "/clock/events" => ticks(),
+        path => match safe_path(path) {
+            Some(below) if path.ends_with('/') => page(&request, root.join(below).join("index.html")),
+            Some(below) => page(&request, root.join(below)),
+            None => Response::not_found(),
+        },
+    }
+}
+
+fn page(request: &Request, path: PathBuf) -> Response {
+    let response = Response::file(request.head(), path);
+    response.unwrap_or_else(|_| Response::text("there is nothing here\n").status(StatusCode::NOT_FOUND))
+}
+
+/// A second after the other, until the browser leaves.
+fn ticks() -> Response {
+    Response::events(|mut events| async move {
+        let mut seconds = interval(Duration::from_secs(1));
+        for number in 0_u64.. {
+            if events.send(Event::new(format!("{number} seconds")).event("tick")).await.is_err() {
+                return;
+            }
+            seconds.tick().await;
+        }
+    })
+}
+
+const CLOCK: &str = r#"<!doctype html>
+<meta charset="utf-8">
+<title>clock</title>
+<p id="clock">not yet</p>
+<script>
+  const events = new EventSource("/clock/events");
+  events.addEventListener("tick", (event) => document.getElementById("clock").textContent = event.data);
+</script>
+"#;

@@ -1,0 +1,149 @@
+//! Handlers and their clients through the driver (H2, H12), in simulation.
+#![cfg(feature = "driver")]
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use riot_actor::{Reason, now, simulation::Simulation, sleep};
+use riot_http::{Reqd, Response, Server, ServerRef};
+use riot_socket::{Connection, memory::Listener};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+async fn read_to_end(client: &mut Connection) -> io::Result<String> {
+    let (mut heard, mut buffer) = (Vec::new(), [0; 512]);
+    loop {
+        match client.read(&mut buffer).await? {
+            0 => return Ok(String::from_utf8_lossy(&heard).into_owned()),
+            read => heard.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+async fn until_idle(server: &ServerRef) {
+    while server.info().active > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Counts how often work was begun, done, and dropped half-way.
+#[derive(Clone, Default)]
+struct Work {
+    begun: Arc<AtomicUsize>,
+    done: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl Work {
+    async fn run(self, reqd: Reqd) {
+        struct Guard(Arc<AtomicUsize>);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, SeqCst);
+            }
+        }
+        self.begun.fetch_add(1, SeqCst);
+        let _guard = Guard(self.dropped.clone());
+        sleep(Duration::from_secs(5)).await;
+        self.done.fetch_add(1, SeqCst);
+        let _ = reqd.respond_with_string(Response::ok(), "done");
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        [&self.begun, &self.done, &self.dropped].map(|count| count.load(SeqCst))
+    }
+}
+
+/// A client that leaves while its request is handled; says when the connection was gone, and what became of the work.
+async fn leave(listener: Listener, cancel: bool) -> Result<(Duration, [usize; 3]), Reason> {
+    let work = Work::default();
+    let handler = {
+        let work = work.clone();
+        move |reqd: Reqd| work.clone().run(reqd)
+    };
+    let server =
+        Server::listen(listener.clone()).cancel_handlers(cancel).handler(handler).start_link().await?;
+    let (stream, address) = listener.connect_stream()?;
+    Connection::new(stream.clone(), address).write_all(GET).await?;
+    while work.counts()[0] == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let left = now();
+    stream.reset();
+    until_idle(&server).await;
+    while work.counts()[2] == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let gone = now() - left;
+    server.stop(Duration::ZERO).await;
+    Ok((gone, work.counts()))
+}
+
+#[test]
+fn h12_a_client_that_goes_away_takes_its_handler_with_it() {
+    Simulation::sweep(0..100, || async {
+        let (gone, counts) = leave(Listener::new(), true).await?;
+        assert_eq!(counts, [1, 0, 1]);
+        assert!(gone < Duration::from_millis(100), "{gone:?}");
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn h12_unless_handlers_are_to_run_to_their_end() {
+    Simulation::sweep(0..100, || async {
+        let (gone, counts) = leave(Listener::new(), false).await?;
+        assert_eq!(counts, [1, 1, 1]);
+        assert!(gone >= Duration::from_secs(4), "{gone:?}");
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn h12_a_client_that_only_stopped_sending_gets_its_answer() {
+    Simulation::sweep(0..100, || async {
+        let listener = Listener::new();
+        let work = Work::default();
+        let server = Server::listen(listener.clone()).handler(move |reqd: Reqd| work.clone().run(reqd));
+        let server = server.start_link().await?;
+        let mut client = listener.connect()?;
+        client.write_all(GET).await?;
+        client.shutdown(riot_socket::Shutdown::Write)?;
+        let answer = read_to_end(&mut client).await?;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\ndone"), "{answer}");
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn h2_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
+    Simulation::sweep(0..100, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).handler(|reqd: Reqd| async move {
+            assert_ne!(reqd.request().path(), "/panic", "asked to");
+            let _ = reqd.respond_with_string(Response::ok(), "fine");
+        });
+        let server = server.start_link().await?;
+        let mut other = listener.connect()?;
+        let mut client = listener.connect()?;
+        // The second request of the pipeline fails; the first keeps its answer, the third gets none.
+        let pipeline = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /panic HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(pipeline.as_bytes()).await?;
+        let heard = read_to_end(&mut client).await?;
+        assert_eq!(heard.matches("HTTP/1.1 200 OK").count(), 1, "{heard}");
+        assert_eq!(heard.matches("HTTP/1.1 500 Internal Server Error").count(), 1, "{heard}");
+        other.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+        assert!(read_to_end(&mut other).await?.ends_with("fine"));
+        until_idle(&server).await;
+        assert_eq!(server.info().crashed, 1);
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+}
