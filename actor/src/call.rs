@@ -13,11 +13,11 @@ use std::{
 use crate::{
     context, coop,
     exit::Reason,
+    handle::Handle,
     lock::lock,
     message::Message,
     pid::Pid,
     receive::timeout,
-    runtime::Handle,
     signal::{Ended, MonitorRef, Watcher},
 };
 

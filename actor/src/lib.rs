@@ -26,12 +26,14 @@
 mod blocking;
 mod call;
 mod clock;
+mod config;
 mod context;
 pub mod coop;
 pub mod driver;
 mod exit;
 mod gen_server;
 mod group;
+mod handle;
 mod lock;
 mod mailbox;
 mod message;
@@ -50,6 +52,7 @@ mod timer;
 
 pub use blocking::blocking;
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
+pub use config::{Config, RunError, run};
 pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
 pub use gen_server::{
@@ -59,6 +62,7 @@ pub use group::{
     GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members,
     monitor_group,
 };
+pub use handle::Handle;
 pub use message::Message;
 pub use panic::catch_panic;
 pub use pid::Pid;
@@ -79,7 +83,7 @@ pub use registry::{
     whereis,
 };
 pub use report::CrashReport;
-pub use runtime::{Config, Handle, RunError, now, run, send, shutdown, this, try_send, try_this};
+pub use runtime::{now, send, shutdown, this, try_send, try_this};
 pub use signal::{
     Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor, trap_exit,
     unlink, unlink_flush,

@@ -12,11 +12,12 @@ use std::{
 
 use crate::{
     context, coop,
+    handle::Handle,
     lock::lock,
     message::Message,
     pid::Pid,
     receive::{TimedOut, timeout},
-    runtime::{Handle, Shared},
+    runtime::Shared,
 };
 
 /// The name of a process. Cheap to clone.

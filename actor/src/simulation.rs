@@ -11,11 +11,12 @@ use std::{
 
 use crate::{
     clock::Clock,
+    config::{Config, check_can_run},
     context::{self, Local},
     exit::{Outcome, Reason},
     lock::lock,
     process::{Process, run::turn},
-    runtime::{Config, Scheduling, Shared, check_can_run},
+    runtime::{Scheduling, Shared},
     scheduler::LocalQueue,
 };
 

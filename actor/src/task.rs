@@ -6,10 +6,10 @@ use crate::{
     call::{CallError, Waiting, answer_of, wait},
     context,
     exit::Reason,
+    handle::Handle,
     pid::Pid,
     process::spawn::SpawnOptions,
     receive::timeout,
-    runtime::Handle,
     signal::exit,
 };
 

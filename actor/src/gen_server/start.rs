@@ -7,11 +7,11 @@ use crate::{
     call::{CallError, ReplyTo, answer_of, wait},
     context,
     exit::Reason,
+    handle::Handle,
     panic::catch_panic,
     pid::Pid,
     process::spawn::SpawnOptions,
     registry::Name,
-    runtime::Handle,
     signal::{MonitorRef, exit, link},
 };
 
