@@ -147,3 +147,95 @@ fn h2_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
         Ok::<(), Reason>(())
     });
 }
+
+/// A server told to stop while this request is handled: what the client hears, how long it takes, how many were cut.
+async fn stopped(path: &'static str, limit: Duration) -> Result<(String, Duration, usize), Reason> {
+    let listener = Listener::new();
+    let server = Server::listen(listener.clone()).handler(|mut reqd: Reqd| async move {
+        match reqd.request().path() {
+            "/slow" => {
+                sleep(Duration::from_secs(5)).await;
+                let _ = reqd.respond_with_string(Response::ok(), "done");
+            }
+            "/endless" => {
+                let Ok(mut body) = reqd.respond_with_streaming(Response::ok()) else { return };
+                while body.write("more").await.is_ok() {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
+            "/upload" => {
+                let length = reqd.body().bytes(1000).await.map_or(0, |body| body.len());
+                let _ = reqd.respond_with_string(Response::ok(), format!("{length} bytes"));
+            }
+            _ => drop(reqd.respond_with_string(Response::ok(), "at once")),
+        }
+    });
+    let server = server.start_link().await?;
+    let mut client = listener.connect()?;
+    let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    client.write_all(head.as_bytes()).await?;
+    sleep(Duration::from_secs(1)).await;
+    let start = now();
+    let mut late = Connection::new(client.transport().clone(), riot_socket::Address::Memory(0));
+    let uploading = riot_actor::spawn(async move {
+        sleep(Duration::from_secs(1)).await;
+        // It is gone if the answer did not need it.
+        let _ = late.write_all(b"body").await;
+        std::future::pending::<()>().await;
+    });
+    let cut = server.stop(limit).await.len();
+    let time = now() - start;
+    let heard = read_to_end(&mut client).await?;
+    riot_actor::exit(uploading, Reason::Kill);
+    Ok((heard, time, cut))
+}
+
+#[test]
+fn f11_what_was_accepted_is_answered_and_says_that_it_was_the_last() {
+    Simulation::sweep(0..50, || async {
+        let (heard, time, cut) = stopped("/slow", Duration::from_secs(60)).await?;
+        assert!(heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.ends_with("done"), "{heard}");
+        assert!(heard.contains("connection: close\r\n"), "{heard}");
+        assert!(time >= Duration::from_secs(3) && time < Duration::from_secs(8), "{time:?}");
+        assert_eq!(cut, 0);
+        Ok::<(), Reason>(())
+    });
+    Simulation::sweep(0..50, || async {
+        let (heard, _, cut) = stopped("/upload", Duration::from_secs(60)).await?;
+        assert!(heard.ends_with("4 bytes") && heard.contains("connection: close\r\n"), "{heard}");
+        assert_eq!(cut, 0, "a body that is on its way is still taken");
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn f11_what_does_not_end_is_cut_at_the_deadline_and_reported() {
+    Simulation::sweep(0..50, || async {
+        let (heard, time, cut) = stopped("/endless", Duration::from_secs(20)).await?;
+        assert!(heard.starts_with("HTTP/1.1 200 OK\r\n") && !heard.ends_with("0\r\n\r\n"), "{heard}");
+        assert!(time >= Duration::from_secs(20) && time < Duration::from_secs(21), "{time:?}");
+        assert_eq!(cut, 1);
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn f11_idle_connections_end_at_once() {
+    Simulation::sweep(0..50, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone())
+            .handler(|reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "at once") })
+            .start_link()
+            .await?;
+        let mut fresh = listener.connect()?;
+        let mut used = listener.connect()?;
+        used.write_all(GET).await?;
+        sleep(Duration::from_secs(1)).await;
+        let start = now();
+        assert!(server.stop(Duration::from_secs(60)).await.is_empty());
+        assert!(now() - start < Duration::from_millis(100));
+        assert_eq!(read_to_end(&mut fresh).await?, "");
+        assert!(read_to_end(&mut used).await?.ends_with("at once"));
+        Ok::<(), Reason>(())
+    });
+}
