@@ -42,12 +42,12 @@ impl Handle {
         }
     }
 
-    /// [`send`].
+    /// [`send`](crate::send()).
     pub fn send<M: Send + 'static>(&self, to: Pid, message: M) {
         self.shared.deliver(to, Message::new(message));
     }
 
-    /// [`shutdown`].
+    /// [`shutdown`](crate::shutdown).
     pub fn shutdown(&self, reason: Reason) {
         self.shared.shut_down(reason);
     }

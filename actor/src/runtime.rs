@@ -36,7 +36,7 @@ use crate::{
     timer::Timers,
 };
 
-/// Shuts the runtime down: [`run`] returns `reason`, unless `main` has ended or another shutdown came first. The caller
+/// Shuts the runtime down: [`run`](crate::run()) returns `reason`, unless `main` has ended or another shutdown came first. The caller
 /// goes on until it is asked to end like all others.
 ///
 /// # Panics
