@@ -25,6 +25,11 @@ use riot_actor::{
     spawn_link, this, trap_exit, yield_now,
 };
 
+/// A message is an allocation; which allocator is the program's choice, and this is the one our peers are measured
+/// with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number =

@@ -13,11 +13,11 @@ use std::{
 use crate::{
     context, coop,
     exit::Reason,
+    handle::Handle,
     lock::lock,
     message::Message,
     pid::Pid,
     receive::timeout,
-    runtime::Handle,
     signal::{Ended, MonitorRef, Watcher},
 };
 
@@ -48,6 +48,12 @@ impl<Q: fmt::Debug, R> fmt::Debug for Request<Q, R> {
 pub struct ReplyTo<R>(Arc<Answer<R>>);
 
 impl<R: Send> ReplyTo<R> {
+    /// [`send`](Self::send) for whoever only borrows the right.
+    pub(crate) fn settle(&self, reply: R) {
+        let refused = self.0.settle(Ok(reply));
+        drop(refused);
+    }
+
     /// Answers. If the caller has given up nobody sees it.
     pub fn send(self, reply: R) {
         let refused = self.0.settle(Ok(reply));
@@ -113,26 +119,42 @@ where
     R: Send + 'static,
 {
     let from = crate::this();
-    if from == to {
+    send_query(to, |reply| Message::new(Request { query, from, reply }))?.wait(limit).await
+}
+
+/// Sends what `make` makes of the place for the reply.
+pub(crate) fn send_query<R: Send + 'static>(
+    to: Pid,
+    make: impl FnOnce(ReplyTo<R>) -> Message,
+) -> Result<Waiting<R>, CallError> {
+    if crate::this() == to {
         return Err(CallError::CallingSelf);
     }
     let answer = Arc::new(Answer::new());
-    let reference = context::with_shared("call", |shared| {
+    context::with_shared("call", |shared| {
         let reference = shared.next_reference();
-        let watched = shared.watch(to, reference, Watcher::Callback(answer.clone()));
-        watched.then_some(reference)
-    });
-    let Some(reference) = reference else { return Err(CallError::NoProc) };
-    let waiting = Waiting { answer: answer.clone(), to, reference, handle: Handle::current() };
-    let request = Request { query, from, reply: ReplyTo(answer) };
-    // One condemned and not released yet refuses it, and tells its reason when it is released.
-    context::with_shared("call", |shared| shared.deliver(to, Message::new(request)));
-    let reply = match limit {
-        Some(limit) => timeout(limit, waiting.reply()).await.unwrap_or(Err(CallError::Timeout)),
-        None => waiting.reply().await,
-    };
-    drop(waiting);
-    reply
+        if !shared.watch(to, reference, Watcher::Callback(answer.clone())) {
+            return Err(CallError::NoProc);
+        }
+        let waiting = Waiting { answer: answer.clone(), to, reference, handle: shared.handle() };
+        // One condemned and not released yet refuses it, and tells its reason when it is released.
+        shared.deliver(to, make(ReplyTo(answer)));
+        Ok(waiting)
+    })
+}
+
+/// The two ends of one answer that is not asked for by a message; the process `of` settles it by its end, too.
+pub(crate) fn answer_of<R: Send + 'static>(of: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Waiting<R>) {
+    let answer = Arc::new(Answer::new());
+    let pid = of(ReplyTo(answer.clone()));
+    context::with_shared("start", |shared| {
+        let reference = shared.next_reference();
+        if !shared.watch(pid, reference, Watcher::Callback(answer.clone())) {
+            // It has ended already; if it did not answer before, it never will.
+            drop(answer.settle(Err(CallError::NoProc)));
+        }
+        (pid, Waiting { answer, to: pid, reference, handle: shared.handle() })
+    })
 }
 
 /// Waits until every one of `pids` has been released; at once for those that were. The mailbox and monitors of the
@@ -233,7 +255,7 @@ impl<R: Send> Ended for Answer<R> {
 }
 
 /// Someone who waits for an answer; dropped, nobody does, and the one asked is no longer watched.
-struct Waiting<R: Send> {
+pub(crate) struct Waiting<R: Send> {
     answer: Arc<Answer<R>>,
     to: Pid,
     reference: MonitorRef,
@@ -241,6 +263,14 @@ struct Waiting<R: Send> {
 }
 
 impl<R: Send> Waiting<R> {
+    /// Waits for the answer, no longer than `limit`; what has been there at the last moment counts.
+    pub(crate) async fn wait(&self, limit: Option<Duration>) -> Result<R, CallError> {
+        match limit {
+            Some(limit) => timeout(limit, self.reply()).await.unwrap_or(Err(CallError::Timeout)),
+            None => self.reply().await,
+        }
+    }
+
     fn reply(&self) -> impl Future<Output = Result<R, CallError>> + '_ {
         poll_fn(|cx| self.poll_reply(cx))
     }
@@ -262,7 +292,7 @@ impl<R: Send> Waiting<R> {
                 State::Settled(answer) => Poll::Ready(answer),
                 State::Open(_) | State::Closed => unreachable!("it was just looked at"),
             },
-            State::Closed => unreachable!("an answer is awaited once"),
+            State::Closed => Poll::Ready(Err(CallError::NoProc)),
         }
     }
 }

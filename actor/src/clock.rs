@@ -7,17 +7,18 @@ use std::{
 
 pub(crate) struct Clock {
     start: Instant,
-    /// Nanoseconds since `start`, if this clock is wound by hand.
-    wound: Option<AtomicU64>,
+    /// Nanoseconds since `start` when the clock was last read; all there is of one wound by hand.
+    read: AtomicU64,
+    by_hand: bool,
 }
 
 impl Clock {
     pub(crate) fn real() -> Self {
-        Self { start: Instant::now(), wound: None }
+        Self { start: Instant::now(), read: AtomicU64::new(0), by_hand: false }
     }
 
     pub(crate) fn by_hand() -> Self {
-        Self { start: Instant::now(), wound: Some(AtomicU64::new(0)) }
+        Self { by_hand: true, ..Self::real() }
     }
 
     pub(crate) fn start(&self) -> Instant {
@@ -25,16 +26,33 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        match &self.wound {
-            None => Instant::now(),
-            Some(nanos) => self.start + Duration::from_nanos(nanos.load(Ordering::Relaxed)),
+        if self.by_hand {
+            return self.recently();
         }
+        Instant::now()
     }
 
-    /// Winds the clock to `then`, never back.
-    pub(crate) fn advance_to(&self, then: Instant) {
-        let nanos = u64::try_from(then.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX);
-        let wound = self.wound.as_ref().expect("only a clock wound by hand can be advanced");
-        wound.fetch_max(nanos, Ordering::Relaxed);
+    /// The time, also kept for [`recently`](Self::recently).
+    pub(crate) fn read(&self) -> Instant {
+        let now = self.now();
+        if !self.by_hand {
+            self.read.store(nanos(now - self.start), Ordering::Relaxed);
+        }
+        now
     }
+
+    /// The time when somebody last read the clock.
+    pub(crate) fn recently(&self) -> Instant {
+        self.start + Duration::from_nanos(self.read.load(Ordering::Relaxed))
+    }
+
+    /// Winds a clock wound by hand to `then`, never back.
+    pub(crate) fn advance_to(&self, then: Instant) {
+        assert!(self.by_hand, "real time advances by itself");
+        self.read.fetch_max(nanos(then.saturating_duration_since(self.start)), Ordering::Relaxed);
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

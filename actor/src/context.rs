@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{mailbox::Mailbox, pid::Pid, runtime::Shared, scheduler::LocalQueue};
+use crate::{pid::Pid, process::Process, runtime::Shared, scheduler::LocalQueue};
 
 thread_local! {
     static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
@@ -20,21 +20,12 @@ pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: usize,
     pub(crate) queue: LocalQueue,
-    pub(crate) running: RefCell<Option<Running>>,
+    /// The process that is polled: while it runs its own code finds it here.
+    pub(crate) running: RefCell<Option<Box<Process>>>,
     /// What the driver gave to whoever installed it.
     pub(crate) driver_handle: RefCell<Option<Rc<dyn Any>>>,
     /// Whether a process is being polled, as opposed to the worker looking for one.
     pub(crate) polling: Cell<bool>,
-}
-
-/// The part of a process that only its own code touches, while it runs.
-pub(crate) struct Running {
-    pub(crate) pid: Pid,
-    pub(crate) mailbox: Mailbox,
-    /// What is left of this turn; every await that could complete at once spends one.
-    pub(crate) budget: u32,
-    /// A receive found nothing in this poll: the next message is to wake the process.
-    pub(crate) wants_messages: bool,
 }
 
 /// Makes this the thread of `local` until the guard is dropped.
@@ -80,7 +71,7 @@ pub(crate) fn with_shared<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R
 }
 
 /// The running process.
-pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Shared, &mut Running) -> R) -> R {
+pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Shared, &mut Process) -> R) -> R {
     with_local(|local| {
         let Some(local) = local else { outside(what) };
         let mut running = local.running.borrow_mut();

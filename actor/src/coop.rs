@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    context::{self, Running},
-    process::Slot,
+    context,
+    process::{Process, Slot},
 };
 
 /// Spends one unit of the running process's turn. `Pending` when the turn is used up (the process is queued again
@@ -23,7 +23,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     })
 }
 
-pub(crate) fn proceed(slot: &Slot, running: &mut Running, cx: &mut Context<'_>) -> Poll<()> {
+pub(crate) fn proceed(slot: &Slot, running: &mut Process, cx: &mut Context<'_>) -> Poll<()> {
     if slot.is_condemned() {
         return Poll::Pending;
     }

@@ -23,12 +23,17 @@
 //! gives way only where it awaits, since nothing can stop a running poll.
 #![forbid(unsafe_code)]
 
+mod blocking;
 mod call;
 mod clock;
+mod config;
 mod context;
 pub mod coop;
 pub mod driver;
 mod exit;
+mod gen_server;
+mod group;
+mod handle;
 mod lock;
 mod mailbox;
 mod message;
@@ -42,11 +47,22 @@ mod runtime;
 mod scheduler;
 mod signal;
 pub mod simulation;
+mod task;
 mod timer;
 
+pub use blocking::blocking;
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
+pub use config::{Config, RunError, run};
 pub use coop::yield_now;
 pub use exit::{Detail, Outcome, Panic, Reason};
+pub use gen_server::{
+    Call, Cast, GenServer, PendingReply, ServerOptions, ServerRef, StartError, Stop, StopError, server,
+};
+pub use group::{
+    GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members,
+    monitor_group,
+};
+pub use handle::Handle;
 pub use message::Message;
 pub use panic::catch_panic;
 pub use pid::Pid;
@@ -59,18 +75,20 @@ pub use process::{
 #[doc(hidden)]
 pub use receive::__private;
 pub use receive::{
-    AnyOfType, If, Receive, Select, TimedOut, Wanted, receive, receive_any, receive_if, receive_timeout,
-    select, timeout,
+    AnyOfType, If, Limited, Receive, Select, TimedOut, Wanted, receive, receive_any, receive_if,
+    receive_timeout, select, timeout,
 };
 pub use registry::{
-    Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_name, unregister, whereis,
+    Name, NameTaken, NoSuchName, RegisterError, Undelivered, await_name, register, send_name, unregister,
+    whereis,
 };
 pub use report::CrashReport;
-pub use runtime::{Config, Handle, RunError, now, run, send, shutdown, this, try_send, try_this};
+pub use runtime::{now, send, shutdown, this, try_send, try_this};
 pub use signal::{
     Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor, trap_exit,
     unlink, unlink_flush,
 };
+pub use task::{Task, TaskError, task};
 pub use timer::{
     Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,
     sleep_until, start_timer,

@@ -6,29 +6,46 @@ use std::collections::VecDeque;
 
 use crate::message::Message;
 
+/// Most processes have no message waiting, or one: those own no queue.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    /// Invariant: numbers rise.
-    messages: VecDeque<(u64, Message)>,
+    /// The oldest message.
+    first: Option<Numbered>,
+    /// Those behind it. Invariants: numbers rise; without a first there are none.
+    #[expect(clippy::box_collection, reason = "a million processes have none: a word each, not four")]
+    rest: Option<Box<VecDeque<Numbered>>>,
     /// The number of the next message to come.
     next: u64,
 }
 
+type Numbered = (u64, Message);
+
+/// A queue that has grown beyond this is given back when it is empty.
+const KEEP_MAX: usize = 256;
+
 impl Mailbox {
+    pub(crate) fn push(&mut self, message: Message) {
+        let numbered = (self.next, message);
+        self.next += 1;
+        if self.first.is_none() {
+            self.first = Some(numbered);
+        } else {
+            self.rest.get_or_insert_default().push_back(numbered);
+        }
+    }
+
     /// Takes over what has arrived, in its order.
     pub(crate) fn admit(&mut self, arrivals: &mut VecDeque<Message>) {
-        if self.messages.is_empty() && self.messages.capacity() == 0 && arrivals.len() == 1 {
-            // The common case, a process that waits for one message: no need for a second buffer that grows.
-            self.messages.reserve_exact(1);
+        while let Some(message) = arrivals.pop_front() {
+            self.push(message);
         }
-        for message in arrivals.drain(..) {
-            self.messages.push_back((self.next, message));
-            self.next += 1;
+        if arrivals.capacity() > KEEP_MAX {
+            *arrivals = VecDeque::new();
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.messages.len()
+        usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
     /// The number the next message will have.
@@ -36,35 +53,51 @@ impl Mailbox {
         self.next
     }
 
-    /// Whether nothing is here from number `from` on.
-    pub(crate) fn end_seen(&self, from: u64) -> bool {
-        self.messages.back().is_none_or(|&(last, _)| last < from)
-    }
-
-    /// Takes the oldest message from number `from` on that `wanted` accepts. Each is looked at once.
-    pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
-        let start = match self.messages.front() {
-            Some(&(first, _)) if first >= from => 0,
-            Some(_) => self.messages.partition_point(|&(number, _)| number < from),
-            None => return None,
-        };
-        let at = (start..self.messages.len()).find(|&at| wanted(&self.messages[at].1))?;
-        self.messages.remove(at).map(|(_, message)| message)
-    }
-
     /// Sets the messages aside while somebody else's code looks at them; what comes meanwhile is numbered on.
     pub(crate) fn set_aside(&mut self) -> Mailbox {
         let next = self.next;
-        std::mem::replace(self, Mailbox { messages: VecDeque::new(), next })
+        std::mem::replace(self, Mailbox { first: None, rest: None, next })
     }
 
     /// Puts the messages set aside back in front of what came since.
     pub(crate) fn restore(&mut self, mut before: Mailbox) {
-        for (_, message) in self.messages.drain(..) {
-            before.messages.push_back((before.next, message));
-            before.next += 1;
+        if let Some((_, message)) = self.first.take() {
+            before.push(message);
+            for (_, message) in self.rest.take().into_iter().flat_map(|rest| *rest) {
+                before.push(message);
+            }
         }
-        std::mem::swap(self, &mut before);
+        *self = before;
+    }
+
+    /// Whether nothing is here from number `from` on.
+    pub(crate) fn end_seen(&self, from: u64) -> bool {
+        let last = self.rest.as_ref().and_then(|rest| rest.back()).or(self.first.as_ref());
+        last.is_none_or(|&(last, _)| last < from)
+    }
+
+    /// Takes the oldest message from number `from` on that `wanted` accepts. Each is looked at once.
+    pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
+        let (number, message) = self.first.as_ref()?;
+        if *number >= from && wanted(message) {
+            let (_, message) = self.first.take()?;
+            if let Some(rest) = &mut self.rest {
+                self.first = rest.pop_front();
+                if rest.is_empty() && rest.capacity() > KEEP_MAX {
+                    self.rest = None;
+                }
+            }
+            return Some(message);
+        }
+        let rest = self.rest.as_mut()?;
+        let start = match rest.front() {
+            Some(&(first, _)) if first >= from => 0,
+            Some(_) => rest.partition_point(|&(number, _)| number < from),
+            None => return None,
+        };
+        let at = (start..rest.len()).find(|&at| wanted(&rest[at].1))?;
+        // From the middle, the shorter side moves up.
+        rest.remove(at).map(|(_, message)| message)
     }
 }
 

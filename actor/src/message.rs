@@ -1,6 +1,9 @@
 //! What can be sent: any value, and it comes back as its own type.
 
-use std::{any::Any, fmt};
+use std::{
+    any::{Any, TypeId},
+    fmt,
+};
 
 /// A message of any type, as [`receive_any`](crate::receive_any) hands it out.
 ///
@@ -22,13 +25,14 @@ impl Message {
     /// Whether it is a `T`.
     #[must_use]
     pub fn is<T: 'static>(&self) -> bool {
-        (*self.0).as_any().is::<T>()
+        (*self.0).type_id() == TypeId::of::<T>()
     }
 
     /// A look at the value, if it is a `T`.
     #[must_use]
     pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
-        (*self.0).as_any().downcast_ref()
+        let any: &dyn Any = &*self.0;
+        any.downcast_ref()
     }
 
     /// The value, if it is a `T`.
@@ -36,12 +40,15 @@ impl Message {
     /// # Errors
     /// The message itself, if it is something else.
     pub fn downcast<T: 'static>(self) -> Result<T, Message> {
-        if !self.is::<T>() {
-            return Err(self);
-        }
-        match self.0.into_any().downcast::<T>() {
-            Ok(value) => Ok(*value),
-            Err(_) => unreachable!("its type was just looked at"),
+        if self.is::<T>() { Ok(self.take()) } else { Err(self) }
+    }
+
+    /// The value, which is a `T`: its type has been looked at.
+    pub(crate) fn take<T: 'static>(self) -> T {
+        let any: Box<dyn Any> = self.0;
+        match any.downcast::<T>() {
+            Ok(value) => *value,
+            Err(_) => unreachable!("it was a {} a moment ago", std::any::type_name::<T>()),
         }
     }
 
@@ -58,19 +65,11 @@ impl fmt::Debug for Message {
     }
 }
 
-trait Payload: Send {
-    fn as_any(&self) -> &dyn Any;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+trait Payload: Any + Send {
     fn type_name(&self) -> &'static str;
 }
 
 impl<T: Send + 'static> Payload for T {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
     fn type_name(&self) -> &'static str {
         std::any::type_name::<T>()
     }

@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
+
 use crate::{
     context, coop,
+    mailbox::Mailbox,
     message::Message,
     timer::{Sleep, sleep},
 };
@@ -98,8 +101,8 @@ mod private {
 ///
 /// # Panics
 /// When awaited outside a process.
-pub async fn receive_timeout<T: Send + 'static>(limit: Duration) -> Result<T, TimedOut> {
-    timeout(limit, receive::<T>()).await
+pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> Limited<Receive<T, AnyOfType>> {
+    timeout(limit, receive::<T>())
 }
 
 /// Takes the oldest message, whatever it is.
@@ -110,25 +113,48 @@ pub async fn receive_timeout<T: Send + 'static>(limit: Duration) -> Result<T, Ti
 /// # Panics
 /// When awaited outside a process.
 pub fn receive_any() -> Select<fn(&Message) -> bool> {
-    select(|_| true)
+    select_here(|_| true)
 }
 
 /// Awaits `future`, but no longer than `limit`. If both are over at the same look, the future wins.
 ///
 /// # Errors
 /// [`TimedOut`]; the future was dropped.
-pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
-    let mut future = std::pin::pin!(future);
-    let mut sleep: Option<Sleep> = None;
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+pub fn timeout<F: Future>(limit: Duration, future: F) -> Limited<F> {
+    Limited { future, limit, sleep: None }
+}
+
+pin_project! {
+    /// The future of [`timeout`] and [`receive_timeout`]. (A type with a name: of an `async fn` the compiler cannot
+    /// always see that it is `Send`.)
+    #[must_use = "nothing happens before it is awaited"]
+    pub struct Limited<F> {
+        #[pin]
+        future: F,
+        limit: Duration,
+        sleep: Option<Sleep>,
+    }
+}
+
+impl<F> fmt::Debug for Limited<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl<F: Future> Future for Limited<F> {
+    type Output = Result<F::Output, TimedOut>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(value) = this.future.poll(cx) {
             return Poll::Ready(Ok(value));
         }
         // Time starts with the first look.
-        let sleep = sleep.get_or_insert_with(|| self::sleep(limit));
+        let limit = *this.limit;
+        let sleep = this.sleep.get_or_insert_with(|| sleep(limit));
         Pin::new(sleep).poll(cx).map(|()| Err(TimedOut))
-    })
-    .await
+    }
 }
 
 /// It did not come in time.
@@ -150,7 +176,13 @@ impl std::error::Error for TimedOut {}
 /// # Panics
 /// When awaited outside a process.
 pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, seen: None }
+    Select { wanted, seen: None, foreign: true }
+}
+
+/// [`select`] by a test that calls nothing of this crate, such as a comparison of types.
+#[doc(hidden)]
+pub fn select_here<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
+    Select { wanted, seen: None, foreign: false }
 }
 
 /// The future of [`receive`] and [`receive_if`].
@@ -176,10 +208,7 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
         let Self { wanted, seen, .. } = self.get_mut();
         let wants = |message: &Message| message.downcast_ref::<T>().is_some_and(|value| wanted.wants(value));
         let taken = if W::FOREIGN { poll_take(cx, seen, wants) } else { poll_take_here(cx, seen, wants) };
-        taken.map(|message| match message.downcast() {
-            Ok(value) => value,
-            Err(_) => unreachable!("it was a {} a moment ago", type_name::<T>()),
-        })
+        taken.map(Message::take)
     }
 }
 
@@ -188,6 +217,8 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
 pub struct Select<F> {
     wanted: F,
     seen: Option<u64>,
+    /// Whether the test is a user's code.
+    foreign: bool,
 }
 
 impl<F> fmt::Debug for Select<F> {
@@ -202,8 +233,8 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
     type Output = Message;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
-        let Self { wanted, seen } = self.get_mut();
-        poll_take(cx, seen, wanted)
+        let Self { wanted, seen, foreign } = self.get_mut();
+        if *foreign { poll_take(cx, seen, wanted) } else { poll_take_here(cx, seen, wanted) }
     }
 }
 
@@ -213,7 +244,7 @@ fn poll_take_here(
     seen: &mut Option<u64>,
     mut wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
-    context::with_running("receive", |shared, running| {
+    let taken = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
         if coop::proceed(slot, running, cx).is_pending() {
             return Poll::Pending;
@@ -221,7 +252,7 @@ fn poll_take_here(
         let mut from = seen.unwrap_or(0);
         loop {
             if let Some(message) = running.mailbox.take(from, &mut wanted) {
-                return Poll::Ready(message);
+                return Poll::Ready((message, slot.is_condemned()));
             }
             from = from.max(running.mailbox.end());
             if !slot.has_arrivals() {
@@ -232,67 +263,75 @@ fn poll_take_here(
         *seen = Some(from);
         running.wants_messages = true;
         Poll::Pending
-    })
+    });
+    match taken {
+        Poll::Ready((message, false)) => Poll::Ready(message),
+        // Condemned while it looked: it receives nothing more.
+        Poll::Ready((_, true)) | Poll::Pending => Poll::Pending,
+    }
 }
 
 /// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
+///
+/// The guard is somebody else's code, which may call anything: the mailbox is set aside while it looks, and put back
+/// even if it panics.
 fn poll_take(
     cx: &mut Context<'_>,
     seen: &mut Option<u64>,
-    mut wanted: impl FnMut(&Message) -> bool,
+    wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
-    if coop::poll_proceed(cx).is_pending() {
-        return Poll::Pending;
-    }
-    if let Some(message) = take(seen.unwrap_or(0), &mut wanted) {
-        return Poll::Ready(message);
-    }
-    // Nothing among what the process had; what has arrived since, if anything, comes behind that.
-    let (before, arrived) = admit();
-    if arrived && let Some(message) = take(before.max(seen.unwrap_or(0)), &mut wanted) {
-        return Poll::Ready(message);
-    }
-    *seen = Some(context::with_running("receive", |_, running| {
-        running.wants_messages = true;
-        running.mailbox.end()
-    }));
-    Poll::Pending
-}
-
-/// Takes over what has arrived; says where it begins, and whether there was any.
-fn admit() -> (u64, bool) {
-    context::with_running("receive", |shared, running| {
-        let before = running.mailbox.end();
+    let from = seen.unwrap_or(0);
+    let aside = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
+        if coop::proceed(slot, running, cx).is_pending() {
+            return None;
+        }
         if slot.has_arrivals() {
             slot.admit(&mut slot.lock(), &mut running.mailbox);
         }
-        (before, running.mailbox.end() != before)
-    })
+        *seen = Some(running.mailbox.end());
+        if running.mailbox.end_seen(from) {
+            // Whatever comes from here on wakes the process, or keeps it from parking.
+            running.wants_messages = true;
+            return None;
+        }
+        Some(PutBack { mailbox: running.mailbox.set_aside(), waits: true })
+    });
+    let Some(mut aside) = aside else { return Poll::Pending };
+    match aside.mailbox.take(from, wanted) {
+        Some(message) => {
+            aside.waits = false;
+            // A signal may have come while it looked; one that is condemned receives nothing more.
+            coop::poll_live().map(|()| message)
+        }
+        None => Poll::Pending,
+    }
 }
 
-/// The guard is somebody else's code, so the mailbox is set aside while it looks, and put back even if it panics.
-fn take(from: u64, wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
-    if context::with_running("receive", |_, running| running.mailbox.end_seen(from)) {
-        return None;
+struct PutBack {
+    mailbox: Mailbox,
+    waits: bool,
+}
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        let mailbox = std::mem::take(&mut self.mailbox);
+        context::with_running("receive", |_, running| {
+            running.mailbox.restore(mailbox);
+            running.wants_messages |= self.waits;
+        });
     }
-    struct PutBack(crate::mailbox::Mailbox);
-    impl Drop for PutBack {
-        fn drop(&mut self) {
-            let mailbox = std::mem::take(&mut self.0);
-            context::with_running("receive", |_, running| running.mailbox.restore(mailbox));
-        }
-    }
-    let mut aside = PutBack(context::with_running("receive", |_, running| running.mailbox.set_aside()));
-    aside.0.take(from, wanted)
 }
 
 /// Removes a message that may be in the mailbox.
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
-    admit();
-    while let Some(message) = take(0, |message| message.downcast_ref().is_some_and(&unwanted)) {
-        drop(message);
-    }
+    let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
+    let removed: Vec<Message> = context::with_running("receive", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        slot.admit(&mut slot.lock(), &mut running.mailbox);
+        std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
+    });
+    drop(removed);
 }
 
 /// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.
@@ -327,42 +366,43 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
 /// ```
 #[macro_export]
 macro_rules! receive {
-    ($($arms:tt)+) => { $crate::__receive!(@arms [] $($arms)+) };
+    ($($arms:tt)+) => { $crate::__receive!(@arms select_here [] $($arms)+) };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __receive {
-    // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`.
-    (@arms [$($done:tt)*]) => { $crate::__receive!(@run [$($done)*] []) };
-    (@arms [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
-        $crate::__receive!(@run [$($done)*] [($limit) ($late)])
+    // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`. The first word says how to look:
+    // without a guard, no code of a user runs while the mailbox is looked at.
+    (@arms $how:ident [$($done:tt)*]) => { $crate::__receive!(@run $how [$($done)*] []) };
+    (@arms $how:ident [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
+        $crate::__receive!(@run $how [$($done)*] [($limit) ($late)])
     };
-    (@arms [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($name) ($type) (true)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [($name) ($type) (true)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($pattern) (_) (true)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [($pattern) (_) (true)] $($rest)+)
     };
-    (@arms [$($done:tt)*] $pattern:pat if $guard:expr => $($rest:tt)+) => {
-        $crate::__receive!(@body [$($done)*] [($pattern) (_) ($guard)] $($rest)+)
+    (@arms $how:ident [$($done:tt)*] $pattern:pat if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [($pattern) (_) ($guard)] $($rest)+)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:block , $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:block , $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:block $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:block $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr , $($rest:tt)*) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]] $($rest)*)
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:expr , $($rest:tt)*) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]] $($rest)*)
     };
-    (@body [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
-        $crate::__receive!(@arms [$($done)* [$($arm)* ($body)]])
+    (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
+        $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]])
     };
-    (@run [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($limit:expr) ($late:expr))?]) => {{
+    (@run $how:ident [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($limit:expr) ($late:expr))?]) => {{
         #[allow(unused_mut, unused_assignments)]
         let mut chosen = 0usize;
         let received = {
@@ -383,7 +423,7 @@ macro_rules! __receive {
                 let _ = arm;
                 false
             };
-            $crate::__receive!(@wait $crate::select(wanted) $(, $limit)?)
+            $crate::__receive!(@wait $crate::__private::$how(wanted) $(, $limit)?)
         };
         $crate::__receive!(@dispatch chosen received [$([($pattern) ($type) ($body)])*] [$($late)?])
     }};
@@ -415,6 +455,7 @@ macro_rules! __receive {
 
 #[doc(hidden)]
 pub mod __private {
+    pub use super::{select, select_here};
     use crate::Message;
 
     pub fn accepts<T: 'static>(message: &Message, test: impl FnOnce(&T) -> bool) -> bool {
@@ -422,9 +463,6 @@ pub mod __private {
     }
 
     pub fn take<T: 'static>(message: Message) -> T {
-        match message.downcast() {
-            Ok(value) => value,
-            Err(_) => unreachable!("the pattern accepted it a moment ago"),
-        }
+        message.take()
     }
 }

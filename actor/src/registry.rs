@@ -4,10 +4,21 @@ use std::{
     borrow::Borrow,
     collections::HashMap,
     fmt,
+    future::poll_fn,
     sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use crate::{context, lock::lock, message::Message, pid::Pid, runtime::Shared};
+use crate::{
+    context, coop,
+    handle::Handle,
+    lock::lock,
+    message::Message,
+    pid::Pid,
+    receive::{TimedOut, timeout},
+    runtime::Shared,
+};
 
 /// The name of a process. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,8 +79,9 @@ pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
 /// Outside a process.
 pub fn unregister(name: &str) -> Result<(), NoSuchName> {
     context::with_shared("unregister", |shared| {
-        let held = lock(&shared.registry.holders).remove_entry(name);
-        match held {
+        // The holder's record changes under the registry's lock, as in `register`: else the two could cross.
+        let mut holders = lock(&shared.registry.holders);
+        match holders.names.remove_entry(name) {
             Some((name, holder)) => {
                 shared.forget_name(holder, &name);
                 Ok(())
@@ -86,6 +98,72 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
 #[must_use]
 pub fn whereis(name: &str) -> Option<Pid> {
     context::with_shared("whereis", |shared| shared.registry.whereis(name))
+}
+
+/// Waits until somebody holds `name`, and says who; at once if somebody does. The holder may have ended by the time this
+/// returns.
+///
+/// # Errors
+/// [`TimedOut`] if nobody has taken the name within `limit`; `None` waits for ever.
+///
+/// # Cancel safety
+/// Dropped before it is ready, nothing is left of it.
+///
+/// # Panics
+/// Outside a process.
+pub async fn await_name(name: impl Into<Name>, limit: Option<Duration>) -> Result<Pid, TimedOut> {
+    let mut waiting = Waiting { name: name.into(), place: Arc::default(), handle: Handle::current() };
+    let taken = poll_fn(|cx| {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        waiting.poll(cx)
+    });
+    match limit {
+        Some(limit) => timeout(limit, taken).await,
+        None => Ok(taken.await),
+    }
+}
+
+/// Somebody who waits for a name to be taken.
+struct Waiting {
+    name: Name,
+    place: Arc<Mutex<Place>>,
+    handle: Handle,
+}
+
+/// Where the first holder is noted, and who is told.
+#[derive(Default)]
+struct Place {
+    holder: Option<Pid>,
+    waker: Option<Waker>,
+}
+
+impl Waiting {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Pid> {
+        let registry = &self.handle.shared.registry;
+        let mut holders = lock(&registry.holders);
+        let mut place = lock(&self.place);
+        if let Some(holder) = place.holder.or_else(|| holders.holder(&self.name)) {
+            return Poll::Ready(holder);
+        }
+        if place.waker.replace(cx.waker().clone()).is_none() {
+            holders.waiting.entry(self.name.clone()).or_default().push(self.place.clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut holders = lock(&self.handle.shared.registry.holders);
+        if let Some(waiting) = holders.waiting.get_mut(&self.name) {
+            waiting.retain(|place| !Arc::ptr_eq(place, &self.place));
+            if waiting.is_empty() {
+                holders.waiting.remove(&self.name);
+            }
+        }
+    }
 }
 
 /// Sends to whoever holds a name.
@@ -161,25 +239,50 @@ impl fmt::Display for RegisterError {
 impl std::error::Error for RegisterError {}
 
 pub(crate) struct Registry {
-    holders: Mutex<HashMap<Name, Pid>>,
+    holders: Mutex<Holders>,
+}
+
+#[derive(Default)]
+struct Holders {
+    names: HashMap<Name, Pid>,
+    /// Those who wait for a name to be taken.
+    waiting: HashMap<Name, Vec<Arc<Mutex<Place>>>>,
+}
+
+impl Holders {
+    fn holder(&self, name: &Name) -> Option<Pid> {
+        self.names.get(name).copied()
+    }
 }
 
 impl Registry {
     pub(crate) fn new() -> Self {
-        Self { holders: Mutex::new(HashMap::new()) }
+        Self { holders: Mutex::default() }
     }
 
     /// The holder's record is asked under the registry's lock: a process that is condemned first is never registered,
     /// one condemned later finds the name in its record.
     pub(crate) fn register(&self, shared: &Shared, name: Name, pid: Pid) -> Result<(), RegisterError> {
         let mut holders = lock(&self.holders);
-        if let Some(&holder) = holders.get(&name) {
+        if let Some(&holder) = holders.names.get(&name) {
             return Err(RegisterError::NameTaken(NameTaken { name, holder }));
         }
         if !shared.remember_name(pid, &name) {
             return Err(RegisterError::NoProc);
         }
-        holders.insert(name, pid);
+        let waiting = holders.waiting.remove(&name).unwrap_or_default();
+        holders.names.insert(name, pid);
+        drop(holders);
+        for place in waiting {
+            let waker = {
+                let mut place = lock(&place);
+                place.holder = Some(pid);
+                place.waker.take()
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
         Ok(())
     }
 
@@ -187,19 +290,20 @@ impl Registry {
     where
         Name: Borrow<Q>,
     {
-        lock(&self.holders).get(name).copied()
+        lock(&self.holders).names.get(name).copied()
     }
 
     /// Frees a name in the release of its holder.
     pub(crate) fn release(&self, name: &Name, holder: Pid) {
         let mut holders = lock(&self.holders);
-        if holders.get(name) == Some(&holder) {
-            holders.remove(name);
+        if holders.names.get(name) == Some(&holder) {
+            holders.names.remove(name);
         }
     }
 
     pub(crate) fn names_of(&self, pid: Pid) -> Vec<Name> {
         lock(&self.holders)
+            .names
             .iter()
             .filter(|&(_, &holder)| holder == pid)
             .map(|(name, _)| name.clone())

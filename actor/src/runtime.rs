@@ -1,8 +1,7 @@
-//! A runtime: its workers, its processes, its beginning and its end.
+//! A runtime: what its parts share, and its end.
 
 use std::{
     cell::{Cell, RefCell},
-    fmt,
     future::Future,
     num::NonZeroU32,
     rc::Rc,
@@ -14,50 +13,30 @@ use std::{
 };
 
 use crate::{
+    blocking::Pool,
     clock::Clock,
+    config::{Config, RunError},
     context::{self, Local},
     driver::Driver,
     exit::{Outcome, Reason},
+    group::Groups,
+    handle::Handle,
     lock::lock,
     message::Message,
     pid::Pid,
     process::{
-        Readied,
+        Phase, Readied,
         spawn::{ReasonOf, SpawnOptions},
         table::Table,
     },
     registry::Registry,
-    report::CrashReport,
     scheduler::{self, Scheduler},
     signal::MonitorRef,
     simulation::SimulatedQueue,
     timer::Timers,
 };
 
-/// Runs `main` as the first process, on as many workers as there are cores, and returns why it ended. Everything else
-/// has ended by then: when `main` ends, all other processes are asked to shut down, and killed if they have not within
-/// five seconds.
-///
-/// ```
-/// use riot_actor::{receive, run, send, spawn, this, Reason};
-/// let reason = run(async {
-///     let parent = this();
-///     spawn(async move { send(parent, 42) });
-///     assert_eq!(receive::<i32>().await, 42);
-/// });
-/// assert_eq!(reason, Reason::Normal);
-/// ```
-///
-/// # Panics
-/// Where [`Config::run`] gives an error.
-pub fn run<F>(main: F) -> Reason
-where
-    F: Future<Output: Outcome> + Send + 'static,
-{
-    Config::new().run(main).unwrap_or_else(|error| panic!("riot_actor::run: {error}"))
-}
-
-/// Shuts the runtime down: [`run`] returns `reason`, unless `main` has ended or another shutdown came first. The caller
+/// Shuts the runtime down: [`run`](crate::run()) returns `reason`, unless `main` has ended or another shutdown came first. The caller
 /// goes on until it is asked to end like all others.
 ///
 /// # Panics
@@ -112,231 +91,15 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), M> {
     })
 }
 
-type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
-
-/// What a runtime is made of.
-///
-/// ```
-/// # use riot_actor::Config;
-/// let reason = Config::new().workers(2).run(async {})?;
-/// # Ok::<(), riot_actor::RunError>(())
-/// ```
-#[must_use = "nothing runs before `run`"]
-pub struct Config {
-    workers: usize,
-    grace: Duration,
-    hard_limit: Duration,
-    pub(crate) long_turn: Duration,
-    pub(crate) on_crash: Option<CrashHook>,
-}
-
-impl Config {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self {
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            grace: Duration::from_secs(5),
-            hard_limit: Duration::from_secs(30),
-            long_turn: Duration::from_millis(100),
-            on_crash: None,
-        }
-    }
-
-    /// How many threads run processes; default one a core.
-    ///
-    /// # Panics
-    /// If zero.
-    pub fn workers(mut self, workers: usize) -> Self {
-        assert!(workers > 0, "somebody has to do the work");
-        self.workers = workers;
-        self
-    }
-
-    /// How long processes have to end when the runtime shuts down, before they are killed; default 5 s.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self
-    }
-
-    /// How long a process that was killed may go on without giving way, before `run` leaves without it; default 30 s.
-    pub fn hard_limit(mut self, limit: Duration) -> Self {
-        self.hard_limit = limit;
-        self
-    }
-
-    /// A process that does not give way for longer than this is reported, once; default 100 ms.
-    pub fn long_turn(mut self, limit: Duration) -> Self {
-        self.long_turn = limit;
-        self
-    }
-
-    /// Called with every crash report, on the worker where the process ended. It must not block.
-    pub fn on_crash(mut self, hook: impl Fn(&CrashReport) + Send + Sync + 'static) -> Self {
-        self.on_crash = Some(Box::new(hook));
-        self
-    }
-
-    /// [`run`] with these settings.
-    ///
-    /// # Errors
-    /// See [`RunError`].
-    pub fn run<F>(self, main: F) -> Result<Reason, RunError>
-    where
-        F: Future<Output: Outcome> + Send + 'static,
-    {
-        check_can_run()?;
-        let (scheduler, queues) = Scheduler::new(self.workers);
-        let shared = Shared::new(self, Clock::real(), Scheduling::Workers(scheduler));
-        let mut threads = vec![scheduler::start_watchdog(shared.clone()).map_err(RunError::Thread)?];
-        shared.spawn_main(main);
-        for (worker, queue) in queues.into_iter().enumerate() {
-            let its_own = shared.clone();
-            let thread = std::thread::Builder::new().name(format!("riot-{worker}")).spawn(move || {
-                // A worker that is lost takes its processes with it: better to end loudly.
-                let bomb = AbortOnPanic;
-                let local = Local::new(its_own, worker, queue);
-                scheduler::run_worker(local);
-                std::mem::forget(bomb);
-            });
-            match thread {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    shared.stop();
-                    return Err(RunError::Thread(error));
-                }
-            }
-        }
-        shared.wait_for_end(threads)
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("workers", &self.workers)
-            .field("grace", &self.grace)
-            .field("hard_limit", &self.hard_limit)
-            .field("long_turn", &self.long_turn)
-            .finish_non_exhaustive()
-    }
-}
-
-pub(crate) fn check_can_run() -> Result<(), RunError> {
-    if context::is_entered() {
-        return Err(RunError::NestedRuntime);
-    }
-    if cfg!(panic = "abort") {
-        return Err(RunError::PanicAborts);
-    }
-    crate::panic::install_hook();
-    Ok(())
-}
-
-/// Why a runtime did not run, or could not be ended.
-#[derive(Debug)]
-pub enum RunError {
-    /// It was called from inside a process. Spawn instead; a second runtime wants a thread of its own.
-    NestedRuntime,
-    /// The program is built with `panic = "abort"`: no panic could be contained.
-    PanicAborts,
-    /// The system refused a thread.
-    Thread(std::io::Error),
-    /// These processes were killed and did not give way; their threads were left behind.
-    Stuck(Vec<Pid>),
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NestedRuntime => f.write_str("a runtime cannot be started from inside a process"),
-            Self::PanicAborts => {
-                f.write_str("processes need unwinding, and this program is built with panic=abort")
-            }
-            Self::Thread(error) => write!(f, "the system refused a thread: {error}"),
-            Self::Stuck(pids) => write!(f, "these processes do not give way and cannot be ended: {pids:?}"),
-        }
-    }
-}
-
-impl std::error::Error for RunError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Thread(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        eprintln!("riot_actor: a worker panicked; this is a bug in the runtime");
-        std::process::abort();
-    }
-}
-
-/// A runtime, for plain threads: they have no process to act for.
-#[derive(Clone)]
-pub struct Handle {
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl Handle {
-    /// The runtime of the running process.
-    ///
-    /// # Panics
-    /// Outside a process.
-    #[must_use]
-    pub fn current() -> Self {
-        context::with_local(|local| match local {
-            Some(local) => Self { shared: local.shared.clone() },
-            None => panic!("riot_actor: `Handle::current` needs a running process to be current for"),
-        })
-    }
-
-    /// Starts a process that has no parent.
-    pub fn spawn<F>(&self, body: F) -> Pid
-    where
-        F: Future<Output: Outcome> + Send + 'static,
-    {
-        let body = Box::pin(ReasonOf { body });
-        match self.shared.spawn(SpawnOptions::new(), None, None, None, body) {
-            Ok(pid) => pid,
-            Err(_) => unreachable!("it asks for no name"),
-        }
-    }
-
-    /// [`send`].
-    pub fn send<M: Send + 'static>(&self, to: Pid, message: M) {
-        self.shared.deliver(to, Message::new(message));
-    }
-
-    /// [`shutdown`].
-    pub fn shutdown(&self, reason: Reason) {
-        self.shared.shut_down(reason);
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({})", self.shared.id)
-    }
-}
-
 /// Everything the parts of one runtime share.
 pub(crate) struct Shared {
     pub(crate) id: NonZeroU32,
     pub(crate) config: Config,
     pub(crate) table: Table,
     pub(crate) registry: Registry,
+    pub(crate) groups: Groups,
     pub(crate) timers: Timers,
+    pub(crate) blocking: Pool,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
@@ -372,12 +135,15 @@ impl Shared {
         let id = NonZeroU32::new(NEXT_ID.fetch_add(1, Ordering::Relaxed))
             .expect("fewer than four billion runtimes");
         let start = clock.start();
+        let blocking = Pool::new(config.blocking_max);
         Arc::new(Self {
             id,
             config,
             table: Table::new(id),
             registry: Registry::new(),
+            groups: Groups::default(),
             timers: Timers::new(start),
+            blocking,
             clock,
             scheduling,
             references: AtomicU64::new(1),
@@ -424,7 +190,7 @@ impl Shared {
         let Some(readied) = readied else { return };
         match &self.scheduling {
             Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),
-            Scheduling::Simulated(queue) => queue.push(readied.index),
+            Scheduling::Simulated(queue) => queue.push(readied.0),
         }
     }
 
@@ -445,9 +211,9 @@ impl Shared {
         MonitorRef(self.references.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Ages are read at a clock, which costs more than the rest of a spawn; a simulation's clock is free.
-    pub(crate) fn observes_age(&self) -> bool {
-        true
+    /// The time when a worker last looked at the clock, which is precise enough for ages.
+    pub(crate) fn recently(&self) -> Instant {
+        self.clock.recently()
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -468,7 +234,10 @@ impl Shared {
     /// The first turn of a new process. One spawned while the runtime ends takes part in that.
     pub(crate) fn wake_new(&self, pid: Pid) {
         let slot = self.table.slot(pid.index);
-        let readied = slot.lock_for(pid).and_then(|mut core| core.wake(pid.index));
+        let readied = slot.lock_for(pid).and_then(|mut core| {
+            core.phase = Phase::Waiting;
+            slot.wake(&mut core)
+        });
         self.ready(readied);
     }
 
@@ -530,7 +299,10 @@ impl Shared {
         self.config.grace
     }
 
-    fn wait_for_end(self: Arc<Self>, threads: Vec<std::thread::JoinHandle<()>>) -> Result<Reason, RunError> {
+    pub(crate) fn wait_for_end(
+        self: Arc<Self>,
+        threads: Vec<std::thread::JoinHandle<()>>,
+    ) -> Result<Reason, RunError> {
         let mut ending = lock(&self.ending);
         while ending.is_none() {
             ending = self.changed.wait(ending).unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -547,6 +319,9 @@ impl Shared {
         self.timers.clear();
         if !all_gone {
             return Err(RunError::Stuck(self.processes()));
+        }
+        if !self.blocking.close(self.config.hard_limit) {
+            tracing::warn!(target: "riot::blocking", "blocking work goes on after the end of its runtime");
         }
         for thread in threads {
             if thread.join().is_err() {
@@ -570,7 +345,7 @@ impl Shared {
         true
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         if let Some(scheduler) = self.scheduler() {
             scheduler.stop();
         }

@@ -3,8 +3,15 @@
 use std::{future::Future, sync::Arc};
 
 use crate::{
-    Handle, context, exit::Reason, message::Message, pid::Pid, process::Slot, receive::receive_if,
-    registry::Name, runtime::Shared, timer::TimerRef,
+    Handle, context,
+    exit::Reason,
+    message::Message,
+    pid::Pid,
+    process::{Core, Readied, Slot},
+    receive::receive_if,
+    registry::Name,
+    runtime::Shared,
+    timer::TimerRef,
 };
 
 /// The message a process that traps exits gets when a linked process ends, or when it is asked to exit itself.
@@ -65,6 +72,12 @@ pub(crate) enum Watcher {
     Process(Pid),
     /// Somewhere outside the mailbox: a pending call, a join.
     Callback(Arc<dyn Ended>),
+    /// A process that is to get the exit signal of a link, but gives none itself.
+    Leash(Pid),
+    /// A task of this process.
+    Task(Pid, Handle),
+    /// The owner of this task.
+    TaskEnd(Pid),
 }
 
 /// Told of an end, on the worker where it came, after the release. It must not block.
@@ -196,6 +209,25 @@ impl Handle {
     }
 }
 
+impl Slot {
+    /// The exit signal of a link.
+    fn linked_exit(&self, core: &mut Core, from: Pid, reason: Reason) -> Option<Readied> {
+        if !core.is_live() {
+            return None;
+        }
+        match reason {
+            reason if core.trap_exit => self.accept(core, Message::new(Exit { from, reason, by_link: true })),
+            Reason::Normal => None,
+            reason => self.end_by_signal(core, reason),
+        }
+    }
+
+    fn end_by_signal(&self, core: &mut Core, reason: Reason) -> Option<Readied> {
+        self.condemn(core, reason, true);
+        self.wake(core)
+    }
+}
+
 impl Shared {
     pub(crate) fn is_alive(&self, pid: Pid) -> bool {
         let Some(slot) = self.table.of(pid) else { return false };
@@ -206,7 +238,7 @@ impl Shared {
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), Message> {
         let Some(slot) = self.table.of(pid) else { return Err(message) };
         let readied = match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() => slot.accept(&mut core, pid.index, message),
+            Some(mut core) if core.is_live() => slot.accept(&mut core, message),
             _ => return Err(message),
         };
         self.ready(readied);
@@ -220,7 +252,7 @@ impl Shared {
 
     pub(crate) fn wake(&self, pid: Pid) {
         let Some(slot) = self.table.of(pid) else { return };
-        let readied = slot.lock_for(pid).and_then(|mut core| core.wake(pid.index));
+        let readied = slot.lock_for(pid).and_then(|mut core| slot.wake(&mut core));
         self.ready(readied);
     }
 
@@ -229,16 +261,28 @@ impl Shared {
         let Some(slot) = self.table.of(to) else { return };
         let readied = match slot.lock_for(to) {
             Some(mut core) if core.is_live() => match reason {
-                Reason::Kill => self.end_by_signal(slot, &mut core, to, Reason::Killed),
+                Reason::Kill => slot.end_by_signal(&mut core, Reason::Killed),
                 reason if core.trap_exit => {
-                    slot.accept(&mut core, to.index, Message::new(Exit { from, reason, by_link: false }))
+                    slot.accept(&mut core, Message::new(Exit { from, reason, by_link: false }))
                 }
                 Reason::Normal if from != to => None,
-                reason => self.end_by_signal(slot, &mut core, to, reason),
+                reason => slot.end_by_signal(&mut core, reason),
             },
             _ => None,
         };
         self.ready(readied);
+    }
+
+    /// The exit signal of a link there is no record of.
+    pub(crate) fn exit_by_link(&self, to: Pid, from: Pid, reason: Reason) {
+        let Some(slot) = self.table.of(to) else { return };
+        let readied = slot.lock_for(to).and_then(|mut core| slot.linked_exit(&mut core, from, reason));
+        self.ready(readied);
+    }
+
+    /// Whether `pid` has not been released.
+    pub(crate) fn is_present(&self, pid: Pid) -> bool {
+        self.table.of(pid).is_some_and(|slot| slot.lock_for(pid).is_some())
     }
 
     /// The exit signal of a link whose other side has ended. A link removed meanwhile gives none.
@@ -247,42 +291,11 @@ impl Shared {
         let readied = match slot.lock_for(to) {
             Some(mut core) => {
                 let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
-                if linked { self.linked_exit(slot, &mut core, to, from, reason) } else { None }
+                if linked { slot.linked_exit(&mut core, from, reason) } else { None }
             }
             None => None,
         };
         self.ready(readied);
-    }
-
-    fn linked_exit(
-        &self,
-        slot: &Slot,
-        core: &mut crate::process::Core,
-        to: Pid,
-        from: Pid,
-        reason: Reason,
-    ) -> Option<crate::process::Readied> {
-        if !core.is_live() {
-            return None;
-        }
-        match reason {
-            reason if core.trap_exit => {
-                slot.accept(core, to.index, Message::new(Exit { from, reason, by_link: true }))
-            }
-            Reason::Normal => None,
-            reason => self.end_by_signal(slot, core, to, reason),
-        }
-    }
-
-    fn end_by_signal(
-        &self,
-        slot: &Slot,
-        core: &mut crate::process::Core,
-        to: Pid,
-        reason: Reason,
-    ) -> Option<crate::process::Readied> {
-        slot.condemn(core, reason, true);
-        core.wake(to.index)
     }
 
     pub(crate) fn down(&self, to: Pid, reference: MonitorRef, reason: Reason) {
@@ -292,7 +305,7 @@ impl Shared {
                 match core.relations.as_mut().and_then(|relations| relations.monitors.remove(&reference)) {
                     Some(target) => {
                         let down = Down { reference, pid: Some(target.pid()), reason };
-                        slot.accept(&mut core, to.index, Message::new(down))
+                        slot.accept(&mut core, Message::new(down))
                     }
                     None => None,
                 }
@@ -315,8 +328,11 @@ impl Shared {
                 partner.relations().links.insert(this);
                 return;
             }
+            if core.relations.as_ref().is_some_and(|relations| relations.links.contains(&other)) {
+                return; // It has just ended, and the signal of the link there was is on its way.
+            }
         }
-        let readied = self.linked_exit(mine, &mut mine.lock(), this, other, Reason::NoProc);
+        let readied = mine.linked_exit(&mut mine.lock(), other, Reason::NoProc);
         self.ready(readied);
     }
 
@@ -325,7 +341,7 @@ impl Shared {
             return;
         }
         let mine = self.table.slot(this.index);
-        let remove = |core: &mut crate::process::Core, pid: &Pid| {
+        let remove = |core: &mut Core, pid: &Pid| {
             if let Some(relations) = &mut core.relations {
                 relations.links.remove(pid);
             }
@@ -412,6 +428,21 @@ impl Shared {
         }
     }
 
+    /// Notes that a process has to do with a group; false if it does not live.
+    pub(crate) fn remember_group(&self, pid: Pid, group: &Name) -> bool {
+        let Some(slot) = self.table.of(pid) else { return false };
+        match slot.lock_for(pid) {
+            Some(mut core) if core.is_live() => {
+                let groups = &mut core.relations().groups;
+                if !groups.contains(group) {
+                    groups.push(group.clone());
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn forget_name(&self, pid: Pid, name: &Name) {
         let Some(slot) = self.table.of(pid) else { return };
         if let Some(mut core) = slot.lock_for(pid)
@@ -422,7 +453,7 @@ impl Shared {
     }
 }
 
-type Guard<'a> = std::sync::MutexGuard<'a, crate::process::Core>;
+type Guard<'a> = std::sync::MutexGuard<'a, Core>;
 
 /// Locks the caller's record and that of another, which may have been released.
 fn lock_both<'a>(mine: &'a Slot, this: Pid, theirs: &'a Slot, other: Pid) -> (Guard<'a>, Option<Guard<'a>>) {

@@ -11,23 +11,25 @@ use std::{
 
 use crate::{
     clock::Clock,
+    config::{Config, check_can_run},
     context::{self, Local},
     exit::{Outcome, Reason},
     lock::lock,
-    process::run::turn,
-    runtime::{Config, Scheduling, Shared, check_can_run},
+    process::{Process, run::turn},
+    runtime::{Scheduling, Shared},
     scheduler::LocalQueue,
 };
 
 /// Processes ready to run in a simulation, in no order but the seed's.
-pub(crate) struct SimulatedQueue(Mutex<Vec<u32>>);
+#[expect(clippy::vec_box, reason = "a process keeps its one allocation wherever it goes")]
+pub(crate) struct SimulatedQueue(Mutex<Vec<Box<Process>>>);
 
 impl SimulatedQueue {
-    pub(crate) fn push(&self, index: u32) {
-        lock(&self.0).push(index);
+    pub(crate) fn push(&self, process: Box<Process>) {
+        lock(&self.0).push(process);
     }
 
-    fn take(&self, random: &mut Random) -> Option<u32> {
+    fn take(&self, random: &mut Random) -> Option<Box<Process>> {
         let mut ready = lock(&self.0);
         if ready.is_empty() {
             return None;
@@ -132,9 +134,9 @@ impl World {
     /// Runs one process, or else moves the clock to the next timer, but not beyond `limit`.
     fn step(&mut self, limit: Option<Instant>) {
         let Some(queue) = self.shared.simulated() else { unreachable!("a simulation has its own queue") };
-        if let Some(index) = queue.take(&mut self.random) {
+        if let Some(process) = queue.take(&mut self.random) {
             self.shared.clock().advance_to(self.shared.now() + Duration::from_nanos(100));
-            let again = turn(&self.local, index);
+            let again = turn(&self.local, process);
             self.shared.ready(again);
             return;
         }

@@ -487,6 +487,33 @@ fn p24_spawn_link_and_spawn_monitor_tell_the_true_reason() {
     });
 }
 
+/// A plain thread kills whatever it sees, as early as it sees it.
+#[test]
+fn p24_a_child_killed_at_once_is_still_told_of() {
+    threaded(|| async {
+        trap_exit(true);
+        let (handle, main) = (Handle::current(), this());
+        let (done, is_done) = mpsc::channel::<()>();
+        let killer = std::thread::spawn(move || {
+            while is_done.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                for pid in handle.processes().into_iter().filter(|&pid| pid != main) {
+                    handle.exit(pid, Reason::Kill);
+                }
+            }
+        });
+        for _ in 0..20_000 {
+            let (pid, end) = SpawnOptions::new().link().spawn_monitor(pending::<()>());
+            let exit =
+                riot_actor::timeout(secs(20), riot_actor::receive_if(move |exit: &Exit| exit.from == pid));
+            assert_eq!(exit.await.expect("its end is told").reason, Reason::Killed);
+            assert_eq!(end.down().await.reason, Reason::Killed);
+        }
+        assert!(info(main).unwrap().links.is_empty());
+        done.send(()).unwrap();
+        killer.join().unwrap();
+    });
+}
+
 #[test]
 fn p25_a_panic_ends_one_process_and_is_reported_once() {
     everywhere_reported(|crashes| async move {

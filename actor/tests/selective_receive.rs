@@ -259,7 +259,6 @@ fn m13_the_condemned_receive_nothing_not_even_what_was_queued_before() {
                 true
             })
             .await;
-            yield_now().await;
             send(observer, got);
         });
         send(pid, 1_u8);

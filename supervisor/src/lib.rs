@@ -43,6 +43,7 @@ mod dynamic;
 mod error;
 mod event;
 mod intensity;
+mod partition;
 mod shutdown;
 mod spec;
 mod strategy;
@@ -54,6 +55,7 @@ pub use error::{
     StopError,
 };
 pub use event::Event;
+pub use partition::{Partitioned, Partitions};
 pub use spec::{
     ChildId, ChildKey, ChildSpec, Ignore, IntoChild, Kind, Restart, Shutdown, SpecSummary, WORKER_SHUTDOWN,
     process, supervisor, worker,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use super::{Core, Phase, Priority};
+use super::{Core, Phase, Priority, Slot};
 use crate::{
     Handle, context,
     pid::Pid,
@@ -120,15 +120,13 @@ impl Handle {
     }
 }
 
-impl Core {
-    fn state(&self) -> State {
-        match self.phase {
-            _ if self.cause.is_some() => State::Exiting,
-            Phase::Running | Phase::Woken => State::Running,
-            Phase::Ready => State::Runnable,
-            Phase::Waiting => State::Waiting,
-            Phase::Exiting | Phase::Free => State::Exiting,
-        }
+fn state(slot: &Slot, core: &Core) -> State {
+    match core.phase {
+        _ if core.cause.is_some() => State::Exiting,
+        Phase::Out if slot.is_running() => State::Running,
+        Phase::Unborn | Phase::Out => State::Runnable,
+        Phase::Waiting => State::Waiting,
+        Phase::Exiting | Phase::Free => State::Exiting,
     }
 }
 
@@ -144,6 +142,13 @@ impl Shared {
             .collect()
     }
 
+    /// Who has a place now.
+    pub(crate) fn pid_at(&self, index: u32) -> Option<Pid> {
+        let core = self.table.slot(index).lock();
+        let pid = Pid { runtime: self.id, generation: core.generation, index };
+        (core.phase != Phase::Free).then_some(pid)
+    }
+
     pub(crate) fn info(&self, pid: Pid) -> Option<ProcessInfo> {
         let mut info = {
             let slot = self.table.of(pid)?;
@@ -153,7 +158,7 @@ impl Shared {
                 pid,
                 names: Vec::new(),
                 label: core.label.clone(),
-                state: core.state(),
+                state: state(slot, &core),
                 mailbox: core.arrivals.len() + if context::current() == Some(pid) { 0 } else { core.held },
                 links: relations.map(|r| r.links.iter().copied().collect()).unwrap_or_default(),
                 monitors: relations
@@ -179,6 +184,6 @@ impl Shared {
 fn watcher(watcher: &Watcher) -> Option<Pid> {
     match watcher {
         Watcher::Process(pid) => Some(*pid),
-        Watcher::Callback(_) => None,
+        _ => None,
     }
 }

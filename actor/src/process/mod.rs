@@ -40,22 +40,24 @@ pub(crate) struct Slot {
     condemned: AtomicBool,
     /// A copy of "`core.arrivals` has some", for the same reader.
     arrived: AtomicBool,
+    /// The process was woken while it was out; written under the lock.
+    woken: AtomicBool,
+    /// A worker polls it; for those who look in.
+    running: AtomicBool,
     core: Mutex<Core>,
 }
 
-/// What a process is doing, as the scheduler sees it.
+/// Where a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Nobody lives here.
     Free,
-    /// Suspended: its body is parked here, and nobody has it in a queue.
+    /// Made, and in no queue yet.
+    Unborn,
+    /// Suspended: all of it is parked here.
     Waiting,
-    /// In a run queue, exactly once.
-    Ready,
-    /// Polled by a worker.
-    Running,
-    /// Polled by a worker, and woken since that began.
-    Woken,
+    /// In a run queue or on a worker, exactly one: whoever has it owns it, and needs no lock to poll it.
+    Out,
     /// Its body is being dropped; nothing schedules it any more.
     Exiting,
 }
@@ -78,15 +80,15 @@ pub(crate) struct Core {
     pub(crate) trap_exit: bool,
     pub(crate) wants_messages: bool,
     pub(crate) priority: Priority,
-    /// The worker it may not leave.
-    pub(crate) pinned: Option<u32>,
     /// Why it ends or ended: set once, by whatever was first.
     pub(crate) cause: Option<Reason>,
     /// Whether the cause came from outside, so that the report can tell a crash from its consequences.
     pub(crate) caused_by_signal: bool,
     /// Messages accepted and not yet seen by the process.
     pub(crate) arrivals: VecDeque<Message>,
-    pub(crate) parked: Option<Parked>,
+    pub(crate) parked: Option<Box<Process>>,
+    /// The memory of the process before, for the next one.
+    pub(crate) spare: Option<Box<Process>>,
     /// Messages that had been seen and left when the process last stopped running.
     pub(crate) held: usize,
     pub(crate) relations: Option<Box<Relations>>,
@@ -95,11 +97,50 @@ pub(crate) struct Core {
     pub(crate) born: Option<Instant>,
 }
 
-/// What a process leaves here while it does not run.
-pub(crate) struct Parked {
-    pub(crate) body: Body,
+/// What a process consists of. It passes from its record to a run queue to a worker and back, and is in one of them.
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) priority: Priority,
+    /// The worker it may not leave.
+    pub(crate) pinned: Option<u32>,
     pub(crate) mailbox: Mailbox,
-    pub(crate) waker: Waker,
+    /// What a generic server keeps for its handlers.
+    pub(crate) server: Option<Box<crate::gen_server::Control>>,
+    /// What is left of this turn; every await that could complete at once spends one.
+    pub(crate) budget: u32,
+    /// A receive found nothing in this poll: the next message is to wake the process.
+    pub(crate) wants_messages: bool,
+    /// What its wakers are.
+    pub(crate) source: Arc<ProcessWaker>,
+    /// Not here while it is polled.
+    pub(crate) body: Option<(Body, Waker)>,
+}
+
+impl Process {
+    pub(crate) fn new(shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
+        let source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid });
+        Box::new(Self {
+            pid,
+            priority: Priority::Normal,
+            pinned: None,
+            mailbox: Mailbox::default(),
+            server: None,
+            budget: 0,
+            wants_messages: false,
+            source,
+            body: None,
+        })
+    }
+
+    /// Another process in the same memory. Wakers of the one before that somebody has kept stay its own.
+    pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
+        self.pid = pid;
+        match Arc::get_mut(&mut self.source) {
+            Some(source) => source.pid = pid,
+            None => self.source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid }),
+        }
+        self
+    }
 }
 
 pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
@@ -113,36 +154,35 @@ pub(crate) struct Relations {
     /// Who hears of its end.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,
+    /// Groups it is or was in, or watches.
+    pub(crate) groups: Vec<Name>,
     /// Timers that will send to it.
     pub(crate) timers:
         std::collections::HashSet<TimerRef, std::hash::BuildHasherDefault<crate::pid::NumberHasher>>,
 }
 
-/// That a process just became ready: whoever learns of it puts it in a queue, after letting go of the lock.
+/// A process that just became ready: whoever gets it puts it in a queue, after letting go of the lock.
 #[must_use]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Readied {
-    pub(crate) index: u32,
-    pub(crate) priority: Priority,
-    pub(crate) pinned: Option<u32>,
-}
+pub(crate) struct Readied(pub(crate) Box<Process>);
 
 impl Slot {
     pub(crate) fn new() -> Self {
         Self {
             condemned: AtomicBool::new(false),
             arrived: AtomicBool::new(false),
+            woken: AtomicBool::new(false),
+            running: AtomicBool::new(false),
             core: Mutex::new(Core {
                 generation: 0,
                 phase: Phase::Free,
                 trap_exit: false,
                 wants_messages: false,
                 priority: Priority::Normal,
-                pinned: None,
                 cause: None,
                 caused_by_signal: false,
                 arrivals: VecDeque::new(),
                 parked: None,
+                spare: None,
                 held: 0,
                 relations: None,
                 parent: None,
@@ -172,11 +212,57 @@ impl Slot {
     }
 
     /// Accepts a message; the process becomes ready if it waits for one.
-    pub(crate) fn accept(&self, core: &mut Core, index: u32, message: Message) -> Option<Readied> {
+    pub(crate) fn accept(&self, core: &mut Core, message: Message) -> Option<Readied> {
+        if core.phase == Phase::Waiting && core.wants_messages {
+            let Readied(mut process) = self.wake(core)?;
+            // It takes the message along, so that nothing is left to look for here.
+            process.mailbox.push(message);
+            core.held += 1;
+            return Some(Readied(process));
+        }
+        // A process that is out looks at its arrivals before it parks.
         core.arrivals.push_back(message);
         self.arrived.store(true, Ordering::Release);
-        // A process that runs looks at its arrivals before it parks.
-        if core.wants_messages && core.phase == Phase::Waiting { core.wake(index) } else { None }
+        None
+    }
+
+    /// A reason to run: a process that waits becomes ready, with all that has arrived; one that is out is polled once
+    /// more.
+    pub(crate) fn wake(&self, core: &mut Core) -> Option<Readied> {
+        match core.phase {
+            Phase::Waiting => {
+                core.phase = Phase::Out;
+                core.wants_messages = false;
+                let mut process = core.parked.take().expect("a process that waits is parked");
+                self.admit(core, &mut process.mailbox);
+                process.priority = core.priority;
+                Some(Readied(process))
+            }
+            Phase::Out => {
+                self.woken.store(true, Ordering::Release);
+                None
+            }
+            Phase::Free | Phase::Unborn | Phase::Exiting => None,
+        }
+    }
+
+    /// A worker begins to poll: wake-ups until now are answered by that.
+    pub(crate) fn begin(&self) {
+        self.running.store(true, Ordering::Relaxed);
+        // A store alone could go before the loads of the poll and so hide what a wake-up was for; the exchange cannot.
+        if self.woken.load(Ordering::Acquire) {
+            self.woken.swap(false, Ordering::AcqRel);
+        }
+    }
+
+    /// A worker has polled it, and the lock is held: whether it was woken meanwhile.
+    pub(crate) fn pause(&self) -> bool {
+        self.running.store(false, Ordering::Relaxed);
+        self.woken.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
     }
 
     /// Hands what has arrived over to the process.
@@ -202,6 +288,8 @@ impl Slot {
     pub(crate) fn renew(&self) {
         self.condemned.store(false, Ordering::Release);
         self.arrived.store(false, Ordering::Release);
+        self.woken.store(false, Ordering::Release);
+        self.running.store(false, Ordering::Release);
     }
 }
 
@@ -212,21 +300,6 @@ impl Core {
 
     pub(crate) fn relations(&mut self) -> &mut Relations {
         self.relations.get_or_insert_default()
-    }
-
-    /// A reason to run again: the process becomes ready if it waits, or is polled once more if it runs.
-    pub(crate) fn wake(&mut self, index: u32) -> Option<Readied> {
-        match self.phase {
-            Phase::Waiting => {
-                self.phase = Phase::Ready;
-                Some(Readied { index, priority: self.priority, pinned: self.pinned })
-            }
-            Phase::Running => {
-                self.phase = Phase::Woken;
-                None
-            }
-            Phase::Free | Phase::Ready | Phase::Woken | Phase::Exiting => None,
-        }
     }
 }
 

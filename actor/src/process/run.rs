@@ -1,10 +1,10 @@
 //! One turn of a process, and its end.
 
-use std::task::Context;
+use std::task::{Context, Poll, Waker};
 
-use super::{Core, Parked, Phase, Readied, Slot};
+use super::{Body, Core, Phase, Process, Readied, Slot};
 use crate::{
-    context::{Local, Running},
+    context::Local,
     exit::{Panic, Reason},
     mailbox::Mailbox,
     panic::catch,
@@ -18,67 +18,62 @@ use crate::{
 const BUDGET: u32 = 2000;
 
 /// Polls a process that was ready. What it returns has to be put in a queue again.
-pub(crate) fn turn(local: &Local, index: u32) -> Option<Readied> {
-    let slot = local.shared.table.slot(index);
-    let mut core = slot.lock();
-    debug_assert_eq!(core.phase, Phase::Ready, "only ready processes are in a queue");
-    core.phase = Phase::Running;
-    core.wants_messages = false;
-    let mut parked = core.parked.take().expect("a process that does not run is parked");
-    let pid = Pid { runtime: local.shared.id, generation: core.generation, index };
-    if core.cause.is_some() {
-        core.phase = Phase::Exiting;
-        drop(core);
-        end(local, slot, pid, parked);
+pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> {
+    let pid = process.pid;
+    let slot = local.shared.table.slot(pid.index);
+    let (mut body, waker) = process.body.take().expect("a process in a queue has its body");
+    if slot.is_condemned() {
+        slot.lock().phase = Phase::Exiting;
+        local.running.replace(Some(process));
+        end(local, slot, pid, body, waker);
         return None;
     }
-    slot.admit(&mut core, &mut parked.mailbox);
-    drop(core);
-
-    let Parked { mut body, mailbox, waker } = parked;
-    local.running.replace(Some(Running { pid, mailbox, budget: BUDGET, wants_messages: false }));
-    let mut cx = Context::from_waker(&waker);
+    slot.begin();
+    process.budget = BUDGET;
+    process.wants_messages = false;
+    local.running.replace(Some(process));
     loop {
         local.polling.set(true);
-        let polled = catch(|| body.as_mut().poll(&mut cx));
+        let polled = catch(|| body.as_mut().poll(&mut Context::from_waker(&waker)));
         local.polling.set(false);
 
         let mut core = slot.lock();
         match polled {
-            Ok(std::task::Poll::Pending) => {}
-            Ok(std::task::Poll::Ready(reason)) => conclude(slot, &mut core, reason),
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(reason)) => drop(slot.condemn(&mut core, reason, false)),
             Err(panic) => panicked(slot, &mut core, pid, panic),
         }
-        let mut running = local.running.borrow_mut();
-        let here = running.as_mut().expect("it was set before the poll");
         if core.cause.is_some() {
             core.phase = Phase::Exiting;
             drop(core);
-            let mailbox = std::mem::take(&mut here.mailbox);
-            drop(running);
-            end(local, slot, pid, Parked { body, mailbox, waker });
+            end(local, slot, pid, body, waker);
             return None;
         }
-        if core.phase == Phase::Running && here.wants_messages && !core.arrivals.is_empty() && here.budget > 0
-        {
+        let mut running = local.running.borrow_mut();
+        let process = running.as_mut().expect("it was put there before the poll");
+        let woken = slot.pause();
+        let arrived = process.wants_messages && !core.arrivals.is_empty();
+        if arrived && !woken && process.budget > 0 {
             // It waits for messages and here they are: no need to go through a queue.
-            slot.admit(&mut core, &mut here.mailbox);
-            here.wants_messages = false;
-            here.budget -= 1;
+            slot.admit(&mut core, &mut process.mailbox);
+            drop(core);
+            process.wants_messages = false;
+            process.budget -= 1;
+            slot.begin();
             continue;
         }
-        let here = running.take().expect("it was set before the poll");
-        core.wants_messages = here.wants_messages;
-        core.held = here.mailbox.len();
-        core.parked = Some(Parked { body, mailbox: here.mailbox, waker });
-        let again = core.phase == Phase::Woken || (here.wants_messages && !core.arrivals.is_empty());
+        let mut process = running.take().expect("it was just looked at");
+        process.body = Some((body, waker));
+        core.held = process.mailbox.len();
+        if woken || arrived {
+            process.priority = core.priority;
+            return Some(Readied(process));
+        }
         core.phase = Phase::Waiting;
-        return if again { core.wake(index) } else { None };
+        core.wants_messages = process.wants_messages;
+        core.parked = Some(process);
+        return None;
     }
-}
-
-fn conclude(slot: &Slot, core: &mut Core, reason: Reason) {
-    slot.condemn(core, reason, false);
 }
 
 /// A process condemned before it panicked ends with what condemned it; the panic is only reported.
@@ -90,38 +85,47 @@ fn panicked(slot: &Slot, core: &mut Core, pid: Pid, panic: Panic) {
 }
 
 /// Release: the body, the messages and the names go first; only then is anybody told.
-fn end(local: &Local, slot: &Slot, pid: Pid, parked: Parked) {
+///
+/// The process stays the running one until its destructors have run.
+fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
     let shared = &*local.shared;
-    let Parked { body, mailbox, waker } = parked;
-    if local.running.borrow().is_none() {
-        let mailbox = Mailbox::default();
-        local.running.replace(Some(Running { pid, mailbox, budget: 0, wants_messages: false }));
-    }
     local.polling.set(true);
     contain(pid, || drop(body));
-    contain(pid, || drop(mailbox));
-    let (names, timers, messages) = {
+    let (mailbox, server) = {
+        let mut running = local.running.borrow_mut();
+        let process = running.as_mut().expect("it runs until it is released");
+        process.budget = 0;
+        (std::mem::take(&mut process.mailbox), process.server.take())
+    };
+    contain(pid, || drop((mailbox, server)));
+    let (names, groups, timers, messages) = {
         let mut core = slot.lock();
         let messages = std::mem::take(&mut core.arrivals);
         match &mut core.relations {
             Some(relations) => {
-                (std::mem::take(&mut relations.names), std::mem::take(&mut relations.timers), messages)
+                let names = std::mem::take(&mut relations.names);
+                let groups = std::mem::take(&mut relations.groups);
+                (names, groups, std::mem::take(&mut relations.timers), messages)
             }
-            None => (Vec::new(), Default::default(), messages),
+            None => (Vec::new(), Vec::new(), Default::default(), messages),
         }
     };
     contain(pid, || drop(messages));
     for name in &names {
         shared.registry.release(name, pid);
     }
+    for group in &groups {
+        shared.groups.release(shared, group, pid);
+    }
     for timer in timers {
         contain(pid, || shared.timers.discard(timer));
     }
 
-    let end = shared.free(pid);
     local.polling.set(false);
-    local.running.replace(None);
+    let mut process = local.running.take().expect("it runs until it is released");
+    process.mailbox = Mailbox::default();
     drop(waker);
+    let end = shared.free(pid, Some(process));
     let reason = end.cause.expect("a process that ends has a cause");
     if !reason.is_clean() {
         let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
@@ -135,7 +139,7 @@ fn end(local: &Local, slot: &Slot, pid: Pid, parked: Parked) {
 }
 
 /// Exit signals first, then the rest.
-fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations) {
+pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations) {
     for partner in relations.links {
         shared.link_fired(partner, pid, reason.clone());
     }
@@ -143,6 +147,9 @@ fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations)
         match watcher {
             Watcher::Process(watcher) => shared.down(watcher, reference, reason.clone()),
             Watcher::Callback(callback) => callback.ended(reason),
+            Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
+            Watcher::TaskEnd(owner) => shared.remove_watcher(owner, reference),
+            Watcher::Leash(process) => shared.exit_by_link(process, pid, reason.clone()),
         }
     }
     for (reference, target) in relations.monitors {
@@ -161,7 +168,7 @@ fn contain(pid: Pid, f: impl FnOnce()) {
 pub(crate) struct End {
     cause: Option<Reason>,
     caused_by_signal: bool,
-    relations: Option<Box<super::Relations>>,
+    pub(crate) relations: Option<Box<super::Relations>>,
     parent: Option<Pid>,
     label: Option<std::borrow::Cow<'static, str>>,
 }
@@ -169,7 +176,7 @@ pub(crate) struct End {
 impl Shared {
     /// Makes the place of a process free for the next one. From here on its pid is that of nobody: whoever links or
     /// monitors it is either in the relations this returns, or finds nobody.
-    pub(crate) fn free(&self, pid: Pid) -> End {
+    pub(crate) fn free(&self, pid: Pid, spare: Option<Box<Process>>) -> End {
         let slot = self.table.slot(pid.index);
         let mut core = slot.lock();
         core.phase = Phase::Free;
@@ -177,6 +184,7 @@ impl Shared {
         core.trap_exit = false;
         core.wants_messages = false;
         core.held = 0;
+        core.spare = spare;
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         let end = End {
             cause: core.cause.take(),

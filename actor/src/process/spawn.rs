@@ -10,13 +10,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Parked, Phase, Priority, ProcessWaker};
+use super::{Phase, Priority, Process, Readied, run::tell};
 use crate::{
     context,
     exit::{Outcome, Reason},
-    mailbox::Mailbox,
     pid::Pid,
-    registry::{Name, NameTaken},
+    registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
     signal::{MonitorRef, Target, Watcher},
 };
@@ -79,6 +78,8 @@ pub struct SpawnOptions {
     label: Option<Cow<'static, str>>,
     priority: Priority,
     pinned: Option<Place>,
+    leash: Option<MonitorRef>,
+    task_of: Option<MonitorRef>,
 }
 
 /// The worker a process stays on.
@@ -133,6 +134,19 @@ impl SpawnOptions {
     /// It stays on the worker with this number, counted from 0, modulo the number of workers.
     pub fn pinned_to(mut self, worker: usize) -> Self {
         self.pinned = Some(Place::To(worker as u32));
+        self
+    }
+
+    /// Until this reference is removed from the caller's watchers, the new process gets the exit signal of a link when
+    /// the caller ends, and gives none itself.
+    pub(crate) fn leash(mut self, reference: MonitorRef) -> Self {
+        self.leash = Some(reference);
+        self
+    }
+
+    /// It ends with the caller, as a task does, under this reference in the caller's watchers.
+    pub(crate) fn task_of(mut self, reference: MonitorRef) -> Self {
+        self.task_of = Some(reference);
         self
     }
 
@@ -205,7 +219,8 @@ impl<F: Future<Output: Outcome>> Future for ReasonOf<F> {
 }
 
 impl Shared {
-    /// Links and monitors are in place before the child can run, and nobody but us knows it before that.
+    /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
+    /// nor be released before its name, its link and its monitor are in place.
     pub(crate) fn spawn(
         self: &Arc<Self>,
         options: SpawnOptions,
@@ -218,19 +233,37 @@ impl Shared {
         let slot = self.table.slot(index);
         let mut core = slot.lock();
         let pid = Pid { runtime: self.id, generation: core.generation, index };
-        let waker = Waker::from(Arc::new(ProcessWaker { shared: Arc::downgrade(self), pid }));
-        core.phase = Phase::Waiting;
-        core.trap_exit = options.trap_exit;
-        core.priority = options.priority;
-        core.pinned = options.pinned.and_then(|place| match place {
+        let pinned = options.pinned.and_then(|place| match place {
             Place::Here => worker,
             Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
         });
+        let mut process = match core.spare.take() {
+            Some(process) => process.again(self, pid),
+            None => Process::new(self, pid),
+        };
+        process.priority = options.priority;
+        process.pinned = pinned;
+        process.body = Some((body, Waker::from(process.source.clone())));
+        core.trap_exit = options.trap_exit;
+        core.priority = options.priority;
         core.parent = parent;
         core.label = options.label;
-        core.born = self.observes_age().then(|| self.now());
-        core.parked = Some(Parked { body, mailbox: Mailbox::default(), waker });
+        core.born = Some(self.recently());
+        self.live_added();
+
         let linked = parent.filter(|_| options.link);
+        let tied =
+            linked.is_some() || monitor.is_some() || options.leash.is_some() || options.task_of.is_some();
+        if !tied && options.name.is_none() {
+            // Nothing has to be in place before it runs.
+            core.phase = Phase::Out;
+            drop(core);
+            self.spawned(pid);
+            self.ready(Some(Readied(process)));
+            return Ok(pid);
+        }
+        core.phase = Phase::Unborn;
+        core.parked = Some(process);
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
         }
@@ -238,18 +271,15 @@ impl Shared {
             core.relations().watchers.insert(reference, Watcher::Process(parent));
         }
         drop(core);
-        self.live_added();
 
+        // One that somebody has condemned already needs no name.
         if let Some(name) = options.name
-            && let Err(taken) = self.registry.register(self, name, pid)
+            && let Err(RegisterError::NameTaken(taken)) = self.registry.register(self, name, pid)
         {
             self.abandon(pid);
-            return Err(match taken {
-                crate::registry::RegisterError::NameTaken(taken) => taken,
-                crate::registry::RegisterError::NoProc => unreachable!("nobody knows it, so nobody ended it"),
-            });
+            return Err(taken);
         }
-        if let Some(parent) = parent
+        if let Some(parent) = parent.filter(|_| tied)
             && let Some(parent_slot) = self.table.of(parent)
             && let Some(mut core) = parent_slot.lock_for(parent)
         {
@@ -260,18 +290,41 @@ impl Shared {
             if let Some(reference) = monitor {
                 core.relations().monitors.insert(reference, Target::Pid(pid));
             }
+            if let Some(reference) = options.leash {
+                core.relations().watchers.insert(reference, Watcher::Leash(pid));
+            }
+            if let Some(reference) = options.task_of {
+                core.relations().watchers.insert(reference, Watcher::Task(pid, self.handle()));
+                drop(core);
+                // And the other way round: a task that has ended is forgotten by its owner.
+                self.watch(pid, reference, Watcher::TaskEnd(parent));
+            }
         }
         self.spawned(pid);
         self.wake_new(pid);
         Ok(pid)
     }
 
-    /// A process nobody has heard of is taken back.
+    /// A process that never was: it is taken back, and whoever has seen it nevertheless is told.
     fn abandon(&self, pid: Pid) {
         let slot = self.table.slot(pid.index);
-        let parked = slot.lock().parked.take();
-        drop(parked);
-        drop(self.free(pid));
+        let (parked, arrivals) = {
+            let mut core = slot.lock();
+            slot.condemn(&mut core, Reason::NoProc, true);
+            let parent = core.parent;
+            if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
+                relations.links.remove(&parent);
+                relations
+                    .watchers
+                    .retain(|_, watcher| !matches!(watcher, Watcher::Process(pid) if *pid == parent));
+            }
+            (core.parked.take(), std::mem::take(&mut core.arrivals))
+        };
+        drop((parked, arrivals));
+        let relations = self.free(pid, None).relations;
+        if let Some(relations) = relations {
+            tell(self, pid, &Reason::NoProc, *relations);
+        }
         self.live_removed();
     }
 }

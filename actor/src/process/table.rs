@@ -1,5 +1,5 @@
-//! Every process of a runtime by its place. Places are made in growing blocks, never move and are never given back, so
-//! a look-up is two loads and no lock.
+//! Every process of a runtime by its place. Places are made page by page, never move and are never given back, so a
+//! look-up is three loads and no lock.
 
 use std::{
     num::NonZeroU32,
@@ -9,15 +9,20 @@ use std::{
 use super::Slot;
 use crate::{lock::lock, pid::Pid};
 
-/// The first block has this many places, each next one twice as many as the one before.
-const FIRST: u32 = 64;
-const BLOCKS: usize = 26;
+/// Places made at once. A page is small enough to be made in a spawn without anybody noticing.
+const PAGE: u32 = 256;
+
+/// The first block has room for so many pages, each next one for twice as many as the one before.
+const FIRST: u32 = 16;
+const BLOCKS: usize = 21;
 
 pub(crate) struct Table {
     runtime: NonZeroU32,
-    blocks: [OnceLock<Box<[Slot]>>; BLOCKS],
+    blocks: [OnceLock<Box<[Page]>>; BLOCKS],
     vacant: Mutex<Vacant>,
 }
+
+type Page = OnceLock<Box<[Slot]>>;
 
 struct Vacant {
     /// Places whose process is gone, the last one first: its memory is warm.
@@ -32,10 +37,12 @@ impl Table {
         Self { runtime, blocks: [const { OnceLock::new() }; BLOCKS], vacant }
     }
 
-    fn place(index: u32) -> (usize, usize) {
-        let block = ((index / FIRST) + 1).ilog2();
+    /// The block of a place, its page in there, and where it is on that.
+    fn place(index: u32) -> (usize, usize, usize) {
+        let page = index / PAGE;
+        let block = (page / FIRST + 1).ilog2();
         let before = FIRST * ((1 << block) - 1);
-        (block as usize, (index - before) as usize)
+        (block as usize, (page - before) as usize, (index % PAGE) as usize)
     }
 
     /// The place with this number; it has been taken at least once.
@@ -47,8 +54,8 @@ impl Table {
         if index == Pid::SYSTEM {
             return None;
         }
-        let (block, at) = Self::place(index);
-        self.blocks.get(block)?.get()?.get(at)
+        let (block, page, at) = Self::place(index);
+        self.blocks.get(block)?.get()?.get(page)?.get()?.get(at)
     }
 
     /// The place of a process of this runtime. Whether the process is still there is for its record to say.
@@ -72,12 +79,14 @@ impl Table {
         }
         let index = vacant.fresh;
         vacant.fresh += 1;
-        let (block, _) = Self::place(index);
-        let size = FIRST << block;
-        self.blocks
+        drop(vacant);
+        let (block, page, _) = Self::place(index);
+        let pages = self
+            .blocks
             .get(block)
             .expect("fewer than four billion processes")
-            .get_or_init(|| (0..size).map(|_| Slot::new()).collect());
+            .get_or_init(|| (0..FIRST << block).map(|_| OnceLock::new()).collect());
+        pages[page].get_or_init(|| (0..PAGE).map(|_| Slot::new()).collect());
         index
     }
 
@@ -88,7 +97,8 @@ impl Table {
     /// Every place that was ever taken.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
         let taken = lock(&self.vacant).fresh;
-        (0..taken).map(|index| (index, self.slot(index)))
+        // One that was taken just now may have no page yet, and so no process.
+        (0..taken).filter_map(|index| Some((index, self.get(index)?)))
     }
 }
 
@@ -97,13 +107,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_fill_one_block_after_the_other() {
-        assert_eq!(Table::place(0), (0, 0));
-        assert_eq!(Table::place(63), (0, 63));
-        assert_eq!(Table::place(64), (1, 0));
-        assert_eq!(Table::place(191), (1, 127));
-        assert_eq!(Table::place(192), (2, 0));
-        let (block, at) = Table::place(u32::MAX - 1);
-        assert!(block < BLOCKS + 1 && at < (FIRST as usize) << 26);
+    fn places_fill_one_page_and_one_block_after_the_other() {
+        assert_eq!(Table::place(0), (0, 0, 0));
+        assert_eq!(Table::place(255), (0, 0, 255));
+        assert_eq!(Table::place(256), (0, 1, 0));
+        assert_eq!(Table::place(16 * 256), (1, 0, 0));
+        assert_eq!(Table::place(48 * 256), (2, 0, 0));
+        let (block, page, at) = Table::place(u32::MAX - 1);
+        assert!(block < BLOCKS && page < (FIRST as usize) << block && at == 254);
+    }
+
+    #[test]
+    fn a_place_is_given_again_and_one_that_was_never_taken_is_nobodys() {
+        let runtime = NonZeroU32::MIN;
+        let table = Table::new(runtime);
+        let places: Vec<u32> = (0..1000).map(|_| table.take()).collect();
+        assert_eq!(places, (0..1000).collect::<Vec<_>>());
+        assert_eq!(table.slots().count(), 1000);
+        table.give_back(7);
+        assert_eq!((table.take(), table.take()), (7, 1000));
+        assert!(table.of(Pid { runtime, generation: 0, index: 1_000_000 }).is_none());
     }
 }

@@ -28,6 +28,11 @@ impl Idle {
         }
     }
 
+    /// A first look, without order: whoever falls asleep just now looks at the queues once more.
+    pub(crate) fn is_anyone_asleep(&self) -> bool {
+        self.sleeping.load(SeqCst) != 0
+    }
+
     /// After a push: the worker to wake, if one has to be. It counts as searching from now on.
     pub(crate) fn wake_one(&self) -> Option<usize> {
         fence(SeqCst);

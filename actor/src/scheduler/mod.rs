@@ -9,9 +9,12 @@ mod queue;
 mod watchdog;
 mod worker;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
 };
 
 use crossbeam_deque::Injector;
@@ -23,7 +26,7 @@ use crate::{
     context,
     driver::{Driver, Parker, Unpark},
     lock::lock,
-    process::{Priority, Readied},
+    process::{Process, Readied},
     runtime::Shared,
 };
 use idle::Idle;
@@ -34,7 +37,7 @@ pub(crate) use watchdog::start as start_watchdog;
 /// The queues of all workers, as every thread sees them.
 pub(crate) struct Scheduler {
     /// What became ready away from the workers.
-    injector: [Injector<u32>; Lane::COUNT],
+    injector: [Injector<Box<Process>>; Lane::COUNT],
     workers: Box<[Seat]>,
     idle: Idle,
     pub(crate) stopping: AtomicBool,
@@ -43,14 +46,16 @@ pub(crate) struct Scheduler {
 
 /// A worker, as others see it.
 struct Seat {
-    stealer: Stealer,
+    stealer: Stealer<Box<Process>>,
     /// Processes that may run nowhere else.
-    pinned: Mutex<std::collections::VecDeque<u32>>,
+    pinned: Mutex<VecDeque<Box<Process>>>,
     pinned_any: AtomicBool,
     driver: Mutex<Box<dyn Driver>>,
     unpark: Mutex<Arc<dyn Unpark>>,
     /// Odd while a process is being polled; one more at each beginning and end.
     turns: AtomicU64,
+    /// The place of the process polled last.
+    current: AtomicU32,
 }
 
 impl Scheduler {
@@ -66,6 +71,7 @@ impl Scheduler {
                 driver: Mutex::new(Box::new(driver)),
                 unpark: Mutex::new(unpark),
                 turns: AtomicU64::new(0),
+                current: AtomicU32::new(0),
             }
         });
         let scheduler = Self {
@@ -83,30 +89,30 @@ impl Scheduler {
     }
 
     /// Puts a process that became ready into a queue.
-    pub(crate) fn schedule(&self, shared: &Shared, readied: Readied) {
-        if let Some(worker) = readied.pinned {
-            return self.schedule_pinned(worker as usize, readied.index);
+    pub(crate) fn schedule(&self, shared: &Shared, Readied(process): Readied) {
+        if let Some(worker) = process.pinned {
+            return self.schedule_pinned(worker as usize, process);
         }
-        let lane = Lane::from(readied.priority);
+        let lane = Lane::from(process.priority);
         context::with_local(|local| match local {
             Some(local) if local.shared.id == shared.id => {
                 // The process woken last by a running one runs next: what it was sent is still warm.
-                let next = local.polling.get() && readied.priority == Priority::Normal;
-                local.queue.push(lane, readied.index, next);
-                if local.queue.has_surplus() {
+                let next = local.polling.get() && lane == Lane::Normal;
+                local.queue.push(lane, process, next);
+                if self.idle.is_anyone_asleep() && local.queue.has_surplus() {
                     self.wake_one();
                 }
             }
             _ => {
-                self.injector[lane as usize].push(readied.index);
+                self.injector[lane as usize].push(process);
                 self.wake_one();
             }
         });
     }
 
-    fn schedule_pinned(&self, worker: usize, index: u32) {
+    fn schedule_pinned(&self, worker: usize, process: Box<Process>) {
         let seat = &self.workers[worker];
-        lock(&seat.pinned).push_back(index);
+        lock(&seat.pinned).push_back(process);
         seat.pinned_any.store(true, Ordering::SeqCst);
         if self.idle.unpark(worker) {
             self.unpark(worker);

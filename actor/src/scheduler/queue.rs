@@ -4,13 +4,17 @@ use std::{
     cell::Cell,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use crossbeam_deque::{Steal, Worker};
+use crossbeam_utils::atomic::AtomicCell;
 
-use crate::process::Priority;
+use crate::process::{Priority, Process};
+
+/// What waits in a queue. (The queue's own tests put numbers in.)
+pub(crate) type LocalQueue = Queue<Box<Process>>;
 
 /// A lane a priority, in the order they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +39,6 @@ impl From<Priority> for Lane {
     }
 }
 
-/// No process has this place.
-const NOBODY: u32 = u32::MAX;
-
 /// So often in a row may the process woken last run before those that wait; two that keep waking each other would
 /// have the worker for themselves otherwise. (tokio: 3.)
 const NEXT_IN_A_ROW_MAX: u32 = 3;
@@ -45,92 +46,111 @@ const NEXT_IN_A_ROW_MAX: u32 = 3;
 /// After so many of normal priority comes one of low.
 const NORMAL_PER_LOW: u32 = 8;
 
-pub(crate) struct LocalQueue {
-    lanes: [Worker<u32>; Lane::COUNT],
-    next: Arc<AtomicU32>,
+pub(crate) struct Queue<T> {
+    lanes: [Worker<T>; Lane::COUNT],
+    next: Arc<Next<T>>,
     in_a_row: Cell<u32>,
     normal_served: Cell<u32>,
 }
 
-impl LocalQueue {
+/// The place for the process woken last. Only a worker that is held up loses it to another.
+struct Next<T> {
+    process: AtomicCell<Option<T>>,
+    /// Whether somebody is there, or was and has been taken by another worker: read before the exchange is tried.
+    taken: AtomicBool,
+}
+
+impl<T> Next<T> {
+    fn replace(&self, process: T) -> Option<T> {
+        self.taken.store(true, Ordering::Relaxed);
+        self.process.swap(Some(process))
+    }
+
+    fn take(&self) -> Option<T> {
+        if !self.is_taken() {
+            return None;
+        }
+        self.taken.store(false, Ordering::Relaxed);
+        self.process.take()
+    }
+
+    fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
         Self {
             lanes: std::array::from_fn(|_| Worker::new_fifo()),
-            next: Arc::new(AtomicU32::new(NOBODY)),
+            next: Arc::new(Next { process: AtomicCell::new(None), taken: AtomicBool::new(false) }),
             in_a_row: Cell::new(0),
             normal_served: Cell::new(0),
         }
     }
 
-    pub(crate) fn stealer(&self) -> Stealer {
+    pub(crate) fn stealer(&self) -> Stealer<T> {
         Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), next: self.next.clone() }
     }
 
-    pub(crate) fn push(&self, lane: Lane, index: u32, next: bool) {
+    pub(crate) fn push(&self, lane: Lane, process: T, next: bool) {
         if !next {
-            return self.lanes[lane as usize].push(index);
+            return self.lanes[lane as usize].push(process);
         }
-        let before = self.next.swap(index, Ordering::AcqRel);
-        if before != NOBODY {
+        if let Some(before) = self.next.replace(process) {
             self.lanes[Lane::Normal as usize].push(before);
         }
     }
 
-    pub(crate) fn pop(&self) -> Option<u32> {
+    pub(crate) fn pop(&self) -> Option<T> {
         let [high, normal, low] = &self.lanes;
-        if let Some(index) = high.pop() {
-            return Some(index);
+        if let Some(process) = high.pop() {
+            return Some(process);
         }
-        if self.in_a_row.get() < NEXT_IN_A_ROW_MAX && self.next.load(Ordering::Relaxed) != NOBODY {
-            let next = self.next.swap(NOBODY, Ordering::AcqRel);
-            if next != NOBODY {
-                self.in_a_row.set(self.in_a_row.get() + 1);
-                return Some(next);
-            }
+        if self.in_a_row.get() < NEXT_IN_A_ROW_MAX
+            && let Some(next) = self.next.take()
+        {
+            self.in_a_row.set(self.in_a_row.get() + 1);
+            return Some(next);
         }
         self.in_a_row.set(0);
         if self.normal_served.get() >= NORMAL_PER_LOW {
             self.normal_served.set(0);
-            if let Some(index) = low.pop() {
-                return Some(index);
+            if let Some(process) = low.pop() {
+                return Some(process);
             }
         }
-        if let Some(index) = normal.pop() {
+        if let Some(process) = normal.pop() {
             self.normal_served.set(self.normal_served.get() + 1);
-            return Some(index);
+            return Some(process);
         }
-        let next = self.next.swap(NOBODY, Ordering::AcqRel);
-        if next != NOBODY {
-            return Some(next);
-        }
-        low.pop()
+        self.next.take().or_else(|| low.pop())
     }
 
     /// More than one process waits here besides the one that runs: another worker could help.
     pub(crate) fn has_surplus(&self) -> bool {
         let [high, normal, low] = &self.lanes;
-        let next = usize::from(self.next.load(Ordering::Relaxed) != NOBODY);
-        normal.len() + next > 1 || !high.is_empty() || low.len() > 1
+        normal.len() + usize::from(self.next.is_taken()) > 1 || !high.is_empty() || low.len() > 1
     }
 
-    pub(crate) fn lane(&self, lane: Lane) -> &Worker<u32> {
+    pub(crate) fn lane(&self, lane: Lane) -> &Worker<T> {
         &self.lanes[lane as usize]
     }
 }
 
 /// The other end of a queue.
-pub(crate) struct Stealer {
-    lanes: [crossbeam_deque::Stealer<u32>; Lane::COUNT],
-    next: Arc<AtomicU32>,
+pub(crate) struct Stealer<T> {
+    lanes: [crossbeam_deque::Stealer<T>; Lane::COUNT],
+    next: Arc<Next<T>>,
 }
 
-impl Stealer {
+impl<T> Stealer<T> {
     /// Takes half of what waits, and one of it to run.
-    pub(crate) fn steal(&self, into: &LocalQueue) -> Option<u32> {
+    pub(crate) fn steal(&self, into: &Queue<T>) -> Option<T> {
         Lane::ALL.iter().find_map(|&lane| {
             loop {
                 match self.lanes[lane as usize].steal_batch_and_pop(into.lane(lane)) {
-                    Steal::Success(index) => return Some(index),
+                    Steal::Success(process) => return Some(process),
                     Steal::Empty => return None,
                     Steal::Retry => {}
                 }
@@ -139,9 +159,8 @@ impl Stealer {
     }
 
     /// Takes the process woken last. Only from a worker that is held up: else it would run there at once.
-    pub(crate) fn steal_next(&self) -> Option<u32> {
-        let next = self.next.swap(NOBODY, Ordering::AcqRel);
-        (next != NOBODY).then_some(next)
+    pub(crate) fn steal_next(&self) -> Option<T> {
+        self.next.process.take()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -149,7 +168,7 @@ impl Stealer {
     }
 
     pub(crate) fn has_next(&self) -> bool {
-        self.next.load(Ordering::Relaxed) != NOBODY
+        self.next.is_taken()
     }
 }
 
@@ -157,20 +176,20 @@ impl Stealer {
 mod tests {
     use super::*;
 
-    fn drain(queue: &LocalQueue) -> Vec<u32> {
+    fn drain(queue: &Queue<u32>) -> Vec<u32> {
         std::iter::from_fn(|| queue.pop()).collect()
     }
 
     #[test]
     fn one_lane_is_first_in_first_out() {
-        let queue = LocalQueue::new();
+        let queue = Queue::new();
         (0..5).for_each(|index| queue.push(Lane::Normal, index, false));
         assert_eq!(drain(&queue), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn the_process_woken_last_runs_next_and_moves_the_one_before_it_back() {
-        let queue = LocalQueue::new();
+        let queue = Queue::new();
         queue.push(Lane::Normal, 1, false);
         queue.push(Lane::Normal, 2, true);
         queue.push(Lane::Normal, 3, true);
@@ -179,7 +198,7 @@ mod tests {
 
     #[test]
     fn two_that_wake_each_other_do_not_keep_a_third_waiting() {
-        let queue = LocalQueue::new();
+        let queue = Queue::new();
         queue.push(Lane::Normal, 9, false);
         let turns = (0..10).map(|turn| {
             queue.push(Lane::Normal, turn % 2, true);
@@ -190,7 +209,7 @@ mod tests {
 
     #[test]
     fn high_runs_first_and_low_every_ninth() {
-        let queue = LocalQueue::new();
+        let queue = Queue::new();
         (0..20).for_each(|index| queue.push(Lane::Normal, index, false));
         (100..103).for_each(|index| queue.push(Lane::Low, index, false));
         queue.push(Lane::High, 200, false);

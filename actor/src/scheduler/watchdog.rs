@@ -116,7 +116,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             }
             if !seen.reported && seen.since.elapsed() >= shared.config.long_turn {
                 seen.reported = true;
-                report(shared, worker, seen.since.elapsed());
+                report(shared, scheduler, worker, seen.since.elapsed());
             }
         }
         scheduler.watchdog.held_up.store(held_up, Ordering::SeqCst);
@@ -155,14 +155,12 @@ fn help(shared: &Shared, scheduler: &Scheduler, held_up: u64) {
     }
 }
 
-fn report(shared: &Shared, worker: usize, elapsed: Duration) {
-    let running = shared.processes().into_iter().filter_map(|pid| shared.info(pid));
-    let running: Vec<String> = running
-        .filter(|info| info.state == crate::State::Running)
-        .map(|info| format!("{} {}", info.pid, info.label.as_deref().unwrap_or("-")))
-        .collect();
-    tracing::warn!(
-        target: "riot::scheduler",
-        "worker {worker} has been in one turn for {elapsed:?}; running: {}", running.join(", "),
-    );
+fn report(shared: &Shared, scheduler: &Scheduler, worker: usize, elapsed: Duration) {
+    let index = scheduler.workers[worker].current.load(Ordering::Relaxed);
+    let process = shared.pid_at(index).and_then(|pid| shared.info(pid));
+    let (pid, label) = match &process {
+        Some(info) => (info.pid.to_string(), info.label.as_deref().unwrap_or("-")),
+        None => ("-".to_owned(), "-"),
+    };
+    tracing::warn!(target: "riot::scheduler", pid, label, worker, "a process has not given way for {elapsed:?}");
 }

@@ -1,6 +1,8 @@
 //! The loop of one worker.
 
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -12,7 +14,7 @@ use super::{Lane, Scheduler};
 use crate::{
     context::{self, Local},
     lock::lock,
-    process::run::turn,
+    process::{Process, run::turn},
     runtime::Shared,
 };
 
@@ -24,7 +26,8 @@ pub(crate) fn run(local: Rc<Local>) {
     let shared: Arc<Shared> = local.shared.clone();
     let Some(scheduler) = shared.scheduler() else { unreachable!("workers belong to a scheduler") };
     let _entered = context::enter(local.clone());
-    let worker = Worker { local: &local, shared: &shared, scheduler };
+    let pinned = RefCell::new(VecDeque::new());
+    let worker = Worker { local: &local, shared: &shared, scheduler, pinned };
     worker.work();
 }
 
@@ -32,6 +35,8 @@ struct Worker<'a> {
     local: &'a Local,
     shared: &'a Shared,
     scheduler: &'a Scheduler,
+    /// Ready processes that may run nowhere else, so they stand in no queue others steal from.
+    pinned: RefCell<VecDeque<Box<Process>>>,
 }
 
 impl Worker<'_> {
@@ -43,12 +48,12 @@ impl Worker<'_> {
             if turns.is_multiple_of(LOOK_EVERY) {
                 self.look();
             }
-            let index = match self.pop() {
-                Some(index) => index,
+            let process = match self.pop(turns) {
+                Some(process) => process,
                 None => {
                     searching = searching || self.scheduler.idle.begin_search(self.scheduler.workers());
                     match searching.then(|| self.search()).flatten() {
-                        Some(index) => index,
+                        Some(process) => process,
                         None => {
                             if std::mem::take(&mut searching)
                                 && self.scheduler.idle.end_search()
@@ -66,42 +71,48 @@ impl Worker<'_> {
                 // Whoever finds work lets the next one look for more.
                 self.scheduler.wake_one();
             }
-            self.turn(index);
+            self.turn(process);
         }
         if searching {
             self.scheduler.idle.end_search();
         }
     }
 
-    fn turn(&self, index: u32) {
-        let turns = &self.scheduler.workers[self.local.worker].turns;
+    fn turn(&self, process: Box<Process>) {
+        let seat = &self.scheduler.workers[self.local.worker];
+        seat.current.store(process.pid.index, Ordering::Relaxed);
+        let turns = &seat.turns;
         let before = turns.load(Ordering::Relaxed);
         turns.store(before + 1, Ordering::Relaxed);
-        let again = turn(self.local, index);
+        let again = turn(self.local, process);
         turns.store(before + 2, Ordering::Relaxed);
         if let Some(readied) = again {
             self.scheduler.schedule(self.shared, readied);
         }
     }
 
-    fn pop(&self) -> Option<u32> {
+    fn pop(&self, turns: u32) -> Option<Box<Process>> {
         let seat = &self.scheduler.workers[self.local.worker];
         if seat.pinned_any.load(Ordering::Relaxed) {
-            let mut pinned = lock(&seat.pinned);
-            while let Some(index) = pinned.pop_front() {
-                self.local.queue.push(Lane::Normal, index, false);
-            }
+            let mut arrived = lock(&seat.pinned);
+            self.pinned.borrow_mut().append(&mut arrived);
             seat.pinned_any.store(false, Ordering::SeqCst);
         }
-        self.local.queue.pop()
+        // Turn and turn about with those that may go elsewhere.
+        if turns.is_multiple_of(2)
+            && let Some(process) = self.pinned.borrow_mut().pop_front()
+        {
+            return Some(process);
+        }
+        self.local.queue.pop().or_else(|| self.pinned.borrow_mut().pop_front())
     }
 
     /// Events, timers and what came from outside, without waiting for any.
     fn look(&self) {
         self.drive(Some(Duration::ZERO));
-        self.shared.timers.fire(self.shared, self.shared.now());
-        if let Some(index) = self.take_injected() {
-            self.local.queue.push(Lane::Normal, index, false);
+        self.shared.timers.fire(self.shared, self.shared.clock().read());
+        if let Some(process) = self.take_injected() {
+            self.local.queue.push(Lane::from(process.priority), process, false);
         }
     }
 
@@ -111,12 +122,12 @@ impl Worker<'_> {
         driver.dispatch();
     }
 
-    fn take_injected(&self) -> Option<u32> {
+    fn take_injected(&self) -> Option<Box<Process>> {
         Lane::ALL.iter().find_map(|&lane| {
             loop {
                 match self.scheduler.injector[lane as usize].steal_batch_and_pop(self.local.queue.lane(lane))
                 {
-                    Steal::Success(index) => return Some(index),
+                    Steal::Success(process) => return Some(process),
                     Steal::Empty => return None,
                     Steal::Retry => {}
                 }
@@ -124,9 +135,9 @@ impl Worker<'_> {
         })
     }
 
-    fn search(&self) -> Option<u32> {
-        if let Some(index) = self.take_injected() {
-            return Some(index);
+    fn search(&self) -> Option<Box<Process>> {
+        if let Some(process) = self.take_injected() {
+            return Some(process);
         }
         let workers = self.scheduler.workers();
         let others = (1..workers).map(|step| (self.local.worker + step) % workers);
@@ -165,7 +176,7 @@ impl Worker<'_> {
             scheduler.watchdog.awake();
             driver.dispatch();
             drop(driver);
-            self.shared.timers.fire(self.shared, self.shared.now());
+            self.shared.timers.fire(self.shared, self.shared.clock().read());
             woken
         }
     }

@@ -137,8 +137,12 @@ impl Timers {
 
     /// Ties a timer to the process it is aimed at, so that it ends with it; at once, if that has ended.
     fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
-        if target.is_some_and(|pid| !shared.remember_timer(pid, timer)) {
+        let Some(pid) = target else { return };
+        if !shared.remember_timer(pid, timer) {
             self.discard(timer);
+        } else if lock(&self.wheel).get(timer.0).is_none() {
+            // It fired in between, and nobody else would forget it now.
+            shared.forget_timer(pid, timer);
         }
     }
 
@@ -203,7 +207,7 @@ impl Timers {
                 return;
             };
             drop(wheel);
-            self.act(shared, TimerRef(key), action);
+            contain(|| self.act(shared, TimerRef(key), action));
         }
     }
 
@@ -238,7 +242,16 @@ impl Timers {
     /// Drops every timer unfired.
     pub(crate) fn clear(&self) {
         let all = lock(&self.wheel).clear();
-        drop(all);
+        for action in all {
+            contain(|| drop(action));
+        }
+    }
+}
+
+/// A message nobody takes is dropped here, outside any process: what its destructor does must not harm the worker.
+fn contain(f: impl FnOnce()) {
+    if let Err(panic) = crate::panic::catch(f) {
+        tracing::error!(target: "riot::crash", "a message of a timer panicked when it was dropped: {panic}");
     }
 }
 

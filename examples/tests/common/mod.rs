@@ -2,41 +2,87 @@
 #![allow(unreachable_pub, dead_code, reason = "shared by several crates, each of which uses its own part")]
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 /// A running example; killed when dropped.
 pub struct Example {
     child: Child,
-    output: BufReader<ChildStdout>,
+    pub output: BufReader<ChildStdout>,
     /// Where it listens.
     pub address: String,
+    /// What it printed until it said so.
+    pub greeting: String,
 }
 
 impl Example {
-    /// Starts it, and waits until it says where it listens.
+    /// Starts it, and waits until it says where it listens: a line that ends in `on ADDRESS`.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(path(name))
             .args(arguments)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("`cargo test` builds the examples beside the tests");
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        output.read_line(&mut line).expect("it says something");
-        let address = line.trim().strip_prefix("listening on http://").expect("an address").to_owned();
-        Self { child, output, address }
+        let mut greeting = String::new();
+        let address = loop {
+            let mut line = String::new();
+            let read = output.read_line(&mut line).expect("it says something");
+            assert_ne!(read, 0, "{name} ended early: {greeting}");
+            greeting += &line;
+            if let Some((_, address)) = line.trim().rsplit_once(" on ") {
+                break address.trim_start_matches("http://").replace("0.0.0.0", "127.0.0.1");
+            }
+        };
+        Self { child, output, address, greeting }
+    }
+
+    /// What a request on a connection of its own is answered with, to the end.
+    pub fn get(&self, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        self.converse(&request, false)
+    }
+
+    /// Says something on a connection of its own, and that this was all; returns all that is said back.
+    pub fn say(&self, text: &str) -> String {
+        self.converse(text, true)
+    }
+
+    fn converse(&self, text: &str, was_all: bool) -> String {
+        let mut client = TcpStream::connect(&self.address).expect("it accepts");
+        client.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
+        client.write_all(text.as_bytes()).expect("it reads");
+        if was_all {
+            client.shutdown(std::net::Shutdown::Write).expect("it is connected");
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    /// Sends a signal, such as `-TERM`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    /// Waits for its end: the exit code, what else it printed, and what it logged.
+    pub fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut printed, mut logged) = (String::new(), String::new());
+        self.output.read_to_string(&mut printed).expect("text");
+        self.child.stderr.take().expect("it is piped").read_to_string(&mut logged).expect("text");
+        (self.child.wait().expect("it ends").code(), printed, logged)
     }
 
     /// Asks it to end, and returns its exit code.
-    pub fn stop(mut self) -> Option<i32> {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(killed.expect("kill is there").success());
-        let mut rest = String::new();
-        while self.output.read_line(&mut rest).is_ok_and(|read| read > 0) {}
-        self.child.wait().expect("it ends").code()
+    pub fn stop(self) -> Option<i32> {
+        self.signal("-TERM");
+        self.end().0
     }
 }
 
@@ -47,7 +93,8 @@ impl Drop for Example {
     }
 }
 
-fn path(name: &str) -> PathBuf {
+/// `cargo test` builds the examples beside the tests.
+pub fn path(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("it stands in target/PROFILE/deps");
     profile.join("examples").join(name)

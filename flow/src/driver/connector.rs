@@ -25,39 +25,43 @@ use crate::{Flow, FlowError};
 ///
 /// # Panics
 /// Outside a process.
-pub async fn connect<F>(connection: Connection, flow: F, application: impl Future<Output = ()>) -> Reason
+pub fn connect<F, A>(connection: Connection, flow: F, application: A) -> impl Future<Output = Reason>
 where
     F: Flow + Send + 'static,
+    A: Future<Output = ()>,
 {
-    drive(connection, flow, application, false).await
+    drive(connection, Arc::new(Joint::new(flow)), Box::pin(application), false)
 }
 
 /// As [`connect`], but the application runs to its own end even if the connection ends first.
 ///
 /// # Panics
 /// Outside a process.
-pub async fn connect_to_the_end<F>(
+pub fn connect_to_the_end<F, A>(
     connection: Connection,
     flow: F,
-    application: impl Future<Output = ()>,
-) -> Reason
+    application: A,
+) -> impl Future<Output = Reason>
 where
     F: Flow + Send + 'static,
+    A: Future<Output = ()>,
 {
-    drive(connection, flow, application, true).await
+    drive(connection, Arc::new(Joint::new(flow)), Box::pin(application), true)
 }
 
-async fn drive<F>(
+/// What is large comes in boxes: every `async` block around it would hold it once more, for as long as the connection
+/// lasts.
+async fn drive<F, A>(
     mut connection: Connection,
-    flow: F,
-    application: impl Future<Output = ()>,
+    joint: Arc<Joint<F>>,
+    application: Pin<Box<A>>,
     finish: bool,
 ) -> Reason
 where
     F: Flow + Send + 'static,
+    A: Future<Output = ()>,
 {
     let unread = connection.take_unread();
-    let joint = Arc::new(Joint::new(flow));
     let weak = Arc::downgrade(&joint);
     connection.on_drain(move || {
         if let Some(joint) = weak.upgrade() {

@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));

@@ -1,0 +1,218 @@
+//! What a runtime is made of, and running one.
+
+use std::{fmt, future::Future, time::Duration};
+
+use crate::{
+    clock::Clock,
+    context::{self, Local},
+    exit::{Outcome, Reason},
+    pid::Pid,
+    report::CrashReport,
+    runtime::{Scheduling, Shared},
+    scheduler::{self, Scheduler},
+};
+
+type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
+
+/// Runs `main` as the first process, on as many workers as there are cores, and returns why it ended. Everything else
+/// has ended by then: when `main` ends, all other processes are asked to shut down, and killed if they have not within
+/// five seconds.
+///
+/// ```
+/// use riot_actor::{receive, run, send, spawn, this, Reason};
+/// let reason = run(async {
+///     let parent = this();
+///     spawn(async move { send(parent, 42) });
+///     assert_eq!(receive::<i32>().await, 42);
+/// });
+/// assert_eq!(reason, Reason::Normal);
+/// ```
+///
+/// # Panics
+/// Where [`Config::run`] gives an error.
+pub fn run<F>(main: F) -> Reason
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    Config::new().run(main).unwrap_or_else(|error| panic!("riot_actor::run: {error}"))
+}
+
+/// What a runtime is made of.
+///
+/// ```
+/// # use riot_actor::Config;
+/// let reason = Config::new().workers(2).run(async {})?;
+/// # Ok::<(), riot_actor::RunError>(())
+/// ```
+#[must_use = "nothing runs before `run`"]
+pub struct Config {
+    pub(crate) workers: usize,
+    pub(crate) grace: Duration,
+    pub(crate) hard_limit: Duration,
+    pub(crate) long_turn: Duration,
+    pub(crate) blocking_max: usize,
+    pub(crate) on_crash: Option<CrashHook>,
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            grace: Duration::from_secs(5),
+            hard_limit: Duration::from_secs(30),
+            long_turn: Duration::from_millis(100),
+            blocking_max: 64,
+            on_crash: None,
+        }
+    }
+
+    /// How many threads run processes; default one a core.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn workers(mut self, workers: usize) -> Self {
+        assert!(workers > 0, "somebody has to do the work");
+        self.workers = workers;
+        self
+    }
+
+    /// How long processes have to end when the runtime shuts down, before they are killed; default 5 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How long a process that was killed may go on without giving way, before `run` leaves without it; default 30 s.
+    pub fn hard_limit(mut self, limit: Duration) -> Self {
+        self.hard_limit = limit;
+        self
+    }
+
+    /// A process that does not give way for longer than this is reported, once; default 100 ms.
+    pub fn long_turn(mut self, limit: Duration) -> Self {
+        self.long_turn = limit;
+        self
+    }
+
+    /// How many [`blocking`](crate::blocking()) calls may run at once; default 64.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn blocking_max(mut self, threads: usize) -> Self {
+        assert!(threads > 0, "somebody has to do the work");
+        self.blocking_max = threads;
+        self
+    }
+
+    /// Called with every crash report, on the worker where the process ended. It must not block.
+    pub fn on_crash(mut self, hook: impl Fn(&CrashReport) + Send + Sync + 'static) -> Self {
+        self.on_crash = Some(Box::new(hook));
+        self
+    }
+
+    /// [`run`] with these settings.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run<F>(self, main: F) -> Result<Reason, RunError>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        check_can_run()?;
+        let (scheduler, queues) = Scheduler::new(self.workers);
+        let shared = Shared::new(self, Clock::real(), Scheduling::Workers(scheduler));
+        let mut threads = vec![scheduler::start_watchdog(shared.clone()).map_err(RunError::Thread)?];
+        shared.spawn_main(main);
+        for (worker, queue) in queues.into_iter().enumerate() {
+            let its_own = shared.clone();
+            let thread = std::thread::Builder::new().name(format!("riot-{worker}")).spawn(move || {
+                // A worker that is lost takes its processes with it: better to end loudly.
+                let bomb = AbortOnPanic;
+                let local = Local::new(its_own, worker, queue);
+                scheduler::run_worker(local);
+                std::mem::forget(bomb);
+            });
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    shared.stop();
+                    return Err(RunError::Thread(error));
+                }
+            }
+        }
+        shared.wait_for_end(threads)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("grace", &self.grace)
+            .field("hard_limit", &self.hard_limit)
+            .field("long_turn", &self.long_turn)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn check_can_run() -> Result<(), RunError> {
+    if context::is_entered() {
+        return Err(RunError::NestedRuntime);
+    }
+    if cfg!(panic = "abort") {
+        return Err(RunError::PanicAborts);
+    }
+    crate::panic::install_hook();
+    Ok(())
+}
+
+/// Why a runtime did not run, or could not be ended.
+#[derive(Debug)]
+pub enum RunError {
+    /// It was called from inside a process. Spawn instead; a second runtime wants a thread of its own.
+    NestedRuntime,
+    /// The program is built with `panic = "abort"`: no panic could be contained.
+    PanicAborts,
+    /// The system refused a thread.
+    Thread(std::io::Error),
+    /// These processes were killed and did not give way; their threads were left behind.
+    Stuck(Vec<Pid>),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NestedRuntime => f.write_str("a runtime cannot be started from inside a process"),
+            Self::PanicAborts => {
+                f.write_str("processes need unwinding, and this program is built with panic=abort")
+            }
+            Self::Thread(error) => write!(f, "the system refused a thread: {error}"),
+            Self::Stuck(pids) => write!(f, "these processes do not give way and cannot be ended: {pids:?}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Thread(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        eprintln!("riot_actor: a worker panicked; this is a bug in the runtime");
+        std::process::abort();
+    }
+}

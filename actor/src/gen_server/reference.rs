@@ -1,0 +1,203 @@
+//! The typed name of a server: it accepts what the server handles, checked by the compiler.
+
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use super::{
+    Call, Cast, GenServer,
+    events::{Event, System},
+};
+use crate::{
+    call::{CALL_TIMEOUT, CallError, Waiting, send_query, wait},
+    context,
+    exit::Reason,
+    message::Message,
+    pid::Pid,
+    receive::timeout,
+};
+
+/// A server of type `S`. `Copy`, like the pid it is made of.
+pub struct ServerRef<S> {
+    pid: Pid,
+    _server: PhantomData<fn(S)>,
+}
+
+impl<S> Clone for ServerRef<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S> Copy for ServerRef<S> {}
+impl<S> PartialEq for ServerRef<S> {
+    fn eq(&self, other: &Self) -> bool {
+        self.pid == other.pid
+    }
+}
+impl<S> Eq for ServerRef<S> {}
+impl<S> std::hash::Hash for ServerRef<S> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.pid.hash(state);
+    }
+}
+impl<S> fmt::Debug for ServerRef<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerRef({})", self.pid)
+    }
+}
+
+impl<S: GenServer> ServerRef<S> {
+    /// The server behind a pid, such as one found by name. If that is a server of another type it takes what it is
+    /// sent for a message of nobody's.
+    #[must_use]
+    pub fn new(pid: Pid) -> Self {
+        Self { pid, _server: PhantomData }
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(self) -> Pid {
+        self.pid
+    }
+
+    /// Asks, and waits for the answer for at most five seconds.
+    ///
+    /// # Errors
+    /// See [`CallError`]. The caller is never ended by it.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the request stays sent, and the reply is discarded.
+    pub async fn call<Q: Send + 'static>(self, query: Q) -> Result<S::Reply, CallError>
+    where
+        S: Call<Q>,
+    {
+        self.call_within(query, Some(CALL_TIMEOUT)).await
+    }
+
+    /// Asks, and waits for the answer for at most `limit`; `None` waits for ever.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_within<Q: Send + 'static>(
+        self,
+        query: Q,
+        limit: Option<Duration>,
+    ) -> Result<S::Reply, CallError>
+    where
+        S: Call<Q>,
+    {
+        send_query(self.pid, |reply| Event::<S>::call(query, reply))?.wait(limit).await
+    }
+
+    /// Asks, and gives back something to wait for the answer with, later or never.
+    ///
+    /// # Errors
+    /// If there is no such process, or it is the caller.
+    pub fn send_request<Q: Send + 'static>(self, query: Q) -> Result<PendingReply<S::Reply>, CallError>
+    where
+        S: Call<Q>,
+    {
+        send_query(self.pid, |reply| Event::<S>::call(query, reply)).map(PendingReply)
+    }
+
+    /// Tells. It never waits and never fails.
+    pub fn cast<M: Send + 'static>(self, message: M)
+    where
+        S: Cast<M>,
+    {
+        context::with_shared("cast", |shared| shared.deliver(self.pid, Event::<S>::cast(message)));
+    }
+
+    /// Has the server end with `reason`, after what is in its mailbox, and waits until it is gone.
+    ///
+    /// # Errors
+    /// See [`StopError`].
+    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), StopError> {
+        let end = wait(self.pid);
+        let stop = Message::new(System::<S>::Stop(reason.clone()));
+        if context::with_shared("stop", |shared| shared.try_deliver(self.pid, stop)).is_err()
+            && !context::with_shared("stop", |shared| shared.is_present(self.pid))
+        {
+            return Err(StopError::NoProc);
+        }
+        let ended = match limit {
+            Some(limit) => timeout(limit, end).await.map_err(|_| StopError::Timeout)?,
+            None => end.await,
+        };
+        if ended == reason { Ok(()) } else { Err(StopError::Exit(ended)) }
+    }
+
+    /// Has it handle nothing until it is resumed: calls, casts and messages wait. It still obeys its parent.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn suspend(self) -> Result<(), CallError> {
+        self.system(System::Suspend).await
+    }
+
+    /// Ends [`suspend`](Self::suspend).
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn resume(self) -> Result<(), CallError> {
+        self.system(System::Resume).await
+    }
+
+    /// Looks at the state, suspended or not.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn look<R: Send + 'static>(
+        self,
+        look: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        self.system(|reply| System::Look(Box::new(move |state| reply.send(look(state))))).await
+    }
+
+    async fn system<R: Send + 'static>(
+        self,
+        make: impl FnOnce(crate::call::ReplyTo<R>) -> System<S>,
+    ) -> Result<R, CallError> {
+        send_query(self.pid, |reply| Message::new(make(reply)))?.wait(Some(CALL_TIMEOUT)).await
+    }
+}
+
+/// An answer on its way. Dropped, the answer is discarded when it comes.
+#[must_use = "it has to be waited for"]
+pub struct PendingReply<R: Send>(Waiting<R>);
+
+impl<R: Send> PendingReply<R> {
+    /// Waits for the answer for at most `limit`; `None` waits for ever. After a timeout it may be waited for again.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn wait(&mut self, limit: Option<Duration>) -> Result<R, CallError> {
+        self.0.wait(limit).await
+    }
+}
+
+impl<R: Send> fmt::Debug for PendingReply<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingReply")
+    }
+}
+
+/// Why a server was not stopped as asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StopError {
+    /// There is no such process.
+    NoProc,
+    /// It has not ended yet, but will.
+    Timeout,
+    /// It ended for another reason.
+    Exit(Reason),
+}
+
+impl fmt::Display for StopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoProc => f.write_str("no such process"),
+            Self::Timeout => f.write_str("it has not ended yet"),
+            Self::Exit(reason) => write!(f, "it ended for another reason: {reason}"),
+        }
+    }
+}
+impl std::error::Error for StopError {}

@@ -1,0 +1,188 @@
+//! Starting a server: whoever does waits for its `init`, and is not ended by it.
+
+use std::{fmt, time::Duration};
+
+use super::{GenServer, START_TIMEOUT, ServerRef, Stop, events};
+use crate::{
+    call::{CallError, ReplyTo, answer_of, wait},
+    context,
+    exit::Reason,
+    handle::Handle,
+    panic::catch_panic,
+    pid::Pid,
+    process::spawn::SpawnOptions,
+    registry::Name,
+    signal::{MonitorRef, exit, link},
+};
+
+/// How a server starts, where [`GenServer::start_link`] says too little.
+///
+/// ```
+/// # use riot_actor::{GenServer, ServerOptions, Stop, run, whereis};
+/// # struct Cache;
+/// # impl GenServer for Cache { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Cache) } }
+/// # run(async {
+/// let cache = ServerOptions::new().name("cache").start_link::<Cache>(()).await?;
+/// assert_eq!(whereis("cache"), Some(cache.pid()));
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing starts before `start`"]
+pub struct ServerOptions {
+    spawn: SpawnOptions,
+    limit: Option<Duration>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ServerOptions {
+    /// No name, and all the time `init` needs.
+    pub fn new() -> Self {
+        Self { spawn: SpawnOptions::new(), limit: START_TIMEOUT }
+    }
+
+    /// A name, held before `init` runs.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.spawn = self.spawn.name(name);
+        self
+    }
+
+    /// How long `init` may take; default for ever. One that takes longer is killed.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Starts the server, linked to nobody.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start<S: GenServer>(self, args: S::Args) -> Result<ServerRef<S>, StartError> {
+        self.run::<S>(args, false).await
+    }
+
+    /// Starts the server, linked to the caller.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_link<S: GenServer>(self, args: S::Args) -> Result<ServerRef<S>, StartError> {
+        self.run::<S>(args, true).await
+    }
+
+    async fn run<S: GenServer>(self, args: S::Args, linked: bool) -> Result<ServerRef<S>, StartError> {
+        let leash = linked.then(|| Leash {
+            starter: crate::this(),
+            reference: context::with_shared("start", |shared| shared.next_reference()),
+            handle: Handle::current(),
+        });
+        let mut taken = None;
+        let mut spawn = self.spawn.label(short_name::<S>());
+        if let Some(leash) = &leash {
+            spawn = spawn.leash(leash.reference);
+        }
+        let (pid, started) = answer_of(|reply| match spawn.try_spawn(body::<S>(args, leash, reply)) {
+            Ok(pid) => pid,
+            Err(error) => {
+                taken = Some(StartError::AlreadyStarted(error.holder));
+                error.holder
+            }
+        });
+        if let Some(error) = taken {
+            return Err(error);
+        }
+        let end = wait(pid);
+        match started.wait(self.limit).await {
+            Ok(Ok(())) => Ok(ServerRef::new(pid)),
+            // The process is let go of only when it is gone, so that its name is free.
+            Ok(Err(stop)) => {
+                end.await;
+                Err(match stop {
+                    Stop::Ignore => StartError::Ignored,
+                    Stop::Because(reason) => StartError::Failed(reason),
+                })
+            }
+            Err(CallError::Timeout) => {
+                exit(pid, Reason::Kill);
+                end.await;
+                Err(StartError::Timeout)
+            }
+            Err(CallError::Exit(reason)) => Err(StartError::Failed(reason)),
+            Err(CallError::NoProc | CallError::CallingSelf) => Err(StartError::Failed(end.await)),
+        }
+    }
+}
+
+/// The last part of a type's name, without what it is generic over.
+fn short_name<S>() -> &'static str {
+    let name = std::any::type_name::<S>();
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// The starter is linked only once init has succeeded, so that a failure cannot end it; its own end is felt before.
+async fn body<S: GenServer>(args: S::Args, leash: Option<Leash>, reply: ReplyTo<Result<(), Stop>>) -> Reason {
+    events::become_server();
+    let parent = leash.as_ref().map(|leash| leash.starter);
+    match catch_panic(S::init(args)).await {
+        Ok(Ok(state)) => {
+            if let Some(parent) = parent {
+                link(parent);
+            }
+            drop(leash);
+            reply.send(Ok(()));
+            events::serve(state, parent).await
+        }
+        Ok(Err(stop)) => {
+            let reason = match &stop {
+                Stop::Ignore => Reason::Normal,
+                Stop::Because(reason) => reason.clone(),
+            };
+            reply.send(Err(stop));
+            reason
+        }
+        Err(panic) => events::crashed(panic),
+    }
+}
+
+/// Has the starter's end felt by a server in its init, and not the other way round.
+struct Leash {
+    starter: Pid,
+    reference: MonitorRef,
+    handle: Handle,
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.handle.shared.remove_watcher(self.starter, self.reference);
+    }
+}
+
+/// Why a server was not started.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StartError {
+    /// It had nothing to do; no failure.
+    Ignored,
+    /// Another process has its name.
+    AlreadyStarted(Pid),
+    /// Its `init` took too long.
+    Timeout,
+    /// Its `init` gave up, panicked or was killed.
+    Failed(Reason),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ignored => f.write_str("the server has nothing to do"),
+            Self::AlreadyStarted(pid) => write!(f, "the server is already started: {pid}"),
+            Self::Timeout => f.write_str("the server took too long to start"),
+            Self::Failed(reason) => write!(f, "the server did not start: {reason}"),
+        }
+    }
+}
+impl std::error::Error for StartError {}

@@ -1,0 +1,342 @@
+//! Cooperation and scheduling: C1-C3, C7-C10, C13.
+mod common;
+
+use std::{
+    future::{pending, poll_fn},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use common::*;
+use riot_actor::{
+    Config, Message, Pid, Priority, Reason, SpawnOptions, exit, info, now, receive, receive_any, receive_if,
+    receive_timeout, register, select, send, send_interval, sleep, spawn, this, try_this, unregister, wait,
+    whereis, yield_now,
+};
+
+#[test]
+fn c01_no_wake_is_lost_and_no_two_workers_poll_one_process() {
+    threaded(|| async {
+        let (count, polling) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        const WAKES: usize = 2_000;
+        let (counted, observer) = (count.clone(), this());
+        let waiter = spawn(async move {
+            let mut waker_sent = false;
+            poll_fn(|cx| {
+                assert!(!polling.swap(true, Ordering::SeqCst), "two at once");
+                if !std::mem::replace(&mut waker_sent, true) {
+                    send(observer, cx.waker().clone());
+                }
+                let seen = counted.load(Ordering::SeqCst);
+                polling.store(false, Ordering::SeqCst);
+                if seen == 2 * WAKES { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        });
+        let waker = receive::<std::task::Waker>().await;
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (count, waker) = (count.clone(), waker.clone());
+                std::thread::spawn(move || {
+                    for _ in 0..WAKES {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        waker.wake_by_ref();
+                    }
+                })
+            })
+            .collect();
+        // The last wake is the one that counts: were it lost this would not return.
+        wait(waiter).await;
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn c02_what_could_go_on_for_ever_gives_way() {
+    type Busy = fn() -> Pid;
+    let busy: [Busy; 4] = [
+        || {
+            spawn(async {
+                loop {
+                    send(this(), ());
+                    receive::<()>().await;
+                }
+            })
+        },
+        || {
+            spawn(async {
+                loop {
+                    receive_timeout::<u8>(Duration::ZERO).await.ok();
+                }
+            })
+        },
+        || {
+            spawn(async {
+                loop {
+                    sleep(Duration::ZERO).await;
+                }
+            })
+        },
+        || {
+            spawn(async {
+                let dead = spawn(async {});
+                wait(dead).await;
+                loop {
+                    wait(dead).await;
+                }
+            })
+        },
+    ];
+    for start in busy {
+        on_one_worker(move || async move {
+            let busy = start();
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            sleep(millis(2)).await;
+            exit(busy, Reason::Kill);
+            wait(busy).await;
+        });
+    }
+}
+
+#[test]
+fn c03_a_yield_lets_those_who_are_ready_go_first() {
+    on_one_worker(|| async {
+        let observer = this();
+        for nth in 0..3 {
+            spawn(async move {
+                for _ in 0..3 {
+                    send(observer, nth);
+                    yield_now().await;
+                }
+            });
+        }
+        let mut order = Vec::new();
+        for _ in 0..9 {
+            order.push(receive::<i32>().await);
+        }
+        // Whoever came first, each yield lets the two others run.
+        for turns in order.chunks(3) {
+            let mut turns = turns.to_vec();
+            turns.sort_unstable();
+            assert_eq!(turns, [0, 1, 2], "{order:?}");
+        }
+    });
+}
+
+#[test]
+fn c07_high_runs_before_all_others() {
+    on_one_worker(|| async {
+        let observer = this();
+        let of = |priority: Priority, what: &'static str| {
+            SpawnOptions::new().priority(priority).spawn(async move {
+                for _ in 0..5 {
+                    send(observer, what);
+                    yield_now().await;
+                }
+            });
+        };
+        of(Priority::Low, "low");
+        of(Priority::Normal, "normal");
+        of(Priority::High, "high");
+        sleep(millis(5)).await;
+        let mut order: Vec<&'static str> = Vec::new();
+        for _ in 0..15 {
+            order.push(receive().await);
+        }
+        assert_eq!(order[..5], ["high"; 5], "{order:?}");
+    });
+}
+
+#[test]
+fn c07_low_gets_one_turn_in_nine() {
+    on_one_worker(|| async {
+        let turns = |priority| {
+            let count = Counter::default();
+            let counted = count.clone();
+            let pid = SpawnOptions::new().priority(priority).spawn(async move {
+                loop {
+                    counted.add();
+                    yield_now().await;
+                }
+            });
+            (pid, count)
+        };
+        let (low, normal) = (turns(Priority::Low), turns(Priority::Normal));
+        riot_actor::set_priority(Priority::High);
+        while normal.1.get() < 8_000 {
+            sleep(millis(1)).await;
+        }
+        let ratio = normal.1.get() as f64 / low.1.get() as f64;
+        assert!((6.0..=10.0).contains(&ratio), "{ratio}");
+        exit(low.0, Reason::Kill);
+        exit(normal.0, Reason::Kill);
+    });
+}
+
+#[test]
+fn c08_a_suspended_process_that_is_condemned_is_released_promptly() {
+    simulated(|| async {
+        let start = now();
+        for pid in [
+            spawn(pending::<()>()),
+            spawn(sleep(secs(3600))),
+            spawn(receive::<()>()),
+            spawn(async { receive_timeout::<()>(secs(3600)).await.map_err(Reason::from) }),
+        ] {
+            while info(pid).unwrap().state != riot_actor::State::Waiting {
+                yield_now().await;
+            }
+            exit(pid, Reason::Kill);
+            wait(pid).await;
+        }
+        assert!(now() - start < millis(1));
+    });
+}
+
+#[test]
+fn c09_processes_that_only_yield_get_even_turns() {
+    on_one_worker(|| async {
+        let counts: Vec<Counter> = (0..8).map(|_| Counter::default()).collect();
+        for count in counts.clone() {
+            spawn(async move {
+                loop {
+                    count.add();
+                    yield_now().await;
+                }
+            });
+        }
+        while counts[0].get() < 5_000 {
+            sleep(millis(1)).await;
+        }
+        let turns: Vec<usize> = counts.iter().map(Counter::get).collect();
+        let (least, most) = (turns.iter().min().unwrap(), turns.iter().max().unwrap());
+        assert!(most <= &(least * 2), "{turns:?}");
+    });
+}
+
+/// Whatever runs inside the runtime on somebody's behalf may use the runtime.
+fn use_everything() {
+    riot_actor::processes().into_iter().for_each(|pid| drop(info(pid)));
+    let _ = whereis("nobody");
+    if try_this().is_none() {
+        return; // A timer's message that nobody takes: there is no process to act for.
+    }
+    send(this(), Message::new(()).type_name());
+    let pid = spawn(async {});
+    riot_actor::link(pid);
+    riot_actor::unlink(pid);
+    riot_actor::demonitor(riot_actor::monitor(pid));
+    let name = format!("busy {pid}");
+    if register(name.clone(), pid).is_ok() {
+        let _ = whereis(&name);
+        unregister(&name).ok();
+    }
+    riot_actor::send_after(secs(1), pid, ()).cancel();
+    exit(pid, Reason::Kill);
+}
+
+struct Busy;
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        use_everything();
+    }
+}
+
+impl Clone for Busy {
+    fn clone(&self) -> Self {
+        use_everything();
+        Self
+    }
+}
+
+#[test]
+fn c10_user_code_is_never_called_under_a_lock() {
+    everywhere(|| async {
+        // A selector, a guard, a message dropped by its sender, one dropped in release, a body, a clone.
+        send(this(), 1_u8);
+        receive_if(|_: &u8| {
+            use_everything();
+            true
+        })
+        .await;
+        send(this(), 1_u8);
+        select(|message| {
+            use_everything();
+            message.is::<u8>()
+        })
+        .await;
+        let pid = spawn(async {
+            let _busy = Busy;
+            pending::<()>().await;
+        });
+        send(pid, Busy);
+        riot_actor::send_after(secs(3600), pid, Busy);
+        send_interval(millis(1), pid, Busy).unwrap();
+        sleep(millis(3)).await;
+        exit(pid, Reason::Kill);
+        send(pid, Busy);
+        wait(pid).await;
+        riot_actor::timeout(Duration::ZERO, async {
+            loop {
+                receive_any().await;
+            }
+        })
+        .await
+        .unwrap_err();
+    });
+}
+
+/// Two threads, of which one is held up: those that are ready run on the other.
+#[test]
+fn c04_a_poll_that_does_not_end_holds_up_one_worker() {
+    threaded(|| async {
+        let (let_go, held) = mpsc::channel::<()>();
+        let observer = this();
+        let blocker = spawn(async move {
+            // Queued on the worker that is about to be lost.
+            for nth in 0..20 {
+                spawn(async move { send(observer, nth) });
+            }
+            held.recv().unwrap();
+        });
+        for _ in 0..20 {
+            receive::<i32>().await;
+        }
+        let_go.send(()).unwrap();
+        wait(blocker).await;
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn c13_an_idle_runtime_uses_no_processor() {
+    fn used_by_this_thread() -> Duration {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    }
+    let reason = Config::new().workers(1).run(async {
+        // Nobody selects these.
+        for nth in 0..1000 {
+            send(this(), nth);
+        }
+        let waiting: Vec<Pid> =
+            (0..100).map(|_| spawn(async { receive::<String>().await.clear() })).collect();
+        for &pid in &waiting {
+            send(pid, "not for you");
+        }
+        sleep(millis(50)).await;
+        let before = used_by_this_thread();
+        sleep(millis(500)).await;
+        let used = used_by_this_thread() - before;
+        assert!(used < millis(5), "{used:?} in half a second of nothing to do");
+    });
+    assert_eq!(reason.unwrap(), Reason::Normal);
+}
