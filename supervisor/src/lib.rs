@@ -22,8 +22,8 @@
 //!     exit(store, Reason::other("a cosmic ray"));
 //!
 //!     for id in ["store", "clients"] {
-//!         let event = receive_if(|event: &Event| matches!(event, Event::Started { .. })).await;
-//!         assert!(matches!(event, Event::Started { id: started, .. } if started == id.into()));
+//!         let event = receive_if(|event: &Event| matches!(event, Event::Restarted { .. })).await;
+//!         assert!(matches!(event, Event::Restarted { id: restarted, .. } if restarted == id.into()));
 //!     }
 //!     Ok::<_, Reason>(())
 //! });
@@ -38,6 +38,7 @@
 //! [subscribes](SupervisorRef::subscribe).
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod children;
 mod dynamic;
 mod error;
@@ -50,6 +51,7 @@ mod strategy;
 mod supervisor;
 mod tree;
 
+pub use backoff::Backoff;
 pub use error::{
     ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError, StartError,
     StopError,
@@ -58,7 +60,7 @@ pub use event::Event;
 pub use partition::{Partitioned, Partitions};
 pub use spec::{
     ChildId, ChildKey, ChildSpec, Ignore, IntoChild, Kind, Restart, Shutdown, SpecSummary, WORKER_SHUTDOWN,
-    process, supervisor, worker,
+    process, server, supervisor, task, worker,
 };
 pub use strategy::AutoShutdown;
 pub use supervisor::{ChildInfo, ChildState, Counts, Init, Supervisor, SupervisorRef};
