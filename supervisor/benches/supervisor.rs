@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_main};
 use riot_actor::{Config, Exit, Pid, Reason, receive, run, trap_exit};
 use riot_supervisor::{Supervisor, SupervisorRef, process};
 
@@ -108,5 +108,7 @@ fn benches(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(all, benches);
+fn all() {
+    benches(&mut Criterion::default().configure_from_args());
+}
 criterion_main!(all);

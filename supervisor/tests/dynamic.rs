@@ -9,7 +9,7 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Config, Pid, Reason, is_alive, now, processes, receive, send, spawn, spawn_link, this, trap_exit, wait,
+    Config, Reason, is_alive, now, processes, receive, send, spawn, spawn_link, this, trap_exit, wait,
 };
 use riot_supervisor::{
     ChildError, DeleteChildError, Ignore, RestartChildError, Shutdown, StartChildError, Supervisor, process,
