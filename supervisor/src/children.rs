@@ -131,12 +131,11 @@ impl Children {
     async fn restart(&mut self, duties: &mut Duties, fallen: usize) -> ControlFlow<Reason> {
         let id = self.list[fallen].spec.id.clone();
         duties.may_restart(&id).await?;
-        let places: Vec<Place> = self
-            .list
-            .iter()
-            .map(|child| Place { restart: child.spec.restart, has_process: child.pid().is_some() })
-            .collect();
-        let plan = self.strategy.plan(fallen, &places);
+        let place = |at: usize| {
+            let child: &Child = &self.list[at];
+            Place { restart: child.spec.restart, has_process: child.pid().is_some() }
+        };
+        let plan = self.strategy.plan(fallen, self.list.len(), place);
         for at in plan.stop {
             self.list[at].stop(duties).await;
         }

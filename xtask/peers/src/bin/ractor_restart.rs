@@ -70,7 +70,8 @@ impl Actor for Supervisor {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));
+    let number =
+        |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));
     let bench = arguments.first().cloned().expect("a bench");
     let (n, threads) = (number(1, 100_000), number(2, 1));
     let panics = match bench.as_str() {
