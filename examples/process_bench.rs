@@ -13,6 +13,7 @@
 //! | skynet | leaves | one process of the tree |
 //! | timers | timers | a start and a cancel |
 //! | links | processes | one death, all linked to one that crashes |
+//! | restart, restartpanic | restarts | a child that fails, by an error or a panic, restarted by its supervisor |
 
 use std::{
     future::Future,
@@ -24,6 +25,7 @@ use riot_actor::{
     Config, Pid, Reason, Request, SpawnOptions, call, join, link, receive, send, send_after, spawn,
     spawn_link, this, trap_exit, yield_now,
 };
+use riot_supervisor::{Supervisor, process};
 
 /// A message is an allocation; which allocator is the program's choice, and this is the one our peers are measured
 /// with.
@@ -52,6 +54,8 @@ fn main() {
             "skynet" => skynet_all(n).await,
             "timers" => timers(n).await,
             "links" => links(n).await,
+            "restart" => restarts(n, false).await,
+            "restartpanic" => restarts(n, true).await,
             _ => usage(),
         }
     });
@@ -297,5 +301,22 @@ async fn links(n: usize) {
     let start = Instant::now();
     send(centre, Stop);
     join(&pids).await;
+    report(start, n);
+}
+
+async fn restarts(n: usize, panics: bool) {
+    trap_exit(true);
+    let failing = move || async move {
+        if panics {
+            std::panic::panic_any("failed");
+        }
+        Err::<(), std::fmt::Error>(std::fmt::Error)
+    };
+    let sup = Supervisor::one_for_one().intensity(n, Duration::from_secs(3600));
+    let start = Instant::now();
+    // One failure more than it may restart is its end.
+    let sup = sup.child(process("failing", failing)).start_link().await.expect("it starts");
+    let end = receive::<riot_actor::Exit>().await;
+    assert!(end.from == sup.pid() && end.reason == Reason::Shutdown, "{}", end.reason);
     report(start, n);
 }

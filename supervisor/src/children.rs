@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use riot_actor::{Pid, Reason};
 
 use crate::{
+    backoff::Failures,
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
     shutdown::{Condemned, stop_one},
     spec::{ChildId, ChildKey, ChildSpec, Kind, Restart, SpecSummary},
@@ -21,6 +22,7 @@ pub(crate) struct Children {
 struct Child {
     spec: ChildSpec,
     state: State,
+    failures: Failures,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -32,6 +34,10 @@ enum State {
 }
 
 impl Child {
+    fn new(spec: ChildSpec) -> Self {
+        Self { spec, state: State::Idle, failures: Failures::default() }
+    }
+
     fn pid(&self) -> Option<Pid> {
         match self.state {
             State::Running(pid) => Some(pid),
@@ -41,6 +47,12 @@ impl Child {
 
     async fn start(&mut self, duties: &mut Duties) -> Result<Option<Pid>, Reason> {
         let pid = duties.start(&mut self.spec).await?;
+        self.state = pid.map_or(State::Idle, State::Running);
+        Ok(pid)
+    }
+
+    async fn start_again(&mut self, duties: &mut Duties) -> Result<Option<Pid>, Reason> {
+        let pid = duties.start_again(&mut self.spec).await?;
         self.state = pid.map_or(State::Idle, State::Running);
         Ok(pid)
     }
@@ -57,8 +69,7 @@ impl Child {
 
 impl Children {
     pub(crate) fn new(strategy: Strategy, specs: Vec<ChildSpec>) -> Self {
-        let list = specs.into_iter().map(|spec| Child { spec, state: State::Idle }).collect();
-        Self { strategy, list }
+        Self { strategy, list: specs.into_iter().map(Child::new).collect() }
     }
 
     /// Starts all, each after the one before is up.
@@ -120,12 +131,11 @@ impl Children {
     async fn restart(&mut self, duties: &mut Duties, fallen: usize) -> ControlFlow<Reason> {
         let id = self.list[fallen].spec.id.clone();
         duties.may_restart(&id).await?;
-        let places: Vec<Place> = self
-            .list
-            .iter()
-            .map(|child| Place { restart: child.spec.restart, has_process: child.pid().is_some() })
-            .collect();
-        let plan = self.strategy.plan(fallen, &places);
+        let place = |at: usize| {
+            let child: &Child = &self.list[at];
+            Place { restart: child.spec.restart, has_process: child.pid().is_some() }
+        };
+        let plan = self.strategy.plan(fallen, self.list.len(), place);
         for at in plan.stop {
             self.list[at].stop(duties).await;
         }
@@ -134,8 +144,8 @@ impl Children {
         }
         for at in plan.start {
             let child = &mut self.list[at];
-            if child.start(duties).await.is_err() {
-                child.state = State::Restarting(duties.retry_later());
+            if child.start_again(duties).await.is_err() {
+                child.state = State::Restarting(duties.retry_later(&mut child.failures));
                 break;
             }
         }
@@ -153,7 +163,7 @@ impl Children {
         if let Some(child) = self.find(&spec.id) {
             return Err(child.pid().map_or(StartChildError::AlreadyPresent, StartChildError::AlreadyStarted));
         }
-        let mut child = Child { spec, state: State::Idle };
+        let mut child = Child::new(spec);
         let pid = child.start(duties).await.map_err(StartChildError::Failed)?;
         if pid.is_some() || child.spec.restart != Restart::Temporary {
             self.list.push(child);

@@ -8,6 +8,7 @@ use std::{collections::HashMap, ops::ControlFlow};
 use riot_actor::{Pid, Reason};
 
 use crate::{
+    backoff::Failures,
     error::{ChildError, StartChildError},
     shutdown::{Condemned, stop_all, stop_one},
     spec::{ChildKey, ChildSpec, SpecSummary},
@@ -32,6 +33,7 @@ struct Child {
     /// Which one it was, counted from the first, so that lists have an order.
     nth: u64,
     restarting: Option<Ticket>,
+    failures: Failures,
 }
 
 impl Dynamic {
@@ -53,7 +55,8 @@ impl Dynamic {
             return Err(StartChildError::AlreadyStarted(pid));
         }
         self.significant += usize::from(spec.significant);
-        self.children.insert(pid, Child { spec, nth: self.started, restarting: None });
+        let child = Child { spec, nth: self.started, restarting: None, failures: Failures::default() };
+        self.children.insert(pid, child);
         self.started += 1;
         Ok(pid)
     }
@@ -93,7 +96,7 @@ impl Dynamic {
         let Some(child) = self.children.get_mut(&old) else { return ControlFlow::Continue(()) };
         let id = child.spec.id.clone();
         duties.may_restart(&id).await?;
-        match duties.start(&mut child.spec).await {
+        match duties.start_again(&mut child.spec).await {
             Ok(Some(new)) => {
                 child.restarting = None;
                 if let Some(child) = self.children.remove(&old) {
@@ -102,7 +105,7 @@ impl Dynamic {
             }
             Ok(None) => self.forget(old),
             Err(_) => {
-                let ticket = duties.retry_later();
+                let ticket = duties.retry_later(&mut child.failures);
                 child.restarting = Some(ticket);
                 self.retries.insert(ticket, old);
             }

@@ -78,6 +78,9 @@ pub enum SpecError {
     /// A period of no length holds no restart.
     #[error("the period of the restart intensity is zero")]
     ZeroPeriod,
+    /// Delays grow from something to something more.
+    #[error("the first delay of the backoff is zero, or longer than the longest")]
+    BackoffBounds,
     /// A dynamic supervisor starts empty.
     #[error("child {0} is given to a dynamic supervisor; start it with start_child")]
     ChildOfDynamic(ChildId),

@@ -13,8 +13,17 @@ use crate::spec::{ChildId, ChildSpec};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A child was started, for the first time or again.
+    /// A child was started, for the first time or because somebody asked for it.
     Started {
+        /// Whose child.
+        supervisor: Pid,
+        /// Which child.
+        id: ChildId,
+        /// Its process.
+        pid: Pid,
+    },
+    /// A child that had ended, or was stopped because another had, was started again.
+    Restarted {
         /// Whose child.
         supervisor: Pid,
         /// Which child.
@@ -31,7 +40,7 @@ pub enum Event {
         /// What the start function said.
         reason: Reason,
     },
-    /// A child ended by itself.
+    /// A child ended by itself: it crashed, unless the reason [is clean](Reason::is_clean).
     Ended {
         /// Whose child.
         supervisor: Pid,
@@ -97,6 +106,11 @@ impl Reporter {
     pub(crate) fn started(&mut self, spec: &ChildSpec, pid: Pid) {
         tracing::trace!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, %pid, "child started");
         self.tell(|| Event::Started { supervisor: this(), id: spec.id.clone(), pid });
+    }
+
+    pub(crate) fn restarted(&mut self, spec: &ChildSpec, pid: Pid) {
+        tracing::info!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, %pid, "child restarted");
+        self.tell(|| Event::Restarted { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {

@@ -22,8 +22,8 @@
 //!     exit(store, Reason::other("a cosmic ray"));
 //!
 //!     for id in ["store", "clients"] {
-//!         let event = receive_if(|event: &Event| matches!(event, Event::Started { .. })).await;
-//!         assert!(matches!(event, Event::Started { id: started, .. } if started == id.into()));
+//!         let event = receive_if(|event: &Event| matches!(event, Event::Restarted { .. })).await;
+//!         assert!(matches!(event, Event::Restarted { id: restarted, .. } if restarted == id.into()));
 //!     }
 //!     Ok::<_, Reason>(())
 //! });
@@ -34,10 +34,56 @@
 //! [`one_for_all`](Supervisor::one_for_all), [`rest_for_one`](Supervisor::rest_for_one). Those that come and go live
 //! below [`Supervisor::dynamic`]. Whatever has to be made together with the children is made by [`Supervisor::init`].
 //!
+//! A child is made of whatever starts a process: a body by [`process`], a generic server by [`server`], work that is
+//! done once by [`task`], a supervisor by [`supervisor()`], anything else by [`worker`]. So a tree reads like an
+//! outline:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use riot_actor::{GenServer, Reason, Stop, run};
+//! use riot_supervisor::{Supervisor, process, server, supervisor};
+//! # struct Db;
+//! # impl GenServer for Db { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Db) } }
+//! # async fn ticker() {}
+//! # let reason = run(async {
+//!
+//! let shop = Supervisor::one_for_one()
+//!     .child(process("ticker", ticker).transient())
+//!     .child(supervisor("orders", || {
+//!         Supervisor::rest_for_one()
+//!             .intensity(3, Duration::from_secs(10))
+//!             .child(server::<Db>("db", || ()))
+//!             .child(supervisor("jobs", || Supervisor::dynamic().max_children(1_000).start_link()))
+//!             .start_link()
+//!     }))
+//!     .start_link()
+//!     .await?;
+//! println!("{}", riot_supervisor::tree(shop.pid()).expect("it runs"));
+//! # Ok::<_, Reason>(())
+//! # });
+//! # assert_eq!(reason, Reason::Normal);
+//! ```
+//!
+//! # What differs from OTP
+//! - A start function that fails or panics is a `Result`; the starter of a supervisor is never ended by it, trapping
+//!   exits or not.
+//! - After a kill a supervisor waits until the process is gone, however long that takes, and reports one that does not
+//!   give way: no two processes of one child ever live at once. OTP can stop any process anywhere; Rust cannot.
+//! - A child is linked after its start function has returned, whatever that did. OTP trusts it.
+//! - The period of the intensity is a duration of the clock, not whole seconds; and what a restart costs does not
+//!   depend on how many there were before.
+//! - Children stopped with the group they belong to are reported as [`Event::Restarted`] when they are up again, and
+//!   every event is a message for whoever wants it, not a log line only.
+//! - An unknown message or cast is logged; it does not crash the supervisor.
+//! - Beyond OTP: a delay between attempts to start what fails to start ([`Supervisor::retry_delay`],
+//!   [`Supervisor::backoff`]); and of Elixir's, `max_children` and [`Partitioned`].
+//! - Left out: changing a running supervisor's own settings (`code_change`), as there is no code to change.
+//!
 //! [`tree`] shows what runs. Reports go to `tracing` under the target `riot::supervisor`, and to whoever
 //! [subscribes](SupervisorRef::subscribe).
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod children;
 mod dynamic;
 mod error;
@@ -50,6 +96,11 @@ mod strategy;
 mod supervisor;
 mod tree;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use backoff::Backoff;
 pub use error::{
     ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError, StartError,
     StopError,
@@ -58,7 +109,7 @@ pub use event::Event;
 pub use partition::{Partitioned, Partitions};
 pub use spec::{
     ChildId, ChildKey, ChildSpec, Ignore, IntoChild, Kind, Restart, Shutdown, SpecSummary, WORKER_SHUTDOWN,
-    process, supervisor, worker,
+    process, server, supervisor, task, worker,
 };
 pub use strategy::AutoShutdown;
 pub use supervisor::{ChildInfo, ChildState, Counts, Init, Supervisor, SupervisorRef};

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use riot_actor::{Outcome, Pid, Reason, SpawnOptions};
+use riot_actor::{GenServer, Outcome, Pid, Reason, ServerRef, SpawnOptions};
 
 use crate::{SupervisorRef, error::SpecError};
 
@@ -207,6 +207,11 @@ impl IntoChild for SupervisorRef {
         Some(self.pid())
     }
 }
+impl<S: GenServer> IntoChild for ServerRef<S> {
+    fn into_child(self) -> Option<Pid> {
+        Some(self.pid())
+    }
+}
 impl<C: IntoChild> IntoChild for Option<C> {
     fn into_child(self) -> Option<Pid> {
         self.and_then(IntoChild::into_child)
@@ -225,7 +230,7 @@ pub struct Ignore;
 pub(crate) type StartFuture = Pin<Box<dyn Future<Output = Result<Option<Pid>, Reason>> + Send>>;
 pub(crate) type Start = Box<dyn FnMut() -> StartFuture + Send>;
 
-/// How to start, restart and stop one child. Made by [`worker`], [`supervisor`] or [`process`].
+/// How to start, restart and stop one child. Made by [`worker`], [`server`], [`supervisor`], [`process`] or [`task`].
 #[must_use = "a spec is given to a supervisor"]
 pub struct ChildSpec {
     pub(crate) id: ChildId,
@@ -237,8 +242,62 @@ pub struct ChildSpec {
     pub(crate) significant: bool,
 }
 
+/// What a failed start means. A generic server that has nothing to do says so by an error, and the reason of one that
+/// did not start is that of its `init`.
+fn refused(reason: Reason) -> Result<Option<Pid>, Reason> {
+    if let Reason::Error(error) = &reason {
+        match error.downcast_ref::<riot_actor::StartError>() {
+            Some(riot_actor::StartError::Ignored) => return Ok(None),
+            Some(riot_actor::StartError::Failed(true_reason)) => return Err(true_reason.clone()),
+            Some(riot_actor::StartError::AlreadyStarted(_) | riot_actor::StartError::Timeout) | None => {}
+        }
+    }
+    Err(reason)
+}
+
 /// A child that does the work. `start` runs in the supervisor's process, which serves nobody else meanwhile; it should
 /// return once the child is up, with a process linked to the supervisor.
+///
+/// A generic server is started by its own `start_link`: one that answers `Ignored` is kept without a process, one that
+/// fails has failed for the reason its `init` gave. [`server`] is shorter where the arguments are all it takes.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_actor::{GenServer, Reason, Stop, run};
+/// use riot_supervisor::{Supervisor, SupervisorRef, supervisor, worker};
+///
+/// struct Db;
+/// impl GenServer for Db {
+///     type Args = ();
+///     async fn init((): ()) -> Result<Self, Stop> {
+///         Ok(Db)
+///     }
+/// }
+/// struct Job(u32);
+/// impl GenServer for Job {
+///     type Args = u32;
+///     async fn init(id: u32) -> Result<Self, Stop> {
+///         Ok(Job(id))
+///     }
+/// }
+///
+/// let reason = run(async {
+///     let sup = Supervisor::rest_for_one()
+///         .intensity(1, Duration::from_secs(5))
+///         .child(worker("db", || Db::start_link(())))
+///         .child(supervisor("pool", || Supervisor::dynamic().max_children(1_000).start_link()))
+///         .start_link()
+///         .await?;
+///     let pool = SupervisorRef::new(sup.which_children().await?[1].pid().expect("it runs"));
+///     let id = 7;
+///     let job = pool.start_child(worker(id, move || Job::start_link(id)).transient()).await?;
+///     assert!(riot_actor::is_alive(job));
+///     Ok::<_, Reason>(())
+/// });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
+///
+/// Anything else that gives a pid will do:
 ///
 /// ```
 /// use riot_actor::{Reason, run, spawn_link};
@@ -264,7 +323,12 @@ where
         id: id.into(),
         start: Some(Box::new(move || {
             let starting = start();
-            Box::pin(async move { starting.await.map(IntoChild::into_child).map_err(Into::into) })
+            Box::pin(async move {
+                match starting.await {
+                    Ok(child) => Ok(child.into_child()),
+                    Err(error) => refused(error.into()),
+                }
+            })
         })),
         restart: Restart::Permanent,
         shutdown: Shutdown::Timeout(WORKER_SHUTDOWN),
@@ -297,7 +361,7 @@ where
     ChildSpec { kind: Kind::Supervisor, shutdown: Shutdown::Infinity, ..worker(id, start) }
 }
 
-/// A child that is a plain body: spawned linked, labelled with its id.
+/// A child that is a plain body, any `async fn`: spawned linked, labelled with its id.
 ///
 /// ```
 /// # use riot_actor::{Reason, receive, run, send};
@@ -325,6 +389,61 @@ where
         let pid = SpawnOptions::new().link().label(label.clone()).spawn(body());
         std::future::ready(Ok::<_, Reason>(pid))
     })
+}
+
+/// A child that is a generic server of type `S`; `args` makes what its `init` takes, anew for each start.
+///
+/// ```
+/// # use riot_actor::{Call, GenServer, Reason, ServerRef, Stop, run};
+/// use riot_supervisor::{Supervisor, server};
+///
+/// struct Counter(u64);
+/// impl GenServer for Counter {
+///     type Args = u64;
+///     async fn init(start: u64) -> Result<Self, Stop> {
+///         Ok(Counter(start))
+///     }
+/// }
+/// # struct Get;
+/// # impl Call<Get> for Counter {
+/// #     type Reply = u64;
+/// #     async fn call(&mut self, _: Get) -> u64 { self.0 }
+/// # }
+/// # let reason = run(async {
+/// let sup = Supervisor::one_for_one().child(server::<Counter>("counter", || 7)).start_link().await?;
+/// let counter = ServerRef::<Counter>::new(sup.which_children().await?[0].pid().expect("it runs"));
+/// assert_eq!(counter.call(Get).await?, 7);
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
+pub fn server<S: GenServer>(
+    id: impl Into<ChildId>,
+    mut args: impl FnMut() -> S::Args + Send + 'static,
+) -> ChildSpec {
+    worker(id, move || S::start_link(args()))
+}
+
+/// A child that has one thing to do and is done then: like [`process`], but temporary. Nobody waits for it; one that is
+/// to be tried again until it succeeds is made [`transient`](ChildSpec::transient).
+///
+/// ```
+/// # use riot_actor::{Reason, run, wait};
+/// use riot_supervisor::{Supervisor, task};
+/// # let reason = run(async {
+/// let pool = Supervisor::dynamic().start_link().await?;
+/// let cleaning = pool.start_child(task("clean", || async { println!("all clean") })).await?;
+/// wait(cleaning).await;
+/// assert_eq!(pool.count_children().await?.specs, 0);
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
+pub fn task<F>(id: impl Into<ChildId>, body: impl FnMut() -> F + Send + 'static) -> ChildSpec
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    process(id, body).temporary()
 }
 
 impl ChildSpec {

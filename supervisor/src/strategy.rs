@@ -73,12 +73,13 @@ impl Strategy {
         }
     }
 
-    /// How the child at `fallen`, which has no process and is to have one, is restarted.
-    pub(crate) fn plan(self, fallen: usize, places: &[Place]) -> Plan {
-        let affected = self.affected(fallen, places.len());
-        let temporary = |&at: &usize| places[at].restart == Restart::Temporary;
+    /// How the child at `fallen`, which has no process and is to have one, is restarted. Places that are not affected
+    /// are not looked at.
+    pub(crate) fn plan(self, fallen: usize, count: usize, place: impl Fn(usize) -> Place) -> Plan {
+        let affected = self.affected(fallen, count);
+        let temporary = |&at: &usize| place(at).restart == Restart::Temporary;
         Plan {
-            stop: affected.clone().rev().filter(|&at| places[at].has_process).collect(),
+            stop: affected.clone().rev().filter(|&at| place(at).has_process).collect(),
             start: affected.clone().filter(|at| !temporary(at)).collect(),
             forget: affected.filter(temporary).collect(),
         }
@@ -109,14 +110,15 @@ mod tests {
     #[test]
     fn rest_for_one_stops_the_later_ones_backwards_and_starts_them_forwards() {
         let places = [permanent(true), permanent(false), permanent(true), permanent(true)];
-        let plan = Strategy::RestForOne.plan(1, &places);
+        let plan = Strategy::RestForOne.plan(1, places.len(), |at| places[at]);
         assert_eq!(plan, Plan { stop: vec![3, 2], start: vec![1, 2, 3], forget: vec![] });
     }
 
     #[test]
     fn a_group_restart_forgets_the_temporary_ones() {
         let temporary = Place { restart: Restart::Temporary, has_process: true };
-        let plan = Strategy::OneForAll.plan(0, &[permanent(false), temporary, permanent(true)]);
+        let places = [permanent(false), temporary, permanent(true)];
+        let plan = Strategy::OneForAll.plan(0, places.len(), |at| places[at]);
         assert_eq!(plan, Plan { stop: vec![2, 1], start: vec![0, 2], forget: vec![1] });
     }
 
@@ -181,7 +183,7 @@ mod tests {
             let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne][which];
             let fallen = fallen.index(places.len());
             places[fallen] = Place { restart: Restart::Permanent, has_process: false };
-            let plan = strategy.plan(fallen, &places);
+            let plan = strategy.plan(fallen, places.len(), |at| places[at]);
             prop_assert!(plan.start.contains(&fallen));
             prop_assert!(!plan.stop.contains(&fallen));
             prop_assert_eq!(plan, model(strategy, fallen, &places));

@@ -11,6 +11,7 @@ use riot_actor::{
 };
 
 use crate::{
+    backoff::{Backoff, Failures, Pace},
     children::Children,
     dynamic::Dynamic,
     error::{
@@ -51,6 +52,7 @@ pub struct Supervisor {
     restarts_max: usize,
     period: Duration,
     retry_delay: Duration,
+    backoff: Option<Backoff>,
     auto_shutdown: AutoShutdown,
     children_max: Option<usize>,
     name: Option<Name>,
@@ -144,6 +146,7 @@ impl Supervisor {
             restarts_max: 1,
             period: Duration::from_secs(5),
             retry_delay: Duration::ZERO,
+            backoff: None,
             auto_shutdown: AutoShutdown::Never,
             children_max: None,
             name: None,
@@ -170,6 +173,14 @@ impl Supervisor {
     /// meanwhile in any case.
     pub fn retry_delay(mut self, delay: Duration) -> Self {
         self.retry_delay = delay;
+        self
+    }
+
+    /// Waits longer and longer between the attempts to restart a child that fails to start, in place of
+    /// [`retry_delay`](Self::retry_delay); default not. Attempts count as ever: with an intensity that allows few it
+    /// gives up before delays matter.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
         self
     }
 
@@ -216,6 +227,9 @@ impl Supervisor {
     fn check(&self) -> Result<(), SpecError> {
         if self.period.is_zero() {
             return Err(SpecError::ZeroPeriod);
+        }
+        if let Some(backoff) = &self.backoff {
+            backoff.check()?;
         }
         match self.shape {
             Shape::Dynamic => {
@@ -516,7 +530,7 @@ pub(crate) struct Ticket(u64);
 pub(crate) struct Duties {
     parent: Pid,
     intensity: Intensity,
-    retry_delay: Duration,
+    pace: Pace,
     pub(crate) auto_shutdown: AutoShutdown,
     pub(crate) reporter: Reporter,
     tickets: u64,
@@ -525,6 +539,23 @@ pub(crate) struct Duties {
 impl Duties {
     /// Runs a start function. The process it returns is linked, whatever the function did.
     pub(crate) async fn start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
+        let started = self.run_start(spec).await;
+        if let Ok(Some(pid)) = started {
+            self.reporter.started(spec, pid);
+        }
+        started
+    }
+
+    /// The same for a child that had a process before, and is given another one unasked.
+    pub(crate) async fn start_again(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
+        let started = self.run_start(spec).await;
+        if let Ok(Some(pid)) = started {
+            self.reporter.restarted(spec, pid);
+        }
+        started
+    }
+
+    async fn run_start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let start = spec.start.as_mut().expect("only a child that has ended for good has no start function");
         let started = match catch_panic(async { start().await }).await {
             Ok(started) => started,
@@ -537,7 +568,6 @@ impl Duties {
                 if spec.restart == Restart::Temporary {
                     spec.start = None;
                 }
-                self.reporter.started(spec, *pid);
             }
             Ok(None) => {}
             Err(reason) => self.reporter.start_failed(spec, reason),
@@ -562,13 +592,14 @@ impl Duties {
     }
 
     /// Another attempt, after what is already in the mailbox.
-    pub(crate) fn retry_later(&mut self) -> Ticket {
+    pub(crate) fn retry_later(&mut self, failures: &mut Failures) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        if self.retry_delay.is_zero() {
+        let delay = self.pace.delay(failures, now());
+        if delay.is_zero() {
             send(this(), Retry(ticket));
         } else {
-            send_after(self.retry_delay, this(), Retry(ticket));
+            send_after(delay, this(), Retry(ticket));
         }
         ticket
     }
@@ -623,7 +654,7 @@ async fn run(parent: Pid, init: Describe) -> Reason {
     let mut duties = Duties {
         parent,
         intensity: Intensity::new(described.restarts_max, described.period),
-        retry_delay: described.retry_delay,
+        pace: described.backoff.map_or(Pace::Fixed(described.retry_delay), Pace::growing),
         auto_shutdown: described.auto_shutdown,
         reporter: Reporter::default(),
         tickets: 0,

@@ -229,7 +229,7 @@ fn subscribers_hear_of_starts_and_ends_until_they_end() {
         let ended = Event::Ended { supervisor, id: "a".into(), pid: a, reason: Reason::Killed };
         assert_eq!(receive::<Event>().await, ended);
         let a = pid_of(sup, "a").await;
-        assert_eq!(receive::<Event>().await, Event::Started { supervisor, id: "a".into(), pid: a });
+        assert_eq!(receive::<Event>().await, Event::Restarted { supervisor, id: "a".into(), pid: a });
     });
 }
 

@@ -1,0 +1,91 @@
+//! A tree of three levels, and what becomes of it when one of its workers crashes: `cargo run --example
+//! crash_and_restart`. Its log, on the standard output, tells the story; it ends by itself.
+//!
+//! ```text
+//! shop                    each child is restarted alone
+//! ├── lamp
+//! └── orders              a child takes those after it along; gives up at the third restart in five seconds
+//!     ├── stock
+//!     └── desk            sells what is in stock, and panics when asked for a dragon
+//! ```
+
+use std::time::Duration;
+
+use riot_actor::{Reason, Request, await_name, call, exit, receive, receive_if, register, run, this};
+use riot_supervisor::{Event, Supervisor, SupervisorRef, process, supervisor, tree};
+
+struct Order(&'static str);
+
+async fn desk() -> Result<(), Reason> {
+    register("desk", this())?;
+    loop {
+        let order = receive::<Request<Order, &'static str>>().await;
+        match order.query {
+            Order("dragon") => panic!("there are no dragons"),
+            Order(thing) => order.reply.send(thing),
+        }
+    }
+}
+
+async fn stock() -> Result<(), Reason> {
+    register("stock", this())?;
+    std::future::pending().await
+}
+
+fn orders() -> Supervisor {
+    Supervisor::rest_for_one()
+        .name("orders")
+        .label("orders")
+        .intensity(2, Duration::from_secs(5))
+        .child(process("stock", stock))
+        .child(process("desk", desk))
+}
+
+/// Waits for the news that a child was restarted, by one of the supervisors we subscribed to.
+async fn restarted(id: &'static str) {
+    receive_if(|event: &Event| matches!(event, Event::Restarted { id: which, .. } if *which == id.into()))
+        .await;
+}
+
+async fn order(thing: &'static str) -> Result<(), Reason> {
+    match call::<_, &str>(await_name("desk", None).await?, Order(thing), None).await {
+        Ok(thing) => println!("sold: {thing}"),
+        Err(error) => println!("not sold: {error}"),
+    }
+    Ok(())
+}
+
+async fn story() -> Result<(), Reason> {
+    let shop = Supervisor::one_for_one()
+        .label("shop")
+        .child(process("lamp", std::future::pending::<()>))
+        .child(supervisor("orders", || orders().start_link()))
+        .start_link()
+        .await?;
+    shop.subscribe().await?;
+    SupervisorRef::new(await_name("orders", None).await?).subscribe().await?;
+    println!("{}", tree(shop.pid()).expect("it runs"));
+
+    println!("\n-- a dragon is ordered: the desk crashes, and is restarted alone");
+    order("dragon").await?;
+    restarted("desk").await;
+    order("teapot").await?;
+
+    println!("\n-- the stock burns: the desk is of no use without, so both are restarted");
+    exit(await_name("stock", None).await?, Reason::other("fire"));
+    restarted("desk").await;
+
+    println!("\n-- another dragon is one crash too many: orders gives up, and the shop restarts all of it");
+    order("dragon").await?;
+    restarted("orders").await;
+    println!("{}", tree(shop.pid()).expect("it runs"));
+
+    println!("\n-- closing time: from the leaves, and from the right");
+    shop.stop(Reason::Normal, None).await?;
+    Ok(())
+}
+
+fn main() -> Reason {
+    tracing_subscriber::fmt().with_writer(std::io::stdout).without_time().with_ansi(false).init();
+    run(story())
+}

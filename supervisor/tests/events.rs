@@ -1,0 +1,155 @@
+//! What a supervisor reports, to subscribers and to the log.
+mod common;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use common::*;
+use riot_actor::{Reason, exit, receive, send, simulation::Simulation, trap_exit, wait};
+use riot_supervisor::{Event, Shutdown, Supervisor};
+use tracing::{Level, Metadata, field, span};
+
+#[test]
+fn every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
+    simulated(|| async {
+        trap_exit(true);
+        let sup = Supervisor::rest_for_one().intensity(2, secs(3600)).start_link().await.unwrap();
+        sup.subscribe().await.unwrap();
+        let supervisor = sup.pid();
+        let a = sup.start_child(faulty("a", |tried| tried == 1)).await.unwrap();
+        let b = sup.start_child(child("b")).await.unwrap();
+        let deaf = sup.start_child(deaf("deaf").shutdown(Shutdown::Timeout(secs(1)))).await.unwrap();
+        send(a, Do::Fail);
+        notes("+a +b -b !a +a +b").await;
+        let crashing = pid_of(sup, "b").await;
+        let (a2, deaf2) = (pid_of(sup, "a").await, pid_of(sup, "deaf").await);
+        send(crashing, Do::Fail);
+        assert_eq!(exit_of(sup).await, Reason::Shutdown);
+        let expected = [
+            Event::Started { supervisor, id: "a".into(), pid: a },
+            Event::Started { supervisor, id: "b".into(), pid: b },
+            Event::Started { supervisor, id: "deaf".into(), pid: deaf },
+            Event::Ended { supervisor, id: "a".into(), pid: a, reason: Reason::other("failed") },
+            Event::ShutdownFailed { supervisor, id: "deaf".into(), pid: deaf, reason: Reason::Killed },
+            Event::StartFailed { supervisor, id: "a".into(), reason: Reason::other("faulty") },
+            Event::Restarted { supervisor, id: "a".into(), pid: a2 },
+            Event::Restarted { supervisor, id: "b".into(), pid: crashing },
+            Event::Restarted { supervisor, id: "deaf".into(), pid: deaf2 },
+            Event::Ended { supervisor, id: "b".into(), pid: crashing, reason: Reason::other("failed") },
+            Event::IntensityReached { supervisor, id: "b".into() },
+            Event::ShutdownFailed { supervisor, id: "deaf".into(), pid: deaf2, reason: Reason::Killed },
+        ];
+        for expected in expected {
+            assert_eq!(receive::<Event>().await, expected);
+        }
+    });
+}
+
+#[test]
+fn a_restart_by_request_is_a_start() {
+    everywhere(|| async {
+        let sup = Supervisor::one_for_one().child(child("a")).start_link().await.unwrap();
+        sup.subscribe().await.unwrap();
+        sup.terminate_child("a").await.unwrap();
+        let pid = sup.restart_child("a").await.unwrap();
+        // A child that ended as it was asked to is no news.
+        assert_eq!(receive::<Event>().await, Event::Started { supervisor: sup.pid(), id: "a".into(), pid });
+    });
+}
+
+#[test]
+fn a_dynamic_supervisor_reports_as_well() {
+    everywhere(|| async {
+        let sup = Supervisor::dynamic().intensity(9, secs(1)).start_link().await.unwrap();
+        sup.subscribe().await.unwrap();
+        let (supervisor, id) = (sup.pid(), || "a".into());
+        let first = sup.start_child(child("a").transient()).await.unwrap();
+        let end = wait(first);
+        exit(first, Reason::Kill);
+        end.await;
+        let second = sup.which_children().await.unwrap()[0].pid().unwrap();
+        send(second, Do::Finish);
+        for expected in [
+            Event::Started { supervisor, id: id(), pid: first },
+            Event::Ended { supervisor, id: id(), pid: first, reason: Reason::Killed },
+            Event::Restarted { supervisor, id: id(), pid: second },
+            Event::Ended { supervisor, id: id(), pid: second, reason: Reason::Normal },
+        ] {
+            assert_eq!(receive::<Event>().await, expected);
+        }
+    });
+}
+
+/// Keeps what is logged under our target.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "riot::supervisor"
+    }
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Text {
+            message: String,
+            child: String,
+        }
+        impl field::Visit for Text {
+            fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+                match field.name() {
+                    "message" => self.message = format!("{value:?}"),
+                    "child" => self.child = format!("{value:?}"),
+                    _ => {}
+                }
+            }
+        }
+        let mut text = Text { message: String::new(), child: String::new() };
+        event.record(&mut text);
+        let line = format!("{}: {}", text.child, text.message);
+        self.0.lock().unwrap().push((*event.metadata().level(), line));
+    }
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[test]
+fn the_log_says_the_same_each_at_its_level() {
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        let reason = Simulation::new(1).run(async {
+            trap_exit(true);
+            let sup = Supervisor::one_for_one()
+                .intensity(1, secs(3600))
+                .child(child("a"))
+                .child(deaf("deaf").shutdown(Shutdown::Timeout(secs(1))))
+                .child(faulty("b", |tried| tried == 1))
+                .start_link()
+                .await
+                .unwrap();
+            tell(sup, "a", Do::Fail).await;
+            notes("+a +b +a").await;
+            tell(sup, "b", Do::Finish).await;
+            assert_eq!(exit_of(sup).await, Reason::Shutdown);
+        });
+        assert_eq!(reason, Reason::Normal);
+    });
+    let expected = [
+        (Level::TRACE, "a: child started"),
+        (Level::TRACE, "deaf: child started"),
+        (Level::TRACE, "b: child started"),
+        (Level::WARN, r#"a: child ended: "failed""#),
+        (Level::INFO, "a: child restarted"),
+        (Level::TRACE, "b: child ended: normal"),
+        (Level::ERROR, "b: too many restarts: the supervisor shuts down"),
+        (Level::WARN, "deaf: child did not shut down as asked: killed"),
+    ];
+    let logged = log.0.lock().unwrap();
+    let logged: Vec<(Level, &str)> = logged.iter().map(|(level, line)| (*level, line.as_str())).collect();
+    assert_eq!(logged, expected);
+}
