@@ -1,15 +1,9 @@
-//! What a supervisor reports, to subscribers and to the log.
+//! What a supervisor reports to its subscribers.
 mod common;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
-
 use common::*;
-use riot_actor::{Reason, exit, receive, send, simulation::Simulation, trap_exit, wait};
+use riot_actor::{Reason, exit, receive, send, trap_exit, wait};
 use riot_supervisor::{Event, Shutdown, Supervisor};
-use tracing::{Level, Metadata, field, span};
 
 #[test]
 fn every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
@@ -80,76 +74,4 @@ fn a_dynamic_supervisor_reports_as_well() {
             assert_eq!(receive::<Event>().await, expected);
         }
     });
-}
-
-/// Keeps what is logged under our target.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(Level, String)>>>);
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "riot::supervisor"
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Text {
-            message: String,
-            child: String,
-        }
-        impl field::Visit for Text {
-            fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
-                match field.name() {
-                    "message" => self.message = format!("{value:?}"),
-                    "child" => self.child = format!("{value:?}"),
-                    _ => {}
-                }
-            }
-        }
-        let mut text = Text { message: String::new(), child: String::new() };
-        event.record(&mut text);
-        let line = format!("{}: {}", text.child, text.message);
-        self.0.lock().unwrap().push((*event.metadata().level(), line));
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-#[test]
-fn the_log_says_the_same_each_at_its_level() {
-    let log = Log::default();
-    tracing::subscriber::with_default(log.clone(), || {
-        let reason = Simulation::new(1).run(async {
-            trap_exit(true);
-            let sup = Supervisor::one_for_one()
-                .intensity(1, secs(3600))
-                .child(child("a"))
-                .child(deaf("deaf").shutdown(Shutdown::Timeout(secs(1))))
-                .child(faulty("b", |tried| tried == 1))
-                .start_link()
-                .await
-                .unwrap();
-            tell(sup, "a", Do::Fail).await;
-            notes("+a +b +a").await;
-            tell(sup, "b", Do::Finish).await;
-            assert_eq!(exit_of(sup).await, Reason::Shutdown);
-        });
-        assert_eq!(reason, Reason::Normal);
-    });
-    let expected = [
-        (Level::TRACE, "a: child started"),
-        (Level::TRACE, "deaf: child started"),
-        (Level::TRACE, "b: child started"),
-        (Level::WARN, r#"a: child ended: "failed""#),
-        (Level::INFO, "a: child restarted"),
-        (Level::TRACE, "b: child ended: normal"),
-        (Level::ERROR, "b: too many restarts: the supervisor shuts down"),
-        (Level::WARN, "deaf: child did not shut down as asked: killed"),
-    ];
-    let logged = log.0.lock().unwrap();
-    let logged: Vec<(Level, &str)> = logged.iter().map(|(level, line)| (*level, line.as_str())).collect();
-    assert_eq!(logged, expected);
 }
