@@ -24,7 +24,7 @@ pub struct CrashReport {
 pub(crate) fn crash(shared: &Shared, report: CrashReport) {
     let CrashReport { pid, names, label, reason, parent, by_signal } = &report;
     let label = label.as_deref().unwrap_or("-");
-    let parent = parent.map_or_else(|| "-".to_owned(), |parent| parent.to_string());
+    let parent = parent.map(tracing::field::display);
     // A crash is the news; those it takes along only follow.
     if *by_signal {
         tracing::debug!(target: "riot::crash", %pid, ?names, label, parent, "process ended: {reason}");

@@ -60,9 +60,9 @@ pub fn tree(pid: Pid) -> Option<Tree> {
         .iter()
         .filter_map(|&linked| info(linked))
         .filter(|linked| linked.parent == Some(pid))
-        .map(|child| (child.age, child.pid))
+        .map(|child| (child.nth, child.pid))
         .collect();
-    children.sort_by(|(age, pid), (other_age, other)| other_age.cmp(age).then(pid.cmp(other)));
+    children.sort_unstable();
     Some(Tree {
         pid,
         label: seen.label.map(Into::into),

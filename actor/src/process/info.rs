@@ -37,7 +37,9 @@ pub struct ProcessInfo {
     pub priority: Priority,
     /// Who spawned it; that process may be gone.
     pub parent: Option<Pid>,
-    /// How long it has lived.
+    /// How many processes the runtime had spawned before it: the order in which they came.
+    pub nth: u64,
+    /// How long it has lived, to the few turns between two looks at the clock.
     pub age: Option<Duration>,
 }
 
@@ -170,6 +172,7 @@ impl Shared {
                 trap_exit: core.trap_exit,
                 priority: core.priority,
                 parent: core.parent,
+                nth: core.nth,
                 age: core.born.map(|born| self.now().saturating_duration_since(born)),
             }
         };

@@ -95,6 +95,8 @@ pub(crate) struct Core {
     pub(crate) parent: Option<Pid>,
     pub(crate) label: Option<Cow<'static, str>>,
     pub(crate) born: Option<Instant>,
+    /// How many processes there were before it.
+    pub(crate) nth: u64,
 }
 
 /// What a process consists of. It passes from its record to a run queue to a worker and back, and is in one of them.
@@ -188,6 +190,7 @@ impl Slot {
                 parent: None,
                 label: None,
                 born: None,
+                nth: 0,
             }),
         }
     }

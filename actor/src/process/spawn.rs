@@ -229,7 +229,7 @@ impl Shared {
         monitor: Option<MonitorRef>,
         body: super::Body,
     ) -> Result<Pid, NameTaken> {
-        let index = self.table.take();
+        let (index, nth) = self.table.take();
         let slot = self.table.slot(index);
         let mut core = slot.lock();
         let pid = Pid { runtime: self.id, generation: core.generation, index };
@@ -249,6 +249,7 @@ impl Shared {
         core.parent = parent;
         core.label = options.label;
         core.born = Some(self.recently());
+        core.nth = nth;
         self.live_added();
 
         let linked = parent.filter(|_| options.link);

@@ -29,11 +29,13 @@ struct Vacant {
     again: Vec<u32>,
     /// Places from here on were never used.
     fresh: u32,
+    /// How often a place was taken.
+    taken: u64,
 }
 
 impl Table {
     pub(crate) fn new(runtime: NonZeroU32) -> Self {
-        let vacant = Mutex::new(Vacant { again: Vec::new(), fresh: 0 });
+        let vacant = Mutex::new(Vacant { again: Vec::new(), fresh: 0, taken: 0 });
         Self { runtime, blocks: [const { OnceLock::new() }; BLOCKS], vacant }
     }
 
@@ -68,14 +70,16 @@ impl Table {
         self.slot(running.index).is_condemned()
     }
 
-    /// Takes a place nobody has.
+    /// Takes a place nobody has; also says how many were taken before.
     ///
     /// # Panics
     /// At four billion live processes.
-    pub(crate) fn take(&self) -> u32 {
+    pub(crate) fn take(&self) -> (u32, u64) {
         let mut vacant = lock(&self.vacant);
+        let nth = vacant.taken;
+        vacant.taken += 1;
         if let Some(index) = vacant.again.pop() {
-            return index;
+            return (index, nth);
         }
         let index = vacant.fresh;
         vacant.fresh += 1;
@@ -87,7 +91,7 @@ impl Table {
             .expect("fewer than four billion processes")
             .get_or_init(|| (0..FIRST << block).map(|_| OnceLock::new()).collect());
         pages[page].get_or_init(|| (0..PAGE).map(|_| Slot::new()).collect());
-        index
+        (index, nth)
     }
 
     pub(crate) fn give_back(&self, index: u32) {
@@ -121,11 +125,11 @@ mod tests {
     fn a_place_is_given_again_and_one_that_was_never_taken_is_nobodys() {
         let runtime = NonZeroU32::MIN;
         let table = Table::new(runtime);
-        let places: Vec<u32> = (0..1000).map(|_| table.take()).collect();
+        let places: Vec<u32> = (0..1000).map(|_| table.take().0).collect();
         assert_eq!(places, (0..1000).collect::<Vec<_>>());
         assert_eq!(table.slots().count(), 1000);
         table.give_back(7);
-        assert_eq!((table.take(), table.take()), (7, 1000));
+        assert_eq!((table.take(), table.take()), ((7, 1000), (1000, 1001)));
         assert!(table.of(Pid { runtime, generation: 0, index: 1_000_000 }).is_none());
     }
 }
