@@ -123,6 +123,10 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
         if held_up != 0 {
             help(shared, scheduler, held_up);
         }
+        // Too few for whoever queued them to wake another worker, but there they are.
+        if scheduler.workers.iter().any(|seat| !seat.stealer.is_empty()) {
+            scheduler.wake_one();
+        }
         quiet = if active { 0 } else { quiet + 1 };
         if quiet < QUIET_TICKS {
             scheduler.watchdog.wait(Some(TICK));
