@@ -295,10 +295,6 @@ impl Shared {
         }
     }
 
-    pub(crate) fn grace(&self) -> Duration {
-        self.config.grace
-    }
-
     pub(crate) fn wait_for_end(
         self: Arc<Self>,
         threads: Vec<std::thread::JoinHandle<()>>,

@@ -53,20 +53,6 @@ impl MonitorRef {
     }
 }
 
-/// Whom a monitor watches.
-#[derive(Clone, Debug)]
-pub(crate) enum Target {
-    Pid(Pid),
-}
-
-impl Target {
-    pub(crate) fn pid(&self) -> Pid {
-        match self {
-            Self::Pid(pid) => *pid,
-        }
-    }
-}
-
 /// Who hears of a process's end.
 pub(crate) enum Watcher {
     Process(Pid),
@@ -304,7 +290,7 @@ impl Shared {
             Some(mut core) if core.is_live() => {
                 match core.relations.as_mut().and_then(|relations| relations.monitors.remove(&reference)) {
                     Some(target) => {
-                        let down = Down { reference, pid: Some(target.pid()), reason };
+                        let down = Down { reference, pid: Some(target), reason };
                         slot.accept(&mut core, Message::new(down))
                     }
                     None => None,
@@ -362,7 +348,7 @@ impl Shared {
         if this == other {
             return; // It could only fire when there is nobody left to tell.
         }
-        self.table.slot(this.index).lock().relations().monitors.insert(reference, Target::Pid(other));
+        self.table.slot(this.index).lock().relations().monitors.insert(reference, other);
         if !self.watch(other, reference, Watcher::Process(this)) {
             self.down(this, reference, Reason::NoProc);
         }
@@ -383,7 +369,7 @@ impl Shared {
         };
         match target {
             Some(target) => {
-                self.remove_watcher(target.pid(), reference);
+                self.remove_watcher(target, reference);
                 true
             }
             None => false,

@@ -108,7 +108,7 @@ impl Simulation {
             world.step(None);
         };
         world.shared.ask_all();
-        let deadline = world.shared.now() + world.shared.grace();
+        let deadline = world.shared.now() + world.shared.config.grace;
         while world.shared.live() > 0 && world.shared.now() < deadline {
             world.step(Some(deadline));
         }

@@ -3,13 +3,7 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use super::{Core, Phase, Priority, Slot};
-use crate::{
-    Handle, context,
-    pid::Pid,
-    registry::Name,
-    runtime::Shared,
-    signal::{Target, Watcher},
-};
+use crate::{Handle, context, pid::Pid, registry::Name, runtime::Shared, signal::Watcher};
 
 /// A process as it was at one moment.
 #[derive(Clone, Debug)]
@@ -163,9 +157,7 @@ impl Shared {
                 state: state(slot, &core),
                 mailbox: core.arrivals.len() + if context::current() == Some(pid) { 0 } else { core.held },
                 links: relations.map(|r| r.links.iter().copied().collect()).unwrap_or_default(),
-                monitors: relations
-                    .map(|r| r.monitors.values().map(Target::pid).collect())
-                    .unwrap_or_default(),
+                monitors: relations.map(|r| r.monitors.values().copied().collect()).unwrap_or_default(),
                 monitored_by: relations
                     .map(|r| r.watchers.values().filter_map(watcher).collect())
                     .unwrap_or_default(),

@@ -30,7 +30,7 @@ use crate::{
     pid::{NumberMap, NumberSet, Pid},
     registry::Name,
     runtime::Shared,
-    signal::{MonitorRef, Target, Watcher},
+    signal::{MonitorRef, Watcher},
     timer::TimerRef,
 };
 
@@ -152,7 +152,7 @@ pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
 pub(crate) struct Relations {
     pub(crate) links: NumberSet<Pid>,
     /// Whom it monitors.
-    pub(crate) monitors: NumberMap<MonitorRef, Target>,
+    pub(crate) monitors: NumberMap<MonitorRef, Pid>,
     /// Who hears of its end.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,

@@ -153,7 +153,7 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super:
         }
     }
     for (reference, target) in relations.monitors {
-        shared.remove_watcher(target.pid(), reference);
+        shared.remove_watcher(target, reference);
     }
 }
 

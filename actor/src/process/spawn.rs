@@ -17,7 +17,7 @@ use crate::{
     pid::Pid,
     registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
-    signal::{MonitorRef, Target, Watcher},
+    signal::{MonitorRef, Watcher},
 };
 
 /// Starts a process and returns its pid; the body does not run on the caller's stack.
@@ -289,7 +289,7 @@ impl Shared {
                 core.relations().links.insert(pid);
             }
             if let Some(reference) = monitor {
-                core.relations().monitors.insert(reference, Target::Pid(pid));
+                core.relations().monitors.insert(reference, pid);
             }
             if let Some(reference) = options.leash {
                 core.relations().watchers.insert(reference, Watcher::Leash(pid));
