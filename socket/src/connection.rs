@@ -2,30 +2,23 @@
 
 use std::{
     any::Any,
-    fmt,
-    future::poll_fn,
-    io::{self, IoSlice},
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Instant,
 };
 
 use crate::{
+    io_methods::{reading, writing},
     server::{Crowd, Seat},
     transport::{Address, Shutdown, Transport},
 };
 
 /// A connection and who is at its other end. Dropped, it is closed; so it dies with the process that owns it.
 pub struct Connection {
-    transport: Arc<dyn Transport>,
-    peer: Address,
-    pub(crate) entry: Arc<Entry>,
-    /// One of a type. Most connections have none.
-    facts: Vec<Box<dyn Any + Send + Sync>>,
-    /// Read before and put back; comes before what the transport brings.
-    unread: Vec<u8>,
-    /// Its place in a server; given back with the connection, whoever has it then and however that ends.
-    seat: Option<Seat>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) incoming: Incoming,
+    pub(crate) identity: Identity,
 }
 
 /// What the server knows of a connection while a protocol has it.
@@ -77,25 +70,30 @@ impl Connection {
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let drain = Mutex::new(Drain::Input(transport.clone()));
         let entry = Entry { peer: Mutex::new(peer.clone()), since: riot_actor::now(), drain };
-        Self { transport, peer, entry: Arc::new(entry), facts: Vec::new(), unread: Vec::new(), seat: None }
+        let identity = Identity { peer, entry: Arc::new(entry), facts: Vec::new(), seat: None };
+        Self { transport, incoming: Incoming { unread: Vec::new() }, identity }
     }
 
     pub(crate) fn seated(mut self, seat: Seat) -> Self {
-        self.seat = Some(seat);
+        self.identity.seat = Some(seat);
         self
+    }
+
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.identity.entry
     }
 
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Address {
-        &self.peer
+        &self.identity.peer
     }
 
     /// Says who is at the other end, where the transport knows only the last leg of the way. The server's table of
     /// connections shows it too.
     pub fn set_peer(&mut self, peer: Address) {
-        self.entry.peer.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&peer);
-        self.peer = peer;
+        self.identity.entry.peer.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&peer);
+        self.identity.peer = peer;
     }
 
     /// The address the peer connected to.
@@ -117,13 +115,13 @@ impl Connection {
     /// What is known of the connection by this type, such as what a handshake agreed on.
     #[must_use]
     pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.facts.iter().find_map(|fact| (**fact).downcast_ref())
+        self.identity.facts.iter().find_map(|fact| (**fact).downcast_ref())
     }
 
     /// Keeps something worth knowing with the connection, in place of what was known by this type before.
     pub fn insert<T: Any + Send + Sync>(&mut self, fact: T) {
-        self.facts.retain(|known| !(**known).is::<T>());
-        self.facts.push(Box::new(fact));
+        self.identity.facts.retain(|known| !(**known).is::<T>());
+        self.identity.facts.push(Box::new(fact));
     }
 
     /// What carries it, for processes that share it: one may read while another writes.
@@ -136,7 +134,7 @@ impl Connection {
     /// the place in the server, what is known, what was [put back](Self::put_back) (which the new transport knows
     /// nothing of: [take](Self::take_unread) it before, if it is meant for that).
     pub fn set_transport(&mut self, transport: Arc<dyn Transport>) {
-        let mut drain = self.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drain = self.identity.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match &mut *drain {
             Drain::Input(input) => Some(std::mem::replace(input, transport.clone())),
             Drain::Hook(_) => None,
@@ -153,86 +151,19 @@ impl Connection {
     /// How full the server is that it belongs to; none if it belongs to none.
     #[must_use]
     pub fn crowd(&self) -> Option<Crowd> {
-        self.seat.as_ref().map(Seat::crowd)
+        self.identity.seat.as_ref().map(Seat::crowd)
     }
 
     /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
     /// ended, which a protocol sees as its peer leaving. The hook must not block.
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
-        let mut drain = self.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drain = self.identity.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*drain, Drain::Done) {
             drop(drain);
             return hook();
         }
         let before = std::mem::replace(&mut *drain, Drain::Hook(Box::new(hook)));
         drop((drain, before));
-    }
-
-    /// Receives some bytes; 0 at the end of what the peer sends.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// Dropped before it is ready, it has received nothing.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, buffer)).await
-    }
-
-    /// Receives exactly as many bytes as there is room for.
-    ///
-    /// # Errors
-    /// Those of the connection; [`io::ErrorKind::UnexpectedEof`] if it ends before.
-    ///
-    /// # Cancel safety
-    /// None: dropped before it is ready, it may have received some.
-    pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match self.read(buffer).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => buffer = &mut buffer[read..],
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends some bytes, and says how many.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// Dropped before it is ready, it has sent nothing.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)]).await
-    }
-
-    /// Sends some bytes out of several pieces, and says how many.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// Dropped before it is ready, it has sent nothing.
-    pub async fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        poll_fn(|cx| self.transport.poll_write(cx, slices)).await
-    }
-
-    /// Sends all the bytes.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// None: dropped before it is ready, it may have sent some.
-    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.write(bytes).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => bytes = &bytes[written..],
-            }
-        }
-        Ok(())
     }
 
     /// Ends one direction or both.
@@ -248,37 +179,59 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.incoming.poll_read(&*self.transport, cx, buffer)
+    }
+
+    /// Puts bytes back that were read and belong to whoever reads next: they come first. The
+    /// [`transport`](Self::transport) knows nothing of them.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.incoming.unread.splice(..0, bytes.iter().copied());
+    }
+
+    /// What was [put back](Self::put_back) and not read since; for whoever reads from the transport itself.
+    #[must_use]
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.incoming.unread)
+    }
+}
+
+reading!(Connection);
+writing!(Connection);
+
+/// What comes in that the transport brings no more.
+pub(crate) struct Incoming {
+    /// Read before and put back; comes before what the transport brings.
+    unread: Vec<u8>,
+}
+
+impl Incoming {
+    pub(crate) fn poll_read(
+        &mut self,
+        transport: &dyn Transport,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         if self.unread.is_empty() {
-            return self.transport.poll_read(cx, buffer);
+            return transport.poll_read(cx, buffer);
         }
         let read = buffer.len().min(self.unread.len());
         buffer[..read].copy_from_slice(&self.unread[..read]);
         self.unread.drain(..read);
         Poll::Ready(Ok(read))
     }
-
-    /// As [`write_vectored`](Self::write_vectored).
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.transport.poll_write(cx, slices)
-    }
-
-    /// Puts bytes back that were read and belong to whoever reads next: they come first. The
-    /// [`transport`](Self::transport) knows nothing of them.
-    pub fn put_back(&mut self, bytes: &[u8]) {
-        self.unread.splice(..0, bytes.iter().copied());
-    }
-
-    /// What was [put back](Self::put_back) and not read since; for whoever reads from the transport itself.
-    #[must_use]
-    pub fn take_unread(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.unread)
-    }
 }
 
-impl Drop for Connection {
+/// Whose connection it is, and its place in a server; given back with the connection, whoever has it then and however
+/// that ends.
+pub(crate) struct Identity {
+    pub(crate) peer: Address,
+    entry: Arc<Entry>,
+    /// One of a type. Most connections have none.
+    facts: Vec<Box<dyn Any + Send + Sync>>,
+    seat: Option<Seat>,
+}
+
+impl Drop for Identity {
     fn drop(&mut self) {
         self.entry.release();
     }
@@ -286,6 +239,6 @@ impl Drop for Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({})", self.peer)
+        write!(f, "Connection({})", self.identity.peer)
     }
 }

@@ -110,7 +110,7 @@ impl Handshakes {
     }
 
     pub(crate) async fn run(&self, connection: Connection) -> Result<Connection, HandshakeFailed> {
-        let entry = connection.entry.clone();
+        let entry = connection.entry().clone();
         let layers = async {
             let mut connection = connection;
             for layer in &self.layers {

@@ -23,9 +23,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod connect;
 mod connection;
 mod evented;
 mod handshake;
+mod inherited;
+mod io_methods;
 pub mod memory;
 mod options;
 mod poller;
@@ -33,13 +36,18 @@ mod readiness;
 mod server;
 #[cfg(feature = "signals")]
 pub mod signals;
+mod split;
 mod tcp;
 mod transport;
+mod unix;
 
 pub use connection::Connection;
 pub use handshake::{Handshake, HandshakeError, HandshakeFailed};
-pub use options::Options;
+pub use inherited::{Inherited, OpenSocket};
+pub use options::{KeepAlive, Options};
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{ConnectionInfo, Crowd, Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
+pub use split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
 pub use transport::{Address, Bind, Listen, Shutdown, Transport};
+pub use unix::{UnixAddress, UnixBind, UnixListener, UnixStream};

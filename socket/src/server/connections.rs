@@ -84,7 +84,7 @@ async fn connector<P: Protocol>(shared: Arc<Shared>, protocol: Arc<P>, mut conne
 impl<P: Protocol> Connections<P> {
     /// The connection belongs to its Connector from the first moment; only then does that learn of it.
     fn start(&mut self, connection: Connection) {
-        let entry = connection.entry.clone();
+        let entry = connection.entry().clone();
         let body = connector(self.shared.clone(), self.protocol.clone(), connection);
         let connector = SpawnOptions::new().label("Connector").link().spawn(body);
         if self.draining {
