@@ -16,7 +16,7 @@ use std::{
 
 use http::HeaderValue;
 use riot_flow::{connect, connect_to_the_end};
-use riot_socket::{Bind, ChildId, ChildSpec, Options, Protocol, ServerRef, StartError};
+use riot_socket::{Bind, ChildId, ChildSpec, Handshake, Options, Protocol, ServerRef, StartError};
 
 use crate::{
     Config, Connection, Handler, Limits, Requests, Service, ServiceHandler, Timeouts, serve_requests, service,
@@ -108,6 +108,19 @@ impl Server {
     /// How long connections may take to finish when a supervisor stops the server; default 15 s.
     pub fn shutdown(mut self, limit: Duration) -> Self {
         self.server = self.server.shutdown(limit);
+        self
+    }
+
+    /// Something to be done on every connection before its first request; see
+    /// [`Handshake`](riot_socket::Handshake).
+    pub fn handshake(mut self, handshake: impl Handshake) -> Self {
+        self.server = self.server.handshake(handshake);
+        self
+    }
+
+    /// How long all the handshakes of a connection may take together, before it is closed; default 5 s.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.server = self.server.handshake_timeout(limit);
         self
     }
 

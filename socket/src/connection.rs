@@ -1,6 +1,7 @@
 //! One client's connection, as a protocol sees it.
 
 use std::{
+    any::Any,
     fmt,
     future::poll_fn,
     io::{self, IoSlice},
@@ -17,7 +18,10 @@ use crate::{
 /// A connection and who is at its other end. Dropped, it is closed; so it dies with the process that owns it.
 pub struct Connection {
     transport: Arc<dyn Transport>,
+    peer: Address,
     pub(crate) entry: Arc<Entry>,
+    /// One of a type. Most connections have none.
+    facts: Vec<Box<dyn Any + Send + Sync>>,
     /// Read before and put back; comes before what the transport brings.
     unread: Vec<u8>,
     /// Its place in a server; given back with the connection, whoever has it then and however that ends.
@@ -26,7 +30,7 @@ pub struct Connection {
 
 /// What the server knows of a connection while a protocol has it.
 pub(crate) struct Entry {
-    pub(crate) peer: Address,
+    peer: Mutex<Address>,
     pub(crate) since: Instant,
     /// Ends the connection in order.
     drain: Mutex<Drain>,
@@ -39,7 +43,15 @@ enum Drain {
     Done,
 }
 
+/// Said by a handshake, where the transport knows only the last leg of the way.
+struct LocalAddress(Address);
+
 impl Entry {
+    /// Who is at the other end, as far as is known by now.
+    pub(crate) fn peer(&self) -> Address {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Asks the protocol to finish; once.
     pub(crate) fn drain(&self) {
         let drain =
@@ -64,8 +76,8 @@ impl Connection {
     /// A connection over any transport.
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let drain = Mutex::new(Drain::Input(transport.clone()));
-        let entry = Entry { peer, since: riot_actor::now(), drain };
-        Self { transport, entry: Arc::new(entry), unread: Vec::new(), seat: None }
+        let entry = Entry { peer: Mutex::new(peer.clone()), since: riot_actor::now(), drain };
+        Self { transport, peer, entry: Arc::new(entry), facts: Vec::new(), unread: Vec::new(), seat: None }
     }
 
     pub(crate) fn seated(mut self, seat: Seat) -> Self {
@@ -76,13 +88,66 @@ impl Connection {
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Address {
-        &self.entry.peer
+        &self.peer
+    }
+
+    /// Says who is at the other end, where the transport knows only the last leg of the way. The server's table of
+    /// connections shows it too.
+    pub fn set_peer(&mut self, peer: Address) {
+        self.entry.peer.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&peer);
+        self.peer = peer;
+    }
+
+    /// The address the peer connected to.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_address(&self) -> io::Result<Address> {
+        match self.get::<LocalAddress>() {
+            Some(LocalAddress(address)) => Ok(address.clone()),
+            None => self.transport.local_address(),
+        }
+    }
+
+    /// Says which address the peer connected to, where the transport knows only the last leg of the way.
+    pub fn set_local_address(&mut self, address: Address) {
+        self.insert(LocalAddress(address));
+    }
+
+    /// What is known of the connection by this type, such as what a handshake agreed on.
+    #[must_use]
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.facts.iter().find_map(|fact| (**fact).downcast_ref())
+    }
+
+    /// Keeps something worth knowing with the connection, in place of what was known by this type before.
+    pub fn insert<T: Any + Send + Sync>(&mut self, fact: T) {
+        self.facts.retain(|known| !(**known).is::<T>());
+        self.facts.push(Box::new(fact));
     }
 
     /// What carries it, for processes that share it: one may read while another writes.
     #[must_use]
     pub fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
+    }
+
+    /// Puts another transport in the place of the one there is, as a rule around it, such as TLS. Everything else stays:
+    /// the place in the server, what is known, what was [put back](Self::put_back) (which the new transport knows
+    /// nothing of: [take](Self::take_unread) it before, if it is meant for that).
+    pub fn set_transport(&mut self, transport: Arc<dyn Transport>) {
+        let mut drain = self.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match &mut *drain {
+            Drain::Input(input) => Some(std::mem::replace(input, transport.clone())),
+            Drain::Hook(_) => None,
+            Drain::Done => {
+                // It was asked to finish while this was under way; the new input ends as the old one did.
+                drop(transport.shutdown(Shutdown::Read));
+                None
+            }
+        };
+        drop((drain, before));
+        self.transport = transport;
     }
 
     /// How full the server is that it belongs to; none if it belongs to none.
@@ -221,6 +286,6 @@ impl Drop for Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({})", self.entry.peer)
+        write!(f, "Connection({})", self.peer)
     }
 }

@@ -25,6 +25,7 @@
 
 mod connection;
 mod evented;
+mod handshake;
 pub mod memory;
 mod options;
 mod poller;
@@ -36,6 +37,7 @@ mod tcp;
 mod transport;
 
 pub use connection::Connection;
+pub use handshake::{Handshake, HandshakeError, HandshakeFailed};
 pub use options::Options;
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{ConnectionInfo, Crowd, Cut, Protocol, Server, ServerInfo, ServerRef, StartError};

@@ -143,6 +143,10 @@ impl Transport for Stream {
         result
     }
 
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(Address::Memory(0))
+    }
+
     fn shutdown(&self, side: Shutdown) -> io::Result<()> {
         if side != Shutdown::Write {
             self.incoming.change(|state| state.deaf = true);

@@ -100,6 +100,10 @@ impl Transport for TcpStream {
         )
     }
 
+    fn local_address(&self) -> io::Result<Address> {
+        self.local_addr().map(Address::Ip)
+    }
+
     fn shutdown(&self, side: Shutdown) -> io::Result<()> {
         match self.0.get().shutdown(side) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),

@@ -25,6 +25,12 @@ pub trait Transport: Send + Sync + 'static {
     /// Those of the connection.
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn local_address(&self) -> io::Result<Address>;
+
     /// Ends one direction or both. What was sent before still arrives.
     ///
     /// # Errors

@@ -68,8 +68,16 @@ pub(crate) async fn run<P: Protocol>(
 }
 
 /// The body of a Connector. The connection is its own from the start, but it does nothing with it before it is told.
-async fn connector<P: Protocol>(protocol: Arc<P>, connection: Connection) -> Reason {
+async fn connector<P: Protocol>(shared: Arc<Shared>, protocol: Arc<P>, mut connection: Connection) -> Reason {
     let Handshake = receive().await;
+    if !shared.handshakes.is_empty() {
+        // In a box: the protocol need not carry its room for as long as the connection lasts.
+        connection = match Box::pin(shared.handshakes.run(connection)).await {
+            Ok(connection) => connection,
+            Err(failed) => return shared.give_up(failed),
+        };
+    }
+    drop(shared);
     protocol.serve(connection).await
 }
 
@@ -77,8 +85,8 @@ impl<P: Protocol> Connections<P> {
     /// The connection belongs to its Connector from the first moment; only then does that learn of it.
     fn start(&mut self, connection: Connection) {
         let entry = connection.entry.clone();
-        let protocol = self.protocol.clone();
-        let connector = SpawnOptions::new().label("Connector").link().spawn(connector(protocol, connection));
+        let body = connector(self.shared.clone(), self.protocol.clone(), connection);
+        let connector = SpawnOptions::new().label("Connector").link().spawn(body);
         if self.draining {
             entry.drain();
         }
@@ -89,7 +97,7 @@ impl<P: Protocol> Connections<P> {
     fn list(&self) -> Vec<ConnectionInfo> {
         let info = |(&pid, entry): (&Pid, &Arc<Entry>)| ConnectionInfo {
             pid,
-            peer: entry.peer.clone(),
+            peer: entry.peer(),
             age: now() - entry.since,
         };
         self.children.iter().map(info).collect()
@@ -120,7 +128,7 @@ impl<P: Protocol> Connections<P> {
         let cut: Vec<Cut> = self
             .children
             .iter()
-            .map(|(&pid, entry)| Cut { pid, peer: entry.peer.clone(), age: now() - entry.since })
+            .map(|(&pid, entry)| Cut { pid, peer: entry.peer(), age: now() - entry.since })
             .collect();
         for &pid in self.children.keys() {
             exit(pid, Reason::Kill);
@@ -153,7 +161,7 @@ mod tests {
     use riot_actor::{monitor, simulation::Simulation, sleep, spawn, this};
 
     use super::*;
-    use crate::{memory, transport::Address};
+    use crate::{memory, server::Config, transport::Address};
 
     #[test]
     fn a_connector_waits_for_its_handshake() {
@@ -161,7 +169,8 @@ mod tests {
             let watcher = this();
             let protocol = Arc::new(move |_: Connection| async move { send(watcher, "serving") });
             let (_client, server) = memory::pair();
-            let connector = spawn(connector(protocol, Connection::new(server, Address::Memory(1))));
+            let shared = Arc::new(Shared::new(Box::new(memory::Listener::new()), &Config::new()));
+            let connector = spawn(connector(shared, protocol, Connection::new(server, Address::Memory(1))));
             sleep(Duration::from_secs(1)).await;
             assert_eq!(
                 riot_actor::info(this()).expect("it runs").mailbox,

@@ -67,6 +67,10 @@ pub struct ServerInfo {
     pub crashed: u64,
     /// Accepts that failed.
     pub accept_errors: u64,
+    /// Connections whose handshake failed.
+    pub handshake_errors: u64,
+    /// Connections whose handshake took too long.
+    pub handshake_timeouts: u64,
 }
 
 impl ServerRef {
@@ -106,6 +110,8 @@ impl ServerRef {
             accepted: counters.accepted.load(Ordering::Relaxed),
             crashed: counters.crashed.load(Ordering::Relaxed),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
+            handshake_errors: counters.handshake_errors.load(Ordering::Relaxed),
+            handshake_timeouts: counters.handshake_timeouts.load(Ordering::Relaxed),
         }
     }
 

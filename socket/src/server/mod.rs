@@ -25,7 +25,13 @@ use std::{fmt, future::Future, io, net::ToSocketAddrs, sync::Arc, time::Duration
 use riot_actor::{Outcome, Reason};
 use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
-use crate::{Options, connection::Connection, tcp::TcpAddress, transport::Bind};
+use crate::{
+    Options,
+    connection::Connection,
+    handshake::{Handshake, Handshakes},
+    tcp::TcpAddress,
+    transport::Bind,
+};
 pub use handle::{ConnectionInfo, Cut, ServerInfo, ServerRef};
 pub use shared::Crowd;
 pub(crate) use shared::Seat;
@@ -93,6 +99,7 @@ struct Config {
     connection_supervisors: usize,
     max_connections: usize,
     shutdown: Duration,
+    handshakes: Handshakes,
 }
 
 impl Server {
@@ -153,6 +160,19 @@ impl Server {
         self
     }
 
+    /// Something to be done on every connection before its protocol begins, after what was asked for before. None by
+    /// default.
+    pub fn handshake(mut self, handshake: impl Handshake) -> Self {
+        self.config.handshakes.push(handshake);
+        self
+    }
+
+    /// How long all the handshakes of a connection may take together, before it is closed; default 5 s, as Ranch's.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.config.handshakes.timeout = limit;
+        self
+    }
+
     /// Starts the tree, linked to the caller. When this returns the server is bound and every acceptor accepts.
     ///
     /// # Errors
@@ -195,6 +215,7 @@ impl Config {
             connection_supervisors: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 16 * 1024,
             shutdown: Duration::from_secs(15),
+            handshakes: Handshakes::new(),
         }
     }
 }

@@ -11,13 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::{Pid, join, now};
+use riot_actor::{Pid, Reason, join, now};
 
 use super::{
     Config,
     limit::{Limit, Permit},
 };
-use crate::transport::{Address, Bind, Listen};
+use crate::{
+    handshake::{HandshakeError, HandshakeFailed, Handshakes},
+    transport::{Address, Bind, Listen},
+};
 
 /// What the processes of one server share.
 pub(crate) struct Shared {
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     pub(super) turn: Arc<Limit>,
     /// How long connections may take to finish.
     pub(super) shutdown: Duration,
+    /// What is done on a connection before its protocol begins.
+    pub(super) handshakes: Handshakes,
     pub(super) counters: Counters,
     supervisors: Mutex<Vec<Place>>,
     /// Acceptors of the listener that is open; some may have ended.
@@ -42,6 +47,8 @@ pub(super) struct Counters {
     pub(super) active: AtomicUsize,
     pub(super) crashed: AtomicU64,
     pub(super) accept_errors: AtomicU64,
+    pub(super) handshake_errors: AtomicU64,
+    pub(super) handshake_timeouts: AtomicU64,
 }
 
 /// Where acceptors find a Connections.Sup, whichever it is now.
@@ -58,6 +65,7 @@ impl Shared {
             limit: Limit::new(config.max_connections),
             turn: Limit::new(1),
             shutdown: config.shutdown,
+            handshakes: config.handshakes.clone(),
             counters: Counters::default(),
             supervisors: Mutex::new((0..config.connection_supervisors).map(|_| Place::default()).collect()),
             acceptors: Mutex::default(),
@@ -130,6 +138,17 @@ impl Shared {
 
     pub(super) fn take_bind_error(&self) -> Option<io::Error> {
         self.bind_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A connection is given up that could not begin; why, for its Connector to end with.
+    pub(super) fn give_up(&self, failed: HandshakeFailed) -> Reason {
+        let counter = match failed.error {
+            HandshakeError::TimedOut => &self.counters.handshake_timeouts,
+            _ => &self.counters.handshake_errors,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(target: "riot::socket", "{failed}");
+        Reason::shutdown_with(failed)
     }
 
     /// Says that accepting failed, at most once a second.
