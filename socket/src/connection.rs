@@ -5,12 +5,12 @@ use std::{
     fmt,
     future::poll_fn,
     io::{self, IoSlice},
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-    time::Instant,
+    sync::{Arc, Weak},
+    task::{Context, Poll, ready},
 };
 
 use crate::{
+    entry::{Control, Entry, Meter},
     server::{Crowd, Seat},
     transport::{Address, Shutdown, Transport},
 };
@@ -28,56 +28,14 @@ pub struct Connection {
     seat: Option<Seat>,
 }
 
-/// What the server knows of a connection while a protocol has it.
-pub(crate) struct Entry {
-    peer: Mutex<Address>,
-    pub(crate) since: Instant,
-    /// Ends the connection in order.
-    drain: Mutex<Drain>,
-}
-
-enum Drain {
-    /// By ending its input.
-    Input(Arc<dyn Transport>),
-    Hook(Box<dyn FnOnce() + Send>),
-    Done,
-}
-
 /// Said by a handshake, where the transport knows only the last leg of the way.
 struct LocalAddress(Address);
-
-impl Entry {
-    /// Who is at the other end, as far as is known by now.
-    pub(crate) fn peer(&self) -> Address {
-        self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Asks the protocol to finish; once.
-    pub(crate) fn drain(&self) {
-        let drain =
-            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
-        match drain {
-            // The protocol reads what has come and then the end, as if the peer had left.
-            Drain::Input(transport) => drop(transport.shutdown(Shutdown::Read)),
-            Drain::Hook(hook) => hook(),
-            Drain::Done => {}
-        }
-    }
-
-    /// Forgets the transport, so that the connection closes when its owner drops it.
-    pub(crate) fn release(&self) {
-        let drain =
-            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
-        drop(drain);
-    }
-}
 
 impl Connection {
     /// A connection over any transport.
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
-        let drain = Mutex::new(Drain::Input(transport.clone()));
-        let entry = Entry { peer: Mutex::new(peer.clone()), since: riot_actor::now(), drain };
-        Self { transport, peer, entry: Arc::new(entry), facts: Vec::new(), unread: Vec::new(), seat: None }
+        let entry = Arc::new(Entry::new(transport.clone(), peer.clone()));
+        Self { transport, peer, entry, facts: Vec::new(), unread: Vec::new(), seat: None }
     }
 
     pub(crate) fn seated(mut self, seat: Seat) -> Self {
@@ -94,7 +52,7 @@ impl Connection {
     /// Says who is at the other end, where the transport knows only the last leg of the way. The server's table of
     /// connections shows it too.
     pub fn set_peer(&mut self, peer: Address) {
-        self.entry.peer.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&peer);
+        self.entry.set_peer(&peer);
         self.peer = peer;
     }
 
@@ -136,17 +94,7 @@ impl Connection {
     /// the place in the server, what is known, what was [put back](Self::put_back) (which the new transport knows
     /// nothing of: [take](Self::take_unread) it before, if it is meant for that).
     pub fn set_transport(&mut self, transport: Arc<dyn Transport>) {
-        let mut drain = self.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = match &mut *drain {
-            Drain::Input(input) => Some(std::mem::replace(input, transport.clone())),
-            Drain::Hook(_) => None,
-            Drain::Done => {
-                // It was asked to finish while this was under way; the new input ends as the old one did.
-                drop(transport.shutdown(Shutdown::Read));
-                None
-            }
-        };
-        drop((drain, before));
+        self.entry.carried_by(&transport);
         self.transport = transport;
     }
 
@@ -156,16 +104,37 @@ impl Connection {
         self.seat.as_ref().map(Seat::crowd)
     }
 
+    /// Takes this connection out of the number the server counts, once: another client gets its place, while this one
+    /// is served on. For connections that last, such as those of a WebSocket. (Ranch: `remove_connection`.)
+    pub fn remove(&self) {
+        if let Some(seat) = &self.seat {
+            seat.vacate();
+        }
+    }
+
+    /// Tells the server that a timer ended this connection; [`ServerInfo`](crate::ServerInfo) counts them by name.
+    pub fn count_timeout(&self, timer: &'static str) {
+        if let Some(seat) = &self.seat {
+            seat.count_timeout(timer);
+        }
+    }
+
     /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
     /// ended, which a protocol sees as its peer leaving. The hook must not block.
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
-        let mut drain = self.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*drain, Drain::Done) {
-            drop(drain);
-            return hook();
-        }
-        let before = std::mem::replace(&mut *drain, Drain::Hook(Box::new(hook)));
-        drop((drain, before));
+        self.entry.drained_by_hook(Box::new(hook));
+    }
+
+    /// Who is asked from now on when the server wants this connection to finish, or wants to know what it is doing. If
+    /// it has been asked to finish before, so is `control`, at once.
+    pub fn controlled_by(&self, control: Weak<dyn Control>) {
+        self.entry.controlled_by(control);
+    }
+
+    /// Counts for whoever reads and writes by the [transport](Self::transport) itself.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(self.entry.clone())
     }
 
     /// Receives some bytes; 0 at the end of what the peer sends.
@@ -215,7 +184,7 @@ impl Connection {
     /// # Cancel safety
     /// Dropped before it is ready, it has sent nothing.
     pub async fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        poll_fn(|cx| self.transport.poll_write(cx, slices)).await
+        poll_fn(|cx| self.poll_write(cx, slices)).await
     }
 
     /// Sends all the bytes.
@@ -249,7 +218,9 @@ impl Connection {
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.unread.is_empty() {
-            return self.transport.poll_read(cx, buffer);
+            let read = ready!(self.transport.poll_read(cx, buffer))?;
+            self.entry.received(read);
+            return Poll::Ready(Ok(read));
         }
         let read = buffer.len().min(self.unread.len());
         buffer[..read].copy_from_slice(&self.unread[..read]);
@@ -262,7 +233,9 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.transport.poll_write(cx, slices)
+        let written = ready!(self.transport.poll_write(cx, slices))?;
+        self.entry.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     /// Puts bytes back that were read and belong to whoever reads next: they come first. The

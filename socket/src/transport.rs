@@ -10,6 +10,8 @@ use std::{
 
 pub use std::net::Shutdown;
 
+use crate::Options;
+
 /// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
 /// each direction by one.
 pub trait Transport: Send + Sync + 'static {
@@ -60,6 +62,9 @@ pub trait Bind: Send + Sync + 'static {
     /// # Errors
     /// Those of bind(2) and listen(2).
     fn bind(&self) -> io::Result<Arc<dyn Listen>>;
+
+    /// Options for what is bound from now on. What knows none ignores them.
+    fn set_options(&self, _options: Options) {}
 }
 
 /// One end of a connection.
