@@ -2,13 +2,14 @@
 
 use std::{
     any::Any,
-    fmt, io,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-    time::Instant,
+    fmt,
+    io::{self, IoSlice},
+    sync::{Arc, Weak},
+    task::{Context, Poll, ready},
 };
 
 use crate::{
+    entry::{Control, Entry, Meter},
     io_methods::{reading, writing},
     server::{Crowd, Seat},
     transport::{Address, Shutdown, Transport},
@@ -21,56 +22,14 @@ pub struct Connection {
     pub(crate) identity: Identity,
 }
 
-/// What the server knows of a connection while a protocol has it.
-pub(crate) struct Entry {
-    peer: Mutex<Address>,
-    pub(crate) since: Instant,
-    /// Ends the connection in order.
-    drain: Mutex<Drain>,
-}
-
-enum Drain {
-    /// By ending its input.
-    Input(Arc<dyn Transport>),
-    Hook(Box<dyn FnOnce() + Send>),
-    Done,
-}
-
 /// Said by a handshake, where the transport knows only the last leg of the way.
 struct LocalAddress(Address);
-
-impl Entry {
-    /// Who is at the other end, as far as is known by now.
-    pub(crate) fn peer(&self) -> Address {
-        self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Asks the protocol to finish; once.
-    pub(crate) fn drain(&self) {
-        let drain =
-            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
-        match drain {
-            // The protocol reads what has come and then the end, as if the peer had left.
-            Drain::Input(transport) => drop(transport.shutdown(Shutdown::Read)),
-            Drain::Hook(hook) => hook(),
-            Drain::Done => {}
-        }
-    }
-
-    /// Forgets the transport, so that the connection closes when its owner drops it.
-    pub(crate) fn release(&self) {
-        let drain =
-            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
-        drop(drain);
-    }
-}
 
 impl Connection {
     /// A connection over any transport.
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
-        let drain = Mutex::new(Drain::Input(transport.clone()));
-        let entry = Entry { peer: Mutex::new(peer.clone()), since: riot_actor::now(), drain };
-        let identity = Identity { peer, entry: Arc::new(entry), facts: Vec::new(), seat: None };
+        let entry = Arc::new(Entry::new(transport.clone(), peer.clone()));
+        let identity = Identity { peer, entry, facts: Vec::new(), seat: None };
         Self { transport, incoming: Incoming { unread: Vec::new() }, identity }
     }
 
@@ -92,7 +51,7 @@ impl Connection {
     /// Says who is at the other end, where the transport knows only the last leg of the way. The server's table of
     /// connections shows it too.
     pub fn set_peer(&mut self, peer: Address) {
-        self.identity.entry.peer.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&peer);
+        self.identity.entry.set_peer(&peer);
         self.identity.peer = peer;
     }
 
@@ -134,17 +93,7 @@ impl Connection {
     /// the place in the server, what is known, what was [put back](Self::put_back) (which the new transport knows
     /// nothing of: [take](Self::take_unread) it before, if it is meant for that).
     pub fn set_transport(&mut self, transport: Arc<dyn Transport>) {
-        let mut drain = self.identity.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = match &mut *drain {
-            Drain::Input(input) => Some(std::mem::replace(input, transport.clone())),
-            Drain::Hook(_) => None,
-            Drain::Done => {
-                // It was asked to finish while this was under way; the new input ends as the old one did.
-                drop(transport.shutdown(Shutdown::Read));
-                None
-            }
-        };
-        drop((drain, before));
+        self.identity.entry.carried_by(&transport);
         self.transport = transport;
     }
 
@@ -154,16 +103,37 @@ impl Connection {
         self.identity.seat.as_ref().map(Seat::crowd)
     }
 
+    /// Takes this connection out of the number the server counts, once: another client gets its place, while this one
+    /// is served on. For connections that last, such as those of a WebSocket. (Ranch: `remove_connection`.)
+    pub fn remove(&self) {
+        if let Some(seat) = &self.identity.seat {
+            seat.vacate();
+        }
+    }
+
+    /// Tells the server that a timer ended this connection; [`ServerInfo`](crate::ServerInfo) counts them by name.
+    pub fn count_timeout(&self, timer: &'static str) {
+        if let Some(seat) = &self.identity.seat {
+            seat.count_timeout(timer);
+        }
+    }
+
     /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
     /// ended, which a protocol sees as its peer leaving. The hook must not block.
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
-        let mut drain = self.identity.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*drain, Drain::Done) {
-            drop(drain);
-            return hook();
-        }
-        let before = std::mem::replace(&mut *drain, Drain::Hook(Box::new(hook)));
-        drop((drain, before));
+        self.identity.entry.drained_by_hook(Box::new(hook));
+    }
+
+    /// Who is asked from now on when the server wants this connection to finish, or wants to know what it is doing. If
+    /// it has been asked to finish before, so is `control`, at once.
+    pub fn controlled_by(&self, control: Weak<dyn Control>) {
+        self.identity.entry.controlled_by(control);
+    }
+
+    /// Counts for whoever reads and writes by the [transport](Self::transport) itself.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(self.identity.entry.clone())
     }
 
     /// Ends one direction or both.
@@ -179,7 +149,15 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.incoming.poll_read(&*self.transport, cx, buffer)
+        self.incoming.poll_read(&*self.transport, &self.identity.entry, cx, buffer)
+    }
+
+    /// As [`write_vectored`](Self::write_vectored).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(&*self.transport, &self.identity.entry, cx, slices)
     }
 
     /// Puts bytes back that were read and belong to whoever reads next: they come first. The
@@ -208,11 +186,14 @@ impl Incoming {
     pub(crate) fn poll_read(
         &mut self,
         transport: &dyn Transport,
+        entry: &Entry,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if self.unread.is_empty() {
-            return transport.poll_read(cx, buffer);
+            let read = ready!(transport.poll_read(cx, buffer))?;
+            entry.received(read);
+            return Poll::Ready(Ok(read));
         }
         let read = buffer.len().min(self.unread.len());
         buffer[..read].copy_from_slice(&self.unread[..read]);
@@ -221,11 +202,23 @@ impl Incoming {
     }
 }
 
+/// Sends, and counts what was sent.
+pub(crate) fn poll_write(
+    transport: &dyn Transport,
+    entry: &Entry,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let written = ready!(transport.poll_write(cx, slices))?;
+    entry.sent(written);
+    Poll::Ready(Ok(written))
+}
+
 /// Whose connection it is, and its place in a server; given back with the connection, whoever has it then and however
 /// that ends.
 pub(crate) struct Identity {
     pub(crate) peer: Address,
-    entry: Arc<Entry>,
+    pub(crate) entry: Arc<Entry>,
     /// One of a type. Most connections have none.
     facts: Vec<Box<dyn Any + Send + Sync>>,
     seat: Option<Seat>,

@@ -109,7 +109,11 @@ impl Handshakes {
         self.layers.is_empty()
     }
 
-    pub(crate) async fn run(&self, connection: Connection) -> Result<Connection, HandshakeFailed> {
+    pub(crate) async fn run(
+        &self,
+        connection: Connection,
+        limit: Duration,
+    ) -> Result<Connection, HandshakeFailed> {
         let entry = connection.entry().clone();
         let layers = async {
             let mut connection = connection;
@@ -118,7 +122,7 @@ impl Handshakes {
             }
             Ok(connection)
         };
-        let error = match timeout(self.timeout, layers).await {
+        let error = match timeout(limit, layers).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => failed(&error),
             Err(TimedOut) => HandshakeError::TimedOut,

@@ -84,7 +84,7 @@ macro_rules! reading {
     )* };
 }
 
-/// The methods of whatever has a `transport` to write to.
+/// The methods of whatever has `poll_write`, and a `transport` behind it.
 macro_rules! writing {
     ($($type:ty),*) => { $(
         impl $type {
@@ -107,7 +107,7 @@ macro_rules! writing {
             /// # Cancel safety
             /// Dropped before it is ready, it has sent nothing.
             pub async fn write_vectored(&mut self, slices: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-                std::future::poll_fn(|cx| self.transport.poll_write(cx, slices)).await
+                std::future::poll_fn(|cx| self.poll_write(cx, slices)).await
             }
 
             /// Sends all the bytes, and [flushes](Self::flush).
@@ -150,35 +150,23 @@ macro_rules! writing {
             pub async fn close(&mut self) -> std::io::Result<()> {
                 std::future::poll_fn(|cx| self.transport.poll_close(cx)).await
             }
-
-            /// As [`write_vectored`](Self::write_vectored).
-            ///
-            /// # Errors
-            /// Those of the connection.
-            pub fn poll_write(
-                &mut self,
-                cx: &mut std::task::Context<'_>,
-                slices: &[std::io::IoSlice<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                self.transport.poll_write(cx, slices)
-            }
         }
 
         impl futures_io::AsyncWrite for $type {
             fn poll_write(
-                self: std::pin::Pin<&mut Self>,
+                mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 bytes: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                self.transport.poll_write(cx, &[std::io::IoSlice::new(bytes)])
+                <$type>::poll_write(&mut self, cx, &[std::io::IoSlice::new(bytes)])
             }
 
             fn poll_write_vectored(
-                self: std::pin::Pin<&mut Self>,
+                mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 slices: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                self.transport.poll_write(cx, slices)
+                <$type>::poll_write(&mut self, cx, slices)
             }
 
             fn poll_flush(

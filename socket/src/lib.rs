@@ -25,6 +25,7 @@
 
 mod connect;
 mod connection;
+mod entry;
 mod evented;
 mod handshake;
 mod inherited;
@@ -42,11 +43,15 @@ mod transport;
 mod unix;
 
 pub use connection::Connection;
+pub use entry::{Control, Meter, Status};
 pub use handshake::{Handshake, HandshakeError, HandshakeFailed};
 pub use inherited::{Inherited, OpenSocket};
 pub use options::{KeepAlive, Options};
 pub use riot_supervisor::{ChildId, ChildSpec};
-pub use server::{ConnectionInfo, Crowd, Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
+pub use server::{
+    AcceptErrors, Alarm, ConnectionInfo, Crowd, Cut, Ended, Overflow, Protocol, Raised, Server, ServerInfo,
+    ServerRef, ServerState, StartError, supervised,
+};
 pub use split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
 pub use transport::{Address, Bind, Listen, Shutdown, Transport};

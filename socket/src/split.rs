@@ -1,13 +1,15 @@
 //! A connection in two: one half reads, the other writes, each wherever it is needed.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, IoSlice},
     sync::Arc,
     task::{Context, Poll},
 };
 
 use crate::{
-    connection::{Connection, Identity, Incoming},
+    connection::{Connection, Identity, Incoming, poll_write},
+    entry::Entry,
     io_methods::{reading, writing},
     transport::{Address, Shutdown, Transport},
 };
@@ -16,11 +18,13 @@ use crate::{
 pub struct ReadHalf<'a> {
     transport: &'a dyn Transport,
     incoming: &'a mut Incoming,
+    entry: &'a Entry,
 }
 
 /// The writing half of a [`Connection`] that is [borrowed](Connection::split).
 pub struct WriteHalf<'a> {
     transport: &'a dyn Transport,
+    entry: &'a Entry,
 }
 
 /// The reading half of a [`Connection`], for a process of its own. The connection closes, and its place in its server
@@ -41,8 +45,8 @@ pub struct OwnedWriteHalf {
 impl Connection {
     /// A half that reads and a half that writes, for two things at once in one process.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let transport = &*self.transport;
-        (ReadHalf { transport, incoming: &mut self.incoming }, WriteHalf { transport })
+        let (transport, entry) = (&*self.transport, &*self.identity.entry);
+        (ReadHalf { transport, incoming: &mut self.incoming, entry }, WriteHalf { transport, entry })
     }
 
     /// A half that reads and a half that writes, for two processes.
@@ -74,7 +78,17 @@ impl ReadHalf<'_> {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.incoming.poll_read(self.transport, cx, buffer)
+        self.incoming.poll_read(self.transport, self.entry, cx, buffer)
+    }
+}
+
+impl WriteHalf<'_> {
+    /// As [`write_vectored`](Self::write_vectored).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(self.transport, self.entry, cx, slices)
     }
 }
 
@@ -84,7 +98,7 @@ impl OwnedReadHalf {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.incoming.poll_read(&*self.transport, cx, buffer)
+        self.incoming.poll_read(&*self.transport, &self.identity.entry, cx, buffer)
     }
 
     /// Who is at the other end.
@@ -109,6 +123,14 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
+    /// As [`write_vectored`](Self::write_vectored).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(&*self.transport, &self.identity.entry, cx, slices)
+    }
+
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Address {

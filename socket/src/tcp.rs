@@ -175,7 +175,7 @@ impl Listen for TcpListener {
 #[derive(Debug)]
 pub(crate) struct TcpAddress {
     candidates: Mutex<Vec<SocketAddr>>,
-    options: Options,
+    options: Mutex<Options>,
 }
 
 impl TcpAddress {
@@ -184,20 +184,17 @@ impl TcpAddress {
         if candidates.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address"));
         }
-        Ok(Self { candidates: Mutex::new(candidates), options })
-    }
-
-    pub(crate) fn with_options(self, options: Options) -> Self {
-        Self { options, ..self }
+        Ok(Self { candidates: Mutex::new(candidates), options: Mutex::new(options) })
     }
 }
 
-impl TcpAddress {
-    fn bind_first(&self) -> io::Result<TcpListener> {
+impl Bind for TcpAddress {
+    fn bind(&self) -> io::Result<Arc<dyn Listen>> {
         let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        let options = self.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
         for &candidate in &*candidates {
-            result = TcpListener::bind(candidate, &self.options).map_err(|error| {
+            result = TcpListener::bind(candidate, &options).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {candidate}: {}", plain(&error)))
             });
             if result.is_ok() {
@@ -206,18 +203,16 @@ impl TcpAddress {
         }
         let listener = result?;
         *candidates = vec![listener.local_addr()?];
-        Ok(listener)
-    }
-}
-
-impl Bind for TcpAddress {
-    fn bind(&self) -> io::Result<Arc<dyn Listen>> {
-        Ok(Arc::new(self.bind_first()?))
+        Ok(Arc::new(listener))
     }
 
     /// All at the address the first one gets; the system spreads the clients over them.
     fn bind_several(&self, sockets: usize) -> io::Result<Vec<Arc<dyn Listen>>> {
         (0..sockets).map(|_| self.bind()).collect()
+    }
+
+    fn set_options(&self, options: Options) {
+        *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
 }
 

@@ -8,8 +8,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::unix::UnixAddress;
 pub use std::net::Shutdown;
+
+use crate::{Options, unix::UnixAddress};
 
 /// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
 /// each direction by one.
@@ -94,6 +95,9 @@ pub trait Bind: Send + Sync + 'static {
         }
         Ok(vec![self.bind()?])
     }
+
+    /// Options for what is bound from now on. What knows none ignores them.
+    fn set_options(&self, _options: Options) {}
 }
 
 /// One end of a connection.

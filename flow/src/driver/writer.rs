@@ -64,6 +64,7 @@ impl<F: Flow> Writer<'_, F> {
             };
             match written {
                 Poll::Ready(Ok(written)) => {
+                    self.joint.meter.sent(written);
                     flow.report_write_result(WriteResult::Written(written), now);
                     self.unflushed = true;
                 }

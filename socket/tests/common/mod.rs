@@ -1,16 +1,18 @@
-//! What the tests have in common: an echo, and a place for files.
-#![allow(unreachable_pub, dead_code, reason = "shared by several crates, each of which uses its own part")]
+//! What the tests share: an echo, clients of it, who is in the tree, and a place for files.
+#![allow(dead_code, unreachable_pub, reason = "every file of tests uses a part of it")]
 
 use std::{
     io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
-use riot_actor::Reason;
-use riot_socket::Connection;
+use riot_actor::{Down, Node, Pid, Reason, State, exit, monitor, sleep, tree};
+use riot_socket::{Connection, memory::Listener};
 
-/// A protocol: what a client sends comes back.
+pub const SEEDS: std::ops::Range<u64> = 0..40;
+
 pub async fn echo(mut connection: Connection) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
@@ -26,6 +28,44 @@ pub async fn says_it_back(client: &mut Connection, text: &[u8]) {
     let mut back = vec![0; text.len()];
     client.read_exact(&mut back).await.expect("the client gets its answer");
     assert_eq!(back, text);
+}
+
+/// A protocol that never ends by itself.
+pub async fn holds_on(connection: Connection) {
+    std::future::pending::<()>().await;
+    drop(connection);
+}
+
+/// So many clients that have just connected.
+pub fn connect(listener: &Listener, clients: usize) -> Vec<Connection> {
+    (0..clients).map(|_| listener.connect().expect("it listens")).collect()
+}
+
+/// Every process with this label.
+pub fn labelled(label: &str) -> Vec<Pid> {
+    fn collect(nodes: &[Node], label: &str, found: &mut Vec<Pid>) {
+        for node in nodes {
+            if node.process.label.as_deref() == Some(label) && node.process.state != State::Exiting {
+                found.push(node.process.pid);
+            }
+            collect(&node.children, label, found);
+        }
+    }
+    let mut found = Vec::new();
+    collect(&tree().roots, label, &mut found);
+    found
+}
+
+pub async fn kill(pid: Pid) {
+    let down = monitor(pid);
+    exit(pid, Reason::Kill);
+    let Down { reason, .. } = down.down().await;
+    assert_eq!(reason, Reason::Killed);
+}
+
+/// Lets everything run that can, and the clock go on a little.
+pub async fn settle() {
+    sleep(Duration::from_millis(10)).await;
 }
 
 /// Runs a program that has to end well.
