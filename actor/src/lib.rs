@@ -23,7 +23,9 @@
 //! gives way only where it awaits, since nothing can stop a running poll.
 #![forbid(unsafe_code)]
 
+mod addr;
 mod blocking;
+mod bound;
 mod call;
 mod clock;
 mod config;
@@ -45,12 +47,15 @@ mod registry;
 mod report;
 mod runtime;
 mod scheduler;
+mod send;
 mod signal;
 pub mod simulation;
 mod task;
 mod timer;
 
+pub use addr::{Addr, Inbox};
 pub use blocking::blocking;
+pub use bound::{MailboxFull, Overflow};
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
 pub use config::{Config, RunError, run};
 pub use coop::yield_now;
@@ -75,7 +80,7 @@ pub use process::{
 #[doc(hidden)]
 pub use receive::__private;
 pub use receive::{
-    AnyOfType, If, Limited, Receive, Select, TimedOut, Wanted, receive, receive_any, receive_if,
+    AnyOfType, If, Limited, Mark, Receive, Select, TimedOut, Wanted, mark, receive, receive_any, receive_if,
     receive_timeout, select, timeout,
 };
 pub use registry::{
@@ -83,10 +88,11 @@ pub use registry::{
     whereis,
 };
 pub use report::CrashReport;
-pub use runtime::{now, send, shutdown, this, try_send, try_this};
+pub use runtime::{now, shutdown, this, try_this};
+pub use send::{SendWait, TrySendError, send, send_wait, try_send};
 pub use signal::{
-    Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor, trap_exit,
-    unlink, unlink_flush,
+    Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor,
+    monitor_name, trap_exit, unlink, unlink_flush,
 };
 pub use task::{Task, TaskError, task};
 pub use timer::{

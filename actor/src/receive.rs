@@ -6,6 +6,7 @@ use std::{
     future::Future,
     marker::PhantomData,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,9 +14,12 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
+    bound::Bound,
     context, coop,
     mailbox::Mailbox,
     message::Message,
+    pid::Pid,
+    process::Process,
     timer::{Sleep, sleep},
 };
 
@@ -50,6 +54,54 @@ pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
 /// When awaited outside a process. A panic in `wanted` ends the process.
 pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, If<F>> {
     Receive { wanted: If(wanted), seen: None, _type: PhantomData }
+}
+
+/// A place in the mailbox of one process: what comes behind it was accepted after [`mark`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    owner: Pid,
+    end: u64,
+}
+
+/// The end of the mailbox as it is now. A receive [`since`](Receive::since) here looks only at what comes later, and costs
+/// nothing for what is there, however much that is: for the answer to something that is sent after the mark.
+///
+/// ```
+/// # use riot_actor::{mark, receive, run, send, this};
+/// # run(async {
+/// send(this(), "before");
+/// let now = mark();
+/// send(this(), "after");
+/// assert_eq!(receive::<&str>().since(now).await, "after");
+/// assert_eq!(receive::<&str>().await, "before");
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn mark() -> Mark {
+    context::with_running("mark", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        if slot.has_arrivals() {
+            slot.admit(&mut slot.lock(), &mut running.mailbox);
+        }
+        Mark { owner: running.pid, end: running.mailbox.end() }
+    })
+}
+
+impl Mark {
+    /// Where the receive of its owner begins to look.
+    #[track_caller]
+    fn start(self) -> Option<u64> {
+        let this = crate::this();
+        assert!(
+            self.owner == this,
+            "riot_actor: a mark of {} means nothing in the mailbox of {this}; call `mark` in the process that receives",
+            self.owner
+        );
+        Some(self.end)
+    }
 }
 
 /// How a [`Receive`] chooses among messages of its type.
@@ -199,6 +251,18 @@ impl<T, F> fmt::Debug for Receive<T, F> {
     }
 }
 
+impl<T, F> Receive<T, F> {
+    /// Looks only at messages accepted after `mark`.
+    ///
+    /// # Panics
+    /// If the mark is another process's.
+    #[track_caller]
+    pub fn since(mut self, mark: Mark) -> Self {
+        self.seen = mark.start();
+        self
+    }
+}
+
 impl<T, F> Unpin for Receive<T, F> {}
 
 impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
@@ -227,6 +291,18 @@ impl<F> fmt::Debug for Select<F> {
     }
 }
 
+impl<F> Select<F> {
+    /// Looks only at messages accepted after `mark`.
+    ///
+    /// # Panics
+    /// If the mark is another process's.
+    #[track_caller]
+    pub fn since(mut self, mark: Mark) -> Self {
+        self.seen = mark.start();
+        self
+    }
+}
+
 impl<F> Unpin for Select<F> {}
 
 impl<F: FnMut(&Message) -> bool> Future for Select<F> {
@@ -252,7 +328,7 @@ fn poll_take_here(
         let mut from = seen.unwrap_or(0);
         loop {
             if let Some(message) = running.mailbox.take(from, &mut wanted) {
-                return Poll::Ready((message, slot.is_condemned()));
+                return Poll::Ready((Taken::new(message, running), slot.is_condemned()));
             }
             from = from.max(running.mailbox.end());
             if !slot.has_arrivals() {
@@ -265,7 +341,7 @@ fn poll_take_here(
         Poll::Pending
     });
     match taken {
-        Poll::Ready((message, false)) => Poll::Ready(message),
+        Poll::Ready((taken, false)) => Poll::Ready(taken.out()),
         // Condemned while it looked: it receives nothing more.
         Poll::Ready((_, true)) | Poll::Pending => Poll::Pending,
     }
@@ -295,16 +371,39 @@ fn poll_take(
             running.wants_messages = true;
             return None;
         }
-        Some(PutBack { mailbox: running.mailbox.set_aside(), waits: true })
+        let bound = running.bound.clone();
+        Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, bound))
     });
-    let Some(mut aside) = aside else { return Poll::Pending };
+    let Some((mut aside, bound)) = aside else { return Poll::Pending };
     match aside.mailbox.take(from, wanted) {
         Some(message) => {
             aside.waits = false;
+            drop(aside);
+            let taken = Taken { message, bound };
             // A signal may have come while it looked; one that is condemned receives nothing more.
-            coop::poll_live().map(|()| message)
+            coop::poll_live().map(|()| taken.out())
         }
         None => Poll::Pending,
+    }
+}
+
+/// A message taken out of a mailbox, which may have a bound.
+struct Taken {
+    message: Message,
+    bound: Option<Arc<Bound>>,
+}
+
+impl Taken {
+    fn new(message: Message, by: &Process) -> Self {
+        Self { message, bound: by.bound.clone() }
+    }
+
+    /// Makes room for another one. It may wake who waits for that, so not while the process is looked at.
+    fn out(self) -> Message {
+        if let Some(bound) = self.bound.filter(|_| self.message.counts()) {
+            bound.leave();
+        }
+        self.message
     }
 }
 
@@ -326,12 +425,13 @@ impl Drop for PutBack {
 /// Removes a message that may be in the mailbox.
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
-    let removed: Vec<Message> = context::with_running("receive", |shared, running| {
+    let removed: Vec<Taken> = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
         slot.admit(&mut slot.lock(), &mut running.mailbox);
-        std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
+        std::iter::from_fn(|| running.mailbox.take(0, unwanted).map(|message| Taken::new(message, running)))
+            .collect()
     });
-    drop(removed);
+    removed.into_iter().for_each(|taken| drop(taken.out()));
 }
 
 /// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.

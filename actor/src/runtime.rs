@@ -22,7 +22,6 @@ use crate::{
     group::Groups,
     handle::Handle,
     lock::lock,
-    message::Message,
     pid::Pid,
     process::{
         Phase, Readied,
@@ -64,31 +63,6 @@ pub fn this() -> Pid {
 #[must_use]
 pub fn try_this() -> Option<Pid> {
     context::current()
-}
-
-/// Sends a message, whatever its type. It never waits and never fails: to a process that has ended it goes nowhere.
-/// When this returns the message is in the mailbox, behind all that the caller sent before.
-///
-/// # Panics
-/// Outside a process; plain threads use [`Handle::send`].
-pub fn send<M: Send + 'static>(to: Pid, message: M) {
-    context::with_shared("send", |shared| shared.deliver(to, Message::new(message)));
-}
-
-/// [`send`] that gives the message back if `to` has ended. A message that was accepted may still go unread.
-///
-/// # Errors
-/// The message.
-///
-/// # Panics
-/// Outside a process.
-pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), M> {
-    context::with_shared("try_send", |shared| {
-        shared.try_deliver(to, Message::new(message)).map_err(|message| match message.downcast() {
-            Ok(message) => message,
-            Err(_) => unreachable!("it was put in a moment ago"),
-        })
-    })
 }
 
 /// Everything the parts of one runtime share.

@@ -38,6 +38,11 @@ impl<S> std::hash::Hash for ServerRef<S> {
         self.pid.hash(state);
     }
 }
+impl<S> From<ServerRef<S>> for Pid {
+    fn from(server: ServerRef<S>) -> Self {
+        server.pid
+    }
+}
 impl<S> fmt::Debug for ServerRef<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ServerRef({})", self.pid)
@@ -112,7 +117,7 @@ impl<S: GenServer> ServerRef<S> {
     /// See [`StopError`].
     pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), StopError> {
         let end = wait(self.pid);
-        let stop = Message::new(System::<S>::Stop(reason.clone()));
+        let stop = Message::system(System::<S>::Stop(reason.clone()));
         if context::with_shared("stop", |shared| shared.try_deliver(self.pid, stop)).is_err()
             && !context::with_shared("stop", |shared| shared.is_present(self.pid))
         {
@@ -156,7 +161,7 @@ impl<S: GenServer> ServerRef<S> {
         self,
         make: impl FnOnce(crate::call::ReplyTo<R>) -> System<S>,
     ) -> Result<R, CallError> {
-        send_query(self.pid, |reply| Message::new(make(reply)))?.wait(Some(CALL_TIMEOUT)).await
+        send_query(self.pid, |reply| Message::system(make(reply)))?.wait(Some(CALL_TIMEOUT)).await
     }
 }
 

@@ -10,8 +10,9 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, Readied, run::tell};
+use super::{Phase, Priority, Process, Readied, relations::Target, run::tell};
 use crate::{
+    bound::{Bound, Overflow},
     context,
     exit::{Outcome, Reason},
     pid::Pid,
@@ -77,6 +78,7 @@ pub struct SpawnOptions {
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
     priority: Priority,
+    mailbox_max: Option<(usize, Overflow)>,
     pinned: Option<Place>,
     leash: Option<MonitorRef>,
     task_of: Option<MonitorRef>,
@@ -122,6 +124,19 @@ impl SpawnOptions {
     /// Its priority; default normal.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// So many messages of users may wait in its mailbox, one more and `overflow` happens; default: there is no bound. What
+    /// the runtime sends (exits, downs, timeouts) is let in always, and not counted. Senders who want to hear of a full
+    /// mailbox use [`try_send`](crate::try_send), those who want to wait [`send_wait`](crate::send_wait); a
+    /// [`call`](crate::call()) fails with [`CallError::Full`](crate::CallError::Full).
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn mailbox_max(mut self, messages: usize, overflow: Overflow) -> Self {
+        assert!(messages > 0, "a process that takes no message needs no mailbox");
+        self.mailbox_max = Some((messages, overflow));
         self
     }
 
@@ -244,6 +259,11 @@ impl Shared {
         process.priority = options.priority;
         process.pinned = pinned;
         process.body = Some((body, Waker::from(process.source.clone())));
+        if let Some((messages_max, overflow)) = options.mailbox_max {
+            let bound = Arc::new(Bound::new(messages_max, overflow));
+            process.bound = Some(bound.clone());
+            core.bound = Some(bound);
+        }
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
         core.parent = parent;
@@ -289,7 +309,7 @@ impl Shared {
                 core.relations().links.insert(pid);
             }
             if let Some(reference) = monitor {
-                core.relations().monitors.insert(reference, pid);
+                core.relations().monitors.insert(reference, Target { pid: Some(pid), name: None });
             }
             if let Some(reference) = options.leash {
                 core.relations().watchers.insert(reference, Watcher::Leash(pid));
@@ -311,7 +331,8 @@ impl Shared {
         let slot = self.table.slot(pid.index);
         let (parked, arrivals) = {
             let mut core = slot.lock();
-            slot.condemn(&mut core, Reason::NoProc, true);
+            // Whoever has condemned it in between was first.
+            let _first = slot.condemn(&mut core, Reason::NoProc, true);
             let parent = core.parent;
             if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
                 relations.links.remove(&parent);

@@ -54,7 +54,7 @@ async fn hand_over(shared: &Shared, number: usize, mut start: Start) {
         let supervisor = shared.connections_supervisor(number).await;
         match try_send(supervisor, start) {
             Ok(()) => return,
-            Err(back) => start = back,
+            Err(back) => start = back.into_message(),
         }
         riot_actor::join(&[supervisor]).await;
     }
