@@ -50,6 +50,7 @@ mod scheduler;
 mod send;
 mod signal;
 pub mod simulation;
+mod state_machine;
 mod task;
 mod timer;
 
@@ -94,6 +95,7 @@ pub use signal::{
     Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor,
     monitor_name, trap_exit, unlink, unlink_flush,
 };
+pub use state_machine::{Input, Machine, MachineRef, StateMachine, Step};
 pub use task::{Task, TaskError, task};
 pub use timer::{
     Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,

@@ -7,7 +7,7 @@ use super::{
     events::{Event, System},
 };
 use crate::{
-    call::{CALL_TIMEOUT, CallError, Waiting, send_query, wait},
+    call::{CALL_TIMEOUT, CallError, ReplyTo, Waiting, send_query, wait},
     context,
     exit::Reason,
     message::Message,
@@ -157,9 +157,20 @@ impl<S: GenServer> ServerRef<S> {
         self.system(|reply| System::Look(Box::new(move |state| reply.send(look(state))))).await
     }
 
+    /// Asks by a cast that carries the right to answer.
+    pub(crate) fn request<R: Send + 'static, M: Send + 'static>(
+        self,
+        make: impl FnOnce(ReplyTo<R>) -> M,
+    ) -> Result<Waiting<R>, CallError>
+    where
+        S: Cast<M>,
+    {
+        send_query(self.pid, |reply| Event::<S>::cast(make(reply)))
+    }
+
     async fn system<R: Send + 'static>(
         self,
-        make: impl FnOnce(crate::call::ReplyTo<R>) -> System<S>,
+        make: impl FnOnce(ReplyTo<R>) -> System<S>,
     ) -> Result<R, CallError> {
         send_query(self.pid, |reply| Message::system(make(reply)))?.wait(Some(CALL_TIMEOUT)).await
     }
