@@ -1,11 +1,13 @@
 //! What a runtime is made of, and running one.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, sync::Mutex, time::Duration};
 
 use crate::{
+    application::Application,
     clock::Clock,
     context::{self, Local},
     exit::{Outcome, Reason},
+    lock::lock,
     pid::Pid,
     report::CrashReport,
     runtime::{Scheduling, Shared},
@@ -52,6 +54,8 @@ pub struct Config {
     pub(crate) long_turn: Duration,
     pub(crate) blocking_max: usize,
     pub(crate) on_crash: Option<CrashHook>,
+    /// Until the runtime starts; it keeps the rest of its settings for as long as it lives, where all its threads see them.
+    applications: Mutex<Vec<Application>>,
 }
 
 impl Config {
@@ -64,6 +68,7 @@ impl Config {
             long_turn: Duration::from_millis(100),
             blocking_max: 64,
             on_crash: None,
+            applications: Mutex::default(),
         }
     }
 
@@ -111,6 +116,17 @@ impl Config {
         self
     }
 
+    /// Starts `application` before `main`, after those given before it, and stops it when the runtime shuts down, before
+    /// those; all other processes are asked to end after that.
+    pub fn application(self, application: Application) -> Self {
+        lock(&self.applications).push(application);
+        self
+    }
+
+    pub(crate) fn take_applications(&self) -> Vec<Application> {
+        std::mem::take(&mut lock(&self.applications))
+    }
+
     /// [`run`] with these settings.
     ///
     /// # Errors
@@ -121,9 +137,10 @@ impl Config {
     {
         check_can_run()?;
         let (scheduler, queues) = Scheduler::new(self.workers);
+        let applications = self.take_applications();
         let shared = Shared::new(self, Clock::real(), Scheduling::Workers(scheduler));
         let mut threads = vec![scheduler::start_watchdog(shared.clone()).map_err(RunError::Thread)?];
-        shared.spawn_main(main);
+        shared.start(applications, main);
         for (worker, queue) in queues.into_iter().enumerate() {
             let its_own = shared.clone();
             let thread = std::thread::Builder::new().name(format!("riot-{worker}")).spawn(move || {
@@ -158,6 +175,7 @@ impl fmt::Debug for Config {
             .field("grace", &self.grace)
             .field("hard_limit", &self.hard_limit)
             .field("long_turn", &self.long_turn)
+            .field("applications", &lock(&self.applications))
             .finish_non_exhaustive()
     }
 }
@@ -180,6 +198,13 @@ pub enum RunError {
     NestedRuntime,
     /// The program is built with `panic = "abort"`: no panic could be contained.
     PanicAborts,
+    /// An application did not start, so `main` never ran; those that had started were stopped.
+    AppStart {
+        /// The application.
+        name: String,
+        /// Why it did not start.
+        reason: Reason,
+    },
     /// The system refused a thread.
     Thread(std::io::Error),
     /// These processes were killed and did not give way; their threads were left behind.
@@ -193,6 +218,7 @@ impl fmt::Display for RunError {
             Self::PanicAborts => {
                 f.write_str("processes need unwinding, and this program is built with panic=abort")
             }
+            Self::AppStart { name, reason } => write!(f, "the application {name} did not start: {reason}"),
             Self::Thread(error) => write!(f, "the system refused a thread: {error}"),
             Self::Stuck(pids) => write!(f, "these processes do not give way and cannot be ended: {pids:?}"),
         }

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod application;
 mod blocking;
 mod bound;
 mod call;
@@ -55,6 +56,7 @@ mod task;
 mod timer;
 
 pub use addr::{Addr, Inbox};
+pub use application::Application;
 pub use blocking::blocking;
 pub use bound::{MailboxFull, Overflow};
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};

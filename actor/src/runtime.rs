@@ -6,13 +6,14 @@ use std::{
     num::NonZeroU32,
     rc::Rc,
     sync::{
-        Arc, Condvar, Mutex, OnceLock,
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use crate::{
+    application::{Application, StartFailed},
     blocking::Pool,
     clock::Clock,
     config::{Config, RunError},
@@ -24,7 +25,7 @@ use crate::{
     lock::lock,
     pid::Pid,
     process::{
-        Phase, Readied,
+        Body, Phase, Readied,
         spawn::{ReasonOf, SpawnOptions},
         table::Table,
     },
@@ -79,8 +80,11 @@ pub(crate) struct Shared {
     references: AtomicU64,
     live: AtomicUsize,
     stage: AtomicU8,
-    /// Set before any process can run.
+    /// Set before the process can run.
     main: OnceLock<Pid>,
+    /// The process of the applications, if there are any.
+    pub(crate) applications: OnceLock<Pid>,
+    start_failed: OnceLock<StartFailed>,
     /// What `run` returns: whatever was first.
     ending: Mutex<Option<Reason>>,
     changed: Condvar,
@@ -124,6 +128,8 @@ impl Shared {
             live: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Up as u8),
             main: OnceLock::new(),
+            applications: OnceLock::new(),
+            start_failed: OnceLock::new(),
             ending: Mutex::new(None),
             changed: Condvar::new(),
         })
@@ -227,18 +233,47 @@ impl Shared {
     pub(crate) fn ended(&self, pid: Pid, reason: &Reason) {
         if self.main.get() == Some(&pid) {
             self.shut_down(reason.clone());
+        } else if self.applications.get() == Some(&pid) {
+            // As a rule it was asked to; one that was killed takes all it has started along.
+            self.shut_down(reason.clone());
+            drop(lock(&self.ending));
+            self.changed.notify_all();
         }
     }
 
-    pub(crate) fn spawn_main<F>(self: &Arc<Self>, main: F)
+    /// Starts the applications, if there are any, and then `main`.
+    pub(crate) fn start<F>(self: &Arc<Self>, applications: Vec<Application>, main: F)
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        let options = SpawnOptions::new().label("main");
-        let Ok(pid) = self.spawn(options, None, None, None, Box::pin(ReasonOf { body: main })) else {
+        let body = Box::pin(ReasonOf { body: main });
+        if applications.is_empty() {
+            return self.spawn_root(SpawnOptions::new().label("main"), body, &self.main);
+        }
+        let shared = self.clone();
+        self.spawn_applications(applications, move || {
+            shared.spawn_root(SpawnOptions::new().label("main"), body, &shared.main);
+        });
+    }
+
+    /// Starts a process without a parent, and notes its pid where its end is looked for, before it can run.
+    pub(crate) fn spawn_root(self: &Arc<Self>, options: SpawnOptions, body: Body, noted: &OnceLock<Pid>) {
+        let set = |pid| noted.set(pid).expect("there is one of its kind");
+        let Ok(_) = self.spawn_noted(options, None, None, None, body, set) else {
             unreachable!("it asks for no name")
         };
-        self.main.set(pid).expect("a runtime has one main");
+    }
+
+    pub(crate) fn start_failed(&self, failed: StartFailed) {
+        let _first = self.start_failed.set(failed);
+    }
+
+    /// What a runtime that has ended returns.
+    pub(crate) fn outcome(&self, reason: Reason) -> Result<Reason, RunError> {
+        match self.start_failed.get().cloned() {
+            Some(StartFailed { name, reason }) => Err(RunError::AppStart { name, reason }),
+            None => Ok(reason),
+        }
     }
 
     pub(crate) fn shut_down(&self, reason: Reason) {
@@ -275,16 +310,19 @@ impl Shared {
     ) -> Result<Reason, RunError> {
         let mut ending = lock(&self.ending);
         while ending.is_none() {
-            ending = self.changed.wait(ending).unwrap_or_else(std::sync::PoisonError::into_inner);
+            ending = self.changed.wait(ending).unwrap_or_else(PoisonError::into_inner);
         }
         let reason = ending.clone().expect("it was just looked at");
         drop(ending);
 
+        if let Some(applications) = self.stop_applications() {
+            self.wait_until(None, || !self.is_present(applications));
+        }
         self.ask_all();
-        if !self.wait_until_empty(self.config.grace) {
+        if !self.wait_until(Some(self.config.grace), || self.live() == 0) {
             self.kill_all();
         }
-        let all_gone = self.wait_until_empty(self.config.hard_limit);
+        let all_gone = self.wait_until(Some(self.config.hard_limit), || self.live() == 0);
         self.stop();
         self.timers.clear();
         if !all_gone {
@@ -298,19 +336,23 @@ impl Shared {
                 std::process::abort();
             }
         }
-        Ok(reason)
+        self.outcome(reason)
     }
 
-    fn wait_until_empty(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
+    /// Waits for a change that brings `over` about; false if none does within `limit`.
+    fn wait_until(&self, limit: Option<Duration>, over: impl Fn() -> bool) -> bool {
+        let deadline = limit.map(|limit| Instant::now() + limit);
         let mut ending = lock(&self.ending);
-        while self.live() > 0 {
+        while !over() {
+            let Some(deadline) = deadline else {
+                ending = self.changed.wait(ending).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            ending =
-                self.changed.wait_timeout(ending, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            ending = self.changed.wait_timeout(ending, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }

@@ -234,8 +234,6 @@ impl<F: Future<Output: Outcome>> Future for ReasonOf<F> {
 }
 
 impl Shared {
-    /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
-    /// nor be released before its name, its link and its monitor are in place.
     pub(crate) fn spawn(
         self: &Arc<Self>,
         options: SpawnOptions,
@@ -243,6 +241,20 @@ impl Shared {
         worker: Option<u32>,
         monitor: Option<MonitorRef>,
         body: super::Body,
+    ) -> Result<Pid, NameTaken> {
+        self.spawn_noted(options, parent, worker, monitor, body, |_| ())
+    }
+
+    /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
+    /// nor be released before it was noted, and its name, its link and its monitor are in place.
+    pub(crate) fn spawn_noted(
+        self: &Arc<Self>,
+        options: SpawnOptions,
+        parent: Option<Pid>,
+        worker: Option<u32>,
+        monitor: Option<MonitorRef>,
+        body: super::Body,
+        note: impl FnOnce(Pid),
     ) -> Result<Pid, NameTaken> {
         let (index, nth) = self.table.take();
         let slot = self.table.slot(index);
@@ -271,6 +283,7 @@ impl Shared {
         core.born = Some(self.recently());
         core.nth = nth;
         self.live_added();
+        note(pid);
 
         let linked = parent.filter(|_| options.link);
         let tied =
