@@ -37,7 +37,10 @@ mod exit;
 mod gen_server;
 mod group;
 mod handle;
+#[cfg(all(unix, feature = "signals"))]
+mod interrupt;
 mod lock;
+pub mod log;
 mod mailbox;
 mod message;
 mod panic;
@@ -53,6 +56,7 @@ mod signal;
 pub mod simulation;
 mod state_machine;
 mod task;
+pub mod telemetry;
 mod timer;
 
 pub use addr::{Addr, Inbox};

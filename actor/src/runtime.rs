@@ -33,6 +33,7 @@ use crate::{
     scheduler::{self, Scheduler},
     signal::MonitorRef,
     simulation::SimulatedQueue,
+    telemetry::Telemetry,
     timer::Timers,
 };
 
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) groups: Groups,
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
+    pub(crate) telemetry: Telemetry,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
@@ -122,6 +124,7 @@ impl Shared {
             groups: Groups::default(),
             timers: Timers::new(start),
             blocking,
+            telemetry: Telemetry::default(),
             clock,
             scheduling,
             references: AtomicU64::new(1),

@@ -24,9 +24,9 @@ enum Event {
     Go(State),
     Insert(Vec<u32>),
     Now(u32),
-    StateTimeout(u64),
-    EventTimeout(u64),
-    Timeout(&'static str, u64),
+    InState(u64),
+    IfNothing(u64),
+    After(&'static str, u64),
     Cancel(&'static str),
     Ask(ReplyTo<State>),
     Stop,
@@ -68,9 +68,9 @@ impl StateMachine for Scribe {
                 numbers.into_iter().fold(Step::stay(), |step, number| step.insert(Event::Now(number)))
             }
             Event::Now(number) => self.noted(format!("now {number}")),
-            Event::StateTimeout(limit) => Step::stay().state_timeout(millis(limit)),
-            Event::EventTimeout(limit) => Step::stay().event_timeout(millis(limit)),
-            Event::Timeout(name, delay) => Step::stay().timeout(name, millis(delay)),
+            Event::InState(limit) => Step::stay().state_timeout(millis(limit)),
+            Event::IfNothing(limit) => Step::stay().event_timeout(millis(limit)),
+            Event::After(name, delay) => Step::stay().timeout(name, millis(delay)),
             Event::Cancel(name) => Step::stay().cancel_timeout(name),
             Event::Ask(reply) => {
                 reply.send(*state);
@@ -152,17 +152,17 @@ fn g24_inserted_events_run_before_queued_and_returned_ones() {
 fn g24_a_state_timeout_is_cancelled_by_a_change_of_state_only() {
     simulated(|| async {
         let machine = scribe().await;
-        machine.cast(Event::StateTimeout(10));
+        machine.cast(Event::InState(10));
         machine.cast(Event::Now(1));
         noted(&["now 1", "state timeout"]).await;
-        machine.cast(Event::StateTimeout(10));
+        machine.cast(Event::InState(10));
         machine.cast(Event::Go(State::Free));
         sleep(secs(1)).await;
         nothing_more(machine).await;
         // A new one replaces the old one.
         let start = now();
-        machine.cast(Event::StateTimeout(10));
-        machine.cast(Event::StateTimeout(500));
+        machine.cast(Event::InState(10));
+        machine.cast(Event::InState(500));
         noted(&["state timeout"]).await;
         assert!(now() - start >= millis(500));
         sleep(secs(1)).await;
@@ -174,16 +174,16 @@ fn g24_a_state_timeout_is_cancelled_by_a_change_of_state_only() {
 fn g24_an_event_timeout_is_cancelled_by_any_event() {
     simulated(|| async {
         let machine = scribe().await;
-        machine.cast(Event::EventTimeout(10));
+        machine.cast(Event::IfNothing(10));
         noted(&["event timeout"]).await;
         for event in [Event::Now(1), Event::Go(State::Busy)] {
-            machine.cast(Event::EventTimeout(10));
+            machine.cast(Event::IfNothing(10));
             machine.cast(event);
             sleep(secs(1)).await;
         }
         noted(&["now 1"]).await;
         nothing_more(machine).await;
-        machine.cast(Event::EventTimeout(10));
+        machine.cast(Event::IfNothing(10));
         send(machine.pid(), Message::new(0));
         sleep(secs(1)).await;
         assert!(receive::<Noted>().await.0.ends_with("Message"));
@@ -195,9 +195,9 @@ fn g24_an_event_timeout_is_cancelled_by_any_event() {
 fn g24_a_named_timeout_is_cancelled_by_neither() {
     simulated(|| async {
         let machine = scribe().await;
-        machine.cast(Event::Timeout("tea", 10));
-        machine.cast(Event::Timeout("cake", 20));
-        machine.cast(Event::Timeout("bread", 15));
+        machine.cast(Event::After("tea", 10));
+        machine.cast(Event::After("cake", 20));
+        machine.cast(Event::After("bread", 15));
         machine.cast(Event::Go(State::Free));
         machine.cast(Event::Now(1));
         machine.cast(Event::Cancel("bread"));
@@ -235,7 +235,7 @@ fn g24_a_stale_timeout_is_told_from_a_current_one() {
     simulated(|| async {
         let machine = scribe().await;
         machine.suspend().await.unwrap();
-        machine.cast(Event::StateTimeout(5));
+        machine.cast(Event::InState(5));
         machine.resume().await.unwrap();
         machine.ask(Event::Ask).await.unwrap();
         machine.suspend().await.unwrap();
