@@ -58,6 +58,7 @@ mod state_machine;
 mod task;
 pub mod telemetry;
 mod timer;
+mod trace;
 
 pub use addr::{Addr, Inbox};
 pub use application::Application;
@@ -96,6 +97,7 @@ pub use registry::{
 };
 pub use report::CrashReport;
 pub use runtime::{now, shutdown, this, try_this};
+pub use scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
 pub use send::{SendWait, TrySendError, send, send_wait, try_send};
 pub use signal::{
     Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor,
@@ -107,3 +109,4 @@ pub use timer::{
     Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,
     sleep_until, start_timer,
 };
+pub use trace::{TraceEvent, Traced, trace};

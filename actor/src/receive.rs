@@ -20,7 +20,9 @@ use crate::{
     message::Message,
     pid::Pid,
     process::Process,
+    runtime::Shared,
     timer::{Sleep, sleep},
+    trace::{TraceEvent, Traced},
 };
 
 /// Takes the oldest message of type `T`; the others keep their places.
@@ -328,7 +330,8 @@ fn poll_take_here(
         let mut from = seen.unwrap_or(0);
         loop {
             if let Some(message) = running.mailbox.take(from, &mut wanted) {
-                return Poll::Ready((Taken::new(message, running), slot.is_condemned()));
+                let by = Taker::new(shared, running);
+                return Poll::Ready((Taken { message, by }, slot.is_condemned()));
             }
             from = from.max(running.mailbox.end());
             if !slot.has_arrivals() {
@@ -371,15 +374,15 @@ fn poll_take(
             running.wants_messages = true;
             return None;
         }
-        let bound = running.bound.clone();
-        Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, bound))
+        let taker = Taker::new(shared, running);
+        Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, taker))
     });
-    let Some((mut aside, bound)) = aside else { return Poll::Pending };
+    let Some((mut aside, by)) = aside else { return Poll::Pending };
     match aside.mailbox.take(from, wanted) {
         Some(message) => {
             aside.waits = false;
             drop(aside);
-            let taken = Taken { message, bound };
+            let taken = Taken { message, by };
             // A signal may have come while it looked; one that is condemned receives nothing more.
             coop::poll_live().map(|()| taken.out())
         }
@@ -387,23 +390,42 @@ fn poll_take(
     }
 }
 
-/// A message taken out of a mailbox, which may have a bound.
+/// A message taken out of a mailbox, and who is to hear of that.
 struct Taken {
     message: Message,
+    by: Taker,
+}
+
+/// A process that takes messages: it may have a bound, and be traced.
+struct Taker {
     bound: Option<Arc<Bound>>,
+    traced: Option<Pid>,
+}
+
+impl Taker {
+    fn new(shared: &Shared, process: &Process) -> Self {
+        let traced = shared.tracer.is_on(Traced::RECEIVES).then_some(process.pid);
+        Self { bound: process.bound.clone(), traced }
+    }
 }
 
 impl Taken {
-    fn new(message: Message, by: &Process) -> Self {
-        Self { message, bound: by.bound.clone() }
-    }
-
     /// Makes room for another one. It may wake who waits for that, so not while the process is looked at.
+    #[inline]
     fn out(self) -> Message {
-        if let Some(bound) = self.bound.filter(|_| self.message.counts()) {
+        let Self { message, by: Taker { bound, traced } } = self;
+        if let Some(bound) = bound
+            && message.counts()
+        {
             bound.leave();
         }
-        self.message
+        if let Some(pid) = traced {
+            let message = message.type_name();
+            context::with_shared("receive", |shared| {
+                shared.trace(Traced::RECEIVES, || TraceEvent::Received { pid, message });
+            });
+        }
+        message
     }
 }
 
@@ -428,8 +450,13 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let removed: Vec<Taken> = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
         slot.admit(&mut slot.lock(), &mut running.mailbox);
-        std::iter::from_fn(|| running.mailbox.take(0, unwanted).map(|message| Taken::new(message, running)))
-            .collect()
+        std::iter::from_fn(|| {
+            running
+                .mailbox
+                .take(0, unwanted)
+                .map(|message| Taken { message, by: Taker::new(shared, running) })
+        })
+        .collect()
     });
     removed.into_iter().for_each(|taken| drop(taken.out()));
 }

@@ -35,6 +35,7 @@ use crate::{
     simulation::SimulatedQueue,
     telemetry::Telemetry,
     timer::Timers,
+    trace::Tracer,
 };
 
 /// Shuts the runtime down: [`run`](crate::run()) returns `reason`, unless `main` has ended or another shutdown came first. The caller
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
     pub(crate) telemetry: Telemetry,
+    pub(crate) tracer: Tracer,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
@@ -125,6 +127,7 @@ impl Shared {
             timers: Timers::new(start),
             blocking,
             telemetry: Telemetry::default(),
+            tracer: Tracer::default(),
             clock,
             scheduling,
             references: AtomicU64::new(1),
@@ -376,6 +379,7 @@ impl Local {
             running: RefCell::new(None),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
+            tracing: Cell::new(false),
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     pid::Pid,
     process::{Core, Readied, Slot},
     runtime::Shared,
+    trace::{TraceEvent, Traced},
 };
 
 /// Sends a message, whatever its type. It never waits and never fails: to a process that has ended it goes nowhere, nor
@@ -194,6 +195,11 @@ impl Slot {
 impl Shared {
     /// Puts a message into a mailbox; gives it back if it finds no place there.
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
+        if message.counts() {
+            let sent =
+                || TraceEvent::Sent { from: context::current(), to: pid, message: message.type_name() };
+            self.trace(Traced::SENDS, sent);
+        }
         let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
         let offered = match slot.lock_for(pid) {
             Some(mut core) if core.is_live() => slot.offer(&mut core, message).map_err(TrySendError::Full),

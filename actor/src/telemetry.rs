@@ -51,11 +51,11 @@ pub fn detach(handler: HandlerId) -> bool {
 
 /// Shows `event` to all that handle its type. Outside a process nobody does.
 pub fn emit<E: 'static>(event: &E) {
-    let handlers =
-        context::with_local(|local| local.and_then(|local| local.shared.telemetry.handlers::<E>()));
-    if let Some(handlers) = handlers {
-        show(&handlers, event);
-    }
+    context::with_local(|local| {
+        if let Some(local) = local {
+            local.shared.telemetry.emit(event);
+        }
+    });
 }
 
 impl Handle {
@@ -72,7 +72,7 @@ impl Handle {
 
 type Call = dyn Fn(&dyn Any) + Send + Sync;
 /// All who handle one type of event. Replaced as a whole, so that no lock is held while they run.
-pub(crate) type Handlers = Arc<Vec<(HandlerId, Arc<Call>)>>;
+type Handlers = Arc<Vec<(HandlerId, Arc<Call>)>>;
 
 #[derive(Default)]
 pub(crate) struct Telemetry {
@@ -82,13 +82,23 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Those to be shown an event of this type.
+    /// Under no lock: handlers may do anything.
     #[inline]
-    pub(crate) fn handlers<E: 'static>(&self) -> Option<Handlers> {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return None;
+    pub(crate) fn emit<E: 'static>(&self, event: &E) {
+        if self.count.load(Ordering::Relaxed) != 0 {
+            self.show(event);
         }
-        lock(&self.handlers).get(&TypeId::of::<E>()).cloned()
+    }
+
+    fn show<E: 'static>(&self, event: &E) {
+        let handlers = lock(&self.handlers).get(&TypeId::of::<E>()).cloned();
+        for (id, call) in handlers.iter().flat_map(|handlers| handlers.iter()) {
+            if let Err(panic) = catch(|| call(event)) {
+                self.detach(*id);
+                let event = type_name::<E>();
+                tracing::error!(target: "riot::telemetry", event, "a handler panicked and was detached: {panic}");
+            }
+        }
     }
 
     fn detach(&self, handler: HandlerId) -> bool {
@@ -110,7 +120,7 @@ impl Telemetry {
 }
 
 impl Shared {
-    pub(crate) fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
+    fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
         let id = HandlerId(self.next_reference().0);
         let call: Arc<Call> = Arc::new(move |event: &dyn Any| {
             if let Some(event) = event.downcast_ref() {
@@ -126,16 +136,5 @@ impl Shared {
         drop(all);
         drop(before);
         id
-    }
-}
-
-/// Under no lock, and with nothing of the runtime borrowed: handlers may do anything.
-pub(crate) fn show<E: 'static>(handlers: &Handlers, event: &E) {
-    for (id, call) in handlers.iter() {
-        if let Err(panic) = catch(|| call(event)) {
-            context::with_local(|local| local.is_some_and(|local| local.shared.telemetry.detach(*id)));
-            let event = type_name::<E>();
-            tracing::error!(target: "riot::telemetry", event, "a handler panicked and was detached: {panic}");
-        }
     }
 }

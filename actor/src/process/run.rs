@@ -15,13 +15,23 @@ use crate::{
     report::{self, CrashReport},
     runtime::Shared,
     signal::Watcher,
+    trace::{TraceEvent, Traced},
 };
 
 /// Awaits a process may complete in one turn before it gives way. (OTP: 4000 reductions of far smaller size.)
 const BUDGET: u32 = 2000;
 
 /// Polls a process that was ready. What it returns has to be put in a queue again.
-pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> {
+pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
+    let pid = process.pid;
+    local.shared.trace(Traced::TURNS, || TraceEvent::In { pid });
+    let again = run(local, process);
+    local.shared.trace(Traced::TURNS, || TraceEvent::Out { pid });
+    again
+}
+
+#[inline]
+fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let pid = process.pid;
     let slot = local.shared.table.slot(pid.index);
     let (mut body, waker) = process.body.take().expect("a process in a queue has its body");
@@ -132,6 +142,7 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
         let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
         report::crash(shared, CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal });
     }
+    shared.trace(Traced::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
     shared.ended(pid, &reason);
     if let Some(relations) = end.relations {
         tell(shared, pid, &reason, *relations);

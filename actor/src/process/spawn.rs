@@ -19,6 +19,7 @@ use crate::{
     registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
     signal::{MonitorRef, Watcher},
+    trace::{TraceEvent, Traced},
 };
 
 /// Starts a process and returns its pid; the body does not run on the caller's stack.
@@ -292,6 +293,7 @@ impl Shared {
             // Nothing has to be in place before it runs.
             core.phase = Phase::Out;
             drop(core);
+            self.trace(Traced::LIVES, || TraceEvent::Spawned { pid, parent });
             self.spawned(pid);
             self.ready(Some(Readied(process)));
             return Ok(pid);
@@ -334,6 +336,7 @@ impl Shared {
                 self.watch(pid, reference, Watcher::TaskEnd(parent));
             }
         }
+        self.trace(Traced::LIVES, || TraceEvent::Spawned { pid, parent });
         self.spawned(pid);
         self.wake_new(pid);
         Ok(pid)

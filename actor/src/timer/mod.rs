@@ -183,6 +183,11 @@ impl Timers {
         self.instant(tick).map_or(Duration::MAX, |due| due.saturating_duration_since(shared.now()))
     }
 
+    /// How many run.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.wheel).len()
+    }
+
     /// When somebody has to look again at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.next.load(Ordering::SeqCst) {
