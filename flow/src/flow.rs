@@ -76,6 +76,16 @@ pub trait Flow {
     /// drives the flow then ends that read.
     fn is_closed(&self) -> bool;
 
+    /// What it is doing, for whoever looks at the running system.
+    fn activity(&self) -> Activity {
+        Activity { state: "open", requests: 0 }
+    }
+
+    /// The timer that ended it, if one did: in a word, such as `idle`.
+    fn timed_out(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The flow has ended and another protocol goes on: neither side is shut down. The transport, and every byte read
     /// but not consumed, belong to whoever asked for the change.
     fn is_upgraded(&self) -> bool {
@@ -85,6 +95,15 @@ pub trait Flow {
     /// Takes the transport of an upgraded flow from whoever drove it, with the bytes read and not consumed, for
     /// whoever asked for the change. Called once, after both loops have ended; by default both are dropped.
     fn hand_over(&mut self, _transport: Box<dyn Any + Send>, _unread: Bytes) {}
+}
+
+/// What a flow is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// In a word, such as `idle`.
+    pub state: &'static str,
+    /// Requests it has served, if it serves such.
+    pub requests: u64,
 }
 
 /// What the reading loop does next.

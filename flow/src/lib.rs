@@ -28,7 +28,7 @@ mod wake;
 #[cfg(feature = "driver")]
 pub use driver::{FlowServer, Flowing, connect, connect_to_the_end};
 pub use error::FlowError;
-pub use flow::{Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
+pub use flow::{Activity, Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
 pub use output::Output;
 pub use pair::{ByHand, join};
 pub use wake::Wake;

@@ -15,8 +15,8 @@ use std::{
 };
 
 use http::HeaderValue;
-use riot_flow::{connect, connect_to_the_end};
-use riot_socket::{Bind, ChildId, ChildSpec, Options, Protocol, ServerRef, StartError};
+use riot_flow::connect_to_the_end;
+use riot_socket::{Bind, ChildId, ChildSpec, Handshake, Options, Overflow, Protocol, ServerRef, StartError};
 
 use crate::{
     Config, Connection, Handler, Limits, Requests, Service, ServiceHandler, Timeouts, serve_requests, service,
@@ -99,6 +99,42 @@ impl Server {
         self
     }
 
+    /// What becomes of clients for whom there is no place; by default they wait. See also [`busy`](Self::busy).
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.server = self.server.overflow(overflow);
+        self
+    }
+
+    /// Clients for whom there is no place are answered with 503 and told to come back after `retry`, in whole seconds
+    /// (RFC 9110 §10.2.3), instead of waiting.
+    pub fn busy(self, retry: Duration) -> Self {
+        let seconds = retry.as_secs().max(1);
+        let answer = format!(
+            "HTTP/1.1 503 Service Unavailable\r\nretry-after: {seconds}\r\nconnection: close\r\n\
+             content-length: 0\r\n\r\n"
+        );
+        self.overflow(Overflow::Answer(answer.into()))
+    }
+
+    /// Changes what is below HTTP: any setting of [`riot_socket::Server`].
+    ///
+    /// ```
+    /// use riot_http::Server;
+    /// use riot_socket::{Alarm, Options};
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.socket(|socket| {
+    ///     let alarm = Alarm::new("nearly full", 9_000, |raised| async move { eprintln!("{}", raised.active) });
+    ///     socket.options(Options::new().reuse_port(true)).listeners(4).alarm(alarm)
+    /// });
+    /// # drop(server);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn socket(mut self, change: impl FnOnce(riot_socket::Server) -> riot_socket::Server) -> Self {
+        self.server = change(self.server);
+        self
+    }
+
     /// Options of the listening socket.
     pub fn options(mut self, options: Options) -> Self {
         self.server = self.server.options(options);
@@ -108,6 +144,19 @@ impl Server {
     /// How long connections may take to finish when a supervisor stops the server; default 15 s.
     pub fn shutdown(mut self, limit: Duration) -> Self {
         self.server = self.server.shutdown(limit);
+        self
+    }
+
+    /// Something to be done on every connection before its first request; see
+    /// [`Handshake`](riot_socket::Handshake).
+    pub fn handshake(mut self, handshake: impl Handshake) -> Self {
+        self.server = self.server.handshake(handshake);
+        self
+    }
+
+    /// How long all the handshakes of a connection may take together, before it is closed; default 5 s.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.server = self.server.handshake_timeout(limit);
         self
     }
 
@@ -130,8 +179,8 @@ impl Server {
     }
 
     /// Whether a handler whose client has gone is dropped where it awaits; it is by default. Otherwise it runs to its
-    /// end, and learns from its next answer or piece of a body that nobody takes it any more. (To protect a single
-    /// request, give its work to a process of its own.)
+    /// end, and learns from its next answer or piece of a body that nobody takes it any more. A single request is
+    /// protected by [`Responder::keep_handler`](crate::Responder::keep_handler).
     pub fn cancel_handlers(mut self, cancel: bool) -> Self {
         self.cancel = cancel;
         self
@@ -183,8 +232,14 @@ impl<H: Handler> Serving<H> {
 
     /// The server as a child of a supervisor of yours.
     pub fn child_spec(self, id: impl Into<ChildId>) -> ChildSpec {
+        self.child(id).0
+    }
+
+    /// The server as a child of a supervisor of yours, and a handle to it; see
+    /// [`riot_socket::Server::child`].
+    pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerRef) {
         let (server, protocol) = self.into_protocol();
-        server.child_spec(id, protocol)
+        server.child(id, protocol)
     }
 
     /// What a Connector runs: the handler's process is the client's own.
@@ -198,25 +253,19 @@ impl<H: Handler> Serving<H> {
                 config.crowded(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
             }
             let handler = handler.clone();
-            async move {
-                if cancel {
-                    connect(connection, flow, serve_while_open(requests, &*handler)).await
-                } else {
-                    connect_to_the_end(connection, flow, serve_requests(requests, &*handler)).await
-                }
-            }
+            connect_to_the_end(connection, flow, async move { serve(requests, &*handler, cancel).await })
         };
         (server, protocol)
     }
 }
 
-/// Serves until no more requests come, or the client is gone (H12).
-async fn serve_while_open(requests: Requests, handler: &impl Handler) {
+/// Serves until no more requests come, or the client is gone and nothing is to be finished without it (H12).
+async fn serve(requests: Requests, handler: &impl Handler, cancel: bool) {
     let mut closed = pin!(requests.closed());
     let mut serving = pin!(serve_requests(requests, handler));
     poll_fn(|cx| match serving.as_mut().poll(cx) {
-        Poll::Pending => closed.as_mut().poll(cx),
-        ended => ended,
+        Poll::Pending if cancel && !closed.is_kept() => closed.as_mut().poll(cx),
+        result => result,
     })
     .await;
 }

@@ -395,13 +395,13 @@ async fn converse(seed: u64) -> Result<(), Reason> {
     let (least, most) = seen.crashes(&plans);
     for _ in 0..100_000 {
         let info = server.info();
-        if info.active == 0 && processes().len() == at_rest && info.crashed >= least {
+        if info.active == 0 && processes().len() == at_rest && info.ended.crashed >= least {
             break;
         }
         sleep(Duration::from_millis(1)).await;
     }
     assert_eq!((server.info().active, processes().len()), (0, at_rest), "{}", riot_actor::tree());
-    let crashed = server.info().crashed;
+    let crashed = server.info().ended.crashed;
     assert!((least..=most).contains(&crashed), "{crashed} crashed, asked for were {least} to {most}");
     server.stop(Duration::ZERO).await;
     assert!(processes().contains(&this()));

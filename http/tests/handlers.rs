@@ -61,11 +61,16 @@ impl Work {
 }
 
 /// A client that leaves while its request is handled; says when the connection was gone, and what became of the work.
-async fn leave(listener: Listener, cancel: bool) -> Result<(Duration, [usize; 3]), Reason> {
+async fn leave(listener: Listener, cancel: bool, keep: bool) -> Result<(Duration, [usize; 3]), Reason> {
     let work = Work::default();
     let handler = {
         let work = work.clone();
-        move |reqd: Reqd| work.clone().run(reqd)
+        move |reqd: Reqd| {
+            if keep {
+                reqd.keep_handler();
+            }
+            work.clone().run(reqd)
+        }
     };
     let server =
         Server::listen(listener.clone()).cancel_handlers(cancel).handler(handler).start_link().await?;
@@ -88,7 +93,7 @@ async fn leave(listener: Listener, cancel: bool) -> Result<(Duration, [usize; 3]
 #[test]
 fn h12_a_client_that_goes_away_takes_its_handler_with_it() {
     Simulation::sweep(0..100, || async {
-        let (gone, counts) = leave(Listener::new(), true).await?;
+        let (gone, counts) = leave(Listener::new(), true, false).await?;
         assert_eq!(counts, [1, 0, 1]);
         assert!(gone < Duration::from_millis(100), "{gone:?}");
         Ok::<(), Reason>(())
@@ -98,9 +103,106 @@ fn h12_a_client_that_goes_away_takes_its_handler_with_it() {
 #[test]
 fn h12_unless_handlers_are_to_run_to_their_end() {
     Simulation::sweep(0..100, || async {
-        let (gone, counts) = leave(Listener::new(), false).await?;
+        let (gone, counts) = leave(Listener::new(), false, false).await?;
         assert_eq!(counts, [1, 1, 1]);
         assert!(gone >= Duration::from_secs(4), "{gone:?}");
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn h12_unless_this_handler_is_to_run_to_its_end() {
+    Simulation::sweep(0..100, || async {
+        let (gone, counts) = leave(Listener::new(), true, true).await?;
+        assert_eq!(counts, [1, 1, 1]);
+        assert!(gone >= Duration::from_secs(4), "{gone:?}");
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn h12_what_one_request_asked_for_is_not_the_next_ones() {
+    Simulation::sweep(0..100, || async {
+        let listener = Listener::new();
+        let work = Work::default();
+        let counting = work.clone();
+        let handler = move |reqd: Reqd| {
+            let work = counting.clone();
+            async move {
+                if work.begun.load(SeqCst) == 0 {
+                    reqd.keep_handler();
+                }
+                work.run(reqd).await;
+            }
+        };
+        let server = Server::listen(listener.clone()).handler(handler).start_link().await?;
+        let (stream, address) = listener.connect_stream()?;
+        Connection::new(stream.clone(), address).write_all(&[GET, GET].concat()).await?;
+        while work.counts()[0] < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        stream.reset();
+        until_idle(&server).await;
+        assert_eq!(work.counts(), [2, 1, 2], "the second is dropped half-way");
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b03_a_client_there_is_no_place_for_is_told_when_to_come_back() {
+    Simulation::sweep(0..100, || async {
+        let listener = Listener::new();
+        let work = Work::default();
+        let server = Server::listen(listener.clone())
+            .max_connections(1)
+            .busy(Duration::from_secs(30))
+            .handler(move |reqd: Reqd| work.clone().run(reqd))
+            .start_link()
+            .await?;
+        let mut served = listener.connect()?;
+        served.write_all(GET).await?;
+        sleep(Duration::from_secs(1)).await;
+        let mut refused = listener.connect()?;
+        refused.write_all(GET).await?;
+        let answer = read_to_end(&mut refused).await?;
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 30\r\n"),
+            "{answer}"
+        );
+        served.shutdown(riot_socket::Shutdown::Write)?;
+        assert!(read_to_end(&mut served).await?.ends_with("done"));
+        assert_eq!((server.info().refused, server.info().accepted), (1, 1));
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b13_a_connection_says_what_it_is_doing() {
+    Simulation::sweep(0..100, || async {
+        let listener = Listener::new();
+        let work = Work::default();
+        let server = Server::listen(listener.clone())
+            .handler(move |reqd: Reqd| work.clone().run(reqd))
+            .start_link()
+            .await?;
+        let seen = async || {
+            sleep(Duration::from_millis(10)).await;
+            let [connection] = &server.connections()[..] else { panic!("there is one") };
+            (connection.state, connection.requests, connection.bytes_received)
+        };
+        let mut client = listener.connect()?;
+        assert_eq!(seen().await, ("idle", 0, 0));
+        client.write_all(&GET[..10]).await?;
+        assert_eq!(seen().await, ("reading", 0, 10));
+        client.write_all(&GET[10..]).await?;
+        assert_eq!(seen().await, ("handling", 1, GET.len() as u64));
+        client.read(&mut [0; 512]).await?;
+        assert_eq!(seen().await.0, "idle");
+        assert!(server.connections()[0].bytes_sent > 50);
+        client.write_all(GET).await?;
+        sleep(Duration::from_millis(10)).await;
+        let cut = server.stop(Duration::from_secs(1)).await;
+        assert_eq!((cut.len(), cut[0].state, cut[0].requests), (1, "handling", 2));
         Ok::<(), Reason>(())
     });
 }
@@ -142,7 +244,7 @@ fn h2_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
         other.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
         assert!(read_to_end(&mut other).await?.ends_with("fine"));
         until_idle(&server).await;
-        assert_eq!(server.info().crashed, 1);
+        assert_eq!(server.info().ended.crashed, 1);
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });

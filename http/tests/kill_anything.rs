@@ -92,8 +92,9 @@ fn kill(label: &'static str, processes_left: usize) {
         eventually("the tree is whole again", || processes().len() == at_rest).await;
         assert_eq!(tree().labelled("Acceptor.Worker").len(), processes_left);
         next_client_is_served(address).await;
+        let top = server.pid().expect("it runs");
         server.stop(Duration::from_secs(5)).await;
-        join(&[server.pid()]).await;
+        join(&[top]).await;
         Ok::<(), Reason>(())
     });
     assert_eq!(reason.expect("it runs"), Reason::Normal);

@@ -56,6 +56,7 @@ async fn told(
     while server.info().active > 0 {
         sleep(STEPS).await;
     }
+    assert_eq!(server.info().timeouts.values().sum::<u64>(), 1, "the timer that ended it is counted");
     server.stop(Duration::ZERO).await;
     Ok((heard, time))
 }
@@ -182,6 +183,7 @@ fn h11_a_client_that_takes_nothing_is_dropped_after_thirty_seconds() {
             sleep(STEPS).await;
         }
         is_after(now() - start, 30);
+        assert_eq!(server.info().timeouts.into_iter().collect::<Vec<_>>(), [("write stall", 1)]);
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });

@@ -86,7 +86,7 @@ fn f12_the_handler_gets_the_connection_and_what_came_behind_the_request() {
         let server = Server::listen(listener.clone()).handler(shout).start_link().await?;
         converse(listener.connect()?).await?;
         until_idle(&server).await;
-        assert_eq!(server.info().crashed, 0);
+        assert_eq!(server.info().ended.crashed, 0);
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });
@@ -153,7 +153,7 @@ fn a_connection_lost_before_the_switch_is_an_error() {
         sleep(Duration::from_millis(1)).await;
         client.reset();
         until_idle(&server).await;
-        assert_eq!(server.info().crashed, 0);
+        assert_eq!(server.info().ended.crashed, 0);
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });
@@ -176,7 +176,7 @@ fn a_crash_after_the_switch_closes_that_connection_alone() {
             read_until(&mut client, "\r\n\r\n").await?;
             assert_eq!(client.read(&mut [0; 8]).await?, 0);
         }
-        until(|| server.info().crashed == 2).await;
+        until(|| server.info().ended.crashed == 2).await;
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });

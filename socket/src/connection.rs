@@ -1,15 +1,16 @@
 //! One client's connection, as a protocol sees it.
 
 use std::{
+    any::Any,
     fmt,
     future::poll_fn,
     io::{self, IoSlice},
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-    time::Instant,
+    sync::{Arc, Weak},
+    task::{Context, Poll, ready},
 };
 
 use crate::{
+    entry::{Control, Entry, Meter},
     server::{Crowd, Seat},
     transport::{Address, Shutdown, Transport},
 };
@@ -17,55 +18,24 @@ use crate::{
 /// A connection and who is at its other end. Dropped, it is closed; so it dies with the process that owns it.
 pub struct Connection {
     transport: Arc<dyn Transport>,
+    peer: Address,
     pub(crate) entry: Arc<Entry>,
+    /// One of a type. Most connections have none.
+    facts: Vec<Box<dyn Any + Send + Sync>>,
     /// Read before and put back; comes before what the transport brings.
     unread: Vec<u8>,
     /// Its place in a server; given back with the connection, whoever has it then and however that ends.
     seat: Option<Seat>,
 }
 
-/// What the server knows of a connection while a protocol has it.
-pub(crate) struct Entry {
-    pub(crate) peer: Address,
-    pub(crate) since: Instant,
-    /// Ends the connection in order.
-    drain: Mutex<Drain>,
-}
-
-enum Drain {
-    /// By ending its input.
-    Input(Arc<dyn Transport>),
-    Hook(Box<dyn FnOnce() + Send>),
-    Done,
-}
-
-impl Entry {
-    /// Asks the protocol to finish; once.
-    pub(crate) fn drain(&self) {
-        let drain =
-            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
-        match drain {
-            // The protocol reads what has come and then the end, as if the peer had left.
-            Drain::Input(transport) => drop(transport.shutdown(Shutdown::Read)),
-            Drain::Hook(hook) => hook(),
-            Drain::Done => {}
-        }
-    }
-
-    /// Forgets the transport, so that the connection closes when its owner drops it.
-    pub(crate) fn release(&self) {
-        let drain =
-            std::mem::replace(&mut *self.drain.lock().unwrap_or_else(PoisonError::into_inner), Drain::Done);
-        drop(drain);
-    }
-}
+/// Said by a handshake, where the transport knows only the last leg of the way.
+struct LocalAddress(Address);
 
 impl Connection {
     /// A connection over any transport.
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
-        let drain = Mutex::new(Drain::Input(transport.clone()));
-        let entry = Entry { peer, since: riot_actor::now(), drain };
-        Self { transport, entry: Arc::new(entry), unread: Vec::new(), seat: None }
+        let entry = Arc::new(Entry::new(transport.clone(), peer.clone()));
+        Self { transport, peer, entry, facts: Vec::new(), unread: Vec::new(), seat: None }
     }
 
     pub(crate) fn seated(mut self, seat: Seat) -> Self {
@@ -76,7 +46,42 @@ impl Connection {
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Address {
-        &self.entry.peer
+        &self.peer
+    }
+
+    /// Says who is at the other end, where the transport knows only the last leg of the way. The server's table of
+    /// connections shows it too.
+    pub fn set_peer(&mut self, peer: Address) {
+        self.entry.set_peer(&peer);
+        self.peer = peer;
+    }
+
+    /// The address the peer connected to.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_address(&self) -> io::Result<Address> {
+        match self.get::<LocalAddress>() {
+            Some(LocalAddress(address)) => Ok(address.clone()),
+            None => self.transport.local_address(),
+        }
+    }
+
+    /// Says which address the peer connected to, where the transport knows only the last leg of the way.
+    pub fn set_local_address(&mut self, address: Address) {
+        self.insert(LocalAddress(address));
+    }
+
+    /// What is known of the connection by this type, such as what a handshake agreed on.
+    #[must_use]
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.facts.iter().find_map(|fact| (**fact).downcast_ref())
+    }
+
+    /// Keeps something worth knowing with the connection, in place of what was known by this type before.
+    pub fn insert<T: Any + Send + Sync>(&mut self, fact: T) {
+        self.facts.retain(|known| !(**known).is::<T>());
+        self.facts.push(Box::new(fact));
     }
 
     /// What carries it, for processes that share it: one may read while another writes.
@@ -85,22 +90,51 @@ impl Connection {
         &self.transport
     }
 
+    /// Puts another transport in the place of the one there is, as a rule around it, such as TLS. Everything else stays:
+    /// the place in the server, what is known, what was [put back](Self::put_back) (which the new transport knows
+    /// nothing of: [take](Self::take_unread) it before, if it is meant for that).
+    pub fn set_transport(&mut self, transport: Arc<dyn Transport>) {
+        self.entry.carried_by(&transport);
+        self.transport = transport;
+    }
+
     /// How full the server is that it belongs to; none if it belongs to none.
     #[must_use]
     pub fn crowd(&self) -> Option<Crowd> {
         self.seat.as_ref().map(Seat::crowd)
     }
 
+    /// Takes this connection out of the number the server counts, once: another client gets its place, while this one
+    /// is served on. For connections that last, such as those of a WebSocket. (Ranch: `remove_connection`.)
+    pub fn remove(&self) {
+        if let Some(seat) = &self.seat {
+            seat.vacate();
+        }
+    }
+
+    /// Tells the server that a timer ended this connection; [`ServerInfo`](crate::ServerInfo) counts them by name.
+    pub fn count_timeout(&self, timer: &'static str) {
+        if let Some(seat) = &self.seat {
+            seat.count_timeout(timer);
+        }
+    }
+
     /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
     /// ended, which a protocol sees as its peer leaving. The hook must not block.
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
-        let mut drain = self.entry.drain.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*drain, Drain::Done) {
-            drop(drain);
-            return hook();
-        }
-        let before = std::mem::replace(&mut *drain, Drain::Hook(Box::new(hook)));
-        drop((drain, before));
+        self.entry.drained_by_hook(Box::new(hook));
+    }
+
+    /// Who is asked from now on when the server wants this connection to finish, or wants to know what it is doing. If
+    /// it has been asked to finish before, so is `control`, at once.
+    pub fn controlled_by(&self, control: Weak<dyn Control>) {
+        self.entry.controlled_by(control);
+    }
+
+    /// Counts for whoever reads and writes by the [transport](Self::transport) itself.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(self.entry.clone())
     }
 
     /// Receives some bytes; 0 at the end of what the peer sends.
@@ -150,7 +184,7 @@ impl Connection {
     /// # Cancel safety
     /// Dropped before it is ready, it has sent nothing.
     pub async fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        poll_fn(|cx| self.transport.poll_write(cx, slices)).await
+        poll_fn(|cx| self.poll_write(cx, slices)).await
     }
 
     /// Sends all the bytes.
@@ -184,7 +218,9 @@ impl Connection {
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.unread.is_empty() {
-            return self.transport.poll_read(cx, buffer);
+            let read = ready!(self.transport.poll_read(cx, buffer))?;
+            self.entry.received(read);
+            return Poll::Ready(Ok(read));
         }
         let read = buffer.len().min(self.unread.len());
         buffer[..read].copy_from_slice(&self.unread[..read]);
@@ -197,7 +233,9 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.transport.poll_write(cx, slices)
+        let written = ready!(self.transport.poll_write(cx, slices))?;
+        self.entry.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     /// Puts bytes back that were read and belong to whoever reads next: they come first. The
@@ -221,6 +259,6 @@ impl Drop for Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({})", self.entry.peer)
+        write!(f, "Connection({})", self.peer)
     }
 }

@@ -24,7 +24,9 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod entry;
 mod evented;
+mod handshake;
 pub mod memory;
 mod options;
 mod poller;
@@ -36,8 +38,13 @@ mod tcp;
 mod transport;
 
 pub use connection::Connection;
+pub use entry::{Control, Meter, Status};
+pub use handshake::{Handshake, HandshakeError, HandshakeFailed};
 pub use options::Options;
 pub use riot_supervisor::{ChildId, ChildSpec};
-pub use server::{ConnectionInfo, Crowd, Cut, Protocol, Server, ServerInfo, ServerRef, StartError};
+pub use server::{
+    AcceptErrors, Alarm, ConnectionInfo, Crowd, Cut, Ended, Overflow, Protocol, Raised, Server, ServerInfo,
+    ServerRef, ServerState, StartError, supervised,
+};
 pub use tcp::{TcpListener, TcpStream};
 pub use transport::{Address, Bind, Listen, Shutdown, Transport};

@@ -19,7 +19,7 @@
 //! ```
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
     io::{self, IoSlice},
     sync::{
@@ -109,8 +109,8 @@ impl Transport for Stream {
             Poll::Ready(Ok(read))
         };
         drop(state);
-        if let Some(_writer) = writer {
-            Waker::wake(_writer)
+        if let Some(writer) = writer {
+            writer.wake();
         }
         result
     }
@@ -137,10 +137,14 @@ impl Transport for Stream {
             Poll::Ready(Ok(state.bytes.len() - before))
         };
         drop(state);
-        if let Some(_reader) = reader {
-            Waker::wake(_reader)
+        if let Some(reader) = reader {
+            reader.wake();
         }
         result
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(Address::Memory(0))
     }
 
     fn shutdown(&self, side: Shutdown) -> io::Result<()> {
@@ -199,12 +203,20 @@ pub struct Listener(Arc<Mutex<Hub>>);
 
 #[derive(Default)]
 struct Hub {
-    bound: bool,
+    /// Several only if it is shared.
+    bound: BTreeMap<u64, Queue>,
+    ever_bound: u64,
+    shared: bool,
     clients: u64,
-    waiting: VecDeque<(Arc<Stream>, Address)>,
     failures: VecDeque<io::Error>,
     refuse_bind: Option<io::ErrorKind>,
     cut: Option<usize>,
+}
+
+/// The clients of one bound listener, and who waits for them.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(Arc<Stream>, Address)>,
     acceptor: Option<Waker>,
 }
 
@@ -213,6 +225,14 @@ impl Listener {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A listener that can be bound several times at once, as a port can that is shared: clients go to each in turn.
+    #[must_use]
+    pub fn shared() -> Self {
+        let this = Self::default();
+        this.lock().shared = true;
+        this
     }
 
     /// Connects a client, which then waits to be accepted.
@@ -230,7 +250,7 @@ impl Listener {
     /// [`io::ErrorKind::ConnectionRefused`] while nobody listens.
     pub fn connect_stream(&self) -> io::Result<(Arc<Stream>, Address)> {
         let mut hub = self.lock();
-        if !hub.bound {
+        if hub.bound.is_empty() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (client, server) = pair();
@@ -239,11 +259,13 @@ impl Listener {
         }
         hub.clients += 1;
         let address = Address::Memory(hub.clients);
-        hub.waiting.push_back((server, address.clone()));
-        let acceptor = hub.acceptor.take();
+        let turn = hub.clients as usize % hub.bound.len();
+        let queue = hub.bound.values_mut().nth(turn).expect("it is one of them");
+        queue.waiting.push_back((server, address.clone()));
+        let acceptor = queue.acceptor.take();
         drop(hub);
-        if let Some(_acceptor) = acceptor {
-            Waker::wake(_acceptor)
+        if let Some(acceptor) = acceptor {
+            acceptor.wake();
         }
         Ok((client, address))
     }
@@ -252,11 +274,9 @@ impl Listener {
     pub fn fail_accept(&self, error: io::Error) {
         let mut hub = self.lock();
         hub.failures.push_back(error);
-        let acceptor = hub.acceptor.take();
+        let acceptors: Vec<_> = hub.bound.values_mut().filter_map(|queue| queue.acceptor.take()).collect();
         drop(hub);
-        if let Some(_acceptor) = acceptor {
-            Waker::wake(_acceptor)
-        }
+        acceptors.into_iter().for_each(Waker::wake);
     }
 
     /// Binding fails from now on, or works again.
@@ -272,7 +292,7 @@ impl Listener {
     /// Clients that have connected and were not accepted yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.lock().waiting.len()
+        self.lock().bound.values().map(|queue| queue.waiting.len()).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Hub> {
@@ -292,30 +312,37 @@ impl Bind for Listener {
         if let Some(kind) = hub.refuse_bind {
             return Err(kind.into());
         }
-        if std::mem::replace(&mut hub.bound, true) {
+        if !hub.bound.is_empty() && !hub.shared {
             return Err(io::ErrorKind::AddrInUse.into());
         }
+        hub.ever_bound += 1;
+        let number = hub.ever_bound;
+        hub.bound.insert(number, Queue::default());
         drop(hub);
-        Ok(Arc::new(Bound(self.clone())))
+        Ok(Arc::new(Bound { listener: self.clone(), number }))
     }
 }
 
 /// A bound listener; clients are refused once it is dropped, and those that waited are cut off.
-struct Bound(Listener);
+struct Bound {
+    listener: Listener,
+    number: u64,
+}
 
 impl Listen for Bound {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        let mut hub = self.0.lock();
+        let mut hub = self.listener.lock();
         if let Some(error) = hub.failures.pop_front() {
             return Poll::Ready(Err(error));
         }
-        match hub.waiting.pop_front() {
+        let queue = hub.bound.get_mut(&self.number).expect("it is bound as long as this lives");
+        match queue.waiting.pop_front() {
             Some((stream, address)) => Poll::Ready(Ok((stream as Arc<dyn Transport>, address))),
             None => {
-                hub.acceptor = Some(cx.waker().clone());
+                queue.acceptor = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
@@ -328,11 +355,7 @@ impl Listen for Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let waiting = {
-            let mut hub = self.0.lock();
-            hub.bound = false;
-            std::mem::take(&mut hub.waiting)
-        };
-        drop(waiting);
+        let queue = self.listener.lock().bound.remove(&self.number);
+        drop(queue);
     }
 }

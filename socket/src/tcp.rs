@@ -100,6 +100,10 @@ impl Transport for TcpStream {
         )
     }
 
+    fn local_address(&self) -> io::Result<Address> {
+        self.local_addr().map(Address::Ip)
+    }
+
     fn shutdown(&self, side: Shutdown) -> io::Result<()> {
         match self.0.get().shutdown(side) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
@@ -165,7 +169,7 @@ impl Listen for TcpListener {
 #[derive(Debug)]
 pub(crate) struct TcpAddress {
     candidates: Mutex<Vec<SocketAddr>>,
-    options: Options,
+    options: Mutex<Options>,
 }
 
 impl TcpAddress {
@@ -174,20 +178,17 @@ impl TcpAddress {
         if candidates.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address"));
         }
-        Ok(Self { candidates: Mutex::new(candidates), options })
-    }
-
-    pub(crate) fn with_options(self, options: Options) -> Self {
-        Self { options, ..self }
+        Ok(Self { candidates: Mutex::new(candidates), options: Mutex::new(options) })
     }
 }
 
 impl Bind for TcpAddress {
     fn bind(&self) -> io::Result<Arc<dyn Listen>> {
         let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        let options = self.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
         for &candidate in &*candidates {
-            result = TcpListener::bind(candidate, &self.options).map_err(|error| {
+            result = TcpListener::bind(candidate, &options).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {candidate}: {}", plain(&error)))
             });
             if result.is_ok() {
@@ -197,6 +198,10 @@ impl Bind for TcpAddress {
         let listener = result?;
         *candidates = vec![listener.local_addr()?];
         Ok(Arc::new(listener))
+    }
+
+    fn set_options(&self, options: Options) {
+        *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
 }
 

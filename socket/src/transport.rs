@@ -10,6 +10,8 @@ use std::{
 
 pub use std::net::Shutdown;
 
+use crate::Options;
+
 /// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
 /// each direction by one.
 pub trait Transport: Send + Sync + 'static {
@@ -24,6 +26,12 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection.
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn local_address(&self) -> io::Result<Address>;
 
     /// Ends one direction or both. What was sent before still arrives.
     ///
@@ -54,6 +62,9 @@ pub trait Bind: Send + Sync + 'static {
     /// # Errors
     /// Those of bind(2) and listen(2).
     fn bind(&self) -> io::Result<Arc<dyn Listen>>;
+
+    /// Options for what is bound from now on. What knows none ignores them.
+    fn set_options(&self, _options: Options) {}
 }
 
 /// One end of a connection.

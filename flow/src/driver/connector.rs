@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Instant,
 };
@@ -30,7 +30,7 @@ where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(connection, Arc::new(Joint::new(flow)), Box::pin(application), false)
+    drive(joint(&connection, flow), connection, Box::pin(application), false)
 }
 
 /// As [`connect`], but the application runs to its own end even if the connection ends first.
@@ -46,14 +46,18 @@ where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(connection, Arc::new(Joint::new(flow)), Box::pin(application), true)
+    drive(joint(&connection, flow), connection, Box::pin(application), true)
+}
+
+fn joint<F: Flow>(connection: &Connection, flow: F) -> Arc<Joint<F>> {
+    Arc::new(Joint::new(flow, connection.meter()))
 }
 
 /// What is large comes in boxes: every `async` block around it would hold it once more, for as long as the connection
 /// lasts.
 async fn drive<F, A>(
-    mut connection: Connection,
     joint: Arc<Joint<F>>,
+    mut connection: Connection,
     application: Pin<Box<A>>,
     finish: bool,
 ) -> Reason
@@ -62,12 +66,8 @@ where
     A: Future<Output = ()>,
 {
     let unread = connection.take_unread();
-    let weak = Arc::downgrade(&joint);
-    connection.on_drain(move || {
-        if let Some(joint) = weak.upgrade() {
-            joint.change(F::shutdown_gracefully);
-        }
-    });
+    let control: Weak<Joint<F>> = Arc::downgrade(&joint);
+    connection.controlled_by(control);
     let transport = connection.transport();
     let reader = SpawnOptions::new().label("Reader").link().spawn(reader::run(
         joint.clone(),
@@ -103,8 +103,10 @@ where
             ended.as_mut().poll(cx)
         })
         .await;
+        report(&connection, &joint);
         return crashed(panic);
     }
+    report(&connection, &joint);
 
     let upgraded = joint.lock().is_upgraded();
     if upgraded {
@@ -118,6 +120,13 @@ where
         return application.await.map_or_else(crashed, |()| Reason::Normal);
     }
     Reason::Normal
+}
+
+/// Tells the server which timer ended the connection, if one did.
+fn report<F: Flow>(connection: &Connection, joint: &Joint<F>) {
+    if let Some(timer) = joint.lock().timed_out() {
+        connection.count_timeout(timer);
+    }
 }
 
 /// Gives the connection to the flow, as it was before it was driven: asked to finish, it ends its input.

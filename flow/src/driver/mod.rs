@@ -19,9 +19,9 @@ use std::{
 
 use bytes::Bytes;
 pub use connector::{connect, connect_to_the_end};
-use riot_socket::{Address, ChildId, ChildSpec, Server, ServerRef, StartError};
+use riot_socket::{Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status};
 
-use crate::Flow;
+use crate::{Activity, Flow};
 
 /// What the three processes of a connection share.
 struct Joint<F> {
@@ -32,15 +32,17 @@ struct Joint<F> {
     writer: OnceLock<Waker>,
     /// What the Reader leaves behind when the flow is upgraded: bytes of the next protocol.
     unread: Mutex<Bytes>,
+    meter: Meter,
 }
 
 impl<F: Flow> Joint<F> {
-    fn new(flow: F) -> Self {
+    fn new(flow: F, meter: Meter) -> Self {
         Self {
             flow: Mutex::new(flow),
             reader: OnceLock::new(),
             writer: OnceLock::new(),
             unread: Mutex::default(),
+            meter,
         }
     }
 
@@ -57,6 +59,17 @@ impl<F: Flow> Joint<F> {
         change(&mut self.lock());
         self.reader.get().map(Waker::wake_by_ref);
         self.writer.get().map(Waker::wake_by_ref);
+    }
+}
+
+impl<F: Flow + Send> Control for Joint<F> {
+    fn drain(&self) {
+        self.change(F::shutdown_gracefully);
+    }
+
+    fn status(&self) -> Status {
+        let Activity { state, requests } = self.lock().activity();
+        Status { state, requests }
     }
 }
 
@@ -114,8 +127,17 @@ impl<M> Flowing<M> {
         F: Flow + Send + 'static,
         M: Fn(&Address) -> F + Send + Sync + 'static,
     {
+        self.child(id).0
+    }
+
+    /// The server as a child of a supervisor of yours, and a handle to it; see [`Server::child`].
+    pub fn child<F>(self, id: impl Into<ChildId>) -> (ChildSpec, ServerRef)
+    where
+        F: Flow + Send + 'static,
+        M: Fn(&Address) -> F + Send + Sync + 'static,
+    {
         let make = self.make;
-        self.server.child_spec(id, move |connection: riot_socket::Connection| {
+        self.server.child(id, move |connection: riot_socket::Connection| {
             let flow = make(connection.peer());
             connect(connection, flow, pending())
         })

@@ -90,6 +90,7 @@ impl<F: Flow> Reader<'_, F> {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => return Poll::Pending,
         };
+        self.joint.meter.received(read);
         let mut flow = self.joint.lock();
         if read == 0 {
             self.ended = true;

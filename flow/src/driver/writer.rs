@@ -38,7 +38,10 @@ fn poll<F: Flow>(joint: &Joint<F>, transport: &dyn Transport, cx: &mut Context<'
             WriteOperation::Close(_undelivered) => return Poll::Ready(()),
         };
         match written {
-            Poll::Ready(Ok(written)) => flow.report_write_result(WriteResult::Written(written), now),
+            Poll::Ready(Ok(written)) => {
+                joint.meter.sent(written);
+                flow.report_write_result(WriteResult::Written(written), now);
+            }
             Poll::Ready(Err(error)) => {
                 flow.report_write_result(WriteResult::Closed, now);
                 flow.report_error(FlowError::Transport(error));

@@ -254,11 +254,12 @@ impl Inner {
     fn look_at_idle(&mut self, now: Instant) {
         let spent = self.deadlines.idle_spent;
         let spent = spent + self.config.idle_step(spent).unwrap_or_default();
-        if self.config.is_crowded() {
-            return self.close();
-        }
+        let crowded = self.config.is_crowded();
         match self.config.idle_step(spent) {
-            Some(Duration::ZERO) => self.close(),
+            step if crowded || step == Some(Duration::ZERO) => {
+                self.timed_out = Some("idle");
+                self.close();
+            }
             Some(step) => {
                 self.deadlines.idle_spent = spent;
                 self.deadlines.idle = Timer::At(now + step);
@@ -285,24 +286,29 @@ impl Inner {
         self.deadlines.enter(now);
         let now = self.deadlines.now.unwrap_or(now);
         if self.deadlines.write.is_due(now) {
+            self.timed_out = Some("write stall");
             self.lose();
         }
         if self.deadlines.linger.is_due(now) {
             self.reading = Reading::Closed;
         }
         if self.deadlines.head.is_due(now) {
+            self.timed_out = Some("head");
             self.reject(RequestError::TooSlow, false);
         }
         if self.deadlines.body_idle.is_due(now) || self.deadlines.body_rate.is_due(now) {
+            self.timed_out = Some("body");
             self.fail_body(RequestError::TooSlow);
         }
         if self.deadlines.handler.is_due(now) {
+            self.timed_out = Some("handler");
             self.fail_handler(RequestError::HandlerTooSlow);
         }
         if self.deadlines.idle.is_due(now) {
             self.look_at_idle(now);
         }
         if self.deadlines.age.is_due(now) {
+            self.timed_out = Some("age");
             self.deadlines.age = Timer::Off;
             self.drain();
         }

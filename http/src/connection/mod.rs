@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
-use riot_flow::{Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
+use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
 
 use crate::RequestError;
 
@@ -180,6 +180,15 @@ impl Flow for Connection {
 
     fn is_closed(&self) -> bool {
         self.shared.lock().is_over()
+    }
+
+    fn activity(&self) -> Activity {
+        let inner = self.shared.lock();
+        Activity { state: inner.activity(), requests: inner.requests }
+    }
+
+    fn timed_out(&self) -> Option<&'static str> {
+        self.shared.lock().timed_out
     }
 
     fn is_upgraded(&self) -> bool {

@@ -118,6 +118,12 @@ impl Reqd {
         self.responder.respond(response).await
     }
 
+    /// Lets this request's handler run to its end even if the client goes away; it learns of that from its next answer
+    /// or piece of a body. For all requests: [`Server::cancel_handlers`](crate::Server::cancel_handlers).
+    pub fn keep_handler(&self) {
+        self.responder.keep_handler();
+    }
+
     /// Sends fields ahead of the answer. See [`Responder::early_hints`].
     ///
     /// # Errors
@@ -200,6 +206,15 @@ impl Responder {
         self.shared.lock().respond_switch(self.id, &response)?;
         self.answered.store(true, Ordering::Relaxed);
         Ok(Upgrade { shared: self.shared.clone() })
+    }
+
+    /// Lets this request's handler run to its end even if the client goes away; it learns of that from its next answer
+    /// or piece of a body. For all requests: [`Server::cancel_handlers`](crate::Server::cancel_handlers).
+    pub fn keep_handler(&self) {
+        let mut inner = self.shared.lock();
+        if inner.active(self.id).is_some() {
+            inner.kept = true;
+        }
     }
 
     /// Sends 103 with these fields ahead of the answer (RFC 8297); as often as one likes. HTTP/1.0 gets none.

@@ -90,6 +90,14 @@ pub struct Closed {
     shared: Arc<Shared>,
 }
 
+impl Closed {
+    /// The handler of the request under way is to finish, whatever becomes of the client.
+    #[cfg(feature = "driver")]
+    pub(crate) fn is_kept(&self) -> bool {
+        self.shared.lock().kept
+    }
+}
+
 impl Future for Closed {
     type Output = ();
 

@@ -163,6 +163,10 @@ pub(crate) struct Inner {
     /// The last body that failed, and why, for whoever still reads it.
     pub(crate) failure: Option<(u64, RequestError)>,
     pub(crate) deadlines: Deadlines,
+    /// The handler of the request under way is to finish, whatever becomes of the peer.
+    pub(crate) kept: bool,
+    /// The timer that acted last.
+    pub(crate) timed_out: Option<&'static str>,
     pub(crate) offer: Option<Offer>,
     /// Nobody drives the connection any more.
     pub(crate) driver_gone: bool,
@@ -204,6 +208,8 @@ impl Inner {
             lost_at: None,
             failure: None,
             deadlines: Deadlines::default(),
+            kept: false,
+            timed_out: None,
             offer: None,
             driver_gone: false,
             reader: Wake::new(),
@@ -247,6 +253,20 @@ impl Inner {
         self.exchanges.is_empty() && self.reading == Reading::Head && self.pending() == 0
     }
 
+    /// What is going on, in a word.
+    pub(crate) fn activity(&self) -> &'static str {
+        let first = self.exchanges.front();
+        match (self.writing, first.map(|first| first.answer)) {
+            (Writing::Switching, _) => "upgrading",
+            (Writing::Closing, _) => "closing",
+            (Writing::Open, Some(Answer::Streaming(_))) => "answering",
+            (Writing::Open, Some(_)) => "handling",
+            (Writing::Open, None) if self.pending() > 0 => "sending",
+            (Writing::Open, None) if self.partial_head => "reading",
+            (Writing::Open, None) => "idle",
+        }
+    }
+
     /// No further request will be handed over.
     pub(crate) fn requests_are_over(&self) -> bool {
         self.writing != Writing::Open
@@ -263,6 +283,7 @@ impl Inner {
         let front = self.exchanges.front_mut().filter(|front| front.answer == Answer::Queued)?;
         let head = front.head.take()?;
         front.answer = Answer::Waiting;
+        self.kept = false;
         self.read_ahead -= head.len();
         let id = front.id;
         self.leave_briefly();

@@ -8,7 +8,7 @@ pub(crate) enum Verdict {
     /// It was one client's misfortune; the next may be well.
     Skip,
     /// The machine has run out of something: pause, say so, try again.
-    Wait,
+    Exhausted,
     /// The listener is no more.
     End,
 }
@@ -20,7 +20,7 @@ pub(crate) fn verdict(error: &io::Error) -> Verdict {
         return by_code(code);
     }
     match error.kind() {
-        io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull => Verdict::Wait,
+        io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull => Verdict::Exhausted,
         io::ErrorKind::ConnectionAborted
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionRefused
@@ -39,7 +39,7 @@ pub(crate) fn verdict(error: &io::Error) -> Verdict {
 #[cfg(unix)]
 fn by_code(code: i32) -> Verdict {
     match code {
-        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Verdict::Wait,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Verdict::Exhausted,
         libc::ECONNABORTED
         | libc::ECONNRESET
         | libc::EHOSTDOWN
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_machine_that_has_run_out_is_waited_for() {
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
-            assert_eq!(of(code), Verdict::Wait, "{}", io::Error::from_raw_os_error(code));
+            assert_eq!(of(code), Verdict::Exhausted, "{}", io::Error::from_raw_os_error(code));
         }
     }
 

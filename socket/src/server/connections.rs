@@ -2,166 +2,239 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use riot_actor::{Exit, Pid, Reason, Request, SpawnOptions, exit, now, receive, select, send, timeout};
+use riot_actor::{
+    Exit, Pid, Reason, ReplyTo, Request, SpawnOptions, exit, now, receive, receive_if, select, send, this,
+    timeout,
+};
 
-use super::{ConnectionInfo, Cut, Protocol, shared::Shared};
-use crate::connection::{Connection, Entry};
+use super::{
+    alarm::Cooled,
+    info::Cut,
+    limit::Permit,
+    overflow::{self, Overflow},
+    places::Seat,
+    protocol::AnyProtocol,
+    shared::Shared,
+};
+use crate::{
+    connection::Connection,
+    entry::{Entry, Stage},
+};
 
-/// A client that was let in.
-pub(crate) struct Start {
-    pub(crate) connection: Connection,
+/// A client that was let in: to be served, or to be told that there is no place.
+pub(super) struct Start {
+    connection: Connection,
+}
+
+impl Start {
+    pub(super) fn serve(
+        shared: &Arc<Shared>,
+        connection: Connection,
+        acceptor: usize,
+        place: Permit,
+    ) -> Self {
+        let number = shared.places.of_acceptor(acceptor);
+        let seat = Seat::new(shared, &connection.entry, number, place);
+        Self { connection: connection.seated(seat) }
+    }
+
+    pub(super) fn refuse(
+        shared: &Arc<Shared>,
+        connection: Connection,
+        acceptor: usize,
+        place: Permit,
+    ) -> Self {
+        connection.entry.reach(Stage::Refused);
+        Self::serve(shared, connection, acceptor, place)
+    }
 }
 
 /// Tells a Connector that the connection is its own now and that it may begin.
-pub(crate) struct Handshake;
+struct Handshake;
 
 /// Asks all connections to finish, and to be killed at the deadline; answered when none is left.
-pub(crate) struct Drain {
-    pub(crate) deadline: Instant,
+#[derive(Clone, Copy)]
+pub(super) struct Drain {
+    pub(super) deadline: Instant,
 }
 
-/// Asks for the connections there are.
-pub(crate) struct List;
-
-/// Asks for an end of one connection.
-pub(crate) struct Close(pub(crate) Pid);
-
-struct Connections<P> {
+struct Connections {
     shared: Arc<Shared>,
-    protocol: Arc<P>,
+    number: usize,
     parent: Pid,
     children: HashMap<Pid, Arc<Entry>>,
     draining: bool,
 }
 
 /// The body of a Connections.Sup.
-pub(crate) async fn run<P: Protocol>(
-    shared: Arc<Shared>,
-    protocol: Arc<P>,
-    parent: Pid,
-    number: usize,
-) -> Reason {
-    shared.set_connections_supervisor(number, riot_actor::this());
-    let mut connections = Connections { shared, protocol, parent, children: HashMap::new(), draining: false };
+pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reason {
+    let lost = shared.places.set_supervisor(number, this());
+    shared.count_lost(lost);
+    let mut connections = Connections { shared, number, parent, children: HashMap::new(), draining: false };
     loop {
         receive! {
             Start { connection } => connections.start(connection),
             exit: Exit => if let Some(reason) = connections.ended(exit) {
-                let deadline = now() + connections.shared.shutdown;
-                connections.drain(deadline).await;
+                let deadline = later(connections.shared.shutdown());
+                connections.drain(deadline, Vec::new()).await;
                 return reason;
             },
             request: Request<Drain, Vec<Cut>> => {
-                let cut = connections.drain(request.query.deadline).await;
-                request.reply.send(cut);
+                connections.drain(request.query.deadline, vec![request.reply]).await;
             },
-            request: Request<List, Vec<ConnectionInfo>> => request.reply.send(connections.list()),
-            Close(connector) => if let Some(entry) = connections.children.get(&connector) {
-                entry.drain();
-            },
+            cooled: Cooled => connections.cooled(cooled),
         }
     }
 }
 
 /// The body of a Connector. The connection is its own from the start, but it does nothing with it before it is told.
-async fn connector<P: Protocol>(protocol: Arc<P>, connection: Connection) -> Reason {
+async fn connector(
+    shared: Arc<Shared>,
+    protocol: Arc<dyn AnyProtocol>,
+    mut connection: Connection,
+) -> Reason {
     let Handshake = receive().await;
-    protocol.serve(connection).await
+    let entry = connection.entry.clone();
+    if !shared.handshakes.is_empty() {
+        if !entry.is_refused() {
+            entry.reach(Stage::Handshake);
+        }
+        // In a box: the protocol need not carry its room for as long as the connection lasts.
+        let handshakes = shared.handshakes.run(connection, shared.handshake_timeout());
+        connection = match Box::pin(handshakes).await {
+            Ok(connection) => connection,
+            Err(failed) => return shared.give_up(failed),
+        };
+    }
+    let serving = match &shared.overflow {
+        Overflow::Answer(answer) if entry.is_refused() => {
+            Box::pin(overflow::answer(connection, answer.clone()))
+        }
+        _ => {
+            entry.reach(Stage::Serving);
+            protocol.serve(connection)
+        }
+    };
+    drop((shared, protocol, entry));
+    serving.await
 }
 
-impl<P: Protocol> Connections<P> {
+impl Connections {
     /// The connection belongs to its Connector from the first moment; only then does that learn of it.
     fn start(&mut self, connection: Connection) {
         let entry = connection.entry.clone();
-        let protocol = self.protocol.clone();
-        let connector = SpawnOptions::new().label("Connector").link().spawn(connector(protocol, connection));
+        let body = connector(self.shared.clone(), self.shared.protocol(), connection);
+        let connector = SpawnOptions::new().label("Connector").link().spawn(body);
+        let _ = entry.pid.set(connector);
+        self.shared.places.started(self.number);
         if self.draining {
             entry.drain();
         }
+        let counted = !entry.is_refused();
         self.children.insert(connector, entry);
         send(connector, Handshake);
+        if counted {
+            let shared = &self.shared;
+            shared.alarms.begun(shared.counters.active.load(Relaxed), this(), || shared.connections());
+        }
     }
 
-    fn list(&self) -> Vec<ConnectionInfo> {
-        let info = |(&pid, entry): (&Pid, &Arc<Entry>)| ConnectionInfo {
-            pid,
-            peer: entry.peer.clone(),
-            age: now() - entry.since,
-        };
-        self.children.iter().map(info).collect()
+    fn cooled(&self, cooled: Cooled) {
+        let shared = &self.shared;
+        shared.alarms.cooled(cooled, shared.counters.active.load(Relaxed), this(), || shared.connections());
     }
 
     /// A connection has ended, or somebody wants this supervisor to: then why.
     fn ended(&mut self, exit: Exit) -> Option<Reason> {
-        if exit.by_link && self.children.remove(&exit.from).is_some() {
-            if !exit.reason.is_clean() {
-                self.shared.counters.crashed.fetch_add(1, Ordering::Relaxed);
+        if exit.by_link
+            && let Some(entry) = self.children.remove(&exit.from)
+        {
+            self.shared.places.ended(self.number);
+            if !entry.is_refused() {
+                self.shared.count_end(&exit.reason);
             }
             return None;
         }
         (exit.from == self.parent || exit.from.is_system()).then_some(exit.reason)
     }
 
-    /// Asks every connection to finish, all at once, and kills what is left at the deadline.
-    async fn drain(&mut self, deadline: Instant) -> Vec<Cut> {
+    /// Asks every connection to finish, all at once, and kills what is left at the deadline. Whoever asks meanwhile
+    /// can only make it end earlier.
+    async fn drain(&mut self, mut deadline: Instant, mut asking: Vec<ReplyTo<Vec<Cut>>>) {
         self.draining = true;
         self.children.values().for_each(|entry| entry.drain());
         while !self.children.is_empty() {
             let left = deadline.saturating_duration_since(now());
-            if !left.is_zero() && self.serve_until(left).await {
-                continue;
+            if left.is_zero() {
+                break;
             }
-            break;
+            let relevant = select(|message| {
+                message.is::<Exit>() || message.is::<Start>() || message.is::<Request<Drain, Vec<Cut>>>()
+            });
+            let Ok(message) = timeout(left, relevant).await else { break };
+            let message = match message.downcast::<Request<Drain, Vec<Cut>>>() {
+                Ok(request) => {
+                    deadline = deadline.min(request.query.deadline);
+                    asking.push(request.reply);
+                    continue;
+                }
+                Err(message) => message,
+            };
+            match message.downcast::<Exit>() {
+                // Who wants an end of this gets it: it is on its way.
+                Ok(exit) => drop(self.ended(exit)),
+                Err(message) => {
+                    if let Ok(Start { connection }) = message.downcast() {
+                        self.start(connection);
+                    }
+                }
+            }
         }
-        let cut: Vec<Cut> = self
-            .children
-            .iter()
-            .map(|(&pid, entry)| Cut { pid, peer: entry.peer.clone(), age: now() - entry.since })
-            .collect();
+        let cut: Vec<Cut> = self.children.iter().map(|(&pid, entry)| Cut::of(pid, entry)).collect();
         for &pid in self.children.keys() {
             exit(pid, Reason::Kill);
         }
         while !self.children.is_empty() {
-            self.serve_until(Duration::MAX).await;
+            let exit = receive_if(|exit: &Exit| exit.by_link).await;
+            self.ended(exit);
         }
-        cut
+        // What was cut is told once; others who asked learn that it is done.
+        let mut cut = Some(cut);
+        for reply in asking {
+            reply.send(cut.take().unwrap_or_default());
+        }
     }
+}
 
-    /// Hears of one end, or takes in a client that was let in before; false if the time is over.
-    async fn serve_until(&mut self, left: Duration) -> bool {
-        let relevant = select(|message| message.is::<Exit>() || message.is::<Start>());
-        let Ok(message) = timeout(left, relevant).await else { return false };
-        match message.downcast::<Exit>() {
-            // Who wants an end of this gets it: it is on its way.
-            Ok(exit) => drop(self.ended(exit)),
-            Err(message) => {
-                if let Ok(Start { connection }) = message.downcast() {
-                    self.start(connection);
-                }
-            }
-        }
-        true
-    }
+/// A time from now, however long.
+pub(super) fn later(limit: Duration) -> Instant {
+    now().checked_add(limit).unwrap_or_else(|| now() + Duration::from_secs(u32::MAX.into()))
 }
 
 #[cfg(test)]
 mod tests {
-    use riot_actor::{monitor, simulation::Simulation, sleep, spawn, this};
+    use riot_actor::{monitor, simulation::Simulation, sleep, spawn};
 
     use super::*;
-    use crate::{memory, transport::Address};
+    use crate::{
+        memory,
+        server::{Config, protocol},
+        transport::Address,
+    };
 
     #[test]
     fn a_connector_waits_for_its_handshake() {
         Simulation::sweep(0..20, || async {
             let watcher = this();
-            let protocol = Arc::new(move |_: Connection| async move { send(watcher, "serving") });
+            let protocol = protocol::any(move |_: Connection| async move { send(watcher, "serving") });
             let (_client, server) = memory::pair();
-            let connector = spawn(connector(protocol, Connection::new(server, Address::Memory(1))));
+            let bind = Box::new(memory::Listener::new());
+            let shared = Arc::new(Shared::new(bind, Config::new(), protocol.clone()));
+            let connector = spawn(connector(shared, protocol, Connection::new(server, Address::Memory(1))));
             sleep(Duration::from_secs(1)).await;
             assert_eq!(
                 riot_actor::info(this()).expect("it runs").mailbox,

@@ -1,93 +1,120 @@
-//! A running server, for whoever started it: what it is doing, and its end.
+//! A running server, for whoever started it: what it is doing, what can be changed, and its end.
 
 use std::{
     fmt,
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
     time::Duration,
 };
 
-use riot_actor::{Pid, Reason, call, now};
-use riot_supervisor::SupervisorRef;
+use riot_actor::{Pid, Reason, Request, call, receive, spawn};
+use riot_supervisor::{RestartChildError, SupervisorRef};
 
 use super::{
-    connections::{Close, Drain, List},
+    Alarm, Protocol, StartError,
+    connections::{Drain, later},
+    info::{ConnectionInfo, Cut, ServerInfo, ServerState},
+    protocol,
     shared::Shared,
     tree::ACCEPTORS,
 };
-use crate::transport::Address;
+use crate::{Options, transport::Address};
 
-/// A connection that was killed because it had not finished when a drain had to end.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Cut {
-    /// Its Connector.
-    pub pid: Pid,
-    /// The client.
-    pub peer: Address,
-    /// How long it had been connected.
-    pub age: Duration,
-}
-
-/// A connection there is.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ConnectionInfo {
-    /// Its Connector.
-    pub pid: Pid,
-    /// The client.
-    pub peer: Address,
-    /// How long it has been connected.
-    pub age: Duration,
-}
-
-/// A running server.
+/// A server, whichever processes it has at the moment.
+///
+/// What is changed here is kept when the server is restarted. Some of it applies at once, some when it listens the next
+/// time, as after [`suspend`](Self::suspend) and [`resume`](Self::resume).
 #[derive(Clone)]
 pub struct ServerRef {
-    supervisor: SupervisorRef,
     shared: Arc<Shared>,
 }
 
-/// What a server is doing.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServerInfo {
-    /// Where it listens; none while it does not.
-    pub address: Option<Address>,
-    /// Connections there may be at once.
-    pub max_connections: usize,
-    /// Connections there are.
-    pub active: usize,
-    /// Connections there have been.
-    pub accepted: u64,
-    /// Connections that ended abnormally.
-    pub crashed: u64,
-    /// Accepts that failed.
-    pub accept_errors: u64,
-}
-
 impl ServerRef {
-    pub(super) fn new(supervisor: SupervisorRef, shared: Arc<Shared>) -> Self {
-        Self { supervisor, shared }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
-    /// The top of its tree, Server.Sup.
+    /// The top of its tree, Server.Sup; none while there is none.
     #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.supervisor.pid()
+    pub fn pid(&self) -> Option<Pid> {
+        self.shared.supervisor()
+    }
+
+    /// Where it listens; none while it does not.
+    #[must_use]
+    pub fn address(&self) -> Option<Address> {
+        self.shared.address()
     }
 
     /// Where it listens.
     ///
     /// # Panics
-    /// If that is no internet address; see [`info`](Self::info).
+    /// If that is no internet address, or it does not listen; see [`address`](Self::address).
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         let address = self.shared.address();
         address.and_then(|address| address.as_ip()).expect("the server listens on an internet address")
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn info(&self) -> ServerInfo {
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let (bytes_received, bytes_sent) = shared.bytes();
+        let state = match shared.supervisor() {
+            None => ServerState::Down,
+            Some(_) if shared.suspended.load(Relaxed) => ServerState::Suspended,
+            Some(_) => ServerState::Running,
+        };
+        ServerInfo {
+            state,
+            address: shared.address(),
+            max_connections: shared.limit.max(),
+            active: counters.active.load(Relaxed),
+            all: counters.all.load(Relaxed),
+            accepted: counters.accepted.load(Relaxed),
+            refused: counters.refused.load(Relaxed),
+            ended: shared.ended(),
+            accept_errors: shared.accept_errors(),
+            handshake_errors: counters.handshake_errors.load(Relaxed),
+            timeouts: shared.timeouts(),
+            bytes_received,
+            bytes_sent,
+        }
+    }
+
+    /// The connections there are, in no order. It takes a moment for each.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        self.shared.connections()
+    }
+
+    /// Waits until there are as many connections as `wanted` says, [removed](crate::Connection::remove) ones included.
+    /// (Ranch: `wait_for_connections`.)
+    ///
+    /// # Cancel safety
+    /// It changes nothing.
+    pub async fn wait_for_connections(&self, wanted: impl Fn(usize) -> bool) {
+        self.shared.watch(wanted).await;
+    }
+
+    /// Ends one connection in order, as [`stop`](Self::stop) does with all: idle it ends at once, busy it finishes.
+    /// Killing its Connector ends it at once, whatever it does.
+    pub fn close(&self, connector: Pid) {
+        if let Some(entry) = self.shared.places.find(connector) {
+            entry.drain();
+        }
+    }
+
+    /// Takes a connection out of the number that is counted, as [`Connection::remove`](crate::Connection::remove) does.
+    pub fn remove_connection(&self, connector: Pid) {
+        if let Some(entry) = self.shared.places.find(connector) {
+            self.shared.vacate(&entry);
+        }
     }
 
     /// Changes how many connections there may be; clients that wait are served at once, none is sent away.
@@ -95,68 +122,130 @@ impl ServerRef {
         self.shared.limit.set_max(connections);
     }
 
-    /// What it is doing.
-    #[must_use]
-    pub fn info(&self) -> ServerInfo {
-        let counters = &self.shared.counters;
-        ServerInfo {
-            address: self.shared.address(),
-            max_connections: self.shared.limit.max(),
-            active: counters.active.load(Ordering::Relaxed),
-            accepted: counters.accepted.load(Ordering::Relaxed),
-            crashed: counters.crashed.load(Ordering::Relaxed),
-            accept_errors: counters.accept_errors.load(Ordering::Relaxed),
+    /// Changes what is done with connections that are made from now on.
+    pub fn set_protocol(&self, protocol: impl Protocol) {
+        self.shared.set_protocol(protocol::any(protocol));
+    }
+
+    /// Changes the alarms, at once; cooldowns of those before are forgotten.
+    pub fn set_alarms(&self, alarms: Vec<Alarm>) {
+        self.shared.alarms.set(alarms);
+    }
+
+    /// Changes [`Server::shutdown`](crate::Server::shutdown), at once.
+    pub fn set_shutdown(&self, limit: Duration) {
+        self.shared.set_shutdown(limit);
+    }
+
+    /// Changes [`Server::handshake_timeout`](crate::Server::handshake_timeout) for connections that are made from now
+    /// on.
+    pub fn set_handshake_timeout(&self, limit: Duration) {
+        self.shared.set_handshake_timeout(limit);
+    }
+
+    /// Changes [`Server::acceptors`](crate::Server::acceptors), for when it listens the next time.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn set_acceptors(&self, acceptors: usize) {
+        assert!(acceptors > 0, "somebody has to accept");
+        self.shared.set_acceptors(acceptors);
+    }
+
+    /// Changes [`Server::listeners`](crate::Server::listeners), for when it listens the next time.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn set_listeners(&self, listeners: usize) {
+        assert!(listeners > 0, "something has to listen");
+        self.shared.set_listeners(listeners);
+    }
+
+    /// Changes [`Server::options`](crate::Server::options), for when it listens the next time.
+    pub fn set_options(&self, options: Options) {
+        self.shared.set_options(options);
+    }
+
+    /// Stops listening: clients are refused, and those that wait in the backlog are cut off by the system. Connections
+    /// go on. If it is suspended already, nothing happens.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn suspend(&self) {
+        if let Some(supervisor) = self.supervisor() {
+            self.shared.suspended.store(true, Relaxed);
+            let _ = supervisor.terminate_child(ACCEPTORS).await;
+            self.shared.clear_address();
         }
     }
 
-    /// The connections there are, in no order.
+    /// Listens again, at the same address. If it does already, nothing happens.
+    ///
+    /// # Errors
+    /// If the address cannot be bound, or there is no such server any more.
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn connections(&self) -> Vec<ConnectionInfo> {
-        let lists = self.shared.present_connections_supervisors().into_iter().map(|pid| {
-            Box::pin(async move { call::<_, Vec<ConnectionInfo>>(pid, List, None).await.unwrap_or_default() })
-        });
-        all(lists.collect()).await.concat()
-    }
-
-    /// Ends one connection in order, as [`stop`](Self::stop) does with all: idle it ends at once, busy it finishes.
-    /// Killing its Connector ends it at once, whatever it does.
-    ///
-    /// # Panics
-    /// Outside a process.
-    pub fn close(&self, connector: Pid) {
-        for supervisor in self.shared.present_connections_supervisors() {
-            riot_actor::send(supervisor, Close(connector));
+    pub async fn resume(&self) -> Result<(), StartError> {
+        let supervisor = self.supervisor().ok_or(StartError::Supervisor(Reason::NoProc))?;
+        match supervisor.restart_child(ACCEPTORS).await {
+            Ok(_) | Err(RestartChildError::Running(_) | RestartChildError::Restarting) => Ok(()),
+            Err(error) => Err(match self.shared.take_bind_error() {
+                Some(error) => StartError::Bind(error),
+                None => StartError::Supervisor(error.into()),
+            }),
         }
     }
 
     /// Stops in order: nothing more is accepted, idle connections end, busy ones finish; at the deadline the rest is
-    /// killed. Returns what had to be.
+    /// killed. Returns what had to be. Stopped by several, each connection cut is told to one of them, and the earliest
+    /// deadline holds.
+    ///
+    /// # Cancel safety
+    /// Once begun it goes on, whatever becomes of the caller.
     ///
     /// # Panics
     /// Outside a process.
     pub async fn stop(&self, limit: Duration) -> Vec<Cut> {
-        let deadline =
-            now().checked_add(limit).unwrap_or_else(|| now() + Duration::from_secs(u32::MAX.into()));
-        let _ = self.supervisor.terminate_child(ACCEPTORS).await;
-        self.shared.clear_address();
-        let supervisors = self.shared.present_connections_supervisors();
+        struct Begin;
+        let server = self.clone();
+        let deadline = later(limit);
+        // In a process of its own, which nobody's end can interrupt.
+        let stopper = spawn(async move {
+            let request = receive::<Request<Begin, Vec<Cut>>>().await;
+            let cut = server.drain(Drain { deadline }).await;
+            if let Some(supervisor) = server.supervisor() {
+                // A normal end: whoever is linked to the server goes on.
+                let _ = supervisor.stop(Reason::Normal, None).await;
+            }
+            request.reply.send(cut);
+        });
+        call(stopper, Begin, None).await.unwrap_or_default()
+    }
+
+    async fn drain(&self, drain: Drain) -> Vec<Cut> {
+        if let Some(supervisor) = self.supervisor() {
+            let _ = supervisor.terminate_child(ACCEPTORS).await;
+            self.shared.clear_address();
+        }
         // All are asked before any is waited for.
-        let drains = supervisors.into_iter().map(|pid| {
-            let drain = Drain { deadline };
+        let drains = self.shared.places.supervisors().into_iter().map(|pid| {
             Box::pin(async move { call::<_, Vec<Cut>>(pid, drain, None).await.unwrap_or_default() })
         });
-        let cut = all(drains.collect()).await.concat();
-        // A normal end: whoever is linked to the server goes on.
-        let _ = self.supervisor.stop(Reason::Normal, None).await;
-        cut
+        all(drains.collect()).await.concat()
+    }
+
+    fn supervisor(&self) -> Option<SupervisorRef> {
+        self.shared.supervisor().map(SupervisorRef::new)
     }
 }
 
 impl fmt::Debug for ServerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerRef({})", self.pid())
+        match self.address() {
+            Some(address) => write!(f, "ServerRef({address})"),
+            None => f.write_str("ServerRef"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
 
 /// The door.
@@ -36,32 +36,20 @@ impl Limit {
     ///
     /// Cancel safe: dropped before it is ready, it holds no place, and nobody behind it waits for it.
     pub(crate) async fn enter(self: &Arc<Self>) -> Permit {
-        let mut wait = Wait { limit: self, ticket: None };
-        poll_fn(|cx| {
-            let mut state = self.lock();
-            if state.inside < state.max {
-                state.inside += 1;
-                wait.leave_queue(&mut state);
-                // There may be room for the next one too: it was told of one place only.
-                let next = state.next_to_wake();
-                drop(state);
-                if let Some(_next) = next {
-                    Waker::wake(_next)
-                }
-                return Poll::Ready(());
-            }
-            let ticket = *wait.ticket.get_or_insert_with(|| {
-                state.next_ticket += 1;
-                state.next_ticket
-            });
-            match state.waiting.iter_mut().find(|(waiting, _)| *waiting == ticket) {
-                Some((_, waker)) => waker.clone_from(cx.waker()),
-                None => state.waiting.push_back((ticket, cx.waker().clone())),
-            }
-            Poll::Pending
-        })
-        .await;
-        Permit(self.clone())
+        let mut wait = self.wait();
+        poll_fn(|cx| wait.poll(cx)).await
+    }
+
+    /// A place in the queue, for whoever waits for something else too.
+    pub(crate) fn wait(self: &Arc<Self>) -> Wait<'_> {
+        Wait { limit: self, ticket: None }
+    }
+
+    /// A place, if there is one now.
+    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        let mut state = self.lock();
+        (state.inside < state.max).then(|| state.inside += 1)?;
+        Some(Permit(self.clone()))
     }
 
     /// Changes how many may be in. Nobody is sent out.
@@ -70,8 +58,8 @@ impl Limit {
         state.max = max;
         let next = state.next_to_wake();
         drop(state);
-        if let Some(_next) = next {
-            Waker::wake(_next)
+        if let Some(next) = next {
+            next.wake();
         }
     }
 
@@ -84,8 +72,8 @@ impl Limit {
         state.inside -= 1;
         let next = state.next_to_wake();
         drop(state);
-        if let Some(_next) = next {
-            Waker::wake(_next)
+        if let Some(next) = next {
+            next.wake();
         }
     }
 }
@@ -96,12 +84,38 @@ impl State {
     }
 }
 
-struct Wait<'a> {
-    limit: &'a Limit,
+/// Somebody who waits for a place. Dropped, nobody behind it waits for it.
+pub(crate) struct Wait<'a> {
+    limit: &'a Arc<Limit>,
     ticket: Option<u64>,
 }
 
 impl Wait<'_> {
+    /// Ready with a place; else whoever asks is woken when there is one. Can be asked again for another.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Permit> {
+        let mut state = self.limit.lock();
+        if state.inside < state.max {
+            state.inside += 1;
+            self.leave_queue(&mut state);
+            // There may be room for the next one too: it was told of one place only.
+            let next = state.next_to_wake();
+            drop(state);
+            if let Some(next) = next {
+                next.wake();
+            }
+            return Poll::Ready(Permit(self.limit.clone()));
+        }
+        let ticket = *self.ticket.get_or_insert_with(|| {
+            state.next_ticket += 1;
+            state.next_ticket
+        });
+        match state.waiting.iter_mut().find(|(waiting, _)| *waiting == ticket) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => state.waiting.push_back((ticket, cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+
     fn leave_queue(&mut self, state: &mut State) {
         if let Some(ticket) = self.ticket.take() {
             state.waiting.retain(|&(waiting, _)| waiting != ticket);
@@ -119,8 +133,8 @@ impl Drop for Wait<'_> {
         // It may have been woken and gone without entering: then the place is the next one's.
         let next = state.next_to_wake();
         drop(state);
-        if let Some(_next) = next {
-            Waker::wake(_next)
+        if let Some(next) = next {
+            next.wake();
         }
     }
 }
@@ -137,12 +151,12 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, task::Context};
+    use std::pin::pin;
 
     use super::*;
 
     fn try_enter(limit: &Arc<Limit>) -> Option<Permit> {
-        match pin!(limit.enter()).poll(&mut Context::from_waker(Waker::noop())) {
+        match limit.wait().poll(&Context::from_waker(Waker::noop())) {
             Poll::Ready(permit) => Some(permit),
             Poll::Pending => None,
         }

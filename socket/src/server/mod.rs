@@ -14,39 +14,39 @@
 
 mod accept_error;
 mod acceptor;
+mod alarm;
 mod connections;
 mod handle;
+mod info;
 mod limit;
+mod overflow;
+mod places;
+mod protocol;
+mod reserve;
 mod shared;
 mod tree;
 
-use std::{fmt, future::Future, io, net::ToSocketAddrs, sync::Arc, time::Duration};
+use std::{fmt, io, net::ToSocketAddrs, sync::Arc, time::Duration};
 
-use riot_actor::{Outcome, Reason};
+use riot_actor::Reason;
 use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
-use crate::{Options, connection::Connection, tcp::TcpAddress, transport::Bind};
-pub use handle::{ConnectionInfo, Cut, ServerInfo, ServerRef};
-pub use shared::Crowd;
-pub(crate) use shared::Seat;
-use shared::Shared;
+pub use alarm::{Alarm, Raised};
+pub use handle::ServerRef;
+pub use info::{AcceptErrors, ConnectionInfo, Cut, Ended, ServerInfo, ServerState};
+pub(crate) use limit::Permit;
+pub use overflow::Overflow;
+pub use places::Crowd;
+pub(crate) use places::Seat;
+pub use protocol::{Protocol, supervised};
+use shared::{OnListen, Shared};
 
-/// What is done with a connection: a process body that receives it. Any closure from [`Connection`] to a future is one.
-pub trait Protocol: Send + Sync + 'static {
-    /// Serves one client, in the client's own Connector process. When it returns the connection is closed.
-    fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send;
-}
-
-impl<F, S> Protocol for F
-where
-    F: Fn(Connection) -> S + Send + Sync + 'static,
-    S: Future<Output: Outcome> + Send + 'static,
-{
-    fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send {
-        let serving = self(connection);
-        async move { serving.await.into_reason() }
-    }
-}
+use crate::{
+    Options,
+    handshake::{Handshake, Handshakes},
+    tcp::TcpAddress,
+    transport::{Address, Bind},
+};
 
 /// A server that has not been started.
 ///
@@ -69,30 +69,21 @@ where
 /// ```
 #[must_use = "nothing listens before `start_link`"]
 pub struct Server {
-    bind: Listening,
+    bind: Box<dyn Bind>,
     config: Config,
 }
 
-enum Listening {
-    Tcp(TcpAddress),
-    Other(Box<dyn Bind>),
-}
-
-impl From<Listening> for Box<dyn Bind> {
-    fn from(listening: Listening) -> Self {
-        match listening {
-            Listening::Tcp(address) => Box::new(address),
-            Listening::Other(bind) => bind,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Config {
     acceptors: usize,
+    listeners: usize,
     connection_supervisors: usize,
     max_connections: usize,
+    overflow: Overflow,
+    alarms: Vec<Alarm>,
+    on_listen: Option<OnListen>,
     shutdown: Duration,
+    handshakes: Handshakes,
 }
 
 impl Server {
@@ -101,23 +92,36 @@ impl Server {
     /// # Errors
     /// If the name stands for no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self {
-            bind: Listening::Tcp(TcpAddress::resolve(address, Options::new())?),
-            config: Config::new(),
-        })
+        Ok(Self::listen(TcpAddress::resolve(address, Options::new())?))
     }
 
     /// A server on anything that can be bound.
     pub fn listen(bind: impl Bind) -> Self {
-        Self { bind: Listening::Other(Box::new(bind)), config: Config::new() }
+        Self { bind: Box::new(bind), config: Config::new() }
     }
 
-    /// Options of the listening socket; only for TCP.
-    pub fn options(mut self, options: Options) -> Self {
-        self.bind = match self.bind {
-            Listening::Tcp(address) => Listening::Tcp(address.with_options(options)),
-            other => other,
-        };
+    /// Options of the listening sockets, and of the connections, which inherit them.
+    pub fn options(self, options: Options) -> Self {
+        self.bind.set_options(options);
+        self
+    }
+
+    /// Sockets that listen, default 1. Several share the port, and the system spreads the clients over them: that needs
+    /// [`Options::reuse_port`]. Acceptors are spread over them too, so have as many at least.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn listeners(mut self, listeners: usize) -> Self {
+        assert!(listeners > 0, "something has to listen");
+        self.config.listeners = listeners;
+        self
+    }
+
+    /// What is called with the address of every listening socket before a client is accepted there; in Acceptor.Sup,
+    /// so again when that is restarted. An error is an error of the bind. It must not block. (Ranch:
+    /// `post_listen_callback`.)
+    pub fn on_listen(mut self, hook: impl Fn(&Address) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.config.on_listen = Some(Arc::new(hook));
         self
     }
 
@@ -141,15 +145,41 @@ impl Server {
         self
     }
 
-    /// Connections there may be at once, exactly; default 16 384. More clients wait in the system's backlog.
+    /// Connections there may be at once, exactly; default 16 384. What becomes of more clients is
+    /// [`overflow`](Self::overflow)'s to say.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.config.max_connections = connections;
+        self
+    }
+
+    /// What becomes of clients for whom there is no place; by default they wait.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.config.overflow = overflow;
+        self
+    }
+
+    /// Calls back when there are many connections; as often as there are alarms to add.
+    pub fn alarm(mut self, alarm: Alarm) -> Self {
+        self.config.alarms.push(alarm);
         self
     }
 
     /// How long connections may take to finish when a supervisor stops the server; default 15 s.
     pub fn shutdown(mut self, limit: Duration) -> Self {
         self.config.shutdown = limit;
+        self
+    }
+
+    /// Something to be done on every connection before its protocol begins, after what was asked for before. None by
+    /// default.
+    pub fn handshake(mut self, handshake: impl Handshake) -> Self {
+        self.config.handshakes.push(handshake);
+        self
+    }
+
+    /// How long all the handshakes of a connection may take together, before it is closed; default 5 s, as Ranch's.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.config.handshakes.timeout = limit;
         self
     }
 
@@ -161,11 +191,9 @@ impl Server {
     /// # Panics
     /// Outside a process.
     pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerRef, StartError> {
-        let shared = Arc::new(Shared::new(self.bind.into(), &self.config));
-        let protocol = Arc::new(protocol);
-        let started = tree::tree(&shared, &protocol, &self.config).start_link().await;
-        match started {
-            Ok(supervisor) => Ok(ServerRef::new(supervisor, shared)),
+        let (shared, supervisors) = self.into_shared(protocol);
+        match tree::tree(&shared, supervisors).start_link().await {
+            Ok(_) => Ok(ServerRef::new(shared)),
             // The tree says which child failed; whoever started the server wants to know of the address.
             Err(error) => Err(match shared.take_bind_error() {
                 Some(error) => StartError::Bind(error),
@@ -176,15 +204,36 @@ impl Server {
 
     /// The server as a child of a supervisor of yours.
     pub fn child_spec(self, id: impl Into<ChildId>, protocol: impl Protocol) -> ChildSpec {
-        let shared = Arc::new(Shared::new(self.bind.into(), &self.config));
-        let (protocol, config) = (Arc::new(protocol), self.config);
-        supervisor(id, move || tree::tree(&shared, &protocol, &config).start_link())
+        self.child(id, protocol).0
+    }
+
+    /// The server as a child of a supervisor of yours, and a handle to it. The handle is good for the server whatever
+    /// process it is: restarted, it keeps its counts and what was changed while it ran.
+    pub fn child(self, id: impl Into<ChildId>, protocol: impl Protocol) -> (ChildSpec, ServerRef) {
+        let (shared, supervisors) = self.into_shared(protocol);
+        let server = ServerRef::new(shared.clone());
+        (supervisor(id, move || tree::tree(&shared, supervisors).start_link()), server)
+    }
+
+    fn into_shared(self, protocol: impl Protocol) -> (Arc<Shared>, usize) {
+        let supervisors = self.config.connection_supervisors;
+        (Arc::new(Shared::new(self.bind, self.config, protocol::any(protocol))), supervisors)
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
+        let config = &self.config;
+        f.debug_struct("Server")
+            .field("acceptors", &config.acceptors)
+            .field("listeners", &config.listeners)
+            .field("connection_supervisors", &config.connection_supervisors)
+            .field("max_connections", &config.max_connections)
+            .field("overflow", &config.overflow)
+            .field("alarms", &config.alarms)
+            .field("shutdown", &config.shutdown)
+            .field("handshakes", &config.handshakes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,9 +241,14 @@ impl Config {
     fn new() -> Self {
         Self {
             acceptors: 10,
+            listeners: 1,
             connection_supervisors: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 16 * 1024,
+            overflow: Overflow::Wait,
+            alarms: Vec::new(),
+            on_listen: None,
             shutdown: Duration::from_secs(15),
+            handshakes: Handshakes::new(),
         }
     }
 }

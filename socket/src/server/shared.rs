@@ -1,194 +1,291 @@
 //! What the processes of one server have in common, whichever of them are there just now.
 
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     io,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use riot_actor::{Pid, join, now};
+use riot_actor::{Pid, Reason, join, now};
 
 use super::{
     Config,
-    limit::{Limit, Permit},
+    accept_error::Verdict,
+    acceptor::Door,
+    alarm::Alarms,
+    info::{AcceptErrors, Ended},
+    limit::Limit,
+    overflow::{ANSWERING_MAX, Overflow},
+    places::Places,
+    protocol::AnyProtocol,
+    reserve::Reserve,
 };
-use crate::transport::{Address, Bind, Listen};
+use crate::{
+    Options,
+    handshake::{HandshakeError, HandshakeFailed, Handshakes},
+    transport::{Address, Bind},
+};
 
 /// What the processes of one server share.
 pub(crate) struct Shared {
     bind: Box<dyn Bind>,
+    pub(super) overflow: Overflow,
+    pub(super) handshakes: Handshakes,
+    on_listen: Option<OnListen>,
+    /// The connections there may be.
     pub(super) limit: Arc<Limit>,
-    /// Acceptors take turns at the listener: whom it wakes is one process.
-    pub(super) turn: Arc<Limit>,
-    /// How long connections may take to finish.
-    pub(super) shutdown: Duration,
-    pub(super) counters: Counters,
-    supervisors: Mutex<Vec<Place>>,
-    /// Acceptors of the listener that is open; some may have ended.
-    acceptors: Mutex<Vec<Pid>>,
-    address: Mutex<Option<Address>>,
-    bind_error: Mutex<Option<io::Error>>,
-    warned: Mutex<Option<Instant>>,
+    /// Clients that are being told that there is no place for them.
+    pub(super) answering: Arc<Limit>,
+    pub(super) reserve: Reserve,
+    pub(super) counters: Arc<Counters>,
+    pub(super) alarms: Alarms,
+    pub(super) places: Places,
+    pub(super) suspended: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What is called with every address a server listens on, before it accepts there.
+pub(super) type OnListen = Arc<dyn Fn(&Address) -> io::Result<()> + Send + Sync>;
+
+struct State {
+    protocol: Arc<dyn AnyProtocol>,
+    acceptors: usize,
+    listeners: usize,
+    shutdown: Duration,
+    handshake_timeout: Duration,
+    /// Server.Sup, if it was started.
+    supervisor: Option<Pid>,
+    /// Acceptors of the listeners that are open; some may have ended.
+    accepting: Vec<Pid>,
+    address: Option<Address>,
+    bind_error: Option<io::Error>,
+    warned: Option<Instant>,
+    /// They wait for connections to come and go.
+    watching: Vec<Waker>,
+    ended: Ended,
+    accept_errors: AcceptErrors,
+    timeouts: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) accepted: AtomicU64,
     pub(super) active: AtomicUsize,
-    pub(super) crashed: AtomicU64,
-    pub(super) accept_errors: AtomicU64,
-}
-
-/// Where acceptors find a Connections.Sup, whichever it is now.
-#[derive(Default)]
-struct Place {
-    pid: Option<Pid>,
-    waiting: Vec<Waker>,
+    pub(super) all: AtomicUsize,
+    pub(super) refused: AtomicU64,
+    pub(super) handshake_errors: AtomicU64,
+    /// Of connections that have ended.
+    pub(super) received: AtomicU64,
+    pub(super) sent: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn new(bind: Box<dyn Bind>, config: &Config) -> Self {
+    pub(super) fn new(bind: Box<dyn Bind>, config: Config, protocol: Arc<dyn AnyProtocol>) -> Self {
+        let state = State {
+            protocol,
+            acceptors: config.acceptors,
+            listeners: config.listeners,
+            shutdown: config.shutdown,
+            handshake_timeout: config.handshakes.timeout,
+            supervisor: None,
+            accepting: Vec::new(),
+            address: None,
+            bind_error: None,
+            warned: None,
+            watching: Vec::new(),
+            ended: Ended::default(),
+            accept_errors: AcceptErrors::default(),
+            timeouts: BTreeMap::new(),
+        };
         Self {
             bind,
+            overflow: config.overflow,
+            handshakes: config.handshakes,
+            on_listen: config.on_listen,
             limit: Limit::new(config.max_connections),
-            turn: Limit::new(1),
-            shutdown: config.shutdown,
-            counters: Counters::default(),
-            supervisors: Mutex::new((0..config.connection_supervisors).map(|_| Place::default()).collect()),
-            acceptors: Mutex::default(),
-            address: Mutex::default(),
-            bind_error: Mutex::default(),
-            warned: Mutex::default(),
+            answering: Limit::new(ANSWERING_MAX),
+            reserve: Reserve::new(),
+            counters: Arc::default(),
+            alarms: Alarms::new(config.alarms),
+            places: Places::new(config.connection_supervisors),
+            suspended: AtomicBool::new(false),
+            state: Mutex::new(state),
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn protocol(&self) -> Arc<dyn AnyProtocol> {
+        self.lock().protocol.clone()
+    }
+
+    pub(super) fn set_protocol(&self, protocol: Arc<dyn AnyProtocol>) {
+        let before = std::mem::replace(&mut self.lock().protocol, protocol);
+        drop(before);
+    }
+
+    pub(super) fn acceptors(&self) -> usize {
+        self.lock().acceptors
+    }
+
+    pub(super) fn set_acceptors(&self, acceptors: usize) {
+        self.lock().acceptors = acceptors;
+    }
+
+    pub(super) fn set_listeners(&self, listeners: usize) {
+        self.lock().listeners = listeners;
+    }
+
+    pub(super) fn set_options(&self, options: Options) {
+        self.bind.set_options(options);
+    }
+
+    pub(super) fn shutdown(&self) -> Duration {
+        self.lock().shutdown
+    }
+
+    pub(super) fn set_shutdown(&self, limit: Duration) {
+        self.lock().shutdown = limit;
+    }
+
+    pub(super) fn handshake_timeout(&self) -> Duration {
+        self.lock().handshake_timeout
+    }
+
+    pub(super) fn set_handshake_timeout(&self, limit: Duration) {
+        self.lock().handshake_timeout = limit;
+    }
+
+    /// Server.Sup, if it lives.
+    pub(super) fn supervisor(&self) -> Option<Pid> {
+        self.lock().supervisor.filter(|&pid| riot_actor::is_alive(pid))
+    }
+
+    pub(super) fn set_supervisor(&self, pid: Pid) {
+        self.lock().supervisor = Some(pid);
+    }
+
     pub(super) fn address(&self) -> Option<Address> {
-        self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().address.clone()
     }
 
     pub(super) fn clear_address(&self) {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lock().address = None;
     }
 
-    pub(super) fn set_connections_supervisor(&self, number: usize, pid: Pid) {
-        let waiting = {
-            let mut supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = &mut supervisors[number];
-            place.pid = Some(pid);
-            std::mem::take(&mut place.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// The supervisor an acceptor gives its connections to; waits while it is being restarted.
-    pub(super) async fn connections_supervisor(&self, acceptor: usize) -> Pid {
-        poll_fn(|cx| {
-            let mut supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-            let number = acceptor % supervisors.len();
-            let place = &mut supervisors[number];
-            match place.pid.filter(|&pid| riot_actor::is_alive(pid)) {
-                Some(pid) => Poll::Ready(pid),
-                None => {
-                    place.waiting.push(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
-    pub(super) fn present_connections_supervisors(&self) -> Vec<Pid> {
-        let supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-        supervisors.iter().filter_map(|place| place.pid).collect()
-    }
-
-    /// Binds, once the acceptors of the listener before have let go of it.
-    pub(super) async fn open(&self) -> io::Result<Arc<dyn Listen>> {
-        let before = std::mem::take(&mut *self.acceptors.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Binds, once the acceptors of the listeners before have let go of them.
+    pub(super) async fn open(&self) -> io::Result<Vec<Arc<Door>>> {
+        let before = std::mem::take(&mut self.lock().accepting);
         join(&before).await;
-        let listener = match self.bind.bind() {
-            Ok(listener) => listener,
+        let listeners = self.lock().listeners;
+        let doors = (0..listeners).map(|_| self.listen()).collect::<io::Result<Vec<_>>>();
+        match doors {
+            Ok(doors) => {
+                self.suspended.store(false, Relaxed);
+                Ok(doors)
+            }
             Err(error) => {
                 let (kind, text) = (error.kind(), error.to_string());
-                *self.bind_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                return Err(io::Error::new(kind, text));
+                let mut state = self.lock();
+                state.address = None;
+                state.bind_error = Some(error);
+                Err(io::Error::new(kind, text))
             }
-        };
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener.local_address()?);
-        Ok(listener)
+        }
     }
 
-    /// Remembers an acceptor of the listener that is open now.
+    fn listen(&self) -> io::Result<Arc<Door>> {
+        let listener = self.bind.bind()?;
+        let address = listener.local_address()?;
+        if let Some(on_listen) = &self.on_listen {
+            on_listen(&address)?;
+        }
+        self.lock().address = Some(address);
+        Ok(Arc::new(Door::new(listener)))
+    }
+
+    /// Remembers an acceptor of the listeners that are open now.
     pub(super) fn add_acceptor(&self, pid: Pid) {
-        self.acceptors.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+        self.lock().accepting.push(pid);
     }
 
     pub(super) fn take_bind_error(&self) -> Option<io::Error> {
-        self.bind_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().bind_error.take()
+    }
+
+    /// A connection is given up that could not begin; why, for its Connector to end with.
+    pub(super) fn give_up(&self, failed: HandshakeFailed) -> Reason {
+        match failed.error {
+            HandshakeError::TimedOut => self.count_timeout("handshake"),
+            _ => drop(self.counters.handshake_errors.fetch_add(1, Relaxed)),
+        }
+        tracing::debug!(target: "riot::socket", "{failed}");
+        Reason::shutdown_with(failed)
+    }
+
+    pub(super) fn ended(&self) -> Ended {
+        self.lock().ended
+    }
+
+    pub(super) fn count_end(&self, reason: &Reason) {
+        self.lock().ended.count(reason);
+    }
+
+    /// So many ended with their supervisor.
+    pub(super) fn count_lost(&self, connections: u64) {
+        self.lock().ended.killed += connections;
+    }
+
+    pub(super) fn accept_errors(&self) -> AcceptErrors {
+        self.lock().accept_errors
+    }
+
+    pub(super) fn count_accept_error(&self, verdict: Verdict) {
+        self.lock().accept_errors.count(verdict);
+    }
+
+    pub(super) fn timeouts(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().timeouts.clone()
+    }
+
+    pub(super) fn count_timeout(&self, timer: &'static str) {
+        *self.lock().timeouts.entry(timer).or_default() += 1;
     }
 
     /// Says that accepting failed, at most once a second.
     pub(super) fn warn_of(&self, error: &io::Error) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|before| now() - before >= Duration::from_secs(1)) {
-            *warned = Some(now());
-            drop(warned);
+        let mut state = self.lock();
+        if state.warned.is_none_or(|before| now() - before >= Duration::from_secs(1)) {
+            state.warned = Some(now());
+            drop(state);
             tracing::warn!(target: "riot::socket", "accepting pauses: {error}");
         }
     }
-}
 
-/// A connection's place in the server: one of those there may be, and one of those there are.
-pub(crate) struct Seat {
-    shared: Arc<Shared>,
-    _permit: Permit,
-}
-
-impl Seat {
-    pub(super) fn new(shared: &Arc<Shared>, permit: Permit) -> Self {
-        shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
-        shared.counters.active.fetch_add(1, Ordering::Relaxed);
-        Self { shared: shared.clone(), _permit: permit }
-    }
-}
-
-impl Seat {
-    pub(crate) fn crowd(&self) -> Crowd {
-        Crowd(self.shared.clone())
-    }
-}
-
-/// How full a server is, for protocols that are less patient in a crowd.
-#[derive(Clone)]
-pub struct Crowd(Arc<Shared>);
-
-impl Crowd {
-    /// Connections there are.
-    #[must_use]
-    pub fn active(&self) -> usize {
-        self.0.counters.active.load(Ordering::Relaxed)
+    /// The number of connections has changed.
+    pub(super) fn changed(&self) {
+        let watching = std::mem::take(&mut self.lock().watching);
+        watching.into_iter().for_each(Waker::wake);
     }
 
-    /// Connections there may be.
-    #[must_use]
-    pub fn max(&self) -> usize {
-        self.0.limit.max()
-    }
-}
-
-impl std::fmt::Debug for Crowd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Crowd({} of {})", self.active(), self.max())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.shared.counters.active.fetch_sub(1, Ordering::Relaxed);
+    /// Waits until there are as many connections as `wanted` says.
+    pub(super) async fn watch(&self, wanted: impl Fn(usize) -> bool) {
+        poll_fn(|cx: &mut Context<'_>| {
+            let mut state = self.lock();
+            if wanted(self.counters.all.load(Relaxed)) {
+                return Poll::Ready(());
+            }
+            state.watching.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }

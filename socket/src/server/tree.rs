@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use riot_actor::{Pid, SpawnOptions, this};
 use riot_supervisor::{Init, Shutdown, Supervisor, supervisor, worker};
 
-use super::{Config, Protocol, acceptor, connections, shared::Shared};
+use super::{acceptor, connections, shared::Shared};
 
 /// The children of Server.Sup, in their order.
 pub(super) const CONNECTIONS: &str = "Connections.Sup.Sup";
@@ -17,15 +17,17 @@ fn intensity(children: usize) -> (usize, Duration) {
 }
 
 /// Server.Sup. Connections come first: acceptors have to hand over to somebody, and stop first.
-pub(super) fn tree<P: Protocol>(shared: &Arc<Shared>, protocol: &Arc<P>, config: &Config) -> Supervisor {
+pub(super) fn tree(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let connections = {
-        let (shared, protocol, supervisors) =
-            (shared.clone(), protocol.clone(), config.connection_supervisors);
-        move || connections(&shared, &protocol, supervisors).start_link()
+        let shared = shared.clone();
+        move || {
+            shared.set_supervisor(this());
+            connections(&shared, supervisors).start_link()
+        }
     };
     let acceptors = {
-        let (shared, workers) = (shared.clone(), config.acceptors);
-        move || acceptors(shared.clone(), workers).start_link()
+        let shared = shared.clone();
+        move || acceptors(shared.clone()).start_link()
     };
     Supervisor::rest_for_one()
         .label("Server.Sup")
@@ -35,14 +37,13 @@ pub(super) fn tree<P: Protocol>(shared: &Arc<Shared>, protocol: &Arc<P>, config:
 
 /// A supervisor between Server.Sup and each Connections.Sup, as in Ranch: so one that dies is replaced without a
 /// restart of the acceptors behind it, who would close the listening socket.
-fn connections<P: Protocol>(shared: &Arc<Shared>, protocol: &Arc<P>, supervisors: usize) -> Supervisor {
+fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let (restarts_max, period) = intensity(supervisors);
     let children = (0..supervisors).map(|number| {
-        let (shared, protocol) = (shared.clone(), protocol.clone());
+        let shared = shared.clone();
         supervisor(format!("Connections.Sup.{number}"), move || {
-            let (shared, protocol, parent) = (shared.clone(), protocol.clone(), this());
-            let options = SpawnOptions::new().label("Connections.Sup").trap_exit().link();
-            let pid = options.spawn(connections::run(shared, protocol, parent, number));
+            let body = connections::run(shared.clone(), this(), number);
+            let pid = SpawnOptions::new().label("Connections.Sup").trap_exit().link().spawn(body);
             async move { Ok::<Pid, riot_actor::Reason>(pid) }
         })
         // It keeps its own time, and kills what has not finished.
@@ -52,15 +53,16 @@ fn connections<P: Protocol>(shared: &Arc<Shared>, protocol: &Arc<P>, supervisors
         .fold(Supervisor::one_for_one().label(CONNECTIONS).intensity(restarts_max, period), Supervisor::child)
 }
 
-/// Acceptor.Sup binds in its own process, so the listening socket is its own and ends with it.
-fn acceptors(shared: Arc<Shared>, workers: usize) -> Init {
+/// Acceptor.Sup binds in its own process, so the listening sockets are its own and end with it.
+fn acceptors(shared: Arc<Shared>) -> Init {
     Supervisor::init(move || async move {
-        let listener = shared.open().await?;
+        let doors = shared.open().await?;
+        let workers = shared.acceptors();
         let (restarts_max, period) = intensity(workers);
         let children = (0..workers).map(|number| {
-            let (shared, listener) = (shared.clone(), listener.clone());
+            let (shared, door) = (shared.clone(), doors[number % doors.len()].clone());
             worker(format!("Acceptor.Worker.{number}"), move || {
-                let body = acceptor::run(shared.clone(), listener.clone(), number);
+                let body = acceptor::run(shared.clone(), door.clone(), number);
                 let pid = SpawnOptions::new().label("Acceptor.Worker").link().spawn(body);
                 shared.add_acceptor(pid);
                 async move { Ok::<Pid, riot_actor::Reason>(pid) }
