@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use riot_actor::{Reason, Request, await_name, call, exit, receive, receive_if, register, run, this};
-use riot_supervisor::{Event, Supervisor, SupervisorRef, process, supervisor, tree};
+use riot_actor::{Reason, Request, await_name, call, exit, receive, receive_if, register, run, this, tree};
+use riot_supervisor::{Event, Supervisor, SupervisorRef, process, supervisor};
 
 struct Order(&'static str);
 
@@ -64,7 +64,7 @@ async fn story() -> Result<(), Reason> {
         .await?;
     shop.subscribe().await?;
     SupervisorRef::new(await_name("orders", None).await?).subscribe().await?;
-    println!("{}", tree(shop.pid()).expect("it runs"));
+    println!("{}", tree().find(shop.pid()).expect("it runs"));
 
     println!("\n-- a dragon is ordered: the desk crashes, and is restarted alone");
     order("dragon").await?;
@@ -78,7 +78,7 @@ async fn story() -> Result<(), Reason> {
     println!("\n-- another dragon is one crash too many: orders gives up, and the shop restarts all of it");
     order("dragon").await?;
     restarted("orders").await;
-    println!("{}", tree(shop.pid()).expect("it runs"));
+    println!("{}", tree().find(shop.pid()).expect("it runs"));
 
     println!("\n-- closing time: from the leaves, and from the right");
     shop.stop(Reason::Normal, None).await?;

@@ -18,6 +18,7 @@ use crate::{
     message::Message,
     pid::Pid,
     receive::timeout,
+    send::TrySendError,
     signal::{Ended, MonitorRef, Watcher},
 };
 
@@ -78,6 +79,8 @@ pub enum CallError {
     Exit(Reason),
     /// A process that calls itself would wait for ever.
     CallingSelf,
+    /// Its mailbox is full, and the request was not sent: it has more to do than it can.
+    Full,
 }
 
 impl fmt::Display for CallError {
@@ -87,6 +90,7 @@ impl fmt::Display for CallError {
             Self::Timeout => f.write_str("no reply in time"),
             Self::Exit(reason) => write!(f, "the process ended before replying: {reason}"),
             Self::CallingSelf => f.write_str("a process cannot call itself"),
+            Self::Full => f.write_str("the mailbox of the process is full"),
         }
     }
 }
@@ -137,9 +141,11 @@ pub(crate) fn send_query<R: Send + 'static>(
             return Err(CallError::NoProc);
         }
         let waiting = Waiting { answer: answer.clone(), to, reference, handle: shared.handle() };
-        // One condemned and not released yet refuses it, and tells its reason when it is released.
-        shared.deliver(to, make(ReplyTo(answer)));
-        Ok(waiting)
+        match shared.try_deliver(to, make(ReplyTo(answer))) {
+            Err(TrySendError::Full(_)) => Err(CallError::Full),
+            // One condemned and not released yet refuses it, and tells its reason when it is released.
+            Ok(()) | Err(TrySendError::NoProc(_)) => Ok(waiting),
+        }
     })
 }
 

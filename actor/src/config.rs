@@ -1,16 +1,21 @@
 //! What a runtime is made of, and running one.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, sync::Mutex, time::Duration};
 
 use crate::{
+    application::Application,
     clock::Clock,
     context::{self, Local},
     exit::{Outcome, Reason},
+    lock::lock,
     pid::Pid,
     report::CrashReport,
     runtime::{Scheduling, Shared},
     scheduler::{self, Scheduler},
 };
+
+#[cfg(all(unix, feature = "signals"))]
+use crate::interrupt::Listener;
 
 type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
 
@@ -52,6 +57,10 @@ pub struct Config {
     pub(crate) long_turn: Duration,
     pub(crate) blocking_max: usize,
     pub(crate) on_crash: Option<CrashHook>,
+    #[cfg(all(unix, feature = "signals"))]
+    signals: bool,
+    /// Until the runtime starts; it keeps the rest of its settings for as long as it lives, where all its threads see them.
+    applications: Mutex<Vec<Application>>,
 }
 
 impl Config {
@@ -64,6 +73,9 @@ impl Config {
             long_turn: Duration::from_millis(100),
             blocking_max: 64,
             on_crash: None,
+            #[cfg(all(unix, feature = "signals"))]
+            signals: false,
+            applications: Mutex::default(),
         }
     }
 
@@ -111,6 +123,27 @@ impl Config {
         self
     }
 
+    /// SIGINT and SIGTERM shut the runtime down with [`Reason::Shutdown`]; the second of them, whichever it is, ends the
+    /// program at once, with exit code 130 or 143. When no runtime listens any more they do again what they do in any
+    /// program. Off by default.
+    #[cfg(all(unix, feature = "signals"))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signals")))]
+    pub fn stop_on_signals(mut self) -> Self {
+        self.signals = true;
+        self
+    }
+
+    /// Starts `application` before `main`, after those given before it, and stops it when the runtime shuts down, before
+    /// those; all other processes are asked to end after that.
+    pub fn application(self, application: Application) -> Self {
+        lock(&self.applications).push(application);
+        self
+    }
+
+    pub(crate) fn take_applications(&self) -> Vec<Application> {
+        std::mem::take(&mut lock(&self.applications))
+    }
+
     /// [`run`] with these settings.
     ///
     /// # Errors
@@ -121,9 +154,13 @@ impl Config {
     {
         check_can_run()?;
         let (scheduler, queues) = Scheduler::new(self.workers);
+        let applications = self.take_applications();
         let shared = Shared::new(self, Clock::real(), Scheduling::Workers(scheduler));
+        #[cfg(all(unix, feature = "signals"))]
+        let _listening =
+            shared.config.signals.then(|| Listener::start(&shared)).transpose().map_err(RunError::Signals)?;
         let mut threads = vec![scheduler::start_watchdog(shared.clone()).map_err(RunError::Thread)?];
-        shared.spawn_main(main);
+        shared.start(applications, main);
         for (worker, queue) in queues.into_iter().enumerate() {
             let its_own = shared.clone();
             let thread = std::thread::Builder::new().name(format!("riot-{worker}")).spawn(move || {
@@ -158,6 +195,7 @@ impl fmt::Debug for Config {
             .field("grace", &self.grace)
             .field("hard_limit", &self.hard_limit)
             .field("long_turn", &self.long_turn)
+            .field("applications", &lock(&self.applications))
             .finish_non_exhaustive()
     }
 }
@@ -175,11 +213,22 @@ pub(crate) fn check_can_run() -> Result<(), RunError> {
 
 /// Why a runtime did not run, or could not be ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum RunError {
     /// It was called from inside a process. Spawn instead; a second runtime wants a thread of its own.
     NestedRuntime,
     /// The program is built with `panic = "abort"`: no panic could be contained.
     PanicAborts,
+    /// An application did not start, so `main` never ran; those that had started were stopped.
+    AppStart {
+        /// The application.
+        name: String,
+        /// Why it did not start.
+        reason: Reason,
+    },
+    /// The system does not let the program listen for signals.
+    #[cfg(all(unix, feature = "signals"))]
+    Signals(std::io::Error),
     /// The system refused a thread.
     Thread(std::io::Error),
     /// These processes were killed and did not give way; their threads were left behind.
@@ -193,6 +242,9 @@ impl fmt::Display for RunError {
             Self::PanicAborts => {
                 f.write_str("processes need unwinding, and this program is built with panic=abort")
             }
+            Self::AppStart { name, reason } => write!(f, "the application {name} did not start: {reason}"),
+            #[cfg(all(unix, feature = "signals"))]
+            Self::Signals(error) => write!(f, "no signals are to be had: {error}"),
             Self::Thread(error) => write!(f, "the system refused a thread: {error}"),
             Self::Stuck(pids) => write!(f, "these processes do not give way and cannot be ended: {pids:?}"),
         }
@@ -202,6 +254,8 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            #[cfg(all(unix, feature = "signals"))]
+            Self::Signals(error) => Some(error),
             Self::Thread(error) => Some(error),
             _ => None,
         }

@@ -26,6 +26,8 @@ pub(crate) struct Local {
     pub(crate) driver_handle: RefCell<Option<Rc<dyn Any>>>,
     /// Whether a process is being polled, as opposed to the worker looking for one.
     pub(crate) polling: Cell<bool>,
+    /// Whether a handler of traced events runs: what it does is not traced.
+    pub(crate) tracing: Cell<bool>,
 }
 
 /// Makes this the thread of `local` until the guard is dropped.

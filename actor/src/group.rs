@@ -5,7 +5,6 @@ use std::{collections::HashMap, sync::Mutex};
 use crate::{
     context,
     lock::lock,
-    message::Message,
     pid::{NumberMap, Pid},
     registry::Name,
     runtime::Shared,
@@ -108,7 +107,7 @@ pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
     context::with_shared("monitor_group", |shared| {
         let reference = shared.next_reference();
         let mut groups = lock(&shared.groups.0);
-        shared.remember_group(this, &name);
+        shared.note(this, |relations| relations.add_group(&name));
         let group = groups.entry(name).or_default();
         group.watchers.insert(reference, this);
         (reference, group.members.clone())
@@ -149,7 +148,7 @@ impl Group {
     fn tell(&self, shared: &Shared, name: &Name, pid: Pid, change: GroupChange) {
         for (&reference, &watcher) in &self.watchers {
             let event = GroupEvent { reference, group: name.clone(), pid, change };
-            shared.deliver(watcher, Message::new(event));
+            shared.tell(watcher, event);
         }
     }
 }
@@ -158,7 +157,7 @@ impl Groups {
     fn join(&self, shared: &Shared, name: &Name, pid: Pid) {
         let mut groups = lock(&self.0);
         // Asked under the lock: a process that ends later finds the group in its record.
-        if !shared.remember_group(pid, name) {
+        if shared.note(pid, |relations| relations.add_group(name)).is_none() {
             return;
         }
         let group = groups.entry(name.clone()).or_default();

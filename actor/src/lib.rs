@@ -23,7 +23,10 @@
 //! gives way only where it awaits, since nothing can stop a running poll.
 #![forbid(unsafe_code)]
 
+mod addr;
+mod application;
 mod blocking;
+mod bound;
 mod call;
 mod clock;
 mod config;
@@ -34,7 +37,10 @@ mod exit;
 mod gen_server;
 mod group;
 mod handle;
+#[cfg(all(unix, feature = "signals"))]
+mod interrupt;
 mod lock;
+pub mod log;
 mod mailbox;
 mod message;
 mod panic;
@@ -45,12 +51,19 @@ mod registry;
 mod report;
 mod runtime;
 mod scheduler;
+mod send;
 mod signal;
 pub mod simulation;
+mod state_machine;
 mod task;
+pub mod telemetry;
 mod timer;
+mod trace;
 
+pub use addr::{Addr, Inbox};
+pub use application::Application;
 pub use blocking::blocking;
+pub use bound::{MailboxFull, Overflow};
 pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
 pub use config::{Config, RunError, run};
 pub use coop::yield_now;
@@ -75,7 +88,7 @@ pub use process::{
 #[doc(hidden)]
 pub use receive::__private;
 pub use receive::{
-    AnyOfType, If, Limited, Receive, Select, TimedOut, Wanted, receive, receive_any, receive_if,
+    AnyOfType, If, Limited, Mark, Receive, Select, TimedOut, Wanted, mark, receive, receive_any, receive_if,
     receive_timeout, select, timeout,
 };
 pub use registry::{
@@ -83,13 +96,17 @@ pub use registry::{
     whereis,
 };
 pub use report::CrashReport;
-pub use runtime::{now, send, shutdown, this, try_send, try_this};
+pub use runtime::{now, shutdown, this, try_this};
+pub use scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
+pub use send::{SendWait, TrySendError, send, send_wait, try_send};
 pub use signal::{
-    Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor, trap_exit,
-    unlink, unlink_flush,
+    Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor,
+    monitor_name, trap_exit, unlink, unlink_flush,
 };
+pub use state_machine::{Input, Machine, MachineRef, StateMachine, Step};
 pub use task::{Task, TaskError, task};
 pub use timer::{
     Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,
     sleep_until, start_timer,
 };
+pub use trace::{TraceEvent, Traced, trace};

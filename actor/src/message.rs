@@ -19,20 +19,29 @@ pub struct Message(Box<dyn Payload>);
 impl Message {
     /// Wraps a value; one allocation, the only one a message costs.
     pub fn new<T: Send + 'static>(value: T) -> Self {
-        Self(Box::new(value))
+        Self(Box::new(Held::<T, true>(value)))
+    }
+
+    /// Wraps a value the runtime sends: it does not count against the bound of a mailbox.
+    pub(crate) fn system<T: Send + 'static>(value: T) -> Self {
+        Self(Box::new(Held::<T, false>(value)))
+    }
+
+    /// Whether it counts against the bound of a mailbox.
+    pub(crate) fn counts(&self) -> bool {
+        self.0.counts()
     }
 
     /// Whether it is a `T`.
     #[must_use]
     pub fn is<T: 'static>(&self) -> bool {
-        (*self.0).type_id() == TypeId::of::<T>()
+        self.0.value_type() == TypeId::of::<T>()
     }
 
     /// A look at the value, if it is a `T`.
     #[must_use]
     pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
-        let any: &dyn Any = &*self.0;
-        any.downcast_ref()
+        self.0.value().downcast_ref()
     }
 
     /// The value, if it is a `T`.
@@ -46,9 +55,10 @@ impl Message {
     /// The value, which is a `T`: its type has been looked at.
     pub(crate) fn take<T: 'static>(self) -> T {
         let any: Box<dyn Any> = self.0;
-        match any.downcast::<T>() {
-            Ok(value) => *value,
-            Err(_) => unreachable!("it was a {} a moment ago", std::any::type_name::<T>()),
+        match any.downcast::<Held<T, true>>().map_err(|any| any.downcast::<Held<T, false>>()) {
+            Ok(sent) => sent.0,
+            Err(Ok(system)) => system.0,
+            Err(Err(_)) => unreachable!("it was a {} a moment ago", std::any::type_name::<T>()),
         }
     }
 
@@ -65,12 +75,27 @@ impl fmt::Debug for Message {
     }
 }
 
+/// A value, and whether it came from a user (`COUNTS`) or from the runtime.
+struct Held<T, const COUNTS: bool>(T);
+
 trait Payload: Any + Send {
+    fn value(&self) -> &dyn Any;
+    fn value_type(&self) -> TypeId;
     fn type_name(&self) -> &'static str;
+    fn counts(&self) -> bool;
 }
 
-impl<T: Send + 'static> Payload for T {
+impl<T: Send + 'static, const COUNTS: bool> Payload for Held<T, COUNTS> {
+    fn value(&self) -> &dyn Any {
+        &self.0
+    }
+    fn value_type(&self) -> TypeId {
+        TypeId::of::<T>()
+    }
     fn type_name(&self) -> &'static str {
         std::any::type_name::<T>()
+    }
+    fn counts(&self) -> bool {
+        COUNTS
     }
 }

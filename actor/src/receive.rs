@@ -6,6 +6,7 @@ use std::{
     future::Future,
     marker::PhantomData,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,10 +14,15 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
+    bound::Bound,
     context, coop,
     mailbox::Mailbox,
     message::Message,
+    pid::Pid,
+    process::Process,
+    runtime::Shared,
     timer::{Sleep, sleep},
+    trace::{TraceEvent, Traced},
 };
 
 /// Takes the oldest message of type `T`; the others keep their places.
@@ -50,6 +56,54 @@ pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
 /// When awaited outside a process. A panic in `wanted` ends the process.
 pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, If<F>> {
     Receive { wanted: If(wanted), seen: None, _type: PhantomData }
+}
+
+/// A place in the mailbox of one process: what comes behind it was accepted after [`mark`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    owner: Pid,
+    end: u64,
+}
+
+/// The end of the mailbox as it is now. A receive [`since`](Receive::since) here looks only at what comes later, and costs
+/// nothing for what is there, however much that is: for the answer to something that is sent after the mark.
+///
+/// ```
+/// # use riot_actor::{mark, receive, run, send, this};
+/// # run(async {
+/// send(this(), "before");
+/// let now = mark();
+/// send(this(), "after");
+/// assert_eq!(receive::<&str>().since(now).await, "after");
+/// assert_eq!(receive::<&str>().await, "before");
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn mark() -> Mark {
+    context::with_running("mark", |shared, running| {
+        let slot = shared.table.slot(running.pid.index);
+        if slot.has_arrivals() {
+            slot.admit(&mut slot.lock(), &mut running.mailbox);
+        }
+        Mark { owner: running.pid, end: running.mailbox.end() }
+    })
+}
+
+impl Mark {
+    /// Where the receive of its owner begins to look.
+    #[track_caller]
+    fn start(self) -> Option<u64> {
+        let this = crate::this();
+        assert!(
+            self.owner == this,
+            "riot_actor: a mark of {} means nothing in the mailbox of {this}; call `mark` in the process that receives",
+            self.owner
+        );
+        Some(self.end)
+    }
 }
 
 /// How a [`Receive`] chooses among messages of its type.
@@ -199,6 +253,18 @@ impl<T, F> fmt::Debug for Receive<T, F> {
     }
 }
 
+impl<T, F> Receive<T, F> {
+    /// Looks only at messages accepted after `mark`.
+    ///
+    /// # Panics
+    /// If the mark is another process's.
+    #[track_caller]
+    pub fn since(mut self, mark: Mark) -> Self {
+        self.seen = mark.start();
+        self
+    }
+}
+
 impl<T, F> Unpin for Receive<T, F> {}
 
 impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
@@ -227,6 +293,18 @@ impl<F> fmt::Debug for Select<F> {
     }
 }
 
+impl<F> Select<F> {
+    /// Looks only at messages accepted after `mark`.
+    ///
+    /// # Panics
+    /// If the mark is another process's.
+    #[track_caller]
+    pub fn since(mut self, mark: Mark) -> Self {
+        self.seen = mark.start();
+        self
+    }
+}
+
 impl<F> Unpin for Select<F> {}
 
 impl<F: FnMut(&Message) -> bool> Future for Select<F> {
@@ -252,7 +330,8 @@ fn poll_take_here(
         let mut from = seen.unwrap_or(0);
         loop {
             if let Some(message) = running.mailbox.take(from, &mut wanted) {
-                return Poll::Ready((message, slot.is_condemned()));
+                let by = Taker::new(shared, running);
+                return Poll::Ready((Taken { message, by }, slot.is_condemned()));
             }
             from = from.max(running.mailbox.end());
             if !slot.has_arrivals() {
@@ -265,7 +344,7 @@ fn poll_take_here(
         Poll::Pending
     });
     match taken {
-        Poll::Ready((message, false)) => Poll::Ready(message),
+        Poll::Ready((taken, false)) => Poll::Ready(taken.out()),
         // Condemned while it looked: it receives nothing more.
         Poll::Ready((_, true)) | Poll::Pending => Poll::Pending,
     }
@@ -295,16 +374,58 @@ fn poll_take(
             running.wants_messages = true;
             return None;
         }
-        Some(PutBack { mailbox: running.mailbox.set_aside(), waits: true })
+        let taker = Taker::new(shared, running);
+        Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, taker))
     });
-    let Some(mut aside) = aside else { return Poll::Pending };
+    let Some((mut aside, by)) = aside else { return Poll::Pending };
     match aside.mailbox.take(from, wanted) {
         Some(message) => {
             aside.waits = false;
+            drop(aside);
+            let taken = Taken { message, by };
             // A signal may have come while it looked; one that is condemned receives nothing more.
-            coop::poll_live().map(|()| message)
+            coop::poll_live().map(|()| taken.out())
         }
         None => Poll::Pending,
+    }
+}
+
+/// A message taken out of a mailbox, and who is to hear of that.
+struct Taken {
+    message: Message,
+    by: Taker,
+}
+
+/// A process that takes messages: it may have a bound, and be traced.
+struct Taker {
+    bound: Option<Arc<Bound>>,
+    traced: Option<Pid>,
+}
+
+impl Taker {
+    fn new(shared: &Shared, process: &Process) -> Self {
+        let traced = shared.tracer.is_on(Traced::RECEIVES).then_some(process.pid);
+        Self { bound: process.bound.clone(), traced }
+    }
+}
+
+impl Taken {
+    /// Makes room for another one. It may wake who waits for that, so not while the process is looked at.
+    #[inline]
+    fn out(self) -> Message {
+        let Self { message, by: Taker { bound, traced } } = self;
+        if let Some(bound) = bound
+            && message.counts()
+        {
+            bound.leave();
+        }
+        if let Some(pid) = traced {
+            let message = message.type_name();
+            context::with_shared("receive", |shared| {
+                shared.trace(Traced::RECEIVES, || TraceEvent::Received { pid, message });
+            });
+        }
+        message
     }
 }
 
@@ -326,12 +447,18 @@ impl Drop for PutBack {
 /// Removes a message that may be in the mailbox.
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
-    let removed: Vec<Message> = context::with_running("receive", |shared, running| {
+    let removed: Vec<Taken> = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
         slot.admit(&mut slot.lock(), &mut running.mailbox);
-        std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
+        std::iter::from_fn(|| {
+            running
+                .mailbox
+                .take(0, unwanted)
+                .map(|message| Taken { message, by: Taker::new(shared, running) })
+        })
+        .collect()
     });
-    drop(removed);
+    removed.into_iter().for_each(|taken| drop(taken.out()));
 }
 
 /// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.

@@ -83,7 +83,7 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
         let mut holders = lock(&shared.registry.holders);
         match holders.names.remove_entry(name) {
             Some((name, holder)) => {
-                shared.forget_name(holder, &name);
+                shared.strike(holder, |relations| relations.names.retain(|held| *held != name));
                 Ok(())
             }
             None => Err(NoSuchName(name.into())),
@@ -267,7 +267,7 @@ impl Registry {
         if let Some(&holder) = holders.names.get(&name) {
             return Err(RegisterError::NameTaken(NameTaken { name, holder }));
         }
-        if !shared.remember_name(pid, &name) {
+        if shared.note(pid, |relations| relations.names.push(name.clone())).is_none() {
             return Err(RegisterError::NoProc);
         }
         let waiting = holders.waiting.remove(&name).unwrap_or_default();
@@ -299,14 +299,5 @@ impl Registry {
         if holders.names.get(name) == Some(&holder) {
             holders.names.remove(name);
         }
-    }
-
-    pub(crate) fn names_of(&self, pid: Pid) -> Vec<Name> {
-        lock(&self.holders)
-            .names
-            .iter()
-            .filter(|&(_, &holder)| holder == pid)
-            .map(|(name, _)| name.clone())
-            .collect()
     }
 }

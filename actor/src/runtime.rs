@@ -6,13 +6,14 @@ use std::{
     num::NonZeroU32,
     rc::Rc,
     sync::{
-        Arc, Condvar, Mutex, OnceLock,
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use crate::{
+    application::{Application, StartFailed},
     blocking::Pool,
     clock::Clock,
     config::{Config, RunError},
@@ -22,10 +23,9 @@ use crate::{
     group::Groups,
     handle::Handle,
     lock::lock,
-    message::Message,
     pid::Pid,
     process::{
-        Phase, Readied,
+        Body, Phase, Readied,
         spawn::{ReasonOf, SpawnOptions},
         table::Table,
     },
@@ -33,7 +33,9 @@ use crate::{
     scheduler::{self, Scheduler},
     signal::MonitorRef,
     simulation::SimulatedQueue,
+    telemetry::Telemetry,
     timer::Timers,
+    trace::Tracer,
 };
 
 /// Shuts the runtime down: [`run`](crate::run()) returns `reason`, unless `main` has ended or another shutdown came first. The caller
@@ -66,31 +68,6 @@ pub fn try_this() -> Option<Pid> {
     context::current()
 }
 
-/// Sends a message, whatever its type. It never waits and never fails: to a process that has ended it goes nowhere.
-/// When this returns the message is in the mailbox, behind all that the caller sent before.
-///
-/// # Panics
-/// Outside a process; plain threads use [`Handle::send`].
-pub fn send<M: Send + 'static>(to: Pid, message: M) {
-    context::with_shared("send", |shared| shared.deliver(to, Message::new(message)));
-}
-
-/// [`send`] that gives the message back if `to` has ended. A message that was accepted may still go unread.
-///
-/// # Errors
-/// The message.
-///
-/// # Panics
-/// Outside a process.
-pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), M> {
-    context::with_shared("try_send", |shared| {
-        shared.try_deliver(to, Message::new(message)).map_err(|message| match message.downcast() {
-            Ok(message) => message,
-            Err(_) => unreachable!("it was put in a moment ago"),
-        })
-    })
-}
-
 /// Everything the parts of one runtime share.
 pub(crate) struct Shared {
     pub(crate) id: NonZeroU32,
@@ -100,13 +77,18 @@ pub(crate) struct Shared {
     pub(crate) groups: Groups,
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) tracer: Tracer,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
     live: AtomicUsize,
     stage: AtomicU8,
-    /// Set before any process can run.
+    /// Set before the process can run.
     main: OnceLock<Pid>,
+    /// The process of the applications, if there are any.
+    pub(crate) applications: OnceLock<Pid>,
+    start_failed: OnceLock<StartFailed>,
     /// What `run` returns: whatever was first.
     ending: Mutex<Option<Reason>>,
     changed: Condvar,
@@ -144,12 +126,16 @@ impl Shared {
             groups: Groups::default(),
             timers: Timers::new(start),
             blocking,
+            telemetry: Telemetry::default(),
+            tracer: Tracer::default(),
             clock,
             scheduling,
             references: AtomicU64::new(1),
             live: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Up as u8),
             main: OnceLock::new(),
+            applications: OnceLock::new(),
+            start_failed: OnceLock::new(),
             ending: Mutex::new(None),
             changed: Condvar::new(),
         })
@@ -253,18 +239,47 @@ impl Shared {
     pub(crate) fn ended(&self, pid: Pid, reason: &Reason) {
         if self.main.get() == Some(&pid) {
             self.shut_down(reason.clone());
+        } else if self.applications.get() == Some(&pid) {
+            // As a rule it was asked to; one that was killed takes all it has started along.
+            self.shut_down(reason.clone());
+            drop(lock(&self.ending));
+            self.changed.notify_all();
         }
     }
 
-    pub(crate) fn spawn_main<F>(self: &Arc<Self>, main: F)
+    /// Starts the applications, if there are any, and then `main`.
+    pub(crate) fn start<F>(self: &Arc<Self>, applications: Vec<Application>, main: F)
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        let options = SpawnOptions::new().label("main");
-        let Ok(pid) = self.spawn(options, None, None, None, Box::pin(ReasonOf { body: main })) else {
+        let body = Box::pin(ReasonOf { body: main });
+        if applications.is_empty() {
+            return self.spawn_root(SpawnOptions::new().label("main"), body, &self.main);
+        }
+        let shared = self.clone();
+        self.spawn_applications(applications, move || {
+            shared.spawn_root(SpawnOptions::new().label("main"), body, &shared.main);
+        });
+    }
+
+    /// Starts a process without a parent, and notes its pid where its end is looked for, before it can run.
+    pub(crate) fn spawn_root(self: &Arc<Self>, options: SpawnOptions, body: Body, noted: &OnceLock<Pid>) {
+        let set = |pid| noted.set(pid).expect("there is one of its kind");
+        let Ok(_) = self.spawn_noted(options, None, None, None, body, set) else {
             unreachable!("it asks for no name")
         };
-        self.main.set(pid).expect("a runtime has one main");
+    }
+
+    pub(crate) fn start_failed(&self, failed: StartFailed) {
+        let _first = self.start_failed.set(failed);
+    }
+
+    /// What a runtime that has ended returns.
+    pub(crate) fn outcome(&self, reason: Reason) -> Result<Reason, RunError> {
+        match self.start_failed.get().cloned() {
+            Some(StartFailed { name, reason }) => Err(RunError::AppStart { name, reason }),
+            None => Ok(reason),
+        }
     }
 
     pub(crate) fn shut_down(&self, reason: Reason) {
@@ -301,16 +316,19 @@ impl Shared {
     ) -> Result<Reason, RunError> {
         let mut ending = lock(&self.ending);
         while ending.is_none() {
-            ending = self.changed.wait(ending).unwrap_or_else(std::sync::PoisonError::into_inner);
+            ending = self.changed.wait(ending).unwrap_or_else(PoisonError::into_inner);
         }
         let reason = ending.clone().expect("it was just looked at");
         drop(ending);
 
+        if let Some(applications) = self.stop_applications() {
+            self.wait_until(None, || !self.is_present(applications));
+        }
         self.ask_all();
-        if !self.wait_until_empty(self.config.grace) {
+        if !self.wait_until(Some(self.config.grace), || self.live() == 0) {
             self.kill_all();
         }
-        let all_gone = self.wait_until_empty(self.config.hard_limit);
+        let all_gone = self.wait_until(Some(self.config.hard_limit), || self.live() == 0);
         self.stop();
         self.timers.clear();
         if !all_gone {
@@ -324,19 +342,23 @@ impl Shared {
                 std::process::abort();
             }
         }
-        Ok(reason)
+        self.outcome(reason)
     }
 
-    fn wait_until_empty(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
+    /// Waits for a change that brings `over` about; false if none does within `limit`.
+    fn wait_until(&self, limit: Option<Duration>, over: impl Fn() -> bool) -> bool {
+        let deadline = limit.map(|limit| Instant::now() + limit);
         let mut ending = lock(&self.ending);
-        while self.live() > 0 {
+        while !over() {
+            let Some(deadline) = deadline else {
+                ending = self.changed.wait(ending).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            ending =
-                self.changed.wait_timeout(ending, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            ending = self.changed.wait_timeout(ending, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -357,6 +379,7 @@ impl Local {
             running: RefCell::new(None),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
+            tracing: Cell::new(false),
         })
     }
 }

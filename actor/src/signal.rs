@@ -7,11 +7,10 @@ use crate::{
     exit::Reason,
     message::Message,
     pid::Pid,
-    process::{Core, Readied, Slot},
+    process::{Core, Readied, Slot, relations::Target},
     receive::receive_if,
     registry::Name,
     runtime::Shared,
-    timer::TimerRef,
 };
 
 /// The message a process that traps exits gets when a linked process ends, or when it is asked to exit itself.
@@ -35,6 +34,8 @@ pub struct Down {
     pub reference: MonitorRef,
     /// The process that ended; none if a name was monitored that nobody held.
     pub pid: Option<Pid>,
+    /// The name that was monitored, if it was a name: see [`monitor_name`].
+    pub name: Option<Name>,
     /// Why it ended; [`Reason::NoProc`] if there was no such process.
     pub reason: Reason,
 }
@@ -117,7 +118,32 @@ pub fn monitor(pid: Pid) -> MonitorRef {
     let this = crate::this();
     context::with_shared("monitor", |shared| {
         let reference = shared.next_reference();
-        shared.monitor(this, pid, reference);
+        shared.monitor(this, Target { pid: Some(pid), name: None }, reference);
+        reference
+    })
+}
+
+/// Watches whoever holds `name` now: [`monitor`], with the name in the [`Down`]. If the name moves to another process the
+/// monitor stays with the first. If nobody holds it the [`Down`] comes at once, with [`Reason::NoProc`] and no pid.
+///
+/// ```
+/// # use riot_actor::{SpawnOptions, monitor_name, run, Reason};
+/// # run(async {
+/// SpawnOptions::new().name("clerk").spawn(async {});
+/// let down = monitor_name("clerk").down().await;
+/// assert_eq!(down.name.unwrap().as_str(), "clerk");
+/// assert_eq!(monitor_name("nobody").down().await.reason, Reason::NoProc);
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+pub fn monitor_name(name: impl Into<Name>) -> MonitorRef {
+    let (this, name) = (crate::this(), name.into());
+    context::with_shared("monitor_name", |shared| {
+        let reference = shared.next_reference();
+        let target = Target { pid: shared.registry.whereis(&name), name: Some(name) };
+        shared.monitor(this, target, reference);
         reference
     })
 }
@@ -163,7 +189,8 @@ pub async fn exit_now(reason: Reason) -> ! {
     let this = crate::this();
     context::with_shared("exit_now", |shared| {
         let slot = shared.table.slot(this.index);
-        slot.condemn(&mut slot.lock(), reason, false);
+        let refused = slot.condemn(&mut slot.lock(), reason, false);
+        drop(refused);
     });
     std::future::pending().await
 }
@@ -202,14 +229,17 @@ impl Slot {
             return None;
         }
         match reason {
-            reason if core.trap_exit => self.accept(core, Message::new(Exit { from, reason, by_link: true })),
+            reason if core.trap_exit => {
+                self.accept(core, Message::system(Exit { from, reason, by_link: true }))
+            }
             Reason::Normal => None,
             reason => self.end_by_signal(core, reason),
         }
     }
 
-    fn end_by_signal(&self, core: &mut Core, reason: Reason) -> Option<Readied> {
-        self.condemn(core, reason, true);
+    /// Ends one that lives.
+    pub(crate) fn end_by_signal(&self, core: &mut Core, reason: Reason) -> Option<Readied> {
+        self.condemn(core, reason, true).expect("it lives, so nothing has condemned it");
         self.wake(core)
     }
 }
@@ -220,85 +250,57 @@ impl Shared {
         slot.lock_for(pid).is_some_and(|core| core.is_live())
     }
 
-    /// Puts a message into a mailbox; gives it back if there is no such process.
-    pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), Message> {
-        let Some(slot) = self.table.of(pid) else { return Err(message) };
-        let readied = match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() => slot.accept(&mut core, message),
-            _ => return Err(message),
-        };
-        self.ready(readied);
-        Ok(())
-    }
-
-    pub(crate) fn deliver(&self, pid: Pid, message: Message) {
-        let refused = self.try_deliver(pid, message);
-        drop(refused);
-    }
-
-    pub(crate) fn wake(&self, pid: Pid) {
-        let Some(slot) = self.table.of(pid) else { return };
-        let readied = slot.lock_for(pid).and_then(|mut core| slot.wake(&mut core));
-        self.ready(readied);
-    }
-
-    /// An explicit exit signal.
-    pub(crate) fn exit(&self, to: Pid, from: Pid, reason: Reason) {
-        let Some(slot) = self.table.of(to) else { return };
-        let readied = match slot.lock_for(to) {
-            Some(mut core) if core.is_live() => match reason {
-                Reason::Kill => slot.end_by_signal(&mut core, Reason::Killed),
-                reason if core.trap_exit => {
-                    slot.accept(&mut core, Message::new(Exit { from, reason, by_link: false }))
-                }
-                Reason::Normal if from != to => None,
-                reason => slot.end_by_signal(&mut core, reason),
-            },
-            _ => None,
-        };
-        self.ready(readied);
-    }
-
-    /// The exit signal of a link there is no record of.
-    pub(crate) fn exit_by_link(&self, to: Pid, from: Pid, reason: Reason) {
-        let Some(slot) = self.table.of(to) else { return };
-        let readied = slot.lock_for(to).and_then(|mut core| slot.linked_exit(&mut core, from, reason));
-        self.ready(readied);
-    }
-
     /// Whether `pid` has not been released.
     pub(crate) fn is_present(&self, pid: Pid) -> bool {
         self.table.of(pid).is_some_and(|slot| slot.lock_for(pid).is_some())
     }
 
-    /// The exit signal of a link whose other side has ended. A link removed meanwhile gives none.
-    pub(crate) fn link_fired(&self, to: Pid, from: Pid, reason: Reason) {
-        let Some(slot) = self.table.of(to) else { return };
-        let readied = match slot.lock_for(to) {
-            Some(mut core) => {
-                let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
-                if linked { slot.linked_exit(&mut core, from, reason) } else { None }
-            }
-            None => None,
-        };
+    /// Does something to a process that has not been released, and queues the process if that made it ready.
+    pub(crate) fn act_on(&self, pid: Pid, act: impl FnOnce(&Slot, &mut Core) -> Option<Readied>) {
+        let Some(slot) = self.table.of(pid) else { return };
+        let readied = slot.lock_for(pid).and_then(|mut core| act(slot, &mut core));
         self.ready(readied);
     }
 
-    pub(crate) fn down(&self, to: Pid, reference: MonitorRef, reason: Reason) {
-        let Some(slot) = self.table.of(to) else { return };
-        let readied = match slot.lock_for(to) {
-            Some(mut core) if core.is_live() => {
-                match core.relations.as_mut().and_then(|relations| relations.monitors.remove(&reference)) {
-                    Some(target) => {
-                        let down = Down { reference, pid: Some(target), reason };
-                        slot.accept(&mut core, Message::new(down))
-                    }
-                    None => None,
-                }
+    pub(crate) fn wake(&self, pid: Pid) {
+        self.act_on(pid, Slot::wake);
+    }
+
+    /// An explicit exit signal.
+    pub(crate) fn exit(&self, to: Pid, from: Pid, reason: Reason) {
+        // Kept by the caller meanwhile: what is in a reason is a user's, and not dropped under a lock.
+        self.act_on(to, |slot, core| match &reason {
+            _ if !core.is_live() => None,
+            Reason::Kill => slot.end_by_signal(core, Reason::Killed),
+            _ if core.trap_exit => {
+                slot.accept(core, Message::system(Exit { from, reason: reason.clone(), by_link: false }))
             }
-            _ => None,
-        };
-        self.ready(readied);
+            Reason::Normal if from != to => None,
+            _ => slot.end_by_signal(core, reason.clone()),
+        });
+    }
+
+    /// The exit signal of a link there is no record of.
+    pub(crate) fn exit_by_link(&self, to: Pid, from: Pid, reason: &Reason) {
+        self.act_on(to, |slot, core| slot.linked_exit(core, from, reason.clone()));
+    }
+
+    /// The exit signal of a link whose other side has ended. A link removed meanwhile gives none.
+    pub(crate) fn link_fired(&self, to: Pid, from: Pid, reason: &Reason) {
+        self.act_on(to, |slot, core| {
+            let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
+            if linked { slot.linked_exit(core, from, reason.clone()) } else { None }
+        });
+    }
+
+    pub(crate) fn down(&self, to: Pid, reference: MonitorRef, reason: &Reason) {
+        self.act_on(to, |slot, core| {
+            let Target { pid, name } = core.relations.as_mut()?.monitors.remove(&reference)?;
+            if !core.is_live() {
+                return None;
+            }
+            slot.accept(core, Message::system(Down { reference, pid, name, reason: reason.clone() }))
+        });
     }
 
     fn link(&self, this: Pid, other: Pid) {
@@ -344,13 +346,14 @@ impl Shared {
         }
     }
 
-    pub(crate) fn monitor(&self, this: Pid, other: Pid, reference: MonitorRef) {
-        if this == other {
+    fn monitor(&self, this: Pid, target: Target, reference: MonitorRef) {
+        let pid = target.pid;
+        if pid == Some(this) {
             return; // It could only fire when there is nobody left to tell.
         }
-        self.table.slot(this.index).lock().relations().monitors.insert(reference, other);
-        if !self.watch(other, reference, Watcher::Process(this)) {
-            self.down(this, reference, Reason::NoProc);
+        self.table.slot(this.index).lock().relations().monitors.insert(reference, target);
+        if !pid.is_some_and(|pid| self.watch(pid, reference, Watcher::Process(this))) {
+            self.down(this, reference, &Reason::NoProc);
         }
     }
 
@@ -363,13 +366,12 @@ impl Shared {
     }
 
     fn demonitor(&self, this: Pid, reference: MonitorRef) -> bool {
-        let target = {
-            let mut core = self.table.slot(this.index).lock();
-            core.relations.as_mut().and_then(|relations| relations.monitors.remove(&reference))
-        };
+        let target = self.strike(this, |relations| relations.monitors.remove(&reference)).flatten();
         match target {
             Some(target) => {
-                self.remove_watcher(target, reference);
+                if let Some(pid) = target.pid {
+                    self.remove_watcher(pid, reference);
+                }
                 true
             }
             None => false,
@@ -377,65 +379,8 @@ impl Shared {
     }
 
     pub(crate) fn remove_watcher(&self, pid: Pid, reference: MonitorRef) {
-        let Some(slot) = self.table.of(pid) else { return };
-        let watcher = slot
-            .lock_for(pid)
-            .and_then(|mut core| core.relations.as_mut().and_then(|r| r.watchers.remove(&reference)));
+        let watcher = self.strike(pid, |relations| relations.watchers.remove(&reference));
         drop(watcher);
-    }
-
-    /// Ties a timer to the process it will send to; false if that does not live.
-    pub(crate) fn remember_timer(&self, pid: Pid, timer: TimerRef) -> bool {
-        let Some(slot) = self.table.of(pid) else { return false };
-        match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() => core.relations().timers.insert(timer),
-            _ => false,
-        }
-    }
-
-    pub(crate) fn forget_timer(&self, pid: Pid, timer: TimerRef) {
-        let Some(slot) = self.table.of(pid) else { return };
-        if let Some(mut core) = slot.lock_for(pid)
-            && let Some(relations) = &mut core.relations
-        {
-            relations.timers.remove(&timer);
-        }
-    }
-
-    /// Adds a name to its holder's record; false if that does not live.
-    pub(crate) fn remember_name(&self, pid: Pid, name: &Name) -> bool {
-        let Some(slot) = self.table.of(pid) else { return false };
-        match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() => {
-                core.relations().names.push(name.clone());
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Notes that a process has to do with a group; false if it does not live.
-    pub(crate) fn remember_group(&self, pid: Pid, group: &Name) -> bool {
-        let Some(slot) = self.table.of(pid) else { return false };
-        match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() => {
-                let groups = &mut core.relations().groups;
-                if !groups.contains(group) {
-                    groups.push(group.clone());
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-
-    pub(crate) fn forget_name(&self, pid: Pid, name: &Name) {
-        let Some(slot) = self.table.of(pid) else { return };
-        if let Some(mut core) = slot.lock_for(pid)
-            && let Some(relations) = &mut core.relations
-        {
-            relations.names.retain(|held| held != name);
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     clock::Clock,
-    config::{Config, check_can_run},
+    config::{Config, RunError, check_can_run},
     context::{self, Local},
     exit::{Outcome, Reason},
     lock::lock,
@@ -87,19 +87,33 @@ impl Simulation {
     /// Runs `main` until all processes have ended, and returns why it did.
     ///
     /// # Panics
-    /// Inside a process; or on a deadlock, when every process waits for what can never come: the message lists them.
+    /// Where [`try_run`](Self::try_run) gives an error; or on a deadlock, when every process waits for what can never come:
+    /// the message lists them.
     pub fn run<F>(self, main: F) -> Reason
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        if let Err(error) = check_can_run() {
-            panic!("Simulation::run: {error}");
-        }
+        self.try_run(main).unwrap_or_else(|error| panic!("Simulation::run: {error}"))
+    }
+
+    /// [`run`](Self::run) for programs that may not even start.
+    ///
+    /// # Errors
+    /// Inside a process; if an application does not start.
+    ///
+    /// # Panics
+    /// On a deadlock.
+    pub fn try_run<F>(self, main: F) -> Result<Reason, RunError>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        check_can_run()?;
         let queue = SimulatedQueue(Mutex::default());
+        let applications = self.config.take_applications();
         let shared = Shared::new(self.config, Clock::by_hand(), Scheduling::Simulated(queue));
         let local = Local::new(shared.clone(), 0, LocalQueue::new());
         let _entered = context::enter(local.clone());
-        shared.spawn_main(main);
+        shared.start(applications, main);
         let mut world = World { shared, local, random: Random::new(self.seed), seed: self.seed };
         let reason = loop {
             if let Some(reason) = world.shared.end_reason() {
@@ -107,6 +121,11 @@ impl Simulation {
             }
             world.step(None);
         };
+        if let Some(applications) = world.shared.stop_applications() {
+            while world.shared.is_present(applications) {
+                world.step(None);
+            }
+        }
         world.shared.ask_all();
         let deadline = world.shared.now() + world.shared.config.grace;
         while world.shared.live() > 0 && world.shared.now() < deadline {
@@ -119,7 +138,7 @@ impl Simulation {
             world.step(None);
         }
         world.shared.timers.clear();
-        reason
+        world.shared.outcome(reason)
     }
 }
 

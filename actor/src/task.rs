@@ -128,7 +128,7 @@ impl<T: Send> Task<T> {
                 self.done = true;
                 Err(TaskError::Exit(reason))
             }
-            Err(CallError::NoProc | CallError::CallingSelf) => {
+            Err(CallError::NoProc | CallError::CallingSelf | CallError::Full) => {
                 self.done = true;
                 Err(TaskError::Exit(Reason::NoProc))
             }

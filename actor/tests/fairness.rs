@@ -1,4 +1,4 @@
-//! Cooperation and scheduling: C1-C3, C7-C10, C13.
+//! Cooperation and scheduling: C1-C4, C7-C10, C12, C13.
 mod common;
 
 use std::{
@@ -14,9 +14,9 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Config, Message, Pid, Priority, Reason, SpawnOptions, exit, info, now, receive, receive_any, receive_if,
-    receive_timeout, register, select, send, send_interval, sleep, spawn, this, try_this, unregister, wait,
-    whereis, yield_now,
+    Config, Message, Pid, Priority, Reason, SpawnOptions, exit, info, join, now, receive, receive_any,
+    receive_if, receive_timeout, register, select, send, send_interval, sleep, spawn, spawn_monitor, this,
+    try_this, unregister, wait, whereis, yield_now,
 };
 
 #[test]
@@ -312,6 +312,53 @@ fn c04_a_poll_that_does_not_end_holds_up_one_worker() {
         }
         let_go.send(()).unwrap();
         wait(blocker).await;
+    });
+}
+
+#[test]
+fn c12_a_pinned_process_stays_on_its_spawners_worker() {
+    let here = || std::thread::current().id();
+    threaded(move || async move {
+        for _ in 0..20 {
+            let worker = here();
+            let pinned = SpawnOptions::new().pinned().spawn_monitor(async move {
+                for _ in 0..50 {
+                    assert_eq!(here(), worker);
+                    yield_now().await;
+                }
+            });
+            // Work for both workers, so that there is something to steal.
+            let others: Vec<Pid> = (0..20).map(|_| spawn(async { yield_now().await })).collect();
+            assert_eq!(pinned.1.down().await.reason, Reason::Normal);
+            join(&others).await;
+        }
+    });
+}
+
+#[test]
+fn c12_a_pinned_process_waits_for_its_worker_and_is_a_process_like_others() {
+    threaded(|| async {
+        let ran = Counter::default();
+        let (pinned_ran, seen) = (ran.clone(), ran.clone());
+        let (say, hear) = mpsc::channel();
+        let blocker = spawn_monitor(async move {
+            let options = SpawnOptions::new().pinned();
+            let (pinned, end) = options.spawn_monitor(async move {
+                pinned_ran.add();
+                receive::<()>().await;
+            });
+            // This one another worker takes over while we hold ours up; the pinned one it may not.
+            spawn(async move { say.send(()).unwrap() });
+            hear.recv().unwrap();
+            assert_eq!(seen.get(), 0);
+            send(pinned, ());
+            assert_eq!(end.down().await.reason, Reason::Normal);
+        });
+        assert_eq!(blocker.1.down().await.reason, Reason::Normal);
+        assert_eq!(ran.get(), 1);
+        let (pinned, end) = SpawnOptions::new().pinned_to(1).spawn_monitor(pending::<()>());
+        exit(pinned, Reason::other("end"));
+        assert_eq!(end.down().await.reason, Reason::other("end"));
     });
 }
 

@@ -1,12 +1,13 @@
-//! Monitors: N1-N7, N9, N10.
+//! Monitors: N1-N10.
 mod common;
 
 use std::{future::pending, time::Duration};
 
 use common::*;
 use riot_actor::{
-    Down, Exit, Reason, TimedOut, demonitor, demonitor_flush, exit, info, join, monitor, receive,
-    receive_any, receive_timeout, send, spawn, spawn_monitor, this, trap_exit, wait, yield_now,
+    Down, Exit, Reason, TimedOut, demonitor, demonitor_flush, exit, info, join, monitor, monitor_name,
+    receive, receive_any, receive_timeout, register, send, spawn, spawn_monitor, this, trap_exit, unregister,
+    wait, yield_now,
 };
 
 async fn no_down() {
@@ -103,6 +104,41 @@ fn n07_demonitor_says_whether_it_came_in_time() {
         assert_eq!(receive::<Down>().await.reference, queued);
         no_down().await;
         assert!(!demonitor(queued));
+    });
+}
+
+#[test]
+fn n08_a_monitor_by_name_stays_with_who_held_it() {
+    everywhere(|| async {
+        let [first, second] = [(); 2].map(|()| spawn(async { receive::<()>().await }));
+        register("clerk", first).unwrap();
+        let reference = monitor_name("clerk");
+        unregister("clerk").unwrap();
+        register("clerk", second).unwrap();
+        send(second, ());
+        wait(second).await;
+        no_down().await;
+        exit(first, Reason::other("end"));
+        let down = reference.down().await;
+        assert_eq!((down.pid, down.name), (Some(first), Some("clerk".into())));
+        assert_eq!(down.reason, Reason::other("end"));
+    });
+}
+
+#[test]
+fn n08_a_name_nobody_holds_is_told_at_once() {
+    everywhere(|| async {
+        let reference = monitor_name("nobody");
+        let down =
+            receive_timeout::<Down>(Duration::ZERO).await.expect("it is there before the call returns");
+        assert_eq!((down.reference, down.pid, down.reason), (reference, None, Reason::NoProc));
+        assert_eq!(down.name, Some("nobody".into()));
+        assert!(!demonitor(reference));
+        no_down().await;
+        // One's own name is valid, and never fires.
+        register("self", this()).unwrap();
+        monitor_name("self");
+        no_down().await;
     });
 }
 

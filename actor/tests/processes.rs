@@ -99,6 +99,38 @@ fn p04_the_first_cause_wins() {
 }
 
 #[test]
+fn p04_a_reason_that_came_too_late_is_dropped_where_it_may_do_anything() {
+    #[derive(Debug)]
+    struct Last(Pid);
+    impl PartialEq for Last {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+    impl Drop for Last {
+        fn drop(&mut self) {
+            // Of the process itself: a lock still held would be taken twice.
+            send(self.0, info(this()).is_some());
+        }
+    }
+    everywhere(|| async {
+        let observer = this();
+        let returned = async move {
+            exit(this(), Reason::Shutdown);
+            Reason::other(Last(observer))
+        };
+        assert_eq!(reason(returned).await, Reason::Shutdown);
+        assert!(receive::<bool>().await);
+        let exiting = async move {
+            exit(this(), Reason::Shutdown);
+            exit_now(Reason::other(Last(observer))).await;
+        };
+        assert_eq!(reason(exiting).await, Reason::Shutdown);
+        assert!(receive::<bool>().await);
+    });
+}
+
+#[test]
 fn p05_release_drops_the_body_then_the_messages_then_frees_the_names() {
     for signal in [Reason::Kill, Reason::Shutdown] {
         everywhere(move || {
@@ -447,7 +479,7 @@ fn p22_the_dead_take_signals_without_complaint() {
         wait(pid).await;
         send(pid, 1);
         exit(pid, Reason::Kill);
-        assert_eq!(riot_actor::try_send(pid, 7), Err(7));
+        assert_eq!(riot_actor::try_send(pid, 7), Err(riot_actor::TrySendError::NoProc(7)));
     });
 }
 

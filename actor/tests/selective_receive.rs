@@ -11,9 +11,9 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Exit, Pid, Reason, TimedOut, exit, info, monitor, now, receive, receive_any, receive_if, receive_timeout,
-    select, send, send_after, send_name, sleep, spawn, spawn_monitor, this, timeout, trap_exit, wait,
-    yield_now,
+    Exit, Pid, Reason, TimedOut, exit, info, mark, monitor, now, receive, receive_any, receive_if,
+    receive_timeout, select, send, send_after, send_name, sleep, spawn, spawn_monitor, this, timeout,
+    trap_exit, wait, yield_now,
 };
 
 #[test]
@@ -143,6 +143,37 @@ fn m07_a_receive_looks_at_each_message_once_and_a_new_one_starts_at_the_oldest()
         }
         assert_eq!(end.down().await.reason, Reason::Normal);
         assert_eq!(looked.get(), 1001);
+    });
+}
+
+#[test]
+fn m08_a_receive_since_a_mark_looks_only_at_what_came_after_it() {
+    everywhere(|| async {
+        let backlog = 1000;
+        (0..backlog).for_each(|number| send(this(), number));
+        let mark = mark();
+        let observer = this();
+        spawn(async move { (0..3).for_each(|number| send(observer, number)) });
+        let looked = Counter::default();
+        let counted = looked.clone();
+        let found = receive_if(move |&number: &i32| counted.add() >= 1 && number == 2).since(mark).await;
+        assert_eq!((found, looked.get()), (2, 3), "none of the backlog was looked at");
+        assert_eq!(select(|_| true).since(mark).await.downcast::<i32>().unwrap(), 0);
+        assert_eq!(receive::<i32>().since(mark).await, 1);
+        assert_eq!(timeout(Duration::ZERO, receive::<i32>().since(mark)).await, Err(TimedOut));
+        assert_eq!(receive::<i32>().await, 0, "the others have kept their places");
+    });
+}
+
+#[test]
+fn m08_a_mark_of_another_process_is_refused() {
+    everywhere(|| async {
+        let mark = mark();
+        let (_, end) = spawn_monitor(async move {
+            receive::<()>().since(mark).await;
+        });
+        let Reason::Panic(panic) = end.down().await.reason else { panic!("it was accepted") };
+        assert!(panic.message.contains("call `mark` in the process that receives"), "{panic}");
     });
 }
 

@@ -5,8 +5,8 @@
 use std::{io, time::Duration};
 
 use riot_actor::{
-    Down, Node, Pid, Reason, exit, info, monitor, now, processes, receive, simulation::Simulation, sleep,
-    timeout, tree,
+    Down, Pid, Reason, exit, info, monitor, now, processes, receive, simulation::Simulation, sleep, timeout,
+    tree,
 };
 use riot_http::{Reqd, Request, Response, Server, ServerRef};
 use riot_socket::{Connection, Shutdown, memory::Listener};
@@ -64,20 +64,6 @@ async fn settle() {
     sleep(Duration::from_millis(20)).await;
 }
 
-fn labelled(label: &str) -> Vec<Pid> {
-    fn collect(nodes: &[Node], label: &str, found: &mut Vec<Pid>) {
-        for node in nodes {
-            if node.process.label.as_deref() == Some(label) {
-                found.push(node.process.pid);
-            }
-            collect(&node.children, label, found);
-        }
-    }
-    let mut found = Vec::new();
-    collect(&tree().roots, label, &mut found);
-    found
-}
-
 #[test]
 fn d1_a_head_that_spans_two_reads_is_understood() {
     Simulation::sweep(0..3, || async {
@@ -118,7 +104,7 @@ fn d3_the_answer_to_the_last_request_is_never_cut_off_by_the_end_of_reading() {
         client.shutdown(Shutdown::Write)?;
         // The client takes its time, so the Reader has long ended when the last bytes leave.
         sleep(Duration::from_secs(3)).await;
-        assert_eq!((labelled("Reader").len(), labelled("Writer").len()), (0, 1), "{}", tree());
+        assert_eq!((tree().labelled("Reader").len(), tree().labelled("Writer").len()), (0, 1), "{}", tree());
         let (_, body) = answer(&mut client).await;
         assert_eq!(body.len(), 1 << 20);
         assert_eq!(rest(&mut client).await?, b"");
@@ -147,7 +133,12 @@ fn d4_a_reader_that_ends_takes_nobody_with_it() {
         client.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
         client.shutdown(Shutdown::Write)?;
         sleep(Duration::from_secs(1)).await;
-        assert_eq!((labelled("Reader").len(), labelled("Connector").len()), (0, 1), "{}", tree());
+        assert_eq!(
+            (tree().labelled("Reader").len(), tree().labelled("Connector").len()),
+            (0, 1),
+            "{}",
+            tree()
+        );
         assert_eq!(answer(&mut client).await.1, "slow");
         Ok::<(), Reason>(())
     });
@@ -160,12 +151,12 @@ fn d5_an_error_of_accept_ends_no_acceptor_and_no_connection() {
         let mut live = listener.connect()?;
         live.write_all(GET).await?;
         answer(&mut live).await;
-        let acceptors = labelled("Acceptor.Worker");
+        let acceptors = tree().labelled("Acceptor.Worker");
         for _ in 0..20 {
             listener.fail_accept(io::ErrorKind::ConnectionAborted.into());
         }
         settle().await;
-        assert_eq!(labelled("Acceptor.Worker"), acceptors);
+        assert_eq!(tree().labelled("Acceptor.Worker"), acceptors);
         live.write_all(LAST).await?;
         assert_eq!(answer(&mut live).await.1, "you asked for /hello");
         Ok::<(), Reason>(())
@@ -177,7 +168,7 @@ fn d5_acceptors_may_crash_more_than_once_in_the_life_of_a_server() {
     Simulation::sweep(SEEDS, || async {
         let (listener, server) = server().await;
         for _ in 0..10 {
-            let victim = labelled("Acceptor.Worker")[0];
+            let victim = tree().labelled("Acceptor.Worker")[0];
             let down = monitor(victim);
             exit(victim, Reason::Kill);
             let Down { .. } = down.down().await;

@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{
-    Config, Node, Pid, Reason, State, exit, join, monitor, now, processes, sleep, timeout, tree,
-};
+use riot_actor::{Config, Reason, exit, join, monitor, now, processes, sleep, timeout, tree};
 use riot_http::{Request, Response, Server, ServerRef};
 use riot_socket::{Address, Connection, TcpStream};
 
@@ -20,20 +18,6 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux").count()
-}
-
-fn labelled(label: &str) -> Vec<Pid> {
-    fn collect(nodes: &[Node], label: &str, found: &mut Vec<Pid>) {
-        for node in nodes {
-            if node.process.label.as_deref() == Some(label) && node.process.state != State::Exiting {
-                found.push(node.process.pid);
-            }
-            collect(&node.children, label, found);
-        }
-    }
-    let mut found = Vec::new();
-    collect(&tree().roots, label, &mut found);
-    found
 }
 
 async fn connect(address: SocketAddr) -> io::Result<Connection> {
@@ -95,7 +79,7 @@ fn kill(label: &'static str, processes_left: usize) {
             ask(&mut client).await?;
             clients.push(client);
         }
-        let victims = labelled(label);
+        let victims = tree().labelled(label);
         assert!(!victims.is_empty(), "there is a {label}");
         let victim = victims[0];
         let down = monitor(victim);
@@ -106,7 +90,7 @@ fn kill(label: &'static str, processes_left: usize) {
         drop(clients);
         eventually("connections end", || server.info().active == 0).await;
         eventually("the tree is whole again", || processes().len() == at_rest).await;
-        assert_eq!(labelled("Acceptor.Worker").len(), processes_left);
+        assert_eq!(tree().labelled("Acceptor.Worker").len(), processes_left);
         next_client_is_served(address).await;
         let top = server.pid().expect("it runs");
         server.stop(Duration::from_secs(5)).await;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use riot_actor::{
-    MonitorRef, Node, Pid, Reason, State, info, monitor, now, receive, receive_timeout, send,
-    simulation::Simulation, sleep, this, tree,
+    MonitorRef, Pid, Reason, info, monitor, now, receive, receive_timeout, send, simulation::Simulation,
+    sleep, this, tree,
 };
 use riot_socket::{
     Address, Connection, HandshakeError, HandshakeFailed, Server, ServerRef, Shutdown, Transport,
@@ -45,20 +45,6 @@ async fn says_it_back(client: &mut Connection, text: &[u8]) {
     assert_eq!(back, text);
 }
 
-fn labelled(label: &str) -> Vec<Pid> {
-    fn collect(nodes: &[Node], label: &str, found: &mut Vec<Pid>) {
-        for node in nodes {
-            if node.process.label.as_deref() == Some(label) && node.process.state != State::Exiting {
-                found.push(node.process.pid);
-            }
-            collect(&node.children, label, found);
-        }
-    }
-    let mut found = Vec::new();
-    collect(&tree().roots, label, &mut found);
-    found
-}
-
 async fn settle() {
     sleep(Duration::from_millis(10)).await;
 }
@@ -77,7 +63,7 @@ fn counts(server: &ServerRef) -> (u64, u64, u64, usize) {
 /// The one there is.
 async fn the_connector() -> MonitorRef {
     settle().await;
-    let [connector] = labelled("Connector")[..] else { panic!("one connector:\n{}", tree()) };
+    let [connector] = tree().labelled("Connector")[..] else { panic!("one connector:\n{}", tree()) };
     monitor(connector)
 }
 
@@ -103,7 +89,7 @@ fn b06_the_handshake_comes_before_the_protocol_and_in_its_process() {
         let mut client = listener.connect()?;
         let first = receive::<(&str, Pid)>().await;
         assert_eq!(first.0, "first");
-        assert_eq!(labelled("Connector"), [first.1], "it runs in the Connector");
+        assert_eq!(tree().labelled("Connector"), [first.1], "it runs in the Connector");
         assert!(receive_timeout::<(&str, Pid)>(Duration::from_secs(1)).await.is_err(), "one after the other");
         client.write_all(b"hi").await?;
         assert_eq!(receive::<(&str, Pid)>().await, ("second", first.1));
@@ -189,7 +175,7 @@ fn b06_a_client_that_leaves_in_the_middle_harms_nothing() {
         let listener = Listener::new();
         let server =
             Server::listen(listener.clone()).acceptors(1).handshake(greeted).start_link(echo).await?;
-        let acceptors = labelled("Acceptor.Worker");
+        let acceptors = tree().labelled("Acceptor.Worker");
         for leaves in 0..10 {
             let (client, address) = listener.connect_stream()?;
             let mut connection = Connection::new(client.clone(), address);
@@ -203,7 +189,7 @@ fn b06_a_client_that_leaves_in_the_middle_harms_nothing() {
         says_it_back(&mut polite, b"served").await;
         settle().await;
         assert_eq!(counts(&server), (10, 0, 0, 1));
-        assert_eq!(labelled("Acceptor.Worker"), acceptors);
+        assert_eq!(tree().labelled("Acceptor.Worker"), acceptors);
         Ok::<(), Reason>(())
     });
 }

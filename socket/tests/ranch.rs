@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use common::{SEEDS, connect, echo, holds_on, kill, labelled, says_it_back, settle};
+use common::{SEEDS, connect, echo, holds_on, kill, says_it_back, settle};
 use riot_actor::{
     Config, Pid, Reason, is_alive, now, processes, receive_timeout, send, simulation::Simulation, sleep,
     spawn, this, timeout, tree,
@@ -92,7 +92,7 @@ mod acceptor_suite {
             settle().await;
             assert_eq!(counts(&server, &listener), (2, 2, 1), "options changed meanwhile hold");
             says_it_back(&mut clients[0], b"Hello again!").await;
-            assert_eq!(labelled("Acceptor.Worker").len(), 1);
+            assert_eq!(tree().labelled("Acceptor.Worker").len(), 1);
             Ok::<(), Reason>(())
         });
     }
@@ -364,7 +364,7 @@ mod acceptor_suite {
 fn supervisors() -> Vec<Pid> {
     ["Server.Sup", "Connections.Sup.Sup", "Connections.Sup", "Acceptor.Sup", "Acceptor.Worker"]
         .into_iter()
-        .flat_map(labelled)
+        .flat_map(|label| tree().labelled(label))
         .collect()
 }
 
@@ -472,7 +472,7 @@ mod misc {
             let watcher = this();
             let _server = Server::listen(listener.clone())
                 .on_listen(move |address| {
-                    assert!(labelled("Acceptor.Worker").is_empty(), "nobody accepts yet");
+                    assert!(tree().labelled("Acceptor.Worker").is_empty(), "nobody accepts yet");
                     send(watcher, address.clone());
                     Ok(())
                 })
@@ -515,10 +515,10 @@ mod misc {
             assert_eq!(listener.connect()?.read(&mut [0]).await?, 0);
             assert_eq!((now() - start).as_secs(), 1, "at once");
             server.set_acceptors(7);
-            assert_eq!(labelled("Acceptor.Worker").len(), 2, "when it listens again");
+            assert_eq!(tree().labelled("Acceptor.Worker").len(), 2, "when it listens again");
             server.suspend().await;
             server.resume().await?;
-            assert_eq!(labelled("Acceptor.Worker").len(), 7);
+            assert_eq!(tree().labelled("Acceptor.Worker").len(), 7);
             server.set_handshake_timeout(Duration::from_secs(60));
             let _client = listener.connect()?;
             sleep(Duration::from_secs(3)).await;
@@ -673,12 +673,17 @@ mod supervisor {
             for client in &mut clients {
                 says_it_back(client, b"Hello!").await;
             }
-            assert_eq!((labelled("Connection.Sup").len(), server.info().active), (3, 3));
+            assert_eq!((tree().labelled("Connection.Sup").len(), server.info().active), (3, 3));
             // A supervisor that dies takes its connection; one that is done ends with it.
-            kill(labelled("Connection.Sup")[0]).await;
+            kill(tree().labelled("Connection.Sup")[0]).await;
             drop(clients.pop());
             settle().await;
-            assert_eq!((labelled("Connection.Sup").len(), labelled("Connector").len()), (1, 1), "{}", tree());
+            assert_eq!(
+                (tree().labelled("Connection.Sup").len(), tree().labelled("Connector").len()),
+                (1, 1),
+                "{}",
+                tree()
+            );
             server.stop(Duration::from_secs(5)).await;
             settle().await;
             assert!(processes().len() < at_rest);
@@ -699,7 +704,7 @@ mod supervisor {
             let mut clients = connect(&listener, 100);
             settle().await;
             assert_eq!(counts(&server, &listener), (100, 100, 0));
-            assert_eq!(labelled("Connections.Sup").len(), supervisors);
+            assert_eq!(tree().labelled("Connections.Sup").len(), supervisors);
             assert_eq!(served(&mut clients).await, 100);
             Ok::<(), Reason>(())
         });
@@ -738,7 +743,7 @@ mod supervisor {
             let _clients = connect(&listener, 2);
             settle().await;
             assert_eq!(counts(&server, &listener), (1, 1, 1));
-            assert_eq!(labelled("Acceptor.Worker").len(), 4);
+            assert_eq!(tree().labelled("Acceptor.Worker").len(), 4);
             Ok::<(), Reason>(())
         });
     }
@@ -751,18 +756,24 @@ mod supervisor {
             let server = Server::listen(listener.clone()).acceptors(1).start_link(common::echo).await?;
             let mut live = listener.connect()?;
             says_it_back(&mut live, b"Hello!").await;
-            let before =
-                [labelled("Server.Sup"), labelled("Connections.Sup.Sup"), labelled("Connections.Sup")];
-            let acceptors = labelled("Acceptor.Sup");
+            let before = [
+                tree().labelled("Server.Sup"),
+                tree().labelled("Connections.Sup.Sup"),
+                tree().labelled("Connections.Sup"),
+            ];
+            let acceptors = tree().labelled("Acceptor.Sup");
             // Each acceptor that meets a dead listener ends; more than a few and its supervisor does.
             for _ in 0..2 {
                 listener.fail_accept(io::Error::from_raw_os_error(libc::EBADF));
             }
             settle().await;
-            let after =
-                [labelled("Server.Sup"), labelled("Connections.Sup.Sup"), labelled("Connections.Sup")];
+            let after = [
+                tree().labelled("Server.Sup"),
+                tree().labelled("Connections.Sup.Sup"),
+                tree().labelled("Connections.Sup"),
+            ];
             assert_eq!(after, before);
-            assert_ne!(labelled("Acceptor.Sup"), acceptors);
+            assert_ne!(tree().labelled("Acceptor.Sup"), acceptors);
             says_it_back(&mut live, b"Still here!").await;
             says_it_back(&mut listener.connect()?, b"Hello!").await;
             assert_eq!(server.info().accept_errors.listener, 2);
@@ -776,7 +787,7 @@ mod supervisor {
             let listener = Listener::new();
             let server = Server::listen(listener.clone()).acceptors(2).start_link(common::echo).await?;
             let (top, before) = (server.pid(), supervisors());
-            kill(labelled("Connections.Sup.Sup")[0]).await;
+            kill(tree().labelled("Connections.Sup.Sup")[0]).await;
             settle().await;
             let after = supervisors();
             assert_eq!((server.pid(), after.len()), (top, before.len()));
@@ -830,7 +841,7 @@ mod shutdown_suite {
         let server = Server::listen(listener.clone()).start_link(protocol).await?;
         let mut client = listener.connect()?;
         settle().await;
-        let connector = labelled("Connector")[0];
+        let connector = tree().labelled("Connector")[0];
         let start = now();
         server.stop(limit).await;
         let took = now() - start;
@@ -872,7 +883,7 @@ mod shutdown_suite {
             sleep(Duration::from_secs(3600)).await;
             assert!(is_alive(stopper), "it waits for the connection");
             assert!(listener.connect().is_err());
-            kill(labelled("Connector")[0]).await;
+            kill(tree().labelled("Connector")[0]).await;
             settle().await;
             assert!(!is_alive(stopper) && server.pid().is_none());
             Ok::<(), Reason>(())

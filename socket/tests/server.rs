@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{SEEDS, connect, echo, holds_on, kill, labelled, says_it_back, settle};
+use common::{SEEDS, connect, echo, holds_on, kill, says_it_back, settle};
 use riot_actor::{
     Pid, Reason, is_alive, now, processes, receive, send, simulation::Simulation, sleep, spawn, this,
     timeout, tree, yield_now,
@@ -29,7 +29,7 @@ fn b01_start_link_returns_once_every_acceptor_is_there() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         started(&listener, Server::listen(listener.clone()).acceptors(7)).await;
-        assert_eq!(labelled("Acceptor.Worker").len(), 7);
+        assert_eq!(tree().labelled("Acceptor.Worker").len(), 7);
     });
 }
 
@@ -132,7 +132,7 @@ fn b03_clients_there_is_no_place_for_are_told_so() {
         let info = server.info();
         assert_eq!((info.active, info.all, info.refused, info.accepted), (1, 1, 1, 1));
         // One that never closes is left after a second.
-        while labelled("Connector").len() > 1 {
+        while tree().labelled("Connector").len() > 1 {
             sleep(Duration::from_millis(50)).await;
         }
         assert!(now() - told <= Duration::from_millis(1100), "{:?}", now() - told);
@@ -197,7 +197,7 @@ fn b05_the_connection_is_the_connectors_before_it_begins() {
             .await?;
         let _client = listener.connect()?;
         let (connector, _) = receive::<(Pid, riot_socket::Address)>().await;
-        assert_eq!(labelled("Connector"), [connector], "the protocol runs in the Connector");
+        assert_eq!(tree().labelled("Connector"), [connector], "the protocol runs in the Connector");
         Ok::<(), Reason>(())
     });
 }
@@ -207,13 +207,13 @@ fn b07_an_acceptor_outlives_the_errors_of_single_connections() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).acceptors(1).start_link(echo).await?;
-        let acceptors = labelled("Acceptor.Worker");
+        let acceptors = tree().labelled("Acceptor.Worker");
         for code in [libc::ECONNABORTED, libc::EPROTO, libc::ECONNRESET] {
             listener.fail_accept(io::Error::from_raw_os_error(code));
         }
         let mut client = listener.connect()?;
         says_it_back(&mut client, b"hello").await;
-        assert_eq!(labelled("Acceptor.Worker"), acceptors);
+        assert_eq!(tree().labelled("Acceptor.Worker"), acceptors);
         assert_eq!(server.info().accept_errors.total(), 3);
         Ok::<(), Reason>(())
     });
@@ -224,14 +224,14 @@ fn b07_out_of_descriptors_it_pauses_and_serves_again_by_itself() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).acceptors(1).start_link(echo).await?;
-        let acceptors = labelled("Acceptor.Worker");
+        let acceptors = tree().labelled("Acceptor.Worker");
         listener.fail_accept(io::Error::from_raw_os_error(libc::EMFILE));
         let mut client = listener.connect()?;
         let start = now();
         says_it_back(&mut client, b"hello").await;
         let waited = now() - start;
         assert!((Duration::from_millis(100)..Duration::from_millis(200)).contains(&waited), "{waited:?}");
-        assert_eq!((labelled("Acceptor.Worker"), server.info().accept_errors.total()), (acceptors, 1));
+        assert_eq!((tree().labelled("Acceptor.Worker"), server.info().accept_errors.total()), (acceptors, 1));
         Ok::<(), Reason>(())
     });
 }
@@ -294,14 +294,14 @@ fn b09_an_acceptor_that_dies_is_replaced_on_the_same_socket() {
         let server = Server::listen(listener.clone()).acceptors(2).start_link(echo).await?;
         let mut live = listener.connect()?;
         says_it_back(&mut live, b"before").await;
-        let supervisor = labelled("Acceptor.Sup");
-        kill(labelled("Acceptor.Worker")[0]).await;
+        let supervisor = tree().labelled("Acceptor.Sup");
+        kill(tree().labelled("Acceptor.Worker")[0]).await;
         let mut next = listener.connect()?;
         says_it_back(&mut next, b"next").await;
         says_it_back(&mut live, b"after").await;
         settle().await;
-        assert_eq!(labelled("Acceptor.Sup"), supervisor);
-        assert_eq!((labelled("Acceptor.Worker").len(), server.info().active), (2, 2));
+        assert_eq!(tree().labelled("Acceptor.Sup"), supervisor);
+        assert_eq!((tree().labelled("Acceptor.Worker").len(), server.info().active), (2, 2));
         Ok::<(), Reason>(())
     });
 }
@@ -313,12 +313,12 @@ fn b09_the_listener_is_bound_again_under_live_connections() {
         let server = Server::listen(listener.clone()).acceptors(3).start_link(echo).await?;
         let mut live = listener.connect()?;
         says_it_back(&mut live, b"before").await;
-        kill(labelled("Acceptor.Sup")[0]).await;
+        kill(tree().labelled("Acceptor.Sup")[0]).await;
         settle().await;
         let mut next = listener.connect()?;
         says_it_back(&mut next, b"next").await;
         says_it_back(&mut live, b"after").await;
-        assert_eq!((labelled("Acceptor.Worker").len(), server.info().active), (3, 2));
+        assert_eq!((tree().labelled("Acceptor.Worker").len(), server.info().active), (3, 2));
         Ok::<(), Reason>(())
     });
 }
@@ -330,12 +330,12 @@ fn b09_a_connections_supervisor_takes_its_own_and_acceptors_go_on_with_the_new_o
         let server = Server::listen(listener.clone()).connection_supervisors(1).start_link(echo).await?;
         let mut live = listener.connect()?;
         says_it_back(&mut live, b"before").await;
-        let acceptors = labelled("Acceptor.Worker");
-        kill(labelled("Connections.Sup")[0]).await;
+        let acceptors = tree().labelled("Acceptor.Worker");
+        kill(tree().labelled("Connections.Sup")[0]).await;
         assert_eq!(live.read(&mut [0]).await?, 0, "its connections end");
         let mut next = listener.connect()?;
         says_it_back(&mut next, b"next").await;
-        assert_eq!(labelled("Acceptor.Worker"), acceptors, "the acceptors are the same");
+        assert_eq!(tree().labelled("Acceptor.Worker"), acceptors, "the acceptors are the same");
         settle().await;
         assert_eq!(server.info().active, 1, "those that ended with their supervisor are not counted");
         Ok::<(), Reason>(())
@@ -348,7 +348,7 @@ fn b10_more_restarts_than_one_in_the_life_of_a_server() {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).acceptors(2).start_link(echo).await?;
         for _ in 0..20 {
-            kill(labelled("Acceptor.Worker")[0]).await;
+            kill(tree().labelled("Acceptor.Worker")[0]).await;
             sleep(Duration::from_secs(6)).await;
         }
         let mut client = listener.connect()?;
@@ -371,7 +371,7 @@ fn b10_a_random_process_killed_again_and_again() {
             for _ in 0..round % 7 {
                 yield_now().await;
             }
-            if let Some(&victim) = labelled(labels[round % labels.len()]).first() {
+            if let Some(&victim) = tree().labelled(labels[round % labels.len()]).first() {
                 kill(victim).await;
             }
             drop(clients);
@@ -380,7 +380,10 @@ fn b10_a_random_process_killed_again_and_again() {
         let mut client = listener.connect()?;
         says_it_back(&mut client, b"whole again").await;
         assert_eq!(server.info().active, 1);
-        assert_eq!((labelled("Acceptor.Worker").len(), labelled("Connections.Sup").len()), (4, 2));
+        assert_eq!(
+            (tree().labelled("Acceptor.Worker").len(), tree().labelled("Connections.Sup").len()),
+            (4, 2)
+        );
         drop(client);
         settle().await;
         // main, Server.Sup, two supervisors below it, two of connections, four acceptors.
@@ -408,7 +411,7 @@ fn b11_suspended_it_refuses_and_resumed_it_accepts_with_what_was_changed() {
             server.resume().await?;
             assert_eq!(server.info().state, ServerState::Running);
         }
-        assert_eq!(labelled("Acceptor.Worker").len(), 5);
+        assert_eq!(tree().labelled("Acceptor.Worker").len(), 5);
         let mut greeting = [0; 3];
         listener.connect()?.read_exact(&mut greeting).await?;
         assert_eq!(&greeting, b"new");
@@ -579,7 +582,7 @@ fn b13_the_counts_are_exact_and_say_how_connections_ended() {
         let info = server.info();
         assert_eq!((info.ended.crashed, info.ended.normal, info.ended.killed, info.active), (2, 1, 1, 2));
         // Those that go with their supervisor are counted too.
-        for supervisor in labelled("Connections.Sup") {
+        for supervisor in tree().labelled("Connections.Sup") {
             kill(supervisor).await;
         }
         settle().await;
@@ -666,7 +669,7 @@ fn b17_a_server_is_a_child_like_any_other() {
         let spec = Server::listen(listener.clone()).child_spec("echo", echo);
         let supervisor = riot_supervisor::Supervisor::one_for_one().child(spec).start_link().await?;
         says_it_back(&mut listener.connect()?, b"hello").await;
-        kill(labelled("Server.Sup")[0]).await;
+        kill(tree().labelled("Server.Sup")[0]).await;
         settle().await;
         says_it_back(&mut listener.connect()?, b"again").await;
         supervisor.stop(Reason::Shutdown, None).await.expect("it stops");

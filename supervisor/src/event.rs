@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use riot_actor::{Pid, Reason, this, try_send};
+use riot_actor::{Pid, Reason, TrySendError, this, try_send};
 
 use crate::spec::{ChildId, ChildSpec};
 
@@ -100,7 +100,8 @@ impl Reporter {
             return;
         }
         let event = event();
-        self.subscribers.retain(|&pid| try_send(pid, event.clone()).is_ok());
+        // One with a full mailbox misses this event, not those to come.
+        self.subscribers.retain(|&pid| !matches!(try_send(pid, event.clone()), Err(TrySendError::NoProc(_))));
     }
 
     pub(crate) fn started(&mut self, spec: &ChildSpec, pid: Pid) {

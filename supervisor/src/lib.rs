@@ -58,7 +58,7 @@
 //!     }))
 //!     .start_link()
 //!     .await?;
-//! println!("{}", riot_supervisor::tree(shop.pid()).expect("it runs"));
+//! println!("{}", riot_actor::tree().find(shop.pid()).expect("it runs"));
 //! # Ok::<_, Reason>(())
 //! # });
 //! # assert_eq!(reason, Reason::Normal);
@@ -79,7 +79,7 @@
 //!   [`Supervisor::backoff`]); and of Elixir's, `max_children` and [`Partitioned`].
 //! - Left out: changing a running supervisor's own settings (`code_change`), as there is no code to change.
 //!
-//! [`tree`] shows what runs. Reports go to `tracing` under the target `riot::supervisor`, and to whoever
+//! [`riot_actor::tree()`] shows what runs. Reports go to `tracing` under the target `riot::supervisor`, and to whoever
 //! [subscribes](SupervisorRef::subscribe).
 #![forbid(unsafe_code)]
 
@@ -94,7 +94,6 @@ mod shutdown;
 mod spec;
 mod strategy;
 mod supervisor;
-mod tree;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -113,4 +112,3 @@ pub use spec::{
 };
 pub use strategy::AutoShutdown;
 pub use supervisor::{ChildInfo, ChildState, Counts, Init, Supervisor, SupervisorRef};
-pub use tree::{Tree, tree};

@@ -449,8 +449,8 @@ impl SupervisorRef {
             Err(CallError::Exit(ended)) => Err(StopError::Exit(ended)),
             Err(CallError::NoProc) => Err(StopError::NoProc),
             Err(CallError::CallingSelf) => Err(StopError::CallingSelf),
-            // It never answers but by ending.
-            Ok(()) | Err(CallError::Timeout) => Err(StopError::Timeout),
+            // It never answers but by ending, and its mailbox has no bound.
+            Ok(()) | Err(CallError::Timeout | CallError::Full) => Err(StopError::Timeout),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     events::{Event, System},
 };
 use crate::{
-    call::{CALL_TIMEOUT, CallError, Waiting, send_query, wait},
+    call::{CALL_TIMEOUT, CallError, ReplyTo, Waiting, send_query, wait},
     context,
     exit::Reason,
     message::Message,
@@ -36,6 +36,11 @@ impl<S> Eq for ServerRef<S> {}
 impl<S> std::hash::Hash for ServerRef<S> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.pid.hash(state);
+    }
+}
+impl<S> From<ServerRef<S>> for Pid {
+    fn from(server: ServerRef<S>) -> Self {
+        server.pid
     }
 }
 impl<S> fmt::Debug for ServerRef<S> {
@@ -112,7 +117,7 @@ impl<S: GenServer> ServerRef<S> {
     /// See [`StopError`].
     pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), StopError> {
         let end = wait(self.pid);
-        let stop = Message::new(System::<S>::Stop(reason.clone()));
+        let stop = Message::system(System::<S>::Stop(reason.clone()));
         if context::with_shared("stop", |shared| shared.try_deliver(self.pid, stop)).is_err()
             && !context::with_shared("stop", |shared| shared.is_present(self.pid))
         {
@@ -152,11 +157,22 @@ impl<S: GenServer> ServerRef<S> {
         self.system(|reply| System::Look(Box::new(move |state| reply.send(look(state))))).await
     }
 
+    /// Asks by a cast that carries the right to answer.
+    pub(crate) fn request<R: Send + 'static, M: Send + 'static>(
+        self,
+        make: impl FnOnce(ReplyTo<R>) -> M,
+    ) -> Result<Waiting<R>, CallError>
+    where
+        S: Cast<M>,
+    {
+        send_query(self.pid, |reply| Event::<S>::cast(make(reply)))
+    }
+
     async fn system<R: Send + 'static>(
         self,
-        make: impl FnOnce(crate::call::ReplyTo<R>) -> System<S>,
+        make: impl FnOnce(ReplyTo<R>) -> System<S>,
     ) -> Result<R, CallError> {
-        send_query(self.pid, |reply| Message::new(make(reply)))?.wait(Some(CALL_TIMEOUT)).await
+        send_query(self.pid, |reply| Message::system(make(reply)))?.wait(Some(CALL_TIMEOUT)).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::{GenServer, START_TIMEOUT, ServerRef, Stop, events};
 use crate::{
+    bound::Overflow,
     call::{CallError, ReplyTo, answer_of, wait},
     context,
     exit::Reason,
@@ -49,6 +50,16 @@ impl ServerOptions {
     /// A name, held before `init` runs.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.spawn = self.spawn.name(name);
+        self
+    }
+
+    /// The bound of its mailbox, as [`SpawnOptions::mailbox_max`]: for calls, casts and messages, not for what is asked of
+    /// the server itself, such as [`ServerRef::stop`]. Default: none.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn mailbox_max(mut self, messages: usize, overflow: Overflow) -> Self {
+        self.spawn = self.spawn.mailbox_max(messages, overflow);
         self
     }
 
@@ -112,7 +123,9 @@ impl ServerOptions {
                 Err(StartError::Timeout)
             }
             Err(CallError::Exit(reason)) => Err(StartError::Failed(reason)),
-            Err(CallError::NoProc | CallError::CallingSelf) => Err(StartError::Failed(end.await)),
+            Err(CallError::NoProc | CallError::CallingSelf | CallError::Full) => {
+                Err(StartError::Failed(end.await))
+            }
         }
     }
 }

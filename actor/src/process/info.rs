@@ -19,6 +19,10 @@ pub struct ProcessInfo {
     pub state: State,
     /// Messages in its mailbox.
     pub mailbox: usize,
+    /// How many may be; none without a bound.
+    pub mailbox_max: Option<usize>,
+    /// Messages refused because the mailbox was full.
+    pub refused: u64,
     /// The processes it is linked with.
     pub links: Vec<Pid>,
     /// The processes it monitors.
@@ -152,12 +156,16 @@ impl Shared {
             let relations = core.relations.as_deref();
             ProcessInfo {
                 pid,
-                names: Vec::new(),
+                names: relations.map(|r| r.names.clone()).unwrap_or_default(),
                 label: core.label.clone(),
                 state: state(slot, &core),
                 mailbox: core.arrivals.len() + if context::current() == Some(pid) { 0 } else { core.held },
+                mailbox_max: core.bound.as_ref().map(|bound| bound.messages_max()),
+                refused: core.bound.as_ref().map_or(0, |bound| bound.refused()),
                 links: relations.map(|r| r.links.iter().copied().collect()).unwrap_or_default(),
-                monitors: relations.map(|r| r.monitors.values().copied().collect()).unwrap_or_default(),
+                monitors: relations
+                    .map(|r| r.monitors.values().filter_map(|target| target.pid).collect())
+                    .unwrap_or_default(),
                 monitored_by: relations
                     .map(|r| r.watchers.values().filter_map(watcher).collect())
                     .unwrap_or_default(),
@@ -168,7 +176,6 @@ impl Shared {
                 age: core.born.map(|born| self.now().saturating_duration_since(born)),
             }
         };
-        info.names = self.registry.names_of(pid);
         if let Some(held) = context::held(pid) {
             info.mailbox += held; // Its own messages are with itself while it runs.
         }

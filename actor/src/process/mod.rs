@@ -5,6 +5,7 @@
 //! held for a few instructions; no code of a user runs under it.
 
 pub(crate) mod info;
+pub(crate) mod relations;
 pub(crate) mod run;
 pub(crate) mod spawn;
 pub(crate) mod table;
@@ -23,16 +24,8 @@ use std::{
     time::Instant,
 };
 
-use crate::{
-    exit::Reason,
-    mailbox::Mailbox,
-    message::Message,
-    pid::{NumberMap, NumberSet, Pid},
-    registry::Name,
-    runtime::Shared,
-    signal::{MonitorRef, Watcher},
-    timer::TimerRef,
-};
+use crate::{bound::Bound, exit::Reason, mailbox::Mailbox, message::Message, pid::Pid, runtime::Shared};
+use relations::Relations;
 
 /// A place in the process table; it is used again when its process has been released.
 pub(crate) struct Slot {
@@ -86,6 +79,8 @@ pub(crate) struct Core {
     pub(crate) caused_by_signal: bool,
     /// Messages accepted and not yet seen by the process.
     pub(crate) arrivals: VecDeque<Message>,
+    /// How many messages may wait, if there is a bound.
+    pub(crate) bound: Option<Arc<Bound>>,
     pub(crate) parked: Option<Box<Process>>,
     /// The memory of the process before, for the next one.
     pub(crate) spare: Option<Box<Process>>,
@@ -106,6 +101,8 @@ pub(crate) struct Process {
     /// The worker it may not leave.
     pub(crate) pinned: Option<u32>,
     pub(crate) mailbox: Mailbox,
+    /// That of its record, to be told of every message taken.
+    pub(crate) bound: Option<Arc<Bound>>,
     /// What a generic server keeps for its handlers.
     pub(crate) server: Option<Box<crate::gen_server::Control>>,
     /// What is left of this turn; every await that could complete at once spends one.
@@ -126,6 +123,7 @@ impl Process {
             priority: Priority::Normal,
             pinned: None,
             mailbox: Mailbox::default(),
+            bound: None,
             server: None,
             budget: 0,
             wants_messages: false,
@@ -147,22 +145,6 @@ impl Process {
 
 pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
 
-/// What ties a process to others. Many have none, so it has a place of its own.
-#[derive(Default)]
-pub(crate) struct Relations {
-    pub(crate) links: NumberSet<Pid>,
-    /// Whom it monitors.
-    pub(crate) monitors: NumberMap<MonitorRef, Pid>,
-    /// Who hears of its end.
-    pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
-    pub(crate) names: Vec<Name>,
-    /// Groups it is or was in, or watches.
-    pub(crate) groups: Vec<Name>,
-    /// Timers that will send to it.
-    pub(crate) timers:
-        std::collections::HashSet<TimerRef, std::hash::BuildHasherDefault<crate::pid::NumberHasher>>,
-}
-
 /// A process that just became ready: whoever gets it puts it in a queue, after letting go of the lock.
 #[must_use]
 pub(crate) struct Readied(pub(crate) Box<Process>);
@@ -183,6 +165,7 @@ impl Slot {
                 cause: None,
                 caused_by_signal: false,
                 arrivals: VecDeque::new(),
+                bound: None,
                 parked: None,
                 spare: None,
                 held: 0,
@@ -277,15 +260,18 @@ impl Slot {
         }
     }
 
-    /// Fixes why the process ends, if nothing did before; says whether this was it.
-    pub(crate) fn condemn(&self, core: &mut Core, reason: Reason, by_signal: bool) -> bool {
+    /// Fixes why the process ends.
+    ///
+    /// # Errors
+    /// If something did before. The reason comes back: what is in it is a user's, and not dropped under the lock.
+    pub(crate) fn condemn(&self, core: &mut Core, reason: Reason, by_signal: bool) -> Result<(), Reason> {
         if core.cause.is_some() {
-            return false;
+            return Err(reason);
         }
         core.cause = Some(reason);
         core.caused_by_signal = by_signal;
         self.condemned.store(true, Ordering::Release);
-        true
+        Ok(())
     }
 
     pub(crate) fn renew(&self) {

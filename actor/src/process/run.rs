@@ -1,24 +1,37 @@
 //! One turn of a process, and its end.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
-use super::{Body, Core, Phase, Process, Readied, Slot};
+use super::{Body, Phase, Process, Readied, Slot, relations::Relations};
 use crate::{
     context::Local,
-    exit::{Panic, Reason},
+    exit::Reason,
     mailbox::Mailbox,
     panic::catch,
     pid::Pid,
     report::{self, CrashReport},
     runtime::Shared,
     signal::Watcher,
+    trace::{TraceEvent, Traced},
 };
 
 /// Awaits a process may complete in one turn before it gives way. (OTP: 4000 reductions of far smaller size.)
 const BUDGET: u32 = 2000;
 
 /// Polls a process that was ready. What it returns has to be put in a queue again.
-pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> {
+pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
+    let pid = process.pid;
+    local.shared.trace(Traced::TURNS, || TraceEvent::In { pid });
+    let again = run(local, process);
+    local.shared.trace(Traced::TURNS, || TraceEvent::Out { pid });
+    again
+}
+
+#[inline]
+fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let pid = process.pid;
     let slot = local.shared.table.slot(pid.index);
     let (mut body, waker) = process.body.take().expect("a process in a queue has its body");
@@ -38,14 +51,19 @@ pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> 
         local.polling.set(false);
 
         let mut core = slot.lock();
-        match polled {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(reason)) => drop(slot.condemn(&mut core, reason, false)),
-            Err(panic) => panicked(slot, &mut core, pid, panic),
-        }
+        let condemned = match polled {
+            Ok(Poll::Pending) => Ok(()),
+            Ok(Poll::Ready(reason)) => slot.condemn(&mut core, reason, false),
+            Err(panic) => slot.condemn(&mut core, Reason::Panic(Arc::new(panic)), false),
+        };
         if core.cause.is_some() {
             core.phase = Phase::Exiting;
             drop(core);
+            // Condemned before it panicked: the first cause stands, the panic is only reported.
+            if let Err(panic @ Reason::Panic(_)) = &condemned {
+                report::late_panic(pid, panic);
+            }
+            contain(pid, || drop(condemned));
             end(local, slot, pid, body, waker);
             return None;
         }
@@ -73,14 +91,6 @@ pub(crate) fn turn(local: &Local, mut process: Box<Process>) -> Option<Readied> 
         core.wants_messages = process.wants_messages;
         core.parked = Some(process);
         return None;
-    }
-}
-
-/// A process condemned before it panicked ends with what condemned it; the panic is only reported.
-fn panicked(slot: &Slot, core: &mut Core, pid: Pid, panic: Panic) {
-    let reason = Reason::Panic(std::sync::Arc::new(panic));
-    if !slot.condemn(core, reason.clone(), false) {
-        report::late_panic(pid, &reason);
     }
 }
 
@@ -124,6 +134,7 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
     local.polling.set(false);
     let mut process = local.running.take().expect("it runs until it is released");
     process.mailbox = Mailbox::default();
+    process.bound = None;
     drop(waker);
     let end = shared.free(pid, Some(process));
     let reason = end.cause.expect("a process that ends has a cause");
@@ -131,6 +142,7 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
         let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
         report::crash(shared, CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal });
     }
+    shared.trace(Traced::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
     shared.ended(pid, &reason);
     if let Some(relations) = end.relations {
         tell(shared, pid, &reason, *relations);
@@ -139,28 +151,30 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
 }
 
 /// Exit signals first, then the rest.
-pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: super::Relations) {
+pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relations) {
     for partner in relations.links {
-        shared.link_fired(partner, pid, reason.clone());
+        shared.link_fired(partner, pid, reason);
     }
     for (reference, watcher) in relations.watchers {
         match watcher {
-            Watcher::Process(watcher) => shared.down(watcher, reference, reason.clone()),
+            Watcher::Process(watcher) => shared.down(watcher, reference, reason),
             Watcher::Callback(callback) => callback.ended(reason),
             Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
             Watcher::TaskEnd(owner) => shared.remove_watcher(owner, reference),
-            Watcher::Leash(process) => shared.exit_by_link(process, pid, reason.clone()),
+            Watcher::Leash(process) => shared.exit_by_link(process, pid, reason),
         }
     }
     for (reference, target) in relations.monitors {
-        shared.remove_watcher(target, reference);
+        if let Some(pid) = target.pid {
+            shared.remove_watcher(pid, reference);
+        }
     }
 }
 
 /// Runs the destructors of a process; a panic in one is reported and changes nothing else.
 fn contain(pid: Pid, f: impl FnOnce()) {
     if let Err(panic) = catch(f) {
-        report::late_panic(pid, &Reason::Panic(std::sync::Arc::new(panic)));
+        report::late_panic(pid, &Reason::Panic(Arc::new(panic)));
     }
 }
 
@@ -168,7 +182,7 @@ fn contain(pid: Pid, f: impl FnOnce()) {
 pub(crate) struct End {
     cause: Option<Reason>,
     caused_by_signal: bool,
-    pub(crate) relations: Option<Box<super::Relations>>,
+    pub(crate) relations: Option<Box<Relations>>,
     parent: Option<Pid>,
     label: Option<std::borrow::Cow<'static, str>>,
 }
@@ -184,6 +198,7 @@ impl Shared {
         core.trap_exit = false;
         core.wants_messages = false;
         core.held = 0;
+        let bound = core.bound.take();
         core.spare = spare;
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         let end = End {
@@ -196,6 +211,9 @@ impl Shared {
         let worn_out = core.generation == u32::MAX;
         slot.renew();
         drop(core);
+        if let Some(bound) = bound {
+            bound.close();
+        }
         // A place is given up rather than let a pid come again.
         if !worn_out {
             self.table.give_back(pid.index);

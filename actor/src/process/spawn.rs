@@ -10,14 +10,16 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, Readied, run::tell};
+use super::{Phase, Priority, Process, Readied, relations::Target, run::tell};
 use crate::{
+    bound::{Bound, Overflow},
     context,
     exit::{Outcome, Reason},
     pid::Pid,
     registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
     signal::{MonitorRef, Watcher},
+    trace::{TraceEvent, Traced},
 };
 
 /// Starts a process and returns its pid; the body does not run on the caller's stack.
@@ -77,6 +79,7 @@ pub struct SpawnOptions {
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
     priority: Priority,
+    mailbox_max: Option<(usize, Overflow)>,
     pinned: Option<Place>,
     leash: Option<MonitorRef>,
     task_of: Option<MonitorRef>,
@@ -122,6 +125,19 @@ impl SpawnOptions {
     /// Its priority; default normal.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// So many messages of users may wait in its mailbox, one more and `overflow` happens; default: there is no bound. What
+    /// the runtime sends (exits, downs, timeouts) is let in always, and not counted. Senders who want to hear of a full
+    /// mailbox use [`try_send`](crate::try_send), those who want to wait [`send_wait`](crate::send_wait); a
+    /// [`call`](crate::call()) fails with [`CallError::Full`](crate::CallError::Full).
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn mailbox_max(mut self, messages: usize, overflow: Overflow) -> Self {
+        assert!(messages > 0, "a process that takes no message needs no mailbox");
+        self.mailbox_max = Some((messages, overflow));
         self
     }
 
@@ -219,8 +235,6 @@ impl<F: Future<Output: Outcome>> Future for ReasonOf<F> {
 }
 
 impl Shared {
-    /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
-    /// nor be released before its name, its link and its monitor are in place.
     pub(crate) fn spawn(
         self: &Arc<Self>,
         options: SpawnOptions,
@@ -228,6 +242,20 @@ impl Shared {
         worker: Option<u32>,
         monitor: Option<MonitorRef>,
         body: super::Body,
+    ) -> Result<Pid, NameTaken> {
+        self.spawn_noted(options, parent, worker, monitor, body, |_| ())
+    }
+
+    /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
+    /// nor be released before it was noted, and its name, its link and its monitor are in place.
+    pub(crate) fn spawn_noted(
+        self: &Arc<Self>,
+        options: SpawnOptions,
+        parent: Option<Pid>,
+        worker: Option<u32>,
+        monitor: Option<MonitorRef>,
+        body: super::Body,
+        note: impl FnOnce(Pid),
     ) -> Result<Pid, NameTaken> {
         let (index, nth) = self.table.take();
         let slot = self.table.slot(index);
@@ -244,6 +272,11 @@ impl Shared {
         process.priority = options.priority;
         process.pinned = pinned;
         process.body = Some((body, Waker::from(process.source.clone())));
+        if let Some((messages_max, overflow)) = options.mailbox_max {
+            let bound = Arc::new(Bound::new(messages_max, overflow));
+            process.bound = Some(bound.clone());
+            core.bound = Some(bound);
+        }
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
         core.parent = parent;
@@ -251,6 +284,7 @@ impl Shared {
         core.born = Some(self.recently());
         core.nth = nth;
         self.live_added();
+        note(pid);
 
         let linked = parent.filter(|_| options.link);
         let tied =
@@ -259,6 +293,7 @@ impl Shared {
             // Nothing has to be in place before it runs.
             core.phase = Phase::Out;
             drop(core);
+            self.trace(Traced::LIVES, || TraceEvent::Spawned { pid, parent });
             self.spawned(pid);
             self.ready(Some(Readied(process)));
             return Ok(pid);
@@ -289,7 +324,7 @@ impl Shared {
                 core.relations().links.insert(pid);
             }
             if let Some(reference) = monitor {
-                core.relations().monitors.insert(reference, pid);
+                core.relations().monitors.insert(reference, Target { pid: Some(pid), name: None });
             }
             if let Some(reference) = options.leash {
                 core.relations().watchers.insert(reference, Watcher::Leash(pid));
@@ -301,6 +336,7 @@ impl Shared {
                 self.watch(pid, reference, Watcher::TaskEnd(parent));
             }
         }
+        self.trace(Traced::LIVES, || TraceEvent::Spawned { pid, parent });
         self.spawned(pid);
         self.wake_new(pid);
         Ok(pid)
@@ -311,7 +347,8 @@ impl Shared {
         let slot = self.table.slot(pid.index);
         let (parked, arrivals) = {
             let mut core = slot.lock();
-            slot.condemn(&mut core, Reason::NoProc, true);
+            // Whoever has condemned it in between was first.
+            let _first = slot.condemn(&mut core, Reason::NoProc, true);
             let parent = core.parent;
             if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
                 relations.links.remove(&parent);

@@ -94,6 +94,11 @@ impl Table {
         (index, nth)
     }
 
+    /// How often a place was taken.
+    pub(crate) fn taken(&self) -> u64 {
+        lock(&self.vacant).taken
+    }
+
     pub(crate) fn give_back(&self, index: u32) {
         lock(&self.vacant).again.push(index);
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::info::ProcessInfo;
+use super::info::{ProcessInfo, State};
 use crate::{context, pid::Pid, runtime::Shared};
 
 /// Every process, below the one that spawned it. One whose parent has ended stands at the top.
@@ -16,7 +16,7 @@ use crate::{context, pid::Pid, runtime::Shared};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// The processes at the top, in the order of their places.
+    /// The processes at the top, the oldest first.
     pub roots: Vec<Node>,
 }
 
@@ -25,11 +25,24 @@ pub struct Tree {
 pub struct Node {
     /// The process.
     pub process: ProcessInfo,
-    /// Those it spawned that are still there, in the order of their places.
+    /// Those it spawned that are still there, the oldest first.
     pub children: Vec<Node>,
 }
 
-/// All processes as they are now. Each is looked at by itself, so the tree is no moment's exact picture.
+/// All processes as they are now. Each is looked at by itself, so the tree is no moment's exact picture. No process is
+/// asked anything: those that are busy or stuck are shown like others.
+///
+/// ```
+/// use riot_actor::{SpawnOptions, run, this, tree};
+///
+/// run(async {
+///     let clerk = SpawnOptions::new().label("clerk").spawn(std::future::pending::<()>());
+///     let tree = tree();
+///     println!("{tree}");
+///     assert_eq!(tree.labelled("clerk"), [clerk]);
+///     assert_eq!(tree.find(this()).unwrap().children.len(), 1);
+/// });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -38,9 +51,44 @@ pub fn tree() -> Tree {
     context::with_shared("tree", |shared| shared.tree())
 }
 
+impl Tree {
+    /// Every process, each before those it spawned.
+    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.roots.iter().flat_map(Node::iter)
+    }
+
+    /// A process and those below it.
+    #[must_use]
+    pub fn find(&self, pid: Pid) -> Option<&Node> {
+        self.iter().find(|node| node.process.pid == pid)
+    }
+
+    /// The processes that call themselves `label`, without those that are about to end.
+    #[must_use]
+    pub fn labelled(&self, label: &str) -> Vec<Pid> {
+        let labelled = |node: &&Node| {
+            node.process.label.as_deref() == Some(label) && node.process.state != State::Exiting
+        };
+        self.iter().filter(labelled).map(|node| node.process.pid).collect()
+    }
+}
+
+impl Node {
+    /// This process, and all below it, each before those it spawned.
+    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+        let mut left = vec![self];
+        std::iter::from_fn(move || {
+            let node = left.pop()?;
+            left.extend(node.children.iter().rev());
+            Some(node)
+        })
+    }
+}
+
 impl Shared {
     pub(crate) fn tree(&self) -> Tree {
-        let processes: Vec<_> = self.processes().into_iter().filter_map(|pid| self.info(pid)).collect();
+        let mut processes: Vec<_> = self.processes().into_iter().filter_map(|pid| self.info(pid)).collect();
+        processes.sort_unstable_by_key(|process| process.nth);
         let present: HashMap<Pid, ()> = processes.iter().map(|process| (process.pid, ())).collect();
         let mut below: HashMap<Option<Pid>, Vec<ProcessInfo>> = HashMap::new();
         for process in processes {
@@ -69,6 +117,12 @@ impl fmt::Display for Tree {
             line(f, root, "", "", "")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, self, "", "", "")
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod idle;
 mod queue;
+pub(crate) mod stats;
 mod watchdog;
 mod worker;
 
@@ -31,6 +32,7 @@ use crate::{
 };
 use idle::Idle;
 use queue::{Lane, Stealer};
+use stats::Counters;
 use watchdog::Watchdog;
 pub(crate) use watchdog::start as start_watchdog;
 
@@ -56,6 +58,7 @@ struct Seat {
     turns: AtomicU64,
     /// The place of the process polled last.
     current: AtomicU32,
+    counters: Counters,
 }
 
 impl Scheduler {
@@ -72,6 +75,7 @@ impl Scheduler {
                 unpark: Mutex::new(unpark),
                 turns: AtomicU64::new(0),
                 current: AtomicU32::new(0),
+                counters: Counters::default(),
             }
         });
         let scheduler = Self {

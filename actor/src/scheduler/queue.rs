@@ -168,6 +168,11 @@ impl<T> Stealer<T> {
         self.next.process.take()
     }
 
+    /// How many wait here, the one woken last included.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.iter().map(crossbeam_deque::Stealer::len).sum::<usize>() + usize::from(self.has_next())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.iter().all(crossbeam_deque::Stealer::is_empty)
     }

@@ -141,13 +141,17 @@ impl Worker<'_> {
         }
         let workers = self.scheduler.workers();
         let others = (1..workers).map(|step| (self.local.worker + step) % workers);
-        others
+        let stolen = others
             .clone()
             .find_map(|other| self.scheduler.workers[other].stealer.steal(&self.local.queue))
             .or_else(|| {
                 let held_up = others.clone().filter(|&other| self.scheduler.watchdog.is_held_up(other));
                 held_up.into_iter().find_map(|other| self.scheduler.workers[other].stealer.steal_next())
-            })
+            });
+        if stolen.is_some() {
+            self.scheduler.workers[self.local.worker].counters.stole();
+        }
+        stolen
     }
 
     /// Whether anything waits that this worker could run.
@@ -169,8 +173,9 @@ impl Worker<'_> {
             let mut driver = lock(&scheduler.workers[worker].driver);
             if !stay_awake {
                 let deadline = self.shared.timers.next_deadline();
-                let limit = deadline.map(|deadline| deadline.saturating_duration_since(self.shared.now()));
-                driver.park(limit);
+                let before = self.shared.now();
+                driver.park(deadline.map(|deadline| deadline.saturating_duration_since(before)));
+                scheduler.workers[worker].counters.slept(self.shared.now().saturating_duration_since(before));
             }
             let woken = !scheduler.idle.woke(worker);
             scheduler.watchdog.awake();

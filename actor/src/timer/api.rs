@@ -82,7 +82,7 @@ pub struct Timeout<V> {
 pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> TimerRef {
     context::with_shared("start_timer", |shared| {
         let deadline = shared.now().checked_add(delay).unwrap_or_else(far_future);
-        let message = |timer| Message::new(Timeout { timer, value });
+        let message = |timer| Message::system(Timeout { timer, value });
         shared.timers.send_at(shared, deadline, Destination::Pid(to), message)
     })
 }

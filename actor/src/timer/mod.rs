@@ -138,11 +138,11 @@ impl Timers {
     /// Ties a timer to the process it is aimed at, so that it ends with it; at once, if that has ended.
     fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
         let Some(pid) = target else { return };
-        if !shared.remember_timer(pid, timer) {
+        if shared.note(pid, |relations| relations.timers.insert(timer)).is_none() {
             self.discard(timer);
         } else if lock(&self.wheel).get(timer.0).is_none() {
             // It fired in between, and nobody else would forget it now.
-            shared.forget_timer(pid, timer);
+            shared.strike(pid, |relations| relations.timers.remove(&timer));
         }
     }
 
@@ -162,7 +162,7 @@ impl Timers {
         let (tick, action) = lock(&self.wheel).cancel(timer.0)?;
         if let Some(Action::Send(Destination::Pid(pid), _) | Action::Repeat(Repeat { to: pid, .. })) = action
         {
-            shared.forget_timer(pid, timer);
+            shared.strike(pid, |relations| relations.timers.remove(&timer));
         }
         Some(self.left(shared, tick))
     }
@@ -181,6 +181,11 @@ impl Timers {
 
     fn left(&self, shared: &Shared, tick: u64) -> Duration {
         self.instant(tick).map_or(Duration::MAX, |due| due.saturating_duration_since(shared.now()))
+    }
+
+    /// How many run.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.wheel).len()
     }
 
     /// When somebody has to look again at the latest.
@@ -215,7 +220,7 @@ impl Timers {
         match action {
             Action::Wake(waker) => waker.wake(),
             Action::Send(Destination::Pid(pid), message) => {
-                shared.forget_timer(pid, timer);
+                shared.strike(pid, |relations| relations.timers.remove(&timer));
                 shared.deliver(pid, message);
             }
             Action::Send(Destination::Name(name), message) => {

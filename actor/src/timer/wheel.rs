@@ -115,6 +115,10 @@ impl<T> Wheel<T> {
         Some((entry.tick, entry.value.as_mut()))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The next tick at which [`pop`](Self::pop) can have something to do. Never later than the next timer.
     pub(crate) fn next_tick(&self) -> Option<u64> {
         self.next_slot().map(|(_, _, tick)| tick)

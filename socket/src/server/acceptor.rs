@@ -143,7 +143,7 @@ async fn hand_over(shared: &Shared, number: usize, mut start: Start) {
         let supervisor = shared.places.supervisor(shared.places.of_acceptor(number)).await;
         match try_send(supervisor, start) {
             Ok(()) => return,
-            Err(back) => start = back,
+            Err(back) => start = back.into_message(),
         }
         riot_actor::join(&[supervisor]).await;
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Down, Node, Pid, Reason, State, exit, monitor, sleep, tree};
+use riot_actor::{Down, Pid, Reason, exit, monitor, sleep};
 use riot_socket::{Connection, memory::Listener};
 
 pub const SEEDS: std::ops::Range<u64> = 0..40;
@@ -39,21 +39,6 @@ pub async fn holds_on(connection: Connection) {
 /// So many clients that have just connected.
 pub fn connect(listener: &Listener, clients: usize) -> Vec<Connection> {
     (0..clients).map(|_| listener.connect().expect("it listens")).collect()
-}
-
-/// Every process with this label.
-pub fn labelled(label: &str) -> Vec<Pid> {
-    fn collect(nodes: &[Node], label: &str, found: &mut Vec<Pid>) {
-        for node in nodes {
-            if node.process.label.as_deref() == Some(label) && node.process.state != State::Exiting {
-                found.push(node.process.pid);
-            }
-            collect(&node.children, label, found);
-        }
-    }
-    let mut found = Vec::new();
-    collect(&tree().roots, label, &mut found);
-    found
 }
 
 pub async fn kill(pid: Pid) {

@@ -1,0 +1,235 @@
+//! Sending: what is accepted is in the mailbox before the call returns.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use crate::{
+    bound::{Bound, Overflow, Ticket},
+    context, coop,
+    exit::Reason,
+    message::Message,
+    pid::Pid,
+    process::{Core, Readied, Slot},
+    runtime::Shared,
+    trace::{TraceEvent, Traced},
+};
+
+/// Sends a message, whatever its type. It never waits and never fails: to a process that has ended it goes nowhere, nor
+/// to a mailbox that is full, see [`SpawnOptions::mailbox_max`](crate::SpawnOptions::mailbox_max). When this returns the
+/// message is in the mailbox, behind all that the caller sent before.
+///
+/// # Panics
+/// Outside a process; plain threads use [`Handle::send`](crate::Handle::send).
+pub fn send<M: Send + 'static>(to: Pid, message: M) {
+    context::with_shared("send", |shared| shared.deliver(to, Message::new(message)));
+}
+
+/// [`send`] that gives the message back if `to` has ended, or its mailbox is full. A message that was accepted may still
+/// go unread.
+///
+/// ```
+/// # use riot_actor::{Overflow, SpawnOptions, TrySendError, run, try_send};
+/// # run(async {
+/// let slow = SpawnOptions::new().mailbox_max(1, Overflow::DropNewest).spawn(std::future::pending::<()>());
+/// assert_eq!(try_send(slow, "first"), Ok(()));
+/// assert_eq!(try_send(slow, "second"), Err(TrySendError::Full("second")));
+/// # });
+/// ```
+///
+/// # Errors
+/// See [`TrySendError`].
+///
+/// # Panics
+/// Outside a process.
+pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendError<M>> {
+    context::with_shared("try_send", |shared| match shared.try_deliver(to, Message::new(message)) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Full(message)) => Err(TrySendError::Full(message.take())),
+        Err(TrySendError::NoProc(message)) => Err(TrySendError::NoProc(message.take())),
+    })
+}
+
+/// [`send`] that waits while the mailbox of `to` is full; without a bound there it waits for nothing. Of several that
+/// wait, the one that began first is served first.
+///
+/// Two processes with bounded mailboxes that wait for each other wait for ever; one that waits hears no message
+/// meanwhile. Where that can happen, put it into a [`timeout`](crate::timeout).
+///
+/// ```
+/// # use riot_actor::{Overflow, SpawnOptions, receive, run, send_wait};
+/// # run(async {
+/// let options = SpawnOptions::new().mailbox_max(2, Overflow::DropNewest);
+/// let slow = options.spawn(async {
+///     for expected in 0..10 {
+///         assert_eq!(receive::<i32>().await, expected);
+///     }
+/// });
+/// for number in 0..10 {
+///     send_wait(slow, number).await.expect("it is there");
+/// }
+/// # });
+/// ```
+///
+/// # Errors
+/// The message, if `to` has ended.
+///
+/// # Cancel safety
+/// Dropped before it is ready, nothing was sent, and the message is dropped.
+///
+/// # Panics
+/// When awaited outside a process.
+pub fn send_wait<M: Send + 'static>(to: Pid, message: M) -> SendWait<M> {
+    SendWait { to, message: Some(message), place: None }
+}
+
+/// The future of [`send_wait`].
+#[must_use = "nothing is sent before it is awaited"]
+pub struct SendWait<M> {
+    to: Pid,
+    message: Option<M>,
+    /// Where it waits in a queue.
+    place: Option<(Arc<Bound>, Option<Ticket>)>,
+}
+
+impl<M> Unpin for SendWait<M> {}
+
+impl<M> fmt::Debug for SendWait<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendWait").field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+impl<M: Send + 'static> Future for SendWait<M> {
+    type Output = Result<(), M>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            let Some(message) = self.message.take() else {
+                panic!("riot_actor: `send_wait` was polled after its end")
+            };
+            let message = match try_send(self.to, message) {
+                Ok(()) => {
+                    self.leave_queue(true);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(TrySendError::NoProc(message)) => {
+                    self.leave_queue(false);
+                    return Poll::Ready(Err(message));
+                }
+                Err(TrySendError::Full(message)) => message,
+            };
+            self.message = Some(message);
+            if self.place.is_none() {
+                let bound = context::with_shared("send_wait", |shared| shared.bound_of(self.to));
+                self.place = bound.map(|bound| (bound, None));
+            }
+            if let Some((bound, ticket)) = &mut self.place
+                && bound.wait(ticket, cx.waker())
+            {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<M> SendWait<M> {
+    fn leave_queue(&mut self, sent: bool) {
+        if let Some((bound, Some(ticket))) = self.place.take() {
+            bound.give_up(ticket, sent);
+        }
+    }
+}
+
+impl<M> Drop for SendWait<M> {
+    fn drop(&mut self) {
+        self.leave_queue(false);
+    }
+}
+
+/// Why a message was not accepted; here it is again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrySendError<M> {
+    /// The mailbox is full: try later, do without, or [`send_wait`].
+    Full(M),
+    /// There is no such process.
+    NoProc(M),
+}
+
+impl<M> TrySendError<M> {
+    /// The message.
+    pub fn into_message(self) -> M {
+        match self {
+            Self::Full(message) | Self::NoProc(message) => message,
+        }
+    }
+}
+
+impl<M> fmt::Display for TrySendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the mailbox is full",
+            Self::NoProc(_) => "there is no such process",
+        })
+    }
+}
+impl<M: fmt::Debug> std::error::Error for TrySendError<M> {}
+
+impl Slot {
+    /// Accepts a message of a user, if there is room for it.
+    fn offer(&self, core: &mut Core, message: Message) -> Result<Option<Readied>, Message> {
+        match &core.bound {
+            Some(bound) if message.counts() && !bound.enter() => Err(message),
+            _ => Ok(self.accept(core, message)),
+        }
+    }
+}
+
+impl Shared {
+    /// Puts a message into a mailbox; gives it back if it finds no place there.
+    pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
+        if message.counts() {
+            let sent =
+                || TraceEvent::Sent { from: context::current(), to: pid, message: message.type_name() };
+            self.trace(Traced::SENDS, sent);
+        }
+        let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
+        let offered = match slot.lock_for(pid) {
+            Some(mut core) if core.is_live() => slot.offer(&mut core, message).map_err(TrySendError::Full),
+            _ => Err(TrySendError::NoProc(message)),
+        };
+        self.ready(offered?);
+        Ok(())
+    }
+
+    /// Puts a message into a mailbox; if that is full, what its owner has chosen happens.
+    pub(crate) fn deliver(&self, pid: Pid, message: Message) {
+        let Err(refused) = self.try_deliver(pid, message) else { return };
+        if let TrySendError::Full(_) = &refused {
+            self.act_on(pid, |slot, core| {
+                let bound = core.bound.as_ref().filter(|_| core.is_live())?;
+                match bound.overflow() {
+                    Overflow::DropNewest => None,
+                    Overflow::Exit => slot.end_by_signal(core, Reason::other(bound.full())),
+                }
+            });
+        }
+        drop(refused);
+    }
+
+    /// Puts a message of the runtime itself into a mailbox.
+    pub(crate) fn tell<M: Send + 'static>(&self, pid: Pid, message: M) {
+        self.deliver(pid, Message::system(message));
+    }
+
+    fn bound_of(&self, pid: Pid) -> Option<Arc<Bound>> {
+        self.table.of(pid)?.lock_for(pid)?.bound.clone()
+    }
+}

@@ -1,0 +1,159 @@
+//! Looking in: the tree, what the scheduler counts, what a trace shows.
+mod common;
+
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use riot_actor::{
+    Pid, Reason, SpawnOptions, TraceEvent, Traced, exit, receive, receive_if, run, scheduler_stats, send,
+    send_after, sleep, spawn, spawn_link, telemetry, this, trace, tree, wait, yield_now,
+};
+
+#[test]
+fn a_tree_shows_every_process_below_the_one_that_spawned_it() {
+    everywhere(|| async {
+        let observer = this();
+        let shop = SpawnOptions::new().label("shop").name("shop").spawn(async move {
+            for label in ["clerk", "clerk", "till"] {
+                let pid = SpawnOptions::new().label(label).spawn(std::future::pending::<()>());
+                send(observer, (label, pid));
+            }
+            std::future::pending::<()>().await;
+        });
+        let mut spawned = Vec::new();
+        for _ in 0..3 {
+            spawned.push(receive::<(&str, Pid)>().await.1);
+        }
+        spawn(std::future::pending::<()>());
+        let tree = tree();
+        assert_eq!(tree.labelled("clerk"), spawned[..2]);
+        assert_eq!(tree.labelled("nobody"), []);
+        let below = tree.find(shop).unwrap();
+        let order: Vec<Pid> = below.iter().map(|node| node.process.pid).collect();
+        assert_eq!(order, [shop, spawned[0], spawned[1], spawned[2]]);
+        assert_eq!(tree.iter().count(), 6);
+        let lines: Vec<String> = below.to_string().lines().map(str::to_owned).collect();
+        assert!(lines[0].contains("shop shop") && lines[3].starts_with("└─ "), "{below}");
+        assert!(tree.to_string().contains("│  "), "{tree}");
+        exit(shop, Reason::Kill);
+        wait(shop).await;
+        let tree = riot_actor::tree();
+        assert!(tree.find(shop).is_none());
+        assert_eq!(tree.roots.len(), 4, "children of one that is gone stand at the top");
+    });
+}
+
+#[test]
+fn the_scheduler_counts_what_it_does() {
+    threaded(|| async {
+        let before = scheduler_stats();
+        assert_eq!(before.workers.len(), 2);
+        let timer = send_after(secs(3600), this(), ());
+        let ended: Vec<Pid> = (0..100).map(|_| spawn(yield_now())).collect();
+        for &pid in &ended {
+            wait(pid).await;
+        }
+        sleep(millis(5)).await;
+        let after = scheduler_stats();
+        let turns = |stats: &riot_actor::SchedulerStats| stats.workers.iter().map(|w| w.turns).sum::<u64>();
+        assert!(turns(&after) - turns(&before) >= 200, "{before:?} {after:?}");
+        assert_eq!((after.spawned - before.spawned, after.processes), (100, before.processes));
+        assert_eq!((after.timers, after.injected), (before.timers + 1, 0));
+        let asleep: Vec<_> = after.workers.iter().map(|worker| (worker.parks, worker.asleep)).collect();
+        assert!(asleep.iter().any(|&(parks, asleep)| parks > 0 && asleep >= millis(1)), "{asleep:?}");
+        assert!(asleep.iter().all(|&(_, asleep)| asleep <= after.age), "{after:?}");
+        timer.cancel();
+        assert_eq!(scheduler_stats().timers, before.timers);
+    });
+    simulated(|| async {
+        let before = scheduler_stats();
+        wait(spawn(async {})).await;
+        assert!(before.workers.is_empty() && scheduler_stats().spawned == before.spawned + 1);
+    });
+}
+
+type Events = Arc<Mutex<Vec<TraceEvent>>>;
+
+/// Keeps the events of one process.
+fn keep(of: Pid) -> (telemetry::HandlerId, Events) {
+    let events = Events::default();
+    let kept = events.clone();
+    let handler = telemetry::attach(move |event: &TraceEvent| {
+        let concerned = match event {
+            TraceEvent::Spawned { pid, .. }
+            | TraceEvent::Exited { pid, .. }
+            | TraceEvent::Received { pid, .. }
+            | TraceEvent::In { pid }
+            | TraceEvent::Out { pid } => *pid,
+            TraceEvent::Sent { to, .. } => *to,
+            _ => return,
+        };
+        if concerned == of {
+            // What a handler does is not traced, or this would never end.
+            send(concerned, "traced");
+            kept.lock().unwrap().push(event.clone());
+        }
+    });
+    (handler, events)
+}
+
+#[test]
+fn a_trace_shows_what_a_process_does_in_its_order() {
+    simulated(|| async {
+        let main = this();
+        let pid = spawn(async {
+            receive::<u8>().await;
+            receive_if(|wanted: &u16| *wanted == 7).await;
+            Reason::other("end")
+        });
+        let (handler, events) = keep(pid);
+        assert_eq!(trace(Traced::LIVES | Traced::SENDS | Traced::RECEIVES | Traced::TURNS), Traced::NOTHING);
+        send(pid, 7_u16);
+        send(pid, 1_u8);
+        wait(pid).await;
+        trace(Traced::NOTHING);
+        let mut seen = std::mem::take(&mut *events.lock().unwrap());
+        seen.retain(|event| !matches!(event, TraceEvent::In { .. } | TraceEvent::Out { .. }));
+        let sent = |message| TraceEvent::Sent { from: Some(main), to: pid, message };
+        let received = |message| TraceEvent::Received { pid, message };
+        let exited = TraceEvent::Exited { pid, reason: Reason::other("end") };
+        assert_eq!(seen, [sent("u16"), sent("u8"), received("u8"), received("u16"), exited]);
+        assert!(telemetry::detach(handler));
+    });
+}
+
+#[test]
+fn a_trace_shows_turns_and_spawns() {
+    simulated(|| async {
+        let main = this();
+        let all: Events = Events::default();
+        let kept = all.clone();
+        telemetry::attach(move |event: &TraceEvent| kept.lock().unwrap().push(event.clone()));
+        trace(Traced::LIVES | Traced::TURNS);
+        let pid = spawn_link(yield_now());
+        wait(pid).await;
+        trace(Traced::NOTHING);
+        let seen = std::mem::take(&mut *all.lock().unwrap());
+        assert_eq!(seen[0], TraceEvent::Spawned { pid, parent: Some(main) });
+        let turns: Vec<_> = seen
+            .iter()
+            .filter(|event| **event == TraceEvent::In { pid } || **event == TraceEvent::Out { pid })
+            .collect();
+        let (begins, ends) = (&TraceEvent::In { pid }, &TraceEvent::Out { pid });
+        assert_eq!(turns, [begins, ends, begins, ends]);
+        spawn(async {});
+        assert!(all.lock().unwrap().is_empty(), "it is off");
+    });
+}
+
+#[test]
+fn a_handler_of_traces_that_panics_is_detached() {
+    run(async {
+        let handler = telemetry::attach(|_: &TraceEvent| panic!("no more"));
+        trace(Traced::SENDS);
+        send(this(), 1);
+        send(this(), 2);
+        assert!(!telemetry::detach(handler));
+        assert_eq!(receive::<i32>().await, 1);
+    });
+}

@@ -1,0 +1,249 @@
+//! State machines: G24.
+mod common;
+
+use common::*;
+use riot_actor::{
+    Down, Input, Machine, MachineRef, Message, Pid, Reason, ReplyTo, ServerOptions, StateMachine, Step, Stop,
+    TimedOut, Timeout, exit, now, receive, receive_timeout, send, server, sleep, spawn, this, trap_exit,
+};
+
+/// Notes what it handles, and in which state; does what it is told.
+struct Scribe {
+    observer: Pid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Busy,
+    Free,
+}
+
+enum Event {
+    /// Handled in `Free` only; put off in `Busy`.
+    Work(u32),
+    Go(State),
+    Insert(Vec<u32>),
+    Now(u32),
+    InState(u64),
+    IfNothing(u64),
+    After(&'static str, u64),
+    Cancel(&'static str),
+    Ask(ReplyTo<State>),
+    Stop,
+}
+
+#[derive(Debug, PartialEq)]
+struct Noted(String);
+
+impl StateMachine for Scribe {
+    type Args = Pid;
+    type State = State;
+    type Event = Event;
+
+    async fn init(observer: Pid) -> Result<(Self, State), Stop> {
+        Ok((Self { observer }, State::Busy))
+    }
+
+    async fn handle(&mut self, state: &State, input: Input<Event>) -> Step<Self> {
+        let event = match input {
+            Input::Event(Event::Work(number)) if *state == State::Busy => {
+                return Step::stay().postpone(Input::Event(Event::Work(number)));
+            }
+            Input::Event(event) => event,
+            Input::Info(message) => {
+                self.note(message.type_name());
+                return Step::stay();
+            }
+            Input::StateTimeout => return self.noted("state timeout"),
+            Input::EventTimeout => return self.noted("event timeout"),
+            Input::Timeout(name) => return self.noted(name),
+        };
+        match event {
+            Event::Work(number) => {
+                self.note(format!("work {number}"));
+                Step::stay()
+            }
+            Event::Go(state) => Step::to(state),
+            Event::Insert(numbers) => {
+                numbers.into_iter().fold(Step::stay(), |step, number| step.insert(Event::Now(number)))
+            }
+            Event::Now(number) => self.noted(format!("now {number}")),
+            Event::InState(limit) => Step::stay().state_timeout(millis(limit)),
+            Event::IfNothing(limit) => Step::stay().event_timeout(millis(limit)),
+            Event::After(name, delay) => Step::stay().timeout(name, millis(delay)),
+            Event::Cancel(name) => Step::stay().cancel_timeout(name),
+            Event::Ask(reply) => {
+                reply.send(*state);
+                Step::stay()
+            }
+            Event::Stop => {
+                server::stop(Reason::other("stop"));
+                Step::stay()
+            }
+        }
+    }
+
+    async fn terminate(&mut self, state: &State, reason: &Reason) {
+        self.note(format!("ends {state:?}: {reason}"));
+    }
+}
+
+impl Scribe {
+    fn note(&self, text: impl Into<String>) {
+        send(self.observer, Noted(text.into()));
+    }
+    fn noted(&self, text: impl Into<String>) -> Step<Self> {
+        self.note(text);
+        Step::stay()
+    }
+}
+
+async fn scribe() -> MachineRef<Scribe> {
+    Scribe::start_link(this()).await.expect("it starts")
+}
+
+#[track_caller]
+fn noted(expected: &[&str]) -> impl Future<Output = ()> {
+    let here = std::panic::Location::caller();
+    let expected: Vec<String> = expected.iter().map(|text| (*text).to_owned()).collect();
+    async move {
+        let mut heard = Vec::new();
+        for _ in &expected {
+            heard.extend(receive_timeout::<Noted>(secs(600)).await.map(|Noted(text)| text));
+        }
+        assert_eq!(heard, expected, "at {here}");
+    }
+}
+
+async fn nothing_more(machine: MachineRef<Scribe>) {
+    machine.ask(Event::Ask).await.expect("it answers");
+    assert_eq!(receive_timeout::<Noted>(std::time::Duration::ZERO).await, Err(TimedOut));
+}
+
+#[test]
+fn g24_postponed_events_return_in_their_order_when_the_state_changes() {
+    everywhere(|| async {
+        let machine = scribe().await;
+        (1..=3).for_each(|number| machine.cast(Event::Work(number)));
+        machine.cast(Event::Go(State::Busy));
+        nothing_more(machine).await; // The same state is no change.
+        machine.cast(Event::Go(State::Free));
+        machine.cast(Event::Work(4));
+        noted(&["work 1", "work 2", "work 3", "work 4"]).await;
+        machine.cast(Event::Go(State::Busy));
+        machine.cast(Event::Work(5));
+        nothing_more(machine).await;
+    });
+}
+
+#[test]
+fn g24_inserted_events_run_before_queued_and_returned_ones() {
+    everywhere(|| async {
+        let machine = scribe().await;
+        machine.suspend().await.unwrap();
+        machine.cast(Event::Insert(vec![1, 2]));
+        machine.cast(Event::Now(3));
+        machine.resume().await.unwrap();
+        noted(&["now 1", "now 2", "now 3"]).await;
+    });
+}
+
+#[test]
+fn g24_a_state_timeout_is_cancelled_by_a_change_of_state_only() {
+    simulated(|| async {
+        let machine = scribe().await;
+        machine.cast(Event::InState(10));
+        machine.cast(Event::Now(1));
+        noted(&["now 1", "state timeout"]).await;
+        machine.cast(Event::InState(10));
+        machine.cast(Event::Go(State::Free));
+        sleep(secs(1)).await;
+        nothing_more(machine).await;
+        // A new one replaces the old one.
+        let start = now();
+        machine.cast(Event::InState(10));
+        machine.cast(Event::InState(500));
+        noted(&["state timeout"]).await;
+        assert!(now() - start >= millis(500));
+        sleep(secs(1)).await;
+        nothing_more(machine).await;
+    });
+}
+
+#[test]
+fn g24_an_event_timeout_is_cancelled_by_any_event() {
+    simulated(|| async {
+        let machine = scribe().await;
+        machine.cast(Event::IfNothing(10));
+        noted(&["event timeout"]).await;
+        for event in [Event::Now(1), Event::Go(State::Busy)] {
+            machine.cast(Event::IfNothing(10));
+            machine.cast(event);
+            sleep(secs(1)).await;
+        }
+        noted(&["now 1"]).await;
+        nothing_more(machine).await;
+        machine.cast(Event::IfNothing(10));
+        send(machine.pid(), Message::new(0));
+        sleep(secs(1)).await;
+        assert!(receive::<Noted>().await.0.ends_with("Message"));
+        nothing_more(machine).await;
+    });
+}
+
+#[test]
+fn g24_a_named_timeout_is_cancelled_by_neither() {
+    simulated(|| async {
+        let machine = scribe().await;
+        machine.cast(Event::After("tea", 10));
+        machine.cast(Event::After("cake", 20));
+        machine.cast(Event::After("bread", 15));
+        machine.cast(Event::Go(State::Free));
+        machine.cast(Event::Now(1));
+        machine.cast(Event::Cancel("bread"));
+        noted(&["now 1", "tea", "cake"]).await;
+        nothing_more(machine).await;
+    });
+}
+
+#[test]
+fn g24_a_machine_is_a_server_like_others() {
+    everywhere(|| async {
+        trap_exit(true);
+        let machine =
+            ServerOptions::new().name("scribe").start_link::<Machine<Scribe>>(this()).await.unwrap();
+        assert_eq!(machine.ask(Event::Ask).await, Ok(State::Busy));
+        assert_eq!(machine.look(|machine| *machine.state()).await, Ok(State::Busy));
+        let watched = spawn(async {});
+        send(machine.pid(), watched);
+        assert!(receive::<Noted>().await.0.ends_with("Pid"));
+        machine.cast(Event::Stop);
+        noted(&["ends Busy: \"stop\""]).await;
+        riot_actor::wait(machine.pid()).await;
+        assert_eq!(riot_actor::whereis("scribe"), None);
+
+        let other = Scribe::start(this()).await.unwrap();
+        let end = riot_actor::monitor(other.pid());
+        exit(other.pid(), Reason::Kill);
+        let Down { reason, .. } = end.down().await;
+        assert_eq!(reason, Reason::Killed);
+    });
+}
+
+#[test]
+fn g24_a_stale_timeout_is_told_from_a_current_one() {
+    simulated(|| async {
+        let machine = scribe().await;
+        machine.suspend().await.unwrap();
+        machine.cast(Event::InState(5));
+        machine.resume().await.unwrap();
+        machine.ask(Event::Ask).await.unwrap();
+        machine.suspend().await.unwrap();
+        // Its message is in the mailbox, behind a change of state that ends it.
+        machine.cast(Event::Go(State::Free));
+        sleep(millis(50)).await;
+        machine.resume().await.unwrap();
+        nothing_more(machine).await;
+        assert_eq!(receive_timeout::<Timeout<()>>(std::time::Duration::ZERO).await, Err(TimedOut));
+    });
+}
