@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::ToSocketAddrs,
+    path::Path,
     pin::pin,
     sync::{
         Arc,
@@ -16,7 +17,9 @@ use std::{
 
 use http::HeaderValue;
 use riot_flow::connect_to_the_end;
-use riot_socket::{Bind, ChildId, ChildSpec, Handshake, Options, Overflow, Protocol, ServerRef, StartError};
+use riot_socket::{
+    Bind, ChildId, ChildSpec, Handshake, Options, Overflow, Protocol, ServerRef, StartError, UnixBind,
+};
 
 use crate::{
     Config, Connection, Handler, Limits, Requests, Service, ServiceHandler, Timeouts, serve_requests, service,
@@ -85,6 +88,11 @@ impl Server {
     /// A server on anything that can be bound.
     pub fn listen(bind: impl Bind) -> Self {
         Self { server: riot_socket::Server::listen(bind), config: Config::new(), cancel: true }
+    }
+
+    /// A server on a Unix socket, whose file is removed when it stops.
+    pub fn bind_unix(path: impl AsRef<Path>) -> Self {
+        Self::listen(UnixBind::new(path.as_ref()))
     }
 
     /// Processes that accept; default 10.
