@@ -40,6 +40,8 @@ mod server;
 pub mod signals;
 mod split;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 mod unix;
 
