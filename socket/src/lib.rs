@@ -35,6 +35,7 @@ mod options;
 mod poller;
 pub mod proxy;
 mod readiness;
+mod send_file;
 mod server;
 #[cfg(feature = "signals")]
 pub mod signals;
