@@ -45,6 +45,7 @@ mod mailbox;
 mod message;
 mod panic;
 mod pid;
+mod planted;
 mod process;
 mod receive;
 mod registry;

@@ -24,7 +24,15 @@ use std::{
     time::Instant,
 };
 
-use crate::{bound::Bound, exit::Reason, mailbox::Mailbox, message::Message, pid::Pid, runtime::Shared};
+use crate::{
+    bound::Bound,
+    exit::Reason,
+    mailbox::Mailbox,
+    message::Message,
+    pid::Pid,
+    planted::{Bug, is_planted},
+    runtime::Shared,
+};
 use relations::Relations;
 
 /// A place in the process table; it is used again when its process has been released.
@@ -225,7 +233,9 @@ impl Slot {
                 Some(Readied(process))
             }
             Phase::Out => {
-                self.woken.store(true, Ordering::Release);
+                if !is_planted(Bug::WakeDropped) {
+                    self.woken.store(true, Ordering::Release);
+                }
                 None
             }
             Phase::Free | Phase::Unborn | Phase::Exiting => None,

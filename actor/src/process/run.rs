@@ -12,6 +12,7 @@ use crate::{
     mailbox::Mailbox,
     panic::catch,
     pid::Pid,
+    planted::{Bug, is_planted},
     report::{self, CrashReport},
     runtime::Shared,
     signal::Watcher,
@@ -99,6 +100,9 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
 /// The process stays the running one until its destructors have run.
 fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
     let shared = &*local.shared;
+    if is_planted(Bug::ToldBeforeRelease) {
+        tell_too_early(shared, slot, pid);
+    }
     local.polling.set(true);
     contain(pid, || drop(body));
     let (mailbox, server) = {
@@ -148,6 +152,19 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
         tell(shared, pid, &reason, *relations);
     }
     shared.live_removed();
+}
+
+/// What a simpler runtime would do: see [`Bug::ToldBeforeRelease`].
+fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
+    let (reason, told) = {
+        let mut core = slot.lock();
+        let reason = core.cause.clone().expect("a process that ends has a cause");
+        let all = std::mem::take(core.relations());
+        let Relations { links, monitors, watchers, names, groups, timers } = all;
+        *core.relations() = Relations { names, groups, timers, ..Relations::default() };
+        (reason, Relations { links, monitors, watchers, ..Relations::default() })
+    };
+    tell(shared, pid, &reason, told);
 }
 
 /// Exit signals first, then the rest.
