@@ -43,6 +43,8 @@ mod lock;
 pub mod log;
 mod mailbox;
 mod message;
+#[cfg(all(test, riot_loom))]
+mod models;
 mod panic;
 mod pid;
 mod planted;
@@ -56,6 +58,7 @@ mod send;
 mod signal;
 pub mod simulation;
 mod state_machine;
+mod sync;
 mod task;
 pub mod telemetry;
 mod timer;

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Body, Phase, Process, Readied, Slot, relations::Relations};
+use super::{Body, Next, Phase, Process, Readied, Slot, relations::Relations};
 use crate::{
     context::Local,
     exit::Reason,
@@ -69,28 +69,19 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
             return None;
         }
         let mut running = local.running.borrow_mut();
-        let process = running.as_mut().expect("it was put there before the poll");
-        let woken = slot.pause();
-        let arrived = process.wants_messages && !core.arrivals.is_empty();
-        if arrived && !woken && process.budget > 0 {
-            // It waits for messages and here they are: no need to go through a queue.
-            slot.admit(&mut core, &mut process.mailbox);
+        let next = slot.pause(&mut core, running.as_mut().expect("it was put there before the poll"));
+        if let Next::Again = next {
             drop(core);
-            process.wants_messages = false;
-            process.budget -= 1;
             slot.begin();
             continue;
         }
         let mut process = running.take().expect("it was just looked at");
         process.body = Some((body, waker));
-        core.held = process.mailbox.len();
-        if woken || arrived {
+        if let Next::Queue = next {
             process.priority = core.priority;
             return Some(Readied(process));
         }
-        core.phase = Phase::Waiting;
-        core.wants_messages = process.wants_messages;
-        core.parked = Some(process);
+        slot.park(&mut core, process);
         return None;
     }
 }
@@ -214,6 +205,7 @@ impl Shared {
         core.generation = core.generation.wrapping_add(1);
         core.trap_exit = false;
         core.wants_messages = false;
+        core.woken = false;
         core.held = 0;
         let bound = core.bound.take();
         core.spare = spare;
