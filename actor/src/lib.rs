@@ -43,6 +43,8 @@ mod lock;
 pub mod log;
 mod mailbox;
 mod message;
+#[cfg(doctest)]
+mod misuse;
 #[cfg(all(test, riot_loom))]
 mod models;
 mod panic;
