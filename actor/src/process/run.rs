@@ -96,13 +96,17 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
     }
     local.polling.set(true);
     contain(pid, || drop(body));
-    let (mailbox, server) = {
+    let (mut mailbox, server) = {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
         process.budget = 0;
         (std::mem::take(&mut process.mailbox), process.server.take())
     };
-    contain(pid, || drop((mailbox, server)));
+    // One by one: a second panic while the first unwinds would end the whole program.
+    while let Some(message) = mailbox.take(0, |_| true) {
+        contain(pid, || drop(message));
+    }
+    contain(pid, || drop(server));
     let (names, groups, timers, messages) = {
         let mut core = slot.lock();
         let messages = std::mem::take(&mut core.arrivals);
@@ -115,7 +119,9 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
             None => (Vec::new(), Vec::new(), Default::default(), messages),
         }
     };
-    contain(pid, || drop(messages));
+    for message in messages {
+        contain(pid, || drop(message));
+    }
     for name in &names {
         shared.registry.release(name, pid);
     }
