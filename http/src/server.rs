@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::ToSocketAddrs,
+    path::Path,
     pin::pin,
     sync::{
         Arc,
@@ -16,7 +17,10 @@ use std::{
 
 use http::HeaderValue;
 use riot_flow::connect_to_the_end;
-use riot_socket::{Bind, ChildId, ChildSpec, Handshake, Options, Overflow, Protocol, ServerRef, StartError};
+use riot_socket::{
+    Bind, ChildId, ChildSpec, Handshake, Options, Overflow, Protocol, ServerRef, StartError, UnixBind,
+    proxy::ProxyProtocol,
+};
 
 use crate::{
     Config, Connection, Handler, Limits, Requests, Service, ServiceHandler, Timeouts, serve_requests, service,
@@ -87,6 +91,11 @@ impl Server {
         Self { server: riot_socket::Server::listen(bind), config: Config::new(), cancel: true }
     }
 
+    /// A server on a Unix socket, whose file is removed when it stops.
+    pub fn bind_unix(path: impl AsRef<Path>) -> Self {
+        Self::listen(UnixBind::new(path.as_ref()))
+    }
+
     /// Processes that accept; default 10.
     pub fn acceptors(mut self, acceptors: usize) -> Self {
         self.server = self.server.acceptors(acceptors);
@@ -152,6 +161,11 @@ impl Server {
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
         self.server = self.server.handshake(handshake);
         self
+    }
+
+    /// Takes a PROXY header off every connection: a request's peer is then the client, not the proxy in between.
+    pub fn proxy_protocol(self, proxy: ProxyProtocol) -> Self {
+        self.handshake(proxy)
     }
 
     /// How long all the handshakes of a connection may take together, before it is closed; default 5 s.

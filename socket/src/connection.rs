@@ -3,7 +3,6 @@
 use std::{
     any::Any,
     fmt,
-    future::poll_fn,
     io::{self, IoSlice},
     sync::{Arc, Weak},
     task::{Context, Poll, ready},
@@ -11,21 +10,16 @@ use std::{
 
 use crate::{
     entry::{Control, Entry, Meter},
+    io_methods::{reading, writing},
     server::{Crowd, Seat},
     transport::{Address, Shutdown, Transport},
 };
 
 /// A connection and who is at its other end. Dropped, it is closed; so it dies with the process that owns it.
 pub struct Connection {
-    transport: Arc<dyn Transport>,
-    peer: Address,
-    pub(crate) entry: Arc<Entry>,
-    /// One of a type. Most connections have none.
-    facts: Vec<Box<dyn Any + Send + Sync>>,
-    /// Read before and put back; comes before what the transport brings.
-    unread: Vec<u8>,
-    /// Its place in a server; given back with the connection, whoever has it then and however that ends.
-    seat: Option<Seat>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) incoming: Incoming,
+    pub(crate) identity: Identity,
 }
 
 /// Said by a handshake, where the transport knows only the last leg of the way.
@@ -35,25 +29,30 @@ impl Connection {
     /// A connection over any transport.
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let entry = Arc::new(Entry::new(transport.clone(), peer.clone()));
-        Self { transport, peer, entry, facts: Vec::new(), unread: Vec::new(), seat: None }
+        let identity = Identity { peer, entry, facts: Vec::new(), seat: None };
+        Self { transport, incoming: Incoming { unread: Vec::new() }, identity }
     }
 
     pub(crate) fn seated(mut self, seat: Seat) -> Self {
-        self.seat = Some(seat);
+        self.identity.seat = Some(seat);
         self
+    }
+
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.identity.entry
     }
 
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Address {
-        &self.peer
+        &self.identity.peer
     }
 
     /// Says who is at the other end, where the transport knows only the last leg of the way. The server's table of
     /// connections shows it too.
     pub fn set_peer(&mut self, peer: Address) {
-        self.entry.set_peer(&peer);
-        self.peer = peer;
+        self.identity.entry.set_peer(&peer);
+        self.identity.peer = peer;
     }
 
     /// The address the peer connected to.
@@ -75,13 +74,13 @@ impl Connection {
     /// What is known of the connection by this type, such as what a handshake agreed on.
     #[must_use]
     pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.facts.iter().find_map(|fact| (**fact).downcast_ref())
+        self.identity.facts.iter().find_map(|fact| (**fact).downcast_ref())
     }
 
     /// Keeps something worth knowing with the connection, in place of what was known by this type before.
     pub fn insert<T: Any + Send + Sync>(&mut self, fact: T) {
-        self.facts.retain(|known| !(**known).is::<T>());
-        self.facts.push(Box::new(fact));
+        self.identity.facts.retain(|known| !(**known).is::<T>());
+        self.identity.facts.push(Box::new(fact));
     }
 
     /// What carries it, for processes that share it: one may read while another writes.
@@ -94,27 +93,27 @@ impl Connection {
     /// the place in the server, what is known, what was [put back](Self::put_back) (which the new transport knows
     /// nothing of: [take](Self::take_unread) it before, if it is meant for that).
     pub fn set_transport(&mut self, transport: Arc<dyn Transport>) {
-        self.entry.carried_by(&transport);
+        self.identity.entry.carried_by(&transport);
         self.transport = transport;
     }
 
     /// How full the server is that it belongs to; none if it belongs to none.
     #[must_use]
     pub fn crowd(&self) -> Option<Crowd> {
-        self.seat.as_ref().map(Seat::crowd)
+        self.identity.seat.as_ref().map(Seat::crowd)
     }
 
     /// Takes this connection out of the number the server counts, once: another client gets its place, while this one
     /// is served on. For connections that last, such as those of a WebSocket. (Ranch: `remove_connection`.)
     pub fn remove(&self) {
-        if let Some(seat) = &self.seat {
+        if let Some(seat) = &self.identity.seat {
             seat.vacate();
         }
     }
 
     /// Tells the server that a timer ended this connection; [`ServerInfo`](crate::ServerInfo) counts them by name.
     pub fn count_timeout(&self, timer: &'static str) {
-        if let Some(seat) = &self.seat {
+        if let Some(seat) = &self.identity.seat {
             seat.count_timeout(timer);
         }
     }
@@ -122,86 +121,19 @@ impl Connection {
     /// What is called, once, when the server wants this connection to finish. Without it the connection's input is
     /// ended, which a protocol sees as its peer leaving. The hook must not block.
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
-        self.entry.drained_by_hook(Box::new(hook));
+        self.identity.entry.drained_by_hook(Box::new(hook));
     }
 
     /// Who is asked from now on when the server wants this connection to finish, or wants to know what it is doing. If
     /// it has been asked to finish before, so is `control`, at once.
     pub fn controlled_by(&self, control: Weak<dyn Control>) {
-        self.entry.controlled_by(control);
+        self.identity.entry.controlled_by(control);
     }
 
     /// Counts for whoever reads and writes by the [transport](Self::transport) itself.
     #[must_use]
     pub fn meter(&self) -> Meter {
-        Meter(self.entry.clone())
-    }
-
-    /// Receives some bytes; 0 at the end of what the peer sends.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// Dropped before it is ready, it has received nothing.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, buffer)).await
-    }
-
-    /// Receives exactly as many bytes as there is room for.
-    ///
-    /// # Errors
-    /// Those of the connection; [`io::ErrorKind::UnexpectedEof`] if it ends before.
-    ///
-    /// # Cancel safety
-    /// None: dropped before it is ready, it may have received some.
-    pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match self.read(buffer).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => buffer = &mut buffer[read..],
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends some bytes, and says how many.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// Dropped before it is ready, it has sent nothing.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)]).await
-    }
-
-    /// Sends some bytes out of several pieces, and says how many.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// Dropped before it is ready, it has sent nothing.
-    pub async fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_write(cx, slices)).await
-    }
-
-    /// Sends all the bytes.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    ///
-    /// # Cancel safety
-    /// None: dropped before it is ready, it may have sent some.
-    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.write(bytes).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => bytes = &bytes[written..],
-            }
-        }
-        Ok(())
+        Meter(self.identity.entry.clone())
     }
 
     /// Ends one direction or both.
@@ -217,15 +149,7 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.unread.is_empty() {
-            let read = ready!(self.transport.poll_read(cx, buffer))?;
-            self.entry.received(read);
-            return Poll::Ready(Ok(read));
-        }
-        let read = buffer.len().min(self.unread.len());
-        buffer[..read].copy_from_slice(&self.unread[..read]);
-        self.unread.drain(..read);
-        Poll::Ready(Ok(read))
+        self.incoming.poll_read(&*self.transport, &self.identity.entry, cx, buffer)
     }
 
     /// As [`write_vectored`](Self::write_vectored).
@@ -233,25 +157,74 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.transport.poll_write(cx, slices))?;
-        self.entry.sent(written);
-        Poll::Ready(Ok(written))
+        poll_write(&*self.transport, &self.identity.entry, cx, slices)
     }
 
     /// Puts bytes back that were read and belong to whoever reads next: they come first. The
     /// [`transport`](Self::transport) knows nothing of them.
     pub fn put_back(&mut self, bytes: &[u8]) {
-        self.unread.splice(..0, bytes.iter().copied());
+        self.incoming.unread.splice(..0, bytes.iter().copied());
     }
 
     /// What was [put back](Self::put_back) and not read since; for whoever reads from the transport itself.
     #[must_use]
     pub fn take_unread(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.unread)
+        std::mem::take(&mut self.incoming.unread)
     }
 }
 
-impl Drop for Connection {
+reading!(Connection);
+writing!(Connection);
+
+/// What comes in that the transport brings no more.
+pub(crate) struct Incoming {
+    /// Read before and put back; comes before what the transport brings.
+    unread: Vec<u8>,
+}
+
+impl Incoming {
+    pub(crate) fn poll_read(
+        &mut self,
+        transport: &dyn Transport,
+        entry: &Entry,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.unread.is_empty() {
+            let read = ready!(transport.poll_read(cx, buffer))?;
+            entry.received(read);
+            return Poll::Ready(Ok(read));
+        }
+        let read = buffer.len().min(self.unread.len());
+        buffer[..read].copy_from_slice(&self.unread[..read]);
+        self.unread.drain(..read);
+        Poll::Ready(Ok(read))
+    }
+}
+
+/// Sends, and counts what was sent.
+pub(crate) fn poll_write(
+    transport: &dyn Transport,
+    entry: &Entry,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let written = ready!(transport.poll_write(cx, slices))?;
+    entry.sent(written);
+    Poll::Ready(Ok(written))
+}
+
+/// Whose connection it is, and its place in a server; given back with the connection, whoever has it then and however
+/// that ends.
+pub(crate) struct Identity {
+    pub(crate) peer: Address,
+    pub(crate) entry: Arc<Entry>,
+    /// One of a type. Most connections have none.
+    facts: Vec<Box<dyn Any + Send + Sync>>,
+    seat: Option<Seat>,
+}
+
+impl Drop for Identity {
     fn drop(&mut self) {
         self.entry.release();
     }
@@ -259,6 +232,6 @@ impl Drop for Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({})", self.peer)
+        write!(f, "Connection({})", self.identity.peer)
     }
 }

@@ -1,7 +1,8 @@
 //! A socket of the system that knows whether it is ready.
 
 use std::{
-    io,
+    future::poll_fn,
+    io::{self, IoSlice, Read, Write},
     os::fd::AsRawFd,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll},
@@ -72,6 +73,43 @@ impl<S: AsRawFd> Evented<S> {
         }
     }
 
+    /// Receives into `buffer`.
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>
+    where
+        for<'a> &'a S: Read,
+    {
+        let room = buffer.len();
+        // Fewer bytes than there was room for: there are no more. (At the end of the stream there is nothing to wait
+        // for either, so that is no sign of it.)
+        self.poll(cx, Interest::Read, |mut socket| socket.read(buffer), |&read| read > 0 && read < room)
+    }
+
+    /// Sends some of `slices`.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>
+    where
+        for<'a> &'a S: Write,
+    {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let send = |mut socket: &S| match slices {
+            // One piece needs no vector; send(2) is the cheaper call.
+            [slice] => socket.write(slice),
+            slices => socket.write_vectored(slices),
+        };
+        self.poll(cx, Interest::Write, send, |&written| written < total)
+    }
+
+    /// Waits until a socket that was told to connect has.
+    pub(crate) async fn connected<A>(&self, outcome: impl Fn(&S) -> io::Result<A>) -> io::Result<A> {
+        self.register()?;
+        let connected = |socket: &S| match outcome(socket) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            result => result,
+        };
+        poll_fn(|cx| self.poll(cx, Interest::Write, connected, |_| false)).await
+    }
+
     pub(crate) fn register(&self) -> io::Result<()> {
         let _one_at_a_time = self.registering.lock().unwrap_or_else(PoisonError::into_inner);
         if self.registration.get().is_none() {
@@ -81,5 +119,124 @@ impl<S: AsRawFd> Evented<S> {
             };
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::{fd::RawFd, unix::net::UnixStream},
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+
+    use riot_actor::{Reason, join, spawn, yield_now};
+
+    use super::*;
+
+    fn run(body: impl Future<Output = Result<(), Reason>> + Send + 'static) {
+        assert_eq!(riot_actor::run(body), Reason::Normal);
+    }
+
+    /// A socket that counts what is asked of it.
+    struct Counted {
+        socket: UnixStream,
+        reads: AtomicUsize,
+        /// Writes there was no room for.
+        refused: AtomicUsize,
+    }
+
+    impl AsRawFd for Counted {
+        fn as_raw_fd(&self) -> RawFd {
+            self.socket.as_raw_fd()
+        }
+    }
+
+    impl Read for &Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let result = (&self.socket).read(buffer);
+            self.reads.fetch_add(1, SeqCst);
+            result
+        }
+    }
+
+    impl Write for &Counted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let result = (&self.socket).write(bytes);
+            if result.is_err() {
+                self.refused.fetch_add(1, SeqCst);
+            }
+            result
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn pair() -> (Arc<Evented<Counted>>, UnixStream) {
+        let (socket, peer) = UnixStream::pair().expect("two sockets");
+        for side in [&socket, &peer] {
+            side.set_nonblocking(true).expect("it can be");
+        }
+        let (reads, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        (Arc::new(Evented::new(Counted { socket, reads, refused })), peer)
+    }
+
+    #[test]
+    fn a_read_of_less_than_there_was_room_for_costs_no_second_one() {
+        run(async {
+            let (socket, mut peer) = pair();
+            let reader = spawn({
+                let socket = socket.clone();
+                async move {
+                    let mut buffer = [0; 64];
+                    for _ in 0..100 {
+                        let read = poll_fn(|cx| socket.poll_receive(cx, &mut buffer)).await;
+                        assert_eq!(&buffer[..read.expect("it reads")], b"hello");
+                    }
+                }
+            });
+            // The first read learns that there is nothing, and joins the poller; from then on one read a message.
+            while socket.get().reads.load(SeqCst) == 0 {
+                yield_now().await;
+            }
+            for sent in 1..=100 {
+                peer.write_all(b"hello")?;
+                while socket.get().reads.load(SeqCst) < 1 + sent {
+                    yield_now().await;
+                }
+            }
+            join(&[reader]).await;
+            assert_eq!(socket.get().reads.load(SeqCst), 101, "no read to hear that there is nothing");
+            Ok::<(), Reason>(())
+        });
+    }
+
+    #[test]
+    fn a_write_that_was_taken_in_part_is_tried_again_when_there_is_room() {
+        run(async {
+            let (socket, mut peer) = pair();
+            let sent = vec![7; 8 * 1024 * 1024];
+            let writer = spawn({
+                let (socket, sent) = (socket.clone(), sent.clone());
+                async move {
+                    let mut rest = &sent[..];
+                    while !rest.is_empty() {
+                        let written = poll_fn(|cx| socket.poll_send(cx, &[IoSlice::new(rest)])).await;
+                        rest = &rest[written.expect("it writes")..];
+                    }
+                }
+            });
+            let (mut received, mut buffer) = (0, vec![0; 1024 * 1024]);
+            while received < sent.len() {
+                match peer.read(&mut buffer) {
+                    Ok(read) => received += read,
+                    Err(_) => yield_now().await,
+                }
+            }
+            join(&[writer]).await;
+            assert_eq!(socket.get().refused.load(SeqCst), 1, "the one that had it join the poller");
+            Ok::<(), Reason>(())
+        });
     }
 }

@@ -114,7 +114,7 @@ impl Handshakes {
         connection: Connection,
         limit: Duration,
     ) -> Result<Connection, HandshakeFailed> {
-        let entry = connection.entry.clone();
+        let entry = connection.entry().clone();
         let layers = async {
             let mut connection = connection;
             for layer in &self.layers {

@@ -23,28 +23,37 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod connect;
 mod connection;
 mod entry;
 mod evented;
 mod handshake;
+mod inherited;
+mod io_methods;
 pub mod memory;
 mod options;
 mod poller;
+pub mod proxy;
 mod readiness;
 mod server;
 #[cfg(feature = "signals")]
 pub mod signals;
+mod split;
 mod tcp;
 mod transport;
+mod unix;
 
 pub use connection::Connection;
 pub use entry::{Control, Meter, Status};
 pub use handshake::{Handshake, HandshakeError, HandshakeFailed};
-pub use options::Options;
+pub use inherited::{Inherited, OpenSocket};
+pub use options::{KeepAlive, Options};
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
     AcceptErrors, Alarm, ConnectionInfo, Crowd, Cut, Ended, Overflow, Protocol, Raised, Server, ServerInfo,
     ServerRef, ServerState, StartError, supervised,
 };
+pub use split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
 pub use transport::{Address, Bind, Listen, Shutdown, Transport};
+pub use unix::{UnixAddress, UnixBind, UnixListener, UnixStream};

@@ -1,27 +1,61 @@
-//! What is set before a socket is bound.
+//! What is set before a socket is bound or connected.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// Options of a listening TCP socket. Those that matter to connections are inherited by them.
+/// Options of a TCP socket that listens or connects. Connections inherit those of the socket that accepted them.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_socket::{KeepAlive, Options, Server};
+///
+/// let options = Options::new()
+///     .backlog(4096)
+///     .keepalive(KeepAlive::new().idle(Duration::from_secs(60)).probes(4))
+///     .user_timeout(Duration::from_secs(30));
+/// let server = Server::bind("127.0.0.1:0")?.options(options);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-#[must_use = "options do nothing before a listener is bound with them"]
+#[must_use = "options do nothing before a socket is bound or connected with them"]
 pub struct Options {
     backlog: u32,
     nodelay: bool,
+    reuse_address: bool,
     reuse_port: bool,
     ipv6_only: bool,
-    keepalive: bool,
+    keepalive: Option<KeepAlive>,
+    linger: Option<Duration>,
+    receive_buffer: Option<usize>,
+    send_buffer: Option<usize>,
+    tos: Option<u8>,
+    user_timeout: Option<Duration>,
+    from: Option<SocketAddr>,
+    pub(crate) attempt_timeout: Duration,
 }
 
 impl Options {
     /// The defaults.
     pub fn new() -> Self {
-        Self { backlog: 1024, nodelay: true, reuse_port: false, ipv6_only: false, keepalive: false }
+        Self {
+            backlog: 1024,
+            nodelay: true,
+            reuse_address: true,
+            reuse_port: false,
+            ipv6_only: false,
+            keepalive: None,
+            linger: None,
+            receive_buffer: None,
+            send_buffer: None,
+            tos: None,
+            user_timeout: None,
+            from: None,
+            attempt_timeout: Duration::from_secs(10),
+        }
     }
 
-    /// Clients the system keeps waiting before it refuses more; default 1024.
+    /// Clients the system keeps waiting before it refuses more; default 1024. Only for listening.
     pub fn backlog(mut self, clients: u32) -> Self {
         self.backlog = clients;
         self
@@ -30,6 +64,13 @@ impl Options {
     /// Whether small writes leave at once (`TCP_NODELAY`); default true.
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
+        self
+    }
+
+    /// Whether a listening socket takes an address that connections of an earlier one still use (`SO_REUSEADDR`);
+    /// default true. Only for listening.
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.reuse_address = reuse;
         self
     }
 
@@ -45,32 +86,215 @@ impl Options {
         self
     }
 
-    /// Whether the system probes silent peers (`SO_KEEPALIVE`); default false: protocols have timers of their own.
-    pub fn keepalive(mut self, keepalive: bool) -> Self {
-        self.keepalive = keepalive;
+    /// Has the system probe silent peers (`SO_KEEPALIVE`); default off: protocols have timers of their own.
+    pub fn keepalive(mut self, keepalive: KeepAlive) -> Self {
+        self.keepalive = Some(keepalive);
+        self
+    }
+
+    /// How long what was not sent yet is kept after a close (`SO_LINGER`), in whole seconds; default as the system
+    /// does. Zero resets the connection instead. Anything else makes the close wait, and the worker with it.
+    pub fn linger(mut self, limit: Duration) -> Self {
+        self.linger = Some(limit);
+        self
+    }
+
+    /// Bytes the system holds of what the peer has sent (`SO_RCVBUF`); default as the system does.
+    pub fn receive_buffer(mut self, bytes: usize) -> Self {
+        self.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// Bytes the system holds of what shall be sent (`SO_SNDBUF`); default as the system does.
+    pub fn send_buffer(mut self, bytes: usize) -> Self {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    /// The type of service, or traffic class, of what is sent (`IP_TOS`, `IPV6_TCLASS`); default as the system does.
+    pub fn tos(mut self, tos: u8) -> Self {
+        self.tos = Some(tos);
+        self
+    }
+
+    /// How long sent bytes may stay without an acknowledgement before the connection fails (`TCP_USER_TIMEOUT`, in
+    /// milliseconds; Linux); default as the system does.
+    pub fn user_timeout(mut self, limit: Duration) -> Self {
+        self.user_timeout = Some(limit);
+        self
+    }
+
+    /// The address to connect from; default as the system chooses. Only for connecting.
+    pub fn from(mut self, address: SocketAddr) -> Self {
+        self.from = Some(address);
+        self
+    }
+
+    /// How long one address of a name may take before the next one is tried; default 10 s. Only for connecting by
+    /// name, see [`Connection::connect`](crate::Connection::connect).
+    pub fn attempt_timeout(mut self, limit: Duration) -> Self {
+        self.attempt_timeout = limit;
         self
     }
 
     pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<std::net::TcpListener> {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let socket = self.socket(address)?;
         // Connections of a server that just ended keep the port busy for a minute; that is no reason not to start.
-        socket.set_reuse_address(true)?;
-        #[cfg(unix)]
+        socket.set_reuse_address(self.reuse_address)?;
         socket.set_reuse_port(self.reuse_port)?;
         if address.is_ipv6() {
             socket.set_only_v6(self.ipv6_only)?;
         }
-        socket.set_tcp_nodelay(self.nodelay)?;
-        socket.set_keepalive(self.keepalive)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
         Ok(socket.into())
+    }
+
+    /// Begins to connect.
+    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<std::net::TcpStream> {
+        let socket = self.socket(address)?;
+        if let Some(from) = self.from {
+            socket.set_reuse_port(self.reuse_port)?;
+            socket.bind(&from.into())?;
+        }
+        match socket.connect(&address.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            _ => Ok(socket.into()),
+        }
+    }
+
+    fn socket(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(self.nodelay)?;
+        if let Some(keepalive) = &self.keepalive {
+            socket.set_tcp_keepalive(&keepalive.0)?;
+        }
+        if let Some(linger) = self.linger {
+            socket.set_linger(Some(linger))?;
+        }
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        if let Some(bytes) = self.send_buffer {
+            socket.set_send_buffer_size(bytes)?;
+        }
+        if let Some(tos) = self.tos {
+            if address.is_ipv4() {
+                socket.set_tos_v4(tos.into())?
+            } else {
+                socket.set_tclass_v6(tos.into())?
+            }
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(limit) = self.user_timeout {
+            socket.set_tcp_user_timeout(Some(limit))?;
+        }
+        Ok(socket)
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// How silent peers are probed, in whole seconds. What is not said is left to the system.
+#[derive(Clone, Debug)]
+#[must_use = "goes into `Options::keepalive`"]
+pub struct KeepAlive(TcpKeepalive);
+
+impl KeepAlive {
+    /// As the system does: on Linux after two hours, nine probes of 75 s each.
+    pub fn new() -> Self {
+        Self(TcpKeepalive::new())
+    }
+
+    /// How long a peer is silent before the first probe (`TCP_KEEPIDLE`).
+    pub fn idle(self, time: Duration) -> Self {
+        Self(self.0.with_time(time))
+    }
+
+    /// The time between two probes (`TCP_KEEPINTVL`).
+    pub fn interval(self, time: Duration) -> Self {
+        Self(self.0.with_interval(time))
+    }
+
+    /// Probes without an answer before the connection fails (`TCP_KEEPCNT`).
+    pub fn probes(self, probes: u32) -> Self {
+        Self(self.0.with_retries(probes))
+    }
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn every_option_reaches_the_listening_socket_and_its_connections() {
+        let options = Options::new()
+            .nodelay(true)
+            .reuse_port(true)
+            .keepalive(
+                KeepAlive::new().idle(Duration::from_secs(31)).interval(Duration::from_secs(7)).probes(3),
+            )
+            .linger(Duration::ZERO)
+            .receive_buffer(20_000)
+            .send_buffer(30_000)
+            .tos(0x10)
+            .user_timeout(Duration::from_millis(12_345));
+        let listener = options.listen("127.0.0.1:0".parse().expect("an address")).expect("it listens");
+        listener.set_nonblocking(false).expect("it can wait");
+        let address = listener.local_addr().expect("it has one");
+        let client = options.connect(address).expect("it connects");
+        let (accepted, _) = listener.accept().expect("it accepts");
+        for socket in [SockRef::from(&listener), SockRef::from(&accepted), SockRef::from(&client)] {
+            assert!(socket.tcp_nodelay().expect("nodelay"));
+            assert!(socket.keepalive().expect("keepalive"));
+            assert_eq!(socket.tcp_keepalive_time().expect("idle"), Duration::from_secs(31));
+            assert_eq!(socket.tcp_keepalive_interval().expect("interval"), Duration::from_secs(7));
+            assert_eq!(socket.tcp_keepalive_retries().expect("probes"), 3);
+            assert_eq!(socket.linger().expect("linger"), Some(Duration::ZERO));
+            // Linux doubles what it is asked for.
+            assert_eq!(socket.recv_buffer_size().expect("receive buffer") / 2, 20_000);
+            assert_eq!(socket.send_buffer_size().expect("send buffer") / 2, 30_000);
+            assert_eq!(socket.tos_v4().expect("tos"), 0x10);
+            #[cfg(target_os = "linux")]
+            let limit = socket.tcp_user_timeout().expect("user timeout");
+            #[cfg(target_os = "linux")]
+            assert_eq!(limit, Some(Duration::from_millis(12_345)));
+        }
+    }
+
+    #[test]
+    fn b15_a_port_is_shared_only_by_those_who_say_so() {
+        let listen = |options: &Options, address: &str| options.listen(address.parse().expect("an address"));
+        let address = |listener: &TcpListener| listener.local_addr().expect("it has one").to_string();
+        let sharing = Options::new().reuse_port(true);
+        let first = listen(&sharing, "127.0.0.1:0").expect("it listens");
+        assert!(listen(&sharing, &address(&first)).is_ok());
+        let alone = listen(&Options::new(), &address(&first)).expect_err("it does not share");
+        assert_eq!(alone.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_client_can_choose_where_it_connects_from() {
+        let listener = Options::new().listen("127.0.0.1:0".parse().expect("an address")).expect("it listens");
+        listener.set_nonblocking(false).expect("it can wait");
+        let options = Options::new().from("127.0.0.2:0".parse().expect("an address"));
+        let _client = options.connect(listener.local_addr().expect("it has one")).expect("it connects");
+        let (_, peer) = listener.accept().expect("it accepts");
+        assert_eq!(peer.ip().to_string(), "127.0.0.2");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    io::{IoSlice, Read, Write},
+    io::IoSlice,
     net::{Shutdown, SocketAddr, ToSocketAddrs},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -30,28 +30,47 @@ impl TcpStream {
 
     /// Connects to an address.
     ///
+    /// ```
+    /// # use riot_socket::{Connection, Options, TcpListener, TcpStream};
+    /// # riot_actor::run(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new())?;
+    /// # let address = listener.local_addr()?;
+    /// let stream = TcpStream::connect(address).await?;
+    /// println!("from {} to {}", stream.local_addr()?, stream.peer_addr()?);
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of connect(2).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
     /// Outside a process.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = Self(Evented::new(mio::net::TcpStream::connect(address)?));
-        stream.0.register()?;
+        Self::connect_with(address, &Options::new()).await
+    }
+
+    /// Connects to an address, with options set before. Waits as long as the system does.
+    ///
+    /// # Errors
+    /// Those of connect(2), and of the options.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the attempt is given up.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn connect_with(address: SocketAddr, options: &Options) -> io::Result<Self> {
+        let stream = Self(Evented::new(mio::net::TcpStream::from_std(options.connect(address)?)));
         // It is connected once it can be written to and has no error and a peer.
-        std::future::poll_fn(|cx| {
-            let connected = |socket: &mio::net::TcpStream| match (socket.take_error()?, socket.peer_addr()) {
-                (Some(error), _) => Err(error),
-                (None, Ok(_)) => Ok(()),
-                (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => {
-                    Err(io::ErrorKind::WouldBlock.into())
-                }
-                (None, Err(error)) => Err(error),
-            };
-            stream.0.poll(cx, Interest::Write, connected, |&()| false)
-        })
-        .await?;
-        stream.0.get().set_nodelay(true)?;
+        let outcome = |socket: &mio::net::TcpStream| match socket.take_error()? {
+            Some(error) => Err(error),
+            None => socket.peer_addr(),
+        };
+        stream.0.connected(outcome).await?;
         Ok(stream)
     }
 
@@ -80,24 +99,11 @@ impl fmt::Debug for TcpStream {
 
 impl Transport for TcpStream {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let room = buffer.len();
-        // Fewer bytes than there was room for: there are no more. (At the end of the stream there is nothing to wait
-        // for either, so that is no sign of it.)
-        self.0.poll(cx, Interest::Read, |mut socket| socket.read(buffer), |&read| read > 0 && read < room)
+        self.0.poll_receive(cx, buffer)
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        self.0.poll(
-            cx,
-            Interest::Write,
-            |mut socket| match slices {
-                // One piece needs no vector; send(2) is the cheaper call.
-                [slice] => socket.write(slice),
-                slices => socket.write_vectored(slices),
-            },
-            |&written| written < total,
-        )
+        self.0.poll_send(cx, slices)
     }
 
     fn local_address(&self) -> io::Result<Address> {
@@ -200,6 +206,11 @@ impl Bind for TcpAddress {
         Ok(Arc::new(listener))
     }
 
+    /// All at the address the first one gets; the system spreads the clients over them.
+    fn bind_several(&self, sockets: usize) -> io::Result<Vec<Arc<dyn Listen>>> {
+        (0..sockets).map(|_| self.bind()).collect()
+    }
+
     fn set_options(&self, options: Options) {
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
@@ -212,5 +223,29 @@ fn plain(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn several(options: Options) -> io::Result<Vec<Arc<dyn Listen>>> {
+        TcpAddress::resolve("127.0.0.1:0", options)?.bind_several(10)
+    }
+
+    #[test]
+    fn b15_ten_listen_sockets_share_a_port() {
+        let listeners = several(Options::new().reuse_port(true)).expect("they share");
+        let addresses: Vec<_> =
+            listeners.iter().map(|listener| listener.local_address().expect("it has one")).collect();
+        assert_eq!(addresses.len(), 10);
+        assert!(addresses.iter().all(|address| *address == addresses[0]));
+    }
+
+    #[test]
+    fn b15_many_listen_sockets_no_reuseport() {
+        let alone = several(Options::new()).map(|_| ()).expect_err("they do not share");
+        assert_eq!(alone.kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 pub use std::net::Shutdown;
 
-use crate::Options;
+use crate::{Options, unix::UnixAddress};
 
 /// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
 /// each direction by one.
@@ -27,13 +27,34 @@ pub trait Transport: Send + Sync + 'static {
     /// Those of the connection.
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// Sends what [`poll_write`](Self::poll_write) has taken and still holds back, as one that encrypts may. Whoever
+    /// writes and then waits for something else flushes in between.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the sending direction in the transport's own manner, once everything it has taken has left.
+    ///
+    /// # Errors
+    /// Those of the connection; that it is gone already is none.
+    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.poll_flush(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(self.shutdown(Shutdown::Write)),
+            other => other,
+        }
+    }
+
     /// The address of this side.
     ///
     /// # Errors
     /// Those of the system.
     fn local_address(&self) -> io::Result<Address>;
 
-    /// Ends one direction or both. What was sent before still arrives.
+    /// Ends one direction or both, at once. What has left still arrives; what is held back may not, see
+    /// [`poll_close`](Self::poll_close).
     ///
     /// # Errors
     /// Those of the connection; that it is gone already is none.
@@ -63,6 +84,18 @@ pub trait Bind: Send + Sync + 'static {
     /// Those of bind(2) and listen(2).
     fn bind(&self) -> io::Result<Arc<dyn Listen>>;
 
+    /// Binds several sockets to one address, for acceptors that shall not share one. TCP can, with
+    /// [`Options::reuse_port`](crate::Options::reuse_port).
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); and [`io::ErrorKind::Unsupported`] where an address takes one socket only.
+    fn bind_several(&self, sockets: usize) -> io::Result<Vec<Arc<dyn Listen>>> {
+        if sockets != 1 {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the address takes one listening socket"));
+        }
+        Ok(vec![self.bind()?])
+    }
+
     /// Options for what is bound from now on. What knows none ignores them.
     fn set_options(&self, _options: Options) {}
 }
@@ -73,6 +106,8 @@ pub trait Bind: Send + Sync + 'static {
 pub enum Address {
     /// An internet address and port.
     Ip(SocketAddr),
+    /// A Unix socket.
+    Unix(UnixAddress),
     /// A place in memory, with a number.
     Memory(u64),
 }
@@ -83,7 +118,7 @@ impl Address {
     pub fn as_ip(&self) -> Option<SocketAddr> {
         match self {
             Self::Ip(address) => Some(*address),
-            Self::Memory(_) => None,
+            _ => None,
         }
     }
 }
@@ -92,6 +127,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(f),
+            Self::Unix(address) => address.fmt(f),
             Self::Memory(number) => write!(f, "memory:{number}"),
         }
     }

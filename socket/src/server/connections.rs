@@ -38,7 +38,7 @@ impl Start {
         place: Permit,
     ) -> Self {
         let number = shared.places.of_acceptor(acceptor);
-        let seat = Seat::new(shared, &connection.entry, number, place);
+        let seat = Seat::new(shared, connection.entry(), number, place);
         Self { connection: connection.seated(seat) }
     }
 
@@ -48,7 +48,7 @@ impl Start {
         acceptor: usize,
         place: Permit,
     ) -> Self {
-        connection.entry.reach(Stage::Refused);
+        connection.entry().reach(Stage::Refused);
         Self::serve(shared, connection, acceptor, place)
     }
 }
@@ -98,7 +98,7 @@ async fn connector(
     mut connection: Connection,
 ) -> Reason {
     let Handshake = receive().await;
-    let entry = connection.entry.clone();
+    let entry = connection.entry().clone();
     if !shared.handshakes.is_empty() {
         if !entry.is_refused() {
             entry.reach(Stage::Handshake);
@@ -126,7 +126,7 @@ async fn connector(
 impl Connections {
     /// The connection belongs to its Connector from the first moment; only then does that learn of it.
     fn start(&mut self, connection: Connection) {
-        let entry = connection.entry.clone();
+        let entry = connection.entry().clone();
         let body = connector(self.shared.clone(), self.shared.protocol(), connection);
         let connector = SpawnOptions::new().label("Connector").link().spawn(body);
         let _ = entry.pid.set(connector);

@@ -1,7 +1,12 @@
-//! What the tests of servers share: an echo, clients of it, and who is in the tree.
+//! What the tests share: an echo, clients of it, who is in the tree, and a place for files.
 #![allow(dead_code, unreachable_pub, reason = "every file of tests uses a part of it")]
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use riot_actor::{Down, Pid, Reason, exit, monitor, sleep};
 use riot_socket::{Connection, memory::Listener};
@@ -12,7 +17,7 @@ pub async fn echo(mut connection: Connection) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
         match connection.read(&mut buffer).await? {
-            0 => return Ok(()),
+            0 => return connection.close().await,
             read => connection.write_all(&buffer[..read]).await?,
         }
     }
@@ -46,4 +51,38 @@ pub async fn kill(pid: Pid) {
 /// Lets everything run that can, and the clock go on a little.
 pub async fn settle() {
     sleep(Duration::from_millis(10)).await;
+}
+
+/// Runs a program that has to end well.
+pub fn run(main: impl Future<Output = Result<(), Reason>> + Send + 'static) {
+    assert_eq!(riot_actor::run(main), Reason::Normal);
+}
+
+/// A folder of a test's own, removed with everything in it when dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("riot-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).expect("the folder is new");
+        Self(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl AsRef<Path> for Folder {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

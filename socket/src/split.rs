@@ -1,0 +1,186 @@
+//! A connection in two: one half reads, the other writes, each wherever it is needed.
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use crate::{
+    connection::{Connection, Identity, Incoming, poll_write},
+    entry::Entry,
+    io_methods::{reading, writing},
+    transport::{Address, Shutdown, Transport},
+};
+
+/// The reading half of a [`Connection`] that is [borrowed](Connection::split).
+pub struct ReadHalf<'a> {
+    transport: &'a dyn Transport,
+    incoming: &'a mut Incoming,
+    entry: &'a Entry,
+}
+
+/// The writing half of a [`Connection`] that is [borrowed](Connection::split).
+pub struct WriteHalf<'a> {
+    transport: &'a dyn Transport,
+    entry: &'a Entry,
+}
+
+/// The reading half of a [`Connection`], for a process of its own. The connection closes, and its place in its server
+/// is given back, when both halves are dropped.
+pub struct OwnedReadHalf {
+    transport: Arc<dyn Transport>,
+    incoming: Incoming,
+    identity: Arc<Identity>,
+}
+
+/// The writing half of a [`Connection`], for a process of its own. Dropped, it ends what is sent.
+pub struct OwnedWriteHalf {
+    transport: Arc<dyn Transport>,
+    identity: Arc<Identity>,
+    ends: bool,
+}
+
+impl Connection {
+    /// A half that reads and a half that writes, for two things at once in one process.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        let (transport, entry) = (&*self.transport, &*self.identity.entry);
+        (ReadHalf { transport, incoming: &mut self.incoming, entry }, WriteHalf { transport, entry })
+    }
+
+    /// A half that reads and a half that writes, for two processes.
+    ///
+    /// ```
+    /// use riot_actor::spawn_link;
+    /// use riot_socket::Connection;
+    ///
+    /// async fn serve(connection: Connection) -> std::io::Result<()> {
+    ///     let (mut reader, mut writer) = connection.into_split();
+    ///     spawn_link(async move { writer.write_all(b"whatever you say\n").await });
+    ///     let said = reader.read_to_end(1024).await?;
+    ///     println!("{} said {said:?}", reader.peer());
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use = "the connection closes with its halves"]
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let Self { transport, incoming, identity } = self;
+        let identity = Arc::new(identity);
+        let reader = OwnedReadHalf { transport: transport.clone(), incoming, identity: identity.clone() };
+        (reader, OwnedWriteHalf { transport, identity, ends: true })
+    }
+}
+
+impl ReadHalf<'_> {
+    /// As [`read`](Self::read).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.incoming.poll_read(self.transport, self.entry, cx, buffer)
+    }
+}
+
+impl WriteHalf<'_> {
+    /// As [`write_vectored`](Self::write_vectored).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(self.transport, self.entry, cx, slices)
+    }
+}
+
+impl OwnedReadHalf {
+    /// As [`read`](Self::read).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.incoming.poll_read(&*self.transport, &self.identity.entry, cx, buffer)
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Address {
+        &self.identity.peer
+    }
+
+    /// The connection as it was.
+    ///
+    /// # Errors
+    /// Both halves, if they are of different connections.
+    pub fn reunite(self, writer: OwnedWriteHalf) -> Result<Connection, NotOneConnection> {
+        if !Arc::ptr_eq(&self.identity, &writer.identity) {
+            return Err(NotOneConnection(self, writer));
+        }
+        let Self { transport, incoming, identity } = self;
+        writer.forget();
+        let Some(identity) = Arc::into_inner(identity) else { unreachable!("there are two halves") };
+        Ok(Connection { transport, incoming, identity })
+    }
+}
+
+impl OwnedWriteHalf {
+    /// As [`write_vectored`](Self::write_vectored).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(&*self.transport, &self.identity.entry, cx, slices)
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Address {
+        &self.identity.peer
+    }
+
+    /// Drops it, but goes on sending: for one whose connection another holder of the transport still uses.
+    fn forget(mut self) {
+        self.ends = false;
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.ends
+            && let Err(error) = self.transport.shutdown(Shutdown::Write)
+        {
+            tracing::debug!(target: "riot::socket", "ending what is sent to {}: {error}", self.peer());
+        }
+    }
+}
+
+/// Two halves that are not of one connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the halves belong to different connections")]
+pub struct NotOneConnection(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+reading!(ReadHalf<'_>, OwnedReadHalf);
+writing!(WriteHalf<'_>, OwnedWriteHalf);
+
+impl fmt::Debug for ReadHalf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadHalf")
+    }
+}
+
+impl fmt::Debug for WriteHalf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WriteHalf")
+    }
+}
+
+impl fmt::Debug for OwnedReadHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnedReadHalf({})", self.peer())
+    }
+}
+
+impl fmt::Debug for OwnedWriteHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnedWriteHalf({})", self.peer())
+    }
+}

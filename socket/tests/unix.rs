@@ -1,0 +1,196 @@
+//! Unix sockets: their files, their names, and a server behind them.
+
+mod common;
+
+use std::{fs, io, os::unix::fs::PermissionsExt, time::Duration};
+
+use common::{Folder, echo, run, says_it_back};
+use riot_actor::{Reason, exit, monitor, tree};
+use riot_socket::{Address, Connection, Server, StartError, UnixAddress, UnixBind};
+
+fn kind(result: io::Result<Connection>) -> Option<io::ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+#[test]
+fn b02_local_echo_and_the_file_is_gone_after_the_stop() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    run(async move {
+        let server = Server::bind_unix(&path).start_link(echo).await?;
+        assert_eq!(server.info().address, Some(Address::Unix(UnixAddress::Path(path.clone()))));
+        let mut client = Connection::connect_unix(&path).await?;
+        assert_eq!(client.peer(), &Address::Unix(UnixAddress::from(&path)));
+        says_it_back(&mut client, b"Ranch is working!").await;
+        assert!(server.stop(Duration::from_secs(5)).await.is_empty());
+        assert_eq!(client.read(&mut [0]).await?, 0);
+        assert!(!path.exists());
+        assert_eq!(kind(Connection::connect_unix(&path).await), Some(io::ErrorKind::NotFound));
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b02_a_file_nobody_listens_at_is_replaced() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    run(async move {
+        drop(std::os::unix::net::UnixListener::bind(&path)?);
+        assert!(path.exists(), "the standard library leaves the file");
+        let server = Server::bind_unix(&path).start_link(echo).await?;
+        says_it_back(&mut Connection::connect_unix(&path).await?, b"hello").await;
+        server.stop(Duration::from_secs(5)).await;
+        assert!(!path.exists());
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b02_a_file_somebody_listens_at_is_refused_and_stays() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    run(async move {
+        let server = Server::bind_unix(&path).start_link(echo).await?;
+        match Server::bind_unix(&path).start_link(echo).await {
+            Err(StartError::Bind(error)) => {
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+                let path = path.display();
+                assert_eq!(error.to_string(), format!("cannot listen on unix:{path}: the address is in use"));
+            }
+            other => panic!("{other:?}"),
+        }
+        says_it_back(&mut Connection::connect_unix(&path).await?, b"still there").await;
+        server.stop(Duration::from_secs(5)).await;
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b02_a_full_backlog_is_somebodys() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    run(async move {
+        let result = Server::bind_unix(&path).start_link(echo).await;
+        assert!(matches!(result, Err(StartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse));
+        assert!(path.exists());
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn a_full_backlog_is_waited_for() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    run(async move {
+        let mut connecting = riot_actor::task(async move { Connection::connect_unix(path).await.is_ok() });
+        let accepting = riot_actor::blocking(move || socket.accept().and_then(|_| socket.accept()).map(drop));
+        accepting.await?;
+        assert_eq!(connecting.wait(None).await, Ok(true));
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b02_what_is_no_socket_is_not_touched() {
+    let folder = Folder::new();
+    let path = folder.path("precious");
+    fs::write(&path, "data").unwrap();
+    run(async move {
+        let result = Server::bind_unix(&path).start_link(echo).await;
+        assert!(matches!(result, Err(StartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse));
+        assert_eq!(fs::read_to_string(&path)?, "data");
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b02_a_file_of_a_successor_is_not_removed() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    run(async move {
+        let before = Server::bind_unix(&path).start_link(echo).await?;
+        fs::remove_file(&path)?;
+        let after = Server::bind_unix(&path).start_link(echo).await?;
+        before.stop(Duration::from_secs(5)).await;
+        says_it_back(&mut Connection::connect_unix(&path).await?, b"the successor's").await;
+        after.stop(Duration::from_secs(5)).await;
+        assert!(!path.exists());
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn b09_a_unix_socket_is_bound_again_under_live_connections() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    run(async move {
+        let server = Server::bind_unix(&path).acceptors(2).start_link(echo).await?;
+        let mut live = Connection::connect_unix(&path).await?;
+        says_it_back(&mut live, b"before").await;
+        let sup = tree().roots.iter().flat_map(labelled_acceptor_sup).next().expect("there is one");
+        let down = monitor(sup);
+        exit(sup, Reason::Kill);
+        down.down().await;
+        let mut next = loop {
+            match Connection::connect_unix(&path).await {
+                Ok(client) => break client,
+                Err(_) => riot_actor::yield_now().await,
+            }
+        };
+        says_it_back(&mut next, b"next").await;
+        says_it_back(&mut live, b"after").await;
+        server.stop(Duration::from_secs(5)).await;
+        assert!(!path.exists());
+        Ok::<(), Reason>(())
+    });
+}
+
+fn labelled_acceptor_sup(node: &riot_actor::Node) -> Vec<riot_actor::Pid> {
+    let here = (node.process.label.as_deref() == Some("Acceptor.Sup")).then_some(node.process.pid);
+    here.into_iter().chain(node.children.iter().flat_map(labelled_acceptor_sup)).collect()
+}
+
+#[test]
+fn permissions_are_set_before_anybody_can_connect() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    run(async move {
+        let server = Server::listen(UnixBind::new(&path).mode(0o600)).start_link(echo).await?;
+        assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_abstract_name_needs_no_file() {
+    let name = UnixAddress::Abstract(format!("riot-test-{}", std::process::id()).into_bytes());
+    run(async move {
+        let server = Server::listen(UnixBind::new(name.clone())).start_link(echo).await?;
+        assert_eq!(server.info().address, Some(Address::Unix(name.clone())));
+        assert!(name.to_string().starts_with("unix:@riot-test-"), "{name}");
+        says_it_back(&mut Connection::connect_unix(name.clone()).await?, b"hello").await;
+        server.stop(Duration::from_secs(5)).await;
+        assert_eq!(kind(Connection::connect_unix(name).await), Some(io::ErrorKind::ConnectionRefused));
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn a_path_that_is_none_is_refused() {
+    run(async {
+        assert_eq!(kind(Connection::connect_unix("").await), Some(io::ErrorKind::InvalidInput));
+        let long = "x".repeat(200);
+        assert_eq!(kind(Connection::connect_unix(&long).await), Some(io::ErrorKind::InvalidInput));
+        Ok::<(), Reason>(())
+    });
+}
