@@ -4,6 +4,7 @@ use std::{fmt, pin::Pin};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use riot_flow::FilePart;
 
 use crate::{BodyWriter, InvalidHeader};
 
@@ -35,6 +36,7 @@ pub(crate) enum ResponseBody {
     #[default]
     Empty,
     Bytes(Bytes),
+    File(FilePart),
     Streaming(Streaming),
 }
 
@@ -171,6 +173,14 @@ impl Response {
         self
     }
 
+    /// The same with a part of a file as its body; see
+    /// [`Reqd::respond_with_file`](crate::Reqd::respond_with_file).
+    #[must_use]
+    pub fn body_file(mut self, part: FilePart) -> Self {
+        self.body = ResponseBody::File(part);
+        self
+    }
+
     /// Its status.
     #[must_use]
     pub fn status_code(&self) -> StatusCode {
@@ -194,6 +204,7 @@ impl fmt::Debug for Response {
         let body = match &self.body {
             ResponseBody::Empty => "none".to_owned(),
             ResponseBody::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            ResponseBody::File(part) => format!("{} bytes of a file", part.length()),
             ResponseBody::Streaming(_) => "streaming".to_owned(),
         };
         let headers: Vec<_> = self.headers().collect();

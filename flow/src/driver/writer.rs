@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    io,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -11,7 +12,7 @@ use riot_actor::{TimedOut, now, timeout};
 use riot_socket::{Shutdown, Transport};
 
 use super::Joint;
-use crate::{Flow, FlowError, WriteOperation, WriteResult};
+use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult};
 
 /// How long a peer may take to accept the last of what a transport still holds back, such as the end of a TLS session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,14 @@ struct Writer<'a, F> {
 }
 
 impl<F: Flow> Writer<'_, F> {
+    fn send_file(&self, part: &FilePart, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match self.transport.poll_send_file(cx, part.file(), part.offset(), part.length()) {
+            // Less than was promised: the peer must not take it for the whole.
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            result => result,
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.joint.writer.get_or_init(|| cx.waker().clone());
         let now = now();
@@ -47,6 +56,7 @@ impl<F: Flow> Writer<'_, F> {
             let mut flow = self.joint.lock();
             let written = match flow.next_write_operation(now) {
                 WriteOperation::Write(slices) => self.transport.poll_write(cx, slices.as_io_slices()),
+                WriteOperation::File(part) => self.send_file(part, cx),
                 WriteOperation::Yield => {
                     flow.yield_writer(cx.waker());
                     if !self.unflushed {
