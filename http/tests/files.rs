@@ -13,11 +13,21 @@ fn contents() -> Vec<u8> {
     (0..LENGTH).map(|at| (at % 251) as u8).collect()
 }
 
-/// A file of its own for each test.
-fn file(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, contents()).expect("it can be written");
-    path
+/// A file of its own for each test, removed when dropped.
+struct Kept(PathBuf);
+
+impl Kept {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::write(&path, contents()).expect("it can be written");
+        Self(path)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn service(path: PathBuf) -> impl riot_http::Service {
@@ -54,7 +64,8 @@ async fn bodies(mut client: Connection) -> std::io::Result<()> {
 
 #[test]
 fn over_tcp_the_bytes_are_right() {
-    let path = file("over_tcp");
+    let kept = Kept::new("over_tcp");
+    let path = kept.0.clone();
     let end = run(async move {
         let server = Server::bind("127.0.0.1:0")?.service(service(path)).start_link().await?;
         for _ in 0..3 {
@@ -68,7 +79,8 @@ fn over_tcp_the_bytes_are_right() {
 
 #[test]
 fn over_memory_the_bytes_are_right() {
-    let path = file("over_memory");
+    let kept = Kept::new("over_memory");
+    let path = kept.0.clone();
     for cut in [10_000, usize::MAX] {
         let path = path.clone();
         Simulation::sweep(0..3, move || {
@@ -86,7 +98,8 @@ fn over_memory_the_bytes_are_right() {
 
 #[test]
 fn reqd_respond_with_file() {
-    let path = file("respond_with_file");
+    let kept = Kept::new("respond_with_file");
+    let path = kept.0.clone();
     Simulation::sweep(0..3, move || {
         let path = path.clone();
         async move {
@@ -110,7 +123,8 @@ fn reqd_respond_with_file() {
 /// The client leaves in the middle of a file: nothing hangs, nothing is left behind.
 #[test]
 fn a_client_that_leaves_in_the_middle_of_a_file() {
-    let path = file("left_in_the_middle");
+    let kept = Kept::new("left_in_the_middle");
+    let path = kept.0.clone();
     let end = run(async move {
         let server = Server::bind("127.0.0.1:0")?.service(service(path)).start_link().await?;
         let mut client: Connection = TcpStream::connect(server.local_addr()).await?.try_into()?;
