@@ -173,6 +173,10 @@ impl Drop for Seat {
         drop(entry);
         self.vacate();
         if !self.entry.is_refused() {
+            if self.entry.pid.get().is_none() {
+                // Whoever was to start its Connector was killed before.
+                self.shared.count_lost(1);
+            }
             counters.all.fetch_sub(1, Relaxed);
             self.shared.changed();
         }
