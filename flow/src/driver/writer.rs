@@ -60,7 +60,10 @@ impl<F: Flow> Writer<'_, F> {
                     self.joint.reader.get().map(Waker::wake_by_ref);
                     continue;
                 }
-                WriteOperation::Close(_undelivered) => return Poll::Ready(()),
+                WriteOperation::Close(undelivered) => {
+                    self.joint.meter.undelivered(undelivered);
+                    return Poll::Ready(());
+                }
             };
             match written {
                 Poll::Ready(Ok(written)) => {

@@ -84,6 +84,7 @@ impl ServerRef {
             timeouts: shared.timeouts(),
             bytes_received,
             bytes_sent,
+            bytes_undelivered: counters.undelivered.load(Relaxed),
         }
     }
 

@@ -84,6 +84,7 @@ pub(super) struct Counters {
     /// Of connections that have ended.
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,
+    pub(super) undelivered: AtomicU64,
 }
 
 impl Shared {
