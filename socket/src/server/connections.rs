@@ -1,7 +1,7 @@
 //! Connections.Sup: a dynamic supervisor for Connectors, which it starts, counts, drains, and never restarts.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -65,14 +65,15 @@ pub(super) struct Drain {
 struct Connections {
     shared: Arc<Shared>,
     parent: Pid,
-    children: HashMap<Pid, Arc<Entry>>,
+    /// In an order that a seed repeats.
+    children: BTreeMap<Pid, Arc<Entry>>,
     draining: bool,
 }
 
 /// The body of a Connections.Sup.
 pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reason {
     shared.places.set_supervisor(number, this());
-    let mut connections = Connections { shared, parent, children: HashMap::new(), draining: false };
+    let mut connections = Connections { shared, parent, children: BTreeMap::new(), draining: false };
     loop {
         receive! {
             Start { connection } => connections.start(connection),
