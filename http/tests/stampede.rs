@@ -7,7 +7,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -30,6 +30,9 @@ const LABELS: [&str; 8] = [
     "Acceptor.Sup",
     "Acceptor.Worker",
 ];
+
+/// Descriptors are counted for the whole program, so one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn soaking() -> bool {
     std::env::var_os("RIOT_SOAK").is_some()
@@ -154,6 +157,7 @@ where
 
 #[test]
 fn stampede_tcp() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let descriptors = || std::fs::read_dir("/proc/self/fd").expect("Linux").count();
     let before = descriptors();
     let start = Instant::now();
@@ -177,6 +181,7 @@ fn stampede_tcp() {
 
 #[test]
 fn stampede_simulated() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let seeds = if soaking() { 5_000 } else { 100 };
     for seed in 0..seeds {
         let config = Config::new().on_crash(|_| {});
