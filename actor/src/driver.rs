@@ -3,15 +3,12 @@
 //! Each worker has one driver. The first is a plain parker; whoever brings another source of events, such as sockets,
 //! replaces it on first use with [`install`]. Nothing here knows what the events are.
 
-use std::{
-    any::Any,
-    io,
-    rc::Rc,
-    sync::{Arc, Condvar, Mutex},
-    time::Duration,
-};
+use std::{any::Any, io, rc::Rc, sync::Arc, time::Duration};
 
-use crate::{context, lock::lock};
+use crate::{
+    context,
+    sync::{Condvar, Mutex, lock},
+};
 
 /// What a worker does when no process is ready.
 pub trait Driver: Send {

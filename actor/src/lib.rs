@@ -43,8 +43,13 @@ mod lock;
 pub mod log;
 mod mailbox;
 mod message;
+#[cfg(doctest)]
+mod misuse;
+#[cfg(all(test, riot_loom))]
+mod models;
 mod panic;
 mod pid;
+mod planted;
 mod process;
 mod receive;
 mod registry;
@@ -55,6 +60,7 @@ mod send;
 mod signal;
 pub mod simulation;
 mod state_machine;
+mod sync;
 mod task;
 pub mod telemetry;
 mod timer;

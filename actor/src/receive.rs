@@ -19,6 +19,7 @@ use crate::{
     mailbox::Mailbox,
     message::Message,
     pid::Pid,
+    planted::{Bug, is_planted},
     process::Process,
     runtime::Shared,
     timer::{Sleep, sleep},
@@ -320,28 +321,20 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
 fn poll_take_here(
     cx: &mut Context<'_>,
     seen: &mut Option<u64>,
-    mut wanted: impl FnMut(&Message) -> bool,
+    wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
     let taken = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
         if coop::proceed(slot, running, cx).is_pending() {
             return Poll::Pending;
         }
-        let mut from = seen.unwrap_or(0);
-        loop {
-            if let Some(message) = running.mailbox.take(from, &mut wanted) {
+        match slot.take(running, seen.get_or_insert_default(), wanted) {
+            Some(message) => {
                 let by = Taker::new(shared, running);
-                return Poll::Ready((Taken { message, by }, slot.is_condemned()));
+                Poll::Ready((Taken { message, by }, slot.is_condemned()))
             }
-            from = from.max(running.mailbox.end());
-            if !slot.has_arrivals() {
-                break;
-            }
-            slot.admit(&mut slot.lock(), &mut running.mailbox);
+            None => Poll::Pending,
         }
-        *seen = Some(from);
-        running.wants_messages = true;
-        Poll::Pending
     });
     match taken {
         Poll::Ready((taken, false)) => Poll::Ready(taken.out()),
@@ -384,7 +377,10 @@ fn poll_take(
             drop(aside);
             let taken = Taken { message, by };
             // A signal may have come while it looked; one that is condemned receives nothing more.
-            coop::poll_live().map(|()| taken.out())
+            if is_planted(Bug::CondemnedSeenOnlyBefore) || coop::poll_live().is_ready() {
+                return Poll::Ready(taken.out());
+            }
+            Poll::Pending
         }
         None => Poll::Pending,
     }

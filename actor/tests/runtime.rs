@@ -254,3 +254,38 @@ fn a_simulation_names_those_that_wait_for_ever() {
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(text.contains("seed 9") && text.contains("stuck") && text.contains("main"), "{text}");
 }
+
+#[test]
+fn a_simulation_does_not_wait_for_a_timer_beyond_all_time() {
+    let far: [fn(); 4] = [
+        || {
+            riot_actor::send_after(std::time::Duration::MAX, this(), ());
+        },
+        || {
+            riot_actor::start_timer(secs(600 * 365 * 24 * 3600), this(), ());
+        },
+        || {
+            riot_actor::send_interval(std::time::Duration::MAX, this(), ()).unwrap();
+        },
+        || {
+            spawn(sleep(secs(u64::MAX / 4)));
+        },
+    ];
+    for far in far {
+        let panic = std::panic::catch_unwind(|| {
+            Simulation::new(1).run(async move {
+                far();
+                receive::<u8>().await;
+            })
+        });
+        let text = panic.unwrap_err().downcast::<String>().unwrap();
+        assert!(text.starts_with("deadlock"), "{text}");
+    }
+    // A century is no such time.
+    Simulation::new(1).run(async {
+        let century = secs(100 * 365 * 24 * 3600);
+        let start = now();
+        sleep(century).await;
+        assert!(now() - start >= century);
+    });
+}

@@ -19,6 +19,7 @@ use http::HeaderValue;
 use riot_flow::connect_to_the_end;
 use riot_socket::{
     Bind, ChildId, ChildSpec, Handshake, Options, Overflow, Protocol, ServerRef, StartError, UnixBind,
+    proxy::ProxyProtocol,
 };
 
 use crate::{
@@ -161,6 +162,11 @@ impl Server {
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
         self.server = self.server.handshake(handshake);
         self
+    }
+
+    /// Takes a PROXY header off every connection: a request's peer is then the client, not the proxy in between.
+    pub fn proxy_protocol(self, proxy: ProxyProtocol) -> Self {
+        self.handshake(proxy)
     }
 
     /// How long all the handshakes of a connection may take together, before it is closed; default 5 s.

@@ -33,6 +33,7 @@ mod io_methods;
 pub mod memory;
 mod options;
 mod poller;
+pub mod proxy;
 mod readiness;
 mod server;
 #[cfg(feature = "signals")]

@@ -16,15 +16,25 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak},
     task::{Wake, Waker},
     time::Instant,
 };
 
-use crate::{bound::Bound, exit::Reason, mailbox::Mailbox, message::Message, pid::Pid, runtime::Shared};
+use crate::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
+    lock,
+};
+use crate::{
+    bound::Bound,
+    exit::Reason,
+    mailbox::Mailbox,
+    message::Message,
+    pid::Pid,
+    planted::{Bug, is_planted},
+    runtime::Shared,
+};
 use relations::Relations;
 
 /// A place in the process table; it is used again when its process has been released.
@@ -33,7 +43,7 @@ pub(crate) struct Slot {
     condemned: AtomicBool,
     /// A copy of "`core.arrivals` has some", for the same reader.
     arrived: AtomicBool,
-    /// The process was woken while it was out; written under the lock.
+    /// A copy of `core.woken`, for the same reader.
     woken: AtomicBool,
     /// A worker polls it; for those who look in.
     running: AtomicBool,
@@ -72,6 +82,8 @@ pub(crate) struct Core {
     pub(crate) phase: Phase,
     pub(crate) trap_exit: bool,
     pub(crate) wants_messages: bool,
+    /// It was woken while it was out: it is to be polled once more.
+    pub(crate) woken: bool,
     pub(crate) priority: Priority,
     /// Why it ends or ended: set once, by whatever was first.
     pub(crate) cause: Option<Reason>,
@@ -116,8 +128,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
-        let source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid });
+    pub(crate) fn new(shared: Weak<Shared>, pid: Pid) -> Box<Self> {
+        let source = Arc::new(ProcessWaker { shared, pid });
         Box::new(Self {
             pid,
             priority: Priority::Normal,
@@ -145,6 +157,17 @@ impl Process {
 
 pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
 
+/// What comes after a poll.
+#[must_use]
+pub(crate) enum Next {
+    /// Another poll.
+    Again,
+    /// A turn later: it was woken, or has used this one up.
+    Queue,
+    /// Nothing, until it is woken.
+    Park,
+}
+
 /// A process that just became ready: whoever gets it puts it in a queue, after letting go of the lock.
 #[must_use]
 pub(crate) struct Readied(pub(crate) Box<Process>);
@@ -161,6 +184,7 @@ impl Slot {
                 phase: Phase::Free,
                 trap_exit: false,
                 wants_messages: false,
+                woken: false,
                 priority: Priority::Normal,
                 cause: None,
                 caused_by_signal: false,
@@ -178,12 +202,12 @@ impl Slot {
         }
     }
 
-    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Core> {
-        crate::lock::lock(&self.core)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
     }
 
     /// The record of `pid`, unless that has been released.
-    pub(crate) fn lock_for(&self, pid: Pid) -> Option<std::sync::MutexGuard<'_, Core>> {
+    pub(crate) fn lock_for(&self, pid: Pid) -> Option<MutexGuard<'_, Core>> {
         let core = self.lock();
         (core.generation == pid.generation && core.phase != Phase::Free).then_some(core)
     }
@@ -225,7 +249,10 @@ impl Slot {
                 Some(Readied(process))
             }
             Phase::Out => {
-                self.woken.store(true, Ordering::Release);
+                if !is_planted(Bug::WakeDropped) {
+                    core.woken = true;
+                    self.woken.store(true, Ordering::Relaxed);
+                }
                 None
             }
             Phase::Free | Phase::Unborn | Phase::Exiting => None,
@@ -235,16 +262,56 @@ impl Slot {
     /// A worker begins to poll: wake-ups until now are answered by that.
     pub(crate) fn begin(&self) {
         self.running.store(true, Ordering::Relaxed);
-        // A store alone could go before the loads of the poll and so hide what a wake-up was for; the exchange cannot.
-        if self.woken.load(Ordering::Acquire) {
-            self.woken.swap(false, Ordering::AcqRel);
+        // Under the lock, where what the wake-up is for becomes visible. One that is overlooked here, because the copy
+        // comes late, brings a poll too many.
+        if self.woken.load(Ordering::Relaxed) {
+            let mut core = self.lock();
+            core.woken = false;
+            self.woken.store(false, Ordering::Relaxed);
         }
     }
 
-    /// A worker has polled it, and the lock is held: whether it was woken meanwhile.
-    pub(crate) fn pause(&self) -> bool {
+    /// A worker has polled it, it is not done, and the lock is held: what comes next.
+    pub(crate) fn pause(&self, core: &mut Core, process: &mut Process) -> Next {
         self.running.store(false, Ordering::Relaxed);
-        self.woken.load(Ordering::Relaxed)
+        let arrived = process.wants_messages && !core.arrivals.is_empty();
+        if arrived && !core.woken && process.budget > 0 {
+            // It waits for messages and here they are: no need to go through a queue.
+            self.admit(core, &mut process.mailbox);
+            process.wants_messages = false;
+            process.budget -= 1;
+            return Next::Again;
+        }
+        core.held = process.mailbox.len();
+        if core.woken || arrived { Next::Queue } else { Next::Park }
+    }
+
+    /// The process waits: from here on it belongs to whoever wakes it.
+    pub(crate) fn park(&self, core: &mut Core, process: Box<Process>) {
+        core.phase = Phase::Waiting;
+        core.wants_messages = process.wants_messages;
+        core.parked = Some(process);
+    }
+
+    /// Takes the oldest message from number `from` on that `wanted` accepts, out of those here and those that have
+    /// arrived; if there is none the process wants to be woken by the next one.
+    pub(crate) fn take(
+        &self,
+        process: &mut Process,
+        from: &mut u64,
+        mut wanted: impl FnMut(&Message) -> bool,
+    ) -> Option<Message> {
+        loop {
+            if let Some(message) = process.mailbox.take(*from, &mut wanted) {
+                return Some(message);
+            }
+            *from = (*from).max(process.mailbox.end());
+            if !self.has_arrivals() {
+                process.wants_messages = true;
+                return None;
+            }
+            self.admit(&mut self.lock(), &mut process.mailbox);
+        }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -294,7 +361,7 @@ impl Core {
 
 /// What wakers are made of. It holds no body and no message; of a process that is gone it wakes nothing.
 pub(crate) struct ProcessWaker {
-    pub(crate) shared: std::sync::Weak<Shared>,
+    pub(crate) shared: Weak<Shared>,
     pub(crate) pid: Pid,
 }
 

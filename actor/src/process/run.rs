@@ -5,13 +5,14 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Body, Phase, Process, Readied, Slot, relations::Relations};
+use super::{Body, Next, Phase, Process, Readied, Slot, relations::Relations};
 use crate::{
     context::Local,
     exit::Reason,
     mailbox::Mailbox,
     panic::catch,
     pid::Pid,
+    planted::{Bug, is_planted},
     report::{self, CrashReport},
     runtime::Shared,
     signal::Watcher,
@@ -68,28 +69,19 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
             return None;
         }
         let mut running = local.running.borrow_mut();
-        let process = running.as_mut().expect("it was put there before the poll");
-        let woken = slot.pause();
-        let arrived = process.wants_messages && !core.arrivals.is_empty();
-        if arrived && !woken && process.budget > 0 {
-            // It waits for messages and here they are: no need to go through a queue.
-            slot.admit(&mut core, &mut process.mailbox);
+        let next = slot.pause(&mut core, running.as_mut().expect("it was put there before the poll"));
+        if let Next::Again = next {
             drop(core);
-            process.wants_messages = false;
-            process.budget -= 1;
             slot.begin();
             continue;
         }
         let mut process = running.take().expect("it was just looked at");
         process.body = Some((body, waker));
-        core.held = process.mailbox.len();
-        if woken || arrived {
+        if let Next::Queue = next {
             process.priority = core.priority;
             return Some(Readied(process));
         }
-        core.phase = Phase::Waiting;
-        core.wants_messages = process.wants_messages;
-        core.parked = Some(process);
+        slot.park(&mut core, process);
         return None;
     }
 }
@@ -99,15 +91,22 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
 /// The process stays the running one until its destructors have run.
 fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
     let shared = &*local.shared;
+    if is_planted(Bug::ToldBeforeRelease) {
+        tell_too_early(shared, slot, pid);
+    }
     local.polling.set(true);
     contain(pid, || drop(body));
-    let (mailbox, server) = {
+    let (mut mailbox, server) = {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
         process.budget = 0;
         (std::mem::take(&mut process.mailbox), process.server.take())
     };
-    contain(pid, || drop((mailbox, server)));
+    // One by one: a second panic while the first unwinds would end the whole program.
+    while let Some(message) = mailbox.take(0, |_| true) {
+        contain(pid, || drop(message));
+    }
+    contain(pid, || drop(server));
     let (names, groups, timers, messages) = {
         let mut core = slot.lock();
         let messages = std::mem::take(&mut core.arrivals);
@@ -120,7 +119,9 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
             None => (Vec::new(), Vec::new(), Default::default(), messages),
         }
     };
-    contain(pid, || drop(messages));
+    for message in messages {
+        contain(pid, || drop(message));
+    }
     for name in &names {
         shared.registry.release(name, pid);
     }
@@ -148,6 +149,19 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
         tell(shared, pid, &reason, *relations);
     }
     shared.live_removed();
+}
+
+/// What a simpler runtime would do: see [`Bug::ToldBeforeRelease`].
+fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
+    let (reason, told) = {
+        let mut core = slot.lock();
+        let reason = core.cause.clone().expect("a process that ends has a cause");
+        let all = std::mem::take(core.relations());
+        let Relations { links, monitors, watchers, names, groups, timers } = all;
+        *core.relations() = Relations { names, groups, timers, ..Relations::default() };
+        (reason, Relations { links, monitors, watchers, ..Relations::default() })
+    };
+    tell(shared, pid, &reason, told);
 }
 
 /// Exit signals first, then the rest.
@@ -197,6 +211,7 @@ impl Shared {
         core.generation = core.generation.wrapping_add(1);
         core.trap_exit = false;
         core.wants_messages = false;
+        core.woken = false;
         core.held = 0;
         let bound = core.bound.take();
         core.spare = spare;

@@ -267,7 +267,7 @@ impl Shared {
         });
         let mut process = match core.spare.take() {
             Some(process) => process.again(self, pid),
-            None => Process::new(self, pid),
+            None => Process::new(Arc::downgrade(self), pid),
         };
         process.priority = options.priority;
         process.pinned = pinned;

@@ -3,12 +3,31 @@
 //! No wake-up is lost: a pusher pushes first and then looks who sleeps; a sleeper says it sleeps first and then looks
 //! at the queues. Both in one total order (`SeqCst`), so one of them sees the other.
 
-use std::sync::{
+use crate::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering::SeqCst, fence},
+    lock,
 };
 
-use crate::lock::lock;
+/// A worker, as far as its sleep is concerned.
+pub(crate) trait Seeker {
+    /// What it looks for.
+    type Work;
+    /// How many workers there are.
+    fn workers(&self) -> usize;
+    /// Looks for work wherever it may be.
+    fn search(&self) -> Option<Self::Work>;
+    /// Whether there is any this worker could do.
+    fn any_work(&self) -> bool;
+    /// What it holds from its sleep until it is up.
+    type Parked<'a>
+    where
+        Self: 'a;
+    /// Sleeps until something happens; or does not, if there is a reason to stay awake.
+    fn park(&self, stay_awake: bool) -> Self::Parked<'_>;
+    /// It is awake, and known to be: sees to what has happened.
+    fn wake_up<'a>(&'a self, parked: Self::Parked<'a>);
+}
 
 pub(crate) struct Idle {
     /// The workers asleep, or about to be.
@@ -64,7 +83,7 @@ impl Idle {
     }
 
     /// A worker ran out of work and begins to look; only half of them may look at a time.
-    pub(crate) fn begin_search(&self, workers: usize) -> bool {
+    fn begin_search(&self, workers: usize) -> bool {
         if 2 * self.searching.load(SeqCst) >= workers.max(2) {
             return false;
         }
@@ -78,8 +97,31 @@ impl Idle {
         self.searching.fetch_sub(1, SeqCst) == 1
     }
 
+    /// What a worker whose own queue is empty does next: it looks for work elsewhere, or sleeps. Work, if it has found
+    /// some; else it has to look at its own queue again. `searching` is whether this worker counts as one that looks.
+    pub(crate) fn next<S: Seeker>(&self, worker: usize, seeker: &S, searching: &mut bool) -> Option<S::Work> {
+        *searching = *searching || self.begin_search(seeker.workers());
+        if *searching && let Some(work) = seeker.search() {
+            return Some(work);
+        }
+        if std::mem::take(searching) && self.end_search() && seeker.any_work() {
+            return None;
+        }
+        self.sleep(worker);
+        let parked = seeker.park(seeker.any_work());
+        // One that was woken is to look for what it was woken for.
+        *searching = !self.woke(worker);
+        seeker.wake_up(parked);
+        None
+    }
+
+    /// A worker has found work. Whoever does lets the next one look for more: true if one is to be woken.
+    pub(crate) fn found(&self, seeker: &impl Seeker, searching: &mut bool) -> bool {
+        std::mem::take(searching) && self.end_search() && seeker.any_work()
+    }
+
     /// Says that a worker will sleep; it has to look at the queues once more after this.
-    pub(crate) fn sleep(&self, worker: usize) {
+    fn sleep(&self, worker: usize) {
         let mut sleepers = lock(&self.sleepers);
         sleepers.push(worker);
         self.sleeping.store(sleepers.len(), SeqCst);
@@ -87,7 +129,7 @@ impl Idle {
     }
 
     /// A worker is awake again. True if it woke by itself; false if it was woken, and so counts as searching.
-    pub(crate) fn woke(&self, worker: usize) -> bool {
+    fn woke(&self, worker: usize) -> bool {
         let mut sleepers = lock(&self.sleepers);
         let Some(at) = sleepers.iter().position(|&sleeper| sleeper == worker) else { return false };
         sleepers.swap_remove(at);

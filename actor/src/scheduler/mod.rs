@@ -5,7 +5,7 @@
 //! more than one that does it all.
 
 mod idle;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod stats;
 mod watchdog;
 mod worker;
@@ -18,8 +18,6 @@ use std::{
     },
 };
 
-use crossbeam_deque::Injector;
-
 pub(crate) use queue::LocalQueue;
 pub(crate) use worker::run as run_worker;
 
@@ -29,8 +27,9 @@ use crate::{
     lock::lock,
     process::{Process, Readied},
     runtime::Shared,
+    sync::deque::Injector,
 };
-use idle::Idle;
+pub(crate) use idle::{Idle, Seeker};
 use queue::{Lane, Stealer};
 use stats::Counters;
 use watchdog::Watchdog;

@@ -1,17 +1,15 @@
 //! The run queue of one worker: three lanes, first in first out, and a place for the process woken last.
 
-use std::{
-    cell::Cell,
+use std::{cell::Cell, sync::Arc};
+
+use crate::{
+    process::{Priority, Process},
     sync::{
-        Arc,
+        AtomicCell,
         atomic::{AtomicBool, Ordering},
+        deque::{self, Steal, Worker},
     },
 };
-
-use crossbeam_deque::{Steal, Worker};
-use crossbeam_utils::atomic::AtomicCell;
-
-use crate::process::{Priority, Process};
 
 /// What waits in a queue. (The queue's own tests put numbers in.)
 pub(crate) type LocalQueue = Queue<Box<Process>>;
@@ -145,7 +143,7 @@ impl<T> Queue<T> {
 
 /// The other end of a queue.
 pub(crate) struct Stealer<T> {
-    lanes: [crossbeam_deque::Stealer<T>; Lane::COUNT],
+    lanes: [deque::Stealer<T>; Lane::COUNT],
     next: Arc<Next<T>>,
 }
 
@@ -170,11 +168,11 @@ impl<T> Stealer<T> {
 
     /// How many wait here, the one woken last included.
     pub(crate) fn len(&self) -> usize {
-        self.lanes.iter().map(crossbeam_deque::Stealer::len).sum::<usize>() + usize::from(self.has_next())
+        self.lanes.iter().map(deque::Stealer::len).sum::<usize>() + usize::from(self.has_next())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(crossbeam_deque::Stealer::is_empty)
+        self.lanes.iter().all(deque::Stealer::is_empty)
     }
 
     pub(crate) fn has_next(&self) -> bool {

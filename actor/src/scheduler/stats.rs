@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Scheduler;
-use crate::{Handle, context, runtime::Shared};
+use crate::{Handle, context, runtime::Shared, sync::deque::Injector};
 
 /// A look at a whole runtime. Each figure is taken by itself, so it is no moment's exact picture; the counts only grow, and
 /// the difference of two looks says what happened in between.
@@ -106,7 +106,7 @@ impl Scheduler {
     }
 
     fn injected(&self) -> usize {
-        self.injector.iter().map(crossbeam_deque::Injector::len).sum()
+        self.injector.iter().map(Injector::len).sum()
     }
 }
 

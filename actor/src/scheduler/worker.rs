@@ -4,18 +4,18 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, MutexGuard, atomic::Ordering},
     time::Duration,
 };
 
-use crossbeam_deque::Steal;
-
-use super::{Lane, Scheduler};
+use super::{Lane, Scheduler, Seeker};
 use crate::{
     context::{self, Local},
+    driver::Driver,
     lock::lock,
     process::{Process, run::turn},
     runtime::Shared,
+    sync::deque::Steal,
 };
 
 /// A busy worker looks at its driver and at the queue from outside once in so many turns, so that neither starves.
@@ -48,27 +48,10 @@ impl Worker<'_> {
             if turns.is_multiple_of(LOOK_EVERY) {
                 self.look();
             }
-            let process = match self.pop(turns) {
-                Some(process) => process,
-                None => {
-                    searching = searching || self.scheduler.idle.begin_search(self.scheduler.workers());
-                    match searching.then(|| self.search()).flatten() {
-                        Some(process) => process,
-                        None => {
-                            if std::mem::take(&mut searching)
-                                && self.scheduler.idle.end_search()
-                                && self.any_work()
-                            {
-                                continue;
-                            }
-                            searching = self.sleep();
-                            continue;
-                        }
-                    }
-                }
-            };
-            if std::mem::take(&mut searching) && self.scheduler.idle.end_search() && self.any_work() {
-                // Whoever finds work lets the next one look for more.
+            let idle = &self.scheduler.idle;
+            let next = self.pop(turns).or_else(|| idle.next(self.local.worker, self, &mut searching));
+            let Some(process) = next else { continue };
+            if idle.found(self, &mut searching) {
                 self.scheduler.wake_one();
             }
             self.turn(process);
@@ -134,6 +117,18 @@ impl Worker<'_> {
             }
         })
     }
+}
+
+impl Seeker for Worker<'_> {
+    type Work = Box<Process>;
+    type Parked<'a>
+        = MutexGuard<'a, Box<dyn Driver>>
+    where
+        Self: 'a;
+
+    fn workers(&self) -> usize {
+        self.scheduler.workers()
+    }
 
     fn search(&self) -> Option<Box<Process>> {
         if let Some(process) = self.take_injected() {
@@ -154,7 +149,6 @@ impl Worker<'_> {
         stolen
     }
 
-    /// Whether anything waits that this worker could run.
     fn any_work(&self) -> bool {
         let scheduler = self.scheduler;
         scheduler.injector.iter().any(|lane| !lane.is_empty())
@@ -164,25 +158,22 @@ impl Worker<'_> {
             })
     }
 
-    /// Sleeps in the driver until something happens; true if this worker was woken to look for work.
-    fn sleep(&self) -> bool {
+    fn park(&self, stay_awake: bool) -> Self::Parked<'_> {
         let (scheduler, worker) = (self.scheduler, self.local.worker);
-        scheduler.idle.sleep(worker);
-        let stay_awake = self.any_work() || scheduler.stopping.load(Ordering::SeqCst);
-        {
-            let mut driver = lock(&scheduler.workers[worker].driver);
-            if !stay_awake {
-                let deadline = self.shared.timers.next_deadline();
-                let before = self.shared.now();
-                driver.park(deadline.map(|deadline| deadline.saturating_duration_since(before)));
-                scheduler.workers[worker].counters.slept(self.shared.now().saturating_duration_since(before));
-            }
-            let woken = !scheduler.idle.woke(worker);
-            scheduler.watchdog.awake();
-            driver.dispatch();
-            drop(driver);
-            self.shared.timers.fire(self.shared, self.shared.clock().read());
-            woken
+        let mut driver = lock(&scheduler.workers[worker].driver);
+        if !stay_awake && !scheduler.stopping.load(Ordering::SeqCst) {
+            let deadline = self.shared.timers.next_deadline();
+            let before = self.shared.now();
+            driver.park(deadline.map(|deadline| deadline.saturating_duration_since(before)));
+            scheduler.workers[worker].counters.slept(self.shared.now().saturating_duration_since(before));
         }
+        driver
+    }
+
+    fn wake_up<'a>(&'a self, mut driver: Self::Parked<'a>) {
+        self.scheduler.watchdog.awake();
+        driver.dispatch();
+        drop(driver);
+        self.shared.timers.fire(self.shared, self.shared.clock().read());
     }
 }

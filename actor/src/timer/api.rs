@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Destination, TimerRef, far_future};
+use super::{Destination, TimerRef};
 use crate::{context, coop, message::Message, pid::Pid, registry::Name};
 
 impl TimerRef {
@@ -61,7 +61,7 @@ impl SendLater for &str {
 pub fn send_after<M: Send + 'static>(delay: Duration, to: impl SendLater, message: M) -> TimerRef {
     let to = to.destination().0;
     context::with_shared("send_after", |shared| {
-        let deadline = shared.now().checked_add(delay).unwrap_or_else(far_future);
+        let deadline = shared.now().checked_add(delay);
         shared.timers.send_at(shared, deadline, to, |_| Message::new(message))
     })
 }
@@ -81,7 +81,7 @@ pub struct Timeout<V> {
 /// Outside a process.
 pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> TimerRef {
     context::with_shared("start_timer", |shared| {
-        let deadline = shared.now().checked_add(delay).unwrap_or_else(far_future);
+        let deadline = shared.now().checked_add(delay);
         let message = |timer| Message::system(Timeout { timer, value });
         shared.timers.send_at(shared, deadline, Destination::Pid(to), message)
     })

@@ -18,10 +18,13 @@ pub use api::{
 };
 
 use crate::{lock::lock, message::Message, pid::Pid, registry::Name, runtime::Shared};
-use wheel::{Key, Wheel};
+use wheel::{Key, NEVER, Wheel};
 
 /// A tick of the wheel.
 const TICK: Duration = Duration::from_millis(1);
+
+/// The last tick of the clock, which counts nanoseconds in 64 bits: in 584 years. A timer beyond never fires.
+const TICKS_MAX: u64 = u64::MAX / TICK.as_nanos() as u64;
 
 /// A timer that was started. It stays valid after the timer has fired or was cancelled, and never means another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +60,7 @@ impl Repeat {
 pub(crate) struct Timers {
     start: Instant,
     wheel: Mutex<Wheel<Action>>,
-    /// The tick before which nothing is due; `u64::MAX` without timers. Written under the wheel's lock.
+    /// The tick before which nothing is due; [`NEVER`] without timers. Written under the wheel's lock.
     next: AtomicU64,
     /// Held by whoever hands out what is due, so that it leaves in order whichever worker was late.
     firing: Mutex<()>,
@@ -65,18 +68,15 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new(start: Instant) -> Self {
-        Self {
-            start,
-            wheel: Mutex::new(Wheel::new()),
-            next: AtomicU64::new(u64::MAX),
-            firing: Mutex::new(()),
-        }
+        Self { start, wheel: Mutex::new(Wheel::new()), next: AtomicU64::new(NEVER), firing: Mutex::new(()) }
     }
 
-    /// The tick at whose beginning `deadline` has passed, so that no timer is early.
-    fn tick_after(&self, deadline: Instant) -> u64 {
+    /// The tick at whose beginning `deadline` has passed, so that no timer is early; no deadline is never.
+    fn tick_after(&self, deadline: Option<Instant>) -> u64 {
+        let Some(deadline) = deadline else { return NEVER };
         let nanos = deadline.saturating_duration_since(self.start).as_nanos();
-        u64::try_from(nanos.div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
+        let tick = u64::try_from(nanos.div_ceil(TICK.as_nanos())).unwrap_or(NEVER);
+        if tick <= TICKS_MAX { tick } else { NEVER }
     }
 
     fn tick_now(&self, now: Instant) -> u64 {
@@ -87,7 +87,7 @@ impl Timers {
         self.start.checked_add(Duration::from_millis(tick))
     }
 
-    fn begin(&self, deadline: Instant, action: impl FnOnce(TimerRef) -> Action) -> TimerRef {
+    fn begin(&self, deadline: Option<Instant>, action: impl FnOnce(TimerRef) -> Action) -> TimerRef {
         let tick = self.tick_after(deadline);
         let mut wheel = lock(&self.wheel);
         let key = wheel.start_with(tick, |key| action(TimerRef(key)));
@@ -97,14 +97,14 @@ impl Timers {
 
     /// A timer that wakes.
     pub(crate) fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerRef {
-        self.begin(deadline, |_| Action::Wake(waker))
+        self.begin(Some(deadline), |_| Action::Wake(waker))
     }
 
     /// A timer that sends; the message may carry the timer's own reference.
     pub(crate) fn send_at(
         &self,
         shared: &Shared,
-        deadline: Instant,
+        deadline: Option<Instant>,
         to: Destination,
         message: impl FnOnce(TimerRef) -> Message,
     ) -> TimerRef {
@@ -125,8 +125,7 @@ impl Timers {
         make: Box<dyn FnMut() -> Message + Send>,
     ) -> TimerRef {
         let repeat = Repeat { to, start: shared.now(), period, nth: 1, make };
-        let deadline = repeat.deadline().unwrap_or_else(far_future);
-        let tick = self.tick_after(deadline);
+        let tick = self.tick_after(repeat.deadline());
         let mut wheel = lock(&self.wheel);
         let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
         self.next.fetch_min(tick, Ordering::SeqCst);
@@ -180,7 +179,8 @@ impl Timers {
     }
 
     fn left(&self, shared: &Shared, tick: u64) -> Duration {
-        self.instant(tick).map_or(Duration::MAX, |due| due.saturating_duration_since(shared.now()))
+        let due = (tick != NEVER).then(|| self.instant(tick)).flatten();
+        due.map_or(Duration::MAX, |due| due.saturating_duration_since(shared.now()))
     }
 
     /// How many run.
@@ -191,7 +191,7 @@ impl Timers {
     /// When somebody has to look again at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.next.load(Ordering::SeqCst) {
-            u64::MAX => None,
+            NEVER => None,
             tick => self.instant(tick),
         }
     }
@@ -208,7 +208,7 @@ impl Timers {
         loop {
             let mut wheel = lock(&self.wheel);
             let Some((key, _, action)) = wheel.pop(now) else {
-                self.next.store(wheel.next_tick().unwrap_or(u64::MAX), Ordering::SeqCst);
+                self.next.store(wheel.next_tick().unwrap_or(NEVER), Ordering::SeqCst);
                 return;
             };
             drop(wheel);
@@ -235,7 +235,7 @@ impl Timers {
                 };
                 let to = repeat.to;
                 repeat.nth = repeat.nth.saturating_add(1);
-                let tick = repeat.deadline().map_or(u64::MAX, |deadline| self.tick_after(deadline));
+                let tick = self.tick_after(repeat.deadline());
                 let resumed = lock(&self.wheel).resume(timer.0, tick, Action::Repeat(repeat));
                 if resumed.is_ok() {
                     shared.deliver(to, message);
@@ -258,9 +258,4 @@ fn contain(f: impl FnOnce()) {
     if let Err(panic) = crate::panic::catch(f) {
         tracing::error!(target: "riot::crash", "a message of a timer panicked when it was dropped: {panic}");
     }
-}
-
-/// What stands for "never" where an instant has to stand: a century from now.
-pub(crate) fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 100)
 }

@@ -45,6 +45,9 @@ struct Entry<T> {
 
 const NONE: usize = usize::MAX;
 
+/// The tick of a timer that never comes: it can be looked at and cancelled, and waits in no slot.
+pub(crate) const NEVER: u64 = u64::MAX;
+
 impl<T> Wheel<T> {
     pub(crate) fn new() -> Self {
         Self {
@@ -101,8 +104,8 @@ impl<T> Wheel<T> {
     /// Takes a timer out; none if it was handed out for good or cancelled before. Also gives the tick it was due at,
     /// and its value, unless that is handed out just now.
     pub(crate) fn cancel(&mut self, key: Key) -> Option<(u64, Option<T>)> {
-        let (_, value) = self.get(key)?;
-        if value.is_some() {
+        let (tick, value) = self.get(key)?;
+        if value.is_some() && tick != NEVER {
             self.unlink(key.index);
         }
         let entry = self.entries.remove(key.index);
@@ -186,6 +189,9 @@ impl<T> Wheel<T> {
     }
 
     fn link(&mut self, index: usize) {
+        if self.entries[index].tick == NEVER {
+            return;
+        }
         let tick = self.entries[index].tick.min(self.elapsed.saturating_add(SPAN - 1));
         // The highest bit in which the two differ tells the level; equal ones belong to the finest.
         let differs = (self.elapsed ^ tick) | (SLOTS as u64 - 1);
@@ -260,6 +266,17 @@ mod tests {
         assert_eq!(wheel.cancel(key), Some((4, None)));
         assert_eq!(wheel.resume(key, 6, 'a'), Err('a'));
         assert_eq!(wheel.pop(10), None);
+    }
+
+    #[test]
+    fn a_timer_that_never_comes_keeps_nobody_waiting() {
+        let mut wheel = Wheel::new();
+        let never = wheel.start(NEVER, 'n');
+        assert_eq!((wheel.next_tick(), wheel.pop(u64::MAX - 1)), (None, None));
+        assert_eq!(wheel.get(never), Some((NEVER, Some(&mut 'n'))));
+        assert_eq!(wheel.cancel(never), Some((NEVER, Some('n'))));
+        let repeating = wheel.start_repeating(NEVER, 'r');
+        assert_eq!(wheel.cancel(repeating), Some((NEVER, Some('r'))));
     }
 
     #[test]

@@ -22,11 +22,7 @@ pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() ->
 /// Runs a program under many seeds; for what depends on time.
 #[track_caller]
 pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
-    for seed in 0..50 {
-        let reason = Simulation::new(seed).run(program());
-        // A main that was taken along by a link has not shown anything, however clean its end.
-        assert_eq!(reason, Reason::Normal, "seed {seed}");
-    }
+    Simulation::sweep(0..50, program);
 }
 
 /// Runs a program on two threads.

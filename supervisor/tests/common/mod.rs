@@ -28,10 +28,7 @@ pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() ->
 /// Runs a program under many seeds; for what depends on time.
 #[track_caller]
 pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
-    for seed in 0..50 {
-        let reason = Simulation::new(seed).run(program());
-        assert_eq!(reason, Reason::Normal, "seed {seed}");
-    }
+    Simulation::sweep(0..50, program);
 }
 
 #[derive(Debug)]

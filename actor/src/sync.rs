@@ -1,0 +1,126 @@
+//! What threads meet in: the standard library's and crossbeam's, or, under `--cfg riot_loom`, loom's, which tries every
+//! order in which threads can go. Only the parts that have a model (see `models.rs`) take their types from here.
+
+#[cfg(not(riot_loom))]
+mod real {
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
+
+    pub(crate) use crossbeam_deque as deque;
+    pub(crate) use crossbeam_utils::atomic::AtomicCell;
+
+    pub(crate) use crate::lock::lock;
+}
+
+#[cfg(not(riot_loom))]
+pub(crate) use real::*;
+
+#[cfg(riot_loom)]
+mod modelled {
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// As crossbeam's, as far as anybody can tell from outside.
+    pub(crate) struct AtomicCell<T>(Mutex<T>);
+
+    impl<T> AtomicCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+        pub(crate) fn swap(&self, value: T) -> T {
+            std::mem::replace(&mut lock(&self.0), value)
+        }
+    }
+
+    impl<T> AtomicCell<Option<T>> {
+        pub(crate) fn take(&self) -> Option<T> {
+            self.swap(None)
+        }
+    }
+
+    /// As crossbeam's deques, which have models of their own elsewhere.
+    pub(crate) mod deque {
+        use std::collections::VecDeque;
+
+        use super::{Mutex, lock};
+        use loom::sync::Arc;
+
+        pub(crate) enum Steal<T> {
+            Empty,
+            Success(T),
+            #[allow(dead_code, reason = "a queue under a lock has nothing to try again")]
+            Retry,
+        }
+
+        pub(crate) struct Worker<T>(Arc<Mutex<VecDeque<T>>>);
+        pub(crate) struct Stealer<T>(Arc<Mutex<VecDeque<T>>>);
+        pub(crate) struct Injector<T>(Mutex<VecDeque<T>>);
+
+        fn steal_half<T>(from: &Mutex<VecDeque<T>>, into: &Worker<T>) -> Steal<T> {
+            let (first, rest) = {
+                let mut from = lock(from);
+                let half = from.len().div_ceil(2);
+                let mut taken = from.drain(..half);
+                (taken.next(), taken.collect::<Vec<T>>())
+            };
+            lock(&into.0).extend(rest);
+            first.map_or(Steal::Empty, Steal::Success)
+        }
+
+        impl<T> Worker<T> {
+            pub(crate) fn new_fifo() -> Self {
+                Self(Arc::new(Mutex::new(VecDeque::new())))
+            }
+            pub(crate) fn stealer(&self) -> Stealer<T> {
+                Stealer(self.0.clone())
+            }
+            pub(crate) fn push(&self, item: T) {
+                lock(&self.0).push_back(item);
+            }
+            pub(crate) fn pop(&self) -> Option<T> {
+                lock(&self.0).pop_front()
+            }
+            pub(crate) fn len(&self) -> usize {
+                lock(&self.0).len()
+            }
+            pub(crate) fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+        }
+
+        impl<T> Stealer<T> {
+            pub(crate) fn len(&self) -> usize {
+                lock(&self.0).len()
+            }
+            pub(crate) fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+            pub(crate) fn steal_batch_and_pop(&self, into: &Worker<T>) -> Steal<T> {
+                steal_half(&self.0, into)
+            }
+        }
+
+        impl<T> Injector<T> {
+            pub(crate) fn new() -> Self {
+                Self(Mutex::new(VecDeque::new()))
+            }
+            pub(crate) fn push(&self, item: T) {
+                lock(&self.0).push_back(item);
+            }
+            pub(crate) fn len(&self) -> usize {
+                lock(&self.0).len()
+            }
+            pub(crate) fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+            pub(crate) fn steal_batch_and_pop(&self, into: &Worker<T>) -> Steal<T> {
+                steal_half(&self.0, into)
+            }
+        }
+    }
+}
+
+#[cfg(riot_loom)]
+pub(crate) use modelled::*;

@@ -1,0 +1,82 @@
+//! Short processes by the million leave no memory behind: one million in every run, ten million when
+//! `cargo xtask soak` asks for it. A program to itself: the memory is that
+//! of all its threads.
+#![cfg(target_os = "linux")]
+
+use riot_actor::{
+    Config, Reason, SpawnOptions, exit, link, monitor, processes, receive, register, scheduler_stats, send,
+    send_after, spawn, this, yield_now,
+};
+
+/// What one batch leaves of the lives a short process can have.
+async fn batch(size: usize) {
+    let main = this();
+    for nth in 0..size {
+        match nth % 8 {
+            1 => {
+                let pid = spawn(async { receive::<()>().await });
+                send(pid, "never received");
+                exit(pid, Reason::Kill);
+                send(main, ());
+            }
+            2 => {
+                let pid = SpawnOptions::new().spawn(async move { send(main, ()) });
+                monitor(pid).down().await;
+            }
+            3 => {
+                spawn(async move {
+                    register(format!("{nth}"), this()).expect("it is free");
+                    riot_actor::join_group("all", this());
+                    send_after(std::time::Duration::from_secs(3600), this(), "too late");
+                    send(main, ());
+                });
+            }
+            4 => {
+                let pid = spawn(async { receive::<()>().await });
+                spawn(async move {
+                    link(pid);
+                    send(main, ());
+                    Reason::Shutdown
+                });
+            }
+            _ => {
+                spawn(async move { send(main, ()) });
+            }
+        }
+    }
+    for _ in 0..size {
+        receive::<()>().await;
+    }
+    while processes() != [main] {
+        yield_now().await;
+    }
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize =
+        statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
+    pages * 4096
+}
+
+#[test]
+fn millions_of_short_processes_give_all_memory_back() {
+    const BATCH: usize = 1_000;
+    let total = if std::env::var_os("RIOT_SOAK").is_some() { 10_000_000 } else { 1_000_000 };
+    let reason = Config::new().workers(2).on_crash(|_| {}).run(async move {
+        for _ in 0..100 {
+            batch(BATCH).await;
+        }
+        let before = resident_bytes();
+        for _ in 100..total / BATCH {
+            batch(BATCH).await;
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        assert!(grown < 8 << 20, "{grown} bytes more after {total} processes than after the first");
+        let stats = scheduler_stats();
+        assert_eq!((stats.processes, stats.timers), (1, 0));
+        assert!(stats.spawned as usize >= total);
+        assert_eq!(riot_actor::members("all"), []);
+    });
+    assert_eq!(reason.unwrap(), Reason::Normal);
+}

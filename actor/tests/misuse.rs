@@ -1,0 +1,123 @@
+//! Misuse the compiler cannot see panics, and says what to do instead. (What it can see is in `src/misuse.rs`.)
+mod common;
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use common::*;
+use riot_actor::{
+    Config, Handle, Overflow, Reason, RunError, SpawnOptions, TaskError, interval, mark, receive, register,
+    run, send, send_wait, server, simulation::Simulation, spawn, spawn_monitor, task, this,
+};
+
+/// What a panic of `f` says.
+#[track_caller]
+fn says<R>(f: impl FnOnce() -> R) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { panic!("it was let pass") };
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).expect("it says something")
+}
+
+#[test]
+fn outside_a_process_everything_that_acts_for_one_says_where_to_call_it() {
+    let poll = |future: &mut dyn FnMut(&mut Context<'_>)| future(&mut Context::from_waker(Waker::noop()));
+    let calls: [&dyn Fn(); 16] = [
+        &|| _ = this(),
+        &|| _ = spawn(async {}),
+        &|| _ = spawn_monitor(async {}),
+        &|| riot_actor::shutdown(Reason::Normal),
+        &|| _ = riot_actor::trap_exit(true),
+        &|| _ = mark(),
+        &|| _ = riot_actor::processes(),
+        &|| _ = riot_actor::whereis("name"),
+        &|| _ = riot_actor::tree(),
+        &|| _ = riot_actor::scheduler_stats(),
+        &|| _ = riot_actor::members("group"),
+        &|| riot_actor::set_label("label"),
+        &|| _ = riot_actor::monitor_name("name"),
+        &|| _ = riot_actor::trace(riot_actor::Traced::NOTHING),
+        &|| _ = riot_actor::telemetry::attach(|_: &u8| ()),
+        &|| {
+            let mut receive = pin!(receive::<u8>());
+            poll(&mut |cx| _ = receive.as_mut().poll(cx));
+        },
+    ];
+    for call in calls {
+        let text = says(call);
+        assert!(text.contains("call it inside `run` or `spawn`, or use a `Handle`"), "{text}");
+    }
+    assert!(says(Handle::current).contains("needs a running process"));
+}
+
+#[test]
+fn settings_that_mean_nothing_are_refused_where_they_are_made() {
+    assert!(says(|| Config::new().workers(0)).contains("somebody has to do the work"));
+    assert!(says(|| Config::new().blocking_max(0)).contains("somebody has to do the work"));
+    assert!(says(|| SpawnOptions::new().mailbox_max(0, Overflow::Exit)).contains("no mailbox"));
+    assert!(says(|| interval(Duration::ZERO)).contains("longer than nothing"));
+}
+
+/// What the panic of a process says.
+async fn panic_of(body: impl Future<Output = ()> + Send + 'static) -> String {
+    match spawn_monitor(body).1.down().await.reason {
+        Reason::Panic(panic) => panic.message.clone(),
+        reason => panic!("it was let pass: {reason}"),
+    }
+}
+
+#[test]
+fn inside_a_process_misuse_ends_that_process_and_says_why() {
+    everywhere(|| async {
+        register("taken", this()).unwrap();
+        let named = async {
+            SpawnOptions::new().name("taken").spawn(async {});
+        };
+        assert!(panic_of(named).await.contains("the name taken is taken by <"));
+        let stopping = async { server::stop(Reason::Normal) };
+        assert!(panic_of(stopping).await.contains("`server::stop` is for the handlers of a generic server"));
+        let idling = async { server::idle_timeout(secs(1)) };
+        assert!(panic_of(idling).await.contains("for the handlers of a generic server"));
+        let again = async {
+            send(this(), ());
+            let mut sending = pin!(send_wait(this(), 1));
+            sending.as_mut().await.unwrap();
+            let _ = sending.as_mut().await;
+        };
+        assert!(panic_of(again).await.contains("polled after its end"));
+        let mark = mark();
+        let foreign = async move {
+            riot_actor::select(|_| true).since(mark).await;
+        };
+        assert!(panic_of(foreign).await.contains("call `mark` in the process that receives"));
+    });
+}
+
+#[test]
+fn what_is_another_process_s_is_an_error_and_not_a_wait_for_ever() {
+    everywhere(|| async {
+        let mut mine = task(async { 1 });
+        let stolen = task(async move { mine.wait(None).await });
+        let mut stolen = stolen;
+        assert_eq!(stolen.wait(None).await, Ok(Err(TaskError::NotOwner)));
+    });
+}
+
+#[test]
+fn a_runtime_inside_a_runtime_is_refused_with_a_way_out() {
+    let reason = run(async {
+        let error = Config::new().run(async {}).unwrap_err();
+        assert!(matches!(error, RunError::NestedRuntime));
+        assert!(error.to_string().contains("cannot be started from inside a process"), "{error}");
+        let text = says(|| Simulation::new(1).run(async {}));
+        assert!(
+            text.contains("Simulation::run: a runtime cannot be started from inside a process"),
+            "{text}"
+        );
+    });
+    assert_eq!(reason, Reason::Normal);
+}
