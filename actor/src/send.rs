@@ -185,7 +185,7 @@ impl<M: fmt::Debug> std::error::Error for TrySendError<M> {}
 impl Core {
     /// Whether there is room for a message; what the runtime sends needs none.
     #[inline]
-    fn admits(&self, message: &Message) -> bool {
+    pub(crate) fn admits(&self, message: &Message) -> bool {
         match &self.bound {
             None => true,
             Some(bound) => !message.counts() || bound.enter(),
@@ -215,7 +215,7 @@ impl Shared {
     }
 
     #[cold]
-    fn trace_sent(&self, to: Pid, message: &Message) {
+    pub(crate) fn trace_sent(&self, to: Pid, message: &Message) {
         if message.counts() {
             let message = message.type_name();
             self.trace(Traced::SENDS, || TraceEvent::Sent { from: context::current(), to, message });

@@ -1,12 +1,12 @@
 //! What ties a process to others, and what others note in its record.
 
-use std::{collections::HashSet, hash::BuildHasherDefault};
+use std::{collections::HashSet, hash::BuildHasherDefault, sync::Arc};
 
 use crate::{
     pid::{NumberHasher, NumberMap, NumberSet, Pid},
     registry::Name,
     runtime::Shared,
-    signal::{MonitorRef, Watcher},
+    signal::{Ended, MonitorRef, Watcher},
     timer::TimerRef,
 };
 
@@ -18,11 +18,42 @@ pub(crate) struct Relations {
     pub(crate) monitors: NumberMap<MonitorRef, Target>,
     /// Who hears of its end.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
+    /// Who hears of it outside any mailbox.
+    pub(crate) callbacks: Callbacks,
     pub(crate) names: Vec<Name>,
     /// Groups it is or was in, or watches.
     pub(crate) groups: Vec<Name>,
     /// Timers that will send to it.
     pub(crate) timers: HashSet<TimerRef, BuildHasherDefault<NumberHasher>>,
+}
+
+/// Pending calls and joins. One that is over is not taken out, which would cost it another lock, but swept when so many
+/// have come that it costs each next to nothing.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    all: Vec<Arc<dyn Ended>>,
+    sweep_at: usize,
+}
+
+/// As many are kept before a sweep at least.
+const SWEEP_MIN: usize = 16;
+
+impl Callbacks {
+    pub(crate) fn push(&mut self, callback: Arc<dyn Ended>) {
+        if self.all.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.all.retain(|callback| !callback.is_over());
+            self.sweep_at = 2 * self.all.len();
+        }
+        self.all.push(callback);
+    }
+}
+
+impl IntoIterator for Callbacks {
+    type Item = Arc<dyn Ended>;
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.into_iter()
+    }
 }
 
 /// Whom a monitor watches, and the name it was found by.
