@@ -86,3 +86,33 @@ impl Shared {
         core.relations.as_deref_mut().map(strike)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::exit::Reason;
+
+    struct Call(AtomicBool);
+
+    impl Ended for Call {
+        fn ended(&self, _: &Reason) {}
+        fn is_over(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn calls_that_are_over_are_swept_and_the_others_kept() {
+        let mut callbacks = Callbacks::default();
+        let live: Vec<_> = (0..10).map(|_| Arc::new(Call(AtomicBool::new(false)))).collect();
+        live.iter().for_each(|call| callbacks.push(call.clone()));
+        for _ in 0..10_000 {
+            callbacks.push(Arc::new(Call(AtomicBool::new(true))));
+            assert!(callbacks.all.len() <= 2 * live.len() + SWEEP_MIN);
+        }
+        assert_eq!(callbacks.all.iter().filter(|call| !call.is_over()).count(), live.len());
+        assert!(live.iter().all(|call| Arc::strong_count(call) == 2));
+    }
+}
