@@ -168,6 +168,14 @@ impl Server {
         self.handshake(proxy)
     }
 
+    /// Speaks TLS on every connection, after what was asked for before this; by ALPN it is `http/1.1`, unless said
+    /// otherwise.
+    #[cfg(feature = "tls")]
+    pub fn tls(self, tls: riot_socket::tls::Tls) -> Self {
+        let named = !tls.config().alpn_protocols.is_empty();
+        self.handshake(if named { tls } else { tls.alpn(["http/1.1"]) })
+    }
+
     /// How long all the handshakes of a connection may take together, before it is closed; default 5 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.server = self.server.handshake_timeout(limit);

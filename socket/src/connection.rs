@@ -2,8 +2,7 @@
 
 use std::{
     any::Any,
-    fmt,
-    io::{self, IoSlice},
+    fmt, io,
     sync::{Arc, Weak},
     task::{Context, Poll, ready},
 };
@@ -152,14 +151,6 @@ impl Connection {
         self.incoming.poll_read(&*self.transport, &self.identity.entry, cx, buffer)
     }
 
-    /// As [`write_vectored`](Self::write_vectored).
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        poll_write(&*self.transport, &self.identity.entry, cx, slices)
-    }
-
     /// Puts bytes back that were read and belong to whoever reads next: they come first. The
     /// [`transport`](Self::transport) knows nothing of them.
     pub fn put_back(&mut self, bytes: &[u8]) {
@@ -200,18 +191,6 @@ impl Incoming {
         self.unread.drain(..read);
         Poll::Ready(Ok(read))
     }
-}
-
-/// Sends, and counts what was sent.
-pub(crate) fn poll_write(
-    transport: &dyn Transport,
-    entry: &Entry,
-    cx: &mut Context<'_>,
-    slices: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    let written = ready!(transport.poll_write(cx, slices))?;
-    entry.sent(written);
-    Poll::Ready(Ok(written))
 }
 
 /// Whose connection it is, and its place in a server; given back with the connection, whoever has it then and however

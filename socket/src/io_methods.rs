@@ -84,7 +84,7 @@ macro_rules! reading {
     )* };
 }
 
-/// The methods of whatever has `poll_write`, and a `transport` behind it.
+/// The methods of whatever has a `transport` to write to, and an `entry` that counts.
 macro_rules! writing {
     ($($type:ty),*) => { $(
         impl $type {
@@ -149,6 +149,69 @@ macro_rules! writing {
             /// Dropped before it is ready, it goes on when it is called again.
             pub async fn close(&mut self) -> std::io::Result<()> {
                 std::future::poll_fn(|cx| self.transport.poll_close(cx)).await
+            }
+        }
+
+        impl $type {
+            /// Sends `length` bytes of a file from `offset` on, or all from there to its end, and says how many that
+            /// were: fewer if the file is shorter. The file's own position is neither used nor changed.
+            ///
+            /// TCP and Unix sockets have the system do it (sendfile(2), Linux), so the bytes never come here; all else
+            /// reads and writes. Either way the worker waits for as long as the disk takes, if what is asked for is
+            /// not in memory: read files on slow disks with [`blocking`](riot_actor::blocking) instead.
+            ///
+            /// # Errors
+            /// Those of the connection, and of the file.
+            ///
+            /// # Cancel safety
+            /// None: dropped before it is ready, it may have sent some.
+            pub async fn send_file(
+                &mut self,
+                file: &std::fs::File,
+                offset: u64,
+                length: Option<u64>,
+            ) -> std::io::Result<u64> {
+                let (mut sent, length) = (0, length.unwrap_or(u64::MAX));
+                while sent < length {
+                    let piece = usize::try_from(length - sent).unwrap_or(usize::MAX);
+                    let from = offset.saturating_add(sent);
+                    match std::future::poll_fn(|cx| self.poll_send_file(cx, file, from, piece)).await? {
+                        0 => break,
+                        piece => sent += piece as u64,
+                    }
+                }
+                self.flush().await?;
+                Ok(sent)
+            }
+
+            /// As [`write_vectored`](Self::write_vectored).
+            ///
+            /// # Errors
+            /// Those of the connection.
+            pub fn poll_write(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let written = std::task::ready!(self.transport.poll_write(cx, slices))?;
+                self.entry().sent(written);
+                std::task::Poll::Ready(Ok(written))
+            }
+
+            /// Some of what [`send_file`](Self::send_file) does; 0 at the end of the file.
+            ///
+            /// # Errors
+            /// Those of the connection, and of the file.
+            pub fn poll_send_file(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                file: &std::fs::File,
+                offset: u64,
+                length: usize,
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let sent = std::task::ready!(self.transport.poll_send_file(cx, file, offset, length))?;
+                self.entry().sent(sent);
+                std::task::Poll::Ready(Ok(sent))
             }
         }
 

@@ -35,11 +35,14 @@ mod options;
 mod poller;
 pub mod proxy;
 mod readiness;
+mod send_file;
 mod server;
 #[cfg(feature = "signals")]
 pub mod signals;
 mod split;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 mod unix;
 

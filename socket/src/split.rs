@@ -1,14 +1,13 @@
 //! A connection in two: one half reads, the other writes, each wherever it is needed.
 
 use std::{
-    fmt,
-    io::{self, IoSlice},
+    fmt, io,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use crate::{
-    connection::{Connection, Identity, Incoming, poll_write},
+    connection::{Connection, Identity, Incoming},
     entry::Entry,
     io_methods::{reading, writing},
     transport::{Address, Shutdown, Transport},
@@ -83,12 +82,8 @@ impl ReadHalf<'_> {
 }
 
 impl WriteHalf<'_> {
-    /// As [`write_vectored`](Self::write_vectored).
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        poll_write(self.transport, self.entry, cx, slices)
+    fn entry(&self) -> &Entry {
+        self.entry
     }
 }
 
@@ -123,12 +118,8 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// As [`write_vectored`](Self::write_vectored).
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        poll_write(&*self.transport, &self.identity.entry, cx, slices)
+    fn entry(&self) -> &Entry {
+        &self.identity.entry
     }
 
     /// Who is at the other end.

@@ -1,7 +1,9 @@
 //! TCP, for processes.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::File,
+    io,
     io::IoSlice,
     net::{Shutdown, SocketAddr, ToSocketAddrs},
     sync::{Arc, Mutex, PoisonError},
@@ -12,6 +14,7 @@ use crate::{
     Options,
     evented::Evented,
     readiness::Interest,
+    send_file,
     transport::{Address, Bind, Listen, Transport},
 };
 
@@ -104,6 +107,17 @@ impl Transport for TcpStream {
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.0.poll_send(cx, slices)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        send_file::poll_send(self, &self.0, cx, file, offset, length)
     }
 
     fn local_address(&self) -> io::Result<Address> {

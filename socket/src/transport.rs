@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    fs::File,
     io::{self, IoSlice},
     net::SocketAddr,
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
 
 pub use std::net::Shutdown;
 
-use crate::{Options, unix::UnixAddress};
+use crate::{Options, send_file::poll_copy, unix::UnixAddress};
 
 /// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
 /// each direction by one.
@@ -26,6 +27,23 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection.
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Sends up to `length` bytes of `file` from `offset` on, and says how much; 0 at the end of the file. The file's own
+    /// position is neither used nor changed. TCP and Unix sockets have the system do it (sendfile(2), Linux), so the
+    /// bytes never come here; by default they are read and written. Either way a worker waits for as long as the disk
+    /// takes, if what is asked for is not in memory.
+    ///
+    /// # Errors
+    /// Those of the connection, and of the file.
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        poll_copy(self, cx, file, offset, length)
+    }
 
     /// Sends what [`poll_write`](Self::poll_write) has taken and still holds back, as one that encrypts may. Whoever
     /// writes and then waits for something else flushes in between.

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fmt,
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     io::{self, IoSlice},
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
@@ -22,6 +22,7 @@ use crate::{
     Server,
     evented::Evented,
     readiness::Interest,
+    send_file,
     transport::{Address, Bind, Listen, Shutdown, Transport},
 };
 
@@ -172,6 +173,17 @@ impl Transport for UnixStream {
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.0.poll_send(cx, slices)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        send_file::poll_send(self, &self.0, cx, file, offset, length)
     }
 
     fn local_address(&self) -> io::Result<Address> {

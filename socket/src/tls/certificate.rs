@@ -1,0 +1,209 @@
+//! Certificates: read from PEM, chosen by the host a client asks for, changed while the server runs.
+
+use std::{
+    collections::HashMap,
+    fmt, fs, io,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+use super::provider;
+
+/// A certificate with the chain behind it and its private key.
+#[derive(Clone)]
+pub struct Certificate(pub(super) Arc<CertifiedKey>);
+
+impl Certificate {
+    /// From two PEM files: the chain, the certificate itself first, and the key (PKCS#8, PKCS#1 or SEC1). Reads them
+    /// here and now.
+    ///
+    /// # Errors
+    /// [`CertificateError`], with the file in question.
+    pub fn load(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, CertificateError> {
+        let (chain, key) = (chain.as_ref(), key.as_ref());
+        Self::new(&read(chain)?, &chain.display().to_string(), &read(key)?, &key.display().to_string())
+    }
+
+    /// From PEM in memory, as [`load`](Self::load).
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
+        Self::new(chain, "the chain", key, "the key")
+    }
+
+    fn new(chain: &[u8], chain_name: &str, key: &[u8], key_name: &str) -> Result<Self, CertificateError> {
+        let chain = certificates(chain, chain_name)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey(key_name.into()),
+            error => CertificateError::Malformed(key_name.into(), error.to_string()),
+        })?;
+        let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                CertificateError::OtherKey(key_name.into(), chain_name.into())
+            }
+            error => CertificateError::Malformed(key_name.into(), error.to_string()),
+        })?;
+        Ok(Self(Arc::new(certified)))
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificate") // No key is ever printed.
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(path).map_err(|error| CertificateError::Unreadable(path.display().to_string(), error))
+}
+
+fn certificates(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| CertificateError::Malformed(name.into(), error.to_string()))?;
+    if found.is_empty() {
+        return Err(CertificateError::NoCertificate(name.into()));
+    }
+    Ok(found)
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// The file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Unreadable(String, #[source] io::Error),
+    /// What is there is something else.
+    #[error("no certificate in {0}")]
+    NoCertificate(String),
+    /// What is there is something else, such as a key behind a passphrase.
+    #[error("no private key in {0}")]
+    NoKey(String),
+    /// Key and certificate are of two pairs.
+    #[error("{0} is not of the certificate in {1}")]
+    OtherKey(String, String),
+    /// It cannot be understood.
+    #[error("{0}: {1}")]
+    Malformed(String, String),
+}
+
+/// So that `?` works where the rest is of sockets.
+impl From<CertificateError> for io::Error {
+    fn from(error: CertificateError) -> Self {
+        let kind = match &error {
+            CertificateError::Unreadable(_, error) => error.kind(),
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// The certificates of a server, by the host a client asks for (SNI). Clones are the same; what is changed counts for
+/// every handshake that begins afterwards, and for no connection there is.
+#[derive(Clone, Default)]
+pub struct Certificates(Arc<RwLock<Table>>);
+
+#[derive(Default)]
+struct Table {
+    /// For clients that ask for no host, or one that is not here.
+    default: Option<Certificate>,
+    /// By name in small letters; `*.` stands for one label.
+    hosts: HashMap<String, Certificate>,
+}
+
+impl Certificates {
+    /// None yet: no handshake succeeds.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The certificate for clients that ask for no host, or for one there is none for; without it they are refused.
+    pub fn set_default(&self, certificate: Certificate) {
+        self.change(|table| table.default = Some(certificate));
+    }
+
+    /// The certificate for clients that ask for `host`, such as `example.org` or `*.example.org`.
+    pub fn set(&self, host: &str, certificate: Certificate) {
+        self.change(|table| drop(table.hosts.insert(host.to_ascii_lowercase(), certificate)));
+    }
+
+    /// Forgets the certificate for `host`.
+    pub fn remove(&self, host: &str) {
+        self.change(|table| drop(table.hosts.remove(&host.to_ascii_lowercase())));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn find(&self, host: Option<&str>) -> Option<Certificate> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = host.map(str::to_ascii_lowercase).and_then(|host| {
+            let any = || host.split_once('.').and_then(|(_, rest)| table.hosts.get(&format!("*.{rest}")));
+            table.hosts.get(&host).or_else(any)
+        });
+        found.or(table.default.as_ref()).cloned()
+    }
+}
+
+impl From<Certificate> for Certificates {
+    fn from(certificate: Certificate) -> Self {
+        let certificates = Self::new();
+        certificates.set_default(certificate);
+        certificates
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.find(hello.server_name()).map(|certificate| certificate.0)
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_set().entries(table.hosts.keys()).finish()
+    }
+}
+
+/// Certificates of those who may sign others.
+#[derive(Clone, Debug)]
+pub struct Roots(pub(super) Arc<RootCertStore>);
+
+impl Roots {
+    /// From a PEM file. Reads it here and now.
+    ///
+    /// # Errors
+    /// [`CertificateError`], with the file in question.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, CertificateError> {
+        let path = path.as_ref();
+        Self::new(&read(path)?, &path.display().to_string())
+    }
+
+    /// From PEM in memory.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
+        Self::new(pem, "the roots")
+    }
+
+    fn new(pem: &[u8], name: &str) -> Result<Self, CertificateError> {
+        let mut store = RootCertStore::empty();
+        for certificate in certificates(pem, name)? {
+            let added = store.add(certificate);
+            added.map_err(|error| CertificateError::Malformed(name.into(), error.to_string()))?;
+        }
+        Ok(Self(Arc::new(store)))
+    }
+}

@@ -1,0 +1,92 @@
+//! The client's side of TLS.
+
+use std::{fmt, io, sync::Arc};
+
+use rustls::{ClientConfig, ClientConnection, client::ResolvesClientCert, pki_types::ServerName};
+
+use super::{Certificate, Roots, invalid, provider, stream};
+use crate::Connection;
+
+/// TLS for connections to servers, 1.2 and 1.3.
+///
+/// ```no_run
+/// use riot_socket::{Connection, tls::{Roots, TlsClient}};
+///
+/// # riot_actor::run(async {
+/// let tls = TlsClient::new(Roots::load("/etc/ssl/certs/ca-certificates.crt")?);
+/// let mut connection = tls.connect(Connection::connect("example.org:443").await?, "example.org").await?;
+/// connection.write_all(b"GET / HTTP/1.0\r\nHost: example.org\r\n\r\n").await?;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct TlsClient {
+    config: Arc<ClientConfig>,
+}
+
+impl TlsClient {
+    /// Trusts servers whose certificates lead to one of these.
+    #[must_use]
+    pub fn new(roots: Roots) -> Self {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has both versions");
+        Self { config: Arc::new(builder.with_root_certificates(roots.0).with_no_client_auth()) }
+    }
+
+    /// With a configuration of rustls, which has more to choose from.
+    #[must_use]
+    pub fn from_config(config: Arc<ClientConfig>) -> Self {
+        Self { config }
+    }
+
+    /// What to present to servers that ask for it; default nothing.
+    #[must_use]
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        Arc::make_mut(&mut self.config).client_auth_cert_resolver = Arc::new(Own(certificate));
+        self
+    }
+
+    /// The protocols above, the preferred one first; default none.
+    #[must_use]
+    pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        let protocols = protocols.into_iter().map(|protocol| protocol.as_ref().into());
+        Arc::make_mut(&mut self.config).alpn_protocols = protocols.collect();
+        self
+    }
+
+    /// Agrees on a session with the server at the other end, which has to be `host`, a name or an address.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if that is no host; [`io::ErrorKind::InvalidData`] if the server is not trusted
+    /// or breaks the protocol; those of the connection.
+    ///
+    /// # Cancel safety
+    /// None: dropped before it is ready, the connection is closed.
+    pub async fn connect(&self, connection: Connection, host: &str) -> io::Result<Connection> {
+        let host = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let session = ClientConnection::new(self.config.clone(), host).map_err(invalid)?;
+        stream::handshake(connection, session.into()).await
+    }
+}
+
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsClient").field("alpn", &self.config.alpn_protocols).finish_non_exhaustive()
+    }
+}
+
+/// One certificate, whoever asks.
+#[derive(Debug)]
+struct Own(Certificate);
+
+impl ResolvesClientCert for Own {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(self.0.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,88 @@
+//! TLS, by rustls: as a [handshake](Tls) of a server, and for [clients](TlsClient), over whatever carries connections.
+//!
+//! ```
+//! use riot_socket::{Connection, Server, tls::{Certificate, Tls, TlsInfo}};
+//!
+//! # fn files() -> (Vec<u8>, Vec<u8>) {
+//! #     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+//! #     (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes())
+//! # }
+//! # riot_actor::run(async {
+//! # let (chain, key) = files();
+//! let tls = Tls::new(Certificate::from_pem(&chain, &key)?).alpn(["echo"]);
+//! let server = Server::bind("127.0.0.1:0")?
+//!     .tls(tls)
+//!     .start_link(|mut connection: Connection| async move {
+//!         println!("{:?}", connection.get::<TlsInfo>().expect("it was agreed on").server_name);
+//!         connection.write_all(b"hello").await
+//!     })
+//!     .await?;
+//! # server.stop(std::time::Duration::ZERO).await;
+//! # Ok::<(), riot_actor::Reason>(())
+//! # });
+//! ```
+//!
+//! The cryptography is ring's, whatever other parts of a program choose for themselves. Connections end with a
+//! `close_notify`: at once when they are [closed](crate::Connection::close), and as far as the system takes it when they
+//! are dropped, unless that is because of a panic.
+
+mod certificate;
+mod client;
+mod server;
+mod stream;
+
+use std::sync::Arc;
+
+pub use certificate::{Certificate, CertificateError, Certificates, Roots};
+pub use client::TlsClient;
+use rustls::{
+    crypto::{CryptoProvider, ring},
+    pki_types::CertificateDer,
+};
+pub use server::{ClientCertificates, Tls};
+
+/// What two sides agreed on, to be asked for by [`Connection::get`](crate::Connection::get).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TlsInfo {
+    /// The protocol above, if both sides have one in common (ALPN).
+    pub alpn: Option<Vec<u8>>,
+    /// The host the client asked for, if it said so (SNI); only of servers.
+    pub server_name: Option<String>,
+    /// The other side's certificates, its own first; of clients only where they are asked for.
+    pub peer_certificates: Vec<CertificateDer<'static>>,
+    /// The version, such as `TLSv1_3`.
+    pub version: String,
+    /// The cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher_suite: String,
+}
+
+impl TlsInfo {
+    fn of(session: &rustls::Connection) -> Self {
+        let server_name = match session {
+            rustls::Connection::Server(server) => server.server_name().map(Into::into),
+            rustls::Connection::Client(_) => None,
+        };
+        let version = session.protocol_version().map(|version| format!("{version:?}"));
+        let suite = session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        let certificates = session.peer_certificates().unwrap_or_default();
+        Self {
+            alpn: session.alpn_protocol().map(Into::into),
+            server_name,
+            peer_certificates: certificates
+                .iter()
+                .map(|certificate| certificate.clone().into_owned())
+                .collect(),
+            version: version.unwrap_or_default(),
+            cipher_suite: suite.unwrap_or_default(),
+        }
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn invalid(error: rustls::Error) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,269 @@
+//! A session of TLS around a transport, which is a transport itself.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice, Read, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Wake, Waker, ready},
+};
+
+use super::{TlsInfo, invalid};
+use crate::{
+    Connection,
+    transport::{Address, Shutdown, Transport},
+};
+
+/// Agrees on a session with the other end, and puts it around the connection's transport.
+pub(super) async fn handshake(mut connection: Connection, tls: rustls::Connection) -> io::Result<Connection> {
+    let stream = Arc::new(TlsStream {
+        transport: connection.transport().clone(),
+        session: Mutex::new(Session {
+            tls,
+            early: connection.take_unread(),
+            ready: false,
+            deaf: false,
+            closing: false,
+        }),
+        wakers: Arc::default(),
+    });
+    poll_fn(|cx| stream.poll_handshake(cx)).await?;
+    connection.insert(TlsInfo::of(&stream.lock().tls));
+    connection.set_transport(stream);
+    Ok(connection)
+}
+
+struct TlsStream {
+    transport: Arc<dyn Transport>,
+    session: Mutex<Session>,
+    wakers: Arc<Wakers>,
+}
+
+struct Session {
+    tls: rustls::Connection,
+    /// Read from the transport before there was a session.
+    early: Vec<u8>,
+    /// The handshake is over.
+    ready: bool,
+    /// The receiving side was shut down here.
+    deaf: bool,
+    /// The end was announced, or there is nobody to announce it to.
+    closing: bool,
+}
+
+/// Whoever waits for the transport to take more: not only who writes, since what is read may have to be answered. The
+/// transport knows one waker, so it is given one that wakes both.
+#[derive(Default)]
+struct Wakers(Mutex<[Option<Waker>; 2]>);
+
+#[derive(Clone, Copy)]
+enum Side {
+    Reader,
+    Writer,
+}
+
+impl Wakers {
+    fn watch(&self, side: Side, waker: &Waker) {
+        let place = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize];
+        match place {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl TlsStream {
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what the session has to say.
+    fn poll_send(&self, session: &mut Session, cx: &mut Context<'_>, side: Side) -> Poll<io::Result<()>> {
+        if !session.tls.wants_write() {
+            return Poll::Ready(Ok(()));
+        }
+        self.wakers.watch(side, cx.waker());
+        let waker = Waker::from(self.wakers.clone());
+        let mut outgoing = Outgoing { transport: &*self.transport, cx: &mut Context::from_waker(&waker) };
+        while session.tls.wants_write() {
+            match session.tls.write_tls(&mut outgoing) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => {
+                    session.closing = true;
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Receives something for the session to work on; 0 at the end.
+    fn poll_receive(&self, session: &mut Session, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Session { tls, early, .. } = session;
+        let mut incoming = Incoming { transport: &*self.transport, cx, early };
+        let read = match tls.read_tls(&mut incoming) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            result => result?,
+        };
+        if let Err(error) = tls.process_new_packets() {
+            // The other side is told what it did wrong, if it takes that at once.
+            let _ = self.poll_send(session, cx, Side::Reader);
+            session.closing = true;
+            return Poll::Ready(Err(invalid(error)));
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let session = &mut *self.lock();
+        loop {
+            ready!(self.poll_send(session, cx, Side::Reader))?;
+            if !session.tls.is_handshaking() {
+                session.ready = true;
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_receive(session, cx))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// Says, once, that nothing more will come.
+    fn announce_end(session: &mut Session) {
+        if !std::mem::replace(&mut session.closing, true) {
+            session.tls.send_close_notify();
+        }
+    }
+}
+
+impl Transport for TlsStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let session = &mut *self.lock();
+        loop {
+            if session.deaf {
+                return Poll::Ready(Ok(0));
+            }
+            match session.tls.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // All there is, or an end that was announced; an end that was not is an error.
+                result => return Poll::Ready(result),
+            }
+            ready!(self.poll_receive(session, cx))?;
+            // An answer that does not leave at once leaves when there is room.
+            if let Poll::Ready(Err(error)) = self.poll_send(session, cx, Side::Reader) {
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let session = &mut *self.lock();
+        if session.closing {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        ready!(self.poll_send(session, cx, Side::Writer))?;
+        // The session's buffer, of 64 KiB, is empty: it takes something.
+        let written = session.tls.writer().write_vectored(slices)?;
+        match self.poll_send(session, cx, Side::Writer) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(written)),
+        }
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let session = &mut *self.lock();
+        ready!(self.poll_send(session, cx, Side::Writer))?;
+        self.transport.poll_flush(cx)
+    }
+
+    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let session = &mut *self.lock();
+        Self::announce_end(session);
+        ready!(self.poll_send(session, cx, Side::Writer))?;
+        self.transport.poll_close(cx)
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        self.transport.local_address()
+    }
+
+    fn shutdown(&self, side: Shutdown) -> io::Result<()> {
+        let session = &mut *self.lock();
+        if side != Shutdown::Write {
+            session.deaf = true;
+        }
+        if side != Shutdown::Read {
+            Self::announce_end(session);
+            let _ = self.poll_send(session, &mut Context::from_waker(Waker::noop()), Side::Writer);
+        }
+        self.transport.shutdown(side)
+    }
+}
+
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // A panic must not look like an end that was meant.
+        if session.ready && !session.closing && !std::thread::panicking() {
+            Self::announce_end(session);
+            let waker = Waker::noop();
+            let mut outgoing = Outgoing { transport: &*self.transport, cx: &mut Context::from_waker(waker) };
+            while session.tls.wants_write() && session.tls.write_tls(&mut outgoing).is_ok_and(|sent| sent > 0)
+            {
+            }
+        }
+    }
+}
+
+/// A transport as the session reads from it: first what was read before.
+struct Incoming<'a, 'c, 'w> {
+    transport: &'a dyn Transport,
+    cx: &'c mut Context<'w>,
+    early: &'a mut Vec<u8>,
+}
+
+impl Read for Incoming<'_, '_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            let read = buffer.len().min(self.early.len());
+            buffer[..read].copy_from_slice(&self.early[..read]);
+            self.early.drain(..read);
+            return Ok(read);
+        }
+        match self.transport.poll_read(self.cx, buffer) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+/// A transport as the session writes to it.
+struct Outgoing<'a, 'c, 'w> {
+    transport: &'a dyn Transport,
+    cx: &'c mut Context<'w>,
+}
+
+impl Write for Outgoing<'_, '_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.transport.poll_write(self.cx, slices) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
