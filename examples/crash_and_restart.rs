@@ -64,7 +64,7 @@ async fn story() -> Result<(), Reason> {
         .await?;
     shop.subscribe().await?;
     SupervisorRef::new(await_name("orders", None).await?).subscribe().await?;
-    println!("{}", tree().find(shop.pid()).expect("it runs"));
+    print!("{}", tree().find(shop.pid()).expect("it runs"));
 
     println!("\n-- a dragon is ordered: the desk crashes, and is restarted alone");
     order("dragon").await?;
@@ -78,7 +78,7 @@ async fn story() -> Result<(), Reason> {
     println!("\n-- another dragon is one crash too many: orders gives up, and the shop restarts all of it");
     order("dragon").await?;
     restarted("orders").await;
-    println!("{}", tree().find(shop.pid()).expect("it runs"));
+    print!("{}", tree().find(shop.pid()).expect("it runs"));
 
     println!("\n-- closing time: from the leaves, and from the right");
     shop.stop(Reason::Normal, None).await?;

@@ -41,7 +41,7 @@ async fn serve(options: Options) -> Result<(), Reason> {
         .handler(answer)
         .start_link()
         .await?;
-    println!("{}", riot_actor::tree());
+    print!("{}", riot_actor::tree());
     println!("listening on http://{}", server.local_addr());
 
     let signal = signals.next().await?;

@@ -34,11 +34,11 @@ fn the_log_of_crash_and_restart_can_be_followed() {
     tells(
         &output,
         &[
-            "shop <",
-            "├── lamp <",
-            "└── orders <",
-            "    ├── stock <",
-            "    └── desk <",
+            "> shop ",
+            "> lamp ",
+            "> orders ",
+            "> stock ",
+            "> desk ",
             "-- a dragon is ordered",
             "process crashed: panic: there are no dragons at examples/crash_and_restart.rs:",
             "child ended: panic: there are no dragons",
@@ -51,8 +51,8 @@ fn the_log_of_crash_and_restart_can_be_followed() {
             "-- another dragon",
             "too many restarts: the supervisor shuts down",
             "child restarted",
-            "shop <",
-            "    └── desk <",
+            "> shop ",
+            "> desk ",
             "-- closing time",
         ],
     );

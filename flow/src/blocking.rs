@@ -209,9 +209,10 @@ impl<F: Flow> Writer<F> {
 
 /// Sleeps until woken, or until a deadline, which is then told.
 fn sleep<F: Flow>(mut flow: MutexGuard<'_, F>, waker: &Waker) {
-    flow.watch_deadline(waker);
     let now = Instant::now();
-    match flow.next_deadline() {
+    let deadline = flow.next_deadline();
+    flow.watch_deadline(waker, deadline);
+    match deadline {
         Some(deadline) if deadline <= now => flow.handle_deadline(now),
         Some(deadline) => {
             drop(flow);

@@ -55,9 +55,13 @@ pub trait Flow {
         None
     }
 
-    /// Registers who is woken, once, when [`next_deadline`](Flow::next_deadline) becomes earlier than it was at the
-    /// time of this call. Deadlines that move out need no wake-up: whoever sleeps until the old one asks again then.
-    fn watch_deadline(&mut self, _waker: &Waker) {}
+    /// Registers who is woken, once, when [`next_deadline`](Flow::next_deadline) becomes earlier than `before`, or there
+    /// comes to be one at all, if that is none. If it is earlier already this says false, and registers nobody. A second
+    /// registration replaces the first. Deadlines that move out need no wake-up: whoever sleeps until the old one asks
+    /// again then.
+    fn watch_deadline(&mut self, _waker: &Waker, before: Option<Instant>) -> bool {
+        self.next_deadline().is_none_or(|next| before.is_some_and(|before| before <= next))
+    }
 
     /// Acts on every deadline that is not after `now`.
     fn handle_deadline(&mut self, _now: Instant) {}

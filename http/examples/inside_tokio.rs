@@ -183,8 +183,9 @@ impl Driver {
     /// Ready when a deadline was told.
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut flow = lock(&self.flow);
-        flow.watch_deadline(context.waker());
-        let Some(deadline) = flow.next_deadline() else { return Poll::Pending };
+        let deadline = flow.next_deadline();
+        flow.watch_deadline(context.waker(), deadline);
+        let Some(deadline) = deadline else { return Poll::Pending };
         drop(flow);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         if sleep.deadline() != deadline.into() {

@@ -78,6 +78,6 @@ pub use server::{Server, Serving, start_link};
 pub use service::{Handler, Outcome, Service, ServiceHandler, serve_requests, service};
 pub use timeouts::Timeouts;
 #[cfg(feature = "tower")]
-pub use tower::TowerHandler;
+pub use tower::{Switch, TowerHandler};
 
 pub use http;

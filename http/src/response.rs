@@ -40,6 +40,17 @@ pub(crate) enum ResponseBody {
     Streaming(Streaming),
 }
 
+impl ResponseBody {
+    /// None if it is not in memory as a whole.
+    pub(crate) fn into_bytes(self) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Bytes(bytes) => Some(bytes),
+            Self::File(_) | Self::Streaming(_) => None,
+        }
+    }
+}
+
 impl Response {
     /// A response with this status, and nothing else.
     #[must_use]

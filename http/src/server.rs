@@ -23,7 +23,8 @@ use riot_socket::{
 };
 
 use crate::{
-    Config, Connection, Handler, Limits, Requests, Service, ServiceHandler, Timeouts, serve_requests, service,
+    Config, Connection, Handler, Limits, RequestError, Requests, Response, Service, ServiceHandler, Timeouts,
+    serve_requests, service,
 };
 
 /// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to the
@@ -191,6 +192,22 @@ impl Server {
     /// Timers of a connection.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.config = self.config.timeouts(timeouts);
+        self
+    }
+
+    /// What is answered where the connection answers for itself; see [`Config::error_page`].
+    ///
+    /// ```
+    /// use riot_http::{RequestError, Response, Server};
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?
+    ///     .error_page(|error: &RequestError| Response::html(format!("<h1>{}</h1><p>{error}", error.status())));
+    /// # drop(server);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn error_page(mut self, page: impl Fn(&RequestError) -> Response + Send + Sync + 'static) -> Self {
+        self.config = self.config.error_page(page);
         self
     }
 

@@ -1,9 +1,11 @@
 //! Any tower service as a handler, so that what was written for other servers runs on this one.
 
 use std::{
+    fmt,
     future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Buf;
@@ -11,13 +13,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::Body as _;
 use tower_service::Service;
 
-use crate::{Body, Handler, Head, Reqd, Responder, Response};
+use crate::{Body, Handler, Head, Reqd, Responder, Response, Upgrade};
 
 /// Answers with a tower service. Each request gets a clone of it, as tower expects.
 ///
-/// The service finds the client's address as a [`SocketAddr`] in the request's extensions. An error of the service is
-/// answered with 500; an error of a response's body cuts it off. A switch of protocols is not available this way: it is
-/// [`Reqd::respond_with_upgrade`](crate::Reqd::respond_with_upgrade)'s.
+/// The service finds the client's address as a [`SocketAddr`] in the request's extensions, and a [`Switch`] for when it
+/// wants to go on in another protocol. An error of the service is answered with 500; an error of a response's body cuts
+/// it off.
 #[derive(Clone, Debug)]
 pub struct TowerHandler<S>(S);
 
@@ -44,21 +46,85 @@ where
         let (request, responder) = reqd.into_parts();
         let (head, body) = request.into_parts();
         let is_head = *head.method() == http::Method::HEAD;
-        let Some(request) = convert(&head, body, peer) else {
+        let is_connect = *head.method() == http::Method::CONNECT;
+        let Some(mut request) = convert(&head, body, peer) else {
             let refused = Response::text("the target cannot be read\n").status(StatusCode::BAD_REQUEST);
             // It fails if the client is gone.
             let _ = responder.respond(refused).await;
             return;
         };
         drop(head);
+        let switch = Switch::default();
+        request.extensions_mut().insert(switch.clone());
         let mut service = self.0.clone();
         // Without an answer the responder gives one: 500.
         if poll_fn(|context| service.poll_ready(context)).await.is_err() {
             return;
         }
-        if let Ok(response) = service.call(request).await {
-            answer(&responder, response, is_head).await;
+        let Ok(response) = service.call(request).await else { return };
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS
+            || (is_connect && response.status().is_success());
+        if !switches {
+            return answer(&responder, response, is_head).await;
         }
+        if let Ok(upgrade) = responder.respond_with_upgrade(headed(response.into_parts().0).0)
+            && let Some(then) = switch.take()
+        {
+            then(upgrade).await;
+        }
+    }
+}
+
+type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// What a tower service uses to go on in another protocol: it finds one in the extensions of every request.
+///
+/// It says what is [to](Self::to) come, and answers with 101 and the fields of the new protocol (or 2xx to `CONNECT`).
+/// What is to come runs in the place of the handler: in the client's Connector, so the switched connection is supervised
+/// like any other.
+///
+/// ```
+/// use riot_http::{Body, Switch, http::{Request, Response, StatusCode}};
+///
+/// async fn shout(request: Request<Body>) -> Response<String> {
+///     let mut response = Response::new(String::new());
+///     if let Some(switch) = request.extensions().get::<Switch>() {
+///         switch.to(|upgrade| async move {
+///             if let Ok(mut connection) = upgrade.connection().await {
+///                 let _ = connection.write_all(b"HELLO\n").await;
+///             }
+///         });
+///         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+///         response.headers_mut().insert("upgrade", "shout".parse().expect("it is a word"));
+///     }
+///     response
+/// }
+/// # let _ = shout;
+/// ```
+#[derive(Clone, Default)]
+pub struct Switch(Arc<Mutex<Option<AfterSwitch>>>);
+
+impl Switch {
+    /// Says what runs once the switch has been answered. Said again, the last holds; if the answer turns out to be no
+    /// switch, it does not run.
+    pub fn to<F, Fut>(&self, then: F)
+    where
+        F: FnOnce(Upgrade) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let then: AfterSwitch = Box::new(move |upgrade| Box::pin(then(upgrade)));
+        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(then);
+        drop(before);
+    }
+
+    fn take(&self) -> Option<AfterSwitch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Switch")
     }
 }
 
@@ -74,8 +140,8 @@ fn convert(head: &Head, body: Body, peer: Option<SocketAddr>) -> Option<http::Re
     Some(request)
 }
 
-async fn answer<B: http_body::Body>(responder: &Responder, answered: http::Response<B>, is_head: bool) {
-    let (parts, body) = answered.into_parts();
+/// Status and fields, and whether they declare a length.
+fn headed(parts: http::response::Parts) -> (Response, bool) {
     let mut response = Response::new(parts.status);
     let mut declares_length = false;
     let mut name = None;
@@ -87,6 +153,12 @@ async fn answer<B: http_body::Body>(responder: &Responder, answered: http::Respo
             response = response.header(name.clone(), value);
         }
     }
+    (response, declares_length)
+}
+
+async fn answer<B: http_body::Body>(responder: &Responder, answered: http::Response<B>, is_head: bool) {
+    let (parts, body) = answered.into_parts();
+    let (mut response, declares_length) = headed(parts);
     let mut body = pin!(body);
     if !declares_length
         && let Some(length) = body.size_hint().exact()

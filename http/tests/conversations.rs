@@ -25,6 +25,13 @@ use riot_socket::{Connection, Shutdown, memory::Listener};
 
 const SEEDS: u64 = 400;
 
+/// So many when `cargo xtask soak` asks for them.
+const SEEDS_SOAKING: u64 = 10_000;
+
+fn seeds() -> u64 {
+    if std::env::var_os("RIOT_SOAK").is_some() { SEEDS_SOAKING } else { SEEDS }
+}
+
 /// What a request asks for, and so what its answer has to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -410,7 +417,7 @@ async fn converse(seed: u64) -> Result<(), Reason> {
 
 #[test]
 fn every_answer_is_whole_in_order_and_its_own() {
-    for seed in 0..SEEDS {
+    for seed in 0..seeds() {
         let reason = Simulation::new(seed).run(converse(seed));
         assert!(reason.is_clean(), "seed {seed}: {reason}");
     }
@@ -419,7 +426,7 @@ fn every_answer_is_whole_in_order_and_its_own() {
 /// The same conversation under many schedules.
 #[test]
 fn whoever_runs_next() {
-    for seed in 0..SEEDS / 2 {
+    for seed in 0..seeds() / 2 {
         let reason = Simulation::new(seed).run(converse(7));
         assert!(reason.is_clean(), "seed {seed}: {reason}");
     }

@@ -244,18 +244,23 @@ fn f09_one_deadline_is_told_and_watched() {
     held.hand.advance(Duration::from_secs(2));
     let idle = held.hand.flow.next_deadline().unwrap();
     assert_eq!(idle - held.hand.now(), Duration::from_secs(58), "a minute from the start");
-    held.hand.flow.watch_deadline(&waker);
+    let deadline = held.hand.flow.next_deadline();
+    assert!(held.hand.flow.watch_deadline(&waker, deadline));
     held.hand.push(b"GET");
     let head = held.hand.flow.next_deadline().unwrap();
     assert_eq!(head - held.hand.now(), Duration::from_secs(10));
     assert_eq!(count.get(), 1, "it has become earlier");
-    held.hand.flow.watch_deadline(&waker);
+    let deadline = held.hand.flow.next_deadline();
+    assert!(held.hand.flow.watch_deadline(&waker, deadline));
     held.hand.push(b" / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(
         (held.hand.flow.next_deadline(), count.get()),
         (None, 1),
         "a deadline that goes needs no wake-up"
     );
+    held.next().unwrap().respond_with_string(Response::ok(), "").unwrap();
+    held.heard();
+    assert!(!held.hand.flow.watch_deadline(&waker, None), "there is one already");
 }
 
 #[test]

@@ -493,7 +493,8 @@ fn h11_waiting_starts_again_when_the_handler_asks() {
     let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     held.hand.push(&[b'x'; 64 * 1024]);
     let (count, waker) = Count::new();
-    held.hand.flow.watch_deadline(&waker);
+    let deadline = held.hand.flow.next_deadline();
+    assert!(held.hand.flow.watch_deadline(&waker, deadline));
     held.hand.advance(Duration::from_secs(3600));
     assert!(ready(reqd.body().chunk()).unwrap().is_some());
     assert_eq!(count.get(), 1, "the timer is to be started by someone who knows the time");

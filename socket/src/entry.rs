@@ -52,6 +52,11 @@ impl Meter {
     pub fn sent(&self, bytes: usize) {
         self.0.sent(bytes);
     }
+
+    /// So many bytes were to be sent and never will be.
+    pub fn undelivered(&self, bytes: u64) {
+        self.0.undelivered.fetch_add(bytes, Relaxed);
+    }
 }
 
 /// One process counts: that takes no atomic operation, only one that is not torn.
@@ -73,6 +78,7 @@ pub(crate) struct Entry {
     pub(crate) pid: OnceLock<Pid>,
     received: AtomicU64,
     sent: AtomicU64,
+    pub(crate) undelivered: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -118,6 +124,7 @@ impl Entry {
             pid: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            undelivered: AtomicU64::new(0),
             state: Mutex::new(state),
         }
     }

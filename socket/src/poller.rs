@@ -8,7 +8,11 @@ use std::{
 };
 
 use mio::{Events, Poll, Token, event::Source};
-use riot_actor::driver::{self, Driver, Unpark};
+use riot_actor::{
+    Down, Reason, SpawnOptions,
+    driver::{self, Driver, Unpark},
+    scheduler_stats,
+};
 use slab::Slab;
 
 use crate::readiness::{Interest, Readiness};
@@ -81,6 +85,19 @@ impl Driver for Poller {
     fn unparker(&self) -> Arc<dyn Unpark> {
         self.alarm.clone()
     }
+}
+
+/// Gives every worker its poller.
+pub(crate) async fn install_everywhere() -> io::Result<()> {
+    for worker in 0..scheduler_stats().workers.len() {
+        let install = async { driver::install(Poller::new).map(drop) };
+        let (_, installed) = SpawnOptions::new().label("Poller").pinned_to(worker).spawn_monitor(install);
+        let Down { reason, .. } = installed.down().await;
+        if reason != Reason::Normal {
+            return Err(io::Error::other(format!("a worker has no poller: {reason}")));
+        }
+    }
+    Ok(())
 }
 
 struct Alarm(mio::Waker);

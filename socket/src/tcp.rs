@@ -180,6 +180,10 @@ impl Listen for TcpListener {
         })
     }
 
+    fn is_evented(&self) -> bool {
+        true
+    }
+
     fn local_address(&self) -> io::Result<Address> {
         self.local_addr().map(Address::Ip)
     }
@@ -221,10 +225,6 @@ impl Bind for TcpAddress {
     }
 
     /// All at the address the first one gets; the system spreads the clients over them.
-    fn bind_several(&self, sockets: usize) -> io::Result<Vec<Arc<dyn Listen>>> {
-        (0..sockets).map(|_| self.bind()).collect()
-    }
-
     fn set_options(&self, options: Options) {
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
@@ -245,7 +245,8 @@ mod tests {
     use super::*;
 
     fn several(options: Options) -> io::Result<Vec<Arc<dyn Listen>>> {
-        TcpAddress::resolve("127.0.0.1:0", options)?.bind_several(10)
+        let address = TcpAddress::resolve("127.0.0.1:0", options)?;
+        (0..10).map(|_| address.bind()).collect()
     }
 
     #[test]

@@ -92,27 +92,21 @@ pub trait Listen: Send + Sync + 'static {
     /// # Errors
     /// Those of the system.
     fn local_address(&self) -> io::Result<Address>;
+
+    /// Whether its connections are sockets of the system. Then every worker gets its poller before the first of them is
+    /// accepted: later there may be no descriptor left for one.
+    fn is_evented(&self) -> bool {
+        false
+    }
 }
 
-/// Where a listener comes from. Binding again gives the same address.
+/// Where a listener comes from. Binding again gives the same address: another socket if that can be, else an error.
 pub trait Bind: Send + Sync + 'static {
     /// Binds and listens.
     ///
     /// # Errors
     /// Those of bind(2) and listen(2).
     fn bind(&self) -> io::Result<Arc<dyn Listen>>;
-
-    /// Binds several sockets to one address, for acceptors that shall not share one. TCP can, with
-    /// [`Options::reuse_port`](crate::Options::reuse_port).
-    ///
-    /// # Errors
-    /// As [`bind`](Self::bind); and [`io::ErrorKind::Unsupported`] where an address takes one socket only.
-    fn bind_several(&self, sockets: usize) -> io::Result<Vec<Arc<dyn Listen>>> {
-        if sockets != 1 {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "the address takes one listening socket"));
-        }
-        Ok(vec![self.bind()?])
-    }
 
     /// Options for what is bound from now on. What knows none ignores them.
     fn set_options(&self, _options: Options) {}

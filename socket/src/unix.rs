@@ -238,6 +238,10 @@ impl Listen for UnixListener {
         })
     }
 
+    fn is_evented(&self) -> bool {
+        true
+    }
+
     fn local_address(&self) -> io::Result<Address> {
         self.local_addr().map(Address::Unix)
     }

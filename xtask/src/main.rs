@@ -9,11 +9,13 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   check     the whole gate: format, lints, documentation, tests, loom models, and the crates without their default features
+  soak      the tests that can be long, at their full length: about ten minutes
 ";
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
-        Some("check") => check(),
+        Some("check") => run(GATE),
+        Some("soak") => run(SOAK),
         _ => {
             eprint!("{USAGE}");
             ExitCode::from(2)
@@ -21,33 +23,43 @@ fn main() -> ExitCode {
     }
 }
 
+/// One call of cargo, and what it finds in its environment.
+type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
 /// What `.ci/run` runs.
-const GATE: &[(&str, &[&str])] = &[
-    ("format", &["fmt", "--all", "--check"]),
-    ("lints", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
-    ("documentation", &["doc", "--workspace", "--no-deps", "--all-features"]),
-    ("tests", &["test", "--workspace"]),
-    ("models", &["test", "-p", "riot-actor", "--lib", "models"]),
-    ("the cores without I/O", &["test", "-p", "riot-flow", "-p", "riot-http", "--no-default-features"]),
+const GATE: &[Step] = &[
+    ("format", &["fmt", "--all", "--check"], &[]),
+    ("lints", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"], &[]),
+    (
+        "documentation",
+        &["doc", "--workspace", "--no-deps", "--all-features"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    ),
+    ("tests", &["test", "--workspace"], &[]),
+    // Everything is built anew for them, so in a place of its own.
+    (
+        "models",
+        &["test", "-p", "riot-actor", "--lib", "models"],
+        &[("RUSTFLAGS", "--cfg riot_loom"), ("CARGO_TARGET_DIR", "target/models")],
+    ),
+    ("the cores without I/O", &["test", "-p", "riot-flow", "-p", "riot-http", "--no-default-features"], &[]),
 ];
 
-fn check() -> ExitCode {
-    for (name, arguments) in GATE {
+/// Tests that are longer when they find this.
+const LONG: &[(&str, &str)] = &[("RIOT_SOAK", "1")];
+
+const SOAK: &[Step] = &[
+    ("ten million processes", &["test", "--release", "-p", "riot-actor", "--test", "many"], LONG),
+    ("machines, networks and clients", &["test", "--release", "-p", "riot-socket", "--test", "faults"], LONG),
+    ("the stampede", &["test", "--release", "-p", "riot-http", "--test", "stampede"], LONG),
+    ("whole conversations", &["test", "--release", "-p", "riot-http", "--test", "conversations"], LONG),
+];
+
+fn run(steps: &[Step]) -> ExitCode {
+    for (name, arguments, environment) in steps {
         println!("── {name}: cargo {}", arguments.join(" "));
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(*arguments);
-        match *name {
-            "documentation" => {
-                command.env("RUSTDOCFLAGS", "-D warnings");
-            }
-            "models" => {
-                // Everything is built anew for them, so in a place of its own.
-                command.env("RUSTFLAGS", "--cfg riot_loom").env("CARGO_TARGET_DIR", "target/models");
-            }
-            _ => {}
-        }
-        match command.status() {
+        match Command::new(cargo).args(*arguments).envs(environment.iter().copied()).status() {
             Ok(status) if status.success() => {}
             Ok(_) => {
                 eprintln!("── {name} failed");

@@ -8,7 +8,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("supervisor", &["riot-actor"]),
     ("socket", &["riot-actor", "riot-supervisor"]),
     ("flow", &["riot-actor", "riot-socket"]),
-    ("http", &["riot-actor", "riot-socket", "riot-flow"]),
+    ("http", &["riot-actor", "riot-supervisor", "riot-socket", "riot-flow"]),
 ];
 
 /// What a crate uses of ours, and whether only if asked to.

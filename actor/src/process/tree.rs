@@ -129,16 +129,11 @@ impl fmt::Display for Node {
 fn line(f: &mut fmt::Formatter<'_>, node: &Node, indent: &str, branch: &str, below: &str) -> fmt::Result {
     let process = &node.process;
     write!(f, "{indent}{branch}{} ", process.pid)?;
-    match (&process.names[..], &process.label) {
-        ([], None) => f.write_str("-")?,
-        ([], Some(label)) => f.write_str(label)?,
-        (names, label) => {
-            if let Some(label) = label {
-                write!(f, "{label} ")?;
-            }
-            f.write_str(&names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "))?;
-        }
-    }
+    let label = process.label.as_deref();
+    let names = process.names.iter().map(|name| name.as_str());
+    let called: Vec<_> = label.into_iter().chain(names.filter(|name| Some(*name) != label)).collect();
+    f.write_str(if called.is_empty() { "-" } else { "" })?;
+    f.write_str(&called.join(" "))?;
     writeln!(f, "  {}  mailbox {}", process.state, process.mailbox)?;
     let indent = format!("{indent}{below}");
     for (number, child) in node.children.iter().enumerate() {

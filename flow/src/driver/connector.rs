@@ -86,7 +86,8 @@ where
         if ended.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        if serving && let Poll::Ready(result) = application.as_mut().poll(cx) {
+        if serving && let Poll::Ready(result) = joint.produce(&**transport, || application.as_mut().poll(cx))
+        {
             serving = false;
             if let Err(panic) = result {
                 return Poll::Ready(Some(panic));
@@ -152,24 +153,28 @@ impl Timer {
     /// Tells the flow of deadlines that have passed, and sees to it that this is called again for the next.
     fn poll<F: Flow>(&mut self, cx: &mut Context<'_>, joint: &Joint<F>) {
         loop {
-            let deadline = {
+            let earlier = {
                 let mut flow = joint.lock();
-                flow.watch_deadline(cx.waker());
-                flow.next_deadline()
+                let set = self.sleep.as_ref().map(|(set, _)| *set);
+                if flow.watch_deadline(cx.waker(), set) { None } else { flow.next_deadline() }
             };
-            let Some(deadline) = deadline else { return };
-            let (set, sleep) = self.sleep.get_or_insert_with(|| (deadline, Box::pin(sleep_until(deadline))));
-            if deadline < *set {
-                *set = deadline;
-                sleep.as_mut().get_mut().reset(deadline);
-            }
-            if sleep.as_mut().poll(cx).is_pending() {
-                return;
-            }
-            self.sleep = None;
-            let now = now();
-            if deadline <= now {
-                joint.change(|flow| flow.handle_deadline(now));
+            match (earlier, &mut self.sleep) {
+                (Some(deadline), None) => self.sleep = Some((deadline, Box::pin(sleep_until(deadline)))),
+                (Some(deadline), Some((set, sleep))) => {
+                    *set = deadline;
+                    sleep.as_mut().get_mut().reset(deadline);
+                }
+                (None, None) => return,
+                (None, Some((_, sleep))) => {
+                    if sleep.as_mut().poll(cx).is_pending() {
+                        return;
+                    }
+                    self.sleep = None;
+                    let now = now();
+                    if joint.lock().next_deadline().is_some_and(|deadline| deadline <= now) {
+                        joint.change(|flow| flow.handle_deadline(now));
+                    }
+                }
             }
         }
     }

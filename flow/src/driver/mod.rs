@@ -13,15 +13,25 @@ mod writer;
 use std::{
     fmt,
     future::pending,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-    task::Waker,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU8,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    task::{Context, Poll, Wake, Waker, ready},
 };
 
 use bytes::Bytes;
 pub use connector::{connect, connect_to_the_end};
-use riot_socket::{Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status};
+use riot_actor::now;
+use riot_socket::{
+    Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status, Transport,
+};
 
-use crate::{Activity, Flow};
+use crate::{Activity, FilePart, Flow, FlowError, WriteOperation, WriteResult};
 
 /// What the three processes of a connection share.
 struct Joint<F> {
@@ -29,7 +39,11 @@ struct Joint<F> {
     /// The two loops. One that waits for the transport hears nothing of the flow, so whoever changes what the flow
     /// wants from outside the loops wakes them to ask again.
     reader: OnceLock<Waker>,
-    writer: OnceLock<Waker>,
+    outlet: Arc<Outlet>,
+    /// The outlet, for the flow to wake when there is something to write.
+    output: Waker,
+    /// The transport has taken bytes since it was last known to hold none back. Changed by who has the flow.
+    unflushed: AtomicBool,
     /// What the Reader leaves behind when the flow is upgraded: bytes of the next protocol.
     unread: Mutex<Bytes>,
     meter: Meter,
@@ -37,10 +51,13 @@ struct Joint<F> {
 
 impl<F: Flow> Joint<F> {
     fn new(flow: F, meter: Meter) -> Self {
+        let outlet = Arc::new(Outlet { state: AtomicU8::new(OPEN), writer: OnceLock::new() });
         Self {
             flow: Mutex::new(flow),
             reader: OnceLock::new(),
-            writer: OnceLock::new(),
+            output: Waker::from(outlet.clone()),
+            outlet,
+            unflushed: AtomicBool::new(false),
             unread: Mutex::default(),
             meter,
         }
@@ -58,7 +75,103 @@ impl<F: Flow> Joint<F> {
     fn change(&self, change: impl FnOnce(&mut F)) {
         change(&mut self.lock());
         self.reader.get().map(Waker::wake_by_ref);
+        self.outlet.wake_writer();
+    }
+
+    /// Sends what the flow has, until it has nothing more or the transport takes no more. Ready when the flow will never
+    /// have more. Called by the Writer, and by the Connector in its name: the context is the Writer's in any case.
+    fn write(&self, transport: &dyn Transport, cx: &mut Context<'_>) -> Poll<()> {
+        let now = now();
+        loop {
+            let mut flow = self.lock();
+            let written = match flow.next_write_operation(now) {
+                WriteOperation::Write(slices) => ready!(transport.poll_write(cx, slices.as_io_slices())),
+                WriteOperation::File(part) => ready!(send_file(transport, part, cx)),
+                WriteOperation::Yield => {
+                    flow.yield_writer(&self.output);
+                    if !self.unflushed.load(Relaxed) {
+                        return Poll::Pending;
+                    }
+                    let flushed = ready!(transport.poll_flush(cx));
+                    self.unflushed.store(false, Relaxed);
+                    let Err(error) = flushed else { return Poll::Pending };
+                    flow.report_error(FlowError::Transport(error));
+                    drop(flow);
+                    self.reader.get().map(Waker::wake_by_ref);
+                    continue;
+                }
+                WriteOperation::Close(_) => return Poll::Ready(()),
+            };
+            match written {
+                Ok(written) => {
+                    self.meter.sent(written);
+                    flow.report_write_result(WriteResult::Written(written), now);
+                    self.unflushed.store(true, Relaxed);
+                }
+                Err(error) => {
+                    flow.report_write_result(WriteResult::Closed, now);
+                    flow.report_error(FlowError::Transport(error));
+                    drop(flow);
+                    self.reader.get().map(Waker::wake_by_ref);
+                }
+            }
+        }
+    }
+
+    /// Runs the application for a while, and sends what it made of its own accord: one turn of the Writer less for every
+    /// answer. What the transport does not take at once is the Writer's.
+    fn produce<T>(&self, transport: &dyn Transport, application: impl FnOnce() -> T) -> T {
+        self.outlet.state.store(HELD, SeqCst);
+        let made = application();
+        if self.outlet.state.swap(OPEN, SeqCst) == DUE
+            && let Some(writer) = self.outlet.writer.get()
+            && self.write(transport, &mut Context::from_waker(writer)).is_ready()
+        {
+            writer.wake_by_ref();
+        }
+        made
+    }
+}
+
+fn send_file(transport: &dyn Transport, part: &FilePart, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    match transport.poll_send_file(cx, part.file(), part.offset(), part.length()) {
+        // Less than was promised: the peer must not take it for the whole.
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        result => result,
+    }
+}
+
+/// Where the flow says that there is something to write. It is the Writer's to send; but while the application runs in
+/// the Connector it is noted, and the Connector looks when that is done.
+struct Outlet {
+    state: AtomicU8,
+    /// Once it has run.
+    writer: OnceLock<Waker>,
+}
+
+/// The Writer is woken.
+const OPEN: u8 = 0;
+/// The Connector will look.
+const HELD: u8 = 1;
+/// The Connector will look, and there is something.
+const DUE: u8 = 2;
+
+impl Outlet {
+    fn wake_writer(&self) {
         self.writer.get().map(Waker::wake_by_ref);
+    }
+}
+
+impl Wake for Outlet {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Only the Connector goes from one of its states to open, and it looks what was noted as it does.
+        if self.state.compare_exchange(HELD, DUE, SeqCst, SeqCst) == Err(OPEN) {
+            self.wake_writer();
+        }
     }
 }
 

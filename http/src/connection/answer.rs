@@ -195,11 +195,10 @@ impl Inner {
     }
 
     fn answer_error(&mut self, error: RequestError, close: bool) {
-        let text = format!("{}: {error}\n", error.status());
-        let response = Response::text("").status(error.status());
-        let close = self.write_head(&response, LengthLine::Length(text.len() as u64), close);
+        let (response, body) = self.config.refusal(error);
+        let close = self.write_head(&response, LengthLine::Length(body.len() as u64), close);
         if !self.exchanges[0].is_head {
-            self.emit(|output| output.write(text.as_bytes()));
+            self.emit(|output| output.write_bytes(body));
         }
         if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {
             self.answered(close);

@@ -2,13 +2,17 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::{Limits, Timeouts};
+use crate::{Limits, RequestError, Response, Timeouts};
+
+type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
 
 /// Bounds, timers, a name and a clock; shared by the connections of a server.
 pub struct Config {
@@ -16,6 +20,8 @@ pub struct Config {
     pub(crate) timeouts: Timeouts,
     pub(crate) server_name: Option<HeaderValue>,
     pub(crate) clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    /// What the connection's own answers say.
+    pub(crate) error_page: Option<Box<ErrorPage>>,
     /// Whether there are so many connections that idle ones had better leave.
     pub(crate) crowded: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -26,7 +32,7 @@ impl Config {
     pub fn new() -> Self {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
         let clock = Box::new(SystemTime::now);
-        Self { limits, timeouts, server_name: None, clock, crowded: OnceLock::new() }
+        Self { limits, timeouts, server_name: None, clock, error_page: None, crowded: OnceLock::new() }
     }
 
     /// Other bounds.
@@ -55,6 +61,33 @@ impl Config {
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
+    }
+
+    /// What is answered where the connection answers for itself: to what is no request, takes too long, or whose
+    /// handler failed. Fields and body are the response's; the status is the [error's](RequestError::status). Without it
+    /// the answer is a line of text. (http/af: `error_handler`.)
+    ///
+    /// Called while the connection waits, so it must not block or use it. If it panics, or gives a body that is not known
+    /// as a whole, the line of text is sent.
+    #[must_use]
+    pub fn error_page(mut self, page: impl Fn(&RequestError) -> Response + Send + Sync + 'static) -> Self {
+        self.error_page = Some(Box::new(page));
+        self
+    }
+
+    /// The answer to this error, and its body.
+    pub(crate) fn refusal(&self, error: RequestError) -> (Response, Bytes) {
+        let page = self.error_page.as_ref();
+        let own = page.and_then(|page| {
+            let mut response = catch_unwind(AssertUnwindSafe(|| page(&error))).ok()?;
+            let body = response.take_body().into_bytes()?;
+            Some((response, body))
+        });
+        let (response, body) = own.unwrap_or_else(|| {
+            let text = format!("{}: {error}\n", error.status());
+            (Response::text(""), text.into())
+        });
+        (response.status(error.status()), body)
     }
 
     /// Says, when asked, whether there are so many connections that idle ones end after

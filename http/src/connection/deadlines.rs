@@ -31,12 +31,46 @@ impl Timer {
     }
 
     /// Runs exactly while `on`.
-    fn keep(&mut self, on: bool, time: Option<Duration>) {
+    fn keep(&mut self, on: bool, time: Option<Duration>, clock: &mut Clock) {
         match (on, time, *self) {
-            (true, Some(time), Self::Off) => *self = Self::Unset(time),
+            (true, Some(time), Self::Off) => *self = clock.start(time),
             (true, Some(_), _) => {}
             _ => *self = Self::Off,
         }
+    }
+}
+
+/// What the timers know of the time.
+#[derive(Debug, Default)]
+struct Clock {
+    /// The latest instant told.
+    now: Option<Instant>,
+    /// This call was told it.
+    told: bool,
+    /// Timers may wait to be started.
+    unset: bool,
+    /// No timer is due before. When timers stop or move out it is left alone: looking once too early costs less than
+    /// looking for the earliest at every change.
+    earliest: Option<Instant>,
+}
+
+impl Clock {
+    fn start(&mut self, time: Duration) -> Timer {
+        match self.now {
+            Some(now) if self.told => self.at(now + time),
+            now => {
+                self.unset = true;
+                if let Some(now) = now {
+                    let _ = self.at(now);
+                }
+                Timer::Unset(time)
+            }
+        }
+    }
+
+    fn at(&mut self, at: Instant) -> Timer {
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+        Timer::At(at)
     }
 }
 
@@ -52,12 +86,7 @@ struct Waits {
 
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    /// The latest instant told.
-    now: Option<Instant>,
-    /// This call was told it.
-    told: bool,
-    /// Timers may wait to be started.
-    unset: bool,
+    clock: Clock,
     /// As the timers were last set.
     waits: Waits,
     head: Timer,
@@ -85,9 +114,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         let timer = Timer::Off;
         Self {
-            now: None,
-            told: false,
-            unset: true,
+            clock: Clock { unset: true, ..Clock::default() },
             waits: Waits::default(),
             head: timer,
             idle: timer,
@@ -111,14 +138,17 @@ impl Default for Deadlines {
 impl Deadlines {
     /// Begins a call that is told the time.
     pub(crate) fn enter(&mut self, now: Instant) {
-        self.now = Some(self.now.map_or(now, |last| last.max(now)));
-        self.told = true;
+        let clock = &mut self.clock;
+        clock.now = Some(clock.now.map_or(now, |last| last.max(now)));
+        clock.told = true;
     }
 
     /// A head is complete; the next begins its own time.
     pub(crate) fn head_read(&mut self) {
-        self.head = Timer::Off;
-        self.unset = true;
+        if self.head != Timer::Off {
+            self.head = Timer::Off;
+            self.clock.unset = true;
+        }
     }
 
     /// So many bytes of a body came.
@@ -142,21 +172,34 @@ impl Deadlines {
         let timers = [head, idle, buffers, body_idle, body_rate, handler, write, linger, age];
         let instants = timers.into_iter().filter_map(|timer| match timer {
             Timer::Off => None,
-            Timer::Unset(_) => self.now,
+            Timer::Unset(_) => self.clock.now,
             Timer::At(at) => Some(*at),
         });
         instants.min()
     }
 
-    /// Wakes `waker` when the earliest becomes earlier than it is now.
-    pub(crate) fn watch(&mut self, waker: &Waker) {
-        self.watch = Some((self.next(), waker.clone()));
+    /// Wakes `waker` when the earliest becomes earlier than `before`. Not if it is.
+    pub(crate) fn watch(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
+        if is_earlier(self.clock.earliest, before) {
+            self.clock.earliest = self.next();
+            if is_earlier(self.clock.earliest, before) {
+                return false;
+            }
+        }
+        match &mut self.watch {
+            Some((watched, watching)) => {
+                *watched = before;
+                watching.clone_from(waker);
+            }
+            none => *none = Some((before, waker.clone())),
+        }
+        true
     }
 
     /// A body's bytes move its timers out.
     fn credit_body(&mut self, idle: Option<Duration>, rate: Option<u32>) {
         let bytes = std::mem::take(&mut self.bytes);
-        let (Some(now), true) = (self.now, bytes > 0) else { return };
+        let (Some(now), true) = (self.clock.now, bytes > 0) else { return };
         if let (Timer::At(at), Some(idle)) = (&mut self.body_idle, idle) {
             *at = now + idle;
         }
@@ -167,25 +210,25 @@ impl Deadlines {
 
     /// Starts what is to be started, if the time is known.
     fn start(&mut self) {
-        let told = std::mem::take(&mut self.told);
-        if let Some(now) = self.now.filter(|_| told) {
-            self.unset = false;
+        if let Some(now) = self.clock.now.filter(|_| self.clock.told && self.clock.unset) {
+            self.clock.unset = false;
+            let mut earliest = self.clock.earliest;
             for timer in self.all() {
                 if let Timer::Unset(time) = *timer {
-                    *timer = Timer::At(now + time);
+                    let at = now + time;
+                    *timer = Timer::At(at);
+                    earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
                 }
             }
-        } else {
-            self.unset = true;
+            self.clock.earliest = earliest;
         }
+        self.clock.told = false;
         self.check_watch();
     }
 
     /// Wakes whoever would sleep too long.
     fn check_watch(&mut self) {
-        let Some((before, _)) = &self.watch else { return };
-        let next = self.next();
-        if next.is_some_and(|next| before.is_none_or(|before| next < before))
+        if self.watch.as_ref().is_some_and(|(before, _)| is_earlier(self.clock.earliest, *before))
             && let Some((_, waker)) = self.watch.take()
         {
             waker.wake();
@@ -193,41 +236,45 @@ impl Deadlines {
     }
 }
 
+fn is_earlier(deadline: Option<Instant>, before: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| before.is_none_or(|before| deadline < before))
+}
+
 impl Inner {
     /// Lets every timer run that has something to wait for, and no other.
     pub(crate) fn set_timers(&mut self) {
         let waits = self.waits();
         let deadlines = &mut self.deadlines;
-        if waits == deadlines.waits && deadlines.bytes == 0 && !deadlines.unset {
+        if waits == deadlines.waits && deadlines.bytes == 0 && !deadlines.clock.unset {
             // As most calls leave it.
-            deadlines.told = false;
+            deadlines.clock.told = false;
             return;
         }
         deadlines.waits = waits;
         let timeouts = &self.config.timeouts;
-        deadlines.head.keep(waits.head, timeouts.head);
+        deadlines.head.keep(waits.head, timeouts.head, &mut deadlines.clock);
         if !waits.idle {
             deadlines.idle_spent = Duration::ZERO;
         }
         let idle_step = self.config.idle_step(deadlines.idle_spent);
-        deadlines.idle.keep(waits.idle, idle_step);
+        deadlines.idle.keep(waits.idle, idle_step, &mut deadlines.clock);
         deadlines.released &= waits.idle;
-        deadlines.buffers.keep(waits.idle && !deadlines.released, Some(KEEP_BUFFERS));
-        deadlines.handler.keep(waits.handler, timeouts.handler);
-        deadlines.linger.keep(waits.linger, Some(timeouts.linger));
+        deadlines.buffers.keep(waits.idle && !deadlines.released, Some(KEEP_BUFFERS), &mut deadlines.clock);
+        deadlines.handler.keep(waits.handler, timeouts.handler, &mut deadlines.clock);
+        deadlines.linger.keep(waits.linger, Some(timeouts.linger), &mut deadlines.clock);
         if !deadlines.age_set {
             deadlines.age_set = true;
-            deadlines.age.keep(true, timeouts.age.map(jittered));
+            deadlines.age.keep(true, timeouts.age.map(jittered), &mut deadlines.clock);
         }
 
         deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
-        deadlines.body_idle.keep(waits.body, timeouts.body_idle);
-        if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.now, waits.body) {
+        deadlines.body_idle.keep(waits.body, timeouts.body_idle, &mut deadlines.clock);
+        if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.clock.now, waits.body) {
             deadlines.body_credit = Some(at.saturating_duration_since(now));
         }
         let credit =
             deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
-        deadlines.body_rate.keep(waits.body, credit);
+        deadlines.body_rate.keep(waits.body, credit, &mut deadlines.clock);
         if self.reading != Reading::Body {
             deadlines.body_credit = None;
         }
@@ -271,9 +318,9 @@ impl Inner {
     /// Bytes have been handed to the writing loop: the peer has to take some.
     pub(crate) fn writing_begun(&mut self) {
         if let (Timer::Off, Some(time), Some(now)) =
-            (self.deadlines.write, self.config.timeouts.write_stall, self.deadlines.now)
+            (self.deadlines.write, self.config.timeouts.write_stall, self.deadlines.clock.now)
         {
-            self.deadlines.write = Timer::At(now + time);
+            self.deadlines.write = self.deadlines.clock.at(now + time);
             self.deadlines.check_watch();
         }
     }
@@ -281,10 +328,10 @@ impl Inner {
     /// Acts on what is due.
     pub(crate) fn handle_deadline(&mut self, now: Instant) {
         self.deadlines.enter(now);
-        self.deadlines.unset = true;
+        self.deadlines.clock.unset = true;
         self.set_timers();
         self.deadlines.enter(now);
-        let now = self.deadlines.now.unwrap_or(now);
+        let now = self.deadlines.clock.now.unwrap_or(now);
         if self.deadlines.write.is_due(now) {
             self.timed_out = Some("write stall");
             self.lose();
@@ -314,11 +361,12 @@ impl Inner {
         }
         if self.deadlines.buffers.is_due(now) {
             self.deadlines.released = true;
-            self.deadlines.unset = true;
+            self.deadlines.clock.unset = true;
             self.output.release();
             self.exchanges.shrink_to_fit();
         }
         self.leave();
+        self.deadlines.clock.earliest = self.deadlines.next();
     }
 }
 

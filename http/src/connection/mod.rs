@@ -136,8 +136,8 @@ impl Flow for Connection {
         self.shared.lock().deadlines.next()
     }
 
-    fn watch_deadline(&mut self, waker: &Waker) {
-        self.shared.lock().deadlines.watch(waker);
+    fn watch_deadline(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
+        self.shared.lock().deadlines.watch(waker, before)
     }
 
     fn handle_deadline(&mut self, now: Instant) {

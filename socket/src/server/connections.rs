@@ -1,7 +1,7 @@
 //! Connections.Sup: a dynamic supervisor for Connectors, which it starts, counts, drains, and never restarts.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -64,17 +64,16 @@ pub(super) struct Drain {
 
 struct Connections {
     shared: Arc<Shared>,
-    number: usize,
     parent: Pid,
-    children: HashMap<Pid, Arc<Entry>>,
+    /// In an order that a seed repeats.
+    children: BTreeMap<Pid, Arc<Entry>>,
     draining: bool,
 }
 
 /// The body of a Connections.Sup.
 pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reason {
-    let lost = shared.places.set_supervisor(number, this());
-    shared.count_lost(lost);
-    let mut connections = Connections { shared, number, parent, children: HashMap::new(), draining: false };
+    shared.places.set_supervisor(number, this());
+    let mut connections = Connections { shared, parent, children: BTreeMap::new(), draining: false };
     loop {
         receive! {
             Start { connection } => connections.start(connection),
@@ -130,7 +129,6 @@ impl Connections {
         let body = connector(self.shared.clone(), self.shared.protocol(), connection);
         let connector = SpawnOptions::new().label("Connector").link().spawn(body);
         let _ = entry.pid.set(connector);
-        self.shared.places.started(self.number);
         if self.draining {
             entry.drain();
         }
@@ -153,7 +151,6 @@ impl Connections {
         if exit.by_link
             && let Some(entry) = self.children.remove(&exit.from)
         {
-            self.shared.places.ended(self.number);
             if !entry.is_refused() {
                 self.shared.count_end(&exit.reason);
             }
@@ -207,6 +204,14 @@ impl Connections {
         for reply in asking {
             reply.send(cut.take().unwrap_or_default());
         }
+    }
+}
+
+impl Drop for Connections {
+    /// It was killed: its children are too, and nobody hears of it.
+    fn drop(&mut self) {
+        let lost = self.children.values().filter(|entry| !entry.is_refused()).count();
+        self.shared.count_lost(lost as u64);
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{Options, transport::Address};
 
 /// A server, whichever processes it has at the moment.
 ///
-/// What is changed here is kept when the server is restarted. Some of it applies at once, some when it listens the next
+/// What it is doing can be seen from any thread. What is changed here is kept when the server is restarted. Some of it applies at once, some when it listens the next
 /// time, as after [`suspend`](Self::suspend) and [`resume`](Self::resume).
 #[derive(Clone)]
 pub struct ServerRef {
@@ -84,6 +84,7 @@ impl ServerRef {
             timeouts: shared.timeouts(),
             bytes_received,
             bytes_sent,
+            bytes_undelivered: counters.undelivered.load(Relaxed),
         }
     }
 

@@ -40,6 +40,8 @@ pub struct ServerInfo {
     pub bytes_received: u64,
     /// Bytes all its connections have sent.
     pub bytes_sent: u64,
+    /// Bytes that were to be sent by connections that have ended, and were not, as far as their protocols know.
+    pub bytes_undelivered: u64,
 }
 
 /// Whether a server accepts.

@@ -25,8 +25,6 @@ struct Place {
     /// Acceptors that have a client for it.
     waiting: Vec<Waker>,
     entries: Slab<Arc<Entry>>,
-    /// Connectors the supervisor has started and not heard the end of.
-    running: u64,
 }
 
 impl Places {
@@ -43,15 +41,13 @@ impl Places {
         acceptor % self.0.len()
     }
 
-    /// A new supervisor is in charge. Says how many connections have gone with the one before it.
-    pub(super) fn set_supervisor(&self, number: usize, pid: Pid) -> u64 {
+    /// A new supervisor is in charge.
+    pub(super) fn set_supervisor(&self, number: usize, pid: Pid) {
         let mut place = self.place(number);
         place.supervisor = Some(pid);
         let waiting = std::mem::take(&mut place.waiting);
-        let lost = std::mem::take(&mut place.running);
         drop(place);
         waiting.into_iter().for_each(Waker::wake);
-        lost
     }
 
     /// The supervisor in charge; waits while it is being restarted.
@@ -72,16 +68,6 @@ impl Places {
     /// The supervisors in charge now.
     pub(super) fn supervisors(&self) -> Vec<Pid> {
         (0..self.0.len()).filter_map(|number| self.place(number).supervisor).collect()
-    }
-
-    /// A Connector has begun.
-    pub(super) fn started(&self, number: usize) {
-        self.place(number).running += 1;
-    }
-
-    /// A Connector has ended, and its supervisor knows.
-    pub(super) fn ended(&self, number: usize) {
-        self.place(number).running -= 1;
     }
 
     /// The connection of this Connector.
@@ -169,10 +155,15 @@ impl Drop for Seat {
         let (received, sent) = self.entry.bytes();
         counters.received.fetch_add(received, Relaxed);
         counters.sent.fetch_add(sent, Relaxed);
+        counters.undelivered.fetch_add(self.entry.undelivered.load(Relaxed), Relaxed);
         let entry = self.shared.places.place(self.number).entries.try_remove(self.key);
         drop(entry);
         self.vacate();
         if !self.entry.is_refused() {
+            if self.entry.pid.get().is_none() {
+                // Whoever was to start its Connector was killed before.
+                self.shared.count_lost(1);
+            }
             counters.all.fetch_sub(1, Relaxed);
             self.shared.changed();
         }

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     Options,
     handshake::{HandshakeError, HandshakeFailed, Handshakes},
+    poller,
     transport::{Address, Bind},
 };
 
@@ -83,6 +84,7 @@ pub(super) struct Counters {
     /// Of connections that have ended.
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,
+    pub(super) undelivered: AtomicU64,
 }
 
 impl Shared {
@@ -166,7 +168,13 @@ impl Shared {
 
     /// Server.Sup, if it lives.
     pub(super) fn supervisor(&self) -> Option<Pid> {
-        self.lock().supervisor.filter(|&pid| riot_actor::is_alive(pid))
+        self.lock().supervisor
+    }
+
+    pub(super) fn clear_supervisor(&self) {
+        let mut state = self.lock();
+        state.supervisor = None;
+        state.address = None;
     }
 
     pub(super) fn set_supervisor(&self, pid: Pid) {
@@ -186,8 +194,7 @@ impl Shared {
         let before = std::mem::take(&mut self.lock().accepting);
         join(&before).await;
         let listeners = self.lock().listeners;
-        let doors = (0..listeners).map(|_| self.listen()).collect::<io::Result<Vec<_>>>();
-        match doors {
+        match self.listen(listeners).await {
             Ok(doors) => {
                 self.suspended.store(false, Relaxed);
                 Ok(doors)
@@ -202,14 +209,21 @@ impl Shared {
         }
     }
 
-    fn listen(&self) -> io::Result<Arc<Door>> {
-        let listener = self.bind.bind()?;
-        let address = listener.local_address()?;
-        if let Some(on_listen) = &self.on_listen {
-            on_listen(&address)?;
+    async fn listen(&self, sockets: usize) -> io::Result<Vec<Arc<Door>>> {
+        let mut doors = Vec::new();
+        for _ in 0..sockets {
+            let listener = self.bind.bind()?;
+            if listener.is_evented() {
+                poller::install_everywhere().await?;
+            }
+            let address = listener.local_address()?;
+            if let Some(on_listen) = &self.on_listen {
+                on_listen(&address)?;
+            }
+            self.lock().address = Some(address);
+            doors.push(Arc::new(Door::new(listener)));
         }
-        self.lock().address = Some(address);
-        Ok(Arc::new(Door::new(listener)))
+        Ok(doors)
     }
 
     /// Remembers an acceptor of the listeners that are open now.

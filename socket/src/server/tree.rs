@@ -19,10 +19,11 @@ fn intensity(children: usize) -> (usize, Duration) {
 /// Server.Sup. Connections come first: acceptors have to hand over to somebody, and stop first.
 pub(super) fn tree(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let connections = {
-        let shared = shared.clone();
+        let top = Top(shared.clone());
         move || {
+            let Top(shared) = &top;
             shared.set_supervisor(this());
-            connections(&shared, supervisors).start_link()
+            connections(shared, supervisors).start_link()
         }
     };
     let acceptors = {
@@ -33,6 +34,15 @@ pub(super) fn tree(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
         .label("Server.Sup")
         .child(supervisor(CONNECTIONS, connections))
         .child(supervisor(ACCEPTORS, acceptors))
+}
+
+/// Held by Server.Sup: when that is no more, whoever has a handle to the server can see it from any thread.
+struct Top(Arc<Shared>);
+
+impl Drop for Top {
+    fn drop(&mut self) {
+        self.0.clear_supervisor();
+    }
 }
 
 /// A supervisor between Server.Sup and each Connections.Sup, as in Ranch: so one that dies is replaced without a

@@ -1,0 +1,343 @@
+//! What machines, networks and clients do to a server, on real sockets: many connections, many connects, no
+//! descriptors left, clients that reset, half-close, stall and dribble.
+//!
+//! The gate runs a short form of each; `cargo xtask soak` a long one.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use riot_actor::{Config, Reason, processes, sleep};
+use riot_socket::{Overflow, Server, ServerRef};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::SockRef;
+
+/// Descriptors are counted for the whole program, so one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// `cargo xtask soak` sets it.
+fn soaking() -> bool {
+    std::env::var_os("RIOT_SOAK").is_some()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
+}
+
+/// Lets the program have as many descriptors as it may; says how many.
+fn all_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+        .expect("it may be raised that far");
+    limit.maximum.unwrap_or(u64::MAX)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).expect("it listens");
+    client.set_read_timeout(Some(Duration::from_secs(20))).expect("it is a socket");
+    client
+}
+
+fn says_it_back(client: &mut TcpStream) {
+    client.write_all(b"hello").expect("it is connected");
+    let mut back = [0; 5];
+    client.read_exact(&mut back).expect("it is answered");
+    assert_eq!(&back, b"hello");
+}
+
+/// Runs clients, which are threads like any other, against an echo server; then nothing may be left of them.
+fn against_echo(
+    change: impl FnOnce(Server) -> Server + Send + 'static,
+    clients: impl FnOnce(SocketAddr, &ServerRef) + Send + 'static,
+) {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = descriptors();
+    let reason = Config::new().workers(2).run(async move {
+        let server = change(Server::bind("127.0.0.1:0")?).start_link(common::echo).await?;
+        let (address, at_rest) = (server.local_addr(), processes().len());
+        let seen = server.clone();
+        let clients = std::thread::spawn(move || clients(address, &seen));
+        while !clients.is_finished() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let clients = clients.join();
+        server.wait_for_connections(|connections| connections == 0).await;
+        let info = server.info();
+        assert_eq!(info.active, 0);
+        let ended = info.ended.normal + info.ended.shutdown + info.ended.crashed + info.ended.killed;
+        let limit = Instant::now() + Duration::from_secs(20);
+        while processes().len() > at_rest || ended_of(&server) < info.accepted {
+            assert!(Instant::now() < limit, "{ended} of {} ended\n{}", info.accepted, riot_actor::tree());
+            sleep(Duration::from_millis(1)).await;
+        }
+        server.stop(Duration::from_secs(5)).await;
+        assert!(clients.is_ok(), "a client was not served");
+        Ok::<(), Reason>(())
+    });
+    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(descriptors(), before, "every descriptor is closed again");
+}
+
+fn ended_of(server: &ServerRef) -> u64 {
+    let ended = server.info().ended;
+    ended.normal + ended.shutdown + ended.crashed + ended.killed
+}
+
+#[test]
+fn idle_connections() {
+    let wanted = if soaking() { 10_000 } else { 1_000 };
+    let connections = wanted.min((all_descriptors() - 200) / 2) as usize;
+    against_echo(
+        |server| server,
+        move |address, server| {
+            let mut clients: Vec<_> = (0..connections).map(|_| connect(address)).collect();
+            clients.iter_mut().for_each(says_it_back);
+            assert_eq!(server.info().active, connections);
+            assert_eq!(server.connections().len(), connections);
+            clients.iter_mut().for_each(says_it_back);
+        },
+    );
+}
+
+#[test]
+fn connects() {
+    let (a_second, seconds) = (2_000, if soaking() { 60 } else { 1 });
+    all_descriptors();
+    against_echo(
+        |server| server,
+        move |address, server| {
+            let (start, total) = (Instant::now(), a_second * seconds);
+            for number in 0..total {
+                let due = start + Duration::from_secs(1) / a_second * number;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let mut client = connect(address);
+                says_it_back(&mut client);
+                // A port that waits after a close is one less: the client's side is closed hard.
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("it is a socket");
+            }
+            let took = start.elapsed();
+            println!("{total} connects, {:.0} a second", f64::from(total) / took.as_secs_f64());
+            assert_eq!(server.info().accepted, u64::from(total));
+        },
+    );
+}
+
+#[test]
+fn clients_that_reset() {
+    against_echo(
+        |server| server,
+        |address, _| {
+            for number in 0..200 {
+                let mut client = connect(address);
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("it is a socket");
+                if number % 2 == 0 {
+                    says_it_back(&mut client);
+                }
+                client.write_all(b"nobody will read the answer to this").expect("it is connected");
+            }
+            says_it_back(&mut connect(address));
+        },
+    );
+}
+
+#[test]
+fn clients_that_half_close() {
+    against_echo(
+        |server| server,
+        |address, _| {
+            for _ in 0..100 {
+                let mut client = connect(address);
+                client.write_all(b"and that is all").expect("it is connected");
+                client.shutdown(Shutdown::Write).expect("it is connected");
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).expect("it is answered");
+                assert_eq!(answer, "and that is all");
+            }
+        },
+    );
+}
+
+#[test]
+fn clients_that_stall_and_dribble() {
+    against_echo(
+        |server| server.max_connections(300),
+        |address, server| {
+            // They send until nothing more goes, and read nothing.
+            let stalled: Vec<_> = (0..20)
+                .map(|_| {
+                    let mut client = connect(address);
+                    client.set_nonblocking(true).expect("it is a socket");
+                    let mut stalls = 0;
+                    while stalls < 3 {
+                        match client.write(&[b'x'; 64 * 1024]) {
+                            Ok(_) => stalls = 0,
+                            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                                stalls += 1;
+                                std::thread::yield_now();
+                            }
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                    client
+                })
+                .collect();
+            let mut dribbling: Vec<_> = (0..100).map(|_| connect(address)).collect();
+            for byte in *b"drip" {
+                for client in &mut dribbling {
+                    client.write_all(&[byte]).expect("it is connected");
+                    let mut back = [0];
+                    client.read_exact(&mut back).expect("it is answered");
+                    assert_eq!(back, [byte]);
+                }
+            }
+            assert_eq!(server.info().active, 120);
+            drop(stalled);
+        },
+    );
+}
+
+/// A server that may have few descriptors, in a program of its own: this one, run once more.
+struct Poor {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+    address: SocketAddr,
+}
+
+const POOR: &str = "RIOT_POOR_SERVER";
+const POOR_LIMIT: u64 = 64;
+
+impl Poor {
+    fn start(overflow: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("it runs"))
+            .args(["--exact", "a_poor_server", "--nocapture"])
+            .env(POOR, overflow)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut poor = Self { child, output, address: ([127, 0, 0, 1], 0).into() };
+        poor.address = poor.says("listening ").parse().expect("an address");
+        poor
+    }
+
+    /// What stands behind `word` in the next line that has it.
+    fn says(&mut self, word: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert!(self.output.read_line(&mut line).expect("it is piped") > 0, "the server has ended");
+            // The test runner says what it runs, in the same line.
+            if let Some((_, rest)) = line.split_once(word) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    /// Clock ticks of processor time it has used.
+    fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let fields: Vec<_> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
+        fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum()
+    }
+
+    /// What it has counted: connections, accepts that failed for want of descriptors, clients sent away.
+    fn counts(&mut self) -> [u64; 3] {
+        writeln!(self.child.stdin.as_mut().expect("it is piped"), "count").expect("it runs");
+        let counts = self.says("counts ");
+        let counts: Vec<_> = counts.split(' ').map(|count| count.parse().expect("a number")).collect();
+        counts.try_into().expect("three")
+    }
+}
+
+impl Drop for Poor {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take()); // It ends when nobody has anything more to say to it.
+        let _ = self.child.wait();
+    }
+}
+
+/// Not a test of its own: the server of the two below.
+#[test]
+fn a_poor_server() {
+    let Ok(overflow) = std::env::var(POOR) else { return };
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(POOR_LIMIT), ..limit }).expect("it is lower");
+    let overflow = if overflow == "close" { Overflow::Close } else { Overflow::Wait };
+    let reason = Config::new().workers(2).run(async move {
+        let server = Server::bind("127.0.0.1:0")?.overflow(overflow).start_link(common::echo).await?;
+        println!("listening {}", server.local_addr());
+        let asked = server.clone();
+        let asking = std::thread::spawn(move || {
+            for _ in std::io::stdin().lines() {
+                let info = asked.info();
+                println!("counts {} {} {}", info.active, info.accept_errors.exhausted, info.refused);
+            }
+        });
+        while !asking.is_finished() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+    assert_eq!(reason.expect("it runs"), Reason::Normal);
+}
+
+#[test]
+fn out_of_descriptors_clients_wait_and_are_served_when_there_are_some() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut server = Poor::start("wait");
+    let mut clients: Vec<_> = (0..2 * POOR_LIMIT).map(|_| connect(server.address)).collect();
+    let mut rounds = 0;
+    while server.counts()[1] < 5 {
+        rounds += 1;
+        assert!(rounds < 10_000, "it never runs out");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let [served, ..] = server.counts();
+    assert!((POOR_LIMIT / 2..POOR_LIMIT).contains(&served), "{served} of {POOR_LIMIT}");
+    says_it_back(&mut clients[0]);
+    // It tries again now and then; it does not spin.
+    let (ticks, start) = (server.ticks(), Instant::now());
+    std::thread::sleep(Duration::from_millis(500));
+    let busy = Duration::from_millis(10 * (server.ticks() - ticks));
+    assert!(busy < start.elapsed() / 4, "busy for {busy:?} of {:?}", start.elapsed());
+    // By itself: whoever came, in the order they came.
+    while !clients.is_empty() {
+        says_it_back(&mut clients.remove(0));
+    }
+    says_it_back(&mut connect(server.address));
+    let [_, exhausted, refused] = server.counts();
+    assert!(exhausted >= 5 && refused == 0, "{exhausted} {refused}");
+}
+
+#[test]
+fn out_of_descriptors_clients_that_are_not_to_wait_are_sent_away_through_the_one_in_reserve() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut server = Poor::start("close");
+    let mut clients: Vec<_> = (0..2 * POOR_LIMIT).map(|_| connect(server.address)).collect();
+    let mut served = 0;
+    clients.retain_mut(|client| {
+        // One that is sent away may be so before it has said anything.
+        let answered =
+            client.write_all(b"x").and_then(|()| client.read(&mut [0])).is_ok_and(|read| read == 1);
+        served += u64::from(answered);
+        answered
+    });
+    let [active, exhausted, refused] = server.counts();
+    assert_eq!((active, refused), (served, 2 * POOR_LIMIT - served), "all the others, none left waiting");
+    assert!(exhausted >= 1 && served >= POOR_LIMIT / 2, "{exhausted} {served}");
+    clients.clear();
+    loop {
+        let mut client = connect(server.address);
+        if client.write_all(b"x").and_then(|()| client.read(&mut [0])).is_ok_and(|read| read == 1) {
+            break;
+        }
+    }
+}
