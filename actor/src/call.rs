@@ -11,15 +11,8 @@ use std::{
 };
 
 use crate::{
-    context, coop,
-    exit::Reason,
-    handle::Handle,
-    lock::lock,
-    message::Message,
-    pid::Pid,
-    receive::timeout,
-    send::TrySendError,
-    signal::{Ended, MonitorRef, Watcher},
+    context, coop, exit::Reason, lock::lock, message::Message, pid::Pid, receive::timeout, runtime::Shared,
+    signal::Ended, trace::Traced,
 };
 
 /// How long a call waits by default. (OTP: `gen_server:call/2`.)
@@ -135,32 +128,20 @@ pub(crate) fn send_query<R: Send + 'static>(
         return Err(CallError::CallingSelf);
     }
     let answer = Arc::new(Answer::new());
-    context::with_shared("call", |shared| {
-        let reference = shared.next_reference();
-        if !shared.watch(to, reference, Watcher::Callback(answer.clone())) {
-            return Err(CallError::NoProc);
-        }
-        let waiting = Waiting { answer: answer.clone(), to, reference, handle: shared.handle() };
-        match shared.try_deliver(to, make(ReplyTo(answer))) {
-            Err(TrySendError::Full(_)) => Err(CallError::Full),
-            // One condemned and not released yet refuses it, and tells its reason when it is released.
-            Ok(()) | Err(TrySendError::NoProc(_)) => Ok(waiting),
-        }
-    })
+    let message = make(ReplyTo(answer.clone()));
+    context::with_shared("call", |shared| shared.deliver_call(to, message, &answer))?;
+    Ok(Waiting(answer))
 }
 
 /// The two ends of one answer that is not asked for by a message; the process `of` settles it by its end, too.
 pub(crate) fn answer_of<R: Send + 'static>(of: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Waiting<R>) {
     let answer = Arc::new(Answer::new());
     let pid = of(ReplyTo(answer.clone()));
-    context::with_shared("start", |shared| {
-        let reference = shared.next_reference();
-        if !shared.watch(pid, reference, Watcher::Callback(answer.clone())) {
-            // It has ended already; if it did not answer before, it never will.
-            drop(answer.settle(Err(CallError::NoProc)));
-        }
-        (pid, Waiting { answer, to: pid, reference, handle: shared.handle() })
-    })
+    if !context::with_shared("start", |shared| shared.call_back(pid, answer.clone())) {
+        // It has ended already; if it did not answer before, it never will.
+        drop(answer.settle(Err(CallError::NoProc)));
+    }
+    (pid, Waiting(answer))
 }
 
 /// Waits until every one of `pids` has been released; at once for those that were. The mailbox and monitors of the
@@ -194,11 +175,8 @@ pub async fn join(pids: &[Pid]) {
 /// Outside a process.
 pub fn wait(pid: Pid) -> Wait {
     let answer = Arc::new(Answer::<Infallible>::new());
-    let reference = context::with_shared("wait", |shared| {
-        let reference = shared.next_reference();
-        shared.watch(pid, reference, Watcher::Callback(answer.clone())).then_some(reference)
-    });
-    Wait(reference.map(|reference| Waiting { answer, to: pid, reference, handle: Handle::current() }))
+    let watched = context::with_shared("wait", |shared| shared.call_back(pid, answer.clone()));
+    Wait(watched.then_some(Waiting(answer)))
 }
 
 /// The future of [`wait`].
@@ -258,15 +236,14 @@ impl<R: Send> Ended for Answer<R> {
         let refused = self.settle(Err(CallError::Exit(reason.clone())));
         drop(refused);
     }
+
+    fn is_over(&self) -> bool {
+        matches!(*lock(&self.0), State::Closed)
+    }
 }
 
-/// Someone who waits for an answer; dropped, nobody does, and the one asked is no longer watched.
-pub(crate) struct Waiting<R: Send> {
-    answer: Arc<Answer<R>>,
-    to: Pid,
-    reference: MonitorRef,
-    handle: Handle,
-}
+/// Someone who waits for an answer; dropped, nobody does.
+pub(crate) struct Waiting<R: Send>(Arc<Answer<R>>);
 
 impl<R: Send> Waiting<R> {
     /// Waits for the answer, no longer than `limit`; what has been there at the last moment counts.
@@ -285,7 +262,7 @@ impl<R: Send> Waiting<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        let mut state = lock(&self.answer.0);
+        let mut state = lock(&self.0.0);
         match &mut *state {
             State::Open(waker) => {
                 match waker {
@@ -305,8 +282,41 @@ impl<R: Send> Waiting<R> {
 
 impl<R: Send> Drop for Waiting<R> {
     fn drop(&mut self) {
-        let late = std::mem::replace(&mut *lock(&self.answer.0), State::Closed);
+        let late = std::mem::replace(&mut *lock(&self.0.0), State::Closed);
         drop(late);
-        self.handle.shared.remove_watcher(self.to, self.reference);
+    }
+}
+
+impl Shared {
+    /// Puts a request into a mailbox, and whoever waits for its answer on the list of those that hear of the end.
+    fn deliver_call<R: Send + 'static>(
+        &self,
+        to: Pid,
+        message: Message,
+        answer: &Arc<Answer<R>>,
+    ) -> Result<(), CallError> {
+        if self.tracer.is_on(Traced::SENDS) {
+            self.trace_sent(to, &message);
+        }
+        let Some(slot) = self.table.of(to) else { return Err(CallError::NoProc) };
+        let readied = {
+            let Some(mut core) = slot.lock_for(to) else { return Err(CallError::NoProc) };
+            if !core.is_live() {
+                // Condemned, and not released yet: it refuses the request, and tells its reason when it is released.
+                core.relations().callbacks.push(answer.clone());
+                drop(core);
+                drop(message);
+                return Ok(());
+            }
+            if !core.admits(&message) {
+                drop(core);
+                drop(message);
+                return Err(CallError::Full);
+            }
+            core.relations().callbacks.push(answer.clone());
+            slot.accept(&mut core, message)
+        };
+        self.ready(readied);
+        Ok(())
     }
 }

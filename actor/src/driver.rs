@@ -3,11 +3,21 @@
 //! Each worker has one driver. The first is a plain parker; whoever brings another source of events, such as sockets,
 //! replaces it on first use with [`install`]. Nothing here knows what the events are.
 
-use std::{any::Any, io, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    io,
+    rc::Rc,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use crate::{
     context,
-    sync::{Condvar, Mutex, lock},
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+        lock,
+    },
 };
 
 /// What a worker does when no process is ready.
@@ -29,45 +39,113 @@ pub trait Unpark: Send + Sync {
     fn unpark(&self);
 }
 
+/// For so long a worker looks out for work before it sleeps, if its last wait was no longer: between two workers that
+/// wait for each other a sleep costs 20 us and more each way. (Erlang spins as well, see `+sbwt`.) One wait in a row is
+/// spun for in vain at most, so an idle runtime uses no processor.
+const SPIN_MAX: Duration = Duration::from_micros(40);
+
+/// After a spin in vain, so many short waits are slept through before the next try: where others want the processor,
+/// whoever is waited for may need the one we spin on.
+const WAITS_PER_TRY: u32 = 64;
+
 /// The driver of a worker without any other source of events.
 #[derive(Default)]
-pub(crate) struct Parker(Arc<Token>);
+pub(crate) struct Parker {
+    token: Arc<Token>,
+    /// Whether there is another processor for whoever is waited for.
+    spins: bool,
+    /// Short waits until the next spin; none where the last one was no short one.
+    next_spin: Option<u32>,
+}
 
+/// What ends a wait, given once.
 #[derive(Default)]
 struct Token {
-    granted: Mutex<bool>,
+    granted: AtomicBool,
+    asleep: Mutex<bool>,
     changed: Condvar,
+}
+
+impl Parker {
+    /// One that looks out for a while before it sleeps.
+    pub(crate) fn spinning(spins: bool) -> Self {
+        Self { spins, ..Self::default() }
+    }
+
+    /// Looks out for a while; true if that was enough.
+    fn spin(&self, limit: Option<Duration>, start: Instant) -> bool {
+        let limit = limit.map_or(SPIN_MAX, |limit| limit.min(SPIN_MAX));
+        while start.elapsed() < limit {
+            for _ in 0..16 {
+                std::hint::spin_loop();
+            }
+            if self.token.take() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Token {
+    fn take(&self) -> bool {
+        self.granted.load(Ordering::Relaxed) && self.granted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Who grants does it first and then looks whether somebody sleeps; who sleeps says so, under the same lock, and then
+    /// looks whether it is granted.
+    fn sleep(&self, limit: Option<Duration>) {
+        let mut asleep = lock(&self.asleep);
+        *asleep = true;
+        if !self.granted.load(Ordering::Acquire) {
+            asleep = match limit {
+                None => self.changed.wait(asleep).unwrap_or_else(PoisonError::into_inner),
+                Some(limit) => {
+                    self.changed.wait_timeout(asleep, limit).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        *asleep = false;
+        self.granted.swap(false, Ordering::AcqRel);
+    }
 }
 
 impl Driver for Parker {
     fn park(&mut self, limit: Option<Duration>) {
-        let mut granted = lock(&self.0.granted);
-        if !*granted && limit != Some(Duration::ZERO) {
-            granted = match limit {
-                None => self.0.changed.wait(granted).unwrap_or_else(std::sync::PoisonError::into_inner),
-                Some(limit) => {
-                    self.0
-                        .changed
-                        .wait_timeout(granted, limit)
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .0
-                }
-            };
+        if self.token.take() || limit == Some(Duration::ZERO) {
+            return;
         }
-        *granted = false;
+        if !self.spins {
+            return self.token.sleep(limit);
+        }
+        let start = Instant::now();
+        let mut waits = self.next_spin;
+        if waits == Some(0) {
+            if self.spin(limit, start) {
+                return;
+            }
+            waits = Some(WAITS_PER_TRY);
+        }
+        self.token.sleep(limit);
+        let was_short = start.elapsed() < 2 * SPIN_MAX;
+        self.next_spin = was_short.then(|| waits.unwrap_or(1).saturating_sub(1));
     }
 
     fn dispatch(&mut self) {}
 
     fn unparker(&self) -> Arc<dyn Unpark> {
-        self.0.clone()
+        self.token.clone()
     }
 }
 
 impl Unpark for Token {
     fn unpark(&self) {
-        *lock(&self.granted) = true;
-        self.changed.notify_one();
+        if self.granted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if *lock(&self.asleep) {
+            self.changed.notify_one();
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
     future::Future,
     marker::PhantomData,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,7 +13,6 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    bound::Bound,
     context, coop,
     mailbox::Mailbox,
     message::Message,
@@ -329,17 +327,19 @@ fn poll_take_here(
             return Poll::Pending;
         }
         match slot.take(running, seen.get_or_insert_default(), wanted) {
-            Some(message) => {
-                let by = Taker::new(shared, running);
-                Poll::Ready((Taken { message, by }, slot.is_condemned()))
-            }
+            Some(message) => Poll::Ready((message, slot.is_condemned(), is_watched(shared, running))),
             None => Poll::Pending,
         }
     });
     match taken {
-        Poll::Ready((taken, false)) => Poll::Ready(taken.out()),
+        Poll::Ready((message, false, watched)) => {
+            if watched {
+                took(&message);
+            }
+            Poll::Ready(message)
+        }
         // Condemned while it looked: it receives nothing more.
-        Poll::Ready((_, true)) | Poll::Pending => Poll::Pending,
+        Poll::Ready((_, true, _)) | Poll::Pending => Poll::Pending,
     }
 }
 
@@ -367,18 +367,20 @@ fn poll_take(
             running.wants_messages = true;
             return None;
         }
-        let taker = Taker::new(shared, running);
-        Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, taker))
+        let watched = is_watched(shared, running);
+        Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, watched))
     });
-    let Some((mut aside, by)) = aside else { return Poll::Pending };
+    let Some((mut aside, watched)) = aside else { return Poll::Pending };
     match aside.mailbox.take(from, wanted) {
         Some(message) => {
             aside.waits = false;
             drop(aside);
-            let taken = Taken { message, by };
             // A signal may have come while it looked; one that is condemned receives nothing more.
             if is_planted(Bug::CondemnedSeenOnlyBefore) || coop::poll_live().is_ready() {
-                return Poll::Ready(taken.out());
+                if watched {
+                    took(&message);
+                }
+                return Poll::Ready(message);
             }
             Poll::Pending
         }
@@ -386,43 +388,24 @@ fn poll_take(
     }
 }
 
-/// A message taken out of a mailbox, and who is to hear of that.
-struct Taken {
-    message: Message,
-    by: Taker,
+/// Whether anybody is to hear that this process takes a message: see [`took`].
+#[inline]
+fn is_watched(shared: &Shared, process: &Process) -> bool {
+    process.bound.is_some() || shared.tracer.is_on(Traced::RECEIVES)
 }
 
-/// A process that takes messages: it may have a bound, and be traced.
-struct Taker {
-    bound: Option<Arc<Bound>>,
-    traced: Option<Pid>,
-}
-
-impl Taker {
-    fn new(shared: &Shared, process: &Process) -> Self {
-        let traced = shared.tracer.is_on(Traced::RECEIVES).then_some(process.pid);
-        Self { bound: process.bound.clone(), traced }
+/// A message was taken: there is room for another one, and who traces hears of it. It may wake who waits for room, so not
+/// while the process is looked at.
+#[cold]
+fn took(message: &Message) {
+    let (pid, bound) = context::with_running("receive", |_, running| (running.pid, running.bound.clone()));
+    if let Some(bound) = bound.filter(|_| message.counts()) {
+        bound.leave();
     }
-}
-
-impl Taken {
-    /// Makes room for another one. It may wake who waits for that, so not while the process is looked at.
-    #[inline]
-    fn out(self) -> Message {
-        let Self { message, by: Taker { bound, traced } } = self;
-        if let Some(bound) = bound
-            && message.counts()
-        {
-            bound.leave();
-        }
-        if let Some(pid) = traced {
-            let message = message.type_name();
-            context::with_shared("receive", |shared| {
-                shared.trace(Traced::RECEIVES, || TraceEvent::Received { pid, message });
-            });
-        }
-        message
-    }
+    let message = message.type_name();
+    context::with_shared("receive", |shared| {
+        shared.trace(Traced::RECEIVES, || TraceEvent::Received { pid, message });
+    });
 }
 
 struct PutBack {
@@ -443,18 +426,12 @@ impl Drop for PutBack {
 /// Removes a message that may be in the mailbox.
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
-    let removed: Vec<Taken> = context::with_running("receive", |shared, running| {
+    let removed: Vec<Message> = context::with_running("receive", |shared, running| {
         let slot = shared.table.slot(running.pid.index);
         slot.admit(&mut slot.lock(), &mut running.mailbox);
-        std::iter::from_fn(|| {
-            running
-                .mailbox
-                .take(0, unwanted)
-                .map(|message| Taken { message, by: Taker::new(shared, running) })
-        })
-        .collect()
+        std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
     });
-    removed.into_iter().for_each(|taken| drop(taken.out()));
+    removed.iter().for_each(took);
 }
 
 /// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.

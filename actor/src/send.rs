@@ -14,7 +14,7 @@ use crate::{
     exit::Reason,
     message::Message,
     pid::Pid,
-    process::{Core, Readied, Slot},
+    process::Core,
     runtime::Shared,
     trace::{TraceEvent, Traced},
 };
@@ -182,36 +182,55 @@ impl<M> fmt::Display for TrySendError<M> {
 }
 impl<M: fmt::Debug> std::error::Error for TrySendError<M> {}
 
-impl Slot {
-    /// Accepts a message of a user, if there is room for it.
-    fn offer(&self, core: &mut Core, message: Message) -> Result<Option<Readied>, Message> {
-        match &core.bound {
-            Some(bound) if message.counts() && !bound.enter() => Err(message),
-            _ => Ok(self.accept(core, message)),
+impl Core {
+    /// Whether there is room for a message; what the runtime sends needs none.
+    #[inline]
+    pub(crate) fn admits(&self, message: &Message) -> bool {
+        match &self.bound {
+            None => true,
+            Some(bound) => !message.counts() || bound.enter(),
         }
     }
 }
 
 impl Shared {
     /// Puts a message into a mailbox; gives it back if it finds no place there.
+    #[inline]
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
-        if message.counts() {
-            let sent =
-                || TraceEvent::Sent { from: context::current(), to: pid, message: message.type_name() };
-            self.trace(Traced::SENDS, sent);
+        if self.tracer.is_on(Traced::SENDS) {
+            self.trace_sent(pid, &message);
         }
         let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
-        let offered = match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() => slot.offer(&mut core, message).map_err(TrySendError::Full),
-            _ => Err(TrySendError::NoProc(message)),
+        let readied = match slot.lock_for(pid) {
+            Some(mut core) if core.is_live() => {
+                if !core.admits(&message) {
+                    return Err(TrySendError::Full(message));
+                }
+                slot.accept(&mut core, message)
+            }
+            _ => return Err(TrySendError::NoProc(message)),
         };
-        self.ready(offered?);
+        self.ready(readied);
         Ok(())
+    }
+
+    #[cold]
+    pub(crate) fn trace_sent(&self, to: Pid, message: &Message) {
+        if message.counts() {
+            let message = message.type_name();
+            self.trace(Traced::SENDS, || TraceEvent::Sent { from: context::current(), to, message });
+        }
     }
 
     /// Puts a message into a mailbox; if that is full, what its owner has chosen happens.
     pub(crate) fn deliver(&self, pid: Pid, message: Message) {
-        let Err(refused) = self.try_deliver(pid, message) else { return };
+        if let Err(refused) = self.try_deliver(pid, message) {
+            self.refused(pid, refused);
+        }
+    }
+
+    #[cold]
+    fn refused(&self, pid: Pid, refused: TrySendError<Message>) {
         if let TrySendError::Full(_) = &refused {
             self.act_on(pid, |slot, core| {
                 let bound = core.bound.as_ref().filter(|_| core.is_live())?;

@@ -57,8 +57,6 @@ impl MonitorRef {
 /// Who hears of a process's end.
 pub(crate) enum Watcher {
     Process(Pid),
-    /// Somewhere outside the mailbox: a pending call, a join.
-    Callback(Arc<dyn Ended>),
     /// A process that is to get the exit signal of a link, but gives none itself.
     Leash(Pid),
     /// A task of this process.
@@ -70,6 +68,9 @@ pub(crate) enum Watcher {
 /// Told of an end, on the worker where it came, after the release. It must not block.
 pub(crate) trait Ended: Send + Sync {
     fn ended(&self, reason: &Reason);
+
+    /// Whether nobody wants to hear any more; there is nothing of a user in it then, so it may be dropped anywhere.
+    fn is_over(&self) -> bool;
 }
 
 /// Links the caller with `pid`: if one of them ends abnormally, so does the other, unless it traps exits. There is at
@@ -362,6 +363,14 @@ impl Shared {
         let Some(slot) = self.table.of(pid) else { return false };
         let Some(mut core) = slot.lock_for(pid) else { return false };
         core.relations().watchers.insert(reference, watcher);
+        true
+    }
+
+    /// Adds somebody to be told of the end of `pid` outside any mailbox; false if it has been released.
+    pub(crate) fn call_back(&self, pid: Pid, callback: Arc<dyn Ended>) -> bool {
+        let Some(slot) = self.table.of(pid) else { return false };
+        let Some(mut core) = slot.lock_for(pid) else { return false };
+        core.relations().callbacks.push(callback);
         true
     }
 

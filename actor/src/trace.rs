@@ -1,8 +1,10 @@
 //! Watching processes at work, as Erlang's `trace` does: each spawn, exit, send, receive and turn as an event.
 //!
 //! Events are shown to the handlers of [`TraceEvent`](crate::TraceEvent) that [`telemetry`](crate::telemetry) has, on the
-//! worker where they happen. Nothing is traced before [`trace`] says so; what that costs until then is a load and a
-//! branch for each place an event could come from.
+//! worker where they happen. Nothing is traced before [`trace`] says so. Until then each place an event could come from
+//! costs a load and a branch: 27 instructions of 1 050 for a message that wakes its receiver, its turn included, 9 of 550
+//! for one that does not, 40 of 2 140 for the whole life of a process. (Counted by callgrind: `process_bench` ring, fanin and
+//! spawn, with and without.)
 
 use std::{
     ops::BitOr,

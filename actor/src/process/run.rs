@@ -157,9 +157,9 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that ends has a cause");
         let all = std::mem::take(core.relations());
-        let Relations { links, monitors, watchers, names, groups, timers } = all;
+        let Relations { links, monitors, watchers, callbacks, names, groups, timers } = all;
         *core.relations() = Relations { names, groups, timers, ..Relations::default() };
-        (reason, Relations { links, monitors, watchers, ..Relations::default() })
+        (reason, Relations { links, monitors, watchers, callbacks, ..Relations::default() })
     };
     tell(shared, pid, &reason, told);
 }
@@ -172,11 +172,13 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relati
     for (reference, watcher) in relations.watchers {
         match watcher {
             Watcher::Process(watcher) => shared.down(watcher, reference, reason),
-            Watcher::Callback(callback) => callback.ended(reason),
             Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
             Watcher::TaskEnd(owner) => shared.remove_watcher(owner, reference),
             Watcher::Leash(process) => shared.exit_by_link(process, pid, reason),
         }
+    }
+    for callback in relations.callbacks {
+        callback.ended(reason);
     }
     for (reference, target) in relations.monitors {
         if let Some(pid) = target.pid {

@@ -63,8 +63,9 @@ struct Seat {
 impl Scheduler {
     pub(crate) fn new(workers: usize) -> (Self, Vec<LocalQueue>) {
         let queues: Vec<LocalQueue> = (0..workers).map(|_| LocalQueue::new()).collect();
+        let spins = workers > 1 && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         let seats = queues.iter().map(|queue| {
-            let driver = Parker::default();
+            let driver = Parker::spinning(spins);
             let unpark = driver.unparker();
             Seat {
                 stealer: queue.stealer(),
