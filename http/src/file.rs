@@ -1,21 +1,21 @@
-//! Files as answers: conditions (RFC 9110 §13), one range (§14), read piece by piece.
+//! Files as answers: conditions (RFC 9110 §13), one range (§14), sent by the system where it can.
 //!
-//! Reading blocks the worker for as long as the system takes to copy a piece out of its cache: microseconds, unless the
+//! Sending blocks the worker for as long as the system takes to fetch a piece: microseconds out of its cache, more if the
 //! disk has to turn. Who serves what lies on slow disks reads it in a thread and streams it.
 
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::BytesMut;
 use http::{HeaderValue, Method, StatusCode, header};
+use riot_flow::FilePart;
 
 use crate::{Head, Response, framing};
 
-/// What is read at once: large enough that a system call is cheap for it, small enough that others get their turn.
+/// Up to here reading and sending head and body together is cheaper than a system call for each of them.
 const PIECE_BYTES: usize = 64 * 1024;
 
 impl Response {
@@ -36,7 +36,7 @@ impl Response {
     /// Those of the system; [`io::ErrorKind::IsADirectory`] if it is no file.
     pub fn file(head: &Head, path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -48,12 +48,11 @@ impl Response {
             Decision::Failed => Response::new(StatusCode::PRECONDITION_FAILED),
             Decision::Unsatisfiable => Response::new(StatusCode::RANGE_NOT_SATISFIABLE)
                 .header(header::CONTENT_RANGE, value(format!("bytes */{}", about.length))),
-            Decision::Whole => contents(response(StatusCode::OK), file, about.length),
+            Decision::Whole => contents(response(StatusCode::OK), head, file, 0, about.length)?,
             Decision::Range { first, last } => {
-                file.seek(SeekFrom::Start(first))?;
                 let range = value(format!("bytes {first}-{last}/{}", about.length));
                 let response = response(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, range);
-                contents(response, file, last - first + 1)
+                contents(response, head, file, first, last - first + 1)?
             }
         })
     }
@@ -98,26 +97,14 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// Sends so many bytes of a file from where it stands. One that has become shorter meanwhile is cut off.
-fn contents(response: Response, mut file: File, length: u64) -> Response {
-    response.header(header::CONTENT_LENGTH, HeaderValue::from(length)).stream(move |mut body| async move {
-        let mut left = length;
-        while left > 0 {
-            let mut piece = BytesMut::zeroed(left.min(PIECE_BYTES as u64) as usize);
-            match file.read(&mut piece) {
-                Ok(read) if read > 0 => {
-                    piece.truncate(read);
-                    left -= read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                _ => return,
-            }
-            if body.write(piece.freeze()).await.is_err() {
-                return;
-            }
-        }
-        let _ = body.close();
-    })
+/// So many bytes of a file from `first` on. A small part is read at once, to leave in one write with its head.
+fn contents(response: Response, head: &Head, file: File, first: u64, length: u64) -> io::Result<Response> {
+    let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let part = FilePart::new(file, first, length);
+    if length > PIECE_BYTES || *head.method() == Method::HEAD {
+        return Ok(response.body_file(part));
+    }
+    Ok(response.body(part.to_vec()?))
 }
 
 /// What conditions and ranges are about.
