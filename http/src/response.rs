@@ -41,7 +41,7 @@ pub(crate) enum ResponseBody {
 }
 
 impl ResponseBody {
-    /// None if they are not there.
+    /// None if it is not in memory as a whole.
     pub(crate) fn into_bytes(self) -> Option<Bytes> {
         match self {
             Self::Empty => Some(Bytes::new()),
