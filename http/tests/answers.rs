@@ -85,6 +85,26 @@ fn a_large_file_is_read_piece_by_piece() {
 }
 
 #[test]
+fn several_parts_of_a_file_come_in_one_answer() {
+    let path = file("parts.css", "abcdefghij");
+    let answer = get(&path, "GET", "Range: bytes=0-1, -3\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 206 Partial Content\r\n"), "{answer}");
+    assert!(!head.contains("content-range"), "that is said of each part");
+    let boundary =
+        field(&answer, "content-type").strip_prefix("multipart/byteranges; boundary=").unwrap().to_owned();
+    assert_eq!(field(&answer, "content-length"), body.len().to_string());
+    let part = |range: &str, bytes: &str| {
+        let fields = format!("Content-Type: text/css; charset=utf-8\r\nContent-Range: bytes {range}/10");
+        format!("\r\n--{boundary}\r\n{fields}\r\n\r\n{bytes}")
+    };
+    assert_eq!(body, part("0-1", "ab") + &part("7-9", "hij") + &format!("\r\n--{boundary}--\r\n"));
+    let contents: String = (0..40_000).map(|number| format!("{number:06} ")).collect();
+    let large = get(&file("large_parts.txt", &contents), "GET", "Range: bytes=0-99999,140000-279999\r\n");
+    assert!(large.contains(&contents[..100_000]) && large.contains(&contents[140_000..]));
+}
+
+#[test]
 fn a_large_file_is_named_only_to_head_and_not_at_all_where_nothing_has_changed() {
     let path = file("large_to_head.txt", &"x".repeat(1_000_000));
     let head = get(&path, "HEAD", "");
