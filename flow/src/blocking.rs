@@ -151,6 +151,15 @@ impl<F: Flow> Writer<F> {
                     let result = self.send(&bytes, patience);
                     self.report(result);
                 }
+                WriteOperation::File(part) => {
+                    let part = part.clone();
+                    let patience =
+                        flow.next_deadline().map(|deadline| deadline.saturating_duration_since(now));
+                    drop(flow);
+                    let mut bytes = vec![0; part.length().min(WRITE_BYTES)];
+                    let result = part.read(&mut bytes).and_then(|read| self.send(&bytes[..read], patience));
+                    self.report(result);
+                }
                 WriteOperation::Yield => {
                     flow.yield_writer(&waker);
                     sleep(flow, &waker);

@@ -4,7 +4,7 @@ use std::{any::Any, io::IoSlice, task::Waker, time::Instant};
 
 use bytes::Bytes;
 
-use crate::FlowError;
+use crate::{FilePart, FlowError};
 
 /// A protocol for one connection, without any I/O: bytes and instants come in, bytes and deadlines go out.
 ///
@@ -43,7 +43,7 @@ pub trait Flow {
     /// What the writing loop does next.
     fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_>;
 
-    /// Answers a [`WriteOperation::Write`], exactly once each.
+    /// Answers a [`WriteOperation::Write`] or [`WriteOperation::File`], exactly once each.
     fn report_write_result(&mut self, result: WriteResult, now: Instant);
 
     /// Registers who is woken, once, when there is something to write. Only called after [`WriteOperation::Yield`];
@@ -132,6 +132,9 @@ pub enum ReadOperation {
 pub enum WriteOperation<'a> {
     /// Send some of these bytes, from their start, then [`Flow::report_write_result`]. Never empty.
     Write(Slices<'a>),
+    /// Send some of this part of a file, from its start, then [`Flow::report_write_result`]. Never empty. A file that
+    /// has become shorter than its part is reported as [`WriteResult::Closed`].
+    File(&'a FilePart),
     /// Nothing until the waker given to [`Flow::yield_writer`] is woken.
     Yield,
     /// Nothing more will be written: shut the sending side down. Says how many bytes were accepted from the
@@ -139,7 +142,7 @@ pub enum WriteOperation<'a> {
     Close(u64),
 }
 
-/// How a [`WriteOperation::Write`] went.
+/// How a [`WriteOperation::Write`] or [`WriteOperation::File`] went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteResult {
     /// So many bytes have left, counted from the first; any number from none to all.

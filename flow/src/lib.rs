@@ -18,6 +18,7 @@ pub mod blocking;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
+mod file_part;
 mod flow;
 mod output;
 mod pair;
@@ -28,6 +29,7 @@ mod wake;
 #[cfg(feature = "driver")]
 pub use driver::{FlowServer, Flowing, connect, connect_to_the_end};
 pub use error::FlowError;
+pub use file_part::FilePart;
 pub use flow::{Activity, Flow, ReadOperation, SLICES_MAX, Slices, WriteOperation, WriteResult};
 pub use output::Output;
 pub use pair::{ByHand, join};

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{Slices, WriteResult};
+use crate::{FilePart, Slices, WriteOperation, WriteResult};
 
 /// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
 const COPY_MAX: usize = 4 * 1024;
@@ -19,13 +19,35 @@ const KEEP_MAX: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub struct Output {
     /// Finished pieces, sent before `tail`. Invariant: none is empty.
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
     /// Where small pieces are collected.
     tail: BytesMut,
     /// Invariant: the bytes in `chunks` and `tail`.
     pending: usize,
     /// Bytes sent or dropped since the beginning; a position in the stream.
     passed: u64,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Bytes(Bytes),
+    File(FilePart),
+}
+
+impl Chunk {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::File(part) => part.length(),
+        }
+    }
+
+    fn advance(&mut self, sent: usize) {
+        match self {
+            Self::Bytes(bytes) => bytes.advance(sent),
+            Self::File(part) => part.advance(sent),
+        }
+    }
 }
 
 impl Output {
@@ -48,7 +70,17 @@ impl Output {
         }
         self.seal();
         self.pending += bytes.len();
-        self.chunks.push_back(bytes);
+        self.chunks.push_back(Chunk::Bytes(bytes));
+    }
+
+    /// Appends a part of a file, which is read when it is sent. It comes as [`WriteOperation::File`] out of
+    /// [`operation`](Self::operation).
+    pub fn write_file(&mut self, part: FilePart) {
+        if part.length() > 0 {
+            self.seal();
+            self.pending += part.length();
+            self.chunks.push_back(Chunk::File(part));
+        }
     }
 
     /// Bytes not sent yet.
@@ -75,11 +107,24 @@ impl Output {
         self.passed
     }
 
-    /// The oldest bytes, as far as one write takes them.
+    /// What to send next; none if there is nothing.
+    #[must_use]
+    pub fn operation(&self) -> Option<WriteOperation<'_>> {
+        match self.chunks.front() {
+            _ if self.is_empty() => None,
+            Some(Chunk::File(part)) => Some(WriteOperation::File(part)),
+            _ => Some(WriteOperation::Write(self.slices())),
+        }
+    }
+
+    /// The oldest bytes, as far as one write takes them; none if a file comes first.
     #[must_use]
     pub fn slices(&self) -> Slices<'_> {
         let mut slices = Slices::new();
-        let all = self.chunks.iter().all(|chunk| slices.push(chunk));
+        let all = self.chunks.iter().all(|chunk| match chunk {
+            Chunk::Bytes(bytes) => slices.push(bytes),
+            Chunk::File(_) => false,
+        });
         if all {
             slices.push(&self.tail);
         }
@@ -141,15 +186,69 @@ impl Output {
 
     fn seal(&mut self) {
         if !self.tail.is_empty() {
-            self.chunks.push_back(self.tail.split().freeze());
+            self.chunks.push_back(Chunk::Bytes(self.tail.split().freeze()));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::File,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
     use super::*;
     use proptest::prelude::*;
+
+    /// A file that is gone when it is closed.
+    fn file(contents: &[u8]) -> File {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("riot-output-{}-{number}", std::process::id()));
+        std::fs::write(&path, contents).expect("there is room");
+        let file = File::open(&path).expect("it is there");
+        std::fs::remove_file(path).expect("it is ours");
+        file
+    }
+
+    /// What the next write may send.
+    fn offered(output: &Output) -> Vec<u8> {
+        match output.operation() {
+            Some(WriteOperation::Write(slices)) => slices.to_vec(),
+            Some(WriteOperation::File(part)) => part.to_vec().expect("it is all there"),
+            None => Vec::new(),
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_comes_between_the_bytes_around_it() {
+        let mut output = Output::new();
+        output.write(b"head ");
+        output.write_file(FilePart::whole(file(b"contents")).expect("it has a length"));
+        output.write_file(FilePart::new(file(b"nothing"), 7, 0));
+        output.write(b" tail");
+        assert_eq!(output.pending(), 18);
+        let mut sent = Vec::new();
+        while !output.is_empty() {
+            let next = offered(&output)[..3.min(offered(&output).len())].to_vec();
+            output.advance(next.len());
+            sent.extend(next);
+        }
+        assert_eq!(sent, b"head contents tail");
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_is_an_error() {
+        let part = FilePart::new(file(b"short"), 2, 4);
+        assert_eq!(part.read(&mut [0; 10]).expect("three are there"), 3);
+        let end = part.to_vec().expect_err("four are not");
+        assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
+    }
 
     #[test]
     fn small_pieces_leave_together() {
@@ -180,17 +279,23 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_leave_in_order_however_writes_are_cut(
-            pieces in prop::collection::vec((0usize..3 * COPY_MAX, any::<bool>()), 1..20),
+            pieces in prop::collection::vec((0usize..3 * COPY_MAX, 0..3), 1..20),
             cuts in prop::collection::vec(0usize..2 * COPY_MAX, 1..60),
         ) {
             let mut output = Output::new();
             let (mut model, mut sent) = (Vec::new(), Vec::new());
             let mut cuts = cuts.into_iter().cycle();
-            for (number, (length, shared)) in pieces.into_iter().enumerate() {
-                let piece: Vec<u8> = (0..length).map(|at| (at + number) as u8).collect();
-                model.extend_from_slice(&piece);
-                if shared { output.write_bytes(piece.into()) } else { output.write(&piece) }
-                let offered = output.slices().to_vec();
+            let all: Vec<u8> = (0..3 * COPY_MAX + 20).map(|at| (at % 251) as u8).collect();
+            let file = Arc::new(file(&all));
+            for (number, (length, kind)) in pieces.into_iter().enumerate() {
+                let piece = &all[number..number + length];
+                model.extend_from_slice(piece);
+                match kind {
+                    0 => output.write(piece),
+                    1 => output.write_bytes(Bytes::copy_from_slice(piece)),
+                    _ => output.write_file(FilePart::new(file.clone(), number as u64, length)),
+                }
+                let offered = offered(&output);
                 let taken = cuts.next().unwrap().min(offered.len());
                 sent.extend_from_slice(&offered[..taken]);
                 output.advance(taken);
@@ -198,7 +303,7 @@ mod tests {
                 prop_assert_eq!(output.position() as usize, model.len());
             }
             while !output.is_empty() {
-                let offered = output.slices().to_vec();
+                let offered = offered(&output);
                 prop_assert!(!offered.is_empty());
                 sent.extend_from_slice(&offered);
                 output.advance(offered.len());

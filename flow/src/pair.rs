@@ -11,6 +11,9 @@ use std::{
 
 use crate::{Flow, FlowError, ReadOperation, WriteOperation, WriteResult};
 
+/// What is read of a file at once.
+const FILE_BYTES: usize = 64 * 1024;
+
 /// A flow whose bytes are pushed and collected by hand, cut wherever one likes, and whose clock is wound by hand.
 ///
 /// It is a driver as any other: it keeps what the flow did not consume and presents it again.
@@ -124,6 +127,15 @@ impl<F: Flow> ByHand<F> {
     pub fn collect_at_most(&mut self, bytes: usize) -> Vec<u8> {
         let mut piece = match self.flow.next_write_operation(self.now) {
             WriteOperation::Write(slices) => slices.to_vec(),
+            WriteOperation::File(part) => {
+                let mut piece = vec![0; part.length().min(bytes).min(FILE_BYTES)];
+                let Ok(read) = part.read(&mut piece) else {
+                    self.flow.report_write_result(WriteResult::Closed, self.now);
+                    return Vec::new();
+                };
+                piece.truncate(read);
+                piece
+            }
             WriteOperation::Yield => return Vec::new(),
             WriteOperation::Close(undelivered) => {
                 self.write_closed = Some(undelivered);
@@ -138,7 +150,7 @@ impl<F: Flow> ByHand<F> {
 
     /// Lets the peer take no more: the next write fails.
     pub fn refuse_output(&mut self) {
-        if let WriteOperation::Write(_) = self.flow.next_write_operation(self.now) {
+        if let WriteOperation::Write(_) | WriteOperation::File(_) = self.flow.next_write_operation(self.now) {
             self.flow.report_write_result(WriteResult::Closed, self.now);
         }
     }

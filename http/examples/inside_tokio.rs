@@ -151,6 +151,10 @@ impl Driver {
             let (mut flow, now) = (lock(&self.flow), Instant::now());
             let sent = match flow.next_write_operation(now) {
                 WriteOperation::Write(slices) => self.stream.try_write_vectored(slices.as_io_slices()),
+                WriteOperation::File(part) => {
+                    let mut bytes = vec![0; part.length().min(64 * 1024)];
+                    part.read(&mut bytes).and_then(|read| self.stream.try_write(&bytes[..read]))
+                }
                 WriteOperation::Yield => {
                     flow.yield_writer(context.waker());
                     return Poll::Pending;

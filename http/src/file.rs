@@ -1,25 +1,30 @@
-//! Files as answers: conditions (RFC 9110 §13), one range (§14), read piece by piece.
+//! Files as answers: conditions (RFC 9110 §13) and ranges (§14), sent by the system where it can.
 //!
-//! Reading blocks the worker for as long as the system takes to copy a piece out of its cache: microseconds, unless the
+//! Sending blocks the worker for as long as the system takes to fetch a piece: microseconds out of its cache, more if the
 //! disk has to turn. Who serves what lies on slow disks reads it in a thread and streams it.
 
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    hash::Hasher,
+    io,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::BytesMut;
 use http::{HeaderValue, Method, StatusCode, header};
+use riot_flow::FilePart;
 
 use crate::{Head, Response, framing};
 
-/// What is read at once: large enough that a system call is cheap for it, small enough that others get their turn.
+/// Up to here reading and sending head and body together is cheaper than a system call for each of them.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// More ranges in one request are nobody's honest wish.
+const RANGES_MAX: usize = 16;
+
 impl Response {
-    /// The file at `path`, for this request: 200, or 206 with the range it asks for, or 304, 412 or 416 as its
+    /// The file at `path`, for this request: 200, or 206 with the ranges it asks for, or 304, 412 or 416 as its
     /// conditions say. The media type follows from the extension; a field `Content-Type` set afterwards replaces it.
     ///
     /// The path is taken as it is. One made out of a request's target has to be checked before: see
@@ -36,7 +41,7 @@ impl Response {
     /// Those of the system; [`io::ErrorKind::IsADirectory`] if it is no file.
     pub fn file(head: &Head, path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -48,12 +53,15 @@ impl Response {
             Decision::Failed => Response::new(StatusCode::PRECONDITION_FAILED),
             Decision::Unsatisfiable => Response::new(StatusCode::RANGE_NOT_SATISFIABLE)
                 .header(header::CONTENT_RANGE, value(format!("bytes */{}", about.length))),
-            Decision::Whole => contents(response(StatusCode::OK), file, about.length),
+            Decision::Whole => contents(response(StatusCode::OK), head, file, 0, about.length)?,
             Decision::Range { first, last } => {
-                file.seek(SeekFrom::Start(first))?;
                 let range = value(format!("bytes {first}-{last}/{}", about.length));
                 let response = response(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, range);
-                contents(response, file, last - first + 1)
+                contents(response, head, file, first, last - first + 1)?
+            }
+            Decision::Ranges(ranges) => {
+                let response = about.describe(Response::new(StatusCode::PARTIAL_CONTENT), None);
+                Multipart::new(&about, media_type(path)).answer(response, file, ranges)
             }
         })
     }
@@ -98,26 +106,14 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// Sends so many bytes of a file from where it stands. One that has become shorter meanwhile is cut off.
-fn contents(response: Response, mut file: File, length: u64) -> Response {
-    response.header(header::CONTENT_LENGTH, HeaderValue::from(length)).stream(move |mut body| async move {
-        let mut left = length;
-        while left > 0 {
-            let mut piece = BytesMut::zeroed(left.min(PIECE_BYTES as u64) as usize);
-            match file.read(&mut piece) {
-                Ok(read) if read > 0 => {
-                    piece.truncate(read);
-                    left -= read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                _ => return,
-            }
-            if body.write(piece.freeze()).await.is_err() {
-                return;
-            }
-        }
-        let _ = body.close();
-    })
+/// So many bytes of a file from `first` on. A small part is read at once, to leave in one write with its head.
+fn contents(response: Response, head: &Head, file: File, first: u64, length: u64) -> io::Result<Response> {
+    let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let part = FilePart::new(file, first, length);
+    if length > PIECE_BYTES || *head.method() == Method::HEAD {
+        return Ok(response.body_file(part));
+    }
+    Ok(response.body(part.to_vec()?))
 }
 
 /// What conditions and ranges are about.
@@ -133,7 +129,12 @@ struct About {
 #[derive(Debug, PartialEq)]
 enum Decision {
     Whole,
-    Range { first: u64, last: u64 },
+    Range {
+        first: u64,
+        last: u64,
+    },
+    /// Two or more, in the order asked for: first and last byte of each.
+    Ranges(Vec<(u64, u64)>),
     NotModified,
     Failed,
     Unsatisfiable,
@@ -202,29 +203,106 @@ impl About {
         })
     }
 
-    /// One range of bytes (RFC 9110 §14.1.2). Several at once, other units and what is malformed are left aside, as a
-    /// server may.
+    /// Ranges of bytes (RFC 9110 §14.1.2). Other units, what is malformed, and more or larger ranges than an honest
+    /// client has a use for are left aside, as a server may (§14.2, §17.15).
     fn range(&self, range: &str) -> Decision {
+        let Some(list) =
+            range.get(..6).filter(|unit| unit.eq_ignore_ascii_case("bytes=")).map(|_| &range[6..])
+        else {
+            return Decision::Whole;
+        };
+        let mut ranges = Vec::new();
+        for (nth, element) in list.split(',').enumerate() {
+            match self.element(element.trim()) {
+                Some(_) if nth >= RANGES_MAX => return Decision::Whole,
+                Some(part) => ranges.extend(part),
+                None => return Decision::Whole,
+            }
+        }
+        let total: u64 = ranges.iter().map(|(first, last)| last - first + 1).sum();
+        match ranges[..] {
+            [] => Decision::Unsatisfiable,
+            [(first, last)] => Decision::Range { first, last },
+            _ if total > self.length => Decision::Whole,
+            _ => Decision::Ranges(ranges),
+        }
+    }
+
+    /// One element of the list: first and last byte, or nothing if the file has none of them. None if it is malformed.
+    #[expect(clippy::option_option, reason = "malformed, beyond the end, or a range")]
+    fn element(&self, element: &str) -> Option<Option<(u64, u64)>> {
         let number = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             // A number beyond all numbers is beyond the end as well.
             digits.then(|| text.parse().unwrap_or(u64::MAX))
         };
-        let unit = range.get(..6).filter(|unit| unit.eq_ignore_ascii_case("bytes="));
-        let Some((first, last)) = unit.and_then(|_| range[6..].trim().split_once('-')) else {
-            return Decision::Whole;
-        };
+        let (first, last) = element.split_once('-')?;
         let (first, last) = match (first, number(first), last, number(last)) {
-            ("", _, _, Some(0)) => return Decision::Unsatisfiable,
+            ("", _, _, Some(0)) => return Some(None),
             ("", _, _, Some(suffix)) => (self.length.saturating_sub(suffix), u64::MAX),
             (_, Some(first), "", _) => (first, u64::MAX),
             (_, Some(first), _, Some(last)) if first <= last => (first, last),
-            _ => return Decision::Whole,
+            _ => return None,
         };
-        if first >= self.length {
-            return Decision::Unsatisfiable;
-        }
-        Decision::Range { first, last: last.min(self.length - 1) }
+        Some((first < self.length).then(|| (first, last.min(self.length - 1))))
+    }
+}
+
+/// Several parts of a file in one answer (RFC 9110 §14.6).
+struct Multipart<'a> {
+    about: &'a About,
+    boundary: String,
+    media_type: Option<&'static str>,
+}
+
+impl<'a> Multipart<'a> {
+    /// The boundary follows from the file, so that an answer is the same whenever it is asked for; a file that holds it
+    /// does so by a chance of one in 2^64.
+    fn new(about: &'a About, media_type: Option<&'static str>) -> Self {
+        let mut hash = std::hash::DefaultHasher::new();
+        hash.write(about.tag.as_bytes());
+        Self { about, boundary: format!("part-{:016x}", hash.finish()), media_type }
+    }
+
+    fn begin(&self, (first, last): (u64, u64)) -> String {
+        let Self { about, boundary, media_type } = self;
+        let media_type =
+            media_type.map(|media_type| format!("Content-Type: {media_type}\r\n")).unwrap_or_default();
+        format!(
+            "\r\n--{boundary}\r\n{media_type}Content-Range: bytes {first}-{last}/{}\r\n\r\n",
+            about.length
+        )
+    }
+
+    fn answer(self, response: Response, file: File, ranges: Vec<(u64, u64)>) -> Response {
+        let file = Arc::new(file);
+        let parts: Vec<_> = ranges.into_iter().map(|range| (self.begin(range), range)).collect();
+        let end = format!("\r\n--{}--\r\n", self.boundary);
+        let length = |(begin, (first, last)): &(String, (u64, u64))| begin.len() as u64 + last - first + 1;
+        let total = parts.iter().map(length).sum::<u64>() + end.len() as u64;
+        let response = response
+            .header(header::CONTENT_TYPE, value(format!("multipart/byteranges; boundary={}", self.boundary)))
+            .header(header::CONTENT_LENGTH, HeaderValue::from(total));
+        response.stream(move |mut body| async move {
+            for (begin, (first, last)) in parts {
+                if body.write(begin).await.is_err() {
+                    return;
+                }
+                let mut next = first;
+                while next <= last {
+                    let piece = usize::try_from(last - next + 1).unwrap_or(usize::MAX).min(PIECE_BYTES);
+                    // A file that has become shorter is cut off; the client sees that something is missing.
+                    let Ok(bytes) = FilePart::new(file.clone(), next, piece).to_vec() else { return };
+                    if body.write(bytes).await.is_err() {
+                        return;
+                    }
+                    next += piece as u64;
+                }
+            }
+            if body.write(end).await.is_ok() {
+                let _ = body.close();
+            }
+        })
     }
 }
 
@@ -311,7 +389,17 @@ mod tests {
             ("bytes=99999999999999999999999-", Decision::Unsatisfiable),
             ("bytes=-0", Decision::Unsatisfiable),
             ("bytes=2-1", Decision::Whole),
-            ("bytes=0-1,5-6", Decision::Whole),
+            ("bytes=0-1,5-6", Decision::Ranges(vec![(0, 1), (5, 6)])),
+            ("bytes=90-, 0-0 , -5", Decision::Ranges(vec![(90, 99), (0, 0), (95, 99)])),
+            ("bytes=0-1,100-", part(0, 1)),
+            ("bytes=100-,200-", Decision::Unsatisfiable),
+            ("bytes=0-60,10-70", Decision::Whole),
+            ("bytes=0-1,,5-6", Decision::Whole),
+            ("bytes=0-1,b", Decision::Whole),
+            (
+                "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,10-10,11-11,12-12,13-13,14-14,15-15,16-16",
+                Decision::Whole,
+            ),
             ("bytes=", Decision::Whole),
             ("bytes=-", Decision::Whole),
             ("bytes=+1-2", Decision::Whole),

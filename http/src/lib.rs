@@ -70,6 +70,7 @@ pub use headers::{Headers, Iter};
 pub use limits::Limits;
 pub use request::{Head, Request};
 pub use response::{IntoResponse, Response};
+pub use riot_flow::FilePart;
 #[cfg(feature = "driver")]
 pub use riot_socket::{ServerRef, StartError};
 #[cfg(feature = "driver")]

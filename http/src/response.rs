@@ -4,6 +4,7 @@ use std::{fmt, pin::Pin};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use riot_flow::FilePart;
 
 use crate::{BodyWriter, InvalidHeader};
 
@@ -35,16 +36,17 @@ pub(crate) enum ResponseBody {
     #[default]
     Empty,
     Bytes(Bytes),
+    File(FilePart),
     Streaming(Streaming),
 }
 
 impl ResponseBody {
-    /// None if it is not known as a whole.
+    /// None if it is not in memory as a whole.
     pub(crate) fn into_bytes(self) -> Option<Bytes> {
         match self {
             Self::Empty => Some(Bytes::new()),
             Self::Bytes(bytes) => Some(bytes),
-            Self::Streaming(_) => None,
+            Self::File(_) | Self::Streaming(_) => None,
         }
     }
 }
@@ -182,6 +184,14 @@ impl Response {
         self
     }
 
+    /// The same with a part of a file as its body; see
+    /// [`Reqd::respond_with_file`](crate::Reqd::respond_with_file).
+    #[must_use]
+    pub fn body_file(mut self, part: FilePart) -> Self {
+        self.body = ResponseBody::File(part);
+        self
+    }
+
     /// Its status.
     #[must_use]
     pub fn status_code(&self) -> StatusCode {
@@ -205,6 +215,7 @@ impl fmt::Debug for Response {
         let body = match &self.body {
             ResponseBody::Empty => "none".to_owned(),
             ResponseBody::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            ResponseBody::File(part) => format!("{} bytes of a file", part.length()),
             ResponseBody::Streaming(_) => "streaming".to_owned(),
         };
         let headers: Vec<_> = self.headers().collect();

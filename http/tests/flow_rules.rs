@@ -31,6 +31,7 @@ fn f02_asked_again_it_answers_the_same() {
         let now = held.hand.now();
         let write = match held.hand.flow.next_write_operation(now) {
             WriteOperation::Write(slices) => format!("write {}", slices.total()),
+            WriteOperation::File(part) => format!("file {}", part.length()),
             WriteOperation::Yield => "yield".to_owned(),
             WriteOperation::Close(undelivered) => format!("close {undelivered}"),
         };

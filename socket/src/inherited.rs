@@ -19,15 +19,16 @@ use crate::{
 /// ```
 /// use riot_socket::{Connection, Inherited, Server};
 ///
-/// # riot_actor::run(async {
 /// let mut sockets = Inherited::take()?;
-/// let server = match sockets.next() {
-///     Some(socket) => Server::listen(socket),
-///     None => Server::bind("127.0.0.1:0")?, // started by hand
-/// };
-/// # let _ = server;
-/// # Ok::<(), riot_actor::Reason>(())
-/// # });
+/// riot_actor::run(async move {
+///     let server = match sockets.next() {
+///         Some(socket) => Server::listen(socket),
+///         None => Server::bind("127.0.0.1:0")?, // started by hand
+///     };
+/// #     let _ = server;
+///     Ok::<(), riot_actor::Reason>(())
+/// });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct Inherited {

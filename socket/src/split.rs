@@ -34,7 +34,8 @@ pub struct OwnedReadHalf {
     identity: Arc<Identity>,
 }
 
-/// The writing half of a [`Connection`], for a process of its own. Dropped, it ends what is sent.
+/// The writing half of a [`Connection`], for a process of its own. Dropped, it ends what is sent, at once: what TLS holds
+/// back while the system takes no more is lost then, unless it was [flushed](Self::flush) or [closed](Self::close).
 pub struct OwnedWriteHalf {
     transport: Arc<dyn Transport>,
     identity: Arc<Identity>,

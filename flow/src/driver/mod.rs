@@ -13,6 +13,7 @@ mod writer;
 use std::{
     fmt,
     future::pending,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{
@@ -30,7 +31,7 @@ use riot_socket::{
     Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status, Transport,
 };
 
-use crate::{Activity, Flow, FlowError, WriteOperation, WriteResult};
+use crate::{Activity, FilePart, Flow, FlowError, WriteOperation, WriteResult};
 
 /// What the three processes of a connection share.
 struct Joint<F> {
@@ -85,6 +86,7 @@ impl<F: Flow> Joint<F> {
             let mut flow = self.lock();
             let written = match flow.next_write_operation(now) {
                 WriteOperation::Write(slices) => ready!(transport.poll_write(cx, slices.as_io_slices())),
+                WriteOperation::File(part) => ready!(send_file(transport, part, cx)),
                 WriteOperation::Yield => {
                     flow.yield_writer(&self.output);
                     if !self.unflushed.load(Relaxed) {
@@ -128,6 +130,14 @@ impl<F: Flow> Joint<F> {
             writer.wake_by_ref();
         }
         made
+    }
+}
+
+fn send_file(transport: &dyn Transport, part: &FilePart, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    match transport.poll_send_file(cx, part.file(), part.offset(), part.length()) {
+        // Less than was promised: the peer must not take it for the whole.
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        result => result,
     }
 }
 

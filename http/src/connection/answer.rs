@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use riot_flow::Output;
+use riot_flow::{FilePart, Output};
 
 use super::Config;
 use super::state::{Answer, Exchange, Inner, Left, Reading, Writing};
@@ -19,6 +19,7 @@ use crate::{
 pub(crate) enum Payload<'a> {
     Borrowed(&'a [u8]),
     Shared(Bytes),
+    File(FilePart),
 }
 
 impl Payload<'_> {
@@ -26,6 +27,7 @@ impl Payload<'_> {
         match self {
             Self::Borrowed(bytes) => bytes.len() as u64,
             Self::Shared(bytes) => bytes.len() as u64,
+            Self::File(part) => part.length() as u64,
         }
     }
 
@@ -33,6 +35,7 @@ impl Payload<'_> {
         match self {
             Self::Borrowed(bytes) => output.write(bytes),
             Self::Shared(bytes) => output.write_bytes(bytes),
+            Self::File(part) => output.write_file(part),
         }
     }
 }

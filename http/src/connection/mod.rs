@@ -96,10 +96,10 @@ impl Flow for Connection {
         if self.sending.is_empty() {
             std::mem::swap(&mut self.sending, &mut inner.output);
         }
-        if !self.sending.is_empty() {
+        if let Some(operation) = self.sending.operation() {
             inner.writing_begun();
             inner.leave();
-            return WriteOperation::Write(self.sending.slices());
+            return operation;
         }
         inner.leave();
         if inner.writer_is_done() { WriteOperation::Close(inner.undelivered) } else { WriteOperation::Yield }

@@ -14,6 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use riot_flow::FilePart;
 
 use super::{
     Payload,
@@ -94,6 +95,14 @@ impl Reqd {
         self.responder.respond_with_bytes(response, bytes)
     }
 
+    /// Answers with a part of a file. See [`Responder::respond_with_file`].
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_file(&self, response: Response, part: FilePart) -> Result<(), RespondError> {
+        self.responder.respond_with_file(response, part)
+    }
+
     /// Answers with a body written bit by bit. See [`Responder::respond_with_streaming`].
     ///
     /// # Errors
@@ -167,6 +176,26 @@ impl Responder {
         self.respond_with(&response, Payload::Shared(bytes.into()))
     }
 
+    /// Answers with a part of a file, or the [whole](FilePart::whole), whatever body the response has. Over TCP and Unix
+    /// sockets the system sends it (sendfile(2), Linux); elsewhere it is read and written. If the file has become
+    /// shorter when it is sent, the connection is cut off.
+    ///
+    /// ```
+    /// # use std::{fs::File, io};
+    /// # use riot_http::{FilePart, Reqd, Response};
+    /// async fn backup(reqd: Reqd) -> io::Result<()> {
+    ///     let part = FilePart::whole(File::open("backup.tar")?)?;
+    ///     let _ = reqd.respond_with_file(Response::ok(), part);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`RespondError`].
+    pub fn respond_with_file(&self, response: Response, part: FilePart) -> Result<(), RespondError> {
+        self.respond_with(&response, Payload::File(part))
+    }
+
     /// Answers with a body written bit by bit: held to a declared `Content-Length`, else sent in chunks, else, to
     /// HTTP/1.0, ended with the connection.
     ///
@@ -184,6 +213,7 @@ impl Responder {
         match response.take_body() {
             ResponseBody::Empty => self.respond_with(&response, Payload::Borrowed(&[])),
             ResponseBody::Bytes(bytes) => self.respond_with(&response, Payload::Shared(bytes)),
+            ResponseBody::File(part) => self.respond_with(&response, Payload::File(part)),
             ResponseBody::Streaming(write) => {
                 let (writer, left) = self.begin_streaming(&response)?;
                 if left == Left::Nothing {

@@ -25,6 +25,9 @@
 //! The cryptography is ring's, whatever other parts of a program choose for themselves. Connections end with a
 //! `close_notify`: at once when they are [closed](crate::Connection::close), and as far as the system takes it when they
 //! are dropped, unless that is because of a panic.
+//!
+//! Keys are random in a simulation too, and so are some lengths: a seed repeats its processes and its network, but not
+//! every byte.
 
 mod certificate;
 mod client;

@@ -18,6 +18,8 @@
 //! });
 //! ```
 
+mod script;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
@@ -26,10 +28,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use riot_actor::coop;
+
+use script::{Effect, Script};
+pub use script::{Faults, Step};
 
 use crate::{
     Connection,
@@ -45,7 +50,9 @@ pub fn pair() -> (Arc<Stream>, Arc<Stream>) {
     let (here, there) = (Arc::new(Pipe::default()), Arc::new(Pipe::default()));
     let stream = |incoming: &Arc<Pipe>, outgoing: &Arc<Pipe>| {
         let (read_max, write_max) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(usize::MAX));
-        Arc::new(Stream { incoming: incoming.clone(), outgoing: outgoing.clone(), read_max, write_max })
+        let (incoming, outgoing) = (incoming.clone(), outgoing.clone());
+        let (reads, writes) = (Mutex::default(), Mutex::default());
+        Arc::new(Stream { incoming, outgoing, read_max, write_max, reads, writes })
     };
     (stream(&here, &there), stream(&there, &here))
 }
@@ -56,9 +63,21 @@ pub struct Stream {
     outgoing: Arc<Pipe>,
     read_max: AtomicUsize,
     write_max: AtomicUsize,
+    reads: Mutex<Script>,
+    writes: Mutex<Script>,
 }
 
 impl Stream {
+    /// What happens to the next reads of this end, one after the other; behind what was asked for before.
+    pub fn script_reads(&self, steps: impl IntoIterator<Item = Step>) {
+        lock(&self.reads).extend(steps);
+    }
+
+    /// What happens to the next writes of this end, one after the other; behind what was asked for before.
+    pub fn script_writes(&self, steps: impl IntoIterator<Item = Step>) {
+        lock(&self.writes).extend(steps);
+    }
+
     /// From now on no read of this end gives more than `bytes`, and no write takes more: as networks do when one does
     /// not expect it.
     pub fn cut(&self, bytes: usize) {
@@ -90,7 +109,12 @@ impl Transport for Stream {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        let room = buffer.len().min(self.read_max.load(Ordering::Relaxed));
+        let mut room = buffer.len().min(self.read_max.load(Ordering::Relaxed));
+        match ready!(lock(&self.reads).poll(cx)) {
+            Effect::Room(bytes) => room = room.min(bytes),
+            Effect::Reset => self.reset(),
+            Effect::End => self.incoming.change(|state| state.deaf = true),
+        }
         let mut writer = None;
         let mut state = self.incoming.lock();
         let result = if state.reset {
@@ -112,6 +136,9 @@ impl Transport for Stream {
         if let Some(writer) = writer {
             writer.wake();
         }
+        if result.is_ready() {
+            lock(&self.reads).done();
+        }
         result
     }
 
@@ -119,9 +146,15 @@ impl Transport for Stream {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
+        let mut limit = self.write_max.load(Ordering::Relaxed);
+        match ready!(lock(&self.writes).poll(cx)) {
+            Effect::Room(bytes) => limit = limit.min(bytes),
+            Effect::Reset => self.reset(),
+            Effect::End => self.outgoing.change(|state| state.ended = true),
+        }
         let mut reader = None;
         let mut state = self.outgoing.lock();
-        let room = CAPACITY.saturating_sub(state.bytes.len()).min(self.write_max.load(Ordering::Relaxed));
+        let room = CAPACITY.saturating_sub(state.bytes.len()).min(limit);
         let result = if state.reset {
             Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
         } else if state.ended || state.gone {
@@ -139,6 +172,9 @@ impl Transport for Stream {
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
+        }
+        if result.is_ready() {
+            lock(&self.writes).done();
         }
         result
     }
@@ -163,6 +199,10 @@ impl Drop for Stream {
         self.outgoing.change(|state| state.ended = true);
         self.incoming.change(|state| state.gone = true);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One direction.
@@ -211,6 +251,7 @@ struct Hub {
     failures: VecDeque<io::Error>,
     refuse_bind: Option<io::ErrorKind>,
     cut: Option<usize>,
+    faults: Option<Faults>,
 }
 
 /// The clients of one bound listener, and who waits for them.
@@ -258,6 +299,10 @@ impl Listener {
             server.cut(bytes);
         }
         hub.clients += 1;
+        if let Some(faults) = hub.faults {
+            *lock(&server.reads) = faults.script(2 * hub.clients);
+            *lock(&server.writes) = faults.script(2 * hub.clients + 1);
+        }
         let address = Address::Memory(hub.clients);
         let turn = hub.clients as usize % hub.bound.len();
         let queue = hub.bound.values_mut().nth(turn).expect("it is one of them");
@@ -287,6 +332,11 @@ impl Listener {
     /// The server's ends of connections made from now on read and write no more than `bytes` at a time.
     pub fn cut(&self, bytes: usize) {
         self.lock().cut = Some(bytes);
+    }
+
+    /// What happens, by chance, to the server's ends of connections made from now on.
+    pub fn faults(&self, faults: Faults) {
+        self.lock().faults = Some(faults);
     }
 
     /// Clients that have connected and were not accepted yet.

@@ -1,0 +1,227 @@
+//! Peers that are not ours: `openssl s_client`, and HAProxy in front with the PROXY protocol and its health checks.
+//! Where one is not installed its test says so, and is skipped.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    net::SocketAddr,
+    os::fd::AsRawFd,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use common::{Folder, run};
+use riot_actor::yield_now;
+use riot_socket::{
+    Connection, Server, TcpStream,
+    proxy::{Addresses, Header, Proxied, ProxyInfo, ProxyProtocol, Tlv},
+};
+use socket2::{Domain, Socket, Type};
+
+/// Whether the program is there; says so if not.
+fn installed(program: &str, version: &str) -> bool {
+    let found =
+        Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// HAProxy, killed when dropped.
+struct Haproxy {
+    child: Child,
+    /// Where it listens.
+    address: SocketAddr,
+    _folder: Folder,
+}
+
+impl Haproxy {
+    /// In front of `server`, to which it speaks with these options. It takes its listening socket over, so nobody has
+    /// to guess a port, or when it is there.
+    fn before(server: SocketAddr, options: &str) -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        listener.bind(&any.into()).expect("it binds");
+        listener.listen(16).expect("it listens");
+        listener.set_cloexec(false).expect("it is ours");
+        let address = listener.local_addr().expect("it is bound").as_socket().expect("TCP");
+        let folder = Folder::new();
+        let config = folder.path("haproxy.cfg");
+        let text = format!(
+            "defaults\n mode tcp\n timeout connect 5s\n timeout client 10s\n timeout server 10s\n\
+             frontend front\n bind fd@{}\n unique-id-format id-%[rand(1)]\n default_backend back\n\
+             backend back\n server one {server} {options}\n",
+            listener.as_raw_fd(),
+        );
+        std::fs::write(&config, text).expect("there is room");
+        let child = Command::new("haproxy").arg("-db").arg("-f").arg(&config).stderr(Stdio::null()).spawn();
+        Self { child: child.expect("it is installed"), address, _folder: folder }
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Everything a server was told by HAProxy with these options, up to the first client and the first health check; and
+/// the address of that client.
+fn told(options: &'static str, checks: bool) -> Vec<(String, Header)> {
+    let result = Arc::new(Mutex::new(Vec::new()));
+    let place = result.clone();
+    run(async move {
+        let headers = place.clone();
+        let server = Server::bind("127.0.0.1:0")?
+            .proxy_protocol(ProxyProtocol::required().from(["127.0.0.0/8".parse()?]))
+            .start_link(move |mut connection: Connection| {
+                let info = connection.get::<ProxyInfo>().expect("it is required").clone();
+                let peer = connection.peer().to_string();
+                let check = info.header == Header::Local;
+                headers.lock().expect("nobody panics with it").push((peer.clone(), info.header));
+                async move {
+                    if check {
+                        return Ok(());
+                    }
+                    let mut order = [0; 5];
+                    connection.read_exact(&mut order).await?;
+                    connection
+                        .write_all(format!("{peer} said {}", String::from_utf8_lossy(&order)).as_bytes())
+                        .await?;
+                    connection.close().await
+                }
+            })
+            .await?;
+        let haproxy = Haproxy::before(server.local_addr(), options);
+        let mut client: Connection = TcpStream::connect(haproxy.address).await?.try_into()?;
+        let address = client.local_address()?;
+        client.write_all(b"hello").await?;
+        let answer = String::from_utf8(client.read_to_end(1000).await?).expect("text");
+        assert_eq!(answer, format!("{address} said hello"), "the server sees the client, and every byte");
+        let is_local = |(_, header): &(String, Header)| *header == Header::Local;
+        while checks && !place.lock().expect("nobody panics with it").iter().any(is_local) {
+            yield_now().await;
+        }
+        drop(haproxy);
+        server.stop(Duration::from_secs(5)).await;
+        assert_eq!((server.info().ended.crashed, server.info().handshake_errors), (0, 0));
+        Ok(())
+    });
+    Arc::into_inner(result).expect("the server is gone").into_inner().expect("nobody panics with it")
+}
+
+#[test]
+fn b16_haproxy_speaks_version_1() {
+    if !installed("haproxy", "-v") {
+        return;
+    }
+    let told = told("send-proxy", false);
+    let [(peer, Header::Proxied(Proxied { addresses: Addresses::V4 { source, .. }, tlvs, .. }))] = &told[..]
+    else {
+        panic!("one client over IPv4: {told:?}")
+    };
+    assert_eq!(*peer, source.to_string());
+    assert!(tlvs.is_empty());
+}
+
+#[test]
+fn b16_haproxy_speaks_version_2_with_a_checksum_and_checks_the_servers_health() {
+    if !installed("haproxy", "-v") {
+        return;
+    }
+    let told = told("send-proxy-v2 proxy-v2-options crc32c,unique-id check inter 100ms", true);
+    let clients: Vec<_> = told.iter().filter(|(_, header)| *header != Header::Local).collect();
+    let [(_, Header::Proxied(Proxied { tlvs, datagram: false, .. }))] = clients[..] else {
+        panic!("one client: {told:?}")
+    };
+    assert!(tlvs.contains(&Tlv::UniqueId(b"id-0".to_vec())), "{tlvs:?}");
+    // A health check is the proxy's own: its address is the connection's.
+    assert!(told.iter().any(|(peer, header)| *header == Header::Local && peer.starts_with("127.0.0.1:")));
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::io;
+
+    use super::*;
+    use riot_actor::blocking;
+    use riot_socket::tls::{Certificate, Certificates, Tls};
+
+    /// A protocol: says one line back, and closes.
+    async fn one_line(mut connection: Connection) -> io::Result<()> {
+        let mut line = vec![0];
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            connection.read_exact(&mut byte).await?;
+            line.extend(byte);
+        }
+        connection.write_all(&line[1..]).await?;
+        connection.close().await
+    }
+
+    /// What `openssl s_client` says and hears with these arguments, when it sends a line and gets it back.
+    fn s_client(arguments: &'static [&'static str]) -> Option<String> {
+        if !installed("openssl", "version") {
+            return None;
+        }
+        let heard = Arc::new(Mutex::new(String::new()));
+        let place = heard.clone();
+        let folder = Folder::new();
+        run(async move {
+            let made = rcgen::generate_simple_self_signed(["riot.example.org".to_owned()])?;
+            let roots = folder.path("roots.pem");
+            std::fs::write(&roots, made.cert.pem())?;
+            let key = made.signing_key.serialize_pem();
+            let certificates = Certificates::new();
+            let certificate = Certificate::from_pem(made.cert.pem().as_bytes(), key.as_bytes())?;
+            certificates.set("riot.example.org", certificate);
+            let tls = Tls::new(certificates).alpn(["echo"]);
+            let server = Server::bind("127.0.0.1:0")?.tls(tls).start_link(one_line).await?;
+            let address = server.local_addr().to_string();
+            let output = blocking(move || {
+                let script =
+                    "echo hello | exec openssl s_client -ign_eof -CAfile \"$0\" -connect \"$@\" 2>&1";
+                let mut shell = Command::new("sh");
+                shell.args(["-c", script]).arg(roots).arg(address).args(arguments);
+                shell.output()
+            });
+            *place.lock().expect("nobody panics with it") =
+                String::from_utf8_lossy(&output.await?.stdout).into();
+            server.stop(Duration::from_secs(5)).await;
+            Ok(())
+        });
+        Some(Arc::into_inner(heard).expect("the server is gone").into_inner().expect("nobody panics with it"))
+    }
+
+    const KNOWN: &str = "riot.example.org";
+
+    #[test]
+    fn openssl_agrees_on_version_1_3_with_sni_and_alpn() {
+        let Some(heard) = s_client(&["-servername", KNOWN, "-alpn", "other,echo", "-verify_return_error"])
+        else {
+            return;
+        };
+        for expected in ["TLSv1.3", "ALPN protocol: echo", "Verify return code: 0 (ok)", "\nhello\n"] {
+            assert!(heard.contains(expected), "no {expected:?} in {heard}");
+        }
+    }
+
+    #[test]
+    fn openssl_agrees_on_version_1_2_and_hears_an_end_in_order() {
+        let Some(heard) = s_client(&["-servername", KNOWN, "-tls1_2", "-quiet"]) else {
+            return;
+        };
+        assert!(heard.ends_with("hello\n"), "{heard}");
+        assert!(!heard.contains("error"), "{heard}");
+    }
+
+    #[test]
+    fn openssl_is_refused_where_there_is_no_certificate_for_the_host() {
+        let Some(heard) = s_client(&["-servername", "other.example.org"]) else { return };
+        assert!(heard.contains("alert") && !heard.contains("\nhello\n"), "{heard}");
+    }
+}
