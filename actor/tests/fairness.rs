@@ -1,14 +1,15 @@
-//! Cooperation and scheduling: C1-C4, C7-C10, C12, C13.
+//! Cooperation and scheduling: C1-C4, C7-C13.
 mod common;
 
 use std::{
-    future::{pending, poll_fn},
+    future::{Future, pending, poll_fn},
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
-    task::Poll,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -312,6 +313,62 @@ fn c04_a_poll_that_does_not_end_holds_up_one_worker() {
         }
         let_go.send(()).unwrap();
         wait(blocker).await;
+    });
+}
+
+/// A future of somebody else: a thread completes it, and wakes whoever awaits it.
+#[derive(Clone, Default)]
+struct Foreign(Arc<Mutex<(Option<u32>, Option<Waker>)>>);
+
+impl Foreign {
+    fn complete(&self, value: u32) {
+        let waker = {
+            let mut inner = self.0.lock().unwrap();
+            inner.0 = Some(value);
+            inner.1.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Future for Foreign {
+    type Output = u32;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u32> {
+        let mut inner = self.0.lock().unwrap();
+        match inner.0 {
+            Some(value) => Poll::Ready(value),
+            None => {
+                inner.1 = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[test]
+fn c11_foreign_futures_are_awaited_and_do_not_keep_a_condemned_process() {
+    threaded(|| async {
+        let foreign = Foreign::default();
+        let completer = foreign.clone();
+        let thread = std::thread::spawn(move || completer.complete(7));
+        assert_eq!(foreign.await, 7);
+        thread.join().unwrap();
+    });
+    everywhere(|| async {
+        let (foreign, observer) = (Foreign::default(), this());
+        let awaited = foreign.clone();
+        let (pid, end) = spawn_monitor(async move {
+            // Not budgeted, and it does not stop by itself: condemned in its midst, the process goes on to the next await
+            // of ours, or to the end of the poll.
+            exit(this(), Reason::other("end"));
+            poll_fn(|_| Poll::Ready(())).await;
+            send(observer, "went on");
+            send(observer, awaited.await);
+        });
+        assert_eq!(end.down().await.reason, Reason::other("end"));
+        assert_eq!(receive::<&str>().await, "went on");
+        foreign.complete(1);
+        assert!(receive_timeout::<u32>(Duration::ZERO).await.is_err() && info(pid).is_none());
     });
 }
 

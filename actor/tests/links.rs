@@ -96,7 +96,7 @@ fn l04_a_link_that_races_with_an_end_gives_exactly_one_signal() {
 
 #[test]
 fn l04_a_link_with_a_condemned_process_tells_the_true_reason_after_its_release() {
-    simulated(|| async {
+    everywhere(|| async {
         trap_exit(true);
         let token = Token::new("held");
         let dying = spawn(async move {

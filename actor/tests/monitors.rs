@@ -41,7 +41,7 @@ fn n03_the_end_of_the_dead_is_told_at_once() {
 
 #[test]
 fn n04_the_end_of_the_condemned_is_told_after_its_release() {
-    simulated(|| async {
+    everywhere(|| async {
         let token = Token::new("held");
         let pid = spawn(async move {
             let _held = token;

@@ -13,7 +13,7 @@ use riot_actor::{
 fn a_tree_shows_every_process_below_the_one_that_spawned_it() {
     everywhere(|| async {
         let observer = this();
-        let shop = SpawnOptions::new().label("shop").name("shop").spawn(async move {
+        let shop = SpawnOptions::new().label("shop").name("corner").spawn(async move {
             for label in ["clerk", "clerk", "till"] {
                 let pid = SpawnOptions::new().label(label).spawn(std::future::pending::<()>());
                 send(observer, (label, pid));
@@ -33,7 +33,7 @@ fn a_tree_shows_every_process_below_the_one_that_spawned_it() {
         assert_eq!(order, [shop, spawned[0], spawned[1], spawned[2]]);
         assert_eq!(tree.iter().count(), 6);
         let lines: Vec<String> = below.to_string().lines().map(str::to_owned).collect();
-        assert!(lines[0].contains("shop shop") && lines[3].starts_with("└─ "), "{below}");
+        assert!(lines[0].contains("shop corner") && lines[3].starts_with("└─ "), "{below}");
         assert!(tree.to_string().contains("│  "), "{tree}");
         exit(shop, Reason::Kill);
         wait(shop).await;

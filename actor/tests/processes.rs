@@ -646,7 +646,7 @@ fn p28_wakers_outlive_processes_harmlessly() {
 
 #[test]
 fn p29_info_shows_a_process_and_disturbs_nobody() {
-    simulated(|| async {
+    everywhere(|| async {
         let pid = SpawnOptions::new().trap_exit().label("shown").name("known").link().spawn(async {
             set_priority(Priority::Low);
             monitor(receive::<Pid>().await);
@@ -680,7 +680,7 @@ fn p29_info_shows_a_process_and_disturbs_nobody() {
 
 #[test]
 fn p30_a_timer_of_a_receive_ends_with_its_process() {
-    simulated(|| async {
+    everywhere(|| async {
         let pid = spawn(async { receive_timeout::<u8>(secs(1000)).await.map(drop).map_err(Reason::from) });
         yield_now().await;
         exit(pid, Reason::Kill);

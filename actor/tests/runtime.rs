@@ -1,4 +1,4 @@
-//! The runtime: A1-A6, A9, A12.
+//! The runtime: A1-A6, A9, A11, A12.
 mod common;
 
 use std::{
@@ -186,6 +186,46 @@ fn a09_no_runtime_inside_a_process_but_any_number_beside_each_other() {
     for (nth, thread) in threads.into_iter().enumerate() {
         assert_eq!(thread.join().unwrap(), Reason::other(nth as u32));
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a11_a_worker_that_panics_ends_the_program_loudly() {
+    use std::os::unix::process::ExitStatusExt;
+    const CHILD: &str = "RIOT_RUNTIME_CHILD";
+    /// A bug in a worker's own loop, which is no process's to contain.
+    struct Broken;
+    impl riot_actor::driver::Driver for Broken {
+        fn park(&mut self, _: Option<std::time::Duration>) {
+            panic!("a driver may not");
+        }
+        fn dispatch(&mut self) {}
+        fn unparker(&self) -> Arc<dyn riot_actor::driver::Unpark> {
+            struct Nobody;
+            impl riot_actor::driver::Unpark for Nobody {
+                fn unpark(&self) {}
+            }
+            Arc::new(Nobody)
+        }
+    }
+    if std::env::var_os(CHILD).is_some() {
+        let _never = Config::new().workers(1).run(async {
+            riot_actor::driver::install(|| Ok((Broken, ()))).unwrap();
+            pending::<()>().await;
+        });
+        return;
+    }
+    let myself = std::env::current_exe().unwrap();
+    let test = "a11_a_worker_that_panics_ends_the_program_loudly";
+    let output = std::process::Command::new(myself)
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    const SIGABRT: i32 = 6;
+    assert_eq!(output.status.signal(), Some(SIGABRT), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("a worker panicked; this is a bug in the runtime"), "{said}");
 }
 
 #[test]

@@ -313,6 +313,31 @@ fn m14_any_value_can_be_queued_and_is_taken_back_by_type() {
     });
 }
 
+/// (That nobody else can make them is a compile error: `src/misuse.rs`.)
+#[test]
+fn m15_exit_down_and_timeout_are_received_like_any_type() {
+    everywhere(|| async {
+        trap_exit(true);
+        send(this(), "first");
+        let pid = riot_actor::spawn_link(async { Reason::other("end") });
+        let end = monitor(pid);
+        wait(pid).await;
+        let timer = riot_actor::start_timer(Duration::ZERO, this(), 7_u8);
+        let timeout = receive::<riot_actor::Timeout<u8>>().await;
+        assert_eq!((timeout.timer, timeout.value), (timer, 7));
+        let down = receive_if(|down: &riot_actor::Down| down.reference == end).await;
+        let received = select(|message| message.is::<Exit>()).await;
+        let exit = received.downcast_ref::<Exit>().unwrap();
+        // Which was first, the monitor or the end, is open.
+        let expected = [Reason::other("end"), Reason::NoProc];
+        assert!(expected.contains(&down.reason) && exit.reason == expected[0]);
+        // One that is passed on is a message like others.
+        send(this(), exit.clone());
+        assert_eq!(receive::<Exit>().await.from, pid);
+        assert_eq!(receive_any().await.downcast::<&str>().unwrap(), "first");
+    });
+}
+
 #[test]
 fn m16_what_nobody_asks_for_stays_and_is_counted() {
     everywhere(|| async {

@@ -451,6 +451,36 @@ fn g16_one_that_does_not_trap_outlives_its_parents_normal_end() {
 }
 
 #[test]
+fn g17_what_is_no_call_and_no_cast_goes_to_handle_info_which_by_default_goes_on() {
+    struct Plain;
+    struct Ask;
+    impl GenServer for Plain {
+        type Args = ();
+        async fn init((): ()) -> Result<Self, Stop> {
+            trap_exit(true);
+            Ok(Self)
+        }
+    }
+    impl Call<Ask> for Plain {
+        type Reply = ();
+        async fn call(&mut self, _: Ask) {}
+    }
+    everywhere(|| async {
+        let plain = Plain::start(()).await.unwrap();
+        let child = spawn(async {});
+        send(plain.pid(), "a message");
+        send(plain.pid(), child);
+        exit(plain.pid(), Reason::Shutdown);
+        assert_eq!(plain.call(Ask).await, Ok(()), "it goes on");
+        assert_eq!(info(plain.pid()).unwrap().mailbox, 0, "nothing is left behind");
+
+        let talker = talker(Init::Trap).await;
+        send(talker.pid(), 7_u32);
+        assert_eq!(said().await, "info 7");
+    });
+}
+
+#[test]
 fn g18_a_timeout_comes_if_nothing_else_does() {
     simulated(|| async {
         let start = now();
