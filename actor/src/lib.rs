@@ -51,6 +51,7 @@ mod panic;
 mod pid;
 mod planted;
 mod process;
+mod random;
 mod receive;
 mod registry;
 mod report;
@@ -91,6 +92,7 @@ pub use process::{
     spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
     tree::{Node, Tree, tree},
 };
+pub use random::random;
 #[doc(hidden)]
 pub use receive::__private;
 pub use receive::{

@@ -62,6 +62,10 @@ impl SimulatedQueue {
         Some(process)
     }
 
+    pub(crate) fn random(&self) -> u64 {
+        lock(&self.0).random.next()
+    }
+
     fn resume(&self) {
         lock(&self.0).interrupted -= 1;
     }
@@ -262,10 +266,14 @@ impl Random {
         Self((seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
+        self.0
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
     }
 }

@@ -78,18 +78,22 @@ pub struct Server {
     cancel: bool,
 }
 
+fn config() -> Config {
+    Config::new().random(riot_actor::random)
+}
+
 impl Server {
     /// A server on a TCP address; names are looked up here and now.
     ///
     /// # Errors
     /// If the name stands for no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self { server: riot_socket::Server::bind(address)?, config: Config::new(), cancel: true })
+        Ok(Self { server: riot_socket::Server::bind(address)?, config: config(), cancel: true })
     }
 
     /// A server on anything that can be bound.
     pub fn listen(bind: impl Bind) -> Self {
-        Self { server: riot_socket::Server::listen(bind), config: Config::new(), cancel: true }
+        Self { server: riot_socket::Server::listen(bind), config: config(), cancel: true }
     }
 
     /// A server on a Unix socket, whose file is removed when it stops.

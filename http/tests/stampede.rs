@@ -17,7 +17,7 @@ use riot_actor::{
     Config, Pid, Reason, exit, monitor, now, processes, simulation::Simulation, sleep, spawn, timeout, tree,
 };
 use riot_http::{Request, Response, Server, ServerRef};
-use riot_socket::{Address, Connection, TcpStream, memory::Listener};
+use riot_socket::{Address, Connection, ServerInfo, TcpStream, memory::Listener};
 use riot_supervisor::Supervisor;
 
 const LABELS: [&str; 8] = [
@@ -72,7 +72,7 @@ async fn stampede<C, F>(
     kills: u32,
     pace: Duration,
     connect: C,
-) -> Result<(), Reason>
+) -> Result<(u64, ServerInfo, Duration), Reason>
 where
     C: Fn(&ServerRef) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = io::Result<Connection>> + Send + 'static,
@@ -85,7 +85,7 @@ where
     // Whatever dies, and however often: the one above starts it again.
     let above = Supervisor::one_for_one().intensity(usize::MAX, Duration::from_secs(1)).child(spec);
     let above = above.start_link().await?;
-    let at_rest = processes().len();
+    let (at_rest, began) = (processes().len(), now());
 
     let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let clients: Vec<Pid> = (0..6)
@@ -152,7 +152,7 @@ where
     }
     assert!(served.load(Relaxed) > 0, "somebody was served meanwhile");
     above.stop(Reason::Normal, None).await.expect("it stops");
-    Ok(())
+    Ok((served.load(Relaxed), server.info(), now() - began))
 }
 
 #[test]
@@ -173,10 +173,31 @@ fn stampede_tcp() {
             }
         })
         .await
+        .map(drop)
     });
     assert_eq!(reason.expect("it runs"), Reason::Normal);
     assert_eq!(descriptors(), before, "every descriptor is closed again");
     println!("{kills} processes killed in {:?}", start.elapsed());
+}
+
+/// What came of a seed, in words.
+fn simulated(seed: u64) -> String {
+    let came = Arc::new(Mutex::new(String::new()));
+    let told = came.clone();
+    let config = Config::new().on_crash(|_| {});
+    let reason = Simulation::new(seed).config(config).run(async move {
+        let listener = Listener::new();
+        let connecting = listener.clone();
+        let connect = move |_: &ServerRef| {
+            let client = connecting.connect();
+            async move { client }
+        };
+        let end = stampede(Server::listen(listener), seed, 40, Duration::from_millis(3), connect).await?;
+        *told.lock().unwrap() = format!("{end:?}");
+        Ok::<(), Reason>(())
+    });
+    assert_eq!(reason, Reason::Normal, "seed {seed}");
+    came.lock().unwrap().clone()
 }
 
 #[test]
@@ -184,16 +205,14 @@ fn stampede_simulated() {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let seeds = if soaking() { 5_000 } else { 100 };
     for seed in 0..seeds {
-        let config = Config::new().on_crash(|_| {});
-        let reason = Simulation::new(seed).config(config).run(async move {
-            let listener = Listener::new();
-            let connecting = listener.clone();
-            stampede(Server::listen(listener), seed, 40, Duration::from_millis(3), move |_: &ServerRef| {
-                let client = connecting.connect();
-                async move { client }
-            })
-            .await
-        });
-        assert_eq!(reason, Reason::Normal, "seed {seed}");
+        simulated(seed);
+    }
+}
+
+#[test]
+fn a_stampede_replays_exactly() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for seed in 0..10 {
+        assert_eq!(simulated(seed), simulated(seed), "seed {seed}");
     }
 }

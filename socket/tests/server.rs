@@ -667,10 +667,9 @@ fn b17_a_server_is_a_child_like_any_other() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let spec = Server::listen(listener.clone()).child_spec("echo", echo);
-        // A killed Server.Sup leaves its children to end by themselves: until they have, the address is taken.
+        // A killed Server.Sup leaves its children to end by themselves; the next one waits until the address is free.
         let supervisor = riot_supervisor::Supervisor::one_for_one()
-            .intensity(10, Duration::from_secs(5))
-            .retry_delay(Duration::from_millis(1))
+            .intensity(1, Duration::from_secs(5))
             .child(spec)
             .start_link()
             .await?;

@@ -3,10 +3,7 @@
 //!
 //! Told the time and given its randomness as a seed, it is a function: a simulation replays.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::error::SpecError;
 
@@ -102,7 +99,7 @@ pub(crate) enum Pace {
 
 impl Pace {
     pub(crate) fn growing(backoff: Backoff) -> Self {
-        let seed = backoff.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        let seed = backoff.seed.unwrap_or_else(riot_actor::random);
         Self::Growing { backoff, random: seed }
     }
 

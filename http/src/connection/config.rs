@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::OnceLock,
     time::{Duration, SystemTime},
@@ -11,6 +12,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::{Limits, RequestError, Response, Timeouts};
+
+fn by_chance() -> u64 {
+    RandomState::new().hash_one(())
+}
 
 type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
 
@@ -22,6 +27,8 @@ pub struct Config {
     pub(crate) clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     /// What the connection's own answers say.
     pub(crate) error_page: Option<Box<ErrorPage>>,
+    /// Where what is left to chance is taken from.
+    pub(crate) random: fn() -> u64,
     /// Whether there are so many connections that idle ones had better leave.
     pub(crate) crowded: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -32,7 +39,15 @@ impl Config {
     pub fn new() -> Self {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
         let clock = Box::new(SystemTime::now);
-        Self { limits, timeouts, server_name: None, clock, error_page: None, crowded: OnceLock::new() }
+        Self {
+            limits,
+            timeouts,
+            server_name: None,
+            clock,
+            error_page: None,
+            random: by_chance,
+            crowded: OnceLock::new(),
+        }
     }
 
     /// Other bounds.
@@ -72,6 +87,14 @@ impl Config {
     #[must_use]
     pub fn error_page(mut self, page: impl Fn(&RequestError) -> Response + Send + Sync + 'static) -> Self {
         self.error_page = Some(Box::new(page));
+        self
+    }
+
+    /// Where what is left to chance is taken from: the jitter of [`Timeouts::age`]. A [`Server`](crate::Server) takes it
+    /// from its runtime, so that a simulation repeats it.
+    #[must_use]
+    pub fn random(mut self, random: fn() -> u64) -> Self {
+        self.random = random;
         self
     }
 

@@ -4,7 +4,6 @@
 //! told the time starts it in earnest.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
     task::Waker,
     time::{Duration, Instant},
 };
@@ -264,7 +263,8 @@ impl Inner {
         deadlines.linger.keep(waits.linger, Some(timeouts.linger), &mut deadlines.clock);
         if !deadlines.age_set {
             deadlines.age_set = true;
-            deadlines.age.keep(true, timeouts.age.map(jittered), &mut deadlines.clock);
+            let age = timeouts.age.map(|age| jittered(age, (self.config.random)()));
+            deadlines.age.keep(true, age, &mut deadlines.clock);
         }
 
         deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
@@ -371,7 +371,6 @@ impl Inner {
 }
 
 /// Less up to a tenth.
-fn jittered(age: Duration) -> Duration {
-    let chance = RandomState::new().build_hasher().finish() % 1000;
-    age - age.mul_f64(chance as f64 / 10_000.0)
+fn jittered(age: Duration, random: u64) -> Duration {
+    age - age.mul_f64((random % 1000) as f64 / 10_000.0)
 }

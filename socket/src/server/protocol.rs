@@ -1,6 +1,11 @@
 //! What a Connector runs.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use riot_actor::{Outcome, Reason, monitor};
 use riot_supervisor::Supervisor;
@@ -19,8 +24,24 @@ where
     S: Future<Output: Outcome> + Send + 'static,
 {
     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
-        let serving = self(connection);
-        async move { serving.await.into_reason() }
+        Serving { serving: self(connection) }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// What a closure made of a connection. An `async` block around it would hold it twice, for as long as the
+    /// connection lasts.
+    struct Serving<S> {
+        #[pin]
+        serving: S,
+    }
+}
+
+impl<S: Future<Output: Outcome>> Future for Serving<S> {
+    type Output = Reason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
+        self.project().serving.poll(cx).map(Outcome::into_reason)
     }
 }
 

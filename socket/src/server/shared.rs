@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::{Pid, Reason, join, now};
+use riot_actor::{Pid, Reason, join, now, this};
 
 use super::{
     Config,
@@ -62,7 +62,7 @@ struct State {
     handshake_timeout: Duration,
     /// Server.Sup, if it was started.
     supervisor: Option<Pid>,
-    /// Acceptors of the listeners that are open; some may have ended.
+    /// Acceptor.Sup and the acceptors that have the listeners open; some may have ended.
     accepting: Vec<Pid>,
     address: Option<Address>,
     bind_error: Option<io::Error>,
@@ -191,9 +191,14 @@ impl Shared {
 
     /// Binds, once the acceptors of the listeners before have let go of them.
     pub(super) async fn open(&self) -> io::Result<Vec<Arc<Door>>> {
-        let before = std::mem::take(&mut self.lock().accepting);
+        // The supervisor of those acceptors has the listeners too, and may outlive a Server.Sup that was killed.
+        let before = self.lock().accepting.clone();
         join(&before).await;
-        let listeners = self.lock().listeners;
+        let listeners = {
+            let mut state = self.lock();
+            state.accepting = vec![this()];
+            state.listeners
+        };
         match self.listen(listeners).await {
             Ok(doors) => {
                 self.suspended.store(false, Relaxed);
