@@ -83,7 +83,6 @@ impl<S: Service> Handler for ServiceHandler<S> {
 /// [`report_error`](riot_flow::Flow::report_error).
 pub async fn serve_requests(mut requests: Requests, handler: &impl Handler) {
     while let Some(reqd) = requests.next().await {
-        // In a place of its own: a connection that waits for a request carries no room for its handler.
-        Box::pin(handler.handle(reqd)).await;
+        handler.handle(reqd).await;
     }
 }
