@@ -2,6 +2,9 @@
 //! served, and nothing is left behind, neither processes nor descriptors.
 #![cfg(all(feature = "driver", target_os = "linux"))]
 
+#[path = "common/ask.rs"]
+mod ask;
+
 use std::{
     io,
     net::SocketAddr,
@@ -9,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use ask::ask;
 use riot_actor::{Config, Reason, exit, join, monitor, now, processes, sleep, timeout, tree};
 use riot_http::{Request, Response, Server, ServerRef};
 use riot_socket::{Address, Connection, TcpStream};
@@ -22,20 +26,6 @@ fn descriptors() -> usize {
 
 async fn connect(address: SocketAddr) -> io::Result<Connection> {
     Ok(Connection::new(Arc::new(TcpStream::connect(address).await?), Address::Ip(address)))
-}
-
-/// One request and its answer on a kept connection.
-async fn ask(client: &mut Connection) -> io::Result<()> {
-    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\nHello, World!") {
-        let mut buffer = [0; 1024];
-        match client.read(&mut buffer).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => answer.extend_from_slice(&buffer[..read]),
-        }
-    }
-    Ok(())
 }
 
 /// The next client is served: it may have to knock more than once while a supervisor restarts what was killed.

@@ -4,6 +4,9 @@
 //! On real sockets and threads, and in simulation under many seeds; `cargo xtask soak` runs it for longer.
 #![cfg(all(feature = "driver", target_os = "linux"))]
 
+#[path = "common/ask.rs"]
+mod ask;
+
 use std::{
     io,
     sync::{
@@ -13,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ask::ask;
 use riot_actor::{
     Config, Pid, Reason, exit, monitor, now, processes, simulation::Simulation, sleep, spawn, timeout, tree,
 };
@@ -49,20 +53,6 @@ fn choose(state: &mut u64) -> Option<Pid> {
     let label = LABELS[random(LABELS.len())];
     let found = tree().labelled(label);
     (!found.is_empty()).then(|| found[random(found.len())])
-}
-
-/// One request and its answer.
-async fn ask(client: &mut Connection) -> io::Result<()> {
-    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\nHello, World!") {
-        let mut buffer = [0; 1024];
-        match client.read(&mut buffer).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => answer.extend_from_slice(&buffer[..read]),
-        }
-    }
-    Ok(())
 }
 
 /// Kills a process every `pace` until `kills` have died, while clients come by `connect`; then looks at what is left.
