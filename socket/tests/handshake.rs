@@ -1,5 +1,7 @@
 //! Handshakes: in the Connector, in order, in time, and silent when they fail.
 
+mod common;
+
 use std::{
     io::{self, IoSlice},
     sync::{Arc, Mutex},
@@ -7,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use common::{SEEDS, echo, says_it_back, settle};
 use riot_actor::{
     MonitorRef, Pid, Reason, info, monitor, now, receive, receive_timeout, send, simulation::Simulation,
     sleep, this, tree,
@@ -16,18 +19,6 @@ use riot_socket::{
     memory::Listener,
 };
 
-const SEEDS: std::ops::Range<u64> = 0..40;
-
-async fn echo(mut connection: Connection) -> io::Result<()> {
-    let mut buffer = [0; 1024];
-    loop {
-        match connection.read(&mut buffer).await? {
-            0 => return Ok(()),
-            read => connection.write_all(&buffer[..read]).await?,
-        }
-    }
-}
-
 /// A handshake: the client says "hi", and is let in.
 async fn greeted(mut connection: Connection) -> io::Result<Connection> {
     let mut word = [0; 2];
@@ -36,17 +27,6 @@ async fn greeted(mut connection: Connection) -> io::Result<Connection> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "that is no greeting"));
     }
     Ok(connection)
-}
-
-async fn says_it_back(client: &mut Connection, text: &[u8]) {
-    client.write_all(text).await.expect("the client can write");
-    let mut back = vec![0; text.len()];
-    client.read_exact(&mut back).await.expect("the client gets its answer");
-    assert_eq!(back, text);
-}
-
-async fn settle() {
-    sleep(Duration::from_millis(10)).await;
 }
 
 /// Errors, timeouts, crashes, and connections there are.
