@@ -89,18 +89,13 @@ pub enum HandshakeError {
     },
 }
 
-/// The handshakes of a server, first to last, and the time they have.
-#[derive(Clone)]
+/// The handshakes of a server, first to last.
+#[derive(Clone, Default)]
 pub(crate) struct Handshakes {
     layers: Vec<Arc<dyn Layer>>,
-    pub(crate) timeout: Duration,
 }
 
 impl Handshakes {
-    pub(crate) fn new() -> Self {
-        Self { layers: Vec::new(), timeout: Duration::from_secs(5) }
-    }
-
     pub(crate) fn push(&mut self, handshake: impl Handshake) {
         self.layers.push(Arc::new(handshake));
     }
@@ -137,7 +132,7 @@ fn failed(error: &io::Error) -> HandshakeError {
 
 impl fmt::Debug for Handshakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {:?}", self.layers.len(), self.timeout)
+        write!(f, "Handshakes({})", self.layers.len())
     }
 }
 

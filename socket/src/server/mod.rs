@@ -84,6 +84,7 @@ struct Config {
     on_listen: Option<OnListen>,
     shutdown: Duration,
     handshakes: Handshakes,
+    handshake_timeout: Duration,
 }
 
 impl Server {
@@ -179,7 +180,7 @@ impl Server {
 
     /// How long all the handshakes of a connection may take together, before it is closed; default 5 s, as Ranch's.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
-        self.config.handshakes.timeout = limit;
+        self.config.handshake_timeout = limit;
         self
     }
 
@@ -233,6 +234,7 @@ impl fmt::Debug for Server {
             .field("alarms", &config.alarms)
             .field("shutdown", &config.shutdown)
             .field("handshakes", &config.handshakes)
+            .field("handshake_timeout", &config.handshake_timeout)
             .finish_non_exhaustive()
     }
 }
@@ -248,7 +250,8 @@ impl Config {
             alarms: Vec::new(),
             on_listen: None,
             shutdown: Duration::from_secs(15),
-            handshakes: Handshakes::new(),
+            handshakes: Handshakes::default(),
+            handshake_timeout: Duration::from_secs(5),
         }
     }
 }

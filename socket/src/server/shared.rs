@@ -94,7 +94,7 @@ impl Shared {
             acceptors: config.acceptors,
             listeners: config.listeners,
             shutdown: config.shutdown,
-            handshake_timeout: config.handshakes.timeout,
+            handshake_timeout: config.handshake_timeout,
             supervisor: None,
             accepting: Vec::new(),
             address: None,
