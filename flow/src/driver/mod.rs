@@ -79,8 +79,8 @@ impl<F: Flow> Joint<F> {
     }
 
     /// Sends what the flow has, until it has nothing more or the transport takes no more. Ready when the flow will never
-    /// have more. Called by the Writer, and by the Connector in its name: the context is the Writer's in any case.
-    fn write(&self, transport: &dyn Transport, cx: &mut Context<'_>) -> Poll<()> {
+    /// have more, with the number of bytes it could not deliver. Called by the Writer, and by the Connector in its name: the context is the Writer's in any case.
+    fn write(&self, transport: &dyn Transport, cx: &mut Context<'_>) -> Poll<u64> {
         let now = now();
         loop {
             let mut flow = self.lock();
@@ -100,7 +100,7 @@ impl<F: Flow> Joint<F> {
                     self.reader.get().map(Waker::wake_by_ref);
                     continue;
                 }
-                WriteOperation::Close(_) => return Poll::Ready(()),
+                WriteOperation::Close(undelivered) => return Poll::Ready(undelivered),
             };
             match written {
                 Ok(written) => {

@@ -7,25 +7,23 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{TimedOut, now, timeout};
+use riot_actor::{TimedOut, timeout};
 use riot_socket::{Shutdown, Transport};
 
 use super::Joint;
-use crate::{Flow, WriteOperation};
+use crate::Flow;
 
 /// How long a peer may take to accept the last of what a transport still holds back, such as the end of a TLS session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The body of a Writer: until the flow has nothing more to say.
 pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transport>) {
-    poll_fn(|cx| {
+    let undelivered = poll_fn(|cx| {
         joint.outlet.writer.get_or_init(|| cx.waker().clone());
         joint.write(&*transport, cx)
     })
     .await;
-    if let WriteOperation::Close(undelivered) = joint.lock().next_write_operation(now()) {
-        joint.meter.undelivered(undelivered);
-    }
+    joint.meter.undelivered(undelivered);
     // Only the sending side: the Reader may still have to hear the peer out.
     let upgraded = joint.lock().is_upgraded();
     let close =
