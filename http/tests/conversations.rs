@@ -4,6 +4,8 @@
 //! A conversation is a function of its seed; a failure names it.
 #![cfg(feature = "driver")]
 
+#[path = "common/random.rs"]
+mod random;
 #[path = "common/responses.rs"]
 mod responses;
 
@@ -15,6 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use random::Random;
 use responses::{Reader, Response as Answer};
 use riot_actor::{Reason, monitor, processes, simulation::Simulation, sleep, spawn, spawn_monitor, this};
 use riot_http::{
@@ -429,17 +432,5 @@ fn whoever_runs_next() {
     for seed in 0..seeds() / 2 {
         let reason = Simulation::new(seed).run(converse(7));
         assert!(reason.is_clean(), "seed {seed}: {reason}");
-    }
-}
-
-/// Marsaglia's xorshift: the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
     }
 }

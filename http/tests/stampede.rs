@@ -18,7 +18,8 @@ use std::{
 
 use ask::ask;
 use riot_actor::{
-    Config, Pid, Reason, exit, monitor, now, processes, simulation::Simulation, sleep, spawn, timeout, tree,
+    Config, Pid, Reason, exit, monitor, now, processes, random, simulation::Simulation, sleep, spawn,
+    timeout, tree,
 };
 use riot_http::{Request, Response, Server, ServerRef};
 use riot_socket::{Address, Connection, ServerInfo, TcpStream, memory::Listener};
@@ -42,23 +43,16 @@ fn soaking() -> bool {
     std::env::var_os("RIOT_SOAK").is_some()
 }
 
-/// A victim and the next state of a sequence that is the same for the same seed.
-fn choose(state: &mut u64) -> Option<Pid> {
-    let mut random = |below: usize| {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        (*state % below as u64) as usize
-    };
-    let label = LABELS[random(LABELS.len())];
-    let found = tree().labelled(label);
-    (!found.is_empty()).then(|| found[random(found.len())])
+/// A victim by chance, which in simulation is the seed's.
+fn choose() -> Option<Pid> {
+    let below = |limit: usize| (random() % limit as u64) as usize;
+    let found = tree().labelled(LABELS[below(LABELS.len())]);
+    (!found.is_empty()).then(|| found[below(found.len())])
 }
 
 /// Kills a process every `pace` until `kills` have died, while clients come by `connect`; then looks at what is left.
 async fn stampede<C, F>(
     server: Server,
-    seed: u64,
     kills: u32,
     pace: Duration,
     connect: C,
@@ -100,10 +94,9 @@ where
         })
         .collect();
 
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut killed = 0;
     while killed < kills {
-        if let Some(victim) = choose(&mut state) {
+        if let Some(victim) = choose() {
             exit(victim, Reason::Kill);
             killed += 1;
         }
@@ -154,7 +147,7 @@ fn stampede_tcp() {
     let (kills, pace) = (if soaking() { 6_000 } else { 100 }, Duration::from_millis(10));
     let reason = Config::new().workers(2).on_crash(|_| {}).run(async move {
         let server = Server::bind("127.0.0.1:0")?;
-        stampede(server, 1, kills, pace, |server: &ServerRef| {
+        stampede(server, kills, pace, |server: &ServerRef| {
             let address = server.address().and_then(|address| address.as_ip());
             async move {
                 let address = address.ok_or(io::ErrorKind::ConnectionRefused)?;
@@ -182,7 +175,7 @@ fn simulated(seed: u64) -> String {
             let client = connecting.connect();
             async move { client }
         };
-        let end = stampede(Server::listen(listener), seed, 40, Duration::from_millis(3), connect).await?;
+        let end = stampede(Server::listen(listener), 40, Duration::from_millis(3), connect).await?;
         *told.lock().unwrap() = format!("{end:?}");
         Ok::<(), Reason>(())
     });

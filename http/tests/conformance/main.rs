@@ -7,6 +7,8 @@
 mod exchange;
 mod judge;
 mod programs;
+#[path = "../common/random.rs"]
+mod random;
 #[path = "../common/responses.rs"]
 mod responses;
 #[path = "../../examples/routes/mod.rs"]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     exchange::{PROBE, Patience},
     judge::{check, data, number},
+    random::Random,
     wire::{Client, Response, request},
 };
 
@@ -386,17 +387,5 @@ fn sound(response: &Response) -> Verdict {
         Ok(())
     } else {
         Err(format!("malformed: {}", response.defects.join("; ")))
-    }
-}
-
-/// Marsaglia's xorshift: the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
     }
 }
