@@ -5,7 +5,6 @@
 
 use std::{
     net::SocketAddr,
-    process::ExitCode,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use riot_actor::{Config, Reason};
+use riot_actor::{Reason, run};
 use riot_socket::signals::Signals;
 use serde::{Deserialize, Serialize};
 
@@ -90,15 +89,9 @@ async fn number(State(app): State<App>, request: Request, next: Next) -> Respons
     response
 }
 
-fn main() -> ExitCode {
+fn main() -> Reason {
     let address = std::env::args().skip_while(|argument| argument != "--addr").nth(1);
-    match Config::new().run(serve(address.unwrap_or_else(|| "127.0.0.1:8080".into()))) {
-        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
-        failed => {
-            eprintln!("{failed:?}");
-            ExitCode::FAILURE
-        }
-    }
+    run(serve(address.unwrap_or_else(|| "127.0.0.1:8080".into())))
 }
 
 async fn serve(address: String) -> Result<(), Reason> {

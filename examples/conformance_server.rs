@@ -3,7 +3,7 @@
 //!
 //! Beside them `GET /plaintext` and `GET /big` (65 536 bytes), for those who measure.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 
 use riot_actor::{Config, Reason, sleep};
 use riot_http::{
@@ -26,11 +26,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match Config::new().workers(options.workers).run(serve(options.address)) {
-        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
-        Ok(reason) => {
-            eprintln!("{reason}");
-            ExitCode::FAILURE
-        }
+        Ok(reason) => reason.report(),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

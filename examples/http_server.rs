@@ -3,7 +3,10 @@
 //! `GET /` greets, `GET /tree` shows the processes as they are, `GET /crash` shows that a crash stays in its own
 //! connection. SIGINT and SIGTERM stop it in order.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::{ExitCode, Termination},
+    time::Duration,
+};
 
 use riot_actor::{Config, Reason};
 use riot_http::{Reqd, Response, Server, http::Method};
@@ -21,11 +24,7 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Config::new().workers(options.workers).run(serve(options)) {
-        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
-        Ok(reason) => {
-            eprintln!("{reason}");
-            ExitCode::FAILURE
-        }
+        Ok(reason) => reason.report(),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -1,9 +1,9 @@
 //! A folder as a web site, with ranges and conditions, and a clock that pushes its time to the browser:
 //! `cargo run --release --example site -- --addr 127.0.0.1:8080 --root .`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use riot_actor::{Config, Reason, interval};
+use riot_actor::{Reason, interval, run};
 use riot_http::{
     Event, Request, Response, Server,
     http::{HeaderValue, Method, StatusCode, header},
@@ -11,17 +11,11 @@ use riot_http::{
 };
 use riot_socket::signals::Signals;
 
-fn main() -> ExitCode {
+fn main() -> Reason {
     let argument = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
     let address = argument("--addr").unwrap_or_else(|| "127.0.0.1:8080".into());
     let root = PathBuf::from(argument("--root").unwrap_or_else(|| ".".into()));
-    match Config::new().run(serve(address, root.into())) {
-        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
-        failed => {
-            eprintln!("{failed:?}");
-            ExitCode::FAILURE
-        }
-    }
+    run(serve(address, root.into()))
 }
 
 async fn serve(address: String, root: Arc<PathBuf>) -> Result<(), Reason> {

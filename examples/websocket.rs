@@ -11,12 +11,11 @@ use std::{
     future::{Future, poll_fn},
     io::{self, Read, Write},
     pin::pin,
-    process::ExitCode,
     task::Poll,
     time::Duration,
 };
 
-use riot_actor::{Config, Down, Pid, Reason, monitor, receive, send, spawn_link, this};
+use riot_actor::{Down, Pid, Reason, monitor, receive, run, send, spawn_link, this};
 use riot_http::{
     Head, Reqd, Response, Server,
     http::{HeaderValue, StatusCode, header},
@@ -31,15 +30,9 @@ use tungstenite::{
 /// The longest message of a client.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-fn main() -> ExitCode {
+fn main() -> Reason {
     let address = std::env::args().skip_while(|argument| argument != "--addr").nth(1);
-    match Config::new().run(serve(address.unwrap_or_else(|| "127.0.0.1:8080".into()))) {
-        Ok(reason) if reason.is_clean() => ExitCode::SUCCESS,
-        failed => {
-            eprintln!("{failed:?}");
-            ExitCode::FAILURE
-        }
-    }
+    run(serve(address.unwrap_or_else(|| "127.0.0.1:8080".into())))
 }
 
 async fn serve(address: String) -> Result<(), Reason> {
