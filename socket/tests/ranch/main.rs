@@ -1,0 +1,65 @@
+//! Ranch's own test scenarios, by their names, as far as they mean something here. Those of its ssl, proxy_header and
+//! sendfile suites are with what they are about.
+//!
+//! Not here: `active_echo`, `active_n_echo` and `getopts_capability` (there are no read modes), `bad_transport`,
+//! `bad_transport_options`, `opts_logger` and the bad arguments of `wait_for_connections` (the compiler refuses them),
+//! `embedded_ranch_server_crash` and `server_recover_state` (there is no such process), `multiple_ip_local_socket_opts`
+//! (an option has one value).
+
+mod acceptor_suite;
+#[path = "../common/mod.rs"]
+mod common;
+mod misc;
+mod shutdown_suite;
+mod supervisor;
+
+use std::{
+    future::pending,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use common::{SEEDS, connect, echo, holds_on, kill, says_it_back, settle};
+use riot_actor::{
+    Config, Pid, Reason, is_alive, now, processes, receive_timeout, send, simulation::Simulation, sleep,
+    spawn, this, timeout, tree,
+};
+use riot_socket::{
+    Address, Alarm, Connection, Options, Raised, Server, ServerRef, ServerState, StartError, TcpStream,
+    memory::Listener, supervised,
+};
+use riot_supervisor::{AutoShutdown, Supervisor, process};
+
+/// Active connections, all connections, clients outside.
+fn counts(server: &ServerRef, listener: &Listener) -> (usize, usize, usize) {
+    let info = server.info();
+    (info.active, info.all, listener.waiting())
+}
+
+/// Asks every client something, and ends those that get an answer.
+async fn served(clients: &mut Vec<Connection>) -> usize {
+    let mut answered = Vec::new();
+    for mut client in std::mem::take(clients) {
+        client.write_all(b"?").await.expect("it is connected");
+        match timeout(Duration::from_millis(1), client.read(&mut [0])).await {
+            Ok(read) => {
+                assert_eq!(read.expect("it is connected"), 1);
+                answered.push(client);
+            }
+            Err(_) => clients.push(client),
+        }
+    }
+    answered.len()
+}
+
+/// Every process of the tree but connections.
+fn supervisors() -> Vec<Pid> {
+    ["Server.Sup", "Connections.Sup.Sup", "Connections.Sup", "Acceptor.Sup", "Acceptor.Worker"]
+        .into_iter()
+        .flat_map(|label| tree().labelled(label))
+        .collect()
+}
