@@ -4,6 +4,8 @@
 
 #[path = "common/ask.rs"]
 mod ask;
+#[path = "common/descriptors.rs"]
+mod descriptors;
 
 use std::{
     io,
@@ -13,16 +15,13 @@ use std::{
 };
 
 use ask::ask;
+use descriptors::Descriptors;
 use riot_actor::{Config, Reason, exit, join, monitor, now, processes, sleep, timeout, tree};
 use riot_http::{Request, Response, Server, ServerRef};
 use riot_socket::{Address, Connection, TcpStream};
 
 /// Descriptors are counted for the whole program, so one test at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
-}
 
 async fn connect(address: SocketAddr) -> io::Result<Connection> {
     Ok(Connection::new(Arc::new(TcpStream::connect(address).await?), Address::Ip(address)))
@@ -54,7 +53,7 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Kills every process with this label that there is when a few clients are connected.
 fn kill(label: &'static str, processes_left: usize) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = descriptors();
+    let before = Descriptors::open();
     let reason = Config::new().workers(2).run(async move {
         let server: ServerRef = Server::bind("127.0.0.1:0")?
             .acceptors(3)
@@ -88,7 +87,7 @@ fn kill(label: &'static str, processes_left: usize) {
         Ok::<(), Reason>(())
     });
     assert_eq!(reason.expect("it runs"), Reason::Normal);
-    assert_eq!(descriptors(), before, "every descriptor is closed again");
+    before.none_left();
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 #[path = "common/ask.rs"]
 mod ask;
+#[path = "common/descriptors.rs"]
+mod descriptors;
 
 use std::{
     io,
@@ -17,6 +19,7 @@ use std::{
 };
 
 use ask::ask;
+use descriptors::Descriptors;
 use riot_actor::{
     Config, Pid, Reason, exit, monitor, now, processes, random, simulation::Simulation, sleep, spawn,
     timeout, tree,
@@ -141,8 +144,7 @@ where
 #[test]
 fn stampede_tcp() {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("Linux").count();
-    let before = descriptors();
+    let before = Descriptors::open();
     let start = Instant::now();
     let (kills, pace) = (if soaking() { 6_000 } else { 100 }, Duration::from_millis(10));
     let reason = Config::new().workers(2).on_crash(|_| {}).run(async move {
@@ -159,7 +161,7 @@ fn stampede_tcp() {
         .map(drop)
     });
     assert_eq!(reason.expect("it runs"), Reason::Normal);
-    assert_eq!(descriptors(), before, "every descriptor is closed again");
+    before.none_left();
     println!("{kills} processes killed in {:?}", start.elapsed());
 }
 

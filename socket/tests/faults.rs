@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "common/descriptors.rs"]
+mod descriptors;
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -14,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use descriptors::Descriptors;
 use riot_actor::{Config, Reason, processes, sleep};
 use riot_socket::{Overflow, Server, ServerRef};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -25,10 +28,6 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// `cargo xtask soak` sets it.
 fn soaking() -> bool {
     std::env::var_os("RIOT_SOAK").is_some()
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
 }
 
 /// Lets the program have as many descriptors as it may; says how many.
@@ -58,7 +57,7 @@ fn against_echo(
     clients: impl FnOnce(SocketAddr, &ServerRef) + Send + 'static,
 ) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = descriptors();
+    let before = Descriptors::open();
     let reason = Config::new().workers(2).run(async move {
         let server = change(Server::bind("127.0.0.1:0")?).start_link(common::echo).await?;
         let (address, at_rest) = (server.local_addr(), processes().len());
@@ -82,7 +81,7 @@ fn against_echo(
         Ok::<(), Reason>(())
     });
     assert_eq!(reason.expect("it runs"), Reason::Normal);
-    assert_eq!(descriptors(), before, "every descriptor is closed again");
+    before.none_left();
 }
 
 fn ended_of(server: &ServerRef) -> u64 {
