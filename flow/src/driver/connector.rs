@@ -3,15 +3,15 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, Weak},
-    task::{Context, Poll},
+    sync::{Arc, Weak, atomic::Ordering::SeqCst},
+    task::{Context, Poll, Wake, Waker},
     time::Instant,
 };
 
 use riot_actor::{Panic, Reason, Sleep, SpawnOptions, catch_panic, join, now, sleep_until};
 use riot_socket::{Connection, Shutdown};
 
-use super::{Joint, reader, writer};
+use super::{Joint, Loop, bell::Bell, reader, writer};
 use crate::{Flow, FlowError};
 
 /// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
@@ -25,12 +25,12 @@ use crate::{Flow, FlowError};
 ///
 /// # Panics
 /// Outside a process.
-pub fn connect<F, A>(connection: Connection, flow: F, application: A) -> impl Future<Output = Reason>
+pub fn connect<F, A>(mut connection: Connection, flow: F, application: A) -> impl Future<Output = Reason>
 where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(joint(&connection, flow), connection, Box::pin(application), false)
+    drive(joint(&mut connection, flow), connection, Box::pin(application), false)
 }
 
 /// As [`connect`], but the application runs to its own end even if the connection ends first.
@@ -38,7 +38,7 @@ where
 /// # Panics
 /// Outside a process.
 pub fn connect_to_the_end<F, A>(
-    connection: Connection,
+    mut connection: Connection,
     flow: F,
     application: A,
 ) -> impl Future<Output = Reason>
@@ -46,18 +46,19 @@ where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(joint(&connection, flow), connection, Box::pin(application), true)
+    drive(joint(&mut connection, flow), connection, Box::pin(application), true)
 }
 
-fn joint<F: Flow>(connection: &Connection, flow: F) -> Arc<Joint<F>> {
-    Arc::new(Joint::new(flow, connection.meter()))
+fn joint<F: Flow>(connection: &mut Connection, flow: F) -> Arc<Joint<F>> {
+    let rest = connection.take_unread();
+    Arc::new(Joint::new(flow, connection.transport().clone(), rest, connection.meter()))
 }
 
 /// What is large comes in boxes: every `async` block around it would hold it once more, for as long as the connection
 /// lasts.
 async fn drive<F, A>(
     joint: Arc<Joint<F>>,
-    mut connection: Connection,
+    connection: Connection,
     application: Pin<Box<A>>,
     finish: bool,
 ) -> Reason
@@ -65,42 +66,28 @@ where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    let unread = connection.take_unread();
     let control: Weak<Joint<F>> = Arc::downgrade(&joint);
     connection.controlled_by(control);
-    let transport = connection.transport();
-    let reader = SpawnOptions::new().label("Reader").link().spawn(reader::run(
-        joint.clone(),
-        transport.clone(),
-        unread,
-    ));
-    let writer =
-        SpawnOptions::new().label("Writer").link().spawn(writer::run(joint.clone(), transport.clone()));
+    let reader = SpawnOptions::new().label("Reader").link().spawn(reader::run(Loop(joint.clone())));
+    let writer = SpawnOptions::new().label("Writer").link().spawn(writer::run(Loop(joint.clone())));
 
     let loops = [reader, writer];
     let mut ended = pin!(join(&loops));
-    let mut timer = Timer { sleep: None };
-    let mut application = pin!(catch_panic(application));
-    let mut serving = true;
+    let application = pin!(catch_panic(application));
+    let mut turns = Turns::new(application);
     let panic = poll_fn(|cx| {
-        if ended.as_mut().poll(cx).is_ready() {
+        let first = turns.begin(cx, &joint);
+        // Whoever waits for the two has to have asked once.
+        if (first || joint.over.load(SeqCst)) && ended.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        if serving && let Poll::Ready(result) = joint.produce(&**transport, || application.as_mut().poll(cx))
-        {
-            serving = false;
-            if let Err(panic) = result {
-                return Poll::Ready(Some(panic));
-            }
-        }
-        timer.poll(cx, &joint);
-        Poll::Pending
+        turns.take(&joint).map_or(Poll::Pending, |panic| Poll::Ready(Some(panic)))
     })
     .await;
     if let Some(panic) = panic {
         joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
         poll_fn(|cx| {
-            timer.poll(cx, &joint);
+            turns.take(&joint);
             ended.as_mut().poll(cx)
         })
         .await;
@@ -117,10 +104,84 @@ where
     }
     // The last hold on the flow: whoever waits for it learns that nobody drives it any more.
     drop(joint);
-    if serving && (upgraded || finish) {
-        return application.await.map_or_else(crashed, |()| Reason::Normal);
+    if turns.serving && (upgraded || finish) {
+        return turns.application.await.map_or_else(crashed, |()| Reason::Normal);
     }
     Reason::Normal
+}
+
+/// What a Connector does whenever it is woken.
+struct Turns<'a, A> {
+    application: Pin<&'a mut A>,
+    /// The application runs.
+    serving: bool,
+    /// Wakes the Connector for the application.
+    bell: Arc<Bell>,
+    waker: Waker,
+    timer: Timer,
+    begun: bool,
+}
+
+/// How often what an application did may bring in more for it within a turn. Then the Reader goes on, and others have
+/// had their turn in between.
+const ROUNDS_MAX: usize = 16;
+
+impl<'a, A: Future<Output = Result<(), Panic>>> Turns<'a, A> {
+    fn new(application: Pin<&'a mut A>) -> Self {
+        let bell = Bell::new();
+        let waker = Waker::from(bell.clone());
+        Self { application, serving: true, bell, waker, timer: Timer::new(), begun: false }
+    }
+
+    /// Whether this turn is the first. The bells are then told who is woken.
+    fn begin<F>(&mut self, cx: &Context<'_>, joint: &Joint<F>) -> bool {
+        let first = !std::mem::replace(&mut self.begun, true);
+        if first {
+            [&joint.inlet, &self.bell, &self.timer.bell].iter().for_each(|bell| bell.belongs_to(cx.waker()));
+        }
+        first
+    }
+
+    /// Reads, lets the application run, sends what it made, and sees to the time. Returns its panic.
+    fn take<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Panic> {
+        let panic = self.rounds(joint);
+        self.timer.poll(joint);
+        panic
+    }
+
+    fn rounds<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Panic> {
+        let mut readable = joint.inlet.hold();
+        // Whatever it was woken for may be the application's: messages come to the process.
+        let mut runnable = true;
+        self.bell.heard();
+        for _ in 0..ROUNDS_MAX {
+            if readable {
+                self.bell.hold();
+                if joint.read().is_ready() {
+                    joint.wake_reader();
+                }
+                runnable |= self.bell.let_go();
+            }
+            if self.serving && runnable {
+                let mut cx = Context::from_waker(&self.waker);
+                if let Poll::Ready(result) = joint.produce(|| self.application.as_mut().poll(&mut cx)) {
+                    self.serving = false;
+                    if let Err(panic) = result {
+                        joint.inlet.let_go();
+                        joint.wake_reader();
+                        return Some(panic);
+                    }
+                }
+            }
+            if !joint.inlet.hold_on_if_due() {
+                return None;
+            }
+            (readable, runnable) = (true, false);
+        }
+        joint.inlet.let_go();
+        joint.wake_reader();
+        None
+    }
 }
 
 /// Tells the server which timer ended the connection, if one did.
@@ -134,8 +195,8 @@ fn report<F: Flow>(connection: &Connection, joint: &Joint<F>) {
 fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
     let transport = connection.transport().clone();
     connection.on_drain(move || drop(transport.shutdown(Shutdown::Read)));
-    let unread = std::mem::take(&mut *joint.unread());
-    joint.lock().hand_over(Box::new(connection), unread);
+    let unread = std::mem::take(&mut joint.intake().rest);
+    joint.lock().hand_over(Box::new(connection), unread.into());
 }
 
 fn crashed(panic: Panic) -> Reason {
@@ -147,16 +208,25 @@ fn crashed(panic: Panic) -> Reason {
 struct Timer {
     /// Invariant: not later than the flow's deadline when it was last looked at.
     sleep: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Rings when there is something to see to; at first there is.
+    bell: Arc<Bell>,
+    waker: Waker,
 }
 
 impl Timer {
-    /// Tells the flow of deadlines that have passed, and sees to it that this is called again for the next.
-    fn poll<F: Flow>(&mut self, cx: &mut Context<'_>, joint: &Joint<F>) {
-        loop {
+    fn new() -> Self {
+        let bell = Bell::new();
+        bell.wake_by_ref();
+        Self { sleep: None, waker: Waker::from(bell.clone()), bell }
+    }
+
+    /// Tells the flow of deadlines that have passed, and sees to it that the bell rings for the next.
+    fn poll<F: Flow>(&mut self, joint: &Joint<F>) {
+        while self.bell.heard() {
             let earlier = {
                 let mut flow = joint.lock();
                 let set = self.sleep.as_ref().map(|(set, _)| *set);
-                if flow.watch_deadline(cx.waker(), set) { None } else { flow.next_deadline() }
+                if flow.watch_deadline(&self.waker, set) { None } else { flow.next_deadline() }
             };
             match (earlier, &mut self.sleep) {
                 (Some(deadline), None) => self.sleep = Some((deadline, Box::pin(sleep_until(deadline)))),
@@ -164,10 +234,10 @@ impl Timer {
                     *set = deadline;
                     sleep.as_mut().get_mut().reset(deadline);
                 }
-                (None, None) => return,
+                (None, None) => continue,
                 (None, Some((_, sleep))) => {
-                    if sleep.as_mut().poll(cx).is_pending() {
-                        return;
+                    if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending() {
+                        continue;
                     }
                     self.sleep = None;
                     let now = now();
@@ -176,6 +246,7 @@ impl Timer {
                     }
                 }
             }
+            self.bell.wake_by_ref();
         }
     }
 }

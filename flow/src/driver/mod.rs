@@ -6,6 +6,7 @@
 //! └── Writer     loops over next_write_operation
 //! ```
 
+mod bell;
 mod connector;
 mod reader;
 mod writer;
@@ -13,52 +14,65 @@ mod writer;
 use std::{
     fmt,
     future::pending,
-    io,
+    ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{
-            AtomicBool, AtomicU8,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicBool, Ordering::SeqCst},
     },
-    task::{Context, Poll, Wake, Waker, ready},
+    task::Waker,
 };
 
-use bytes::Bytes;
+use bell::Bell;
 pub use connector::{connect, connect_to_the_end};
-use riot_actor::now;
+use reader::Intake;
 use riot_socket::{
     Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status, Transport,
 };
 
-use crate::{Activity, FilePart, Flow, FlowError, WriteOperation, WriteResult};
+use crate::{Activity, Flow};
 
 /// What the three processes of a connection share.
+///
+/// The Connector does the work of the two loops where it is awake anyway: it reads what it was woken for and sends what
+/// its application made, so that a request costs one turn of one process. The Reader and the Writer have the rest: the
+/// first and the last bytes of the connection, what the transport does not take at once, and whatever comes while the
+/// Connector has enough to do.
 struct Joint<F> {
     flow: Mutex<F>,
-    /// The two loops. One that waits for the transport hears nothing of the flow, so whoever changes what the flow
-    /// wants from outside the loops wakes them to ask again.
+    transport: Arc<dyn Transport>,
+    intake: Mutex<Intake>,
+    /// The Reader. One that waits for the transport hears nothing of the flow, so whoever changes what the flow wants
+    /// from outside the loops wakes it to ask again.
     reader: OnceLock<Waker>,
-    outlet: Arc<Outlet>,
-    /// The outlet, for the flow to wake when there is something to write.
+    /// Rings when there may be something to read; the Connector's.
+    inlet: Arc<Bell>,
+    /// Rings when the flow has something to write; the Writer's.
+    outlet: Arc<Bell>,
+    /// The two, as wakers.
+    input: Waker,
     output: Waker,
     /// The transport has taken bytes since it was last known to hold none back. Changed by who has the flow.
     unflushed: AtomicBool,
-    /// What the Reader leaves behind when the flow is upgraded: bytes of the next protocol.
-    unread: Mutex<Bytes>,
+    /// One of the loops has ended.
+    over: AtomicBool,
     meter: Meter,
 }
 
 impl<F: Flow> Joint<F> {
-    fn new(flow: F, meter: Meter) -> Self {
-        let outlet = Arc::new(Outlet { state: AtomicU8::new(OPEN), writer: OnceLock::new() });
+    /// `rest` has been read already.
+    fn new(flow: F, transport: Arc<dyn Transport>, rest: Vec<u8>, meter: Meter) -> Self {
+        let (inlet, outlet) = (Bell::new(), Bell::new());
         Self {
             flow: Mutex::new(flow),
+            transport,
+            intake: Mutex::new(Intake::new(rest)),
             reader: OnceLock::new(),
+            input: Waker::from(inlet.clone()),
             output: Waker::from(outlet.clone()),
+            inlet,
             outlet,
             unflushed: AtomicBool::new(false),
-            unread: Mutex::default(),
+            over: AtomicBool::new(false),
             meter,
         }
     }
@@ -67,111 +81,37 @@ impl<F: Flow> Joint<F> {
         self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unread(&self) -> MutexGuard<'_, Bytes> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Taken before the flow, by whoever takes both.
+    fn intake(&self) -> MutexGuard<'_, Intake> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_reader(&self) {
+        self.reader.get().map(Waker::wake_by_ref);
     }
 
     /// Changes the flow, and has both loops ask it again.
     fn change(&self, change: impl FnOnce(&mut F)) {
         change(&mut self.lock());
-        self.reader.get().map(Waker::wake_by_ref);
-        self.outlet.wake_writer();
-    }
-
-    /// Sends what the flow has, until it has nothing more or the transport takes no more. Ready when the flow will never
-    /// have more, with the number of bytes it could not deliver. Called by the Writer, and by the Connector in its name: the context is the Writer's in any case.
-    fn write(&self, transport: &dyn Transport, cx: &mut Context<'_>) -> Poll<u64> {
-        let now = now();
-        loop {
-            let mut flow = self.lock();
-            let written = match flow.next_write_operation(now) {
-                WriteOperation::Write(slices) => ready!(transport.poll_write(cx, slices.as_io_slices())),
-                WriteOperation::File(part) => ready!(send_file(transport, part, cx)),
-                WriteOperation::Yield => {
-                    flow.yield_writer(&self.output);
-                    if !self.unflushed.load(Relaxed) {
-                        return Poll::Pending;
-                    }
-                    let flushed = ready!(transport.poll_flush(cx));
-                    self.unflushed.store(false, Relaxed);
-                    let Err(error) = flushed else { return Poll::Pending };
-                    flow.report_error(FlowError::Transport(error));
-                    drop(flow);
-                    self.reader.get().map(Waker::wake_by_ref);
-                    continue;
-                }
-                WriteOperation::Close(undelivered) => return Poll::Ready(undelivered),
-            };
-            match written {
-                Ok(written) => {
-                    self.meter.sent(written);
-                    flow.report_write_result(WriteResult::Written(written), now);
-                    self.unflushed.store(true, Relaxed);
-                }
-                Err(error) => {
-                    flow.report_write_result(WriteResult::Closed, now);
-                    flow.report_error(FlowError::Transport(error));
-                    drop(flow);
-                    self.reader.get().map(Waker::wake_by_ref);
-                }
-            }
-        }
-    }
-
-    /// Runs the application for a while, and sends what it made of its own accord: one turn of the Writer less for every
-    /// answer. What the transport does not take at once is the Writer's.
-    fn produce<T>(&self, transport: &dyn Transport, application: impl FnOnce() -> T) -> T {
-        self.outlet.state.store(HELD, SeqCst);
-        let made = application();
-        if self.outlet.state.swap(OPEN, SeqCst) == DUE
-            && let Some(writer) = self.outlet.writer.get()
-            && self.write(transport, &mut Context::from_waker(writer)).is_ready()
-        {
-            writer.wake_by_ref();
-        }
-        made
+        self.wake_reader();
+        self.outlet.wake_process();
     }
 }
 
-fn send_file(transport: &dyn Transport, part: &FilePart, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    match transport.poll_send_file(cx, part.file(), part.offset(), part.length()) {
-        // Less than was promised: the peer must not take it for the whole.
-        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-        result => result,
+/// One of the two loops' hold on what they share. The Connector need not look for their end before one is dropped.
+struct Loop<F>(Arc<Joint<F>>);
+
+impl<F> Deref for Loop<F> {
+    type Target = Joint<F>;
+
+    fn deref(&self) -> &Joint<F> {
+        &self.0
     }
 }
 
-/// Where the flow says that there is something to write. It is the Writer's to send; but while the application runs in
-/// the Connector it is noted, and the Connector looks when that is done.
-struct Outlet {
-    state: AtomicU8,
-    /// Once it has run.
-    writer: OnceLock<Waker>,
-}
-
-/// The Writer is woken.
-const OPEN: u8 = 0;
-/// The Connector will look.
-const HELD: u8 = 1;
-/// The Connector will look, and there is something.
-const DUE: u8 = 2;
-
-impl Outlet {
-    fn wake_writer(&self) {
-        self.writer.get().map(Waker::wake_by_ref);
-    }
-}
-
-impl Wake for Outlet {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Only the Connector goes from one of its states to open, and it looks what was noted as it does.
-        if self.state.compare_exchange(HELD, DUE, SeqCst, SeqCst) == Err(OPEN) {
-            self.wake_writer();
-        }
+impl<F> Drop for Loop<F> {
+    fn drop(&mut self) {
+        self.0.over.store(true, SeqCst);
     }
 }
 

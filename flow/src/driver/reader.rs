@@ -4,14 +4,13 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use riot_actor::now;
-use riot_socket::{Shutdown, Transport};
+use riot_socket::Shutdown;
 
-use super::Joint;
+use super::{Joint, Loop};
 use crate::{Flow, FlowError, ReadOperation};
 
 /// What one read takes in at most. It goes into a buffer of the worker, so a connection that waits owns none.
@@ -25,93 +24,103 @@ thread_local! {
 }
 
 /// The body of a Reader: until the flow wants nothing more from the peer.
-/// `rest` has been read already.
-pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transport>, rest: Vec<u8>) {
-    let again = !rest.is_empty();
-    let mut reader = Reader { joint: &joint, transport: &*transport, rest, again, ended: false };
-    poll_fn(|cx| reader.poll(cx)).await;
-    if joint.lock().is_upgraded() {
-        *joint.unread() = std::mem::take(&mut reader.rest).into();
-        return;
-    }
+pub(super) async fn run<F: Flow>(joint: Loop<F>) {
+    poll_fn(|cx| {
+        joint.reader.get_or_init(|| cx.waker().clone());
+        joint.read()
+    })
+    .await;
     // Only the receiving side: what the Writer has still to say must not be cut off.
-    if let Err(error) = transport.shutdown(Shutdown::Read) {
+    if !joint.lock().is_upgraded()
+        && let Err(error) = joint.transport.shutdown(Shutdown::Read)
+    {
         tracing::debug!(target: "riot::flow", "shutting the receiving side down: {error}");
     }
 }
 
-struct Reader<'a, F> {
-    joint: &'a Joint<F>,
-    transport: &'a dyn Transport,
-    /// What the flow did not consume; it comes first next time.
-    rest: Vec<u8>,
+/// What has been read and the flow has not taken.
+pub(super) struct Intake {
+    /// It comes first next time.
+    pub(super) rest: Vec<u8>,
     /// The flow has not seen the rest, or has yielded since, so it may take it now.
     again: bool,
     /// The peer sends no more.
     ended: bool,
 }
 
-impl<F: Flow> Reader<'_, F> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.joint.reader.get_or_init(|| cx.waker().clone());
+impl Intake {
+    /// `rest` has been read already.
+    pub(super) fn new(rest: Vec<u8>) -> Self {
+        Self { again: !rest.is_empty(), rest, ended: false }
+    }
+}
+
+impl<F: Flow> Joint<F> {
+    /// Reads what there is, until the flow or the transport has no more for now. Ready when nothing more will be read.
+    /// Called by the Reader, and by the Connector in its name.
+    pub(super) fn read(&self) -> Poll<()> {
+        let intake = &mut *self.intake();
+        let cx = &mut Context::from_waker(&self.input);
         loop {
-            let mut flow = self.joint.lock();
+            let mut flow = self.lock();
             match flow.next_read_operation() {
                 ReadOperation::Close => return Poll::Ready(()),
                 ReadOperation::Yield => {
-                    flow.yield_reader(cx.waker());
-                    self.again = true;
+                    flow.yield_reader(&self.input);
+                    intake.again = true;
                     return Poll::Pending;
                 }
                 ReadOperation::Read => {}
             }
-            if std::mem::take(&mut self.again) && (self.ended || !self.rest.is_empty()) {
-                self.present(&mut flow);
+            if std::mem::take(&mut intake.again) && (intake.ended || !intake.rest.is_empty()) {
+                intake.present(&mut *flow);
                 continue;
             }
             drop(flow);
-            if self.ended {
+            if intake.ended {
                 return Poll::Ready(()); // It has been told, and there is nothing more to read.
             }
-            match BUFFER.with_borrow_mut(|buffer| self.receive(cx, buffer)) {
+            match BUFFER.with_borrow_mut(|buffer| self.receive(intake, cx, buffer)) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
-                    self.joint.change(|flow| flow.report_error(FlowError::Transport(error)));
-                    self.ended = true;
+                    self.change(|flow| flow.report_error(FlowError::Transport(error)));
+                    intake.ended = true;
                 }
                 Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<()>> {
+    fn receive(&self, intake: &mut Intake, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<()>> {
         let read = match self.transport.poll_read(cx, buffer) {
             Poll::Ready(Ok(read)) => read,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => return Poll::Pending,
         };
-        self.joint.meter.received(read);
-        let mut flow = self.joint.lock();
+        self.meter.received(read);
+        let mut flow = self.lock();
         if read == 0 {
-            self.ended = true;
-            self.present(&mut flow);
-        } else if self.rest.is_empty() {
+            intake.ended = true;
+            intake.present(&mut *flow);
+        } else if intake.rest.is_empty() {
             let consumed = flow.read(&buffer[..read], now());
-            self.rest.extend_from_slice(&buffer[consumed..read]);
+            intake.rest.extend_from_slice(&buffer[consumed..read]);
         } else {
-            self.rest.extend_from_slice(&buffer[..read]);
-            self.present(&mut flow);
+            intake.rest.extend_from_slice(&buffer[..read]);
+            intake.present(&mut *flow);
         }
-        if self.rest.len() > REST_MAX {
+        if intake.rest.len() > REST_MAX {
             return Poll::Ready(Err(io::Error::other(
                 "the protocol takes no more bytes and does not say so",
             )));
         }
         Poll::Ready(Ok(()))
     }
+}
 
+impl Intake {
     /// Shows the flow what is there.
-    fn present(&mut self, flow: &mut F) {
+    fn present(&mut self, flow: &mut impl Flow) {
         let consumed =
             if self.ended { flow.read_eof(&self.rest, now()) } else { flow.read(&self.rest, now()) };
         if consumed == self.rest.len() {

@@ -2,25 +2,28 @@
 
 use std::{
     future::poll_fn,
-    sync::Arc,
-    task::{Context, Waker},
+    io,
+    sync::atomic::Ordering::Relaxed,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use riot_actor::{TimedOut, timeout};
+use riot_actor::{TimedOut, now, timeout};
 use riot_socket::{Shutdown, Transport};
 
-use super::Joint;
-use crate::Flow;
+use super::{Joint, Loop};
+use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult};
 
 /// How long a peer may take to accept the last of what a transport still holds back, such as the end of a TLS session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The body of a Writer: until the flow has nothing more to say.
-pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transport>) {
+pub(super) async fn run<F: Flow>(joint: Loop<F>) {
+    let transport = &*joint.transport;
     let undelivered = poll_fn(|cx| {
-        joint.outlet.writer.get_or_init(|| cx.waker().clone());
-        joint.write(&*transport, cx)
+        joint.outlet.belongs_to(cx.waker());
+        joint.outlet.heard();
+        joint.write(cx)
     })
     .await;
     joint.meter.undelivered(undelivered);
@@ -33,5 +36,68 @@ pub(super) async fn run<F: Flow>(joint: Arc<Joint<F>>, transport: Arc<dyn Transp
         Ok(Err(error)) => tracing::debug!(target: "riot::flow", "shutting the sending side down: {error}"),
         Err(TimedOut) => drop(transport.shutdown(Shutdown::Write)),
     }
-    joint.reader.get().map(Waker::wake_by_ref);
+    joint.wake_reader();
+}
+
+impl<F: Flow> Joint<F> {
+    /// Sends what the flow has, until it has nothing more or the transport takes no more. Ready when the flow will never
+    /// have more, with the number of bytes it could not deliver. Called by the Writer, and by the Connector in its
+    /// name: the context is the Writer's in any case.
+    pub(super) fn write(&self, cx: &mut Context<'_>) -> Poll<u64> {
+        let (transport, now) = (&*self.transport, now());
+        let mut flow = self.lock();
+        loop {
+            let written = match flow.next_write_operation(now) {
+                WriteOperation::Write(slices) => ready!(transport.poll_write(cx, slices.as_io_slices())),
+                WriteOperation::File(part) => ready!(send_file(transport, part, cx)),
+                WriteOperation::Yield => {
+                    flow.yield_writer(&self.output);
+                    if !self.unflushed.load(Relaxed) {
+                        return Poll::Pending;
+                    }
+                    let flushed = ready!(transport.poll_flush(cx));
+                    self.unflushed.store(false, Relaxed);
+                    let Err(error) = flushed else { return Poll::Pending };
+                    flow.report_error(FlowError::Transport(error));
+                    self.wake_reader();
+                    continue;
+                }
+                WriteOperation::Close(undelivered) => return Poll::Ready(undelivered),
+            };
+            match written {
+                Ok(written) => {
+                    self.meter.sent(written);
+                    flow.report_write_result(WriteResult::Written(written), now);
+                    self.unflushed.store(true, Relaxed);
+                }
+                Err(error) => {
+                    flow.report_write_result(WriteResult::Closed, now);
+                    flow.report_error(FlowError::Transport(error));
+                    self.wake_reader();
+                }
+            }
+        }
+    }
+
+    /// Runs the application for a while, and sends what it made of its own accord: one turn of the Writer less for every
+    /// answer. What the transport does not take at once is the Writer's.
+    pub(super) fn produce<T>(&self, application: impl FnOnce() -> T) -> T {
+        let due = self.outlet.hold();
+        let made = application();
+        if (self.outlet.let_go() || due)
+            && let Some(writer) = self.outlet.process()
+            && self.write(&mut Context::from_waker(writer)).is_ready()
+        {
+            writer.wake_by_ref();
+        }
+        made
+    }
+}
+
+fn send_file(transport: &dyn Transport, part: &FilePart, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    match transport.poll_send_file(cx, part.file(), part.offset(), part.length()) {
+        // Less than was promised: the peer must not take it for the whole.
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        result => result,
+    }
 }
