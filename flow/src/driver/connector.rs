@@ -234,10 +234,10 @@ impl Timer {
                     *set = deadline;
                     sleep.as_mut().get_mut().reset(deadline);
                 }
-                (None, None) => continue,
+                (None, None) => return,
                 (None, Some((_, sleep))) => {
                     if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending() {
-                        continue;
+                        return;
                     }
                     self.sleep = None;
                     let now = now();
