@@ -15,6 +15,10 @@ use riot_socket::signals::Signals;
 #[path = "../http/examples/routes/mod.rs"]
 mod routes;
 
+/// As the servers it is compared with have it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: conformance_server [--addr HOST:PORT] [--workers N]";
 
 /// What `/big` answers.

@@ -23,7 +23,7 @@ pub struct Body {
     /// None: there is no body.
     shared: Option<Arc<Shared>>,
     id: u64,
-    trailers: Option<Headers>,
+    trailers: Option<Box<Headers>>,
     /// Its last frame has been given out.
     ended: bool,
 }
@@ -70,7 +70,7 @@ impl Body {
             return Poll::Ready(Ok(Some(piece)));
         }
         if incoming.is_complete() {
-            self.trailers = incoming.trailers().cloned();
+            self.trailers = incoming.trailers().cloned().map(Box::new);
             return Poll::Ready(Ok(None));
         }
         register(&mut inner.body, context.waker());
@@ -116,7 +116,7 @@ impl Body {
     /// end. They are never merged into those of the head.
     #[must_use]
     pub fn trailers(&self) -> Option<&Headers> {
-        self.trailers.as_ref()
+        self.trailers.as_deref()
     }
 }
 

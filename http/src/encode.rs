@@ -30,7 +30,8 @@ pub(crate) enum ConnectionLine {
 pub(crate) struct Added<'a> {
     pub(crate) length: LengthLine,
     pub(crate) connection: ConnectionLine,
-    pub(crate) server: Option<&'a HeaderValue>,
+    /// The line, whole.
+    pub(crate) server: Option<&'a [u8]>,
     pub(crate) time: SystemTime,
 }
 
@@ -55,23 +56,31 @@ pub(crate) fn head<'a>(
         date::with_line(added.time, |line| output.write(line));
     }
     if let Some(server) = added.server.filter(|_| !served) {
-        field(output, &header::SERVER, server);
+        output.write(server);
     }
-    match added.length {
-        LengthLine::None => {}
-        LengthLine::Length(length) => {
-            output.write(b"content-length: ");
-            output.write(itoa::Buffer::new().format(length).as_bytes());
-            output.write(b"\r\n");
+    match (added.length, added.connection) {
+        (LengthLine::Length(length), connection) => {
+            let mut line = *b"content-length: 18446744073709551615\r\n\r\n";
+            let (digits, mut number) = (b"content-length: ".len(), itoa::Buffer::new());
+            let number = number.format(length).as_bytes();
+            let end = digits + number.len();
+            line[digits..end].copy_from_slice(number);
+            line[end..end + 4].copy_from_slice(b"\r\n\r\n");
+            // Most heads end here.
+            let last = if connection == ConnectionLine::None { 4 } else { 2 };
+            output.write(&line[..end + last]);
         }
-        LengthLine::Chunked => output.write(b"transfer-encoding: chunked\r\n"),
+        (LengthLine::Chunked, ConnectionLine::None) => output.write(b"transfer-encoding: chunked\r\n\r\n"),
+        (LengthLine::Chunked, _) => output.write(b"transfer-encoding: chunked\r\n"),
+        (LengthLine::None, ConnectionLine::None) => output.write(b"\r\n"),
+        (LengthLine::None, _) => {}
     }
-    output.write(match added.connection {
-        ConnectionLine::None => b"\r\n",
-        ConnectionLine::Close => b"connection: close\r\n\r\n",
-        ConnectionLine::KeepAlive => b"connection: keep-alive\r\n\r\n",
-        ConnectionLine::Upgrade => b"connection: upgrade\r\n\r\n",
-    });
+    match added.connection {
+        ConnectionLine::None => {}
+        ConnectionLine::Close => output.write(b"connection: close\r\n\r\n"),
+        ConnectionLine::KeepAlive => output.write(b"connection: keep-alive\r\n\r\n"),
+        ConnectionLine::Upgrade => output.write(b"connection: upgrade\r\n\r\n"),
+    }
 }
 
 /// Appends an informational answer (RFC 9110 §15.2): it has neither date nor framing.

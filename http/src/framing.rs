@@ -152,13 +152,19 @@ impl<'a> Seen<'a> {
 
 /// Digits alone; no sign, no list, nothing else (RFC 9112 §6.3).
 pub(crate) fn content_length(value: &[u8]) -> Result<u64, RequestError> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(RequestError::Malformed("the content length is no number"));
+    let no_number = Err(RequestError::Malformed("the content length is no number"));
+    if value.is_empty() {
+        return no_number;
     }
-    value
-        .iter()
-        .try_fold(0u64, |length, digit| length.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
-        .ok_or(RequestError::BodyTooLarge)
+    let mut length = Some(0u64);
+    for byte in value {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return no_number;
+        }
+        length = length.and_then(|length| length.checked_mul(10)?.checked_add(u64::from(digit)));
+    }
+    length.ok_or(RequestError::BodyTooLarge)
 }
 
 /// The elements of a list, empty ones skipped (RFC 9110 §5.6.1).
@@ -168,9 +174,13 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// `uri-host [ ":" port ]`, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    // Most are a name alone, and the empty one passes as well.
-    value.iter().all(|&byte| is_name_byte(byte))
-        || split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port))
+    // Most are a name, and maybe a port; the empty one passes as well.
+    let name = value.iter().position(|&byte| !is_name_byte(byte)).unwrap_or(value.len());
+    match &value[name..] {
+        [] => true,
+        [b':', port @ ..] => is_port(port),
+        _ => split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port)),
+    }
 }
 
 /// `host ":" port`, neither of them empty: what `CONNECT` names (RFC 9112 §3.2.3).
@@ -207,8 +217,7 @@ fn split_host(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 }
 
 fn is_port(port: &[u8]) -> bool {
-    port.is_empty()
-        || (port.iter().all(u8::is_ascii_digit) && content_length(port).is_ok_and(|port| port <= 65_535))
+    port.is_empty() || content_length(port).is_ok_and(|port| port <= 65_535)
 }
 
 fn is_ip_literal(literal: &[u8]) -> bool {

@@ -226,24 +226,28 @@ type Range = std::ops::Range<usize>;
 /// Checks a target, and finds its path and query (RFC 9112 §3.2).
 fn target(method: &Method, target: &[u8]) -> Result<(Range, Option<Range>), RequestError> {
     let invalid = Err(RequestError::Malformed("the request target is invalid"));
-    if !target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#') {
-        return invalid;
-    }
+    let is_valid = |&byte: &u8| byte.is_ascii_graphic() && byte != b'#';
     if method == Method::CONNECT {
-        return if framing::is_authority(target) { Ok((0..0, None)) } else { invalid };
+        let valid = target.iter().all(is_valid) && framing::is_authority(target);
+        return if valid { Ok((0..0, None)) } else { invalid };
     }
     let path = match target {
         [b'/', ..] => 0,
         b"*" if method == Method::OPTIONS => 0,
         _ => match absolute_path(target) {
-            Some(path) => path,
-            None => return invalid,
+            Some(path) if target[..path].iter().all(is_valid) => path,
+            _ => return invalid,
         },
     };
-    Ok(match memchr(b'?', &target[path..]) {
-        Some(mark) => (path..path + mark, Some(path + mark + 1..target.len())),
-        None => (path..target.len(), None),
-    })
+    let rest = &target[path..];
+    let end = rest.iter().position(|byte| !is_valid(byte) || *byte == b'?').unwrap_or(rest.len());
+    match &rest[end..] {
+        [] => Ok((path..target.len(), None)),
+        [b'?', query @ ..] if query.iter().all(is_valid) => {
+            Ok((path..path + end, Some(path + end + 1..target.len())))
+        }
+        _ => invalid,
+    }
 }
 
 /// Where the path of an absolute URI begins.

@@ -8,7 +8,9 @@ use riot_flow::FilePart;
 
 use crate::{BodyWriter, InvalidHeader};
 
-type Streaming = Box<dyn FnOnce(BodyWriter) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+/// A body being written, bit by bit.
+pub(crate) type WrittenBody = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Streaming = Box<dyn FnOnce(BodyWriter) -> WrittenBody + Send>;
 
 /// An answer.
 ///

@@ -1,17 +1,13 @@
 //! The server: a handler or a service in, a supervised tree out.
 
 use std::{
-    fmt,
-    future::{Future, poll_fn},
-    io,
+    fmt, io,
     net::ToSocketAddrs,
     path::Path,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -23,8 +19,8 @@ use riot_socket::{
 };
 
 use crate::{
-    Config, Connection, Handler, Limits, RequestError, Requests, Response, Service, ServiceHandler, Timeouts,
-    serve_requests, service,
+    Config, Connection, Handler, Limits, RequestError, Response, Service, ServiceHandler, Timeouts, service,
+    service::serve,
 };
 
 /// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to the
@@ -300,17 +296,6 @@ impl<H: Handler> Serving<H> {
         };
         (server, protocol)
     }
-}
-
-/// Serves until no more requests come, or the client is gone and nothing is to be finished without it (H12).
-async fn serve(requests: Requests, handler: &impl Handler, cancel: bool) {
-    let mut closed = pin!(requests.closed());
-    let mut serving = pin!(serve_requests(requests, handler));
-    poll_fn(|cx| match serving.as_mut().poll(cx) {
-        Poll::Pending if cancel && !closed.is_kept() => closed.as_mut().poll(cx),
-        result => result,
-    })
-    .await;
 }
 
 impl<H> fmt::Debug for Serving<H> {

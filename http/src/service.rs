@@ -1,6 +1,11 @@
 //! What answers requests: a handler, which holds the request and its answer, or a service, which maps one to the
 //! other.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
 use crate::{IntoResponse, Reqd, Request, Requests};
 
 /// Answers requests however it likes.
@@ -18,10 +23,23 @@ where
     Fut: Future<Output: Outcome> + Send,
 {
     fn handle(&self, reqd: Reqd) -> impl Future<Output = ()> + Send {
-        let future = self(reqd);
-        async move {
-            future.await;
-        }
+        Handling { future: self(reqd) }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of a handler, without what it gives. (An `async` block around it would have room for it twice.)
+    struct Handling<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Handling<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx).map(drop)
     }
 }
 
@@ -72,17 +90,70 @@ impl<S: Service> Handler for ServiceHandler<S> {
         let (request, responder) = reqd.into_parts();
         let response = self.0.call(request).await.into_response();
         // What cannot be sent is answered by the responder's drop, if anything can.
-        let _ = responder.respond(response).await;
+        if let Ok(Some(streaming)) = responder.begin(response) {
+            streaming.await;
+        }
     }
 }
 
 /// Handles the requests of a connection, one after the other, until it brings no more.
 ///
+/// A handler's future has a place of its own, which is given back when the connection has been idle for a while: a
+/// connection that waits costs no more for a large handler than for a small one.
+///
 /// # Panics
 /// If the handler does. Whoever catches that tells the connection with
 /// [`report_error`](riot_flow::Flow::report_error).
-pub async fn serve_requests(mut requests: Requests, handler: &impl Handler) {
-    while let Some(reqd) = requests.next().await {
-        handler.handle(reqd).await;
+pub fn serve_requests<H: Handler>(requests: Requests, handler: &H) -> impl Future<Output = ()> + Send {
+    serve(requests, handler, false)
+}
+
+/// The same; if `cancel` says so only as long as the client is there, or a request's handler is to finish without it
+/// (H12).
+pub(crate) fn serve<H: Handler>(
+    requests: Requests,
+    handler: &H,
+    cancel: bool,
+) -> impl Future<Output = ()> + Send {
+    Serve { requests, handle: |reqd| handler.handle(reqd), handling: None, cancel }
+}
+
+struct Serve<F, H> {
+    requests: Requests,
+    handle: F,
+    /// The place of the handler's future.
+    handling: Option<Pin<Box<Option<H>>>>,
+    cancel: bool,
+}
+
+impl<F, H> Future for Serve<F, H>
+where
+    F: Fn(Reqd) -> H + Unpin,
+    H: Future<Output = ()>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { requests, handle, handling, cancel } = &mut *self;
+        loop {
+            if let Some(place) = handling
+                && let Some(future) = place.as_mut().as_pin_mut()
+            {
+                if future.poll(cx).is_pending() {
+                    return if *cancel { requests.poll_gone(cx) } else { Poll::Pending };
+                }
+                place.set(None);
+            }
+            let next = requests.poll_next(cx);
+            if next.is_pending() && requests.is_resting() {
+                *handling = None;
+            }
+            let Some(reqd) = ready!(next) else { return Poll::Ready(()) };
+            let future = Some(handle(reqd));
+            match handling {
+                Some(place) => place.set(future),
+                None => *handling = Some(Box::pin(future)),
+            }
+        }
     }
 }

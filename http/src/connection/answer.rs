@@ -155,8 +155,8 @@ impl Inner {
 
     fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
         self.emit_with(|output, config| {
-            let added =
-                Added { length, connection, server: config.server_name.as_ref(), time: (config.clock)() };
+            let server = config.server_line.as_deref();
+            let added = Added { length, connection, server, time: (config.clock)() };
             encode::head(output, response.status_code(), response.headers(), added);
         });
     }

@@ -23,7 +23,8 @@ type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
 pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
-    pub(crate) server_name: Option<HeaderValue>,
+    /// The `Server` line of every answer.
+    pub(crate) server_line: Option<Box<[u8]>>,
     pub(crate) clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     /// What the connection's own answers say.
     pub(crate) error_page: Option<Box<ErrorPage>>,
@@ -42,7 +43,7 @@ impl Config {
         Self {
             limits,
             timeouts,
-            server_name: None,
+            server_line: None,
             clock,
             error_page: None,
             random: by_chance,
@@ -67,7 +68,7 @@ impl Config {
     /// What answers say in `Server` (RFC 9110 §10.2.4); nothing by default.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<Option<HeaderValue>>) -> Self {
-        self.server_name = name.into();
+        self.server_line = name.into().map(|name| [b"server: ", name.as_bytes(), b"\r\n"].concat().into());
         self
     }
 
@@ -146,6 +147,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Config");
         debug.field("limits", &self.limits).field("timeouts", &self.timeouts);
-        debug.field("server_name", &self.server_name).finish_non_exhaustive()
+        debug.field("server_line", &self.server_line.as_deref().map(String::from_utf8_lossy));
+        debug.finish_non_exhaustive()
     }
 }

@@ -29,12 +29,12 @@ impl Timer {
         matches!(self, Self::At(at) if at <= now)
     }
 
-    /// Runs exactly while `on`.
-    fn keep(&mut self, on: bool, time: Option<Duration>, clock: &mut Clock) {
-        match (on, time, *self) {
-            (true, Some(time), Self::Off) => *self = clock.start(time),
-            (true, Some(_), _) => {}
-            _ => *self = Self::Off,
+    /// Runs exactly while there is a time for it.
+    fn keep(&mut self, time: Option<Duration>, clock: &mut Clock) {
+        match (time, *self) {
+            (Some(time), Self::Off) => *self = clock.start(time),
+            (Some(_), _) => {}
+            (None, _) => *self = Self::Off,
         }
     }
 }
@@ -146,7 +146,7 @@ impl Deadlines {
     pub(crate) fn head_read(&mut self) {
         if self.head != Timer::Off {
             self.head = Timer::Off;
-            self.clock.unset = true;
+            self.waits.head = false;
         }
     }
 
@@ -240,41 +240,54 @@ fn is_earlier(deadline: Option<Instant>, before: Option<Instant>) -> bool {
 }
 
 impl Inner {
+    /// The connection has been idle for a while, and has given its buffers back.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.deadlines.released
+    }
+
     /// Lets every timer run that has something to wait for, and no other.
     pub(crate) fn set_timers(&mut self) {
         let waits = self.waits();
         let deadlines = &mut self.deadlines;
-        if waits == deadlines.waits && deadlines.bytes == 0 && !deadlines.clock.unset {
+        let before = std::mem::replace(&mut deadlines.waits, waits);
+        if waits == before && deadlines.bytes == 0 && !deadlines.clock.unset {
             // As most calls leave it.
             deadlines.clock.told = false;
             return;
         }
-        deadlines.waits = waits;
         let timeouts = &self.config.timeouts;
-        deadlines.head.keep(waits.head, timeouts.head, &mut deadlines.clock);
-        if !waits.idle {
+        if waits.idle != before.idle {
             deadlines.idle_spent = Duration::ZERO;
+            deadlines.released = false;
+            let idle = self.config.idle_step(Duration::ZERO).filter(|_| waits.idle);
+            deadlines.idle.keep(idle, &mut deadlines.clock);
+            deadlines.buffers.keep(waits.idle.then_some(KEEP_BUFFERS), &mut deadlines.clock);
         }
-        let idle_step = self.config.idle_step(deadlines.idle_spent);
-        deadlines.idle.keep(waits.idle, idle_step, &mut deadlines.clock);
-        deadlines.released &= waits.idle;
-        deadlines.buffers.keep(waits.idle && !deadlines.released, Some(KEEP_BUFFERS), &mut deadlines.clock);
-        deadlines.handler.keep(waits.handler, timeouts.handler, &mut deadlines.clock);
-        deadlines.linger.keep(waits.linger, Some(timeouts.linger), &mut deadlines.clock);
+        if waits.head != before.head {
+            deadlines.head.keep(timeouts.head.filter(|_| waits.head), &mut deadlines.clock);
+        }
+        if waits.handler != before.handler {
+            deadlines.handler.keep(timeouts.handler.filter(|_| waits.handler), &mut deadlines.clock);
+        }
+        if waits.linger != before.linger {
+            deadlines.linger.keep(waits.linger.then_some(timeouts.linger), &mut deadlines.clock);
+        }
         if !deadlines.age_set {
             deadlines.age_set = true;
             let age = timeouts.age.map(|age| jittered(age, (self.config.random)()));
-            deadlines.age.keep(true, age, &mut deadlines.clock);
+            deadlines.age.keep(age, &mut deadlines.clock);
         }
-
-        deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
-        deadlines.body_idle.keep(waits.body, timeouts.body_idle, &mut deadlines.clock);
-        if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.clock.now, waits.body) {
-            deadlines.body_credit = Some(at.saturating_duration_since(now));
+        if deadlines.bytes > 0 || waits.body || before.body {
+            deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
+            deadlines.body_idle.keep(timeouts.body_idle.filter(|_| waits.body), &mut deadlines.clock);
+            if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.clock.now, waits.body)
+            {
+                deadlines.body_credit = Some(at.saturating_duration_since(now));
+            }
+            let credit = deadlines.body_credit.or(timeouts.body_idle);
+            let credit = credit.filter(|_| waits.body && timeouts.body_rate_min.is_some());
+            deadlines.body_rate.keep(credit, &mut deadlines.clock);
         }
-        let credit =
-            deadlines.body_credit.or(timeouts.body_idle).filter(|_| timeouts.body_rate_min.is_some());
-        deadlines.body_rate.keep(waits.body, credit, &mut deadlines.clock);
         if self.reading != Reading::Body {
             deadlines.body_credit = None;
         }
@@ -361,9 +374,10 @@ impl Inner {
         }
         if self.deadlines.buffers.is_due(now) {
             self.deadlines.released = true;
-            self.deadlines.clock.unset = true;
+            self.deadlines.buffers = Timer::Off;
             self.output.release();
             self.exchanges.shrink_to_fit();
+            self.wake_next();
         }
         self.leave();
         self.deadlines.clock.earliest = self.deadlines.next();

@@ -20,7 +20,10 @@ use super::{
     Payload,
     state::{Left, Shared, register},
 };
-use crate::{Body, BodyWriter, Head, Request, RespondError, Response, UpgradeError, response::ResponseBody};
+use crate::{
+    Body, BodyWriter, Head, Request, RespondError, Response, UpgradeError,
+    response::{ResponseBody, WrittenBody},
+};
 
 /// A request to be answered, once. After http/af's request descriptor.
 ///
@@ -209,21 +212,28 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`].
-    pub async fn respond(&self, mut response: Response) -> Result<(), RespondError> {
+    pub async fn respond(&self, response: Response) -> Result<(), RespondError> {
+        if let Some(streaming) = self.begin(response)? {
+            streaming.await;
+        }
+        Ok(())
+    }
+
+    /// Answers with whatever body the response carries; one that is written bit by bit is still to be written.
+    pub(crate) fn begin(&self, mut response: Response) -> Result<Option<WrittenBody>, RespondError> {
         match response.take_body() {
-            ResponseBody::Empty => self.respond_with(&response, Payload::Borrowed(&[])),
-            ResponseBody::Bytes(bytes) => self.respond_with(&response, Payload::Shared(bytes)),
-            ResponseBody::File(part) => self.respond_with(&response, Payload::File(part)),
+            ResponseBody::Empty => self.respond_with(&response, Payload::Borrowed(&[]))?,
+            ResponseBody::Bytes(bytes) => self.respond_with(&response, Payload::Shared(bytes))?,
+            ResponseBody::File(part) => self.respond_with(&response, Payload::File(part))?,
             ResponseBody::Streaming(write) => {
                 let (writer, left) = self.begin_streaming(&response)?;
-                if left == Left::Nothing {
-                    let _ = writer.close();
-                } else {
-                    write(writer).await;
+                if left != Left::Nothing {
+                    return Ok(Some(write(writer)));
                 }
-                Ok(())
+                let _ = writer.close();
             }
         }
+        Ok(None)
     }
 
     /// Answers with a switch of protocols: 101 to a request that asked for it, or 2xx to `CONNECT`. The fields

@@ -21,11 +21,13 @@ use super::{
 pub struct Requests {
     shared: Arc<Shared>,
     peer: Option<SocketAddr>,
+    /// When it last found nothing, the connection had given its buffers back.
+    resting: bool,
 }
 
 impl Requests {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, peer: None }
+        Self { shared, peer: None, resting: false }
     }
 
     /// The same, each of them knowing that it came from this address.
@@ -60,6 +62,25 @@ impl Requests {
             inner.next_needs_room = true;
         }
         register(&mut inner.next, context.waker());
+        self.resting = inner.is_resting();
+        Poll::Pending
+    }
+
+    /// The connection has been idle for a while: whoever waits for its next request gives back what it keeps for it.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting
+    }
+
+    /// As [`closed`](Self::closed), unless the handler under way is to finish whatever becomes of the client.
+    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.shared.lock();
+        if inner.kept {
+            return Poll::Pending;
+        }
+        if inner.is_dead() {
+            return Poll::Ready(());
+        }
+        register(&mut inner.gone, context.waker());
         Poll::Pending
     }
 
@@ -88,14 +109,6 @@ impl Drop for Requests {
 #[must_use = "it is to be awaited"]
 pub struct Closed {
     shared: Arc<Shared>,
-}
-
-impl Closed {
-    /// The handler of the request under way is to finish, whatever becomes of the client.
-    #[cfg(feature = "driver")]
-    pub(crate) fn is_kept(&self) -> bool {
-        self.shared.lock().kept
-    }
 }
 
 impl Future for Closed {

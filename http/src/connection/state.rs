@@ -182,6 +182,8 @@ pub(crate) struct Inner {
     pub(crate) flush: Option<(u64, Waker)>,
     /// Waits for the transport after a switch.
     pub(crate) switch: Option<Waker>,
+    /// Runs the handlers, and ends the one under way when the peer is gone.
+    pub(crate) gone: Option<Waker>,
     /// Wait for the end.
     pub(crate) closed: Vec<Waker>,
 }
@@ -219,6 +221,7 @@ impl Inner {
             body: None,
             flush: None,
             switch: None,
+            gone: None,
             closed: Vec::new(),
         }
     }
@@ -441,7 +444,7 @@ impl Inner {
             self.wake_all();
         }
         if self.is_dead() {
-            self.closed.drain(..).for_each(Waker::wake);
+            self.gone.take().into_iter().chain(self.closed.drain(..)).for_each(Waker::wake);
         }
         if self.reader_waits && self.may_read() {
             self.wake_reader();
