@@ -98,8 +98,8 @@ impl<S: Service> Handler for ServiceHandler<S> {
 
 /// Handles the requests of a connection, one after the other, until it brings no more.
 ///
-/// A handler's future has a place of its own, which is given back when the connection has been idle for a while: a
-/// connection that waits costs no more for a large handler than for a small one.
+/// A connection that waits for its next request holds nothing for a handler whose future is larger than 256 bytes: that
+/// has its place made for every request.
 ///
 /// # Panics
 /// If the handler does. Whoever catches that tells the connection with
@@ -117,6 +117,9 @@ pub(crate) fn serve<H: Handler>(
 ) -> impl Future<Output = ()> + Send {
     Serve { requests, handle: |reqd| handler.handle(reqd), handling: None, cancel }
 }
+
+/// A handler's future up to this size, in bytes, leaves its place to the next one.
+const KEEP_MAX: usize = 256;
 
 struct Serve<F, H> {
     requests: Requests,
@@ -142,13 +145,13 @@ where
                 if future.poll(cx).is_pending() {
                     return if *cancel { requests.poll_gone(cx) } else { Poll::Pending };
                 }
-                place.set(None);
+                if size_of::<H>() > KEEP_MAX {
+                    *handling = None;
+                } else {
+                    place.set(None);
+                }
             }
-            let next = requests.poll_next(cx);
-            if next.is_pending() && requests.is_resting() {
-                *handling = None;
-            }
-            let Some(reqd) = ready!(next) else { return Poll::Ready(()) };
+            let Some(reqd) = ready!(requests.poll_next(cx)) else { return Poll::Ready(()) };
             let future = Some(handle(reqd));
             match handling {
                 Some(place) => place.set(future),

@@ -103,8 +103,6 @@ pub(crate) struct Deadlines {
     linger: Timer,
     age: Timer,
     age_set: bool,
-    /// Buffers have been given back since the last activity.
-    released: bool,
     bytes: usize,
     watch: Option<(Option<Instant>, Waker)>,
 }
@@ -127,7 +125,6 @@ impl Default for Deadlines {
             linger: timer,
             age: timer,
             age_set: false,
-            released: false,
             bytes: 0,
             watch: None,
         }
@@ -240,11 +237,6 @@ fn is_earlier(deadline: Option<Instant>, before: Option<Instant>) -> bool {
 }
 
 impl Inner {
-    /// The connection has been idle for a while, and has given its buffers back.
-    pub(crate) fn is_resting(&self) -> bool {
-        self.deadlines.released
-    }
-
     /// Lets every timer run that has something to wait for, and no other.
     pub(crate) fn set_timers(&mut self) {
         let waits = self.waits();
@@ -258,7 +250,6 @@ impl Inner {
         let timeouts = &self.config.timeouts;
         if waits.idle != before.idle {
             deadlines.idle_spent = Duration::ZERO;
-            deadlines.released = false;
             let idle = self.config.idle_step(Duration::ZERO).filter(|_| waits.idle);
             deadlines.idle.keep(idle, &mut deadlines.clock);
             deadlines.buffers.keep(waits.idle.then_some(KEEP_BUFFERS), &mut deadlines.clock);
@@ -373,11 +364,9 @@ impl Inner {
             self.drain();
         }
         if self.deadlines.buffers.is_due(now) {
-            self.deadlines.released = true;
             self.deadlines.buffers = Timer::Off;
             self.output.release();
             self.exchanges.shrink_to_fit();
-            self.wake_next();
         }
         self.leave();
         self.deadlines.clock.earliest = self.deadlines.next();

@@ -21,13 +21,11 @@ use super::{
 pub struct Requests {
     shared: Arc<Shared>,
     peer: Option<SocketAddr>,
-    /// When it last found nothing, the connection had given its buffers back.
-    resting: bool,
 }
 
 impl Requests {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, peer: None, resting: false }
+        Self { shared, peer: None }
     }
 
     /// The same, each of them knowing that it came from this address.
@@ -62,13 +60,7 @@ impl Requests {
             inner.next_needs_room = true;
         }
         register(&mut inner.next, context.waker());
-        self.resting = inner.is_resting();
         Poll::Pending
-    }
-
-    /// The connection has been idle for a while: whoever waits for its next request gives back what it keeps for it.
-    pub(crate) fn is_resting(&self) -> bool {
-        self.resting
     }
 
     /// As [`closed`](Self::closed), unless the handler under way is to finish whatever becomes of the client.
