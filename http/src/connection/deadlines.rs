@@ -15,61 +15,99 @@ use crate::RequestError;
 /// back, short against the time connections lie idle.
 const KEEP_BUFFERS: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Timer {
-    #[default]
-    Off,
-    /// To be started when the time is known.
-    Unset(Duration),
-    At(Instant),
+/// Nanoseconds since the connection was first told the time: half the room of an [`Instant`], and compared at once.
+type Nanos = u64;
+
+/// From here on a number is no time.
+const UNSET: Nanos = 1 << 63;
+
+fn nanos(time: Duration) -> Nanos {
+    Nanos::try_from(time.as_nanos()).map_or(UNSET >> 1, |nanos| nanos.min(UNSET >> 1))
 }
 
+/// When something is due. One that was started without knowing the time is to be started when it is known, and has how
+/// long it is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer(Nanos);
+
 impl Timer {
-    fn is_due(self, now: Instant) -> bool {
-        matches!(self, Self::At(at) if at <= now)
+    const OFF: Self = Self(Nanos::MAX);
+
+    fn unset(time: Duration) -> Self {
+        Self(UNSET | nanos(time))
+    }
+
+    /// How long it is to run once it is started.
+    fn to_run(self) -> Option<Nanos> {
+        (self.0 >= UNSET && self != Self::OFF).then_some(self.0 & !UNSET)
+    }
+
+    fn at(&mut self) -> Option<&mut Nanos> {
+        (self.0 < UNSET).then_some(&mut self.0)
+    }
+
+    fn is_due(self, now: Nanos) -> bool {
+        self.0 <= now
     }
 
     /// Runs exactly while there is a time for it.
     fn keep(&mut self, time: Option<Duration>, clock: &mut Clock) {
-        match (time, *self) {
-            (Some(time), Self::Off) => *self = clock.start(time),
-            (Some(_), _) => {}
-            (None, _) => *self = Self::Off,
+        match time {
+            Some(time) if *self == Self::OFF => *self = clock.start(time),
+            Some(_) => {}
+            None => *self = Self::OFF,
         }
     }
 }
 
 /// What the timers know of the time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Clock {
-    /// The latest instant told.
-    now: Option<Instant>,
+    /// When the time was told first.
+    origin: Option<Instant>,
+    /// The latest time told.
+    now: Nanos,
     /// This call was told it.
     told: bool,
     /// Timers may wait to be started.
     unset: bool,
     /// No timer is due before. When timers stop or move out it is left alone: looking once too early costs less than
     /// looking for the earliest at every change.
-    earliest: Option<Instant>,
+    earliest: Timer,
 }
 
 impl Clock {
-    fn start(&mut self, time: Duration) -> Timer {
-        match self.now {
-            Some(now) if self.told => self.at(now + time),
-            now => {
-                self.unset = true;
-                if let Some(now) = now {
-                    let _ = self.at(now);
-                }
-                Timer::Unset(time)
-            }
-        }
+    fn set(&mut self, now: Instant) {
+        let origin = *self.origin.get_or_insert(now);
+        self.now = self.now.max(nanos(now.saturating_duration_since(origin)));
     }
 
-    fn at(&mut self, at: Instant) -> Timer {
-        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
-        Timer::At(at)
+    fn start(&mut self, time: Duration) -> Timer {
+        if self.told {
+            return self.at(self.now + nanos(time));
+        }
+        self.unset = true;
+        if self.origin.is_some() {
+            let _ = self.at(self.now);
+        }
+        Timer::unset(time)
+    }
+
+    fn at(&mut self, at: Nanos) -> Timer {
+        self.earliest = self.earliest.min(Timer(at));
+        Timer(at)
+    }
+
+    fn instant(&self, timer: Timer) -> Option<Instant> {
+        self.origin.filter(|_| timer.0 < UNSET).map(|origin| origin + Duration::from_nanos(timer.0))
+    }
+
+    /// Due at `instant`; never, if there is none.
+    fn timer(&self, instant: Option<Instant>) -> Timer {
+        match (instant, self.origin) {
+            (Some(instant), Some(origin)) => Timer(nanos(instant.saturating_duration_since(origin))),
+            _ => Timer::OFF,
+        }
     }
 }
 
@@ -97,21 +135,22 @@ pub(crate) struct Deadlines {
     /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
     body_rate: Timer,
     /// How far that was when waiting for the body was interrupted.
-    body_credit: Option<Duration>,
+    body_credit: Option<Nanos>,
     handler: Timer,
     write: Timer,
     linger: Timer,
     age: Timer,
     age_set: bool,
     bytes: usize,
-    watch: Option<(Option<Instant>, Waker)>,
+    /// Who is woken when there comes to be a timer that is due before this.
+    watch: Option<(Timer, Waker)>,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
-        let timer = Timer::Off;
+        let timer = Timer::OFF;
         Self {
-            clock: Clock { unset: true, ..Clock::default() },
+            clock: Clock { origin: None, now: 0, told: false, unset: true, earliest: timer },
             waits: Waits::default(),
             head: timer,
             idle: timer,
@@ -134,15 +173,21 @@ impl Default for Deadlines {
 impl Deadlines {
     /// Begins a call that is told the time.
     pub(crate) fn enter(&mut self, now: Instant) {
-        let clock = &mut self.clock;
-        clock.now = Some(clock.now.map_or(now, |last| last.max(now)));
-        clock.told = true;
+        self.clock.set(now);
+        self.clock.told = true;
+    }
+
+    /// Begins a call that is told the time and will change nothing; says whether there is something to do all the same.
+    pub(crate) fn pass(&mut self, now: Instant) -> bool {
+        self.clock.set(now);
+        self.clock.told = self.clock.unset;
+        self.clock.unset
     }
 
     /// A head is complete; the next begins its own time.
     pub(crate) fn head_read(&mut self) {
-        if self.head != Timer::Off {
-            self.head = Timer::Off;
+        if self.head != Timer::OFF {
+            self.head = Timer::OFF;
             self.waits.head = false;
         }
     }
@@ -154,7 +199,7 @@ impl Deadlines {
 
     /// The peer took something, or there is nothing more to take.
     pub(crate) fn written(&mut self) {
-        self.write = Timer::Off;
+        self.write = Timer::OFF;
     }
 
     fn all(&mut self) -> [&mut Timer; 9] {
@@ -163,22 +208,23 @@ impl Deadlines {
     }
 
     /// The earliest; at once if one is to be started.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    fn earliest(&self) -> Timer {
         let Self { head, idle, buffers, body_idle, body_rate, handler, write, linger, age, .. } = self;
         let timers = [head, idle, buffers, body_idle, body_rate, handler, write, linger, age];
-        let instants = timers.into_iter().filter_map(|timer| match timer {
-            Timer::Off => None,
-            Timer::Unset(_) => self.clock.now,
-            Timer::At(at) => Some(*at),
-        });
-        instants.min()
+        let due = |timer: &Timer| timer.to_run().map_or(*timer, |_| Timer(self.clock.now));
+        timers.into_iter().map(due).min().unwrap_or(Timer::OFF)
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.clock.instant(self.earliest())
     }
 
     /// Wakes `waker` when the earliest becomes earlier than `before`. Not if it is.
     pub(crate) fn watch(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
-        if is_earlier(self.clock.earliest, before) {
-            self.clock.earliest = self.next();
-            if is_earlier(self.clock.earliest, before) {
+        let before = self.clock.timer(before);
+        if self.clock.earliest < before {
+            self.clock.earliest = self.earliest();
+            if self.clock.earliest < before && self.clock.origin.is_some() {
                 return false;
             }
         }
@@ -194,26 +240,27 @@ impl Deadlines {
 
     /// A body's bytes move its timers out.
     fn credit_body(&mut self, idle: Option<Duration>, rate: Option<u32>) {
-        let bytes = std::mem::take(&mut self.bytes);
-        let (Some(now), true) = (self.clock.now, bytes > 0) else { return };
-        if let (Timer::At(at), Some(idle)) = (&mut self.body_idle, idle) {
-            *at = now + idle;
+        let bytes = std::mem::take(&mut self.bytes) as u64;
+        let (true, Some(idle)) = (bytes > 0, idle) else { return };
+        let latest = self.clock.now + nanos(idle);
+        if let Some(at) = self.body_idle.at() {
+            *at = latest;
         }
-        if let (Timer::At(at), Some(rate), Some(idle)) = (&mut self.body_rate, rate, idle) {
-            *at = (*at + Duration::from_secs_f64(bytes as f64 / f64::from(rate))).min(now + idle);
+        if let (Some(at), Some(rate)) = (self.body_rate.at(), rate) {
+            let credit = bytes.saturating_mul(1_000_000_000) / u64::from(rate.max(1));
+            *at = at.saturating_add(credit).min(latest);
         }
     }
 
     /// Starts what is to be started, if the time is known.
     fn start(&mut self) {
-        if let Some(now) = self.clock.now.filter(|_| self.clock.told && self.clock.unset) {
+        if self.clock.told && self.clock.unset {
             self.clock.unset = false;
-            let mut earliest = self.clock.earliest;
+            let (now, mut earliest) = (self.clock.now, self.clock.earliest);
             for timer in self.all() {
-                if let Timer::Unset(time) = *timer {
-                    let at = now + time;
-                    *timer = Timer::At(at);
-                    earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+                if let Some(time) = timer.to_run() {
+                    *timer = Timer(now + time);
+                    earliest = earliest.min(*timer);
                 }
             }
             self.clock.earliest = earliest;
@@ -224,16 +271,12 @@ impl Deadlines {
 
     /// Wakes whoever would sleep too long.
     fn check_watch(&mut self) {
-        if self.watch.as_ref().is_some_and(|(before, _)| is_earlier(self.clock.earliest, *before))
+        if self.watch.as_ref().is_some_and(|(before, _)| self.clock.earliest < *before)
             && let Some((_, waker)) = self.watch.take()
         {
             waker.wake();
         }
     }
-}
-
-fn is_earlier(deadline: Option<Instant>, before: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| before.is_none_or(|before| deadline < before))
 }
 
 impl Inner {
@@ -271,11 +314,10 @@ impl Inner {
         if deadlines.bytes > 0 || waits.body || before.body {
             deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
             deadlines.body_idle.keep(timeouts.body_idle.filter(|_| waits.body), &mut deadlines.clock);
-            if let (Timer::At(at), Some(now), false) = (deadlines.body_rate, deadlines.clock.now, waits.body)
-            {
-                deadlines.body_credit = Some(at.saturating_duration_since(now));
+            if let (Some(at), false) = (deadlines.body_rate.at(), waits.body) {
+                deadlines.body_credit = Some(at.saturating_sub(deadlines.clock.now));
             }
-            let credit = deadlines.body_credit.or(timeouts.body_idle);
+            let credit = deadlines.body_credit.map(Duration::from_nanos).or(timeouts.body_idle);
             let credit = credit.filter(|_| waits.body && timeouts.body_rate_min.is_some());
             deadlines.body_rate.keep(credit, &mut deadlines.clock);
         }
@@ -302,7 +344,7 @@ impl Inner {
     }
 
     /// Ends the connection if it has been idle for too long, by the measure of the moment.
-    fn look_at_idle(&mut self, now: Instant) {
+    fn look_at_idle(&mut self, now: Nanos) {
         let spent = self.deadlines.idle_spent;
         let spent = spent + self.config.idle_step(spent).unwrap_or_default();
         let crowded = self.config.is_crowded();
@@ -313,18 +355,17 @@ impl Inner {
             }
             Some(step) => {
                 self.deadlines.idle_spent = spent;
-                self.deadlines.idle = Timer::At(now + step);
+                self.deadlines.idle = Timer(now + nanos(step));
             }
-            None => self.deadlines.idle = Timer::Off,
+            None => self.deadlines.idle = Timer::OFF,
         }
     }
 
     /// Bytes have been handed to the writing loop: the peer has to take some.
     pub(crate) fn writing_begun(&mut self) {
-        if let (Timer::Off, Some(time), Some(now)) =
-            (self.deadlines.write, self.config.timeouts.write_stall, self.deadlines.clock.now)
-        {
-            self.deadlines.write = self.deadlines.clock.at(now + time);
+        let Deadlines { clock, write, .. } = &mut self.deadlines;
+        if let (Some(time), true) = (self.config.timeouts.write_stall, *write == Timer::OFF) {
+            *write = clock.at(clock.now + nanos(time));
             self.deadlines.check_watch();
         }
     }
@@ -334,8 +375,8 @@ impl Inner {
         self.deadlines.enter(now);
         self.deadlines.clock.unset = true;
         self.set_timers();
-        self.deadlines.enter(now);
-        let now = self.deadlines.clock.now.unwrap_or(now);
+        self.deadlines.clock.told = true;
+        let now = self.deadlines.clock.now;
         if self.deadlines.write.is_due(now) {
             self.timed_out = Some("write stall");
             self.lose();
@@ -360,16 +401,16 @@ impl Inner {
         }
         if self.deadlines.age.is_due(now) {
             self.timed_out = Some("age");
-            self.deadlines.age = Timer::Off;
+            self.deadlines.age = Timer::OFF;
             self.drain();
         }
         if self.deadlines.buffers.is_due(now) {
-            self.deadlines.buffers = Timer::Off;
+            self.deadlines.buffers = Timer::OFF;
             self.output.release();
             self.exchanges.shrink_to_fit();
         }
         self.leave();
-        self.deadlines.clock.earliest = self.deadlines.next();
+        self.deadlines.clock.earliest = self.deadlines.earliest();
     }
 }
 

@@ -222,6 +222,9 @@ impl Inner {
 
     fn push(&mut self, exchange: Exchange) {
         self.requests += 1;
+        if self.exchanges.capacity() == 0 {
+            self.exchanges.reserve_exact(1); // Most clients wait for the answer.
+        }
         self.exchanges.push_back(exchange);
         if self.exchanges.len() == 1 {
             self.advance();

@@ -92,16 +92,16 @@ impl Flow for Connection {
 
     fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_> {
         let mut inner = self.shared.lock();
-        inner.deadlines.enter(now);
+        if inner.deadlines.pass(now) {
+            inner.leave();
+        }
         if self.sending.is_empty() {
             std::mem::swap(&mut self.sending, &mut inner.output);
         }
         if let Some(operation) = self.sending.operation() {
             inner.writing_begun();
-            inner.leave();
             return operation;
         }
-        inner.leave();
         if inner.writer_is_done() { WriteOperation::Close(inner.undelivered) } else { WriteOperation::Yield }
     }
 
