@@ -51,16 +51,30 @@ async fn serve(address: String) -> Result<(), Reason> {
     Ok(())
 }
 
-async fn answer(reqd: Reqd) {
+/// What can be answered at once is, when the handler is called. The rest has its future in a box: one that many
+/// connections wait with had better be small.
+fn answer(reqd: Reqd) -> impl Future<Output = ()> + Send {
     let is_get = *reqd.request().method() == Method::GET;
-    let _ = match reqd.request().path() {
-        "/plaintext" if is_get => reqd.respond_with_string(Response::text(""), "Hello, World!"),
-        "/big" if is_get => reqd.respond_with_bytes(Response::text(""), &BIG[..]),
-        _ => {
-            let (request, responder) = reqd.into_parts();
-            responder.respond(routes::routes(request, sleep).await).await
+    let rest = match reqd.request().path() {
+        "/plaintext" if is_get => {
+            // It fails if the client is gone.
+            let _ = reqd.respond_with_string(Response::text(""), "Hello, World!");
+            None
         }
+        "/big" if is_get => {
+            let _ = reqd.respond_with_bytes(Response::text(""), &BIG[..]);
+            None
+        }
+        _ => Some(Box::pin(async move {
+            let (request, responder) = reqd.into_parts();
+            let _ = responder.respond(routes::routes(request, sleep).await).await;
+        })),
     };
+    async {
+        if let Some(rest) = rest {
+            rest.await;
+        }
+    }
 }
 
 struct Options {

@@ -65,8 +65,9 @@ impl Timer {
 struct Clock {
     /// When the time was told first.
     origin: Option<Instant>,
-    /// The latest time told.
+    /// The latest time told, and as it was told.
     now: Nanos,
+    instant: Option<Instant>,
     /// This call was told it.
     told: bool,
     /// Timers may wait to be started.
@@ -78,8 +79,12 @@ struct Clock {
 
 impl Clock {
     fn set(&mut self, now: Instant) {
-        let origin = *self.origin.get_or_insert(now);
-        self.now = self.now.max(nanos(now.saturating_duration_since(origin)));
+        // Several calls are told the same.
+        if self.instant != Some(now) {
+            let origin = *self.origin.get_or_insert(now);
+            self.now = self.now.max(nanos(now.saturating_duration_since(origin)));
+            self.instant = Some(now);
+        }
     }
 
     fn start(&mut self, time: Duration) -> Timer {
@@ -150,7 +155,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         let timer = Timer::OFF;
         Self {
-            clock: Clock { origin: None, now: 0, told: false, unset: true, earliest: timer },
+            clock: Clock { origin: None, now: 0, instant: None, told: false, unset: true, earliest: timer },
             waits: Waits::default(),
             head: timer,
             idle: timer,
