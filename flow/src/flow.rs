@@ -153,7 +153,7 @@ pub enum WriteResult {
 
 /// How many pieces one write hands to the system at most. Far below every system's `IOV_MAX`; more pieces than this
 /// are worth a second system call.
-pub const SLICES_MAX: usize = 16;
+pub const SLICES_MAX: usize = 8;
 
 /// The bytes of one write, oldest first: at least one piece, none of them empty, at most [`SLICES_MAX`].
 #[derive(Debug)]

@@ -58,6 +58,7 @@ impl Output {
     }
 
     /// Appends a copy.
+    #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         self.pending += bytes.len();
@@ -84,12 +85,14 @@ impl Output {
     }
 
     /// Bytes not sent yet.
+    #[inline]
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending
     }
 
     /// Nothing is left to send.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending == 0
@@ -108,6 +111,7 @@ impl Output {
     }
 
     /// What to send next; none if there is nothing.
+    #[inline]
     #[must_use]
     pub fn operation(&self) -> Option<WriteOperation<'_>> {
         match self.chunks.front() {
@@ -118,6 +122,7 @@ impl Output {
     }
 
     /// The oldest bytes, as far as one write takes them; none if a file comes first.
+    #[inline]
     #[must_use]
     pub fn slices(&self) -> Slices<'_> {
         let mut slices = Slices::new();

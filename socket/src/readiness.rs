@@ -3,10 +3,9 @@
 //! The system tells once when a socket becomes ready, so it is remembered until an operation finds the socket drained:
 //! by an error that says so, or by fewer bytes than it had room for, which says it without another system call.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
-};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// One of the two things a socket can be ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +41,7 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, [Side; 2]> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Ready if an operation is worth trying; else whoever asked is woken when it is.

@@ -16,7 +16,7 @@ use std::{
     future::pending,
     ops::Deref,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::Waker,
@@ -24,6 +24,7 @@ use std::{
 
 use bell::Bell;
 pub use connector::{connect, connect_to_the_end};
+use parking_lot::{Mutex, MutexGuard};
 use reader::Intake;
 use riot_socket::{
     Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status, Transport,
@@ -78,12 +79,12 @@ impl<F: Flow> Joint<F> {
     }
 
     fn lock(&self) -> MutexGuard<'_, F> {
-        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+        self.flow.lock()
     }
 
     /// Taken before the flow, by whoever takes both.
     fn intake(&self) -> MutexGuard<'_, Intake> {
-        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+        self.intake.lock()
     }
 
     fn wake_reader(&self) {

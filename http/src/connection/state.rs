@@ -3,14 +3,10 @@
 //! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
 //! those of time in `deadlines`.
 
-use std::{
-    any::Any,
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Waker,
-};
+use std::{any::Any, collections::VecDeque, sync::Arc, task::Waker};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use riot_flow::{Output, Wake};
 
 use super::{Config, deadlines::Deadlines, incoming::Incoming};
@@ -27,9 +23,9 @@ impl Shared {
         Arc::new(Self(Mutex::new(Inner::new(config))))
     }
 
-    /// Nothing under the lock panics half-way, so a poisoned lock guards a sound value.
+    /// Nothing under the lock panics half-way, so it is not poisoned.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
