@@ -217,7 +217,8 @@ fn split_host(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 }
 
 fn is_port(port: &[u8]) -> bool {
-    port.is_empty() || content_length(port).is_ok_and(|port| port <= 65_535)
+    let short = port.len() < 5 && port.iter().all(u8::is_ascii_digit);
+    short || content_length(port).is_ok_and(|port| port <= 65_535)
 }
 
 fn is_ip_literal(literal: &[u8]) -> bool {

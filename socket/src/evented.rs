@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice, Read, Write},
     os::fd::AsRawFd,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use mio::unix::SourceFd;
@@ -82,6 +82,19 @@ impl<S: AsRawFd> Evented<S> {
         // Fewer bytes than there was room for: there are no more. (At the end of the stream there is nothing to wait
         // for either, so that is no sign of it.)
         self.poll(cx, Interest::Read, |mut socket| socket.read(buffer), |&read| read > 0 && read < room)
+    }
+
+    /// The same, and whether another receive would have to wait.
+    pub(crate) fn poll_receive_all(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, bool)>>
+    where
+        for<'a> &'a S: Read,
+    {
+        let read = ready!(self.poll_receive(cx, buffer))?;
+        Poll::Ready(Ok((read, self.readiness.would_wait(cx, Interest::Read))))
     }
 
     /// Sends some of `slices`.

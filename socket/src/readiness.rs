@@ -65,6 +65,11 @@ impl Readiness {
         }
     }
 
+    /// Whether an operation would have to wait; whoever asks is then woken when it would not.
+    pub(crate) fn would_wait(&self, cx: &Context<'_>, interest: Interest) -> bool {
+        self.poll_ready(cx, interest).is_pending()
+    }
+
     /// An event came. Returns whom to wake.
     pub(crate) fn report(&self, interest: Interest, closed: bool) -> Option<Waker> {
         let side = &mut self.lock()[interest as usize];

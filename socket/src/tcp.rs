@@ -105,6 +105,10 @@ impl Transport for TcpStream {
         self.0.poll_receive(cx, buffer)
     }
 
+    fn poll_read_all(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
+        self.0.poll_receive_all(cx, buffer)
+    }
+
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.0.poll_send(cx, slices)
     }

@@ -22,6 +22,15 @@ pub trait Transport: Send + Sync + 'static {
     /// Those of the connection.
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
+    /// The same, and whether it is known that another read would have to wait: the context is then woken when it would
+    /// not, as if it had been tried. By default nothing is known.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    fn poll_read_all(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
+        self.poll_read(cx, buffer).map_ok(|read| (read, false))
+    }
+
     /// Sends some of `slices`, from their start, and says how much.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use riot_actor::now;
@@ -61,6 +61,7 @@ impl<F: Flow> Joint<F> {
     pub(super) fn read(&self) -> Poll<()> {
         let intake = &mut *self.intake();
         let cx = &mut Context::from_waker(&self.input);
+        let mut drained = false;
         loop {
             let mut flow = self.lock();
             match flow.next_read_operation() {
@@ -80,8 +81,11 @@ impl<F: Flow> Joint<F> {
             if intake.ended {
                 return Poll::Ready(()); // It has been told, and there is nothing more to read.
             }
+            if drained {
+                return Poll::Pending;
+            }
             match BUFFER.with_borrow_mut(|buffer| self.receive(intake, cx, buffer)) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(now_drained)) => drained = now_drained,
                 Poll::Ready(Err(error)) => {
                     self.change(|flow| flow.report_error(FlowError::Transport(error)));
                     intake.ended = true;
@@ -91,12 +95,14 @@ impl<F: Flow> Joint<F> {
         }
     }
 
-    fn receive(&self, intake: &mut Intake, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<()>> {
-        let read = match self.transport.poll_read(cx, buffer) {
-            Poll::Ready(Ok(read)) => read,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        };
+    /// Says whether there is nothing more for now.
+    fn receive(
+        &self,
+        intake: &mut Intake,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<bool>> {
+        let (read, drained) = ready!(self.transport.poll_read_all(cx, buffer))?;
         self.meter.received(read);
         let mut flow = self.lock();
         if read == 0 {
@@ -114,7 +120,7 @@ impl<F: Flow> Joint<F> {
                 "the protocol takes no more bytes and does not say so",
             )));
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(drained))
     }
 }
 
