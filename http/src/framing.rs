@@ -175,8 +175,13 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// `uri-host [ ":" port ]`, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(crate) fn is_host(value: &[u8]) -> bool {
     // Most are a name, and maybe a port; the empty one passes as well.
-    let name = value.iter().position(|&byte| !is_name_byte(byte)).unwrap_or(value.len());
-    match &value[name..] {
+    let mut rest = value;
+    while let [byte, after @ ..] = rest
+        && is_name_byte(*byte)
+    {
+        rest = after;
+    }
+    match rest {
         [] => true,
         [b':', port @ ..] => is_port(port),
         _ => split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port)),
@@ -217,8 +222,15 @@ fn split_host(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 }
 
 fn is_port(port: &[u8]) -> bool {
-    let short = port.len() < 5 && port.iter().all(u8::is_ascii_digit);
-    short || content_length(port).is_ok_and(|port| port <= 65_535)
+    let mut number = 0u32;
+    for byte in port {
+        let digit = byte.wrapping_sub(b'0');
+        number = number * 10 + u32::from(digit);
+        if digit > 9 || number > 65_535 {
+            return false;
+        }
+    }
+    true
 }
 
 fn is_ip_literal(literal: &[u8]) -> bool {

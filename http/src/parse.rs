@@ -226,28 +226,38 @@ type Range = std::ops::Range<usize>;
 /// Checks a target, and finds its path and query (RFC 9112 §3.2).
 fn target(method: &Method, target: &[u8]) -> Result<(Range, Option<Range>), RequestError> {
     let invalid = Err(RequestError::Malformed("the request target is invalid"));
-    let is_valid = |&byte: &u8| byte.is_ascii_graphic() && byte != b'#';
     if method == Method::CONNECT {
-        let valid = target.iter().all(is_valid) && framing::is_authority(target);
+        let valid = target.iter().all(|&byte| is_target_byte(byte)) && framing::is_authority(target);
         return if valid { Ok((0..0, None)) } else { invalid };
     }
     let path = match target {
         [b'/', ..] => 0,
         b"*" if method == Method::OPTIONS => 0,
         _ => match absolute_path(target) {
-            Some(path) if target[..path].iter().all(is_valid) => path,
+            Some(path) if target[..path].iter().all(|&byte| is_target_byte(byte)) => path,
             _ => return invalid,
         },
     };
-    let rest = &target[path..];
-    let end = rest.iter().position(|byte| !is_valid(byte) || *byte == b'?').unwrap_or(rest.len());
-    match &rest[end..] {
-        [] => Ok((path..target.len(), None)),
-        [b'?', query @ ..] if query.iter().all(is_valid) => {
-            Ok((path..path + end, Some(path + end + 1..target.len())))
+    let mut rest = &target[path..];
+    while let [byte, after @ ..] = rest
+        && is_target_byte(*byte)
+        && *byte != b'?'
+    {
+        rest = after;
+    }
+    let end = target.len() - rest.len();
+    match rest {
+        [] => Ok((path..end, None)),
+        [b'?', query @ ..] if query.iter().all(|&byte| is_target_byte(byte)) => {
+            Ok((path..end, Some(end + 1..target.len())))
         }
         _ => invalid,
     }
+}
+
+/// What may stand in a target at all: visible ASCII, and no fragment.
+fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'#'
 }
 
 /// Where the path of an absolute URI begins.
