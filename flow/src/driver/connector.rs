@@ -54,60 +54,65 @@ fn joint<F: Flow>(connection: &mut Connection, flow: F) -> Arc<Joint<F>> {
     Arc::new(Joint::new(flow, connection.transport().clone(), rest, connection.meter()))
 }
 
-/// What is large comes in boxes: every `async` block around it would hold it once more, for as long as the connection
-/// lasts.
-async fn drive<F, A>(
+/// The body of a Connector.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice, all the time")]
+fn drive<F, A>(
     joint: Arc<Joint<F>>,
     connection: Connection,
     application: Pin<Box<A>>,
     finish: bool,
-) -> Reason
+) -> impl Future<Output = Reason>
 where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    let control: Weak<Joint<F>> = Arc::downgrade(&joint);
-    connection.controlled_by(control);
-    let reader = SpawnOptions::new().label("Reader").link().spawn(reader::run(Loop(joint.clone())));
-    let writer = SpawnOptions::new().label("Writer").link().spawn(writer::run(Loop(joint.clone())));
+    async move {
+        let control: Weak<Joint<F>> = Arc::downgrade(&joint);
+        connection.controlled_by(control);
+        let reader = SpawnOptions::new().label("Reader").link().spawn(reader::run(Loop(joint.clone())));
+        let writer = SpawnOptions::new().label("Writer").link().spawn(writer::run(Loop(joint.clone())));
 
-    let loops = [reader, writer];
-    let mut ended = pin!(join(&loops));
-    let application = pin!(catch_panic(application));
-    let mut turns = Turns::new(application);
-    let panic = poll_fn(|cx| {
-        let first = turns.begin(cx, &joint);
-        // Whoever waits for the two has to have asked once.
-        if (first || joint.over.load(SeqCst)) && ended.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        turns.take(&joint).map_or(Poll::Pending, |panic| Poll::Ready(Some(panic)))
-    })
-    .await;
-    if let Some(panic) = panic {
-        joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
-        poll_fn(|cx| {
-            turns.take(&joint);
-            ended.as_mut().poll(cx)
+        let loops = [reader, writer];
+        let mut ended = pin!(join(&loops));
+        let application = pin!(catch_panic(application));
+        let mut turns = Turns::new(application);
+        let panic = poll_fn(|cx| {
+            let first = turns.begin(cx, &joint);
+            // Whoever waits for the two has to have asked once.
+            if (first || joint.over.load(SeqCst)) && ended.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            turns.take(&joint).map_or(Poll::Pending, |panic| Poll::Ready(Some(panic)))
         })
         .await;
+        if let Some(panic) = &panic {
+            joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
+            poll_fn(|cx| {
+                turns.take(&joint);
+                ended.as_mut().poll(cx)
+            })
+            .await;
+        }
         report(&connection, &joint);
-        return crashed(panic);
+        if let Some(panic) = panic {
+            return Reason::Panic(panic);
+        }
+        let upgraded = joint.lock().is_upgraded();
+        if upgraded {
+            hand_over(connection, &joint);
+        } else {
+            drop(connection);
+        }
+        // The last hold on the flow: whoever waits for it learns that nobody drives it any more.
+        drop(joint);
+        if turns.serving && (upgraded || finish) {
+            return turns
+                .application
+                .await
+                .map_or_else(|panic| Reason::Panic(Arc::new(panic)), |()| Reason::Normal);
+        }
+        Reason::Normal
     }
-    report(&connection, &joint);
-
-    let upgraded = joint.lock().is_upgraded();
-    if upgraded {
-        hand_over(connection, &joint);
-    } else {
-        drop(connection);
-    }
-    // The last hold on the flow: whoever waits for it learns that nobody drives it any more.
-    drop(joint);
-    if turns.serving && (upgraded || finish) {
-        return turns.application.await.map_or_else(crashed, |()| Reason::Normal);
-    }
-    Reason::Normal
 }
 
 /// What a Connector does whenever it is woken.
@@ -143,13 +148,13 @@ impl<'a, A: Future<Output = Result<(), Panic>>> Turns<'a, A> {
     }
 
     /// Reads, lets the application run, sends what it made, and sees to the time. Returns its panic.
-    fn take<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Panic> {
+    fn take<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Arc<Panic>> {
         let panic = self.rounds(joint);
         self.timer.poll(joint);
         panic
     }
 
-    fn rounds<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Panic> {
+    fn rounds<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Arc<Panic>> {
         let mut readable = joint.inlet.hold();
         // Whatever it was woken for may be the application's: messages come to the process.
         let mut runnable = true;
@@ -169,7 +174,7 @@ impl<'a, A: Future<Output = Result<(), Panic>>> Turns<'a, A> {
                     if let Err(panic) = result {
                         joint.inlet.let_go();
                         joint.wake_reader();
-                        return Some(panic);
+                        return Some(Arc::new(panic));
                     }
                 }
             }
@@ -197,10 +202,6 @@ fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
     connection.on_drain(move || drop(transport.shutdown(Shutdown::Read)));
     let unread = std::mem::take(&mut joint.intake().rest);
     joint.lock().hand_over(Box::new(connection), unread.into());
-}
-
-fn crashed(panic: Panic) -> Reason {
-    Reason::Panic(Arc::new(panic))
 }
 
 /// The one timer of a connection. Deadlines that move out leave it running: it wakes too early once, which is cheaper

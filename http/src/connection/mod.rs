@@ -197,7 +197,7 @@ impl Flow for Connection {
 
     fn hand_over(&mut self, transport: Box<dyn Any + Send>, unread: Bytes) {
         let mut inner = self.shared.lock();
-        inner.offer = Some((transport, unread));
+        inner.offer = Some(Box::new((transport, unread)));
         inner.wake_switch();
     }
 }

@@ -328,7 +328,7 @@ impl Upgrade {
     fn poll_offer(&self, waker: &Waker) -> Poll<Option<super::state::Offer>> {
         let mut inner = self.shared.lock();
         if let Some(offer) = inner.offer.take() {
-            return Poll::Ready(Some(offer));
+            return Poll::Ready(Some(*offer));
         }
         if inner.lost_at.is_some() || inner.driver_gone {
             return Poll::Ready(None);

@@ -163,7 +163,7 @@ pub(crate) struct Inner {
     pub(crate) kept: bool,
     /// The timer that acted last.
     pub(crate) timed_out: Option<&'static str>,
-    pub(crate) offer: Option<Offer>,
+    pub(crate) offer: Option<Box<Offer>>,
     /// Nobody drives the connection any more.
     pub(crate) driver_gone: bool,
 

@@ -91,10 +91,12 @@ pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reas
 }
 
 /// The body of a Connector. The connection is its own from the start, but it does nothing with it before it is told.
+///
+/// It has it in a box: its room would be kept for as long as the protocol, which gets it, takes.
 async fn connector(
     shared: Arc<Shared>,
     protocol: Arc<dyn AnyProtocol>,
-    mut connection: Connection,
+    mut connection: Box<Connection>,
 ) -> Reason {
     let Handshake = receive().await;
     let entry = connection.entry().clone();
@@ -102,20 +104,19 @@ async fn connector(
         if !entry.is_refused() {
             entry.reach(Stage::Handshake);
         }
-        // In a box: the protocol need not carry its room for as long as the connection lasts.
-        let handshakes = shared.handshakes.run(connection, shared.handshake_timeout());
+        let handshakes = shared.handshakes.run(*connection, shared.handshake_timeout());
         connection = match Box::pin(handshakes).await {
-            Ok(connection) => connection,
+            Ok(connection) => Box::new(connection),
             Err(failed) => return shared.give_up(failed),
         };
     }
     let serving = match &shared.overflow {
         Overflow::Answer(answer) if entry.is_refused() => {
-            Box::pin(overflow::answer(connection, answer.clone()))
+            Box::pin(overflow::answer(*connection, answer.clone()))
         }
         _ => {
             entry.reach(Stage::Serving);
-            protocol.serve(connection)
+            protocol.serve(*connection)
         }
     };
     drop((shared, protocol, entry));
@@ -126,7 +127,7 @@ impl Connections {
     /// The connection belongs to its Connector from the first moment; only then does that learn of it.
     fn start(&mut self, connection: Connection) {
         let entry = connection.entry().clone();
-        let body = connector(self.shared.clone(), self.shared.protocol(), connection);
+        let body = connector(self.shared.clone(), self.shared.protocol(), Box::new(connection));
         let connector = SpawnOptions::new().label("Connector").link().spawn(body);
         let _ = entry.pid.set(connector);
         if self.draining {
