@@ -5,14 +5,22 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
+    ptr,
     rc::Rc,
     sync::Arc,
 };
 
-use crate::{pid::Pid, process::Process, runtime::Shared, scheduler::LocalQueue};
+use crate::{
+    pid::Pid,
+    process::{Process, Slot},
+    runtime::Shared,
+    scheduler::LocalQueue,
+};
 
 thread_local! {
-    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    /// The `Local` of an [`enter`] that has not returned, or null. A pointer, since every send and receive looks here:
+    /// a counted reference in a cell, destroyed with its thread, costs 20 instructions more each time.
+    static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
 }
 
 /// What belongs to the thread of a worker (or of a simulation).
@@ -20,8 +28,10 @@ pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: usize,
     pub(crate) queue: LocalQueue,
-    /// The process that is polled: while it runs its own code finds it here.
+    /// The process that is polled: while it runs its own code finds it here. Put there by [`Local::begin`].
     pub(crate) running: RefCell<Option<Box<Process>>>,
+    /// Its place in the table, which is not looked up again at every step it takes.
+    place: Cell<*const Slot>,
     /// What the driver gave to whoever installed it.
     pub(crate) driver_handle: RefCell<Option<Rc<dyn Any>>>,
     /// Whether a process is being polled, as opposed to the worker looking for one.
@@ -30,41 +40,72 @@ pub(crate) struct Local {
     pub(crate) tracing: Cell<bool>,
 }
 
-/// Makes this the thread of `local` until the guard is dropped.
-pub(crate) fn enter(local: Rc<Local>) -> Entered {
-    LOCAL.with(|here| {
-        let mut here = here.borrow_mut();
-        assert!(here.is_none(), "a thread belongs to one runtime at a time");
-        *here = Some(local);
-    });
-    Entered
+impl Local {
+    pub(crate) fn new(shared: Arc<Shared>, worker: usize, queue: LocalQueue) -> Rc<Self> {
+        Rc::new(Self {
+            shared,
+            worker,
+            queue,
+            running: RefCell::new(None),
+            place: Cell::new(ptr::null()),
+            driver_handle: RefCell::new(None),
+            polling: Cell::new(false),
+            tracing: Cell::new(false),
+        })
+    }
+
+    /// Makes a process the running one; this is its place.
+    #[inline]
+    pub(crate) fn begin(&self, process: Box<Process>) -> &Slot {
+        let slot = self.shared.table.slot(process.pid.index);
+        self.place.set(slot);
+        let before = self.running.replace(Some(process));
+        debug_assert!(before.is_none(), "one process runs at a time");
+        slot
+    }
+
+    /// Shows `f` the running process and its place.
+    #[inline]
+    #[expect(unsafe_code, reason = "see the proof")]
+    pub(crate) fn with_running<R>(&self, f: impl FnOnce(&Slot, &mut Process) -> R) -> Option<R> {
+        let mut running = self.running.borrow_mut();
+        let process = running.as_mut()?;
+        // SAFETY: there is a running process, so `begin` has set this, to a place in the table of `shared`. Places neither
+        // move nor go away before the table does, and we have `shared`, which nobody replaces, for as long as ourselves.
+        let slot = unsafe { &*self.place.get() };
+        Some(f(slot, process))
+    }
 }
 
-pub(crate) struct Entered;
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let local = LOCAL.with(|here| here.borrow_mut().take());
-        drop(local);
+/// Makes this the thread of `local` while `f` runs.
+pub(crate) fn enter<R>(local: &Local, f: impl FnOnce() -> R) -> R {
+    struct Left;
+    impl Drop for Left {
+        fn drop(&mut self) {
+            LOCAL.set(ptr::null());
+        }
     }
+    assert!(!is_entered(), "a thread belongs to one runtime at a time");
+    LOCAL.set(local);
+    let _left = Left;
+    f()
 }
 
 /// Whether this thread belongs to a runtime.
 pub(crate) fn is_entered() -> bool {
-    LOCAL.with(|here| here.borrow().is_some())
+    !LOCAL.get().is_null()
 }
 
+#[inline]
+#[expect(unsafe_code, reason = "see the proof")]
 pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
-    // At the end of a thread its locals are gone before other destructors have run.
-    let mut f = Some(f);
-    let ran = LOCAL.try_with(|here| {
-        let here = here.borrow();
-        (f.take().expect("it runs once"))(here.as_deref())
-    });
-    ran.unwrap_or_else(|_| (f.take().expect("it has not run"))(None))
+    // SAFETY: a pointer that is not null was made of a reference by an `enter` on this thread which is still on the
+    // stack below us, so what it refers to is borrowed until after we have returned; `f` cannot keep it longer.
+    f(unsafe { LOCAL.get().as_ref() })
 }
 
 /// The runtime of the running process.
+#[inline]
 pub(crate) fn with_shared<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R {
     with_local(|local| match local {
         Some(local) => f(&local.shared),
@@ -73,17 +114,11 @@ pub(crate) fn with_shared<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R
 }
 
 /// The running process.
-pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Shared, &mut Process) -> R) -> R {
+#[inline]
+pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Shared, &Slot, &mut Process) -> R) -> R {
     with_local(|local| {
         let Some(local) = local else { outside(what) };
-        let mut running = local.running.borrow_mut();
-        match running.as_mut() {
-            Some(running) => f(&local.shared, running),
-            None => {
-                drop(running);
-                outside(what)
-            }
-        }
+        local.with_running(|slot, running| f(&local.shared, slot, running)).unwrap_or_else(|| outside(what))
     })
 }
 

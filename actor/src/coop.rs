@@ -17,12 +17,11 @@ use crate::{
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     context::with_local(|local| {
         let Some(local) = local else { return Poll::Ready(()) };
-        let mut running = local.running.borrow_mut();
-        let Some(running) = running.as_mut() else { return Poll::Ready(()) };
-        proceed(local.shared.table.slot(running.pid.index), running, cx)
+        local.with_running(|slot, running| proceed(slot, running, cx)).unwrap_or(Poll::Ready(()))
     })
 }
 
+#[inline]
 pub(crate) fn proceed(slot: &Slot, running: &mut Process, cx: &mut Context<'_>) -> Poll<()> {
     if slot.is_condemned() {
         return Poll::Pending;
@@ -39,9 +38,8 @@ pub(crate) fn proceed(slot: &Slot, running: &mut Process, cx: &mut Context<'_>) 
 pub(crate) fn poll_live() -> Poll<()> {
     context::with_local(|local| {
         let Some(local) = local else { return Poll::Ready(()) };
-        let running = local.running.borrow();
-        match running.as_ref() {
-            Some(running) if local.shared.table.is_condemned(running.pid) => Poll::Pending,
+        match local.with_running(|slot, _| slot.is_condemned()) {
+            Some(true) => Poll::Pending,
             _ => Poll::Ready(()),
         }
     })

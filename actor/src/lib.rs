@@ -21,7 +21,7 @@
 //!
 //! The rules are Erlang's; where they differ the documentation says so and why. The largest difference: a process
 //! gives way only where it awaits, since nothing can stop a running poll.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // It stands in four small places, each with its proof: search for `expect(unsafe_code`.
 
 mod addr;
 mod application;
@@ -58,6 +58,7 @@ mod report;
 mod runtime;
 mod scheduler;
 mod send;
+mod short_lock;
 mod signal;
 pub mod simulation;
 mod state_machine;

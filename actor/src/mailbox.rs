@@ -1,51 +1,63 @@
 //! The owner's side of a mailbox: messages in order of arrival, taken selectively.
 //!
-//! Every message has a number, so that a receive that found nothing goes on behind the last one it looked at.
+//! Every message has a number, so that a receive that found nothing goes on behind the last one it looked at. Those that
+//! came last have numbers in a row up to the next one, so only those that were passed over carry theirs with them.
 
 use std::collections::VecDeque;
 
 use crate::message::Message;
 
 /// Most processes have no message waiting, or one: those own no queue.
+///
+/// The order is `passed`, `first`, `fresh`.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    /// The oldest message.
-    first: Option<Numbered>,
-    /// Those behind it. Invariants: numbers rise; without a first there are none.
-    #[expect(clippy::box_collection, reason = "a million processes have none: a word each, not four")]
-    rest: Option<Box<VecDeque<Numbered>>>,
+    /// The oldest of those that nobody has passed over, if it came when there was no other.
+    first: Option<Message>,
+    rest: Option<Box<Rest>>,
     /// The number of the next message to come.
     next: u64,
 }
 
-type Numbered = (u64, Message);
+#[derive(Default)]
+struct Rest {
+    /// Left behind by a receive that took a later one. Invariant: numbers rise, and all are below those of the others.
+    passed: VecDeque<(u64, Message)>,
+    /// The others, in the order in which they came, the last one with the number below the next.
+    fresh: VecDeque<Message>,
+}
 
 /// A queue that has grown beyond this is given back when it is empty.
 const KEEP_MAX: usize = 256;
 
 impl Mailbox {
+    #[inline]
     pub(crate) fn push(&mut self, message: Message) {
-        let numbered = (self.next, message);
         self.next += 1;
-        if self.first.is_none() {
-            self.first = Some(numbered);
-        } else {
-            self.rest.get_or_insert_default().push_back(numbered);
+        match &mut self.rest {
+            None if self.first.is_none() => self.first = Some(message),
+            Some(rest) if self.first.is_none() && rest.fresh.is_empty() => self.first = Some(message),
+            rest => rest.get_or_insert_default().fresh.push_back(message),
         }
     }
 
     /// Takes over what has arrived, in its order.
     pub(crate) fn admit(&mut self, arrivals: &mut VecDeque<Message>) {
-        while let Some(message) = arrivals.pop_front() {
-            self.push(message);
-        }
-        if arrivals.capacity() > KEEP_MAX {
-            *arrivals = VecDeque::new();
+        self.next += arrivals.len() as u64;
+        let fresh = &mut self.rest.get_or_insert_default().fresh;
+        if fresh.is_empty() {
+            // As it is, not one by one. A queue that has grown large goes when its last message is gone.
+            give_back_if_large(fresh);
+            std::mem::swap(fresh, arrivals);
+        } else {
+            fresh.append(arrivals);
+            give_back_if_large(arrivals);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.passed.len() + rest.fresh.len());
+        usize::from(self.first.is_some()) + rest
     }
 
     /// The number the next message will have.
@@ -60,44 +72,78 @@ impl Mailbox {
     }
 
     /// Puts the messages set aside back in front of what came since.
-    pub(crate) fn restore(&mut self, mut before: Mailbox) {
-        if let Some((_, message)) = self.first.take() {
-            before.push(message);
-            for (_, message) in self.rest.take().into_iter().flat_map(|rest| *rest) {
-                before.push(message);
-            }
-        }
-        *self = before;
+    pub(crate) fn restore(&mut self, before: Mailbox) {
+        let since = std::mem::replace(self, before);
+        let rest = since.rest.map(|rest| *rest).unwrap_or_default();
+        rest.passed.into_iter().for_each(|(_, message)| self.push(message));
+        since.first.into_iter().chain(rest.fresh).for_each(|message| self.push(message));
     }
 
     /// Whether nothing is here from number `from` on.
     pub(crate) fn end_seen(&self, from: u64) -> bool {
-        let last = self.rest.as_ref().and_then(|rest| rest.back()).or(self.first.as_ref());
-        last.is_none_or(|&(last, _)| last < from)
+        let Some(rest) = &self.rest else { return self.first.is_none() || self.next <= from };
+        if self.first.is_some() || !rest.fresh.is_empty() {
+            return self.next <= from;
+        }
+        rest.passed.back().is_none_or(|&(last, _)| last < from)
     }
 
     /// Takes the oldest message from number `from` on that `wanted` accepts. Each is looked at once.
+    #[inline]
     pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
-        let (number, message) = self.first.as_ref()?;
-        if *number >= from && wanted(message) {
-            let (_, message) = self.first.take()?;
-            if let Some(rest) = &mut self.rest {
-                self.first = rest.pop_front();
-                if rest.is_empty() && rest.capacity() > KEEP_MAX {
-                    self.rest = None;
-                }
-            }
-            return Some(message);
-        }
-        let rest = self.rest.as_mut()?;
-        let start = match rest.front() {
-            Some(&(first, _)) if first >= from => 0,
-            Some(_) => rest.partition_point(|&(number, _)| number < from),
-            None => return None,
+        let Some(rest) = self.rest.as_deref_mut() else {
+            let first = self.first.as_ref()?;
+            return if self.next > from && wanted(first) { self.first.take() } else { None };
         };
-        let at = (start..rest.len()).find(|&at| wanted(&rest[at].1))?;
-        // From the middle, the shorter side moves up.
-        rest.remove(at).map(|(_, message)| message)
+        // Of a queue that nobody has looked into, the front is what most receives are about.
+        if self.first.is_none() && rest.passed.is_empty() {
+            let oldest = self.next - rest.fresh.len() as u64;
+            let front = rest.fresh.front()?;
+            if oldest >= from && wanted(front) {
+                return rest.fresh.pop_front();
+            }
+            if rest.fresh.len() == 1 {
+                return None;
+            }
+            return self.take_of_many(from.max(oldest + 1), wanted);
+        }
+        self.take_of_many(from, wanted)
+    }
+
+    fn take_of_many(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
+        let rest = self.rest.as_deref_mut()?;
+        if rest.passed.back().is_some_and(|&(last, _)| last >= from) {
+            let start = rest.passed.partition_point(|&(number, _)| number < from);
+            if let Some(at) = (start..rest.passed.len()).find(|&at| wanted(&rest.passed[at].1)) {
+                // From the middle, the shorter side moves up.
+                let taken = rest.passed.remove(at);
+                give_back_if_large(&mut rest.passed);
+                return taken.map(|(_, message)| message);
+            }
+        }
+        let oldest = self.next - rest.fresh.len() as u64;
+        if let Some(first) = &self.first
+            && oldest > from
+            && wanted(first)
+        {
+            return self.first.take();
+        }
+        let start = from.saturating_sub(oldest) as usize;
+        let at = (start..rest.fresh.len()).find(|&at| wanted(&rest.fresh[at]))?;
+        if let Some(first) = self.first.take() {
+            rest.passed.push_back((oldest - 1, first));
+        }
+        if at > 0 {
+            rest.passed.extend((oldest..).zip(rest.fresh.drain(..at)));
+        }
+        rest.fresh.pop_front()
+    }
+}
+
+#[inline]
+fn give_back_if_large<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > KEEP_MAX {
+        *queue = VecDeque::new();
     }
 }
 

@@ -1,8 +1,15 @@
 //! What can be sent: any value, and it comes back as its own type.
+//!
+//! A small value stands in the message itself. To allocate it and free it again was a third of what a message costs.
+#![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{
-    any::{Any, TypeId},
+    any::{TypeId, type_name},
+    cell::UnsafeCell,
     fmt,
+    marker::PhantomData,
+    mem::{ManuallyDrop, MaybeUninit},
+    ptr,
 };
 
 /// A message of any type, as [`receive_any`](crate::receive_any) hands it out.
@@ -14,34 +21,107 @@ use std::{
 /// let message = message.downcast::<String>().unwrap_err();   // not a string: here it is again
 /// assert_eq!(message.downcast::<u32>().unwrap(), 42);
 /// ```
-pub struct Message(Box<dyn Payload>);
+pub struct Message {
+    /// What is in the room.
+    kind: &'static Kind,
+    room: UnsafeCell<Room>,
+    /// Whatever the value is, it may be sent, and may not be looked at by two threads at a time.
+    _value: PhantomData<*mut ()>,
+}
+
+// SAFETY: it owns a value that is `Send`: nothing else can be put in.
+unsafe impl Send for Message {}
+
+/// Where the value is, or the box it is in.
+type Room = MaybeUninit<[usize; 2]>;
+
+/// What has to be known of a value whose type is not.
+struct Kind {
+    /// A function, since constants cannot ask for it before Rust 1.91.
+    value_type: fn() -> TypeId,
+    type_name: fn() -> &'static str,
+    /// Whether it counts against the bound of a mailbox.
+    counts: bool,
+    /// Drops the value in a room of this kind.
+    drop: unsafe fn(*mut Room),
+}
+
+/// The kind of a `T`, from a user (`COUNTS`) or from the runtime.
+struct KindOf<T, const COUNTS: bool>(PhantomData<T>);
+
+impl<T: 'static, const COUNTS: bool> KindOf<T, COUNTS> {
+    const KIND: &'static Kind = &Kind {
+        value_type: TypeId::of::<T>,
+        type_name: type_name::<T>,
+        counts: COUNTS,
+        drop: |room| {
+            // SAFETY: whoever drops a room of this kind says that there is a `T` in it which nobody uses from here on.
+            unsafe {
+                if fits::<T>() {
+                    room.cast::<T>().drop_in_place();
+                } else {
+                    room.cast::<Box<T>>().drop_in_place();
+                }
+            }
+        },
+    };
+}
+
+/// Whether a `T` needs no box.
+const fn fits<T>() -> bool {
+    size_of::<T>() <= size_of::<Room>() && align_of::<T>() <= align_of::<Room>()
+}
 
 impl Message {
-    /// Wraps a value; one allocation, the only one a message costs.
+    /// Wraps a value; one that is larger than two words is put in a box, the only allocation a message costs.
     pub fn new<T: Send + 'static>(value: T) -> Self {
-        Self(Box::new(Held::<T, true>(value)))
+        Self::of(KindOf::<T, true>::KIND, value)
     }
 
     /// Wraps a value the runtime sends: it does not count against the bound of a mailbox.
     pub(crate) fn system<T: Send + 'static>(value: T) -> Self {
-        Self(Box::new(Held::<T, false>(value)))
+        Self::of(KindOf::<T, false>::KIND, value)
+    }
+
+    /// The one place where a message is made: `kind` is one of `T`.
+    #[inline]
+    fn of<T: Send + 'static>(kind: &'static Kind, value: T) -> Self {
+        let mut room = Room::uninit();
+        // SAFETY: there is room for a `T` if it `fits`, and for a box else.
+        unsafe {
+            if fits::<T>() {
+                room.as_mut_ptr().cast::<T>().write(value);
+            } else {
+                room.as_mut_ptr().cast::<Box<T>>().write(Box::new(value));
+            }
+        }
+        Self { kind, room: UnsafeCell::new(room), _value: PhantomData }
     }
 
     /// Whether it counts against the bound of a mailbox.
     pub(crate) fn counts(&self) -> bool {
-        self.0.counts()
+        self.kind.counts
     }
 
     /// Whether it is a `T`.
     #[must_use]
+    #[inline]
     pub fn is<T: 'static>(&self) -> bool {
-        self.0.value_type() == TypeId::of::<T>()
+        // Two kinds in one place are the same in all they say; one kind may be in several places.
+        ptr::eq(self.kind, KindOf::<T, true>::KIND) || (self.kind.value_type)() == TypeId::of::<T>()
     }
 
     /// A look at the value, if it is a `T`.
     #[must_use]
+    #[inline]
     pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
-        self.0.value().downcast_ref()
+        if !self.is::<T>() {
+            return None;
+        }
+        let room = self.room.get();
+        // SAFETY: there is a `T` in the room, or a box of one, as `of` has put it there. It is borrowed as long as we are,
+        // and where it changes through a shared reference the `UnsafeCell` around it allows for that.
+        Some(unsafe { if fits::<T>() { &*room.cast::<T>() } else { &*room.cast::<Box<T>>() } })
     }
 
     /// The value, if it is a `T`.
@@ -53,19 +133,28 @@ impl Message {
     }
 
     /// The value, which is a `T`: its type has been looked at.
+    #[inline]
     pub(crate) fn take<T: 'static>(self) -> T {
-        let any: Box<dyn Any> = self.0;
-        match any.downcast::<Held<T, true>>().map_err(|any| any.downcast::<Held<T, false>>()) {
-            Ok(sent) => sent.0,
-            Err(Ok(system)) => system.0,
-            Err(Err(_)) => unreachable!("it was a {} a moment ago", std::any::type_name::<T>()),
-        }
+        assert!(self.is::<T>(), "it was a {} a moment ago", type_name::<T>());
+        let message = ManuallyDrop::new(self);
+        let room = message.room.get();
+        // SAFETY: there is a `T` in the room, or a box of one, as `of` has put it there, and nobody drops the message, so it
+        // is read once.
+        unsafe { if fits::<T>() { room.cast::<T>().read() } else { *room.cast::<Box<T>>().read() } }
     }
 
     /// The name of its type, for logs.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
-        (*self.0).type_name()
+        (self.kind.type_name)()
+    }
+}
+
+impl Drop for Message {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: what `of` has put into the room is of this kind, and the message is not used again.
+        unsafe { (self.kind.drop)(self.room.get()) }
     }
 }
 
@@ -75,27 +164,67 @@ impl fmt::Debug for Message {
     }
 }
 
-/// A value, and whether it came from a user (`COUNTS`) or from the runtime.
-struct Held<T, const COUNTS: bool>(T);
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
-trait Payload: Any + Send {
-    fn value(&self) -> &dyn Any;
-    fn value_type(&self) -> TypeId;
-    fn type_name(&self) -> &'static str;
-    fn counts(&self) -> bool;
-}
+    use super::*;
 
-impl<T: Send + 'static, const COUNTS: bool> Payload for Held<T, COUNTS> {
-    fn value(&self) -> &dyn Any {
-        &self.0
+    #[derive(Clone)]
+    struct Counted<const N: usize>(Arc<AtomicUsize>, [u8; N]);
+
+    impl<const N: usize> Drop for Counted<N> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
-    fn value_type(&self) -> TypeId {
-        TypeId::of::<T>()
+
+    /// A value of every way to keep it is dropped once: with the message, or by whoever took it.
+    fn is_dropped_once<const N: usize>() {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let message = || Message::new(Counted(drops.clone(), [7; N]));
+        drop(message());
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+        let message = message().downcast::<String>().unwrap_err();
+        assert_eq!(message.downcast_ref::<Counted<N>>().unwrap().1, [7; N]);
+        let value: Counted<N> = message.downcast().unwrap();
+        assert_eq!((value.1, drops.load(Ordering::Relaxed)), ([7; N], 1));
+        drop(value);
+        assert_eq!(drops.load(Ordering::Relaxed), 2);
+        assert_eq!(Arc::strong_count(&drops), 1);
     }
-    fn type_name(&self) -> &'static str {
-        std::any::type_name::<T>()
+
+    #[test]
+    fn a_value_is_dropped_once_whether_it_fits_or_not() {
+        is_dropped_once::<0>();
+        is_dropped_once::<8>();
+        is_dropped_once::<9>();
+        is_dropped_once::<1000>();
     }
-    fn counts(&self) -> bool {
-        COUNTS
+
+    #[test]
+    fn a_value_comes_back_as_it_was() {
+        #[derive(Debug, PartialEq)]
+        #[repr(align(64))]
+        struct Aligned(u8);
+        assert_eq!(Message::new(()).downcast().ok(), Some(()));
+        assert_eq!(Message::new(u128::MAX).downcast().ok(), Some(u128::MAX));
+        assert_eq!(Message::new(Aligned(3)).downcast().ok(), Some(Aligned(3)));
+        assert_eq!(Message::new("a word").downcast().ok(), Some("a word"));
+        assert_eq!(Message::system([1_u64, 2, 3]).downcast().ok(), Some([1_u64, 2, 3]));
+        assert!(Message::new(1_u32).downcast::<i32>().is_err());
+    }
+
+    #[test]
+    fn a_cell_can_be_written_to_where_it_is() {
+        let message = Message::new(Cell::new(1));
+        message.downcast_ref::<Cell<i32>>().unwrap().set(2);
+        assert_eq!(message.downcast::<Cell<i32>>().unwrap().get(), 2);
     }
 }

@@ -23,6 +23,7 @@ use crate::{
         Idle, Seeker,
         queue::{Lane, Queue},
     },
+    short_lock::SpinGate,
     sync::{Mutex, lock},
 };
 
@@ -108,6 +109,32 @@ impl Model {
 
 fn is_number(message: &Message) -> bool {
     message.is::<u32>()
+}
+
+/// Loom finds a race on what the lock guards, if two could be in at a time or one could miss what another has done.
+#[test]
+fn a_short_lock_lets_one_in_at_a_time() {
+    // Without a bound: who waits here has to be interrupted as often as it tries.
+    loom::model(|| {
+        let both = Arc::new((SpinGate::new(), loom::cell::UnsafeCell::new(0)));
+        let count = |(gate, number): &(SpinGate, loom::cell::UnsafeCell<u32>)| {
+            gate.enter();
+            #[expect(unsafe_code, reason = "what is tried here is that this is safe")]
+            number.with_mut(|number| unsafe { *number += 1 });
+            gate.leave();
+        };
+        let other = {
+            let both = both.clone();
+            thread::spawn(move || count(&both))
+        };
+        count(&both);
+        other.join().unwrap();
+        both.0.enter();
+        #[expect(unsafe_code, reason = "as above")]
+        let counted = both.1.with(|number| unsafe { *number });
+        both.0.leave();
+        assert_eq!(counted, 2);
+    });
 }
 
 #[test]
@@ -201,20 +228,20 @@ fn what_is_queued_is_run_once_whoever_takes_it() {
         let stealer = queue.stealer();
         let thief = thread::spawn(move || {
             let mine = Queue::new();
-            let mut taken: Vec<u32> = stealer.steal_next().into_iter().collect();
-            taken.extend(stealer.steal(&mine));
-            taken.extend(std::iter::from_fn(|| mine.pop()));
+            let mut taken: Vec<u32> = stealer.steal_next().into_iter().map(|number| *number).collect();
+            taken.extend(stealer.steal(&mine).map(|number| *number));
+            taken.extend(std::iter::from_fn(|| mine.pop()).map(|number| *number));
             taken
         });
         let mut run = Vec::new();
-        queue.push(Lane::Normal, 1, true);
-        queue.push(Lane::Normal, 2, true);
-        run.extend(queue.pop());
-        queue.push(Lane::Normal, 3, true);
-        run.extend(std::iter::from_fn(|| queue.pop()));
+        queue.push(Lane::Normal, Box::new(1), true);
+        queue.push(Lane::Normal, Box::new(2), true);
+        run.extend(queue.pop().map(|number| *number));
+        queue.push(Lane::Normal, Box::new(3), true);
+        run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.extend(thief.join().unwrap());
         // What the thief left while we looked it has put back nowhere: it is in one of the two.
-        run.extend(std::iter::from_fn(|| queue.pop()));
+        run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.sort_unstable();
         assert_eq!(run, [1, 2, 3]);
     });

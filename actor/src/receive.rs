@@ -82,8 +82,7 @@ pub struct Mark {
 /// Outside a process.
 #[must_use]
 pub fn mark() -> Mark {
-    context::with_running("mark", |shared, running| {
-        let slot = shared.table.slot(running.pid.index);
+    context::with_running("mark", |_, slot, running| {
         if slot.has_arrivals() {
             slot.admit(&mut slot.lock(), &mut running.mailbox);
         }
@@ -321,8 +320,7 @@ fn poll_take_here(
     seen: &mut Option<u64>,
     wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
-    let taken = context::with_running("receive", |shared, running| {
-        let slot = shared.table.slot(running.pid.index);
+    let taken = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
             return Poll::Pending;
         }
@@ -353,8 +351,7 @@ fn poll_take(
     wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
     let from = seen.unwrap_or(0);
-    let aside = context::with_running("receive", |shared, running| {
-        let slot = shared.table.slot(running.pid.index);
+    let aside = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
             return None;
         }
@@ -398,7 +395,7 @@ fn is_watched(shared: &Shared, process: &Process) -> bool {
 /// while the process is looked at.
 #[cold]
 fn took(message: &Message) {
-    let (pid, bound) = context::with_running("receive", |_, running| (running.pid, running.bound.clone()));
+    let (pid, bound) = context::with_running("receive", |_, _, running| (running.pid, running.bound.clone()));
     if let Some(bound) = bound.filter(|_| message.counts()) {
         bound.leave();
     }
@@ -416,7 +413,7 @@ struct PutBack {
 impl Drop for PutBack {
     fn drop(&mut self) {
         let mailbox = std::mem::take(&mut self.mailbox);
-        context::with_running("receive", |_, running| {
+        context::with_running("receive", |_, _, running| {
             running.mailbox.restore(mailbox);
             running.wants_messages |= self.waits;
         });
@@ -426,8 +423,7 @@ impl Drop for PutBack {
 /// Removes a message that may be in the mailbox.
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
-    let removed: Vec<Message> = context::with_running("receive", |shared, running| {
-        let slot = shared.table.slot(running.pid.index);
+    let removed: Vec<Message> = context::with_running("receive", |_, slot, running| {
         slot.admit(&mut slot.lock(), &mut running.mailbox);
         std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
     });

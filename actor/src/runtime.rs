@@ -1,10 +1,8 @@
 //! A runtime: what its parts share, and its end.
 
 use std::{
-    cell::{Cell, RefCell},
     future::Future,
     num::NonZeroU32,
-    rc::Rc,
     sync::{
         Arc, Condvar, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -17,7 +15,7 @@ use crate::{
     blocking::Pool,
     clock::Clock,
     config::{Config, RunError},
-    context::{self, Local},
+    context,
     driver::Driver,
     exit::{Outcome, Reason},
     group::Groups,
@@ -30,7 +28,7 @@ use crate::{
         table::Table,
     },
     registry::Registry,
-    scheduler::{self, Scheduler},
+    scheduler::Scheduler,
     signal::MonitorRef,
     simulation::SimulatedQueue,
     telemetry::Telemetry,
@@ -59,7 +57,7 @@ pub fn now() -> Instant {
 /// Outside a process; see [`try_this`].
 #[must_use]
 pub fn this() -> Pid {
-    context::with_running("this", |_, running| running.pid)
+    context::with_running("this", |_, _, running| running.pid)
 }
 
 /// The running process, if there is one.
@@ -367,19 +365,5 @@ impl Shared {
         if let Some(scheduler) = self.scheduler() {
             scheduler.stop();
         }
-    }
-}
-
-impl Local {
-    pub(crate) fn new(shared: Arc<Shared>, worker: usize, queue: scheduler::LocalQueue) -> Rc<Self> {
-        Rc::new(Self {
-            shared,
-            worker,
-            queue,
-            running: RefCell::new(None),
-            driver_handle: RefCell::new(None),
-            polling: Cell::new(false),
-            tracing: Cell::new(false),
-        })
     }
 }

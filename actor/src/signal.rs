@@ -393,7 +393,7 @@ impl Shared {
     }
 }
 
-type Guard<'a> = crate::sync::MutexGuard<'a, Core>;
+type Guard<'a> = crate::short_lock::ShortGuard<'a, Core>;
 
 /// Locks the caller's record and that of another, which may have been released.
 fn lock_both<'a>(mine: &'a Slot, this: Pid, theirs: &'a Slot, other: Pid) -> (Guard<'a>, Option<Guard<'a>>) {

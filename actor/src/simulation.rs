@@ -105,7 +105,9 @@ pub fn interleave() {
             let again = turn(local, process);
             local.shared.ready(again);
             local.polling.set(true);
-            local.running.replace(interrupted);
+            if let Some(interrupted) = interrupted {
+                local.begin(interrupted);
+            }
             queue.resume();
         }
     });
@@ -186,33 +188,11 @@ impl Simulation {
         let applications = self.config.take_applications();
         let shared = Shared::new(self.config, Clock::by_hand(), Scheduling::Simulated(queue));
         let local = Local::new(shared.clone(), 0, LocalQueue::new());
-        let _entered = context::enter(local.clone());
-        shared.start(applications, main);
-        let mut world = World { shared, local, seed: self.seed };
-        let reason = loop {
-            if let Some(reason) = world.shared.end_reason() {
-                break reason;
-            }
-            world.step(None);
-        };
-        if let Some(applications) = world.shared.stop_applications() {
-            while world.shared.is_present(applications) {
-                world.step(None);
-            }
-        }
-        world.shared.ask_all();
-        let deadline = world.shared.now() + world.shared.config.grace;
-        while world.shared.live() > 0 && world.shared.now() < deadline {
-            world.step(Some(deadline));
-        }
-        if world.shared.live() > 0 {
-            world.shared.kill_all();
-        }
-        while world.shared.live() > 0 {
-            world.step(None);
-        }
-        world.shared.timers.clear();
-        world.shared.outcome(reason)
+        let mut world = World { shared, local: local.clone(), seed: self.seed };
+        context::enter(&local, || {
+            world.shared.start(applications, main);
+            world.run()
+        })
     }
 }
 
@@ -223,6 +203,34 @@ struct World {
 }
 
 impl World {
+    /// Runs until the program has ended, and all its processes.
+    fn run(&mut self) -> Result<Reason, RunError> {
+        let reason = loop {
+            if let Some(reason) = self.shared.end_reason() {
+                break reason;
+            }
+            self.step(None);
+        };
+        if let Some(applications) = self.shared.stop_applications() {
+            while self.shared.is_present(applications) {
+                self.step(None);
+            }
+        }
+        self.shared.ask_all();
+        let deadline = self.shared.now() + self.shared.config.grace;
+        while self.shared.live() > 0 && self.shared.now() < deadline {
+            self.step(Some(deadline));
+        }
+        if self.shared.live() > 0 {
+            self.shared.kill_all();
+        }
+        while self.shared.live() > 0 {
+            self.step(None);
+        }
+        self.shared.timers.clear();
+        self.shared.outcome(reason)
+    }
+
     /// Runs one process, or else moves the clock to the next timer, but not beyond `limit`.
     fn step(&mut self, limit: Option<Instant>) {
         let Some(queue) = self.shared.simulated() else { unreachable!("a simulation has its own queue") };

@@ -3,10 +3,23 @@
 
 #[cfg(not(riot_loom))]
 mod real {
-    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
+    pub(crate) use std::sync::{Arc, Condvar, Mutex, atomic};
 
     pub(crate) use crossbeam_deque as deque;
-    pub(crate) use crossbeam_utils::atomic::AtomicCell;
+
+    pub(crate) use crate::short_lock::SpinGate as Gate;
+    /// So often the pause before the next try is doubled, from one instruction; then other threads get the processor.
+    const DOUBLED_MAX: u32 = 6;
+
+    /// Waits a while before the next try.
+    pub(crate) fn back_off(tries: &mut u32) {
+        if *tries < DOUBLED_MAX {
+            (0..1 << *tries).for_each(|_| std::hint::spin_loop());
+            *tries += 1;
+        } else {
+            std::thread::yield_now();
+        }
+    }
 
     pub(crate) use crate::lock::lock;
 }
@@ -16,28 +29,34 @@ pub(crate) use real::*;
 
 #[cfg(riot_loom)]
 mod modelled {
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
+    pub(crate) use loom::sync::{Arc, Condvar, Mutex, atomic};
 
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    pub(crate) fn back_off(_: &mut u32) {
+        loom::thread::yield_now();
+    }
+
+    /// What a `SpinGate` is to whoever passes it. That has a model of its own; in others, who waits had better be asleep.
+    pub(crate) struct Gate(Mutex<bool>, Condvar);
+
+    impl Gate {
+        pub(crate) fn new() -> Self {
+            Self(Mutex::new(false), Condvar::new())
+        }
+        pub(crate) fn enter(&self) {
+            let mut taken = lock(&self.0);
+            while *taken {
+                taken = self.1.wait(taken).unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
+            *taken = true;
+        }
+        pub(crate) fn leave(&self) {
+            *lock(&self.0) = false;
+            self.1.notify_one();
+        }
+    }
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> loom::sync::MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// As crossbeam's, as far as anybody can tell from outside.
-    pub(crate) struct AtomicCell<T>(Mutex<T>);
-
-    impl<T> AtomicCell<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(Mutex::new(value))
-        }
-        pub(crate) fn swap(&self, value: T) -> T {
-            std::mem::replace(&mut lock(&self.0), value)
-        }
-    }
-
-    impl<T> AtomicCell<Option<T>> {
-        pub(crate) fn take(&self) -> Option<T> {
-            self.swap(None)
-        }
     }
 
     /// As crossbeam's deques, which have models of their own elsewhere.

@@ -22,7 +22,7 @@ pub mod server {
     use super::Control;
 
     fn with_control<R>(what: &str, f: impl FnOnce(&mut Control) -> R) -> R {
-        context::with_running(what, |_, running| running.server.as_mut().map(|control| f(control)))
+        context::with_running(what, |_, _, running| running.server.as_mut().map(|control| f(control)))
             .unwrap_or_else(|| panic!("riot_actor: `{what}` is for the handlers of a generic server"))
     }
 

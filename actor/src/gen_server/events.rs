@@ -165,7 +165,7 @@ pub(super) fn crashed(panic: Panic) -> Reason {
 
 /// Runs `f` with what the handlers said, left with the process.
 fn with_control<R>(f: impl FnOnce(&mut Control) -> R) -> R {
-    context::with_running("server", |_, running| f(running.server.get_or_insert_default()))
+    context::with_running("server", |_, _, running| f(running.server.get_or_insert_default()))
 }
 
 /// What happened was no message for the server: its timeout goes on.

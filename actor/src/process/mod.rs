@@ -21,11 +21,7 @@ use std::{
     time::Instant,
 };
 
-use crate::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
-    lock,
-};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::{
     bound::Bound,
     exit::Reason,
@@ -34,6 +30,7 @@ use crate::{
     pid::Pid,
     planted::{Bug, is_planted},
     runtime::Shared,
+    short_lock::{ShortGuard, ShortLock},
 };
 use relations::Relations;
 
@@ -47,7 +44,7 @@ pub(crate) struct Slot {
     woken: AtomicBool,
     /// A worker polls it; for those who look in.
     running: AtomicBool,
-    core: Mutex<Core>,
+    core: ShortLock<Core>,
 }
 
 /// Where a process is.
@@ -179,7 +176,7 @@ impl Slot {
             arrived: AtomicBool::new(false),
             woken: AtomicBool::new(false),
             running: AtomicBool::new(false),
-            core: Mutex::new(Core {
+            core: ShortLock::new(Core {
                 generation: 0,
                 phase: Phase::Free,
                 trap_exit: false,
@@ -202,12 +199,14 @@ impl Slot {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        lock(&self.core)
+    #[inline]
+    pub(crate) fn lock(&self) -> ShortGuard<'_, Core> {
+        self.core.lock()
     }
 
     /// The record of `pid`, unless that has been released.
-    pub(crate) fn lock_for(&self, pid: Pid) -> Option<MutexGuard<'_, Core>> {
+    #[inline]
+    pub(crate) fn lock_for(&self, pid: Pid) -> Option<ShortGuard<'_, Core>> {
         let core = self.lock();
         (core.generation == pid.generation && core.phase != Phase::Free).then_some(core)
     }
@@ -222,6 +221,7 @@ impl Slot {
     }
 
     /// Accepts a message; the process becomes ready if it waits for one.
+    #[inline]
     pub(crate) fn accept(&self, core: &mut Core, message: Message) -> Option<Readied> {
         if core.phase == Phase::Waiting && core.wants_messages {
             let Readied(mut process) = self.wake(core)?;
@@ -238,6 +238,7 @@ impl Slot {
 
     /// A reason to run: a process that waits becomes ready, with all that has arrived; one that is out is polled once
     /// more.
+    #[inline]
     pub(crate) fn wake(&self, core: &mut Core) -> Option<Readied> {
         match core.phase {
             Phase::Waiting => {
@@ -319,6 +320,7 @@ impl Slot {
     }
 
     /// Hands what has arrived over to the process.
+    #[inline]
     pub(crate) fn admit(&self, core: &mut Core, mailbox: &mut Mailbox) {
         if !core.arrivals.is_empty() {
             mailbox.admit(&mut core.arrivals);

@@ -34,37 +34,34 @@ pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
 #[inline]
 fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let pid = process.pid;
-    let slot = local.shared.table.slot(pid.index);
     let (mut body, waker) = process.body.take().expect("a process in a queue has its body");
+    process.budget = BUDGET;
+    process.wants_messages = false;
+    let slot = local.begin(process);
     if slot.is_condemned() {
         slot.lock().phase = Phase::Exiting;
-        local.running.replace(Some(process));
         end(local, slot, pid, body, waker);
         return None;
     }
     slot.begin();
-    process.budget = BUDGET;
-    process.wants_messages = false;
-    local.running.replace(Some(process));
     loop {
         local.polling.set(true);
         let polled = catch(|| body.as_mut().poll(&mut Context::from_waker(&waker)));
         local.polling.set(false);
 
-        let mut core = slot.lock();
-        let condemned = match polled {
-            Ok(Poll::Pending) => Ok(()),
-            Ok(Poll::Ready(reason)) => slot.condemn(&mut core, reason, false),
-            Err(panic) => slot.condemn(&mut core, Reason::Panic(Arc::new(panic)), false),
+        let done = match polled {
+            Ok(Poll::Pending) => None,
+            Ok(Poll::Ready(reason)) => Some(reason),
+            Err(panic) => Some(Reason::Panic(Arc::new(panic))),
         };
-        if core.cause.is_some() {
+        let mut core = slot.lock();
+        if done.is_some() || core.cause.is_some() {
+            let refused = done.and_then(|reason| slot.condemn(&mut core, reason, false).err());
             core.phase = Phase::Exiting;
             drop(core);
-            // Condemned before it panicked: the first cause stands, the panic is only reported.
-            if let Err(panic @ Reason::Panic(_)) = &condemned {
-                report::late_panic(pid, panic);
+            if let Some(refused) = refused {
+                late(pid, refused);
             }
-            contain(pid, || drop(condemned));
             end(local, slot, pid, body, waker);
             return None;
         }
@@ -84,6 +81,15 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         slot.park(&mut core, process);
         return None;
     }
+}
+
+/// A reason that came when there was one already: the first stands, and of a panic there is a report only.
+#[cold]
+fn late(pid: Pid, refused: Reason) {
+    if let Reason::Panic(_) = &refused {
+        report::late_panic(pid, &refused);
+    }
+    contain(pid, || drop(refused));
 }
 
 /// Release: the body, the messages and the names go first; only then is anybody told.

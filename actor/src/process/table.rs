@@ -1,5 +1,5 @@
 //! Every process of a runtime by its place. Places are made page by page, never move and are never given back, so a
-//! look-up is three loads and no lock.
+//! look-up is a few loads and no lock.
 
 use std::{
     num::NonZeroU32,
@@ -10,19 +10,21 @@ use super::Slot;
 use crate::{lock::lock, pid::Pid};
 
 /// Places made at once. A page is small enough to be made in a spawn without anybody noticing.
-const PAGE: u32 = 256;
+const PAGE: usize = 256;
 
-/// The first block has room for so many pages, each next one for twice as many as the one before.
-const FIRST: u32 = 16;
-const BLOCKS: usize = 21;
+/// Pages in a block, and blocks in the table. All three are powers of two, so that a look-up needs no bounds check: it is
+/// on the way of every message.
+const BLOCK: usize = 1024;
+const BLOCKS: usize = 1024;
 
 pub(crate) struct Table {
     runtime: NonZeroU32,
-    blocks: [OnceLock<Box<[Page]>>; BLOCKS],
+    blocks: [OnceLock<Box<Block>>; BLOCKS],
     vacant: Mutex<Vacant>,
 }
 
-type Page = OnceLock<Box<[Slot]>>;
+type Block = [OnceLock<Box<Page>>; BLOCK];
+type Page = [Slot; PAGE];
 
 struct Vacant {
     /// Places whose process is gone, the last one first: its memory is warm.
@@ -40,40 +42,35 @@ impl Table {
     }
 
     /// The block of a place, its page in there, and where it is on that.
+    #[inline]
     fn place(index: u32) -> (usize, usize, usize) {
-        let page = index / PAGE;
-        let block = (page / FIRST + 1).ilog2();
-        let before = FIRST * ((1 << block) - 1);
-        (block as usize, (page - before) as usize, (index % PAGE) as usize)
+        let (page, at) = (index as usize / PAGE, index as usize % PAGE);
+        (page / BLOCK, page % BLOCK, at)
     }
 
     /// The place with this number; it has been taken at least once.
+    #[inline]
     pub(crate) fn slot(&self, index: u32) -> &Slot {
         self.get(index).expect("a place that was taken exists")
     }
 
+    #[inline]
     fn get(&self, index: u32) -> Option<&Slot> {
-        if index == Pid::SYSTEM {
-            return None;
-        }
         let (block, page, at) = Self::place(index);
-        self.blocks.get(block)?.get()?.get(page)?.get()?.get(at)
+        // Nobody has the place `Pid::SYSTEM`, so there is no block for it.
+        Some(&self.blocks.get(block)?.get()?[page].get()?[at])
     }
 
     /// The place of a process of this runtime. Whether the process is still there is for its record to say.
+    #[inline]
     pub(crate) fn of(&self, pid: Pid) -> Option<&Slot> {
         (pid.runtime == self.runtime).then(|| self.get(pid.index)).flatten()
-    }
-
-    /// For the process itself, while it runs.
-    pub(crate) fn is_condemned(&self, running: Pid) -> bool {
-        self.slot(running.index).is_condemned()
     }
 
     /// Takes a place nobody has; also says how many were taken before.
     ///
     /// # Panics
-    /// At four billion live processes.
+    /// At 268 million live processes.
     pub(crate) fn take(&self) -> (u32, u64) {
         let mut vacant = lock(&self.vacant);
         let nth = vacant.taken;
@@ -85,12 +82,9 @@ impl Table {
         vacant.fresh += 1;
         drop(vacant);
         let (block, page, _) = Self::place(index);
-        let pages = self
-            .blocks
-            .get(block)
-            .expect("fewer than four billion processes")
-            .get_or_init(|| (0..FIRST << block).map(|_| OnceLock::new()).collect());
-        pages[page].get_or_init(|| (0..PAGE).map(|_| Slot::new()).collect());
+        let block = self.blocks.get(block).expect("fewer processes than a table has places");
+        let block = block.get_or_init(|| boxed(OnceLock::new));
+        block[page].get_or_init(|| boxed(Slot::new));
         (index, nth)
     }
 
@@ -111,6 +105,12 @@ impl Table {
     }
 }
 
+/// An array made in its box, never on the stack.
+fn boxed<T, const N: usize>(make: impl FnMut() -> T) -> Box<[T; N]> {
+    let all: Box<[T]> = std::iter::repeat_with(make).take(N).collect();
+    all.try_into().unwrap_or_else(|_| unreachable!("so many were made"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,10 +120,9 @@ mod tests {
         assert_eq!(Table::place(0), (0, 0, 0));
         assert_eq!(Table::place(255), (0, 0, 255));
         assert_eq!(Table::place(256), (0, 1, 0));
-        assert_eq!(Table::place(16 * 256), (1, 0, 0));
-        assert_eq!(Table::place(48 * 256), (2, 0, 0));
-        let (block, page, at) = Table::place(u32::MAX - 1);
-        assert!(block < BLOCKS && page < (FIRST as usize) << block && at == 254);
+        assert_eq!(Table::place(1024 * 256), (1, 0, 0));
+        assert_eq!(Table::place(1024 * 256 + 257), (1, 1, 1));
+        assert!(Table::place(Pid::SYSTEM).0 >= BLOCKS);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! more than one that does it all.
 
 mod idle;
+mod next;
 pub(crate) mod queue;
 pub(crate) mod stats;
 mod watchdog;
@@ -47,7 +48,7 @@ pub(crate) struct Scheduler {
 
 /// A worker, as others see it.
 struct Seat {
-    stealer: Stealer<Box<Process>>,
+    stealer: Stealer<Process>,
     /// Processes that may run nowhere else.
     pinned: Mutex<VecDeque<Box<Process>>>,
     pinned_any: AtomicBool,

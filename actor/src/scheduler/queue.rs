@@ -1,18 +1,15 @@
 //! The run queue of one worker: three lanes, first in first out, and a place for the process woken last.
 
-use std::{cell::Cell, sync::Arc};
+use std::cell::{Cell, RefCell};
 
+use super::next::{Next, NextStealer};
 use crate::{
     process::{Priority, Process},
-    sync::{
-        AtomicCell,
-        atomic::{AtomicBool, Ordering},
-        deque::{self, Steal, Worker},
-    },
+    sync::deque::{self, Steal, Worker},
 };
 
 /// What waits in a queue. (The queue's own tests put numbers in.)
-pub(crate) type LocalQueue = Queue<Box<Process>>;
+pub(crate) type LocalQueue = Queue<Process>;
 
 /// A lane a priority, in the order they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,68 +47,52 @@ const SURPLUS: usize = 8;
 const NORMAL_PER_LOW: u32 = 8;
 
 pub(crate) struct Queue<T> {
-    lanes: [Worker<T>; Lane::COUNT],
-    next: Arc<Next<T>>,
+    lanes: [Worker<Box<T>>; Lane::COUNT],
+    /// Only a worker that is held up loses it to another.
+    next: RefCell<Next<T>>,
+    /// Whether the lane of high priority may have some: it is looked at before every turn, and as a rule it has none.
+    high_any: Cell<bool>,
     in_a_row: Cell<u32>,
     normal_served: Cell<u32>,
-}
-
-/// The place for the process woken last. Only a worker that is held up loses it to another.
-struct Next<T> {
-    process: AtomicCell<Option<T>>,
-    /// Whether somebody is there, or was and has been taken by another worker: read before the exchange is tried.
-    taken: AtomicBool,
-}
-
-impl<T> Next<T> {
-    fn replace(&self, process: T) -> Option<T> {
-        self.taken.store(true, Ordering::Relaxed);
-        self.process.swap(Some(process))
-    }
-
-    fn take(&self) -> Option<T> {
-        if !self.is_taken() {
-            return None;
-        }
-        self.taken.store(false, Ordering::Relaxed);
-        self.process.take()
-    }
-
-    fn is_taken(&self) -> bool {
-        self.taken.load(Ordering::Relaxed)
-    }
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
         Self {
             lanes: std::array::from_fn(|_| Worker::new_fifo()),
-            next: Arc::new(Next { process: AtomicCell::new(None), taken: AtomicBool::new(false) }),
+            next: RefCell::new(Next::new()),
+            high_any: Cell::new(false),
             in_a_row: Cell::new(0),
             normal_served: Cell::new(0),
         }
     }
 
     pub(crate) fn stealer(&self) -> Stealer<T> {
-        Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), next: self.next.clone() }
+        Stealer {
+            lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()),
+            next: self.next.borrow().stealer(),
+        }
     }
 
-    pub(crate) fn push(&self, lane: Lane, process: T, next: bool) {
+    pub(crate) fn push(&self, lane: Lane, process: Box<T>, next: bool) {
         if !next {
-            return self.lanes[lane as usize].push(process);
+            return self.lane(lane).push(process);
         }
-        if let Some(before) = self.next.replace(process) {
+        if let Some(before) = self.next.borrow_mut().replace(process) {
             self.lanes[Lane::Normal as usize].push(before);
         }
     }
 
-    pub(crate) fn pop(&self) -> Option<T> {
+    pub(crate) fn pop(&self) -> Option<Box<T>> {
         let [high, normal, low] = &self.lanes;
-        if let Some(process) = high.pop() {
-            return Some(process);
+        if self.high_any.get() {
+            if let Some(process) = high.pop() {
+                return Some(process);
+            }
+            self.high_any.set(false);
         }
         if self.in_a_row.get() < NEXT_IN_A_ROW_MAX
-            && let Some(next) = self.next.take()
+            && let Some(next) = self.next.borrow_mut().take()
         {
             self.in_a_row.set(self.in_a_row.get() + 1);
             return Some(next);
@@ -127,29 +108,35 @@ impl<T> Queue<T> {
             self.normal_served.set(self.normal_served.get() + 1);
             return Some(process);
         }
-        self.next.take().or_else(|| low.pop())
+        self.next.borrow_mut().take().or_else(|| low.pop())
     }
 
     /// More than one process waits here besides the one that runs: another worker could help.
     pub(crate) fn has_surplus(&self) -> bool {
         let [high, normal, low] = &self.lanes;
-        normal.len() + usize::from(self.next.is_taken()) > SURPLUS || !high.is_empty() || low.len() > 1
+        normal.len() + usize::from(self.next.borrow().is_taken()) > SURPLUS
+            || !high.is_empty()
+            || low.len() > 1
     }
 
-    pub(crate) fn lane(&self, lane: Lane) -> &Worker<T> {
+    /// A lane to put something into: nobody but the owner of the queue does.
+    pub(crate) fn lane(&self, lane: Lane) -> &Worker<Box<T>> {
+        if lane == Lane::High {
+            self.high_any.set(true);
+        }
         &self.lanes[lane as usize]
     }
 }
 
 /// The other end of a queue.
 pub(crate) struct Stealer<T> {
-    lanes: [deque::Stealer<T>; Lane::COUNT],
-    next: Arc<Next<T>>,
+    lanes: [deque::Stealer<Box<T>>; Lane::COUNT],
+    next: NextStealer<T>,
 }
 
 impl<T> Stealer<T> {
     /// Takes half of what waits, and one of it to run.
-    pub(crate) fn steal(&self, into: &Queue<T>) -> Option<T> {
+    pub(crate) fn steal(&self, into: &Queue<T>) -> Option<Box<T>> {
         Lane::ALL.iter().find_map(|&lane| {
             loop {
                 match self.lanes[lane as usize].steal_batch_and_pop(into.lane(lane)) {
@@ -162,8 +149,8 @@ impl<T> Stealer<T> {
     }
 
     /// Takes the process woken last. Only from a worker that is held up: else it would run there at once.
-    pub(crate) fn steal_next(&self) -> Option<T> {
-        self.next.process.take()
+    pub(crate) fn steal_next(&self) -> Option<Box<T>> {
+        self.next.take()
     }
 
     /// How many wait here, the one woken last included.
@@ -185,32 +172,32 @@ mod tests {
     use super::*;
 
     fn drain(queue: &Queue<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queue.pop()).collect()
+        std::iter::from_fn(|| queue.pop()).map(|number| *number).collect()
     }
 
     #[test]
     fn one_lane_is_first_in_first_out() {
         let queue = Queue::new();
-        (0..5).for_each(|index| queue.push(Lane::Normal, index, false));
+        (0..5).for_each(|index| queue.push(Lane::Normal, Box::new(index), false));
         assert_eq!(drain(&queue), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn the_process_woken_last_runs_next_and_moves_the_one_before_it_back() {
         let queue = Queue::new();
-        queue.push(Lane::Normal, 1, false);
-        queue.push(Lane::Normal, 2, true);
-        queue.push(Lane::Normal, 3, true);
+        queue.push(Lane::Normal, Box::new(1), false);
+        queue.push(Lane::Normal, Box::new(2), true);
+        queue.push(Lane::Normal, Box::new(3), true);
         assert_eq!(drain(&queue), [3, 1, 2]);
     }
 
     #[test]
     fn two_that_wake_each_other_do_not_keep_a_third_waiting() {
         let queue = Queue::new();
-        queue.push(Lane::Normal, 9, false);
+        queue.push(Lane::Normal, Box::new(9), false);
         let turns = (0..10).map(|turn| {
-            queue.push(Lane::Normal, turn % 2, true);
-            queue.pop().unwrap()
+            queue.push(Lane::Normal, Box::new(turn % 2), true);
+            *queue.pop().unwrap()
         });
         assert!(turns.into_iter().take(5).any(|index| index == 9));
     }
@@ -218,9 +205,9 @@ mod tests {
     #[test]
     fn high_runs_first_and_low_every_ninth() {
         let queue = Queue::new();
-        (0..20).for_each(|index| queue.push(Lane::Normal, index, false));
-        (100..103).for_each(|index| queue.push(Lane::Low, index, false));
-        queue.push(Lane::High, 200, false);
+        (0..20).for_each(|index| queue.push(Lane::Normal, Box::new(index), false));
+        (100..103).for_each(|index| queue.push(Lane::Low, Box::new(index), false));
+        queue.push(Lane::High, Box::new(200), false);
         let order = drain(&queue);
         assert_eq!(order[0], 200);
         assert_eq!(order.iter().position(|&index| index == 100), Some(9));

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Lane, Scheduler, Seeker};
+use super::{Lane, Scheduler, Seat, Seeker};
 use crate::{
     context::{self, Local},
     driver::Driver,
@@ -25,16 +25,17 @@ const LOOK_EVERY: u32 = 61;
 pub(crate) fn run(local: Rc<Local>) {
     let shared: Arc<Shared> = local.shared.clone();
     let Some(scheduler) = shared.scheduler() else { unreachable!("workers belong to a scheduler") };
-    let _entered = context::enter(local.clone());
     let pinned = RefCell::new(VecDeque::new());
-    let worker = Worker { local: &local, shared: &shared, scheduler, pinned };
-    worker.work();
+    let seat = &scheduler.workers[local.worker];
+    let worker = Worker { local: &local, shared: &shared, scheduler, seat, pinned };
+    context::enter(&local, || worker.work());
 }
 
 struct Worker<'a> {
     local: &'a Local,
     shared: &'a Shared,
     scheduler: &'a Scheduler,
+    seat: &'a Seat,
     /// Ready processes that may run nowhere else, so they stand in no queue others steal from.
     pinned: RefCell<VecDeque<Box<Process>>>,
 }
@@ -62,7 +63,7 @@ impl Worker<'_> {
     }
 
     fn turn(&self, process: Box<Process>) {
-        let seat = &self.scheduler.workers[self.local.worker];
+        let seat = self.seat;
         seat.current.store(process.pid.index, Ordering::Relaxed);
         let turns = &seat.turns;
         let before = turns.load(Ordering::Relaxed);
@@ -75,19 +76,17 @@ impl Worker<'_> {
     }
 
     fn pop(&self, turns: u32) -> Option<Box<Process>> {
-        let seat = &self.scheduler.workers[self.local.worker];
+        let seat = self.seat;
+        let mut pinned = self.pinned.borrow_mut();
         if seat.pinned_any.load(Ordering::Relaxed) {
-            let mut arrived = lock(&seat.pinned);
-            self.pinned.borrow_mut().append(&mut arrived);
+            pinned.append(&mut lock(&seat.pinned));
             seat.pinned_any.store(false, Ordering::SeqCst);
         }
         // Turn and turn about with those that may go elsewhere.
-        if turns.is_multiple_of(2)
-            && let Some(process) = self.pinned.borrow_mut().pop_front()
-        {
-            return Some(process);
+        if !pinned.is_empty() && turns.is_multiple_of(2) {
+            return pinned.pop_front();
         }
-        self.local.queue.pop().or_else(|| self.pinned.borrow_mut().pop_front())
+        self.local.queue.pop().or_else(|| pinned.pop_front())
     }
 
     /// Events, timers and what came from outside, without waiting for any.
@@ -100,7 +99,7 @@ impl Worker<'_> {
     }
 
     fn drive(&self, limit: Option<Duration>) {
-        let mut driver = lock(&self.scheduler.workers[self.local.worker].driver);
+        let mut driver = lock(&self.seat.driver);
         driver.park(limit);
         driver.dispatch();
     }
@@ -144,7 +143,7 @@ impl Seeker for Worker<'_> {
                 held_up.into_iter().find_map(|other| self.scheduler.workers[other].stealer.steal_next())
             });
         if stolen.is_some() {
-            self.scheduler.workers[self.local.worker].counters.stole();
+            self.seat.counters.stole();
         }
         stolen
     }
@@ -152,20 +151,20 @@ impl Seeker for Worker<'_> {
     fn any_work(&self) -> bool {
         let scheduler = self.scheduler;
         scheduler.injector.iter().any(|lane| !lane.is_empty())
-            || scheduler.workers[self.local.worker].pinned_any.load(Ordering::SeqCst)
+            || self.seat.pinned_any.load(Ordering::SeqCst)
             || scheduler.workers.iter().enumerate().any(|(other, seat)| {
                 !seat.stealer.is_empty() || (scheduler.watchdog.is_held_up(other) && seat.stealer.has_next())
             })
     }
 
     fn park(&self, stay_awake: bool) -> Self::Parked<'_> {
-        let (scheduler, worker) = (self.scheduler, self.local.worker);
-        let mut driver = lock(&scheduler.workers[worker].driver);
+        let scheduler = self.scheduler;
+        let mut driver = lock(&self.seat.driver);
         if !stay_awake && !scheduler.stopping.load(Ordering::SeqCst) {
             let deadline = self.shared.timers.next_deadline();
             let before = self.shared.now();
             driver.park(deadline.map(|deadline| deadline.saturating_duration_since(before)));
-            scheduler.workers[worker].counters.slept(self.shared.now().saturating_duration_since(before));
+            self.seat.counters.slept(self.shared.now().saturating_duration_since(before));
         }
         driver
     }

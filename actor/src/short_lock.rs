@@ -1,0 +1,109 @@
+//! A lock that is held for a few instructions, never while code of a user runs, and never across a sleep.
+//!
+//! Taking it is one exchange and letting go a plain store, where the standard library's takes two exchanges; a message
+//! between two processes passes two such locks, which is most of what a message costs. Who finds it taken tries again for
+//! a while, and then lets another thread have the processor: the one that holds it may have been interrupted.
+#![expect(unsafe_code, reason = "see the proofs")]
+
+use std::{
+    cell::UnsafeCell,
+    ops::{Deref, DerefMut},
+};
+
+use crate::sync::{
+    Gate,
+    atomic::{AtomicBool, Ordering},
+    back_off,
+};
+
+pub(crate) struct ShortLock<T> {
+    taken: Gate,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is only reached through a guard, of which there is one at a time (see [`SpinGate`]), and whatever happened
+// to it under one guard happened before the next: as good as sending it from thread to thread.
+unsafe impl<T: Send> Sync for ShortLock<T> {}
+
+impl<T> ShortLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { taken: Gate::new(), value: UnsafeCell::new(value) }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> ShortGuard<'_, T> {
+        self.taken.enter();
+        ShortGuard { lock: self }
+    }
+}
+
+pub(crate) struct ShortGuard<'a, T> {
+    lock: &'a ShortLock<T>,
+}
+
+// SAFETY: a shared guard gives shared references to the value and nothing else.
+unsafe impl<T: Sync> Sync for ShortGuard<'_, T> {}
+
+impl<T> Deref for ShortGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: this is the one guard there is, and it is borrowed for as long as the reference lives.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for ShortGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and borrowed by nobody else.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for ShortGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.taken.leave();
+    }
+}
+
+/// Lets one thread in at a time: there is a model of it in `models.rs`.
+pub(crate) struct SpinGate(AtomicBool);
+
+impl SpinGate {
+    pub(crate) fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Returns when nobody else is in; what they did before they left has happened.
+    #[inline]
+    pub(crate) fn enter(&self) {
+        if !self.try_enter() {
+            self.wait();
+        }
+    }
+
+    #[inline]
+    fn try_enter(&self) -> bool {
+        self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    #[cold]
+    fn wait(&self) {
+        let mut tries = 0;
+        loop {
+            back_off(&mut tries);
+            // A look first: an exchange would take the memory away from whoever is in.
+            if !self.0.load(Ordering::Relaxed) && self.try_enter() {
+                return;
+            }
+        }
+    }
+
+    /// Only for whoever is in.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
