@@ -32,7 +32,7 @@ impl Clock {
         Instant::now()
     }
 
-    /// The time, also kept for [`recently`](Self::recently).
+    /// The time, also kept for [`recently_nanos`](Self::recently_nanos).
     pub(crate) fn read(&self) -> Instant {
         let now = self.now();
         if !self.by_hand {
@@ -42,8 +42,18 @@ impl Clock {
     }
 
     /// The time when somebody last read the clock.
-    pub(crate) fn recently(&self) -> Instant {
-        self.start + Duration::from_nanos(self.read.load(Ordering::Relaxed))
+    fn recently(&self) -> Instant {
+        self.start + Duration::from_nanos(self.recently_nanos())
+    }
+
+    /// The same as a number, for [`since`](Self::since).
+    pub(crate) fn recently_nanos(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// How long ago that was.
+    pub(crate) fn since(&self, then_nanos: u64) -> Duration {
+        self.now().saturating_duration_since(self.start + Duration::from_nanos(then_nanos))
     }
 
     /// Winds a clock wound by hand to `then`, never back.

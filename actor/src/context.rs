@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     pid::Pid,
-    process::{Process, Slot},
+    process::{Process, Slot, table::Places},
     runtime::Shared,
     scheduler::LocalQueue,
 };
@@ -32,6 +32,8 @@ pub(crate) struct Local {
     pub(crate) running: RefCell<Option<Box<Process>>>,
     /// Its place in the table, which is not looked up again at every step it takes.
     place: Cell<*const Slot>,
+    /// Places in the table for the processes that are spawned here.
+    pub(crate) places: RefCell<Places>,
     /// What the driver gave to whoever installed it.
     pub(crate) driver_handle: RefCell<Option<Rc<dyn Any>>>,
     /// Whether a process is being polled, as opposed to the worker looking for one.
@@ -48,6 +50,7 @@ impl Local {
             queue,
             running: RefCell::new(None),
             place: Cell::new(ptr::null()),
+            places: RefCell::default(),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
             tracing: Cell::new(false),

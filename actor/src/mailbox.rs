@@ -43,6 +43,10 @@ impl Mailbox {
 
     /// Takes over what has arrived, in its order.
     pub(crate) fn admit(&mut self, arrivals: &mut VecDeque<Message>) {
+        if arrivals.len() == 1 {
+            // Into the place for one, if that is free.
+            return arrivals.pop_front().into_iter().for_each(|message| self.push(message));
+        }
         self.next += arrivals.len() as u64;
         let fresh = &mut self.rest.get_or_insert_default().fresh;
         if fresh.is_empty() {

@@ -42,7 +42,7 @@ use crate::{
 /// # Panics
 /// When awaited outside a process.
 pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
-    Receive { wanted: AnyOfType, seen: None, _type: PhantomData }
+    Receive { wanted: AnyOfType, seen: 0, _type: PhantomData }
 }
 
 /// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is shown to
@@ -54,7 +54,7 @@ pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
 /// # Panics
 /// When awaited outside a process. A panic in `wanted` ends the process.
 pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, If<F>> {
-    Receive { wanted: If(wanted), seen: None, _type: PhantomData }
+    Receive { wanted: If(wanted), seen: 0, _type: PhantomData }
 }
 
 /// A place in the mailbox of one process: what comes behind it was accepted after [`mark`] returned.
@@ -93,14 +93,14 @@ pub fn mark() -> Mark {
 impl Mark {
     /// Where the receive of its owner begins to look.
     #[track_caller]
-    fn start(self) -> Option<u64> {
+    fn start(self) -> u64 {
         let this = crate::this();
         assert!(
             self.owner == this,
             "riot_actor: a mark of {} means nothing in the mailbox of {this}; call `mark` in the process that receives",
             self.owner
         );
-        Some(self.end)
+        self.end
     }
 }
 
@@ -228,20 +228,21 @@ impl std::error::Error for TimedOut {}
 /// # Panics
 /// When awaited outside a process.
 pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, seen: None, foreign: true }
+    Select { wanted, seen: 0, foreign: true }
 }
 
 /// [`select`] by a test that calls nothing of this crate, such as a comparison of types.
 #[doc(hidden)]
 pub fn select_here<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, seen: None, foreign: false }
+    Select { wanted, seen: 0, foreign: false }
 }
 
 /// The future of [`receive`] and [`receive_if`].
 #[must_use = "nothing is received before it is awaited"]
 pub struct Receive<T, F> {
     wanted: F,
-    seen: Option<u64>,
+    /// The number of the first message it has not looked at.
+    seen: u64,
     _type: PhantomData<fn() -> T>,
 }
 
@@ -280,7 +281,8 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
 #[must_use = "nothing is received before it is awaited"]
 pub struct Select<F> {
     wanted: F,
-    seen: Option<u64>,
+    /// The number of the first message it has not looked at.
+    seen: u64,
     /// Whether the test is a user's code.
     foreign: bool,
 }
@@ -317,27 +319,28 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
 /// [`poll_take`] for a test that is our own and so may run where the mailbox is.
 fn poll_take_here(
     cx: &mut Context<'_>,
-    seen: &mut Option<u64>,
+    seen: &mut u64,
     wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
+    let (mut condemned, mut watched) = (false, false);
     let taken = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
-            return Poll::Pending;
+            return None;
         }
-        match slot.take(running, seen.get_or_insert_default(), wanted) {
-            Some(message) => Poll::Ready((message, slot.is_condemned(), is_watched(shared, running))),
-            None => Poll::Pending,
-        }
+        let message = slot.take(running, seen, wanted)?;
+        condemned = slot.is_condemned();
+        watched = is_watched(shared, running);
+        Some(message)
     });
     match taken {
-        Poll::Ready((message, false, watched)) => {
+        // Condemned while it looked: it receives nothing more.
+        Some(message) if !condemned => {
             if watched {
                 took(&message);
             }
             Poll::Ready(message)
         }
-        // Condemned while it looked: it receives nothing more.
-        Poll::Ready((_, true, _)) | Poll::Pending => Poll::Pending,
+        _ => Poll::Pending,
     }
 }
 
@@ -345,12 +348,8 @@ fn poll_take_here(
 ///
 /// The guard is somebody else's code, which may call anything: the mailbox is set aside while it looks, and put back
 /// even if it panics.
-fn poll_take(
-    cx: &mut Context<'_>,
-    seen: &mut Option<u64>,
-    wanted: impl FnMut(&Message) -> bool,
-) -> Poll<Message> {
-    let from = seen.unwrap_or(0);
+fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) -> bool) -> Poll<Message> {
+    let from = *seen;
     let aside = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
             return None;
@@ -358,7 +357,7 @@ fn poll_take(
         if slot.has_arrivals() {
             slot.admit(&mut slot.lock(), &mut running.mailbox);
         }
-        *seen = Some(running.mailbox.end());
+        *seen = running.mailbox.end();
         if running.mailbox.end_seen(from) {
             // Whatever comes from here on wakes the process, or keeps it from parking.
             running.wants_messages = true;

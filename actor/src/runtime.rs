@@ -5,10 +5,12 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc, Condvar, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use crossbeam_utils::CachePadded;
 
 use crate::{
     application::{Application, StartFailed},
@@ -80,7 +82,8 @@ pub(crate) struct Shared {
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
-    live: AtomicUsize,
+    /// How many processes have ended.
+    ended: CachePadded<AtomicU64>,
     stage: AtomicU8,
     /// Set before the process can run.
     main: OnceLock<Pid>,
@@ -129,7 +132,7 @@ impl Shared {
             clock,
             scheduling,
             references: AtomicU64::new(1),
-            live: AtomicUsize::new(0),
+            ended: CachePadded::default(),
             stage: AtomicU8::new(Stage::Up as u8),
             main: OnceLock::new(),
             applications: OnceLock::new(),
@@ -170,8 +173,14 @@ impl Shared {
     }
 
     /// Queues a process that has become ready.
+    #[inline(always)]
     pub(crate) fn ready(&self, readied: Option<Readied>) {
-        let Some(readied) = readied else { return };
+        if let Some(readied) = readied {
+            self.queue(readied);
+        }
+    }
+
+    fn queue(&self, readied: Readied) {
         match &self.scheduling {
             Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),
             Scheduling::Simulated(queue) => queue.push(readied.0),
@@ -195,21 +204,15 @@ impl Shared {
         MonitorRef(self.references.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The time when a worker last looked at the clock, which is precise enough for ages.
-    pub(crate) fn recently(&self) -> Instant {
-        self.clock.recently()
-    }
-
+    /// How many processes there are, or a few more while some end.
     pub(crate) fn live(&self) -> usize {
-        self.live.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn live_added(&self) {
-        self.live.fetch_add(1, Ordering::SeqCst);
+        let ended = self.ended.load(Ordering::SeqCst);
+        (self.table.taken() - ended) as usize
     }
 
     pub(crate) fn live_removed(&self) {
-        if self.live.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
+        if ended == self.table.taken() {
             drop(lock(&self.ending));
             self.changed.notify_all();
         }

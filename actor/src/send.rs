@@ -195,7 +195,7 @@ impl Core {
 
 impl Shared {
     /// Puts a message into a mailbox; gives it back if it finds no place there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
         if self.tracer.is_on(Traced::SENDS) {
             self.trace_sent(pid, &message);

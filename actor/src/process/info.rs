@@ -173,7 +173,7 @@ impl Shared {
                 priority: core.priority,
                 parent: core.parent,
                 nth: core.nth,
-                age: core.born.map(|born| self.now().saturating_duration_since(born)),
+                age: Some(self.clock().since(core.born)),
             }
         };
         if let Some(held) = context::held(pid) {

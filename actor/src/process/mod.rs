@@ -10,6 +10,7 @@ pub(crate) mod run;
 pub(crate) mod spawn;
 pub(crate) mod table;
 pub(crate) mod tree;
+pub(crate) mod waker;
 
 use std::{
     borrow::Cow,
@@ -17,8 +18,6 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Weak},
-    task::{Wake, Waker},
-    time::Instant,
 };
 
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +32,7 @@ use crate::{
     short_lock::{ShortGuard, ShortLock},
 };
 use relations::Relations;
+use waker::ProcessWaker;
 
 /// A place in the process table; it is used again when its process has been released.
 pub(crate) struct Slot {
@@ -90,15 +90,15 @@ pub(crate) struct Core {
     pub(crate) arrivals: VecDeque<Message>,
     /// How many messages may wait, if there is a bound.
     pub(crate) bound: Option<Arc<Bound>>,
+    /// The process while it waits; in a free place the memory of the one before, for the next.
     pub(crate) parked: Option<Box<Process>>,
-    /// The memory of the process before, for the next one.
-    pub(crate) spare: Option<Box<Process>>,
     /// Messages that had been seen and left when the process last stopped running.
     pub(crate) held: usize,
     pub(crate) relations: Option<Box<Relations>>,
     pub(crate) parent: Option<Pid>,
     pub(crate) label: Option<Cow<'static, str>>,
-    pub(crate) born: Option<Instant>,
+    /// When it was spawned, in nanoseconds of the clock.
+    pub(crate) born: u64,
     /// How many processes there were before it.
     pub(crate) nth: u64,
 }
@@ -118,10 +118,9 @@ pub(crate) struct Process {
     pub(crate) budget: u32,
     /// A receive found nothing in this poll: the next message is to wake the process.
     pub(crate) wants_messages: bool,
-    /// What its wakers are.
-    pub(crate) source: Arc<ProcessWaker>,
-    /// Not here while it is polled.
-    pub(crate) body: Option<(Body, Waker)>,
+    /// What its wakers are, and its body. Not here while it is polled, and without a body in between two lives.
+    pub(crate) source: Option<Arc<ProcessWaker>>,
+    pub(crate) body: Option<Body>,
 }
 
 impl Process {
@@ -136,7 +135,7 @@ impl Process {
             server: None,
             budget: 0,
             wants_messages: false,
-            source,
+            source: Some(source),
             body: None,
         })
     }
@@ -144,9 +143,9 @@ impl Process {
     /// Another process in the same memory. Wakers of the one before that somebody has kept stay its own.
     pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
-        match Arc::get_mut(&mut self.source) {
+        match self.source.as_mut().and_then(Arc::get_mut) {
             Some(source) => source.pid = pid,
-            None => self.source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid }),
+            None => self.source = Some(Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid })),
         }
         self
     }
@@ -188,12 +187,11 @@ impl Slot {
                 arrivals: VecDeque::new(),
                 bound: None,
                 parked: None,
-                spare: None,
                 held: 0,
                 relations: None,
                 parent: None,
                 label: None,
-                born: None,
+                born: 0,
                 nth: 0,
             }),
         }
@@ -221,19 +219,23 @@ impl Slot {
     }
 
     /// Accepts a message; the process becomes ready if it waits for one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accept(&self, core: &mut Core, message: Message) -> Option<Readied> {
         if core.phase == Phase::Waiting && core.wants_messages {
-            let Readied(mut process) = self.wake(core)?;
-            // It takes the message along, so that nothing is left to look for here.
-            process.mailbox.push(message);
-            core.held += 1;
-            return Some(Readied(process));
+            return self.hand_over(core, message);
         }
         // A process that is out looks at its arrivals before it parks.
         core.arrivals.push_back(message);
         self.arrived.store(true, Ordering::Release);
         None
+    }
+
+    /// To a process that waits for messages: it takes this one along, so that nothing is left to look for here.
+    fn hand_over(&self, core: &mut Core, message: Message) -> Option<Readied> {
+        let Readied(mut process) = self.wake(core)?;
+        process.mailbox.push(message);
+        core.held += 1;
+        Some(Readied(process))
     }
 
     /// A reason to run: a process that waits becomes ready, with all that has arrived; one that is out is polled once
@@ -358,29 +360,5 @@ impl Core {
 
     pub(crate) fn relations(&mut self) -> &mut Relations {
         self.relations.get_or_insert_default()
-    }
-}
-
-/// What wakers are made of. It holds no body and no message; of a process that is gone it wakes nothing.
-pub(crate) struct ProcessWaker {
-    pub(crate) shared: Weak<Shared>,
-    pub(crate) pid: Pid,
-}
-
-impl Wake for ProcessWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        crate::context::with_local(|local| match local {
-            // On a thread of the runtime its record is at hand; elsewhere it has to be kept alive meanwhile.
-            Some(local) if local.shared.id == self.pid.runtime => local.shared.wake(self.pid),
-            _ => {
-                if let Some(shared) = self.shared.upgrade() {
-                    shared.wake(self.pid);
-                }
-            }
-        });
     }
 }

@@ -2,10 +2,14 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-use super::{Body, Next, Phase, Process, Readied, Slot, relations::Relations};
+use super::{
+    Body, Core, Next, Phase, Process, Readied, Slot,
+    relations::Relations,
+    waker::{BorrowedWaker, ProcessWaker},
+};
 use crate::{
     context::Local,
     exit::Reason,
@@ -13,6 +17,7 @@ use crate::{
     panic::catch,
     pid::Pid,
     planted::{Bug, is_planted},
+    registry::Name,
     report::{self, CrashReport},
     runtime::Shared,
     signal::Watcher,
@@ -34,19 +39,24 @@ pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
 #[inline]
 fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let pid = process.pid;
-    let (mut body, waker) = process.body.take().expect("a process in a queue has its body");
+    let (Some(mut body), Some(source)) = (process.body.take(), process.source.take()) else {
+        unreachable!("a process in a queue has its body")
+    };
     process.budget = BUDGET;
     process.wants_messages = false;
     let slot = local.begin(process);
     if slot.is_condemned() {
-        slot.lock().phase = Phase::Exiting;
-        end(local, slot, pid, body, waker);
+        let bare = slot.lock().exit();
+        end(local, slot, pid, body, source, bare);
         return None;
     }
     slot.begin();
     loop {
         local.polling.set(true);
-        let polled = catch(|| body.as_mut().poll(&mut Context::from_waker(&waker)));
+        let polled = {
+            let waker = BorrowedWaker::new(&source);
+            catch(|| body.as_mut().poll(&mut Context::from_waker(waker.waker())))
+        };
         local.polling.set(false);
 
         let done = match polled {
@@ -57,12 +67,12 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         let mut core = slot.lock();
         if done.is_some() || core.cause.is_some() {
             let refused = done.and_then(|reason| slot.condemn(&mut core, reason, false).err());
-            core.phase = Phase::Exiting;
+            let bare = core.exit();
             drop(core);
             if let Some(refused) = refused {
                 late(pid, refused);
             }
-            end(local, slot, pid, body, waker);
+            end(local, slot, pid, body, source, bare);
             return None;
         }
         let mut running = local.running.borrow_mut();
@@ -73,13 +83,23 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
             continue;
         }
         let mut process = running.take().expect("it was just looked at");
-        process.body = Some((body, waker));
+        process.body = Some(body);
+        process.source = Some(source);
         if let Next::Queue = next {
             process.priority = core.priority;
             return Some(Readied(process));
         }
         slot.park(&mut core, process);
         return None;
+    }
+}
+
+impl Core {
+    /// It is to be released. True if its record holds nothing but the process: neither messages nor names nor timers can
+    /// be added from here on.
+    fn exit(&mut self) -> bool {
+        self.phase = Phase::Exiting;
+        self.relations.is_none() && self.arrivals.is_empty()
     }
 }
 
@@ -95,7 +115,7 @@ fn late(pid: Pid, refused: Reason) {
 /// Release: the body, the messages and the names go first; only then is anybody told.
 ///
 /// The process stays the running one until its destructors have run.
-fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
+fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, source: Arc<ProcessWaker>, bare: bool) {
     let shared = &*local.shared;
     if is_planted(Bug::ToldBeforeRelease) {
         tell_too_early(shared, slot, pid);
@@ -113,6 +133,29 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
         contain(pid, || drop(message));
     }
     contain(pid, || drop(server));
+    let names = if bare { Vec::new() } else { clear_record(shared, slot, pid) };
+
+    local.polling.set(false);
+    let mut process = local.running.take().expect("it runs until it is released");
+    process.mailbox = Mailbox::default();
+    process.bound = None;
+    process.source = Some(source);
+    let end = shared.free(pid, Some(process));
+    let reason = end.cause.expect("a process that ends has a cause");
+    if !reason.is_clean() {
+        let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
+        report::crash(shared, CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal });
+    }
+    shared.trace(Traced::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
+    shared.ended(pid, &reason);
+    if let Some(relations) = end.relations {
+        tell(shared, pid, &reason, *relations);
+    }
+    shared.live_removed();
+}
+
+/// Drops the messages that have arrived, and takes back names, groups and timers; these were its names.
+fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     let (names, groups, timers, messages) = {
         let mut core = slot.lock();
         let messages = std::mem::take(&mut core.arrivals);
@@ -137,24 +180,7 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, waker: Waker) {
     for timer in timers {
         contain(pid, || shared.timers.discard(timer));
     }
-
-    local.polling.set(false);
-    let mut process = local.running.take().expect("it runs until it is released");
-    process.mailbox = Mailbox::default();
-    process.bound = None;
-    drop(waker);
-    let end = shared.free(pid, Some(process));
-    let reason = end.cause.expect("a process that ends has a cause");
-    if !reason.is_clean() {
-        let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
-        report::crash(shared, CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal });
-    }
-    shared.trace(Traced::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
-    shared.ended(pid, &reason);
-    if let Some(relations) = end.relations {
-        tell(shared, pid, &reason, *relations);
-    }
-    shared.live_removed();
+    names
 }
 
 /// What a simpler runtime would do: see [`Bug::ToldBeforeRelease`].
@@ -222,7 +248,7 @@ impl Shared {
         core.woken = false;
         core.held = 0;
         let bound = core.bound.take();
-        core.spare = spare;
+        core.parked = spare;
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         let end = End {
             cause: core.cause.take(),
@@ -239,7 +265,7 @@ impl Shared {
         }
         // A place is given up rather than let a pid come again.
         if !worn_out {
-            self.table.give_back(pid.index);
+            self.with_places(|places| self.table.give_back(pid.index, places));
         }
         end
     }

@@ -5,12 +5,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, Readied, relations::Target, run::tell};
+use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Places};
 use crate::{
     bound::{Bound, Overflow},
     context,
@@ -257,7 +257,7 @@ impl Shared {
         body: super::Body,
         note: impl FnOnce(Pid),
     ) -> Result<Pid, NameTaken> {
-        let (index, nth) = self.table.take();
+        let (index, nth) = self.with_places(|places| self.table.take(places));
         let slot = self.table.slot(index);
         let mut core = slot.lock();
         let pid = Pid { runtime: self.id, generation: core.generation, index };
@@ -265,13 +265,13 @@ impl Shared {
             Place::Here => worker,
             Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
         });
-        let mut process = match core.spare.take() {
+        let mut process = match core.parked.take() {
             Some(process) => process.again(self, pid),
             None => Process::new(Arc::downgrade(self), pid),
         };
         process.priority = options.priority;
         process.pinned = pinned;
-        process.body = Some((body, Waker::from(process.source.clone())));
+        process.body = Some(body);
         if let Some((messages_max, overflow)) = options.mailbox_max {
             let bound = Arc::new(Bound::new(messages_max, overflow));
             process.bound = Some(bound.clone());
@@ -281,9 +281,8 @@ impl Shared {
         core.priority = options.priority;
         core.parent = parent;
         core.label = options.label;
-        core.born = Some(self.recently());
+        core.born = self.clock().recently_nanos();
         core.nth = nth;
-        self.live_added();
         note(pid);
 
         let linked = parent.filter(|_| options.link);
@@ -340,6 +339,14 @@ impl Shared {
         self.spawned(pid);
         self.wake_new(pid);
         Ok(pid)
+    }
+
+    /// Hands the places that this thread keeps for itself, if it does, to `f`.
+    pub(super) fn with_places<R>(&self, f: impl FnOnce(Option<&mut Places>) -> R) -> R {
+        context::with_local(|local| match local {
+            Some(local) if local.shared.id == self.id => f(Some(&mut local.places.borrow_mut())),
+            _ => f(None),
+        })
     }
 
     /// A process that never was: it is taken back, and whoever has seen it nevertheless is told.

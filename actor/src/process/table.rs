@@ -3,11 +3,16 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{Mutex, OnceLock},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use crossbeam_utils::CachePadded;
+
 use super::Slot;
-use crate::{lock::lock, pid::Pid};
+use crate::{pid::Pid, short_lock::ShortLock};
 
 /// Places made at once. A page is small enough to be made in a spawn without anybody noticing.
 const PAGE: usize = 256;
@@ -20,7 +25,9 @@ const BLOCKS: usize = 1024;
 pub(crate) struct Table {
     runtime: NonZeroU32,
     blocks: [OnceLock<Box<Block>>; BLOCKS],
-    vacant: Mutex<Vacant>,
+    vacant: ShortLock<Vacant>,
+    /// How often a place was taken.
+    taken: CachePadded<AtomicU64>,
 }
 
 type Block = [OnceLock<Box<Page>>; BLOCK];
@@ -31,14 +38,17 @@ struct Vacant {
     again: Vec<u32>,
     /// Places from here on were never used.
     fresh: u32,
-    /// How often a place was taken.
-    taken: u64,
 }
+
+/// Places a worker keeps for itself, so that workers that spawn do not meet; what it has too much of, or too little, it
+/// gives or takes as so many at once.
+pub(crate) type Places = Vec<u32>;
+const BATCH: usize = 32;
 
 impl Table {
     pub(crate) fn new(runtime: NonZeroU32) -> Self {
-        let vacant = Mutex::new(Vacant { again: Vec::new(), fresh: 0, taken: 0 });
-        Self { runtime, blocks: [const { OnceLock::new() }; BLOCKS], vacant }
+        let vacant = ShortLock::new(Vacant { again: Vec::new(), fresh: 0 });
+        Self { runtime, blocks: [const { OnceLock::new() }; BLOCKS], vacant, taken: CachePadded::default() }
     }
 
     /// The block of a place, its page in there, and where it is on that.
@@ -67,39 +77,58 @@ impl Table {
         (pid.runtime == self.runtime).then(|| self.get(pid.index)).flatten()
     }
 
-    /// Takes a place nobody has; also says how many were taken before.
+    /// Takes a place nobody has, out of those the worker keeps if there is one; also says how many were taken before.
     ///
     /// # Panics
     /// At 268 million live processes.
-    pub(crate) fn take(&self) -> (u32, u64) {
-        let mut vacant = lock(&self.vacant);
-        let nth = vacant.taken;
-        vacant.taken += 1;
-        if let Some(index) = vacant.again.pop() {
-            return (index, nth);
-        }
-        let index = vacant.fresh;
-        vacant.fresh += 1;
-        drop(vacant);
+    pub(crate) fn take(&self, places: Option<&mut Places>) -> (u32, u64) {
+        let nth = self.taken.fetch_add(1, Ordering::SeqCst);
+        let index = match places {
+            None => self.take_vacant(),
+            Some(places) => places.pop().unwrap_or_else(|| {
+                // The one that is needed first comes last.
+                places.extend((0..BATCH).map(|_| self.take_vacant()));
+                places.reverse();
+                places.pop().expect("a batch is more than none")
+            }),
+        };
+        (index, nth)
+    }
+
+    fn take_vacant(&self) -> u32 {
+        let index = {
+            let mut vacant = self.vacant.lock();
+            if let Some(index) = vacant.again.pop() {
+                return index;
+            }
+            let index = vacant.fresh;
+            vacant.fresh += 1;
+            index
+        };
         let (block, page, _) = Self::place(index);
         let block = self.blocks.get(block).expect("fewer processes than a table has places");
         let block = block.get_or_init(|| boxed(OnceLock::new));
         block[page].get_or_init(|| boxed(Slot::new));
-        (index, nth)
+        index
     }
 
     /// How often a place was taken.
     pub(crate) fn taken(&self) -> u64 {
-        lock(&self.vacant).taken
+        self.taken.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn give_back(&self, index: u32) {
-        lock(&self.vacant).again.push(index);
+    pub(crate) fn give_back(&self, index: u32, places: Option<&mut Places>) {
+        let Some(places) = places else { return self.vacant.lock().again.push(index) };
+        places.push(index);
+        if places.len() >= 2 * BATCH {
+            // The oldest: the others are warmer.
+            self.vacant.lock().again.extend(places.drain(..BATCH));
+        }
     }
 
     /// Every place that was ever taken.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        let taken = lock(&self.vacant).fresh;
+        let taken = self.vacant.lock().fresh;
         // One that was taken just now may have no page yet, and so no process.
         (0..taken).filter_map(|index| Some((index, self.get(index)?)))
     }
@@ -129,11 +158,29 @@ mod tests {
     fn a_place_is_given_again_and_one_that_was_never_taken_is_nobodys() {
         let runtime = NonZeroU32::MIN;
         let table = Table::new(runtime);
-        let places: Vec<u32> = (0..1000).map(|_| table.take().0).collect();
+        let places: Vec<u32> = (0..1000).map(|_| table.take(None).0).collect();
         assert_eq!(places, (0..1000).collect::<Vec<_>>());
         assert_eq!(table.slots().count(), 1000);
-        table.give_back(7);
-        assert_eq!((table.take(), table.take()), ((7, 1000), (1000, 1001)));
+        table.give_back(7, None);
+        assert_eq!((table.take(None), table.take(None)), ((7, 1000), (1000, 1001)));
         assert!(table.of(Pid { runtime, generation: 0, index: 1_000_000 }).is_none());
+    }
+
+    #[test]
+    fn a_worker_has_places_of_its_own_and_gives_back_what_it_does_not_need() {
+        let table = Table::new(NonZeroU32::MIN);
+        let mut places = Places::new();
+        let mine: Vec<u32> = (0..1000).map(|_| table.take(Some(&mut places)).0).collect();
+        assert_eq!(mine, (0..1000).collect::<Vec<_>>());
+        let beyond = table.take(None).0;
+        assert!(!mine.contains(&beyond) && !places.contains(&beyond));
+        mine.into_iter().for_each(|index| table.give_back(index, Some(&mut places)));
+        assert!(places.len() < 2 * BATCH);
+        // All others are to be had again before any new one.
+        let mut again: Vec<u32> = (0..1000 - 2 * BATCH).map(|_| table.take(None).0).collect();
+        again.sort_unstable();
+        again.dedup();
+        assert_eq!(again.len(), 1000 - 2 * BATCH);
+        assert!(again.iter().all(|&index| index < beyond + BATCH as u32));
     }
 }

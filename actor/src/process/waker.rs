@@ -1,0 +1,77 @@
+//! What wakes a process, from any thread and however long it is kept. It holds no body and no message; of a process that
+//! is gone it wakes nothing.
+//!
+//! A process is polled with a waker that counts for nothing, so that a turn, and a life, that keeps none pays for none.
+#![expect(unsafe_code, reason = "see the proofs")]
+
+use std::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    sync::{Arc, Weak},
+    task::{RawWaker, RawWakerVTable, Waker},
+};
+
+use crate::{context, pid::Pid, runtime::Shared};
+
+pub(crate) struct ProcessWaker {
+    pub(crate) shared: Weak<Shared>,
+    pub(crate) pid: Pid,
+}
+
+impl ProcessWaker {
+    fn wake(&self) {
+        context::with_local(|local| match local {
+            // On a thread of the runtime its record is at hand; elsewhere it has to be kept alive meanwhile.
+            Some(local) if local.shared.id == self.pid.runtime => local.shared.wake(self.pid),
+            _ => {
+                if let Some(shared) = self.shared.upgrade() {
+                    shared.wake(self.pid);
+                }
+            }
+        });
+    }
+}
+
+/// A waker that borrows its source; a clone of it has a share of its own.
+pub(crate) struct BorrowedWaker<'a> {
+    waker: ManuallyDrop<Waker>,
+    _source: PhantomData<&'a Arc<ProcessWaker>>,
+}
+
+impl<'a> BorrowedWaker<'a> {
+    pub(crate) fn new(source: &'a Arc<ProcessWaker>) -> Self {
+        let raw = RawWaker::new(Arc::as_ptr(source).cast(), &VTABLE);
+        // SAFETY: the functions of the table do what is asked of them for a pointer to an `Arc`'s `ProcessWaker`, of which
+        // a waker owns one count. This one does not, but is never dropped, and the source it borrows keeps the count.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
+        Self { waker, _source: PhantomData }
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+// SAFETY, of all four: `data` was an `Arc<ProcessWaker>`'s pointer from the beginning, of which the waker it is called for
+// owns a count, or, for those that take it by reference, lends one that is owned elsewhere meanwhile.
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    unsafe { Arc::increment_strong_count(data.cast::<ProcessWaker>()) };
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake(data: *const ()) {
+    let source = unsafe { Arc::from_raw(data.cast::<ProcessWaker>()) };
+    source.wake();
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    let source = unsafe { &*data.cast::<ProcessWaker>() };
+    source.wake();
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    drop(unsafe { Arc::from_raw(data.cast::<ProcessWaker>()) });
+}
