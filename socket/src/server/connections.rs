@@ -240,7 +240,8 @@ mod tests {
             let (_client, server) = memory::pair();
             let bind = Box::new(memory::Listener::new());
             let shared = Arc::new(Shared::new(bind, Config::new(), protocol.clone()));
-            let connector = spawn(connector(shared, protocol, Connection::new(server, Address::Memory(1))));
+            let connection = Box::new(Connection::new(server, Address::Memory(1)));
+            let connector = spawn(connector(shared, protocol, connection));
             sleep(Duration::from_secs(1)).await;
             assert_eq!(
                 riot_actor::info(this()).expect("it runs").mailbox,
