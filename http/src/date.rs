@@ -19,7 +19,7 @@ thread_local! {
 
 /// Calls `write` with the line for this time.
 pub(crate) fn with_line<R>(time: SystemTime, write: impl FnOnce(&[u8]) -> R) -> R {
-    let second = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let second = second(time);
     LINE.with_borrow_mut(|line| {
         if line.second != second {
             line.second = second;
@@ -27,6 +27,11 @@ pub(crate) fn with_line<R>(time: SystemTime, write: impl FnOnce(&[u8]) -> R) -> 
         }
         write(&line.bytes)
     })
+}
+
+/// The second that a line would say.
+pub(crate) fn second(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn format(second: u64) -> [u8; LINE_BYTES] {

@@ -1,6 +1,6 @@
 //! A head as bytes, straight into the output.
 
-use std::time::SystemTime;
+use std::{cell::RefCell, time::SystemTime};
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::Output;
@@ -58,7 +58,55 @@ pub(crate) fn head<'a>(
     if let Some(server) = added.server.filter(|_| !served) {
         output.write(server);
     }
-    match (added.length, added.connection) {
+    framing(output, added.length, added.connection);
+}
+
+/// What the heads of many answers begin with: all but how long the body is, and what becomes of the connection.
+#[derive(Default)]
+struct Beginning {
+    status: StatusCode,
+    content_type: Vec<u8>,
+    server: Vec<u8>,
+    second: u64,
+    bytes: Vec<u8>,
+}
+
+thread_local! {
+    /// The last one, which most often is the next one too.
+    static BEGINNING: RefCell<Beginning> = RefCell::default();
+}
+
+/// As [`head`], of a response with no field but maybe a content type.
+pub(crate) fn plain_head(
+    output: &mut Output,
+    status: StatusCode,
+    content_type: Option<&HeaderValue>,
+    added: Added<'_>,
+) {
+    let second = date::second(added.time);
+    let (kind, server) =
+        (content_type.map_or(&[][..], HeaderValue::as_bytes), added.server.unwrap_or_default());
+    BEGINNING.with_borrow_mut(|last| {
+        let same = last.second == second && last.status == status;
+        if !(same && last.content_type == kind && last.server == server && !last.bytes.is_empty()) {
+            let mut written = Output::new();
+            status_line(&mut written, status);
+            if let Some(content_type) = content_type {
+                field(&mut written, &header::CONTENT_TYPE, content_type);
+            }
+            date::with_line(added.time, |line| written.write(line));
+            written.write(server);
+            let bytes = written.slices().to_vec();
+            *last = Beginning { status, content_type: kind.to_vec(), server: server.to_vec(), second, bytes };
+        }
+        output.write(&last.bytes);
+    });
+    framing(output, added.length, added.connection);
+}
+
+/// The last lines of a head.
+fn framing(output: &mut Output, length: LengthLine, connection: ConnectionLine) {
+    match (length, connection) {
         (LengthLine::Length(length), connection) => {
             let mut line = *b"content-length: 18446744073709551615\r\n\r\n";
             let (digits, mut number) = (b"content-length: ".len(), itoa::Buffer::new());
@@ -75,7 +123,7 @@ pub(crate) fn head<'a>(
         (LengthLine::None, ConnectionLine::None) => output.write(b"\r\n"),
         (LengthLine::None, _) => {}
     }
-    match added.connection {
+    match connection {
         ConnectionLine::None => {}
         ConnectionLine::Close => output.write(b"connection: close\r\n\r\n"),
         ConnectionLine::KeepAlive => output.write(b"connection: keep-alive\r\n\r\n"),
@@ -173,5 +221,31 @@ mod tests {
             encode(418, &[], LengthLine::None, ConnectionLine::None)
                 .starts_with("HTTP/1.1 418 I'm a teapot\r\n")
         );
+    }
+
+    #[test]
+    fn a_head_that_is_kept_is_the_one_that_would_be_written() {
+        let types = [None, Some(HeaderValue::from_static("a/b")), Some(HeaderValue::from_static("a/c"))];
+        for change in 0..200_u64 {
+            // Everything differs from the one before at some time, and nothing at some.
+            let status = [StatusCode::OK, StatusCode::NOT_FOUND][(change / 3 % 2) as usize];
+            let content_type = types[(change / 5 % 3) as usize].as_ref();
+            let server =
+                [None, Some(&b"server: a\r\n"[..]), Some(b"server: b\r\n")][(change / 7 % 3) as usize];
+            let time = UNIX_EPOCH + std::time::Duration::from_millis(change * 100);
+            let added = || Added {
+                length: [LengthLine::None, LengthLine::Chunked, LengthLine::Length(change)]
+                    [(change % 3) as usize],
+                connection: [ConnectionLine::None, ConnectionLine::Close, ConnectionLine::KeepAlive]
+                    [(change / 2 % 3) as usize],
+                server,
+                time,
+            };
+            let (mut kept, mut written) = (Output::new(), Output::new());
+            plain_head(&mut kept, status, content_type, added());
+            let fields = content_type.into_iter().map(|value| (&header::CONTENT_TYPE, value));
+            head(&mut written, status, fields, added());
+            assert_eq!(kept.slices().to_vec(), written.slices().to_vec());
+        }
     }
 }

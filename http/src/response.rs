@@ -207,6 +207,11 @@ impl Response {
     }
 
     /// Its body, taken out.
+    /// Its content type, if it has one, provided that it has no other field.
+    pub(crate) fn plain(&self) -> Option<Option<&HeaderValue>> {
+        self.headers.is_empty().then_some(self.content_type.as_ref())
+    }
+
     pub(crate) fn take_body(&mut self) -> ResponseBody {
         std::mem::take(&mut self.body)
     }

@@ -48,6 +48,9 @@ struct Declared {
 
 fn declared(response: &Response) -> Result<Declared, RespondError> {
     let mut declared = Declared { length: None, close: false };
+    if response.plain().is_some() {
+        return Ok(declared);
+    }
     for (name, value) in response.headers() {
         if name == header::CONTENT_LENGTH {
             let length = framing::content_length(value.as_bytes()).map_err(|_| RespondError::Length)?;
@@ -157,7 +160,12 @@ impl Inner {
         self.emit_with(|output, config| {
             let server = config.server_line.as_deref();
             let added = Added { length, connection, server, time: (config.clock)() };
-            encode::head(output, response.status_code(), response.headers(), added);
+            match response.plain() {
+                Some(content_type) => {
+                    encode::plain_head(output, response.status_code(), content_type, added);
+                }
+                None => encode::head(output, response.status_code(), response.headers(), added),
+            }
         });
     }
 
