@@ -13,7 +13,7 @@ use riot_actor::coop;
 
 use crate::{
     poller::Registration,
-    readiness::{Interest, Readiness},
+    readiness::{Interest, Readiness, Seen},
 };
 
 /// A socket and what is known of its readiness. It joins the poller of the worker that first has to wait for it.
@@ -41,28 +41,37 @@ impl<S: AsRawFd> Evented<S> {
         &self,
         cx: &mut Context<'_>,
         interest: Interest,
-        mut operation: impl FnMut(&S) -> io::Result<T>,
+        operation: impl FnMut(&S) -> io::Result<T>,
         drained: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
+        let (value, seen) = ready!(self.poll_seen(cx, interest, operation))?;
+        if drained(&value) && self.is_registered() {
+            self.readiness.drained(interest, seen);
+        }
+        Poll::Ready(Ok(value))
+    }
+
+    /// Only a registered socket will hear of the next readiness.
+    fn is_registered(&self) -> bool {
+        self.registration.get().is_some()
+    }
+
+    fn poll_seen<T>(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> Poll<io::Result<(T, Seen)>> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
         loop {
-            let seen = match self.readiness.poll_ready(cx, interest) {
-                Poll::Ready(seen) => seen,
-                Poll::Pending => return Poll::Pending,
-            };
+            let seen = ready!(self.readiness.poll_ready(cx, interest));
             match operation(&self.socket) {
-                Ok(value) => {
-                    // Only a registered socket will hear of the next readiness.
-                    if drained(&value) && self.registration.get().is_some() {
-                        self.readiness.drained(interest, seen);
-                    }
-                    return Poll::Ready(Ok(value));
-                }
+                Ok(value) => return Poll::Ready(Ok((value, seen))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.drained(interest, seen);
-                    if self.registration.get().is_none() {
+                    if !self.is_registered() {
                         // The first event tells what is ready already, so nothing is missed by registering late.
                         self.register()?;
                     }
@@ -84,7 +93,7 @@ impl<S: AsRawFd> Evented<S> {
         self.poll(cx, Interest::Read, |mut socket| socket.read(buffer), |&read| read > 0 && read < room)
     }
 
-    /// The same, and whether another receive would have to wait.
+    /// The same, and whether another receive would have to wait: the caller is woken when it would not.
     pub(crate) fn poll_receive_all(
         &self,
         cx: &mut Context<'_>,
@@ -93,8 +102,13 @@ impl<S: AsRawFd> Evented<S> {
     where
         for<'a> &'a S: Read,
     {
-        let read = ready!(self.poll_receive(cx, buffer))?;
-        Poll::Ready(Ok((read, self.readiness.would_wait(cx, Interest::Read))))
+        let room = buffer.len();
+        let (read, seen) = ready!(self.poll_seen(cx, Interest::Read, |mut socket| socket.read(buffer)))?;
+        let drained = read > 0
+            && read < room
+            && self.is_registered()
+            && self.readiness.wait_for_more(cx, Interest::Read, seen);
+        Poll::Ready(Ok((read, drained)))
     }
 
     /// Sends some of `slices`.

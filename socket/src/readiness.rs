@@ -50,10 +50,7 @@ impl Readiness {
         if side.ready || side.closed {
             return Poll::Ready(Seen(side.events));
         }
-        match &mut side.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+        side.wakes(cx.waker());
         Poll::Pending
     }
 
@@ -65,9 +62,16 @@ impl Readiness {
         }
     }
 
-    /// Whether an operation would have to wait; whoever asks is then woken when it would not.
-    pub(crate) fn would_wait(&self, cx: &Context<'_>, interest: Interest) -> bool {
-        self.poll_ready(cx, interest).is_pending()
+    /// As [`drained`](Self::drained). Says whether another operation would have to wait; the caller is then woken when it
+    /// would not.
+    pub(crate) fn wait_for_more(&self, cx: &Context<'_>, interest: Interest, Seen(events): Seen) -> bool {
+        let side = &mut self.lock()[interest as usize];
+        if side.events != events || side.closed {
+            return false;
+        }
+        side.ready = false;
+        side.wakes(cx.waker());
+        true
     }
 
     /// An event came. Returns whom to wake.
@@ -77,6 +81,15 @@ impl Readiness {
         side.closed |= closed;
         side.events = side.events.wrapping_add(1);
         side.waker.take()
+    }
+}
+
+impl Side {
+    fn wakes(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
     }
 }
 

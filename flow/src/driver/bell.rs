@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering::SeqCst},
+        atomic::{
+            AtomicU8,
+            Ordering::{Acquire, Release, SeqCst},
+        },
     },
     task::{Wake, Waker},
 };
@@ -46,12 +49,19 @@ impl Bell {
 
     /// Whether it rang. If nobody holds it, the next ring wakes again.
     pub(super) fn heard(&self) -> bool {
-        self.state.compare_exchange(DUE, OPEN, SeqCst, SeqCst).is_ok()
+        self.state.load(Acquire) == DUE && self.state.compare_exchange(DUE, OPEN, SeqCst, SeqCst).is_ok()
     }
 
     /// Takes it; says whether it had rung.
     pub(super) fn hold(&self) -> bool {
         self.state.swap(HELD, SeqCst) == DUE
+    }
+
+    /// The same at less cost: a ring at this very moment may not be noted, but it wakes the process.
+    pub(super) fn hold_lightly(&self) -> bool {
+        let due = self.state.load(Acquire) == DUE;
+        self.state.store(HELD, Release);
+        due
     }
 
     /// Lets it go; says whether it rang meanwhile.

@@ -11,7 +11,7 @@ use std::{
 use riot_actor::{Panic, Reason, Sleep, SpawnOptions, catch_panic, join, now, sleep_until};
 use riot_socket::{Connection, Shutdown};
 
-use super::{Joint, Loop, bell::Bell, reader, writer};
+use super::{Joint, Loop, Sides, bell::Bell, reader, writer};
 use crate::{Flow, FlowError};
 
 /// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
@@ -161,7 +161,7 @@ impl<'a, A: Future<Output = Result<(), Panic>>> Turns<'a, A> {
         self.bell.heard();
         for _ in 0..ROUNDS_MAX {
             if readable {
-                self.bell.hold();
+                self.bell.hold_lightly();
                 if joint.read().is_ready() {
                     joint.wake_reader();
                 }
@@ -200,8 +200,8 @@ fn report<F: Flow>(connection: &Connection, joint: &Joint<F>) {
 fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
     let transport = connection.transport().clone();
     connection.on_drain(move || drop(transport.shutdown(Shutdown::Read)));
-    let unread = std::mem::take(&mut joint.intake().rest);
-    joint.lock().hand_over(Box::new(connection), unread.into());
+    let Sides { flow, intake } = &mut *joint.sides.lock();
+    flow.hand_over(Box::new(connection), std::mem::take(&mut intake.rest).into());
 }
 
 /// The one timer of a connection. Deadlines that move out leave it running: it wakes too early once, which is cheaper

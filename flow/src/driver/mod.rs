@@ -24,7 +24,7 @@ use std::{
 
 use bell::Bell;
 pub use connector::{connect, connect_to_the_end};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use reader::Intake;
 use riot_socket::{
     Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status, Transport,
@@ -39,9 +39,8 @@ use crate::{Activity, Flow};
 /// first and the last bytes of the connection, what the transport does not take at once, and whatever comes while the
 /// Connector has enough to do.
 struct Joint<F> {
-    flow: Mutex<F>,
+    sides: Mutex<Sides<F>>,
     transport: Arc<dyn Transport>,
-    intake: Mutex<Intake>,
     /// The Reader. One that waits for the transport hears nothing of the flow, so whoever changes what the flow wants
     /// from outside the loops wakes it to ask again.
     reader: OnceLock<Waker>,
@@ -59,14 +58,19 @@ struct Joint<F> {
     meter: Meter,
 }
 
+/// The flow, and what has been read for it.
+struct Sides<F> {
+    flow: F,
+    intake: Intake,
+}
+
 impl<F: Flow> Joint<F> {
     /// `rest` has been read already.
     fn new(flow: F, transport: Arc<dyn Transport>, rest: Vec<u8>, meter: Meter) -> Self {
         let (inlet, outlet) = (Bell::new(), Bell::new());
         Self {
-            flow: Mutex::new(flow),
+            sides: Mutex::new(Sides { flow, intake: Intake::new(rest) }),
             transport,
-            intake: Mutex::new(Intake::new(rest)),
             reader: OnceLock::new(),
             input: Waker::from(inlet.clone()),
             output: Waker::from(outlet.clone()),
@@ -78,13 +82,8 @@ impl<F: Flow> Joint<F> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, F> {
-        self.flow.lock()
-    }
-
-    /// Taken before the flow, by whoever takes both.
-    fn intake(&self) -> MutexGuard<'_, Intake> {
-        self.intake.lock()
+    fn lock(&self) -> MappedMutexGuard<'_, F> {
+        MutexGuard::map(self.sides.lock(), |sides| &mut sides.flow)
     }
 
     fn wake_reader(&self) {

@@ -10,7 +10,7 @@ use std::{
 use riot_actor::now;
 use riot_socket::Shutdown;
 
-use super::{Joint, Loop};
+use super::{Joint, Loop, Sides};
 use crate::{Flow, FlowError, ReadOperation};
 
 /// What one read takes in at most. It goes into a buffer of the worker, so a connection that waits owns none.
@@ -59,11 +59,11 @@ impl<F: Flow> Joint<F> {
     /// Reads what there is, until the flow or the transport has no more for now. Ready when nothing more will be read.
     /// Called by the Reader, and by the Connector in its name.
     pub(super) fn read(&self) -> Poll<()> {
-        let intake = &mut *self.intake();
+        let sides = &mut *self.sides.lock();
         let cx = &mut Context::from_waker(&self.input);
         let mut drained = false;
         loop {
-            let mut flow = self.lock();
+            let Sides { flow, intake } = sides;
             match flow.next_read_operation() {
                 ReadOperation::Close => return Poll::Ready(()),
                 ReadOperation::Yield => {
@@ -74,21 +74,22 @@ impl<F: Flow> Joint<F> {
                 ReadOperation::Read => {}
             }
             if std::mem::take(&mut intake.again) && (intake.ended || !intake.rest.is_empty()) {
-                intake.present(&mut *flow);
+                intake.present(flow);
                 continue;
             }
-            drop(flow);
             if intake.ended {
                 return Poll::Ready(()); // It has been told, and there is nothing more to read.
             }
             if drained {
                 return Poll::Pending;
             }
-            match BUFFER.with_borrow_mut(|buffer| self.receive(intake, cx, buffer)) {
+            match BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer)) {
                 Poll::Ready(Ok(now_drained)) => drained = now_drained,
                 Poll::Ready(Err(error)) => {
-                    self.change(|flow| flow.report_error(FlowError::Transport(error)));
-                    intake.ended = true;
+                    sides.flow.report_error(FlowError::Transport(error));
+                    sides.intake.ended = true;
+                    self.wake_reader();
+                    self.outlet.wake_process();
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -98,22 +99,21 @@ impl<F: Flow> Joint<F> {
     /// Says whether there is nothing more for now.
     fn receive(
         &self,
-        intake: &mut Intake,
+        Sides { flow, intake }: &mut Sides<F>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<bool>> {
         let (read, drained) = ready!(self.transport.poll_read_all(cx, buffer))?;
         self.meter.received(read);
-        let mut flow = self.lock();
         if read == 0 {
             intake.ended = true;
-            intake.present(&mut *flow);
+            intake.present(flow);
         } else if intake.rest.is_empty() {
             let consumed = flow.read(&buffer[..read], now());
             intake.rest.extend_from_slice(&buffer[consumed..read]);
         } else {
             intake.rest.extend_from_slice(&buffer[..read]);
-            intake.present(&mut *flow);
+            intake.present(flow);
         }
         if intake.rest.len() > REST_MAX {
             return Poll::Ready(Err(io::Error::other(

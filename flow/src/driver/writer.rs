@@ -82,7 +82,7 @@ impl<F: Flow> Joint<F> {
     /// Runs the application for a while, and sends what it made of its own accord: one turn of the Writer less for every
     /// answer. What the transport does not take at once is the Writer's.
     pub(super) fn produce<T>(&self, application: impl FnOnce() -> T) -> T {
-        let due = self.outlet.hold();
+        let due = self.outlet.hold_lightly();
         let made = application();
         if (self.outlet.let_go() || due)
             && let Some(writer) = self.outlet.process()
