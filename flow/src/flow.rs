@@ -50,6 +50,24 @@ pub trait Flow {
     /// if there already is, the wake-up comes at once. A second registration replaces the first.
     fn yield_writer(&mut self, waker: &Waker);
 
+    /// [`read`](Flow::read), then [`next_read_operation`](Flow::next_read_operation), which a loop asks next anyway: a flow
+    /// behind a lock can do both under one.
+    fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
+        let consumed = self.read(bytes, now);
+        (consumed, self.next_read_operation())
+    }
+
+    /// [`report_write_result`](Flow::report_write_result), then [`next_write_operation`](Flow::next_write_operation); and
+    /// if that is [`WriteOperation::Yield`], [`yield_writer`](Flow::yield_writer). Likewise.
+    fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {
+        self.report_write_result(result, now);
+        if matches!(self.next_write_operation(now), WriteOperation::Yield) {
+            self.yield_writer(waker);
+            return WriteOperation::Yield;
+        }
+        self.next_write_operation(now)
+    }
+
     /// The next instant at which the flow wants to be told the time. It may change with any call.
     fn next_deadline(&self) -> Option<Instant> {
         None

@@ -160,16 +160,18 @@ impl<'a, A: Future<Output = Result<(), Panic>>> Turns<'a, A> {
         let mut runnable = true;
         self.bell.heard();
         for _ in 0..ROUNDS_MAX {
+            // One look at the clock for what is read and what is answered to it.
+            let mut time = None;
             if readable {
                 self.bell.hold_lightly();
-                if joint.read().is_ready() {
+                if joint.read(&mut time).is_ready() {
                     joint.wake_reader();
                 }
                 runnable |= self.bell.let_go();
             }
             if self.serving && runnable {
                 let mut cx = Context::from_waker(&self.waker);
-                if let Poll::Ready(result) = joint.produce(|| self.application.as_mut().poll(&mut cx)) {
+                if let Poll::Ready(result) = joint.produce(time, || self.application.as_mut().poll(&mut cx)) {
                     self.serving = false;
                     if let Err(panic) = result {
                         joint.inlet.let_go();

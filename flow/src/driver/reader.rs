@@ -5,6 +5,7 @@ use std::{
     future::poll_fn,
     io,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use riot_actor::now;
@@ -27,7 +28,7 @@ thread_local! {
 pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     poll_fn(|cx| {
         joint.reader.get_or_init(|| cx.waker().clone());
-        joint.read()
+        joint.read(&mut None)
     })
     .await;
     // Only the receiving side: what the Writer has still to say must not be cut off.
@@ -57,14 +58,15 @@ impl Intake {
 
 impl<F: Flow> Joint<F> {
     /// Reads what there is, until the flow or the transport has no more for now. Ready when nothing more will be read.
-    /// Called by the Reader, and by the Connector in its name.
-    pub(super) fn read(&self) -> Poll<()> {
+    /// Called by the Reader, and by the Connector in its name. If it looks at the clock it says what that shows.
+    pub(super) fn read(&self, time: &mut Option<Instant>) -> Poll<()> {
         let sides = &mut *self.sides.lock();
         let cx = &mut Context::from_waker(&self.input);
         let mut drained = false;
+        let mut next = sides.flow.next_read_operation();
         loop {
             let Sides { flow, intake } = sides;
-            match flow.next_read_operation() {
+            match next {
                 ReadOperation::Close => return Poll::Ready(()),
                 ReadOperation::Yield => {
                     flow.yield_reader(&self.input);
@@ -75,6 +77,7 @@ impl<F: Flow> Joint<F> {
             }
             if std::mem::take(&mut intake.again) && (intake.ended || !intake.rest.is_empty()) {
                 intake.present(flow);
+                next = flow.next_read_operation();
                 continue;
             }
             if intake.ended {
@@ -83,11 +86,12 @@ impl<F: Flow> Joint<F> {
             if drained {
                 return Poll::Pending;
             }
-            match BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer)) {
-                Poll::Ready(Ok(now_drained)) => drained = now_drained,
+            match BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time)) {
+                Poll::Ready(Ok(read)) => (next, drained) = read,
                 Poll::Ready(Err(error)) => {
                     sides.flow.report_error(FlowError::Transport(error));
                     sides.intake.ended = true;
+                    next = sides.flow.next_read_operation();
                     self.wake_reader();
                     self.outlet.wake_process();
                 }
@@ -96,31 +100,32 @@ impl<F: Flow> Joint<F> {
         }
     }
 
-    /// Says whether there is nothing more for now.
+    /// Says what the flow wants next, and whether the transport has nothing more for now.
     fn receive(
         &self,
         Sides { flow, intake }: &mut Sides<F>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
-    ) -> Poll<io::Result<bool>> {
+        time: &mut Option<Instant>,
+    ) -> Poll<io::Result<(ReadOperation, bool)>> {
         let (read, drained) = ready!(self.transport.poll_read_all(cx, buffer))?;
         self.meter.received(read);
-        if read == 0 {
-            intake.ended = true;
-            intake.present(flow);
-        } else if intake.rest.is_empty() {
-            let consumed = flow.read(&buffer[..read], now());
+        let next = if read > 0 && intake.rest.is_empty() {
+            let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(now()));
             intake.rest.extend_from_slice(&buffer[consumed..read]);
+            next
         } else {
+            intake.ended = read == 0;
             intake.rest.extend_from_slice(&buffer[..read]);
             intake.present(flow);
-        }
+            flow.next_read_operation()
+        };
         if intake.rest.len() > REST_MAX {
             return Poll::Ready(Err(io::Error::other(
                 "the protocol takes no more bytes and does not say so",
             )));
         }
-        Poll::Ready(Ok(drained))
+        Poll::Ready(Ok((next, drained)))
     }
 }
 

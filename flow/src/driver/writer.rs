@@ -5,7 +5,7 @@ use std::{
     io,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use riot_actor::{TimedOut, now, timeout};
@@ -23,7 +23,7 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     let undelivered = poll_fn(|cx| {
         joint.outlet.belongs_to(cx.waker());
         joint.outlet.heard();
-        joint.write(cx)
+        joint.write(cx, now())
     })
     .await;
     joint.meter.undelivered(undelivered);
@@ -43,15 +43,19 @@ impl<F: Flow> Joint<F> {
     /// Sends what the flow has, until it has nothing more or the transport takes no more. Ready when the flow will never
     /// have more, with the number of bytes it could not deliver. Called by the Writer, and by the Connector in its
     /// name: the context is the Writer's in any case.
-    pub(super) fn write(&self, cx: &mut Context<'_>) -> Poll<u64> {
-        let (transport, now) = (&*self.transport, now());
+    pub(super) fn write(&self, cx: &mut Context<'_>, now: Instant) -> Poll<u64> {
+        let transport = &*self.transport;
         let mut flow = self.lock();
+        let mut next = flow.next_write_operation(now);
+        let mut registered = false;
         loop {
-            let written = match flow.next_write_operation(now) {
+            let written = match next {
                 WriteOperation::Write(slices) => ready!(transport.poll_write(cx, slices.as_io_slices())),
                 WriteOperation::File(part) => ready!(send_file(transport, part, cx)),
                 WriteOperation::Yield => {
-                    flow.yield_writer(&self.output);
+                    if !registered {
+                        flow.yield_writer(&self.output);
+                    }
                     if !self.unflushed.load(Relaxed) {
                         return Poll::Pending;
                     }
@@ -60,6 +64,8 @@ impl<F: Flow> Joint<F> {
                     let Err(error) = flushed else { return Poll::Pending };
                     flow.report_error(FlowError::Transport(error));
                     self.wake_reader();
+                    registered = false;
+                    next = flow.next_write_operation(now);
                     continue;
                 }
                 WriteOperation::Close(undelivered) => return Poll::Ready(undelivered),
@@ -67,26 +73,29 @@ impl<F: Flow> Joint<F> {
             match written {
                 Ok(written) => {
                     self.meter.sent(written);
-                    flow.report_write_result(WriteResult::Written(written), now);
                     self.unflushed.store(true, Relaxed);
+                    registered = true;
+                    next = flow.write_on(WriteResult::Written(written), now, &self.output);
                 }
                 Err(error) => {
                     flow.report_write_result(WriteResult::Closed, now);
                     flow.report_error(FlowError::Transport(error));
                     self.wake_reader();
+                    registered = false;
+                    next = flow.next_write_operation(now);
                 }
             }
         }
     }
 
     /// Runs the application for a while, and sends what it made of its own accord: one turn of the Writer less for every
-    /// answer. What the transport does not take at once is the Writer's.
-    pub(super) fn produce<T>(&self, application: impl FnOnce() -> T) -> T {
+    /// answer. What the transport does not take at once is the Writer's. `time` is the time, if it is known.
+    pub(super) fn produce<T>(&self, time: Option<Instant>, application: impl FnOnce() -> T) -> T {
         let due = self.outlet.hold_lightly();
         let made = application();
         if (self.outlet.let_go() || due)
             && let Some(writer) = self.outlet.process()
-            && self.write(&mut Context::from_waker(writer)).is_ready()
+            && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(now)).is_ready()
         {
             writer.wake_by_ref();
         }

@@ -20,7 +20,7 @@ pub(crate) use answer::Payload;
 pub use config::Config;
 pub use reqd::{Reqd, Responder, Upgrade, Upgraded};
 pub use requests::{Closed, Requests};
-use state::Shared;
+use state::{Inner, Shared};
 
 /// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]: to be driven by two loops, while its [`Requests`] are answered
 /// wherever one likes.
@@ -90,46 +90,32 @@ impl Flow for Connection {
         }
     }
 
-    fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_> {
+    fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
         let mut inner = self.shared.lock();
-        if inner.deadlines.pass(now) {
-            inner.leave();
-        }
-        if self.sending.is_empty() {
-            std::mem::swap(&mut self.sending, &mut inner.output);
-        }
-        if let Some(operation) = self.sending.operation() {
-            inner.writing_begun();
-            return operation;
-        }
-        if inner.writer_is_done() { WriteOperation::Close(inner.undelivered) } else { WriteOperation::Yield }
+        let consumed = inner.read(bytes, now);
+        (consumed, inner.read_operation())
+    }
+
+    fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_> {
+        next_write(&mut self.sending, &mut self.shared.lock(), now)
     }
 
     fn report_write_result(&mut self, result: WriteResult, now: Instant) {
-        let mut inner = self.shared.lock();
-        inner.deadlines.enter(now);
-        match result {
-            // The other loop saw the transport fail while this write was under way: it counts as lost.
-            WriteResult::Written(_) if inner.lost_at.is_some() => {}
-            WriteResult::Written(bytes) => {
-                self.sending.advance(bytes);
-                inner.sent(bytes);
-            }
-            WriteResult::Closed => {
-                self.sending.clear();
-                inner.lose();
-            }
-        }
-        inner.leave();
+        report_write(&mut self.sending, &mut self.shared.lock(), result, now);
     }
 
     fn yield_writer(&mut self, waker: &Waker) {
+        self.shared.lock().yield_writer(waker);
+    }
+
+    fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {
         let mut inner = self.shared.lock();
-        if inner.pending() > 0 || inner.writer_is_done() {
-            waker.wake_by_ref();
-        } else {
-            inner.writer.register(waker);
+        report_write(&mut self.sending, &mut inner, result, now);
+        let next = next_write(&mut self.sending, &mut inner, now);
+        if matches!(next, WriteOperation::Yield) {
+            inner.yield_writer(waker);
         }
+        next
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -200,6 +186,37 @@ impl Flow for Connection {
         inner.offer = Some(Box::new((transport, unread)));
         inner.wake_switch();
     }
+}
+
+fn next_write<'a>(sending: &'a mut Output, inner: &mut Inner, now: Instant) -> WriteOperation<'a> {
+    if inner.deadlines.pass(now) {
+        inner.leave();
+    }
+    if sending.is_empty() {
+        std::mem::swap(sending, &mut inner.output);
+    }
+    if let Some(operation) = sending.operation() {
+        inner.writing_begun();
+        return operation;
+    }
+    if inner.writer_is_done() { WriteOperation::Close(inner.undelivered) } else { WriteOperation::Yield }
+}
+
+fn report_write(sending: &mut Output, inner: &mut Inner, result: WriteResult, now: Instant) {
+    inner.deadlines.enter(now);
+    match result {
+        // The other loop saw the transport fail while this write was under way: it counts as lost.
+        WriteResult::Written(_) if inner.lost_at.is_some() => {}
+        WriteResult::Written(bytes) => {
+            sending.advance(bytes);
+            inner.sent(bytes);
+        }
+        WriteResult::Closed => {
+            sending.clear();
+            inner.lose();
+        }
+    }
+    inner.leave();
 }
 
 impl Drop for Connection {

@@ -252,6 +252,15 @@ impl Inner {
         self.exchanges.is_empty() && self.reading == Reading::Head && self.pending() == 0
     }
 
+    /// The writing loop waits, unless there is something for it.
+    pub(crate) fn yield_writer(&mut self, waker: &Waker) {
+        if self.pending() > 0 || self.writer_is_done() {
+            waker.wake_by_ref();
+        } else {
+            self.writer.register(waker);
+        }
+    }
+
     /// What is going on, in a word.
     pub(crate) fn activity(&self) -> &'static str {
         let first = self.exchanges.front();
