@@ -17,6 +17,10 @@ mod routes;
 
 const USAGE: &str = "usage: conformance_server [--addr HOST:PORT] [--workers N]";
 
+/// The one that our peers are measured with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What `/big` answers.
 static BIG: [u8; 65_536] = [b'x'; 65_536];
 

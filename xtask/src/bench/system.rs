@@ -1,0 +1,107 @@
+//! What Linux knows of a program, and where it lets it run. Elsewhere there is nothing to read, and the figures are 0.
+
+use std::{fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
+
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
+
+/// Descriptors that are not connections.
+const DESCRIPTORS_KEPT: usize = 200;
+
+/// Nanoseconds of processor time that a program and those it started have taken.
+pub(crate) fn cpu_nanos(pid: u32) -> u64 {
+    let mut nanos = 0;
+    for task in tasks(pid) {
+        let line = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+        nanos += line.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or(0);
+        let children = fs::read_to_string(task.join("children")).unwrap_or_default();
+        nanos +=
+            children.split_whitespace().filter_map(|child| child.parse().ok()).map(cpu_nanos).sum::<u64>();
+    }
+    nanos
+}
+
+/// Bytes of memory that the system has given a program and those it started.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+    let children = tasks(pid).into_iter().filter_map(|task| fs::read_to_string(task.join("children")).ok());
+    let pids: Vec<u32> = children
+        .flat_map(|line| line.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    pages * rustix::param::page_size() as u64 + pids.into_iter().map(resident_bytes).sum::<u64>()
+}
+
+fn tasks(pid: u32) -> Vec<PathBuf> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    tasks.into_iter().flatten().flatten().map(|task| task.path()).collect()
+}
+
+/// Raises the limit of descriptors as far as it may be.
+pub(crate) fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// How many connections this program may hold.
+pub(crate) fn connections_max() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(DESCRIPTORS_KEPT).max(1)
+}
+
+/// The processors this program may run on.
+pub(crate) fn cores() -> Vec<usize> {
+    let set = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
+    (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect()
+}
+
+/// A command whose program stays on one core; on any, where none is named.
+pub(crate) fn pinned(core: Option<usize>, program: &str) -> Command {
+    let Some(core) = core else { return Command::new(program) };
+    let mut command = Command::new(std::env::current_exe().expect("a program has a path"));
+    command.args(["pinned", &core.to_string(), program]);
+    command
+}
+
+/// Becomes the program that [`pinned`] names: `CORE PROGRAM ARGUMENTS`.
+pub(crate) fn become_pinned(arguments: &[String]) -> String {
+    let [core, program, rest @ ..] = arguments else { return "pinned needs a core and a program".into() };
+    let mut set = CpuSet::new();
+    match core.parse() {
+        Ok(core) if core < CpuSet::MAX_CPU => set.set(core),
+        _ => return format!("`{core}` is no core"),
+    }
+    if let Err(error) = sched_setaffinity(None, &set) {
+        return format!("core {core}: {error}");
+    }
+    format!("{program}: {}", Command::new(program).args(rest).exec())
+}
+
+/// Whether there is such a program to run.
+pub(crate) fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cores, cpu_nanos, installed, resident_bytes};
+
+    #[test]
+    fn this_program_has_memory_and_takes_time() {
+        let before = cpu_nanos(std::process::id());
+        let mut sum = 0_u64;
+        while cpu_nanos(std::process::id()) == before {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(resident_bytes(std::process::id()) > 100_000);
+        assert!(!cores().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_installed_is_not_found() {
+        assert!(installed("sh") && !installed("no-such-program"));
+    }
+}
