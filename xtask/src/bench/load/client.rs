@@ -25,6 +25,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
+    /// And at least one answer.
     Elapsed(Duration),
     /// At least so many, since batches are whole.
     Requests(u64),
@@ -125,7 +126,7 @@ impl Client {
         loop {
             let now = Instant::now();
             let over = match until {
-                Until::Elapsed(time) => now - start >= time,
+                Until::Elapsed(time) => now - start >= time && counted.requests > 0,
                 Until::Requests(count) => counted.requests + (busy * self.pipeline) as u64 >= count,
             };
             if over && counted.elapsed.is_zero() && matches!(until, Until::Elapsed(_)) {

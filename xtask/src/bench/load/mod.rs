@@ -101,9 +101,6 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
     let cpu = system::cpu_nanos(spec.pid);
     let mut counted = client.run(Until::Elapsed(Duration::from_secs_f64(spec.seconds)))?;
     let server_cpu_nanos = system::cpu_nanos(spec.pid) - cpu;
-    if counted.requests == 0 {
-        return Err("not one answer came in time".into());
-    }
     counted.nanos.sort_unstable();
     let micros = |part| f64::from(percentile(&counted.nanos, part)) / 1_000.0;
     Ok(Outcome {
