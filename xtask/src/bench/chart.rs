@@ -18,9 +18,11 @@ pub(crate) struct Bar {
     pub(crate) ours: bool,
 }
 
-const PANEL_WIDTH: f64 = 300.0;
 const GAP: f64 = 20.0;
-const LABEL_WIDTH: f64 = 92.0;
+/// Of a letter, about.
+const LETTER_WIDTH: f64 = 6.8;
+/// Of a figure beside its bar.
+const VALUE_WIDTH: f64 = 46.0;
 const BAR_WIDTH: f64 = 160.0;
 const ROW_HEIGHT: f64 = 18.0;
 const HEAD_HEIGHT: f64 = 54.0;
@@ -30,7 +32,7 @@ const TITLE_HEIGHT: f64 = 26.0;
 const STYLE: &str = "\
 svg{--back:#fff;--text:#1f2328;--faint:#59636e;--line:#afb8c1;--ours:#c2410c;--theirs:#8c99a6}\
 @media(prefers-color-scheme:dark){svg{--back:#0d1117;--text:#e6edf3;--faint:#9198a1;--line:#656c76;--ours:#fb923c;--theirs:#6e7a87}}\
-text{font:12px system-ui,sans-serif;fill:var(--text)}.head{font-size:15px;font-weight:600}.note{fill:var(--faint)}\
+text{font:12px system-ui,sans-serif;fill:var(--text);paint-order:stroke;stroke:var(--back);stroke-width:3px}.head{font-size:15px;font-weight:600}.note{fill:var(--faint)}\
 .title{font-weight:600}.ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.back{fill:var(--back)}\
 .one{stroke:var(--line);stroke-dasharray:3 3}.spread{stroke:var(--text);stroke-width:1.5}";
 
@@ -44,7 +46,11 @@ pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> 
                 + GAP
         })
         .collect();
-    let width = GAP + columns as f64 * (PANEL_WIDTH + GAP);
+    let letters =
+        panels.iter().flat_map(|panel| &panel.bars).map(|bar| bar.label.chars().count()).max().unwrap_or(0);
+    let label_width = letters as f64 * LETTER_WIDTH + 8.0;
+    let panel_width = label_width + BAR_WIDTH + VALUE_WIDTH;
+    let width = GAP + columns as f64 * (panel_width + GAP);
     let height = HEAD_HEIGHT + heights.iter().sum::<f64>() + GAP / 2.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
@@ -57,7 +63,7 @@ pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> 
     let mut top = HEAD_HEIGHT;
     for (row, height) in panels.chunks(columns).zip(&heights) {
         for (column, panel) in row.iter().enumerate() {
-            draw_panel(&mut svg, panel, GAP + column as f64 * (PANEL_WIDTH + GAP), top);
+            draw_panel(&mut svg, panel, GAP + column as f64 * (panel_width + GAP), label_width, top);
         }
         top += height;
     }
@@ -65,10 +71,13 @@ pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> 
     svg
 }
 
-fn draw_panel(svg: &mut String, panel: &Panel, left: f64, top: f64) {
-    let greatest = panel.bars.iter().map(|bar| bar.spread.median).fold(1.0, f64::max);
+fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top: f64) {
+    let greatest =
+        |figure: fn(&Spread) -> f64| panel.bars.iter().map(|bar| figure(&bar.spread)).fold(1.0, f64::max);
+    // A round that went wrong does not make all bars short.
+    let greatest = greatest(|spread| spread.max).min(greatest(|spread| spread.median) * 1.3);
     let scale = |figure: f64| (figure / greatest * BAR_WIDTH).min(BAR_WIDTH);
-    let bars_left = left + LABEL_WIDTH;
+    let bars_left = left + label_width;
     let mut put = |line: std::fmt::Arguments<'_>| writeln!(svg, "{line}").expect("a string takes it");
     put(format_args!(
         "<text class=\"title\" x=\"{left}\" y=\"{:.1}\">{}</text>",
@@ -148,7 +157,8 @@ mod tests {
     fn nothing_is_drawn_beyond_the_bars() {
         let svg = draw("one", "", 1, &[Panel { title: "p".into(), bars: vec![bar("a", 10.0, false)] }]);
         assert_well_formed(&svg);
-        assert!(svg.contains(&format!("width=\"{BAR_WIDTH:.1}\"")));
+        let ends = svg.split("H").skip(1).filter_map(|end| end.split('"').next()?.parse::<f64>().ok());
+        assert!(ends.into_iter().all(|end| end <= GAP + LETTER_WIDTH + 8.0 + BAR_WIDTH + 0.1), "{svg}");
     }
 
     #[test]

@@ -89,33 +89,57 @@ impl Plan {
         load::run(spec, self.client_core)
     }
 
-    /// Checks each server, then measures all in rounds. One that fails is left out, and that is said.
+    /// Checks each server, then measures all in rounds. One of theirs that fails is left out, and that is said.
     pub(crate) fn measure(&self, workload: &Workload, servers: &[&Server]) -> Result<Vec<Row>, String> {
-        let mut rows = Vec::new();
-        for server in servers {
-            let answer_bytes = check::answer_bytes(server, workload)?;
-            let spec = workload.spec(server.address.clone(), server.pid(), answer_bytes, self.seconds);
-            let row = Row {
-                mode: self.mode.into(),
-                workload: workload.name.into(),
-                title: workload.title.into(),
-                connections: spec.connections,
-                server: server.name.into(),
-                samples: Vec::new(),
-            };
-            rows.push((row, spec, server));
-        }
-        for round in 0..self.rounds {
-            let count = rows.len();
-            for nth in 0..count {
-                let (row, spec, server) = &mut rows[(round + nth) % count];
-                let outcome = self.ask(spec).map_err(|error| format!("{}: {error}", server.name))?;
-                row.samples.push(outcome);
-                server.settle();
+        let mut measured = Vec::new();
+        for &server in servers {
+            match check::answer_bytes(server, workload) {
+                Ok(answer_bytes) => {
+                    let spec =
+                        workload.spec(server.address.clone(), server.pid(), answer_bytes, self.seconds);
+                    measured.push((self.row(workload, server, spec.connections), spec, server));
+                }
+                Err(error) => left_out(server, error)?,
             }
         }
-        Ok(rows.into_iter().map(|(row, ..)| row).collect())
+        for round in 0..self.rounds {
+            let mut failed = Vec::new();
+            let count = measured.len();
+            for nth in 0..count {
+                let (row, spec, server) = &mut measured[(round + nth) % count];
+                match self.ask(spec) {
+                    Ok(outcome) => row.samples.push(outcome),
+                    Err(error) => {
+                        left_out(server, error)?;
+                        failed.push(server.name);
+                    }
+                }
+                server.settle();
+            }
+            measured.retain(|(.., server)| !failed.contains(&server.name));
+        }
+        Ok(measured.into_iter().map(|(row, ..)| row).collect())
     }
+
+    fn row(&self, workload: &Workload, server: &Server, connections: usize) -> Row {
+        Row {
+            mode: self.mode.into(),
+            workload: workload.name.into(),
+            title: workload.title.into(),
+            connections,
+            server: server.name.into(),
+            samples: Vec::new(),
+        }
+    }
+}
+
+/// A failure of ours is one of the bench.
+fn left_out(server: &Server, error: String) -> Result<(), String> {
+    if server.name == OURS {
+        return Err(error);
+    }
+    eprintln!("{} is left out: {error}", server.name);
+    Ok(())
 }
 
 /// Everything that `args` asks for.
