@@ -58,7 +58,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(mode: &'static str, args: &Args) -> Result<Self, String> {
-        let (rounds, seconds) = if args.quick { (2, 0.15) } else { (5, 1.0) };
+        let (rounds, seconds) = if args.quick { (2, 0.1) } else { (5, 1.0) };
         let cores = system::cores();
         let mut plan = Self {
             mode,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{stats::percentile, system};
 
-/// Before anything is counted, the same for so long.
+/// Before anything is counted, the same for so long, or for half the time that counts.
 const WARM_UP: Duration = Duration::from_millis(150);
 
 /// What is asked, of whom, and how.
@@ -97,9 +97,10 @@ pub(crate) fn main() -> Result<(), String> {
 
 fn measure(spec: &Spec) -> Result<Outcome, String> {
     let mut client = Client::connect(spec)?;
-    client.run(Until::Elapsed(WARM_UP))?;
+    let time = Duration::from_secs_f64(spec.seconds);
+    client.run(Until::Elapsed(WARM_UP.min(time / 2)))?;
     let cpu = system::cpu_nanos(spec.pid);
-    let mut counted = client.run(Until::Elapsed(Duration::from_secs_f64(spec.seconds)))?;
+    let mut counted = client.run(Until::Elapsed(time))?;
     let server_cpu_nanos = system::cpu_nanos(spec.pid) - cpu;
     counted.nanos.sort_unstable();
     let micros = |part| f64::from(percentile(&counted.nanos, part)) / 1_000.0;
