@@ -60,7 +60,17 @@ pub(crate) fn cargo_with(folder: &Path, arguments: &[&str], paths: &[(&str, &Pat
     eprintln!("── cargo {line}");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.arg("--quiet").args(arguments).current_dir(folder).envs(paths.iter().copied());
+    command.arg("--quiet").args(arguments).current_dir(folder);
+    // The cargo that runs us says so in our environment; build scripts that look there would run anew.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command.envs(paths.iter().copied());
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(format!("cargo {line} failed")),

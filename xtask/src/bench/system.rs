@@ -1,11 +1,13 @@
 //! What Linux knows of a program, and where it lets it run. Elsewhere there is nothing to read, and the figures are 0.
 
-use std::{fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
-
-use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
 };
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are not connections.
 const DESCRIPTORS_KEPT: usize = 200;
@@ -14,13 +16,27 @@ const DESCRIPTORS_KEPT: usize = 200;
 pub(crate) fn cpu_nanos(pid: u32) -> u64 {
     let mut nanos = 0;
     for task in tasks(pid) {
-        let line = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-        nanos += line.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or(0);
+        nanos += exact_nanos(&task).or_else(|| rough_nanos(&task)).unwrap_or(0);
         let children = fs::read_to_string(task.join("children")).unwrap_or_default();
         nanos +=
             children.split_whitespace().filter_map(|child| child.parse().ok()).map(cpu_nanos).sum::<u64>();
     }
     nanos
+}
+
+fn exact_nanos(task: &Path) -> Option<u64> {
+    let line = fs::read_to_string(task.join("schedstat")).ok()?;
+    line.split(' ').next()?.parse().ok().filter(|&nanos| nanos > 0)
+}
+
+/// What kernels know that keep no such statistics: whole ticks.
+fn rough_nanos(task: &Path) -> Option<u64> {
+    let line = fs::read_to_string(task.join("stat")).ok()?;
+    // The name of the program, in brackets, may have spaces in it.
+    let (_, rest) = line.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second()))
 }
 
 /// Bytes of memory that the system has given a program and those it started.
@@ -52,9 +68,34 @@ pub(crate) fn connections_max() -> usize {
 }
 
 /// The processors this program may run on.
+#[cfg(target_os = "linux")]
 pub(crate) fn cores() -> Vec<usize> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
     let set = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
     (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect()
+}
+
+/// Stays on one core from now on.
+#[cfg(target_os = "linux")]
+fn pin(core: usize) -> Result<(), String> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+    if core >= CpuSet::MAX_CPU {
+        return Err(format!("core {core}: there are never so many"));
+    }
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).map_err(|error| format!("core {core}: {error}"))
+}
+
+/// Where a program cannot be told where to run, nothing that needs it is measured.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn cores() -> Vec<usize> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pin(_: usize) -> Result<(), String> {
+    Err("programs are pinned on Linux only".into())
 }
 
 /// A command whose program stays on one core; on any, where none is named.
@@ -68,13 +109,9 @@ pub(crate) fn pinned(core: Option<usize>, program: &str) -> Command {
 /// Becomes the program that [`pinned`] names: `CORE PROGRAM ARGUMENTS`.
 pub(crate) fn become_pinned(arguments: &[String]) -> String {
     let [core, program, rest @ ..] = arguments else { return "pinned needs a core and a program".into() };
-    let mut set = CpuSet::new();
-    match core.parse() {
-        Ok(core) if core < CpuSet::MAX_CPU => set.set(core),
-        _ => return format!("`{core}` is no core"),
-    }
-    if let Err(error) = sched_setaffinity(None, &set) {
-        return format!("core {core}: {error}");
+    let core = core.parse().map_err(|_| format!("`{core}` is no core"));
+    if let Err(error) = core.and_then(pin) {
+        return error;
     }
     format!("{program}: {}", Command::new(program).args(rest).exec())
 }
@@ -85,19 +122,29 @@ pub(crate) fn installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::{cores, cpu_nanos, installed, resident_bytes};
+    use super::*;
 
     #[test]
     fn this_program_has_memory_and_takes_time() {
-        let before = cpu_nanos(std::process::id());
-        let mut sum = 0_u64;
-        while cpu_nanos(std::process::id()) == before {
-            sum = std::hint::black_box(sum + 1);
+        let this = std::process::id();
+        let before = cpu_nanos(this);
+        let start = std::time::Instant::now();
+        while cpu_nanos(this) == before {
+            assert!(start.elapsed().as_secs() < 10, "no time was counted");
         }
-        assert!(resident_bytes(std::process::id()) > 100_000);
+        assert!(resident_bytes(this) > 100_000);
         assert!(!cores().is_empty());
+    }
+
+    #[test]
+    fn both_clocks_of_a_program_agree() {
+        for task in tasks(std::process::id()) {
+            if let (Some(exact), Some(rough)) = (exact_nanos(&task), rough_nanos(&task)) {
+                assert!(exact.abs_diff(rough) < 1_000_000_000, "{exact} {rough}");
+            }
+        }
     }
 
     #[test]
