@@ -1,7 +1,8 @@
 //! Our HTTP server beside others: `cargo xtask bench http`.
 //!
 //! All servers run at once; each round measures one after the other, and the next round begins with another. A ratio is
-//! taken within its round, so that what disturbs the machine for longer than that disturbs both sides of it.
+//! taken within its round, so that what disturbs the machine for longer than that disturbs both sides of it. A turn that
+//! other programs disturbed is taken again.
 //!
 //! Modes: in `split` the server has one worker on one core, and the client another core: what a request costs. In `both`
 //! the servers have a worker for each core, and the client shares them: what is left of that when cores are scarce.
@@ -14,10 +15,17 @@ use super::{
     load::{self, Outcome, Pace, Spec},
     peers::{Before, OURS, Program},
     server::Server,
+    stats::Spread,
     system,
     workload::{self, Workload},
     wrk,
 };
+
+/// A turn in which other programs had more of the machine than this is taken again.
+const OTHERS_MAX: f64 = 0.05;
+
+/// So often; the least disturbed one counts.
+const AGAIN_MAX: usize = 2;
 
 /// All that was measured.
 #[derive(Serialize, Deserialize)]
@@ -54,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
     wrk: bool,
+    again_max: usize,
 }
 
 impl Plan {
@@ -68,6 +77,7 @@ impl Plan {
             rounds: args.rounds.unwrap_or(rounds),
             seconds: args.seconds.unwrap_or(seconds),
             wrk: args.wrk,
+            again_max: if args.quick { 0 } else { AGAIN_MAX },
         };
         if mode == "split" {
             let [first, .., last] = cores[..] else { return Err("split needs two cores".into()) };
@@ -82,7 +92,22 @@ impl Plan {
         servers.collect()
     }
 
+    /// One turn.
     fn ask(&self, spec: &Spec) -> Result<Outcome, String> {
+        let mut best = self.ask_once(spec)?;
+        for _ in 0..self.again_max {
+            if best.others <= OTHERS_MAX {
+                break;
+            }
+            let again = self.ask_once(spec)?;
+            if again.others < best.others {
+                best = again;
+            }
+        }
+        Ok(best)
+    }
+
+    fn ask_once(&self, spec: &Spec) -> Result<Outcome, String> {
         if self.wrk && wrk::can(spec) {
             return wrk::run(spec, self.client_core);
         }
@@ -182,6 +207,12 @@ fn suits(mode: &str, workload: &Workload, args: &Args) -> bool {
 fn generator(plan: &Plan) -> String {
     let own = "xtask's own load generator";
     if plan.wrk { format!("wrk for a, b, c1, d and f; for the others {own}") } else { own.into() }
+}
+
+/// What other programs had of the machine: the median of all turns, in percent.
+pub(crate) fn others(rows: &[Row]) -> f64 {
+    let all = rows.iter().flat_map(|row| row.figures(|outcome| outcome.others));
+    Spread::of(all).map_or(0.0, |spread| spread.median * 100.0)
 }
 
 /// The rows of ours, each with those of the others under the same workload.

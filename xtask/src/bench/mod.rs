@@ -172,9 +172,11 @@ fn run_processes(args: &Args) -> Result<(), String> {
 fn run_http(args: &Args) -> Result<(), String> {
     let report = http::run(args)?;
     println!(
-        "\nHTTP: medians of {} s each, and ratios within a round [least–greatest]; load by {}\n{}",
+        "\nHTTP: medians of {} s each, and ratios within a round [least–greatest]; load by {}; other \
+         programs had {:.0} % of the machine\n{}",
         report.seconds,
         report.generator,
+        http::others(&report.rows),
         report::http_table(&report)
     );
     results::write("http", &report, args.keep)?;

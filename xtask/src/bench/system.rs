@@ -29,6 +29,26 @@ fn exact_nanos(task: &Path) -> Option<u64> {
     line.split(' ').next()?.parse().ok().filter(|&nanos| nanos > 0)
 }
 
+/// Nanoseconds for which the processors of this machine were busy, with whatever it was, or taken away by its host.
+pub(crate) fn busy_nanos() -> u64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    // user, nice, system, idle, waiting, interrupts twice, stolen
+    let line = text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).enumerate();
+    let ticks =
+        line.filter(|(nth, _)| !matches!(nth, 3 | 4)).filter_map(|(_, ticks)| ticks.parse::<u64>().ok());
+    ticks.sum::<u64>() * tick_nanos()
+}
+
+/// The processors of this machine, whether or not this program may run on them.
+pub(crate) fn cores_in_all() -> usize {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("cpu")).skip(1).count().max(1)
+}
+
+fn tick_nanos() -> u64 {
+    1_000_000_000 / rustix::param::clock_ticks_per_second()
+}
+
 /// What kernels know that keep no such statistics: whole ticks.
 fn rough_nanos(task: &Path) -> Option<u64> {
     let line = fs::read_to_string(task.join("stat")).ok()?;
@@ -36,7 +56,7 @@ fn rough_nanos(task: &Path) -> Option<u64> {
     let (_, rest) = line.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some(ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second()))
+    Some(ticks * tick_nanos())
 }
 
 /// Bytes of memory that the system has given a program and those it started.
@@ -134,8 +154,8 @@ mod tests {
         while cpu_nanos(this) == before {
             assert!(start.elapsed().as_secs() < 10, "no time was counted");
         }
-        assert!(resident_bytes(this) > 100_000);
-        assert!(!cores().is_empty());
+        assert!(busy_nanos() > before && resident_bytes(this) > 100_000);
+        assert!(!cores().is_empty() && cores_in_all() >= cores().len());
     }
 
     #[test]

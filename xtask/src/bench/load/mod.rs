@@ -55,6 +55,8 @@ pub(crate) struct Outcome {
     /// From a request to all of its answer, with pipelining from the first of a batch to the last.
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
+    /// The part of the machine that neither of the two had meanwhile, but other programs.
+    pub(crate) others: f64,
 }
 
 impl Outcome {
@@ -99,9 +101,9 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
     let mut client = Client::connect(spec)?;
     let time = Duration::from_secs_f64(spec.seconds);
     client.run(Until::Elapsed(WARM_UP.min(time / 2)))?;
-    let cpu = system::cpu_nanos(spec.pid);
+    let clocks = Clocks::read(spec.pid);
     let mut counted = client.run(Until::Elapsed(time))?;
-    let server_cpu_nanos = system::cpu_nanos(spec.pid) - cpu;
+    let (server_cpu_nanos, others) = clocks.since(counted.elapsed);
     counted.nanos.sort_unstable();
     let micros = |part| f64::from(percentile(&counted.nanos, part)) / 1_000.0;
     Ok(Outcome {
@@ -110,7 +112,32 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
         server_cpu_nanos,
         p50_micros: micros(0.5),
         p99_micros: micros(0.99),
+        others,
     })
+}
+
+/// What is read before and after.
+struct Clocks {
+    pid: u32,
+    server: u64,
+    client: u64,
+    machine: u64,
+}
+
+impl Clocks {
+    fn read(pid: u32) -> Self {
+        let client = system::cpu_nanos(std::process::id());
+        Self { pid, server: system::cpu_nanos(pid), client, machine: system::busy_nanos() }
+    }
+
+    /// The processor time of the server, and the part that others had.
+    fn since(&self, elapsed: Duration) -> (u64, f64) {
+        let now = Self::read(self.pid);
+        let server = now.server - self.server;
+        let others = (now.machine - self.machine).saturating_sub(server + now.client - self.client);
+        let all = elapsed.as_nanos() as f64 * system::cores_in_all() as f64;
+        (server, others as f64 / all)
+    }
 }
 
 #[cfg(test)]
