@@ -180,8 +180,11 @@ fn run_http(args: &Args) -> Result<(), String> {
         report::http_table(&report)
     );
     results::write("http", &report, args.keep)?;
-    let note = "processor time of the server for one request, on one core, riot being 1; shorter is better";
-    results::draw("http", args.keep, &chart::draw("HTTP servers", note, 3, &report::http_panels(&report)))
+    let note = format!(
+        "processor time of the server for one request, on one core, riot being 1; shorter is better; others had {:.0} % of the machine",
+        http::others(&report.rows)
+    );
+    results::draw("http", args.keep, &chart::draw("HTTP servers", &note, 3, &report::http_panels(&report)))
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Client {
         Ok(())
     }
 
-    /// Asks until there is enough. Whatever is under way then is waited for, and not counted.
+    /// Asks until there is enough. What is under way when the time is over is waited for, and not counted.
     pub(crate) fn run(&mut self, until: Until) -> Result<Counted, String> {
         let counted = self.try_run(until);
         counted.map_err(|error| self.failed(&error))
@@ -123,24 +123,21 @@ impl Client {
         // Those that wait for a request to be due, or for a port to be free.
         let mut idle: VecDeque<usize> = (0..self.active).collect();
         let mut busy = 0;
+        let enough = |counted: &Counted, under_way: usize, now: Instant| match until {
+            Until::Elapsed(time) => now - start >= time && counted.requests > 0,
+            Until::Requests(count) => counted.requests + under_way as u64 >= count,
+        };
         loop {
             let now = Instant::now();
-            let over = match until {
-                Until::Elapsed(time) => now - start >= time && counted.requests > 0,
-                Until::Requests(count) => counted.requests + (busy * self.pipeline) as u64 >= count,
-            };
-            if over && counted.elapsed.is_zero() && matches!(until, Until::Elapsed(_)) {
+            let over = enough(&counted, busy * self.pipeline, now);
+            let is_last = busy == 0 || matches!(until, Until::Elapsed(_));
+            if over && is_last && counted.elapsed.is_zero() {
                 counted.elapsed = now - start;
             }
             if over && busy == 0 {
-                counted.elapsed = if counted.elapsed.is_zero() { now - start } else { counted.elapsed };
                 return Ok(counted);
             }
-            while !over && !idle.is_empty() {
-                if matches!(until, Until::Requests(count) if counted.requests + (busy * self.pipeline) as u64 >= count)
-                {
-                    break;
-                }
+            while !idle.is_empty() && !enough(&counted, busy * self.pipeline, now) {
                 let since = match self.pace {
                     Pace::Rate(_) if due > now => break,
                     Pace::Rate(rate) => {
