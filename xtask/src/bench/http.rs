@@ -96,7 +96,7 @@ impl Plan {
     fn ask(&self, spec: &Spec) -> Result<Outcome, String> {
         let mut best = self.ask_once(spec)?;
         for _ in 0..self.again_max {
-            if best.others <= OTHERS_MAX {
+            if best.others.is_none_or(|others| others <= OTHERS_MAX) {
                 break;
             }
             let again = self.ask_once(spec)?;
@@ -209,10 +209,11 @@ fn generator(plan: &Plan) -> String {
     if plan.wrk { format!("wrk for a, b, c1, d and f; for the others {own}") } else { own.into() }
 }
 
-/// What other programs had of the machine: the median of all turns, in percent.
-pub(crate) fn others(rows: &[Row]) -> f64 {
-    let all = rows.iter().flat_map(|row| row.figures(|outcome| outcome.others));
-    Spread::of(all).map_or(0.0, |spread| spread.median * 100.0)
+/// What other programs had of the machine, in words: the median of all turns where it is known.
+pub(crate) fn others(rows: &[Row]) -> String {
+    let all = rows.iter().flat_map(|row| &row.samples).filter_map(|outcome| outcome.others);
+    let part = |spread: Spread| format!("others had {:.0} % of the machine", spread.median * 100.0);
+    Spread::of(all).map_or("what others had of the machine is not known".into(), part)
 }
 
 /// The rows of ours, each with those of the others under the same workload.

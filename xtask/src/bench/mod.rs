@@ -172,8 +172,7 @@ fn run_processes(args: &Args) -> Result<(), String> {
 fn run_http(args: &Args) -> Result<(), String> {
     let report = http::run(args)?;
     println!(
-        "\nHTTP: medians of {} s each, and ratios within a round [least–greatest]; load by {}; other \
-         programs had {:.0} % of the machine\n{}",
+        "\nHTTP: medians of {} s each, and ratios within a round [least–greatest]; load by {}; {}\n{}",
         report.seconds,
         report.generator,
         http::others(&report.rows),
@@ -181,7 +180,7 @@ fn run_http(args: &Args) -> Result<(), String> {
     );
     results::write("http", &report, args.keep)?;
     let note = format!(
-        "processor time of the server for one request, on one core, riot being 1; shorter is better; others had {:.0} % of the machine",
+        "processor time of the server for one request, on one core, riot being 1; shorter is better; {}",
         http::others(&report.rows)
     );
     results::draw("http", args.keep, &chart::draw("HTTP servers", &note, 3, &report::http_panels(&report)))

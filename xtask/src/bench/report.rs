@@ -142,7 +142,7 @@ mod tests {
             server_cpu_nanos: cpu,
             p50_micros: 2.0,
             p99_micros: 3.0,
-            others: 0.0,
+            others: None,
         };
         Row {
             mode: mode.into(),

@@ -59,7 +59,7 @@ fn parse(text: &str, server_cpu_nanos: u64) -> Option<Outcome> {
         p50_micros: latency("50%")?,
         p99_micros: latency("99%")?,
         // It does not say when it began to count.
-        others: 0.0,
+        others: None,
     })
 }
 

@@ -55,8 +55,8 @@ pub(crate) struct Outcome {
     /// From a request to all of its answer, with pipelining from the first of a batch to the last.
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
-    /// The part of the machine that neither of the two had meanwhile, but other programs.
-    pub(crate) others: f64,
+    /// The part of the machine that neither of the two had meanwhile, but other programs; if it is known.
+    pub(crate) others: Option<f64>,
 }
 
 impl Outcome {
@@ -112,7 +112,7 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
         server_cpu_nanos,
         p50_micros: micros(0.5),
         p99_micros: micros(0.99),
-        others,
+        others: Some(others),
     })
 }
 
