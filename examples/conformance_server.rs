@@ -15,11 +15,11 @@ use riot_socket::signals::Signals;
 #[path = "../http/examples/routes/mod.rs"]
 mod routes;
 
-/// As the servers it is compared with have it.
+const USAGE: &str = "usage: conformance_server [--addr HOST:PORT] [--workers N]";
+
+/// The one that our peers are measured with.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const USAGE: &str = "usage: conformance_server [--addr HOST:PORT] [--workers N]";
 
 /// What `/big` answers.
 static BIG: [u8; 65_536] = [b'x'; 65_536];

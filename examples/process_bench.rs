@@ -4,8 +4,10 @@
 //! | BENCH | N | what is timed |
 //! |---|---|---|
 //! | spawn, spawnburst, spawnbare | processes | a process spawned and ended; yielding each 64, never, and with no mailbox touched |
+//! | spawnidle | processes | as spawn, beside K that are idle |
 //! | mem | processes | memory of one blocked in receive |
 //! | pingpong, ppx | round trips | one message there and one back; `ppx` between two workers |
+//! | pingidle | round trips | as pingpong, beside K that are idle |
 //! | ring | processes, K laps | one hop |
 //! | fanin | messages in all, K senders | one message |
 //! | call | calls | a request and its reply |
@@ -44,8 +46,18 @@ fn main() {
             "spawn" => spawning(n, Some(64), true).await,
             "spawnburst" => spawning(n, None, true).await,
             "spawnbare" => spawning(n, Some(64), false).await,
+            "spawnidle" => {
+                let idle = idle(k).await;
+                spawning(n, Some(64), true).await;
+                stop(idle);
+            }
             "mem" => memory(n).await,
             "pingpong" => ping_pong(n, false).await,
+            "pingidle" => {
+                let idle = idle(k).await;
+                ping_pong(n, false).await;
+                stop(idle);
+            }
             "ppx" => ping_pong(n, true).await,
             "ring" => ring(n, k).await,
             "fanin" => fan_in(n, k).await,
@@ -101,6 +113,17 @@ async fn spawning(n: usize, pause: Option<usize>, mailbox: bool) {
 
 async fn memory(n: usize) {
     let before = resident();
+    let pids = idle(n).await;
+    let parent = this();
+    let last = *pids.last().expect("at least one");
+    spawn(async move { send(parent, riot_actor::info(last).expect("it waits").mailbox) });
+    assert_eq!(receive::<usize>().await, 0);
+    println!("{{\"bytes\": {:.1}}}", (resident() - before) as f64 / n as f64);
+    stop(pids);
+}
+
+/// So many processes, every one of which waits for a message.
+async fn idle(n: usize) -> Vec<Pid> {
     let mut pids = Vec::with_capacity(n);
     for number in 0..n {
         pids.push(spawn(async {
@@ -113,11 +136,10 @@ async fn memory(n: usize) {
     for _ in 0..100 {
         yield_now().await;
     }
-    let parent = this();
-    let last = *pids.last().expect("at least one");
-    spawn(async move { send(parent, riot_actor::info(last).expect("it waits").mailbox) });
-    assert_eq!(receive::<usize>().await, 0);
-    println!("{{\"bytes\": {:.1}}}", (resident() - before) as f64 / n as f64);
+    pids
+}
+
+fn stop(pids: Vec<Pid>) {
     pids.into_iter().for_each(|pid| send(pid, Stop));
 }
 

@@ -1,5 +1,6 @@
 //! The workspace's own tasks: `cargo xtask TASK`.
 
+mod bench;
 #[cfg(test)]
 mod tidy;
 
@@ -10,15 +11,35 @@ usage: cargo xtask TASK
 
   check     the whole gate: format, lints, documentation, tests, loom models, and the crates without their default features
   soak      the tests that can be long, at their full length: about ten minutes
+  bench     what things cost, beside what they cost others; `cargo xtask bench --help` says more
 ";
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("check") => run(GATE),
-        Some("soak") => run(SOAK),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("", &[][..]),
+    };
+    match task {
+        "check" => run(GATE),
+        "soak" => run(SOAK),
+        "bench" => bench::main(rest),
+        // What `bench` starts as programs of their own: who asks servers, and who stays on one core.
+        "load" => failed(bench::load()),
+        "pinned" => failed(Err(bench::pinned(rest))),
         _ => {
             eprint!("{USAGE}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn failed(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
     }
 }

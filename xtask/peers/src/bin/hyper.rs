@@ -1,23 +1,26 @@
-//! hyper on tokio's multi-threaded runtime: `hyper --addr HOST:PORT --workers N`.
+//! hyper on tokio's multi-threaded runtime: `hyper --addr HOST:PORT --workers N`. A body is echoed while it comes in.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::convert::Infallible;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, header, server::conn::http1, service::service_fn};
+use http_body_util::{Either, Full};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue, SERVER},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
+
+#[path = "../options.rs"]
+mod options;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let option = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name);
-        at.and_then(|at| arguments.get(at + 1)).cloned()
-    };
-    let address: SocketAddr = option("--addr").unwrap_or("127.0.0.1:8081".into()).parse().expect("an address");
-    let workers = option("--workers").map_or(2, |workers| workers.parse().expect("a number"));
+    let (address, workers) = options::options();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     runtime.expect("a runtime").block_on(async move {
         let listener = tokio::net::TcpListener::bind(address).await.expect("the address is free");
@@ -33,9 +36,19 @@ fn main() {
     });
 }
 
-async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut response = Response::new(Full::new(Bytes::from_static(b"Hello, World!")));
-    let text = header::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, text);
+async fn answer(request: Request<Incoming>) -> Result<Response<Either<Full<Bytes>, Incoming>>, Infallible> {
+    let whole = |bytes: &'static [u8]| Either::Left(Full::new(Bytes::from_static(bytes)));
+    let mut response = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/plaintext") => Response::new(whole(options::HELLO.as_bytes())),
+        (&Method::GET, "/big") => Response::new(whole(&options::BIG)),
+        (&Method::POST, "/echo") => Response::new(Either::Right(request.into_body())),
+        _ => {
+            let mut response = Response::new(whole(b""));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(SERVER, HeaderValue::from_static("hyper"));
     Ok(response)
 }

@@ -10,7 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));
+    let number =
+        |at: usize, default: usize| arguments.get(at).map_or(default, |n| n.parse().expect("a number"));
     let bench = arguments.first().cloned().expect("a bench");
     let (n, threads, k) = (number(1, 1_000_000), number(2, 1), number(3, 10_000));
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -20,8 +21,18 @@ fn main() {
             match bench.as_str() {
                 "spawn" => spawning(n, Some(64)).await,
                 "spawnburst" => spawning(n, None).await,
+                "spawnbare" => spawning_bare(n).await,
+                "spawnidle" => {
+                    let _idle = idle(k).await;
+                    spawning(n, Some(64)).await;
+                }
                 "mem" => memory(n).await,
                 "pingpong" => ping_pong(n).await,
+                "pingidle" => {
+                    let _idle = idle(k).await;
+                    ping_pong(n).await;
+                }
+                "ppx" => ping_pong_across(n).await,
                 "ring" => ring(n, k).await,
                 "fanin" => fan_in(n, k).await,
                 "call" => calls(n).await,
@@ -60,6 +71,26 @@ async fn spawning(n: usize, pause: Option<usize>) {
     report(start, n);
 }
 
+/// Tasks without a channel.
+async fn spawning_bare(n: usize) {
+    let (done, wait) = oneshot::channel();
+    let mut done = Some(done);
+    let start = Instant::now();
+    for number in 1..=n {
+        let done = if number == n { done.take() } else { None };
+        tokio::spawn(async move {
+            if let Some(done) = done {
+                done.send(()).ok();
+            }
+        });
+        if number.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
+    }
+    wait.await.expect("the last one ends");
+    report(start, n);
+}
+
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
     let pages: usize = status.split(' ').nth(1).expect("a second field").parse().expect("a number");
@@ -68,6 +99,12 @@ fn resident() -> usize {
 
 async fn memory(n: usize) {
     let before = resident();
+    let _idle = idle(n).await;
+    println!("{{\"bytes\": {:.1}}}", (resident() - before) as f64 / n as f64);
+}
+
+/// So many tasks, every one of which waits for a message.
+async fn idle(n: usize) -> Vec<mpsc::UnboundedSender<usize>> {
     let mut senders = Vec::with_capacity(n);
     for number in 0..n {
         let (send, mut receive) = mpsc::unbounded_channel::<usize>();
@@ -80,7 +117,7 @@ async fn memory(n: usize) {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    println!("{{\"bytes\": {:.1}}}", (resident() - before) as f64 / n as f64);
+    senders
 }
 
 async fn ping_pong(n: usize) {
@@ -97,6 +134,32 @@ async fn ping_pong(n: usize) {
         assert_eq!(from_them.recv().await, Some(number));
     }
     report(start, n);
+}
+
+/// Between two threads, with a runtime each: tasks of one runtime go where its scheduler likes.
+async fn ping_pong_across(n: usize) {
+    let (to, mut from_us) = mpsc::unbounded_channel::<usize>();
+    let (back, mut from_them) = mpsc::unbounded_channel::<usize>();
+    let alone = || tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let echo = std::thread::spawn(move || {
+        alone().block_on(async move {
+            while let Some(token) = from_us.recv().await {
+                back.send(token).ok();
+            }
+        });
+    });
+    let pinger = std::thread::spawn(move || {
+        alone().block_on(async move {
+            let start = Instant::now();
+            for number in 0..n {
+                to.send(number).ok();
+                assert_eq!(from_them.recv().await, Some(number));
+            }
+            report(start, n);
+        });
+    });
+    pinger.join().expect("it ends");
+    echo.join().expect("it ends");
 }
 
 async fn ring(n: usize, laps: usize) {

@@ -1,0 +1,79 @@
+//! Has cargo build what is measured, ours and theirs with the same profile.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The folder of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace")
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
+/// Where results and temporary files of the benches go.
+pub(crate) fn results() -> PathBuf {
+    target().join("bench")
+}
+
+/// Whether this program is the one that measures.
+pub(crate) fn optimized() -> bool {
+    !cfg!(debug_assertions)
+}
+
+/// This program once more, built to be fast.
+pub(crate) fn ourselves() -> Result<PathBuf, String> {
+    cargo(root(), &["build", "--release", "--package", "xtask"])?;
+    Ok(target().join("release/xtask"))
+}
+
+/// An example program of ours.
+pub(crate) fn example(name: &str) -> Result<PathBuf, String> {
+    cargo(root(), &["build", "--release", "--package", "riot-examples", "--example", name])?;
+    Ok(target().join("release/examples").join(name))
+}
+
+/// A program of the workspace of peers; each is built alone, with only what it needs.
+pub(crate) fn peer(name: &str) -> Result<PathBuf, String> {
+    let folder = root().join("xtask/peers");
+    // A place of its own, so that a chosen one of ours stays ours.
+    let target = folder.join("target");
+    cargo_with(
+        &folder,
+        &["build", "--release", "--features", name, "--bin", name],
+        &[("CARGO_TARGET_DIR", &target)],
+    )?;
+    Ok(target.join("release").join(name))
+}
+
+/// A call of cargo in the workspace.
+pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> Result<(), String> {
+    cargo_with(folder, arguments, &[])
+}
+
+/// The same, with paths that it finds in its environment.
+pub(crate) fn cargo_with(folder: &Path, arguments: &[&str], paths: &[(&str, &Path)]) -> Result<(), String> {
+    let line = arguments.join(" ");
+    eprintln!("── cargo {line}");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.arg("--quiet").args(arguments).current_dir(folder);
+    // The cargo that runs us says so in our environment; build scripts that look there would run anew.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command.envs(paths.iter().copied());
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("cargo {line} failed")),
+        Err(error) => Err(format!("cargo does not start: {error}")),
+    }
+}

@@ -1,0 +1,168 @@
+//! Bars as SVG: panels beside each other, each with its own scale, and in each a line at one.
+//!
+//! Where a figure was measured more than once, a thin line shows from the least to the greatest.
+
+use std::fmt::Write;
+
+use super::stats::Spread;
+
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) bars: Vec<Bar>,
+}
+
+pub(crate) struct Bar {
+    pub(crate) label: String,
+    pub(crate) spread: Spread,
+    /// In the colour of ours.
+    pub(crate) ours: bool,
+}
+
+const GAP: f64 = 20.0;
+/// Of a letter, about.
+const LETTER_WIDTH: f64 = 6.8;
+/// Of a figure beside its bar.
+const VALUE_WIDTH: f64 = 46.0;
+const BAR_WIDTH: f64 = 160.0;
+const ROW_HEIGHT: f64 = 18.0;
+const HEAD_HEIGHT: f64 = 54.0;
+const TITLE_HEIGHT: f64 = 26.0;
+
+/// Light where the reader's page is light, dark where it is dark.
+const STYLE: &str = "\
+svg{--back:#fff;--text:#1f2328;--faint:#59636e;--line:#afb8c1;--ours:#c2410c;--theirs:#8c99a6}\
+@media(prefers-color-scheme:dark){svg{--back:#0d1117;--text:#e6edf3;--faint:#9198a1;--line:#656c76;--ours:#fb923c;--theirs:#6e7a87}}\
+text{font:12px system-ui,sans-serif;fill:var(--text);paint-order:stroke;stroke:var(--back);stroke-width:3px}.head{font-size:15px;font-weight:600}.note{fill:var(--faint)}\
+.title{font-weight:600}.ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.back{fill:var(--back)}\
+.one{stroke:var(--line);stroke-dasharray:3 3}.spread{stroke:var(--text);stroke-width:1.5}";
+
+/// A chart with so many panels beside each other.
+pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> String {
+    let heights: Vec<f64> = panels
+        .chunks(columns)
+        .map(|row| {
+            row.iter().map(|panel| panel.bars.len()).max().unwrap_or(0) as f64 * ROW_HEIGHT
+                + TITLE_HEIGHT
+                + GAP
+        })
+        .collect();
+    let letters =
+        panels.iter().flat_map(|panel| &panel.bars).map(|bar| bar.label.chars().count()).max().unwrap_or(0);
+    let label_width = letters as f64 * LETTER_WIDTH + 8.0;
+    let panel_width = label_width + BAR_WIDTH + VALUE_WIDTH;
+    let width = GAP + columns as f64 * (panel_width + GAP);
+    let height = HEAD_HEIGHT + heights.iter().sum::<f64>() + GAP / 2.0;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
+         <title>{head}</title>\n<style>{STYLE}</style>\n\
+         <rect class=\"back\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>\n\
+         <text class=\"head\" x=\"{GAP}\" y=\"24\">{head}</text>\n<text class=\"note\" x=\"{GAP}\" y=\"42\">{note}</text>\n",
+        head = escaped(head),
+        note = escaped(note),
+    );
+    let mut top = HEAD_HEIGHT;
+    for (row, height) in panels.chunks(columns).zip(&heights) {
+        for (column, panel) in row.iter().enumerate() {
+            draw_panel(&mut svg, panel, GAP + column as f64 * (panel_width + GAP), label_width, top);
+        }
+        top += height;
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top: f64) {
+    let greatest =
+        |figure: fn(&Spread) -> f64| panel.bars.iter().map(|bar| figure(&bar.spread)).fold(1.0, f64::max);
+    // A round that went wrong does not make all bars short.
+    let greatest = greatest(|spread| spread.max).min(greatest(|spread| spread.median) * 1.3);
+    let scale = |figure: f64| (figure / greatest * BAR_WIDTH).min(BAR_WIDTH);
+    let bars_left = left + label_width;
+    let mut put = |line: std::fmt::Arguments<'_>| writeln!(svg, "{line}").expect("a string takes it");
+    put(format_args!(
+        "<text class=\"title\" x=\"{left}\" y=\"{:.1}\">{}</text>",
+        top + 14.0,
+        escaped(&panel.title)
+    ));
+    for (nth, bar) in panel.bars.iter().enumerate() {
+        let y = top + TITLE_HEIGHT + nth as f64 * ROW_HEIGHT;
+        let (class, label, text_y) =
+            (if bar.ours { "ours" } else { "theirs" }, escaped(&bar.label), y + 10.0);
+        put(format_args!(
+            "<text x=\"{:.1}\" y=\"{text_y:.1}\" text-anchor=\"end\">{label}</text>",
+            bars_left - 6.0
+        ));
+        let width = scale(bar.spread.median);
+        put(format_args!(
+            "<rect class=\"{class}\" x=\"{bars_left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"13\"/>"
+        ));
+        let (from, to) = (bars_left + scale(bar.spread.min), bars_left + scale(bar.spread.max));
+        if to - from > 1.0 {
+            let middle = y + 6.5;
+            put(format_args!("<path class=\"spread\" d=\"M{from:.1} {middle:.1}H{to:.1}\"/>"));
+        }
+        let value_x = bars_left + scale(bar.spread.max.max(bar.spread.median)) + 5.0;
+        put(format_args!("<text x=\"{value_x:.1}\" y=\"{text_y:.1}\">{:.2}</text>", bar.spread.median));
+    }
+    let (one, from) = (bars_left + scale(1.0), top + TITLE_HEIGHT - 3.0);
+    let to = top + TITLE_HEIGHT + panel.bars.len() as f64 * ROW_HEIGHT - 2.0;
+    put(format_args!("<path class=\"one\" d=\"M{one:.1} {from:.1}V{to:.1}\"/>"));
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks that every element that is opened is closed, in order.
+    fn assert_well_formed(svg: &str) {
+        let mut open = Vec::new();
+        for piece in svg.split('<').skip(1) {
+            let (tag, text) = piece.split_once('>').unwrap_or_else(|| panic!("never ends: {piece}"));
+            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+            assert!(!text.contains('&') || text.contains(';'), "{text}");
+            let name = tag.trim_matches('/').split(' ').next().unwrap_or_default();
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name), "{tag}");
+            } else if !tag.ends_with('/') {
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    }
+
+    fn bar(label: &str, median: f64, ours: bool) -> Bar {
+        Bar { label: label.into(), spread: Spread { median, min: median * 0.9, max: median * 1.2 }, ours }
+    }
+
+    #[test]
+    fn a_chart_is_well_formed_whatever_its_labels_are() {
+        let panels: Vec<Panel> = (0..5)
+            .map(|nth| Panel {
+                title: format!("panel <{nth}> & \"others\""),
+                bars: vec![bar("riot", 1.0, true), bar("a<b", 6.8, false)],
+            })
+            .collect();
+        let svg = draw("a & b", "shorter is better", 3, &panels);
+        assert_well_formed(&svg);
+        assert_eq!(svg.matches("class=\"ours\"").count(), 5);
+        assert!(svg.contains("panel &lt;4&gt; &amp;"));
+    }
+
+    #[test]
+    fn nothing_is_drawn_beyond_the_bars() {
+        let svg = draw("one", "", 1, &[Panel { title: "p".into(), bars: vec![bar("a", 10.0, false)] }]);
+        assert_well_formed(&svg);
+        let ends = svg.split("H").skip(1).filter_map(|end| end.split('"').next()?.parse::<f64>().ok());
+        assert!(ends.into_iter().all(|end| end <= GAP + LETTER_WIDTH + 8.0 + BAR_WIDTH + 0.1), "{svg}");
+    }
+
+    #[test]
+    fn a_chart_of_nothing_is_still_one() {
+        assert_well_formed(&draw("nothing", "", 2, &[]));
+    }
+}

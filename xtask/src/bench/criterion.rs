@@ -1,0 +1,100 @@
+//! The criterion benches of every crate, and how they compare with the run that was kept.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::{build, table::Table};
+
+/// Crates, each with its bench, and of which of them a short look is taken: not of theirs, which the comparison of
+/// processes has as well, nor of those that need a crowd. They are named, since `--benches` would run what is no bench.
+const BENCHES: &[(&str, &str, Option<&str>)] = &[
+    ("riot-actor", "processes", Some("riot")),
+    ("riot-supervisor", "supervisor", Some("supervisor/")),
+    ("riot-socket", "memory", None),
+    ("riot-flow", "echo", None),
+    ("riot-http", "machine", None),
+];
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) bench: String,
+    /// Nanoseconds, with the interval that holds the median of nineteen in twenty such runs.
+    pub(crate) median: f64,
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
+}
+
+/// Has cargo run them, then reads what criterion wrote.
+pub(crate) fn run(quick: bool) -> Result<Vec<Row>, String> {
+    let folder = build::results().join("criterion");
+    // What an earlier run left would look like a result of this one.
+    let _ = fs::remove_dir_all(&folder);
+    for (package, bench, short) in BENCHES {
+        let mut arguments = vec!["bench", "--package", package, "--bench", bench, "--", "--noplot"];
+        if quick {
+            arguments.push("--quick");
+            arguments.extend(short);
+        }
+        build::cargo_with(build::root(), &arguments, &[("CRITERION_HOME", &folder)])?;
+    }
+    let mut rows = Vec::new();
+    collect(&folder, &folder, &mut rows);
+    rows.sort_by(|a, b| a.bench.cmp(&b.bench));
+    Ok(rows)
+}
+
+/// Every `new/estimates.json` below `folder`; what lies between is the name of a bench.
+fn collect(root: &Path, folder: &Path, rows: &mut Vec<Row>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.ends_with("new") {
+            let text = fs::read_to_string(path.join("estimates.json")).unwrap_or_default();
+            let bench = folder.strip_prefix(root).unwrap_or(folder).to_string_lossy().into_owned();
+            rows.extend(estimates(bench, &text));
+        } else if path.is_dir() {
+            collect(root, &path, rows);
+        }
+    }
+}
+
+fn estimates(bench: String, text: &str) -> Option<Row> {
+    let json: serde_json::Value = serde_json::from_str(text).ok()?;
+    let median = json.get("median")?;
+    let interval = median.get("confidence_interval")?;
+    Some(Row {
+        bench,
+        median: median.get("point_estimate")?.as_f64()?,
+        lower: interval.get("lower_bound")?.as_f64()?,
+        upper: interval.get("upper_bound")?.as_f64()?,
+    })
+}
+
+pub(crate) fn table(rows: &[Row], kept: &[Row]) -> Table {
+    let mut table = Table::new(["", "ns", "", "now / kept"]);
+    for row in rows {
+        let before = kept.iter().find(|kept| kept.bench == row.bench);
+        table.row([
+            row.bench.clone(),
+            format!("{:.1}", row.median),
+            format!("[{:.1}–{:.1}]", row.lower, row.upper),
+            before.map_or("-".into(), |kept| format!("{:.2}", row.median / kept.median)),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_criterion_writes_is_understood() {
+        let text = r#"{"mean":{},"median":{"confidence_interval":{"confidence_level":0.95,"lower_bound":9.5,"upper_bound":11},"point_estimate":10.0,"standard_error":0.1}}"#;
+        let row = Row { bench: "ring/riot/1".into(), median: 10.0, lower: 9.5, upper: 11.0 };
+        assert_eq!(estimates("ring/riot/1".into(), text), Some(row.clone()));
+        assert_eq!(estimates("ring/riot/1".into(), "{}"), None);
+        let kept = Row { median: 20.0, ..row.clone() };
+        assert!(table(&[row], &[kept]).to_string().contains("0.50"));
+    }
+}

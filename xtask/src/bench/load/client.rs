@@ -1,0 +1,264 @@
+//! The connections of the load generator, and the loop that serves them.
+//!
+//! Sockets are registered once, for both directions, and told of edges. A read that does not fill the buffer has
+//! emptied the socket: one read an answer, as the servers are to do it.
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind, Read, Write},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
+
+use super::{Pace, Spec};
+
+/// As much as is read at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// As many connections are opened before they are asked something, so that no server's backlog overflows.
+const OPENED_AT_ONCE: usize = 64;
+
+/// After so long without any answer the server is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy)]
+pub(crate) enum Until {
+    /// And at least one answer.
+    Elapsed(Duration),
+    /// At least so many, since batches are whole.
+    Requests(u64),
+}
+
+/// What a run has counted.
+#[derive(Default)]
+pub(crate) struct Counted {
+    pub(crate) requests: u64,
+    pub(crate) elapsed: Duration,
+    /// Of each batch.
+    pub(crate) nanos: Vec<u32>,
+}
+
+struct Connection {
+    stream: Option<TcpStream>,
+    /// Of the batch under way.
+    unsent: usize,
+    /// Of its answers.
+    expected: usize,
+    since: Instant,
+}
+
+pub(crate) struct Client {
+    address: SocketAddr,
+    pace: Pace,
+    active: usize,
+    pipeline: usize,
+    /// The requests of a batch.
+    batch: Vec<u8>,
+    answers_bytes: usize,
+    poll: Poll,
+    connections: Vec<Connection>,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// Opens every connection, and has each answered once.
+    pub(crate) fn connect(spec: &Spec) -> Result<Self, String> {
+        let mut client = Self {
+            address: spec.address.parse().map_err(|_| format!("`{}` is no address", spec.address))?,
+            pace: spec.pace,
+            active: spec.active,
+            pipeline: spec.pipeline,
+            batch: spec.request.as_bytes().repeat(spec.pipeline),
+            answers_bytes: spec.answer_bytes * spec.pipeline,
+            poll: Poll::new().map_err(|error| error.to_string())?,
+            connections: Vec::new(),
+            buffer: vec![0; BUFFER_BYTES],
+        };
+        while client.connections.len() < spec.connections {
+            let first = client.connections.len();
+            let now = Instant::now();
+            for _ in first..spec.connections.min(first + OPENED_AT_ONCE) {
+                client.connections.push(Connection { stream: None, unsent: 0, expected: 0, since: now });
+            }
+            if client.pace != Pace::Churn {
+                client.ask_once(first).map_err(|error| client.failed(&error))?;
+            }
+        }
+        Ok(client)
+    }
+
+    /// Has all from `first` on send a batch, and waits for the answers.
+    fn ask_once(&mut self, first: usize) -> io::Result<()> {
+        for nth in first..self.connections.len() {
+            self.start(nth, Instant::now())?;
+        }
+        let mut missing = self.connections.len() - first;
+        let mut events = Events::with_capacity(1024);
+        while missing > 0 {
+            self.wait(&mut events, Some(SILENCE_MAX))?;
+            for event in &events {
+                missing -= usize::from(self.go_on(event.token().0)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks until there is enough. What is under way when the time is over is waited for, and not counted.
+    pub(crate) fn run(&mut self, until: Until) -> Result<Counted, String> {
+        let counted = self.try_run(until);
+        counted.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> String {
+        format!("asking {}: {error}", self.address)
+    }
+
+    fn try_run(&mut self, until: Until) -> io::Result<Counted> {
+        let mut events = Events::with_capacity(1024);
+        let mut counted = Counted::default();
+        let start = Instant::now();
+        let mut due = start;
+        // Those that wait for a request to be due, or for a port to be free.
+        let mut idle: VecDeque<usize> = (0..self.active).collect();
+        let mut busy = 0;
+        let enough = |counted: &Counted, under_way: usize, now: Instant| match until {
+            Until::Elapsed(time) => now - start >= time && counted.requests > 0,
+            Until::Requests(count) => counted.requests + under_way as u64 >= count,
+        };
+        loop {
+            let now = Instant::now();
+            let over = enough(&counted, busy * self.pipeline, now);
+            let is_last = busy == 0 || matches!(until, Until::Elapsed(_));
+            if over && is_last && counted.elapsed.is_zero() {
+                counted.elapsed = now - start;
+            }
+            if over && busy == 0 {
+                return Ok(counted);
+            }
+            while !idle.is_empty() && !enough(&counted, busy * self.pipeline, now) {
+                let since = match self.pace {
+                    Pace::Rate(_) if due > now => break,
+                    Pace::Rate(rate) => {
+                        let next = due + Duration::from_secs_f64(1.0 / rate);
+                        std::mem::replace(&mut due, next)
+                    }
+                    Pace::Closed | Pace::Churn => Instant::now(),
+                };
+                let nth = idle.pop_front().expect("one is idle");
+                match self.start(nth, since) {
+                    Ok(()) => busy += 1,
+                    Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                        idle.push_back(nth);
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.wait(&mut events, self.patience(over, busy))?;
+            for event in &events {
+                let nth = event.token().0;
+                if self.go_on(nth)? {
+                    busy -= 1;
+                    idle.push_back(nth);
+                    if counted.elapsed.is_zero() {
+                        let nanos = self.connections[nth].since.elapsed().as_nanos();
+                        counted.requests += self.pipeline as u64;
+                        counted.nanos.push(u32::try_from(nanos).unwrap_or(u32::MAX));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long to wait for an event: not at all where something will be due.
+    fn patience(&self, over: bool, busy: usize) -> Option<Duration> {
+        match self.pace {
+            Pace::Rate(_) if !over => Some(Duration::ZERO),
+            Pace::Churn if !over && busy < self.active => Some(Duration::from_millis(1)),
+            _ => Some(SILENCE_MAX),
+        }
+    }
+
+    fn wait(&mut self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
+        loop {
+            match self.poll.poll(events, patience) {
+                Ok(()) if events.is_empty() && patience == Some(SILENCE_MAX) => {
+                    return Err(io::Error::new(ErrorKind::TimedOut, "there is no answer"));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn start(&mut self, nth: usize, since: Instant) -> io::Result<()> {
+        let connection = &mut self.connections[nth];
+        if connection.stream.is_none() {
+            let mut stream = TcpStream::connect(self.address)?;
+            let both = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut stream, Token(nth), both)?;
+            connection.stream = Some(stream);
+        }
+        connection.since = since;
+        connection.unsent = self.batch.len();
+        connection.expected = self.answers_bytes;
+        self.send(nth)
+    }
+
+    fn send(&mut self, nth: usize) -> io::Result<()> {
+        let connection = &mut self.connections[nth];
+        let Some(stream) = &mut connection.stream else { return Ok(()) };
+        while connection.unsent > 0 {
+            match stream.write(&self.batch[self.batch.len() - connection.unsent..]) {
+                Ok(count) => connection.unsent -= count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends and receives what can be, and says whether the batch is answered by that.
+    fn go_on(&mut self, nth: usize) -> io::Result<bool> {
+        self.send(nth)?;
+        let connection = &mut self.connections[nth];
+        let Some(stream) = &mut connection.stream else { return Ok(false) };
+        while connection.expected > 0 {
+            let count = match stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "a connection was closed early"));
+                }
+                Ok(count) => count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let begins = connection.expected == self.answers_bytes;
+            if begins && !self.buffer[..count].starts_with(&b"HTTP/1.1 200"[..count.min(12)]) {
+                let line = String::from_utf8_lossy(&self.buffer[..count.min(32)]).into_owned();
+                return Err(io::Error::other(format!("an answer begins with {line:?}")));
+            }
+            let Some(left) = connection.expected.checked_sub(count) else {
+                return Err(io::Error::other("an answer is more than it was"));
+            };
+            connection.expected = left;
+            if left == 0 {
+                if self.pace == Pace::Churn {
+                    connection.stream = None;
+                }
+                return Ok(true);
+            }
+            if count < self.buffer.len() {
+                break;
+            }
+        }
+        Ok(false)
+    }
+}

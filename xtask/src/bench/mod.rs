@@ -1,0 +1,213 @@
+//! `cargo xtask bench`: what things cost, beside what they cost others.
+//!
+//! Answers are checked to the byte before anything is timed. Only ratios within one run say something: the machine that
+//! measures is seldom alone, so ours and theirs are measured in turns, and a ratio is taken inside its turn.
+
+mod args;
+mod build;
+mod chart;
+mod check;
+mod criterion;
+mod figures;
+mod http;
+mod load;
+mod peers;
+mod processes;
+mod report;
+mod results;
+mod scale;
+mod server;
+mod stats;
+mod system;
+mod table;
+mod workload;
+mod wrk;
+
+use std::process::{Command, ExitCode};
+
+use args::Args;
+
+pub(crate) use load::main as load;
+pub(crate) use system::become_pinned as pinned;
+
+const USAGE: &str = "\
+usage: cargo xtask bench [WHAT] [OPTION…]
+
+WHAT, where nothing is said `criterion`, `processes` and `http` one after the other:
+  criterion    the benches of every crate
+  processes    processes beside tokio's tasks and channels
+  http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx where it is installed
+  figures      without noise: instructions and system calls a request (valgrind, strace), memory of what is idle
+  scale        whether costs stay what they are with more connections, processes, workers and clients
+
+OPTION:
+  --quick            all of it in less than two minutes, once everything is built; figures are rough then
+  --keep             keep the results and charts in xtask/results, where the README shows them
+  --peer P           only beside P (http, figures, scale; again for more): hyper axum actix_web ntex may_minihttp nginx
+  --rounds N         so many rounds (http, processes, scale), where nothing is said 5
+  --seconds S        so long for each server in each round (http, scale), where nothing is said 1
+  --bench B          only B (processes; again for more): those of the example process_bench
+  --mode M           only M (http): split (a core for the server, one for the client) or both (they share two)
+  --load L           who asks (http): own, where nothing is said, or wrk for the workloads that it can do
+  --workload W       only W (http; again for more):
+";
+
+const HTTP: &[&str] =
+    &["--quick", "--keep", "--rounds", "--seconds", "--mode", "--load", "--workload", "--peer", "--help"];
+const PROCESSES: &[&str] = &["--quick", "--keep", "--rounds", "--bench", "--help"];
+const FIGURES: &[&str] = &["--quick", "--keep", "--peer", "--help"];
+const SCALE: &[&str] = &["--quick", "--keep", "--rounds", "--seconds", "--peer", "--help"];
+const CRITERION: &[&str] = &["--quick", "--keep", "--help"];
+
+fn usage() -> String {
+    let lines =
+        workload::WORKLOADS.iter().map(|workload| format!("      {:4} {}\n", workload.name, workload.title));
+    lines.fold(USAGE.to_owned(), |text, line| text + &line)
+}
+
+/// `cargo xtask bench ARGUMENTS`.
+pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    let (what, rest) = match arguments.split_first() {
+        Some((what, rest)) if !what.starts_with('-') => (what.as_str(), rest),
+        _ => ("all", arguments),
+    };
+    let args = match parse(what, rest) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("error: {error}\n`cargo xtask bench --help` says more");
+            return ExitCode::from(2);
+        }
+    };
+    if args.help {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    if !build::optimized() {
+        return ourselves(arguments);
+    }
+    system::raise_descriptors();
+    match run(what, &args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(what: &str, rest: &[String]) -> Result<Args, String> {
+    let allowed = match what {
+        "all" | "criterion" => CRITERION,
+        "http" => HTTP,
+        "processes" => PROCESSES,
+        "figures" => FIGURES,
+        "scale" => SCALE,
+        _ => return Err(format!("no bench `{what}`; there are criterion, processes, http, figures, scale")),
+    };
+    Args::parse(allowed, rest)
+}
+
+/// The load generator is this program, and has to be a fast one.
+fn ourselves(arguments: &[String]) -> ExitCode {
+    let built = build::ourselves();
+    let status = built.and_then(|path| {
+        Command::new(path).arg("bench").args(arguments).status().map_err(|error| format!("xtask: {error}"))
+    });
+    match status {
+        Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: &str, args: &Args) -> Result<(), String> {
+    match what {
+        "criterion" => run_criterion(args),
+        "processes" => run_processes(args),
+        "http" => run_http(args),
+        "figures" => {
+            let rows = figures::run(args)?;
+            println!("\nfigures without noise\n{}", figures::table(&rows));
+            results::write("figures", &rows, args.keep)
+        }
+        "scale" => {
+            let rows = scale::run(args)?;
+            println!(
+                "\nscale: medians, and each against the first of its kind [least–greatest]\n{}",
+                scale::table(&rows)
+            );
+            results::write("scale", &rows, args.keep)
+        }
+        _ => run_criterion(args).and_then(|()| run_processes(args)).and_then(|()| run_http(args)),
+    }
+}
+
+fn run_criterion(args: &Args) -> Result<(), String> {
+    let rows = criterion::run(args.quick)?;
+    let kept: Vec<criterion::Row> = results::kept("criterion").unwrap_or_default();
+    println!(
+        "\nbenches of the crates: medians [interval], and against those that were kept\n{}",
+        criterion::table(&rows, &kept)
+    );
+    results::write("criterion", &rows, args.keep)
+}
+
+fn run_processes(args: &Args) -> Result<(), String> {
+    let rows = processes::run(args)?;
+    println!(
+        "\nprocesses: medians, and ratios within a round [least–greatest]; less is better\n{}",
+        report::processes_table(&rows)
+    );
+    results::write("processes", &rows, args.keep)?;
+    let note = "what an operation takes, tokio's tasks and channels being 1; shorter is better";
+    results::draw(
+        "processes",
+        args.keep,
+        &chart::draw("Processes beside tokio", note, 2, &report::processes_panels(&rows)),
+    )
+}
+
+fn run_http(args: &Args) -> Result<(), String> {
+    let report = http::run(args)?;
+    println!(
+        "\nHTTP: medians of {} s each, and ratios within a round [least–greatest]; load by {}; {}\n{}",
+        report.seconds,
+        report.generator,
+        http::others(&report.rows),
+        report::http_table(&report)
+    );
+    results::write("http", &report, args.keep)?;
+    let note = format!(
+        "processor time of the server for one request, on one core, riot being 1; shorter is better; {}",
+        http::others(&report.rows)
+    );
+    results::draw("http", args.keep, &chart::draw("HTTP servers", &note, 3, &report::http_panels(&report)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(what: &str, line: &str) -> Result<Args, String> {
+        parse(what, &line.split_whitespace().map(String::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_bench_takes_its_options_and_no_others() {
+        assert!(parsed("http", "--workload a --peer hyper --load wrk --mode both").expect("right").wrk);
+        assert!(parsed("processes", "--bench ring").is_ok());
+        assert!(parsed("processes", "--peer hyper").expect_err("wrong").contains("--bench"));
+        assert!(parsed("all", "--workload a").is_err());
+        assert!(parsed("htpp", "").expect_err("wrong").contains("processes, http"));
+    }
+
+    #[test]
+    fn the_usage_names_every_workload_and_peer() {
+        let usage = usage();
+        for name in workload::names().iter().chain(&peers::names()) {
+            assert!(usage.contains(name), "{name}");
+        }
+    }
+}

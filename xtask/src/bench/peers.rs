@@ -1,0 +1,126 @@
+//! The servers that are compared, and how each is started.
+
+use std::{fs, path::Path, process::Command};
+
+use super::{build, system, workload::Ask};
+
+pub(crate) const OURS: &str = "riot";
+
+/// Theirs, that are built from crates.io.
+const BUILT: &[&str] = &["hyper", "axum", "actix_web", "ntex", "may_minihttp"];
+
+const NGINX: &str = "nginx";
+
+pub(crate) fn names() -> Vec<&'static str> {
+    BUILT.iter().copied().chain([NGINX]).collect()
+}
+
+/// A program that serves.
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    path: String,
+}
+
+impl Program {
+    /// Ours, then those of theirs that `wanted` chooses. One that is not installed is left out, and that is said.
+    pub(crate) fn all(wanted: impl Fn(&str) -> bool) -> Result<Vec<Self>, String> {
+        let ours = build::example("conformance_server")?;
+        let mut programs = vec![Self { name: OURS, path: ours.to_string_lossy().into_owned() }];
+        for &name in BUILT.iter().filter(|name| wanted(name)) {
+            programs.push(Self { name, path: build::peer(name)?.to_string_lossy().into_owned() });
+        }
+        if wanted(NGINX) && system::installed(NGINX) {
+            programs.push(Self { name: NGINX, path: NGINX.into() });
+        } else if wanted(NGINX) {
+            eprintln!("nginx is not installed: left out");
+        }
+        Ok(programs)
+    }
+
+    /// Whether it can be asked that: nginx has nothing that echoes.
+    pub(crate) fn answers(&self, ask: Ask) -> bool {
+        self.name != NGINX || !matches!(ask, Ask::Echo(_))
+    }
+
+    /// The command that serves on `port` of this machine; `before` is a program to run it under, with its arguments.
+    pub(crate) fn command(&self, port: u16, workers: usize, before: Before<'_>) -> Result<Command, String> {
+        let mut command = match before {
+            Before::Core(core) => system::pinned(core, &self.path),
+            Before::Program(words) => {
+                let mut command = Command::new(words[0]);
+                command.args(&words[1..]).arg(&self.path);
+                command
+            }
+        };
+        if self.name == NGINX {
+            let folder = build::results().join("nginx");
+            configure(&folder, port, workers).map_err(|error| format!("{}: {error}", folder.display()))?;
+            command.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "error.log"]);
+        } else {
+            command.args(["--addr", &format!("127.0.0.1:{port}"), "--workers", &workers.to_string()]);
+        }
+        Ok(command)
+    }
+}
+
+/// What a server is started by.
+#[derive(Clone, Copy)]
+pub(crate) enum Before<'a> {
+    /// Nothing, on that core alone.
+    Core(Option<usize>),
+    Program(&'a [&'a str]),
+}
+
+/// Writes what nginx needs into a folder of its own. One worker is no more processes than one.
+fn configure(folder: &Path, port: u16, workers: usize) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("big"), [b'x'; 65_536])?;
+    fs::write(
+        folder.join("nginx.conf"),
+        configuration(folder, port, workers, rustix::process::getuid().is_root()),
+    )
+}
+
+fn configuration(folder: &Path, port: u16, workers: usize, root: bool) -> String {
+    let folder = folder.display();
+    let user = if root { "user root;" } else { "" };
+    let master = if workers == 1 { "master_process off;" } else { "" };
+    format!(
+        "{user} {master} worker_processes {workers};
+daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_rlimit_nofile 20000;
+events {{ worker_connections 16000; }}
+http {{
+    access_log off; keepalive_requests 1000000000; tcp_nodelay on; sendfile on; open_file_cache max=10;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    default_type text/plain;
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location = /plaintext {{ return 200 \"Hello, World!\"; }}
+        location = /big {{ root {folder}; }}
+    }}
+}}
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nginx_is_told_its_port_workers_and_folder() {
+        let text = configuration(Path::new("/some/folder"), 8080, 2, false);
+        assert!(text.contains("listen 127.0.0.1:8080 ") && text.contains("worker_processes 2;"));
+        assert!(text.contains("pid /some/folder/pid;") && !text.contains("user") && !text.contains("master"));
+        assert!(configuration(Path::new("/"), 1, 1, true).starts_with("user root; master_process off;"));
+    }
+
+    #[test]
+    fn every_peer_has_a_program() {
+        for name in BUILT {
+            let source = build::root().join(format!("xtask/peers/src/bin/{name}.rs"));
+            assert!(source.is_file(), "{}", source.display());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is asked of an HTTP server, and how many ask.
+
+use super::load::{Pace, Spec};
+
+const HELLO: &[u8] = b"Hello, World!";
+
+/// Connections that ask at any one time, where nothing else is said.
+const ACTIVE: usize = 64;
+
+/// What is asked a second where the time of an answer is what counts.
+const RATE: f64 = 5_000.0;
+
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) ask: Ask,
+    /// Open at once; as many as descriptors allow.
+    pub(crate) connections: usize,
+    /// Of them, those that ask.
+    active: usize,
+    pub(crate) pipeline: usize,
+    pub(crate) pace: Pace,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Ask {
+    Hello,
+    Big,
+    Echo(usize),
+}
+
+const PLAIN: Workload = Workload {
+    name: "a",
+    title: "keep-alive, 64 connections",
+    ask: Ask::Hello,
+    connections: ACTIVE,
+    active: ACTIVE,
+    pipeline: 1,
+    pace: Pace::Closed,
+};
+
+pub(crate) const WORKLOADS: &[Workload] = &[
+    PLAIN,
+    Workload {
+        name: "b",
+        title: "16 pipelined, 256 connections",
+        connections: 256,
+        active: 256,
+        pipeline: 16,
+        ..PLAIN
+    },
+    Workload { name: "c1", title: "1 000 open, 64 ask", connections: 1_000, ..PLAIN },
+    Workload { name: "c10", title: "10 000 open, 64 ask", connections: 10_000, ..PLAIN },
+    Workload { name: "d", title: "a connection a request", pace: Pace::Churn, ..PLAIN },
+    Workload { name: "e4", title: "echo of 4 KiB", ask: Ask::Echo(4 * 1024), ..PLAIN },
+    Workload {
+        name: "e1m",
+        title: "echo of 1 MiB, 8 connections",
+        ask: Ask::Echo(1024 * 1024),
+        connections: 8,
+        active: 8,
+        ..PLAIN
+    },
+    Workload { name: "f", title: "answers of 64 KiB", ask: Ask::Big, ..PLAIN },
+    Workload { name: "g", title: "5 000 a second, 64 connections", pace: Pace::Rate(RATE), ..PLAIN },
+];
+
+pub(crate) fn names() -> Vec<&'static str> {
+    WORKLOADS.iter().map(|workload| workload.name).collect()
+}
+
+pub(crate) fn named(name: &str) -> &'static Workload {
+    WORKLOADS.iter().find(|workload| workload.name == name).expect("names were checked")
+}
+
+impl Workload {
+    /// One request.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        let close = if self.pace == Pace::Churn { "Connection: close\r\n" } else { "" };
+        let head = match self.ask {
+            Ask::Hello => format!("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
+            Ask::Big => format!("GET /big HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
+            Ask::Echo(length) => {
+                format!("POST /echo HTTP/1.1\r\nHost: localhost\r\n{close}Content-Length: {length}\r\n\r\n")
+            }
+        };
+        let mut request = head.into_bytes();
+        if let Ask::Echo(_) = self.ask {
+            request.extend(self.body());
+        }
+        request
+    }
+
+    /// The body of its answer.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        match self.ask {
+            Ask::Hello => HELLO.to_vec(),
+            Ask::Big => vec![b'x'; 65_536],
+            // Longer than no power of two, so that no piece looks like the one after it.
+            Ask::Echo(length) => (0..length).map(|at| b'a' + (at % 23) as u8).collect(),
+        }
+    }
+
+    /// How it is asked of the server at `address`, whose answers have so many bytes.
+    pub(crate) fn spec(&self, address: String, pid: u32, answer_bytes: usize, seconds: f64) -> Spec {
+        let connections = self.connections.min(super::system::connections_max());
+        Spec {
+            address,
+            pid,
+            request: String::from_utf8(self.request()).expect("it is text"),
+            answer_bytes,
+            connections,
+            active: self.active.min(connections),
+            pipeline: self.pipeline,
+            pace: self.pace,
+            seconds,
+        }
+    }
+}
+
+/// Many that ask at once, more than can be served without waiting.
+pub(crate) const OVERLOAD: Workload = Workload {
+    name: "overload",
+    title: "1 000 connections, all ask",
+    connections: 1_000,
+    active: 1_000,
+    ..PLAIN
+};
+
+/// `connections` open, and as many ask as in the first workload.
+pub(crate) const fn open(connections: usize) -> Workload {
+    Workload { name: "open", title: "open, 64 ask", connections, ..PLAIN }
+}
