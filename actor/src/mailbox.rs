@@ -34,10 +34,11 @@ impl Mailbox {
     #[inline]
     pub(crate) fn push(&mut self, message: Message) {
         self.next += 1;
-        match &mut self.rest {
-            None if self.first.is_none() => self.first = Some(message),
-            Some(rest) if self.first.is_none() && rest.fresh.is_empty() => self.first = Some(message),
-            rest => rest.get_or_insert_default().fresh.push_back(message),
+        let alone = self.first.is_none() && self.rest.as_ref().is_none_or(|rest| rest.fresh.is_empty());
+        if alone {
+            self.first = Some(message);
+        } else {
+            self.rest.get_or_insert_default().fresh.push_back(message);
         }
     }
 
