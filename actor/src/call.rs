@@ -5,14 +5,17 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use crate::{
-    context, coop, exit::Reason, lock::lock, message::Message, pid::Pid, receive::timeout, runtime::Shared,
-    signal::Ended, trace::Traced,
+    context, coop, exit::Reason, message::Message, pid::Pid, receive::timeout, runtime::Shared,
+    short_lock::ShortLock, signal::Ended, trace::Traced,
 };
 
 /// How long a call waits by default. (OTP: `gen_server:call/2`.)
@@ -130,7 +133,7 @@ pub(crate) fn send_query<R: Send + 'static>(
     let answer = Arc::new(Answer::new());
     let message = make(ReplyTo(answer.clone()));
     context::with_shared("call", |shared| shared.deliver_call(to, message, &answer))?;
-    Ok(Waiting(answer))
+    Ok(Waiting::new(answer))
 }
 
 /// The two ends of one answer that is not asked for by a message; the process `of` settles it by its end, too.
@@ -141,7 +144,7 @@ pub(crate) fn answer_of<R: Send + 'static>(of: impl FnOnce(ReplyTo<R>) -> Pid) -
         // It has ended already; if it did not answer before, it never will.
         drop(answer.settle(Err(CallError::NoProc)));
     }
-    (pid, Waiting(answer))
+    (pid, Waiting::new(answer))
 }
 
 /// Waits until every one of `pids` has been released; at once for those that were. The mailbox and monitors of the
@@ -176,7 +179,7 @@ pub async fn join(pids: &[Pid]) {
 pub fn wait(pid: Pid) -> Wait {
     let answer = Arc::new(Answer::<Infallible>::new());
     let watched = context::with_shared("wait", |shared| shared.call_back(pid, answer.clone()));
-    Wait(watched.then_some(Waiting(answer)))
+    Wait(watched.then(|| Waiting::new(answer)))
 }
 
 /// The future of [`wait`].
@@ -203,7 +206,7 @@ impl Future for Wait {
 }
 
 /// A place for one answer.
-struct Answer<R>(Mutex<State<R>>);
+struct Answer<R>(ShortLock<State<R>>);
 
 enum State<R> {
     Open(Option<Waker>),
@@ -214,12 +217,12 @@ enum State<R> {
 
 impl<R: Send> Answer<R> {
     fn new() -> Self {
-        Self(Mutex::new(State::Open(None)))
+        Self(ShortLock::new(State::Open(None)))
     }
 
     /// The first to settle it decides; what comes later, or too late, is given back.
     fn settle(&self, answer: Result<R, CallError>) -> Result<(), Result<R, CallError>> {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         let State::Open(waker) = &mut *state else { return Err(answer) };
         let waker = waker.take();
         *state = State::Settled(answer);
@@ -228,6 +231,29 @@ impl<R: Send> Answer<R> {
             waker.wake();
         }
         Ok(())
+    }
+
+    /// The answer, if it is there; else `waker` is put in its place, if there is one. Gives back the one that was.
+    fn take(&self, waker: &mut Option<Waker>) -> Option<Result<R, CallError>> {
+        let mut state = self.0.lock();
+        match &mut *state {
+            State::Open(before) => {
+                if waker.is_some() {
+                    std::mem::swap(before, waker);
+                }
+                None
+            }
+            State::Settled(_) => match std::mem::replace(&mut *state, State::Closed) {
+                State::Settled(answer) => Some(answer),
+                State::Open(_) | State::Closed => unreachable!("it was just looked at"),
+            },
+            State::Closed => Some(Err(CallError::NoProc)),
+        }
+    }
+
+    /// Whether whoever waits here waits with this waker.
+    fn knows(&self, waker: &Waker) -> bool {
+        matches!(&*self.0.lock(), State::Open(Some(known)) if known.will_wake(waker))
     }
 }
 
@@ -238,14 +264,24 @@ impl<R: Send> Ended for Answer<R> {
     }
 
     fn is_over(&self) -> bool {
-        matches!(*lock(&self.0), State::Closed)
+        matches!(*self.0.lock(), State::Closed)
     }
 }
 
 /// Someone who waits for an answer; dropped, nobody does.
-pub(crate) struct Waiting<R: Send>(Arc<Answer<R>>);
+pub(crate) struct Waiting<R: Send> {
+    answer: Arc<Answer<R>>,
+    /// Whether a waker was left there, as far as we are.
+    asked: AtomicBool,
+    /// Whether the answer was taken: there is nothing left to give up.
+    taken: AtomicBool,
+}
 
 impl<R: Send> Waiting<R> {
+    fn new(answer: Arc<Answer<R>>) -> Self {
+        Self { answer, asked: AtomicBool::new(false), taken: AtomicBool::new(false) }
+    }
+
     /// Waits for the answer, no longer than `limit`; what has been there at the last moment counts.
     pub(crate) async fn wait(&self, limit: Option<Duration>) -> Result<R, CallError> {
         match limit {
@@ -262,28 +298,32 @@ impl<R: Send> Waiting<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        let mut state = lock(&self.0.0);
-        match &mut *state {
-            State::Open(waker) => {
-                match waker {
-                    Some(waker) => waker.clone_from(cx.waker()),
-                    None => *waker = Some(cx.waker().clone()),
-                }
-                Poll::Pending
+        // A waker is somebody else's code, so it is cloned, and dropped, outside the lock. The first look leaves one; at
+        // the next the answer is there as a rule.
+        let first = !self.asked.load(Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
+        let mut waker = first.then(|| cx.waker().clone());
+        let mut answer = self.answer.take(&mut waker);
+        if answer.is_none() && !first && !self.answer.knows(cx.waker()) {
+            waker = Some(cx.waker().clone());
+            answer = self.answer.take(&mut waker);
+        }
+        match answer {
+            Some(answer) => {
+                self.taken.store(true, Ordering::Relaxed);
+                Poll::Ready(answer)
             }
-            State::Settled(_) => match std::mem::replace(&mut *state, State::Closed) {
-                State::Settled(answer) => Poll::Ready(answer),
-                State::Open(_) | State::Closed => unreachable!("it was just looked at"),
-            },
-            State::Closed => Poll::Ready(Err(CallError::NoProc)),
+            None => Poll::Pending,
         }
     }
 }
 
 impl<R: Send> Drop for Waiting<R> {
     fn drop(&mut self) {
-        let late = std::mem::replace(&mut *lock(&self.0.0), State::Closed);
-        drop(late);
+        if !*self.taken.get_mut() {
+            let late = std::mem::replace(&mut *self.answer.0.lock(), State::Closed);
+            drop(late);
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use crate::{
 };
 
 thread_local! {
-    /// The `Local` of an [`enter`] that has not returned, or null. A pointer, since every send and receive looks here:
-    /// a counted reference in a cell, destroyed with its thread, costs 20 instructions more each time.
+    /// The `Local` of an [`enter`] that has not returned, or null. A pointer, since every send and receive looks here, and
+    /// nothing has to be counted, or destroyed with the thread.
     static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
 }
 
@@ -30,8 +30,6 @@ pub(crate) struct Local {
     pub(crate) queue: LocalQueue,
     /// The process that is polled: while it runs its own code finds it here. Put there by [`Local::begin`].
     pub(crate) running: RefCell<Option<Box<Process>>>,
-    /// Its place in the table, which is not looked up again at every step it takes.
-    place: Cell<*const Slot>,
     /// Places in the table for the processes that are spawned here.
     pub(crate) places: RefCell<Places>,
     /// What the driver gave to whoever installed it.
@@ -49,7 +47,6 @@ impl Local {
             worker,
             queue,
             running: RefCell::new(None),
-            place: Cell::new(ptr::null()),
             places: RefCell::default(),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
@@ -60,8 +57,7 @@ impl Local {
     /// Makes a process the running one; this is its place.
     #[inline]
     pub(crate) fn begin(&self, process: Box<Process>) -> &Slot {
-        let slot = self.shared.table.slot(process.pid.index);
-        self.place.set(slot);
+        let slot = self.shared.table.slot_at(&process);
         let before = self.running.replace(Some(process));
         debug_assert!(before.is_none(), "one process runs at a time");
         slot
@@ -69,14 +65,10 @@ impl Local {
 
     /// Shows `f` the running process and its place.
     #[inline]
-    #[expect(unsafe_code, reason = "see the proof")]
     pub(crate) fn with_running<R>(&self, f: impl FnOnce(&Slot, &mut Process) -> R) -> Option<R> {
         let mut running = self.running.borrow_mut();
         let process = running.as_mut()?;
-        // SAFETY: there is a running process, so `begin` has set this, to a place in the table of `shared`. Places neither
-        // move nor go away before the table does, and we have `shared`, which nobody replaces, for as long as ourselves.
-        let slot = unsafe { &*self.place.get() };
-        Some(f(slot, process))
+        Some(f(self.shared.table.slot_at(process), process))
     }
 }
 

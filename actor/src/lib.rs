@@ -21,7 +21,7 @@
 //!
 //! The rules are Erlang's; where they differ the documentation says so and why. The largest difference: a process
 //! gives way only where it awaits, since nothing can stop a running poll.
-#![deny(unsafe_code)] // It stands in four small places, each with its proof: search for `expect(unsafe_code`.
+#![deny(unsafe_code)] // It stands in a few small places, each with its proof: search for `expect(unsafe_code`.
 
 mod addr;
 mod application;

@@ -31,14 +31,20 @@ struct Rest {
 const KEEP_MAX: usize = 256;
 
 impl Mailbox {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, message: Message) {
         self.next += 1;
-        match &mut self.rest {
-            None if self.first.is_none() => self.first = Some(message),
-            Some(rest) if self.first.is_none() && rest.fresh.is_empty() => self.first = Some(message),
-            rest => rest.get_or_insert_default().fresh.push_back(message),
+        let alone = self.first.is_none() && self.rest.as_ref().is_none_or(|rest| rest.fresh.is_empty());
+        if alone {
+            self.first = Some(message);
+        } else {
+            self.push_behind(message);
         }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, message: Message) {
+        self.rest.get_or_insert_default().fresh.push_back(message);
     }
 
     /// Takes over what has arrived, in its order.
@@ -109,12 +115,14 @@ impl Mailbox {
             if rest.fresh.len() == 1 {
                 return None;
             }
-            return self.take_of_many(from.max(oldest + 1), wanted);
+            return self.take_of_many(from.max(oldest + 1), &mut wanted);
         }
-        self.take_of_many(from, wanted)
+        self.take_of_many(from, &mut wanted)
     }
 
-    fn take_of_many(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
+    /// Apart, and once for all receives, so that each has the short way only.
+    #[inline(never)]
+    fn take_of_many(&mut self, from: u64, wanted: &mut dyn FnMut(&Message) -> bool) -> Option<Message> {
         let rest = self.rest.as_deref_mut()?;
         if rest.passed.back().is_some_and(|&(last, _)| last >= from) {
             let start = rest.passed.partition_point(|&(number, _)| number < from);

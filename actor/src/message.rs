@@ -1,6 +1,7 @@
 //! What can be sent: any value, and it comes back as its own type.
 //!
-//! A small value stands in the message itself. To allocate it and free it again was a third of what a message costs.
+//! A small value stands in the message itself: a message of a batch costs 270 instructions in all, sent and received, and
+//! a box takes 55 to allocate and free. Four words instead of two made all others dearer: a ring's hop by 22.
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{

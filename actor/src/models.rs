@@ -18,7 +18,7 @@ use crate::{
     exit::Reason,
     message::Message,
     pid::Pid,
-    process::{Next, Phase, Process, Readied, Slot},
+    process::{Next, Phase, Process, Readied, Slot, table::Address},
     scheduler::{
         Idle, Seeker,
         queue::{Lane, Queue},
@@ -53,8 +53,9 @@ impl Model {
         let slot = Slot::new();
         slot.lock().phase = Phase::Out;
         let pid = Pid { runtime: NonZeroU32::MIN, generation: 0, index: 0 };
+        let place = Address::of(&slot);
         let model = Self { slot, body: Box::new(body), ended: AtomicUsize::new(0) };
-        (Arc::new(model), Process::new(std::sync::Weak::new(), pid))
+        (Arc::new(model), Process::new(std::sync::Weak::new(), pid, place))
     }
 
     /// What a worker does with a process that is ready: turns, until it waits or has ended.

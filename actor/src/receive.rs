@@ -84,7 +84,7 @@ pub struct Mark {
 pub fn mark() -> Mark {
     context::with_running("mark", |_, slot, running| {
         if slot.has_arrivals() {
-            slot.admit(&mut slot.lock(), &mut running.mailbox);
+            slot.admit_arrivals(&mut running.mailbox);
         }
         Mark { owner: running.pid, end: running.mailbox.end() }
     })
@@ -272,8 +272,11 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Self { wanted, seen, .. } = self.get_mut();
         let wants = |message: &Message| message.downcast_ref::<T>().is_some_and(|value| wanted.wants(value));
-        let taken = if W::FOREIGN { poll_take(cx, seen, wants) } else { poll_take_here(cx, seen, wants) };
-        taken.map(Message::take)
+        if W::FOREIGN {
+            poll_take(cx, seen, wants).map(Message::take)
+        } else {
+            poll_take_here(cx, seen, wants, Message::take)
+        }
     }
 }
 
@@ -312,31 +315,39 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
         let Self { wanted, seen, foreign } = self.get_mut();
-        if *foreign { poll_take(cx, seen, wanted) } else { poll_take_here(cx, seen, wanted) }
+        if *foreign {
+            poll_take(cx, seen, wanted)
+        } else {
+            poll_take_here(cx, seen, wanted, |message| message)
+        }
     }
 }
 
-/// [`poll_take`] for a test that is our own and so may run where the mailbox is.
-fn poll_take_here(
+/// [`poll_take`] for a test that is our own and so may run where the mailbox is; `unwrap` is our own as well.
+#[inline]
+fn poll_take_here<R>(
     cx: &mut Context<'_>,
     seen: &mut u64,
     wanted: impl FnMut(&Message) -> bool,
-) -> Poll<Message> {
-    let (mut condemned, mut watched) = (false, false);
+    unwrap: impl FnOnce(Message) -> R,
+) -> Poll<R> {
+    let (mut condemned, mut watched) = (false, None);
     let taken = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
             return None;
         }
         let message = slot.take(running, seen, wanted)?;
         condemned = slot.is_condemned();
-        watched = is_watched(shared, running);
-        Some(message)
+        if is_watched(shared, running) {
+            watched = Some(Taken::of(&message));
+        }
+        Some(unwrap(message))
     });
     match taken {
         // Condemned while it looked: it receives nothing more.
         Some(message) if !condemned => {
-            if watched {
-                took(&message);
+            if let Some(taken) = watched {
+                took(taken);
             }
             Poll::Ready(message)
         }
@@ -374,7 +385,7 @@ fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) 
             // A signal may have come while it looked; one that is condemned receives nothing more.
             if is_planted(Bug::CondemnedSeenOnlyBefore) || coop::poll_live().is_ready() {
                 if watched {
-                    took(&message);
+                    took(Taken::of(&message));
                 }
                 return Poll::Ready(message);
             }
@@ -390,15 +401,28 @@ fn is_watched(shared: &Shared, process: &Process) -> bool {
     process.bound.is_some() || shared.tracer.is_on(Traced::RECEIVES)
 }
 
+/// What is left to say of a message that was taken.
+struct Taken {
+    counts: bool,
+    type_name: &'static str,
+}
+
+impl Taken {
+    #[cold]
+    fn of(message: &Message) -> Self {
+        Self { counts: message.counts(), type_name: message.type_name() }
+    }
+}
+
 /// A message was taken: there is room for another one, and who traces hears of it. It may wake who waits for room, so not
 /// while the process is looked at.
 #[cold]
-fn took(message: &Message) {
+fn took(taken: Taken) {
     let (pid, bound) = context::with_running("receive", |_, _, running| (running.pid, running.bound.clone()));
-    if let Some(bound) = bound.filter(|_| message.counts()) {
+    if let Some(bound) = bound.filter(|_| taken.counts) {
         bound.leave();
     }
-    let message = message.type_name();
+    let message = taken.type_name;
     context::with_shared("receive", |shared| {
         shared.trace(Traced::RECEIVES, || TraceEvent::Received { pid, message });
     });
@@ -423,10 +447,10 @@ impl Drop for PutBack {
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
     let removed: Vec<Message> = context::with_running("receive", |_, slot, running| {
-        slot.admit(&mut slot.lock(), &mut running.mailbox);
+        slot.admit_arrivals(&mut running.mailbox);
         std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
     });
-    removed.iter().for_each(took);
+    removed.iter().map(Taken::of).for_each(took);
 }
 
 /// Takes the oldest message that one of several patterns accepts, and runs what stands behind that pattern.

@@ -1,8 +1,8 @@
 //! A lock that is held for a few instructions, never while code of a user runs, and never across a sleep.
 //!
 //! Taking it is one exchange and letting go a plain store, where the standard library's takes two exchanges; a message
-//! between two processes passes two such locks, which is most of what a message costs. Who finds it taken tries again for
-//! a while, and then lets another thread have the processor: the one that holds it may have been interrupted.
+//! between two processes passes two such locks. Who finds it taken tries again for a while, and then lets another thread
+//! have the processor: the one that holds it may have been interrupted.
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{

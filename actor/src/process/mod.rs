@@ -32,6 +32,7 @@ use crate::{
     short_lock::{ShortGuard, ShortLock},
 };
 use relations::Relations;
+use table::Address;
 use waker::ProcessWaker;
 
 /// A place in the process table; it is used again when its process has been released.
@@ -106,6 +107,8 @@ pub(crate) struct Core {
 /// What a process consists of. It passes from its record to a run queue to a worker and back, and is in one of them.
 pub(crate) struct Process {
     pub(crate) pid: Pid,
+    /// Where its record is. The memory of a process stays with its place, so this never changes.
+    pub(crate) place: Address,
     pub(crate) priority: Priority,
     /// The worker it may not leave.
     pub(crate) pinned: Option<u32>,
@@ -124,10 +127,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(shared: Weak<Shared>, pid: Pid) -> Box<Self> {
+    pub(crate) fn new(shared: Weak<Shared>, pid: Pid, place: Address) -> Box<Self> {
         let source = Arc::new(ProcessWaker { shared, pid });
         Box::new(Self {
             pid,
+            place,
             priority: Priority::Normal,
             pinned: None,
             mailbox: Mailbox::default(),
@@ -231,6 +235,7 @@ impl Slot {
     }
 
     /// To a process that waits for messages: it takes this one along, so that nothing is left to look for here.
+    #[inline(always)]
     fn hand_over(&self, core: &mut Core, message: Message) -> Option<Readied> {
         let Readied(mut process) = self.wake(core)?;
         process.mailbox.push(message);
@@ -240,7 +245,7 @@ impl Slot {
 
     /// A reason to run: a process that waits becomes ready, with all that has arrived; one that is out is polled once
     /// more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self, core: &mut Core) -> Option<Readied> {
         match core.phase {
             Phase::Waiting => {
@@ -313,8 +318,14 @@ impl Slot {
                 process.wants_messages = true;
                 return None;
             }
-            self.admit(&mut self.lock(), &mut process.mailbox);
+            self.admit_arrivals(&mut process.mailbox);
         }
+    }
+
+    /// Hands what has arrived over to the process while it runs.
+    #[inline(never)]
+    pub(crate) fn admit_arrivals(&self, mailbox: &mut Mailbox) {
+        self.admit(&mut self.lock(), mailbox);
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -325,10 +336,15 @@ impl Slot {
     #[inline]
     pub(crate) fn admit(&self, core: &mut Core, mailbox: &mut Mailbox) {
         if !core.arrivals.is_empty() {
-            mailbox.admit(&mut core.arrivals);
-            self.arrived.store(false, Ordering::Relaxed);
-            core.held = mailbox.len();
+            self.admit_some(core, mailbox);
         }
+    }
+
+    #[inline(never)]
+    fn admit_some(&self, core: &mut Core, mailbox: &mut Mailbox) {
+        mailbox.admit(&mut core.arrivals);
+        self.arrived.store(false, Ordering::Relaxed);
+        core.held = mailbox.len();
     }
 
     /// Fixes why the process ends.

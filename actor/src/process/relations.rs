@@ -1,9 +1,9 @@
 //! What ties a process to others, and what others note in its record.
 
-use std::{collections::HashSet, hash::BuildHasherDefault, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    pid::{NumberHasher, NumberMap, NumberSet, Pid},
+    pid::{NumberMap, NumberSet, Pid},
     registry::Name,
     runtime::Shared,
     signal::{Ended, MonitorRef, Watcher},
@@ -23,8 +23,40 @@ pub(crate) struct Relations {
     pub(crate) names: Vec<Name>,
     /// Groups it is or was in, or watches.
     pub(crate) groups: Vec<Name>,
-    /// Timers that will send to it.
-    pub(crate) timers: HashSet<TimerRef, BuildHasherDefault<NumberHasher>>,
+    /// Timers that will send to it, and some that have.
+    pub(crate) timers: Aimed,
+}
+
+/// Timers aimed at a process. One that is over is not taken out, which would cost it a lock and a search, but swept when
+/// so many have come that it costs each next to nothing.
+#[derive(Default)]
+pub(crate) struct Aimed {
+    all: Vec<TimerRef>,
+    sweep_at: usize,
+}
+
+impl Aimed {
+    /// Adds a timer; if it is time to sweep, all have to be looked through, without any lock, and
+    /// [put back](Self::put_back).
+    #[must_use]
+    pub(crate) fn push(&mut self, timer: TimerRef) -> Option<Vec<TimerRef>> {
+        self.all.push(timer);
+        (self.all.len() >= self.sweep_at.max(SWEEP_MIN)).then(|| std::mem::take(&mut self.all))
+    }
+
+    pub(crate) fn put_back(&mut self, mut swept: Vec<TimerRef>) {
+        swept.append(&mut self.all);
+        self.sweep_at = 2 * swept.len();
+        self.all = swept;
+    }
+}
+
+impl IntoIterator for Aimed {
+    type Item = TimerRef;
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.into_iter()
+    }
 }
 
 /// Pending calls and joins. One that is over is not taken out, which would cost it another lock, but swept when so many
@@ -41,7 +73,8 @@ const SWEEP_MIN: usize = 16;
 impl Callbacks {
     pub(crate) fn push(&mut self, callback: Arc<dyn Ended>) {
         if self.all.len() >= self.sweep_at.max(SWEEP_MIN) {
-            self.all.retain(|callback| !callback.is_over());
+            // Where nobody else has it, whoever waited is gone, and has told so before.
+            self.all.retain(|callback| Arc::strong_count(callback) > 1 && !callback.is_over());
             self.sweep_at = 2 * self.all.len();
         }
         self.all.push(callback);
@@ -114,5 +147,29 @@ mod tests {
         }
         assert_eq!(callbacks.all.iter().filter(|call| !call.is_over()).count(), live.len());
         assert!(live.iter().all(|call| Arc::strong_count(call) == 2));
+    }
+
+    #[test]
+    fn timers_that_are_over_are_swept() {
+        use crate::{receive, run, send_after, this};
+        run(async {
+            let count = || {
+                let pid = this();
+                crate::context::with_shared("test", |shared| {
+                    shared.strike(pid, |relations| relations.timers.all.len()).unwrap_or(0)
+                })
+            };
+            let hour = std::time::Duration::from_secs(3600);
+            let live: Vec<_> = (0..10).map(|_| send_after(hour, this(), "late")).collect();
+            for _ in 0..1000 {
+                assert!(send_after(hour, this(), "never").cancel().is_some());
+                assert!(count() <= 2 * live.len() + SWEEP_MIN);
+            }
+            // Those that run are still known, so they end with the process; a fired one is forgotten like others.
+            assert!(live.iter().all(|timer| timer.read().is_some()));
+            send_after(std::time::Duration::ZERO, this(), "now");
+            assert_eq!(receive::<&str>().await, "now");
+            assert!(live.into_iter().all(|timer| timer.cancel().is_some()));
+        });
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     context::Local,
-    exit::Reason,
+    exit::{Panic, Reason},
     mailbox::Mailbox,
     panic::catch,
     pid::Pid,
@@ -59,30 +59,26 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         };
         local.polling.set(false);
 
-        let done = match polled {
-            Ok(Poll::Pending) => None,
-            Ok(Poll::Ready(reason)) => Some(reason),
-            Err(panic) => Some(Reason::Panic(Arc::new(panic))),
-        };
-        let mut core = slot.lock();
-        if done.is_some() || core.cause.is_some() {
-            let refused = done.and_then(|reason| slot.condemn(&mut core, reason, false).err());
-            let bare = core.exit();
-            drop(core);
-            if let Some(refused) = refused {
-                late(pid, refused);
-            }
+        if !matches!(polled, Ok(Poll::Pending)) {
+            let bare = finish(slot, pid, polled);
             end(local, slot, pid, body, source, bare);
             return None;
         }
-        let mut running = local.running.borrow_mut();
-        let next = slot.pause(&mut core, running.as_mut().expect("it was put there before the poll"));
+        let mut core = slot.lock();
+        if core.cause.is_some() {
+            let bare = core.exit();
+            drop(core);
+            end(local, slot, pid, body, source, bare);
+            return None;
+        }
+        let mut process = local.running.take().expect("it was put there before the poll");
+        let next = slot.pause(&mut core, &mut process);
         if let Next::Again = next {
             drop(core);
+            local.running.replace(Some(process));
             slot.begin();
             continue;
         }
-        let mut process = running.take().expect("it was just looked at");
         process.body = Some(body);
         process.source = Some(source);
         if let Next::Queue = next {
@@ -103,18 +99,32 @@ impl Core {
     }
 }
 
-/// A reason that came when there was one already: the first stands, and of a panic there is a report only.
-#[cold]
-fn late(pid: Pid, refused: Reason) {
-    if let Reason::Panic(_) = &refused {
-        report::late_panic(pid, &refused);
+/// The body has completed or panicked: that is why it ends, unless there was a reason before. Returns what
+/// [`Core::exit`] does.
+fn finish(slot: &Slot, pid: Pid, polled: Result<Poll<Reason>, Panic>) -> bool {
+    let reason = match polled {
+        Ok(Poll::Ready(reason)) => reason,
+        Err(panic) => Reason::Panic(Arc::new(panic)),
+        Ok(Poll::Pending) => unreachable!("it has not ended"),
+    };
+    let mut core = slot.lock();
+    let condemned = slot.condemn(&mut core, reason, false);
+    let bare = core.exit();
+    drop(core);
+    if let Err(refused) = condemned {
+        // Condemned before it panicked: the first cause stands, the panic is only reported.
+        if let Reason::Panic(_) = &refused {
+            report::late_panic(pid, &refused);
+        }
+        contain(pid, || drop(refused));
     }
-    contain(pid, || drop(refused));
+    bare
 }
 
 /// Release: the body, the messages and the names go first; only then is anybody told.
 ///
 /// The process stays the running one until its destructors have run.
+#[inline(never)]
 fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, source: Arc<ProcessWaker>, bare: bool) {
     let shared = &*local.shared;
     if is_planted(Bug::ToldBeforeRelease) {

@@ -10,7 +10,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Places};
+use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places};
 use crate::{
     bound::{Bound, Overflow},
     context,
@@ -267,7 +267,7 @@ impl Shared {
         });
         let mut process = match core.parked.take() {
             Some(process) => process.again(self, pid),
-            None => Process::new(Arc::downgrade(self), pid),
+            None => Process::new(Arc::downgrade(self), pid, Address::of(slot)),
         };
         process.priority = options.priority;
         process.pinned = pinned;

@@ -3,6 +3,7 @@
 
 use std::{
     num::NonZeroU32,
+    ptr::NonNull,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::Slot;
+use super::{Process, Slot};
 use crate::{pid::Pid, short_lock::ShortLock};
 
 /// Places made at once. A page is small enough to be made in a spawn without anybody noticing.
@@ -40,6 +41,19 @@ struct Vacant {
     fresh: u32,
 }
 
+/// Where a place is in memory; [`Table::slot_at`] is the way there.
+pub(crate) struct Address(NonNull<Slot>);
+
+// SAFETY: it is a place's number in another form: nobody can reach what is there but through the table.
+#[expect(unsafe_code, reason = "as said above")]
+unsafe impl Send for Address {}
+
+impl Address {
+    pub(crate) fn of(slot: &Slot) -> Self {
+        Self(NonNull::from(slot))
+    }
+}
+
 /// Places a worker keeps for itself, so that workers that spawn do not meet; what it has too much of, or too little, it
 /// gives or takes as so many at once.
 pub(crate) type Places = Vec<u32>;
@@ -62,6 +76,19 @@ impl Table {
     #[inline]
     pub(crate) fn slot(&self, index: u32) -> &Slot {
         self.get(index).expect("a place that was taken exists")
+    }
+
+    /// The place of a process: what [`slot`](Self::slot) finds by its number, without looking for it.
+    ///
+    /// # Panics
+    /// If it is a process of another runtime.
+    #[inline]
+    #[expect(unsafe_code, reason = "see the proof")]
+    pub(crate) fn slot_at(&self, process: &Process) -> &Slot {
+        assert!(process.pid.runtime == self.runtime, "processes stay in their runtime");
+        // SAFETY: the pid is one of ours, so it was made by a spawn into this table, and the process with it, or before it in
+        // the same place. Places neither move nor go away before the table does, and the table is borrowed.
+        unsafe { process.place.0.as_ref() }
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! The place for the process woken last, which its worker runs next.
 #![expect(unsafe_code, reason = "see the proofs")]
 
-use std::{marker::PhantomData, ptr};
+use std::{cell::Cell, marker::PhantomData, ptr};
 
 use crate::sync::{
     Arc,
@@ -10,7 +10,11 @@ use crate::sync::{
 
 /// The worker's side of the place. There is one, so whoever finds the place empty here may fill it with a plain store:
 /// nobody else ever puts anything in.
-pub(super) struct Next<T>(Arc<Place<T>>);
+pub(super) struct Next<T> {
+    place: Arc<Place<T>>,
+    /// It can be sent to another thread, and not be used by two.
+    _not_shared: PhantomData<Cell<()>>,
+}
 
 /// The other workers' side: they take what is there if its worker is held up.
 pub(super) struct NextStealer<T>(Arc<Place<T>>);
@@ -28,40 +32,41 @@ unsafe impl<T: Send> Sync for Place<T> {}
 
 impl<T> Next<T> {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Place { held: AtomicPtr::new(ptr::null_mut()), _owns: PhantomData }))
+        let place = Arc::new(Place { held: AtomicPtr::new(ptr::null_mut()), _owns: PhantomData });
+        Self { place, _not_shared: PhantomData }
     }
 
     pub(super) fn stealer(&self) -> NextStealer<T> {
-        NextStealer(self.0.clone())
+        NextStealer(self.place.clone())
     }
 
     /// Puts a box there, and gives back the one that was.
     #[inline]
-    pub(super) fn replace(&mut self, next: Box<T>) -> Option<Box<T>> {
+    pub(super) fn replace(&self, next: Box<T>) -> Option<Box<T>> {
         let next = Box::into_raw(next);
-        if !self.0.is_taken() {
-            // Nobody but us makes it anything but null, and we are borrowed, so null it has stayed.
-            self.0.held.store(next, Ordering::Release);
+        if !self.place.is_taken() {
+            // Nobody but us makes it anything but null, and this thread is here, so null it has stayed.
+            self.place.held.store(next, Ordering::Release);
             return None;
         }
-        let before = self.0.held.swap(next, Ordering::AcqRel);
+        let before = self.place.held.swap(next, Ordering::AcqRel);
         // SAFETY: see `take`.
         (!before.is_null()).then(|| unsafe { Box::from_raw(before) })
     }
 
     #[inline]
-    pub(super) fn take(&mut self) -> Option<Box<T>> {
+    pub(super) fn take(&self) -> Option<Box<T>> {
         if !self.is_taken() {
             return None;
         }
-        let held = self.0.held.swap(ptr::null_mut(), Ordering::Acquire);
+        let held = self.place.held.swap(ptr::null_mut(), Ordering::Acquire);
         // SAFETY: the pointer came out of `Box::into_raw`, and the exchange gave it to us and to nobody else.
         (!held.is_null()).then(|| unsafe { Box::from_raw(held) })
     }
 
     #[inline]
     pub(super) fn is_taken(&self) -> bool {
-        self.0.is_taken()
+        self.place.is_taken()
     }
 }
 

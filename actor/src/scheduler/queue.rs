@@ -1,6 +1,6 @@
 //! The run queue of one worker: three lanes, first in first out, and a place for the process woken last.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use super::next::{Next, NextStealer};
 use crate::{
@@ -49,7 +49,7 @@ const NORMAL_PER_LOW: u32 = 8;
 pub(crate) struct Queue<T> {
     lanes: [Worker<Box<T>>; Lane::COUNT],
     /// Only a worker that is held up loses it to another.
-    next: RefCell<Next<T>>,
+    next: Next<T>,
     /// Whether the lane of high priority may have some: it is looked at before every turn, and as a rule it has none.
     high_any: Cell<bool>,
     in_a_row: Cell<u32>,
@@ -60,7 +60,7 @@ impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
         Self {
             lanes: std::array::from_fn(|_| Worker::new_fifo()),
-            next: RefCell::new(Next::new()),
+            next: Next::new(),
             high_any: Cell::new(false),
             in_a_row: Cell::new(0),
             normal_served: Cell::new(0),
@@ -68,17 +68,14 @@ impl<T> Queue<T> {
     }
 
     pub(crate) fn stealer(&self) -> Stealer<T> {
-        Stealer {
-            lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()),
-            next: self.next.borrow().stealer(),
-        }
+        Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), next: self.next.stealer() }
     }
 
     pub(crate) fn push(&self, lane: Lane, process: Box<T>, next: bool) {
         if !next {
             return self.lane(lane).push(process);
         }
-        if let Some(before) = self.next.borrow_mut().replace(process) {
+        if let Some(before) = self.next.replace(process) {
             self.lanes[Lane::Normal as usize].push(before);
         }
     }
@@ -92,7 +89,7 @@ impl<T> Queue<T> {
             self.high_any.set(false);
         }
         if self.in_a_row.get() < NEXT_IN_A_ROW_MAX
-            && let Some(next) = self.next.borrow_mut().take()
+            && let Some(next) = self.next.take()
         {
             self.in_a_row.set(self.in_a_row.get() + 1);
             return Some(next);
@@ -108,15 +105,13 @@ impl<T> Queue<T> {
             self.normal_served.set(self.normal_served.get() + 1);
             return Some(process);
         }
-        self.next.borrow_mut().take().or_else(|| low.pop())
+        self.next.take().or_else(|| low.pop())
     }
 
     /// More than one process waits here besides the one that runs: another worker could help.
     pub(crate) fn has_surplus(&self) -> bool {
         let [high, normal, low] = &self.lanes;
-        normal.len() + usize::from(self.next.borrow().is_taken()) > SURPLUS
-            || !high.is_empty()
-            || low.len() > 1
+        normal.len() + usize::from(self.next.is_taken()) > SURPLUS || !high.is_empty() || low.len() > 1
     }
 
     /// A lane to put something into: nobody but the owner of the queue does.

@@ -1,7 +1,6 @@
 //! The loop of one worker.
 
 use std::{
-    cell::RefCell,
     collections::VecDeque,
     rc::Rc,
     sync::{Arc, MutexGuard, atomic::Ordering},
@@ -25,9 +24,8 @@ const LOOK_EVERY: u32 = 61;
 pub(crate) fn run(local: Rc<Local>) {
     let shared: Arc<Shared> = local.shared.clone();
     let Some(scheduler) = shared.scheduler() else { unreachable!("workers belong to a scheduler") };
-    let pinned = RefCell::new(VecDeque::new());
     let seat = &scheduler.workers[local.worker];
-    let worker = Worker { local: &local, shared: &shared, scheduler, seat, pinned };
+    let worker = Worker { local: &local, shared: &shared, scheduler, seat };
     context::enter(&local, || worker.work());
 }
 
@@ -36,13 +34,13 @@ struct Worker<'a> {
     shared: &'a Shared,
     scheduler: &'a Scheduler,
     seat: &'a Seat,
-    /// Ready processes that may run nowhere else, so they stand in no queue others steal from.
-    pinned: RefCell<VecDeque<Box<Process>>>,
 }
 
 impl Worker<'_> {
     fn work(&self) {
         let mut searching = false;
+        // Ready processes that may run nowhere else, so they stand in no queue others steal from.
+        let mut pinned = VecDeque::new();
         let mut turns = 0_u32;
         while !self.scheduler.stopping.load(Ordering::Relaxed) {
             turns = turns.wrapping_add(1);
@@ -50,7 +48,8 @@ impl Worker<'_> {
                 self.look();
             }
             let idle = &self.scheduler.idle;
-            let next = self.pop(turns).or_else(|| idle.next(self.local.worker, self, &mut searching));
+            let next =
+                self.pop(turns, &mut pinned).or_else(|| idle.next(self.local.worker, self, &mut searching));
             let Some(process) = next else { continue };
             if idle.found(self, &mut searching) {
                 self.scheduler.wake_one();
@@ -75,9 +74,8 @@ impl Worker<'_> {
         }
     }
 
-    fn pop(&self, turns: u32) -> Option<Box<Process>> {
+    fn pop(&self, turns: u32, pinned: &mut VecDeque<Box<Process>>) -> Option<Box<Process>> {
         let seat = self.seat;
-        let mut pinned = self.pinned.borrow_mut();
         if seat.pinned_any.load(Ordering::Relaxed) {
             pinned.append(&mut lock(&seat.pinned));
             seat.pinned_any.store(false, Ordering::SeqCst);
@@ -90,6 +88,7 @@ impl Worker<'_> {
     }
 
     /// Events, timers and what came from outside, without waiting for any.
+    #[inline(never)]
     fn look(&self) {
         self.drive(Some(Duration::ZERO));
         self.shared.timers.fire(self.shared, self.shared.clock().read());

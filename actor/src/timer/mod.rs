@@ -40,7 +40,7 @@ pub(crate) enum Destination {
 enum Action {
     Wake(Waker),
     Send(Destination, Message),
-    Repeat(Repeat),
+    Repeat(Box<Repeat>),
 }
 
 struct Repeat {
@@ -124,7 +124,7 @@ impl Timers {
         period: Duration,
         make: Box<dyn FnMut() -> Message + Send>,
     ) -> TimerRef {
-        let repeat = Repeat { to, start: shared.now(), period, nth: 1, make };
+        let repeat = Box::new(Repeat { to, start: shared.now(), period, nth: 1, make });
         let tick = self.tick_after(repeat.deadline());
         let mut wheel = lock(&self.wheel);
         let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
@@ -137,12 +137,23 @@ impl Timers {
     /// Ties a timer to the process it is aimed at, so that it ends with it; at once, if that has ended.
     fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
         let Some(pid) = target else { return };
-        if shared.note(pid, |relations| relations.timers.insert(timer)).is_none() {
-            self.discard(timer);
-        } else if lock(&self.wheel).get(timer.0).is_none() {
-            // It fired in between, and nobody else would forget it now.
-            shared.strike(pid, |relations| relations.timers.remove(&timer));
+        match shared.note(pid, |relations| relations.timers.push(timer)) {
+            Some(None) => {}
+            Some(Some(all)) => self.sweep(shared, pid, all),
+            None => self.discard(timer),
         }
+    }
+
+    /// Goes through the timers aimed at a process, and leaves out those that are over.
+    fn sweep(&self, shared: &Shared, pid: Pid, mut all: Vec<TimerRef>) {
+        {
+            let mut wheel = lock(&self.wheel);
+            all.retain(|timer| wheel.get(timer.0).is_some());
+        }
+        let mut swept = Some(all);
+        shared.note(pid, |relations| relations.timers.put_back(swept.take().expect("it is put back once")));
+        // It has ended meanwhile, and nobody else knows of them.
+        swept.into_iter().flatten().for_each(|timer| self.discard(timer));
     }
 
     /// Replaces whom a timer wakes; false if it has fired.
@@ -159,10 +170,7 @@ impl Timers {
     /// Ends a timer; how long it still had to run, or none if it fired or was cancelled before.
     pub(crate) fn cancel(&self, shared: &Shared, timer: TimerRef) -> Option<Duration> {
         let (tick, action) = lock(&self.wheel).cancel(timer.0)?;
-        if let Some(Action::Send(Destination::Pid(pid), _) | Action::Repeat(Repeat { to: pid, .. })) = action
-        {
-            shared.strike(pid, |relations| relations.timers.remove(&timer));
-        }
+        drop(action);
         Some(self.left(shared, tick))
     }
 
@@ -220,7 +228,6 @@ impl Timers {
         match action {
             Action::Wake(waker) => waker.wake(),
             Action::Send(Destination::Pid(pid), message) => {
-                shared.strike(pid, |relations| relations.timers.remove(&timer));
                 shared.deliver(pid, message);
             }
             Action::Send(Destination::Name(name), message) => {

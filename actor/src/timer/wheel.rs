@@ -17,13 +17,13 @@ const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
 /// Names a timer; a key is used again, its serial number is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    index: usize,
+    index: u32,
     serial: u64,
 }
 
 pub(crate) struct Wheel<T> {
     entries: Slab<Entry<T>>,
-    heads: [[usize; SLOTS]; LEVELS],
+    heads: [[u32; SLOTS]; LEVELS],
     /// One bit for each slot that holds a timer.
     occupied: [u64; LEVELS],
     /// The tick up to which everything due was handed out.
@@ -34,16 +34,21 @@ pub(crate) struct Wheel<T> {
 struct Entry<T> {
     serial: u64,
     tick: u64,
-    level: usize,
-    slot: usize,
-    before: usize,
-    after: usize,
+    level: u8,
+    slot: u8,
+    before: u32,
+    after: u32,
     /// None while a repeating timer is handed out, between its `pop` and its `resume`; it is in no slot then.
     value: Option<T>,
     repeats: bool,
 }
 
-const NONE: usize = usize::MAX;
+const NONE: u32 = u32::MAX;
+
+/// A place in the slab as a number of half a word: a timer has three, and there may be millions.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).ok().filter(|&index| index != NONE).expect("fewer than four billion timers")
+}
 
 /// The tick of a timer that never comes: it can be looked at and cancelled, and waits in no slot.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -67,7 +72,7 @@ impl<T> Wheel<T> {
 
     /// The same for a value that has to know its own key.
     pub(crate) fn start_with(&mut self, tick: u64, value: impl FnOnce(Key) -> T) -> Key {
-        let key = Key { index: self.entries.vacant_key(), serial: self.serial + 1 };
+        let key = Key { index: place(self.entries.vacant_key()), serial: self.serial + 1 };
         self.insert(tick, value(key), false)
     }
 
@@ -82,7 +87,7 @@ impl<T> Wheel<T> {
         let serial = self.serial;
         let entry =
             Entry { serial, tick, level: 0, slot: 0, before: NONE, after: NONE, value: Some(value), repeats };
-        let index = self.entries.insert(entry);
+        let index = place(self.entries.insert(entry));
         self.link(index);
         Key { index, serial }
     }
@@ -90,7 +95,7 @@ impl<T> Wheel<T> {
     /// Puts a repeating timer that was handed out back, due at `tick`; gives its value back if it was cancelled.
     pub(crate) fn resume(&mut self, key: Key, tick: u64, value: T) -> Result<(), T> {
         let elapsed = self.elapsed;
-        match self.entries.get_mut(key.index).filter(|entry| entry.serial == key.serial) {
+        match self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial) {
             Some(entry) => {
                 entry.tick = tick.max(elapsed + 1);
                 entry.value = Some(value);
@@ -108,13 +113,13 @@ impl<T> Wheel<T> {
         if value.is_some() && tick != NEVER {
             self.unlink(key.index);
         }
-        let entry = self.entries.remove(key.index);
+        let entry = self.entries.remove(key.index as usize);
         Some((entry.tick, entry.value))
     }
 
     /// A look at a timer that still runs: the tick it is due at, and its value.
     pub(crate) fn get(&mut self, key: Key) -> Option<(u64, Option<&mut T>)> {
-        let entry = self.entries.get_mut(key.index).filter(|entry| entry.serial == key.serial)?;
+        let entry = self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial)?;
         Some((entry.tick, entry.value.as_mut()))
     }
 
@@ -142,11 +147,11 @@ impl<T> Wheel<T> {
             }
             let index = self.heads[level][slot];
             self.unlink(index);
-            let entry = &mut self.entries[index];
+            let entry = &mut self.entries[index as usize];
             let (key, due) = (Key { index, serial: entry.serial }, entry.tick);
             let value = entry.value.take().expect("a timer in a slot has its value");
             if !entry.repeats {
-                self.entries.remove(index);
+                self.entries.remove(index as usize);
             }
             return Some((key, due, value));
         }
@@ -156,7 +161,7 @@ impl<T> Wheel<T> {
         let mut index = std::mem::replace(&mut self.heads[level][slot], NONE);
         self.occupied[level] &= !(1 << slot);
         while index != NONE {
-            let after = self.entries[index].after;
+            let after = self.entries[index as usize].after;
             self.link(index);
             index = after;
         }
@@ -188,32 +193,33 @@ impl<T> Wheel<T> {
         })
     }
 
-    fn link(&mut self, index: usize) {
-        if self.entries[index].tick == NEVER {
+    fn link(&mut self, index: u32) {
+        if self.entries[index as usize].tick == NEVER {
             return;
         }
-        let tick = self.entries[index].tick.min(self.elapsed.saturating_add(SPAN - 1));
+        let tick = self.entries[index as usize].tick.min(self.elapsed.saturating_add(SPAN - 1));
         // The highest bit in which the two differ tells the level; equal ones belong to the finest.
         let differs = (self.elapsed ^ tick) | (SLOTS as u64 - 1);
         let level = (((63 - differs.leading_zeros()) / SLOT_BITS) as usize).min(LEVELS - 1);
         let slot = (tick >> (SLOT_BITS * level as u32)) as usize % SLOTS;
         let after = self.heads[level][slot];
-        let entry = &mut self.entries[index];
-        (entry.level, entry.slot, entry.before, entry.after) = (level, slot, NONE, after);
+        let entry = &mut self.entries[index as usize];
+        (entry.level, entry.slot, entry.before, entry.after) = (level as u8, slot as u8, NONE, after);
         if after != NONE {
-            self.entries[after].before = index;
+            self.entries[after as usize].before = index;
         }
         self.heads[level][slot] = index;
         self.occupied[level] |= 1 << slot;
     }
 
-    fn unlink(&mut self, index: usize) {
-        let Entry { level, slot, before, after, .. } = self.entries[index];
+    fn unlink(&mut self, index: u32) {
+        let Entry { level, slot, before, after, .. } = self.entries[index as usize];
+        let (level, slot) = (usize::from(level), usize::from(slot));
         if after != NONE {
-            self.entries[after].before = before;
+            self.entries[after as usize].before = before;
         }
         if before != NONE {
-            self.entries[before].after = after;
+            self.entries[before as usize].after = after;
             return;
         }
         self.heads[level][slot] = after;
