@@ -83,7 +83,7 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
         let mut holders = lock(&shared.registry.holders);
         match holders.names.remove_entry(name) {
             Some((name, holder)) => {
-                shared.strike(holder, |relations| relations.names.retain(|held| *held != name));
+                shared.strike(holder, |relations| relations.others().names.retain(|held| *held != name));
                 Ok(())
             }
             None => Err(NoSuchName(name.into())),
@@ -267,7 +267,7 @@ impl Registry {
         if let Some(&holder) = holders.names.get(&name) {
             return Err(RegisterError::NameTaken(NameTaken { name, holder }));
         }
-        if shared.note(pid, |relations| relations.names.push(name.clone())).is_none() {
+        if shared.note(pid, |relations| relations.others().names.push(name.clone())).is_none() {
             return Err(RegisterError::NoProc);
         }
         let waiting = holders.waiting.remove(&name).unwrap_or_default();

@@ -296,7 +296,8 @@ impl Shared {
 
     pub(crate) fn down(&self, to: Pid, reference: MonitorRef, reason: &Reason) {
         self.act_on(to, |slot, core| {
-            let Target { pid, name } = core.relations.as_mut()?.monitors.remove(&reference)?;
+            let Target { pid, name } =
+                core.relations.as_mut()?.others.as_mut()?.monitors.remove(&reference)?;
             if !core.is_live() {
                 return None;
             }
@@ -352,7 +353,7 @@ impl Shared {
         if pid == Some(this) {
             return; // It could only fire when there is nobody left to tell.
         }
-        self.table.slot(this.index).lock().relations().monitors.insert(reference, target);
+        self.table.slot(this.index).lock().relations().others().monitors.insert(reference, target);
         if !pid.is_some_and(|pid| self.watch(pid, reference, Watcher::Process(this))) {
             self.down(this, reference, &Reason::NoProc);
         }
@@ -362,7 +363,7 @@ impl Shared {
     pub(crate) fn watch(&self, pid: Pid, reference: MonitorRef, watcher: Watcher) -> bool {
         let Some(slot) = self.table.of(pid) else { return false };
         let Some(mut core) = slot.lock_for(pid) else { return false };
-        core.relations().watchers.insert(reference, watcher);
+        core.relations().others().watchers.insert(reference, watcher);
         true
     }
 
@@ -375,7 +376,7 @@ impl Shared {
     }
 
     fn demonitor(&self, this: Pid, reference: MonitorRef) -> bool {
-        let target = self.strike(this, |relations| relations.monitors.remove(&reference)).flatten();
+        let target = self.strike(this, |relations| relations.others().monitors.remove(&reference)).flatten();
         match target {
             Some(target) => {
                 if let Some(pid) = target.pid {
@@ -388,7 +389,7 @@ impl Shared {
     }
 
     pub(crate) fn remove_watcher(&self, pid: Pid, reference: MonitorRef) {
-        let watcher = self.strike(pid, |relations| relations.watchers.remove(&reference));
+        let watcher = self.strike(pid, |relations| relations.others().watchers.remove(&reference));
         drop(watcher);
     }
 }

@@ -33,8 +33,8 @@ impl Headers {
     /// Where a field may come several times ask [`get_all`](Self::get_all).
     #[must_use]
     pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
-        let name = name.as_ref();
-        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let name = name.as_ref().as_bytes();
+        self.lines().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The first value of this name, if it is text.
@@ -45,13 +45,18 @@ impl Headers {
 
     /// The values of all fields of this name, in any case, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let name = name.as_bytes();
+        self.lines().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// All fields, name and value as received, without the space around the value.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        Iter { lines: &self.bytes[self.start as usize..self.end as usize] }
+        Iter { lines: self.lines() }
+    }
+
+    fn lines(&self) -> Lines<'_> {
+        Lines(&self.bytes[self.start as usize..self.end as usize])
     }
 
     /// As the map that other libraries use; everything is copied.
@@ -72,7 +77,7 @@ impl Headers {
     /// How many fields there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.iter().count()
+        self.lines().count()
     }
 
     /// There are none.
@@ -101,19 +106,31 @@ impl<'a> IntoIterator for &'a Headers {
 /// The fields of [`Headers`], one after the other.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
-    lines: &'a [u8],
+    lines: Lines<'a>,
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = memchr(b'\n', self.lines)?;
-        let (line, rest) = self.lines.split_at(end + 1);
-        self.lines = rest;
+        let (name, value) = self.lines.next()?;
+        Some((std::str::from_utf8(name).ok()?, value))
+    }
+}
+
+/// The same with names that nobody has made text of.
+#[derive(Clone, Debug)]
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = memchr(b'\n', self.0)?;
+        let (line, rest) = self.0.split_at(end + 1);
+        self.0 = rest;
         let colon = memchr(b':', line)?;
-        let name = std::str::from_utf8(&line[..colon]).ok()?;
-        Some((name, trim(&line[colon + 1..line.len() - 2])))
+        Some((&line[..colon], trim(&line[colon + 1..line.len() - 2])))
     }
 }
 

@@ -154,20 +154,21 @@ impl Shared {
             let slot = self.table.of(pid)?;
             let core = slot.lock_for(pid)?;
             let relations = core.relations.as_deref();
+            let others = relations.and_then(|relations| relations.others.as_deref());
             ProcessInfo {
                 pid,
-                names: relations.map(|r| r.names.clone()).unwrap_or_default(),
+                names: others.map(|others| others.names.clone()).unwrap_or_default(),
                 label: core.label.clone(),
                 state: state(slot, &core),
                 mailbox: core.arrivals.len() + if context::current() == Some(pid) { 0 } else { core.held },
                 mailbox_max: core.bound.as_ref().map(|bound| bound.messages_max()),
                 refused: core.bound.as_ref().map_or(0, |bound| bound.refused()),
-                links: relations.map(|r| r.links.iter().copied().collect()).unwrap_or_default(),
-                monitors: relations
-                    .map(|r| r.monitors.values().filter_map(|target| target.pid).collect())
+                links: relations.map(|relations| relations.links.to_vec()).unwrap_or_default(),
+                monitors: others
+                    .map(|others| others.monitors.values().filter_map(|target| target.pid).collect())
                     .unwrap_or_default(),
-                monitored_by: relations
-                    .map(|r| r.watchers.values().filter_map(watcher).collect())
+                monitored_by: others
+                    .map(|others| others.watchers.values().filter_map(watcher).collect())
                     .unwrap_or_default(),
                 trap_exit: core.trap_exit,
                 priority: core.priority,

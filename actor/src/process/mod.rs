@@ -5,6 +5,7 @@
 //! held for a few instructions; no code of a user runs under it.
 
 pub(crate) mod info;
+pub(crate) mod links;
 pub(crate) mod relations;
 pub(crate) mod run;
 pub(crate) mod spawn;

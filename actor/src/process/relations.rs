@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    pid::{NumberMap, NumberSet, Pid},
+    pid::{NumberMap, Pid},
+    process::links::Links,
     registry::Name,
     runtime::Shared,
     signal::{Ended, MonitorRef, Watcher},
@@ -13,13 +14,19 @@ use crate::{
 /// What ties a process to others. Many have none, so it has a place of its own.
 #[derive(Default)]
 pub(crate) struct Relations {
-    pub(crate) links: NumberSet<Pid>,
+    pub(crate) links: Links,
+    /// Who hears of its end outside any mailbox.
+    pub(crate) callbacks: Callbacks,
+    /// What few have that are linked or waited for.
+    pub(crate) others: Option<Box<Others>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Others {
     /// Whom it monitors.
     pub(crate) monitors: NumberMap<MonitorRef, Target>,
     /// Who hears of its end.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
-    /// Who hears of it outside any mailbox.
-    pub(crate) callbacks: Callbacks,
     pub(crate) names: Vec<Name>,
     /// Groups it is or was in, or watches.
     pub(crate) groups: Vec<Name>,
@@ -77,6 +84,9 @@ impl Callbacks {
             self.all.retain(|callback| Arc::strong_count(callback) > 1 && !callback.is_over());
             self.sweep_at = 2 * self.all.len();
         }
+        if self.all.len() == self.all.capacity() {
+            self.all.reserve_exact(self.all.len().max(1)); // One waits for most of those that anybody waits for.
+        }
         self.all.push(callback);
     }
 }
@@ -96,9 +106,14 @@ pub(crate) struct Target {
 }
 
 impl Relations {
+    pub(crate) fn others(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
+    }
+
     pub(crate) fn add_group(&mut self, group: &Name) {
-        if !self.groups.contains(group) {
-            self.groups.push(group.clone());
+        let groups = &mut self.others().groups;
+        if !groups.contains(group) {
+            groups.push(group.clone());
         }
     }
 }
@@ -156,7 +171,7 @@ mod tests {
             let count = || {
                 let pid = this();
                 crate::context::with_shared("test", |shared| {
-                    shared.strike(pid, |relations| relations.timers.all.len()).unwrap_or(0)
+                    shared.strike(pid, |relations| relations.others().timers.all.len()).unwrap_or(0)
                 })
             };
             let hour = std::time::Duration::from_secs(3600);

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Body, Core, Next, Phase, Process, Readied, Slot,
-    relations::Relations,
+    relations::{Others, Relations},
     waker::{BorrowedWaker, ProcessWaker},
 };
 use crate::{
@@ -169,11 +169,11 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     let (names, groups, timers, messages) = {
         let mut core = slot.lock();
         let messages = std::mem::take(&mut core.arrivals);
-        match &mut core.relations {
-            Some(relations) => {
-                let names = std::mem::take(&mut relations.names);
-                let groups = std::mem::take(&mut relations.groups);
-                (names, groups, std::mem::take(&mut relations.timers), messages)
+        match core.relations.as_mut().and_then(|relations| relations.others.as_mut()) {
+            Some(others) => {
+                let names = std::mem::take(&mut others.names);
+                let groups = std::mem::take(&mut others.groups);
+                (names, groups, std::mem::take(&mut others.timers), messages)
             }
             None => (Vec::new(), Vec::new(), Default::default(), messages),
         }
@@ -198,10 +198,12 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
     let (reason, told) = {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that ends has a cause");
-        let all = std::mem::take(core.relations());
-        let Relations { links, monitors, watchers, callbacks, names, groups, timers } = all;
-        *core.relations() = Relations { names, groups, timers, ..Relations::default() };
-        (reason, Relations { links, monitors, watchers, callbacks, ..Relations::default() })
+        let Relations { links, callbacks, others } = std::mem::take(core.relations());
+        let Others { monitors, watchers, names, groups, timers } =
+            others.map_or_else(Others::default, |others| *others);
+        *core.relations().others() = Others { names, groups, timers, ..Others::default() };
+        let others = Some(Box::new(Others { monitors, watchers, ..Others::default() }));
+        (reason, Relations { links, callbacks, others })
     };
     tell(shared, pid, &reason, told);
 }
@@ -211,7 +213,8 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relati
     for partner in relations.links {
         shared.link_fired(partner, pid, reason);
     }
-    for (reference, watcher) in relations.watchers {
+    let Others { watchers, monitors, .. } = relations.others.map_or_else(Others::default, |others| *others);
+    for (reference, watcher) in watchers {
         match watcher {
             Watcher::Process(watcher) => shared.down(watcher, reference, reason),
             Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
@@ -222,7 +225,7 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relati
     for callback in relations.callbacks {
         callback.ended(reason);
     }
-    for (reference, target) in relations.monitors {
+    for (reference, target) in monitors {
         if let Some(pid) = target.pid {
             shared.remove_watcher(pid, reference);
         }

@@ -303,7 +303,7 @@ impl Shared {
             core.relations().links.insert(parent);
         }
         if let (Some(reference), Some(parent)) = (monitor, parent) {
-            core.relations().watchers.insert(reference, Watcher::Process(parent));
+            core.relations().others().watchers.insert(reference, Watcher::Process(parent));
         }
         drop(core);
 
@@ -323,13 +323,13 @@ impl Shared {
                 core.relations().links.insert(pid);
             }
             if let Some(reference) = monitor {
-                core.relations().monitors.insert(reference, Target { pid: Some(pid), name: None });
+                core.relations().others().monitors.insert(reference, Target { pid: Some(pid), name: None });
             }
             if let Some(reference) = options.leash {
-                core.relations().watchers.insert(reference, Watcher::Leash(pid));
+                core.relations().others().watchers.insert(reference, Watcher::Leash(pid));
             }
             if let Some(reference) = options.task_of {
-                core.relations().watchers.insert(reference, Watcher::Task(pid, self.handle()));
+                core.relations().others().watchers.insert(reference, Watcher::Task(pid, self.handle()));
                 drop(core);
                 // And the other way round: a task that has ended is forgotten by its owner.
                 self.watch(pid, reference, Watcher::TaskEnd(parent));
@@ -359,9 +359,11 @@ impl Shared {
             let parent = core.parent;
             if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
                 relations.links.remove(&parent);
-                relations
-                    .watchers
-                    .retain(|_, watcher| !matches!(watcher, Watcher::Process(pid) if *pid == parent));
+                if let Some(others) = &mut relations.others {
+                    let is_parent =
+                        |watcher: &Watcher| matches!(watcher, Watcher::Process(pid) if *pid == parent);
+                    others.watchers.retain(|_, watcher| !is_parent(watcher));
+                }
             }
             (core.parked.take(), std::mem::take(&mut core.arrivals))
         };

@@ -137,7 +137,7 @@ impl Timers {
     /// Ties a timer to the process it is aimed at, so that it ends with it; at once, if that has ended.
     fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
         let Some(pid) = target else { return };
-        match shared.note(pid, |relations| relations.timers.push(timer)) {
+        match shared.note(pid, |relations| relations.others().timers.push(timer)) {
             Some(None) => {}
             Some(Some(all)) => self.sweep(shared, pid, all),
             None => self.discard(timer),
@@ -151,7 +151,9 @@ impl Timers {
             all.retain(|timer| wheel.get(timer.0).is_some());
         }
         let mut swept = Some(all);
-        shared.note(pid, |relations| relations.timers.put_back(swept.take().expect("it is put back once")));
+        shared.note(pid, |relations| {
+            relations.others().timers.put_back(swept.take().expect("it is put back once"))
+        });
         // It has ended meanwhile, and nobody else knows of them.
         swept.into_iter().flatten().for_each(|timer| self.discard(timer));
     }
