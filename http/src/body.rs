@@ -54,8 +54,9 @@ impl Body {
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let Some(shared) = &self.shared else { return Poll::Ready(Ok(None)) };
         let mut inner = shared.lock();
-        let failure = inner.failure.filter(|(id, _)| *id == self.id);
-        if let Some((_, error)) = failure {
+        if let Some((id, error)) = inner.failure.as_deref().copied()
+            && id == self.id
+        {
             return Poll::Ready(Err(BodyError::Request(error)));
         }
         inner.invite_body(self.id);

@@ -31,10 +31,13 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
         joint.read(&mut None)
     })
     .await;
-    // Only the receiving side: what the Writer has still to say must not be cut off.
-    if !joint.lock().is_upgraded()
-        && let Err(error) = joint.transport.shutdown(Shutdown::Read)
-    {
+    // Only the receiving side: what the Writer has still to say must not be cut off. If nothing is left to say either the
+    // connection closes at once.
+    let done = {
+        let flow = joint.lock();
+        flow.is_upgraded() || flow.is_closed()
+    };
+    if !done && let Err(error) = joint.transport.shutdown(Shutdown::Read) {
         tracing::debug!(target: "riot::flow", "shutting the receiving side down: {error}");
     }
 }

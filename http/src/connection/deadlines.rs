@@ -134,13 +134,13 @@ pub(crate) struct Deadlines {
     head: Timer,
     idle: Timer,
     /// How long the connection has been idle when `idle` was last set.
-    idle_spent: Duration,
+    idle_spent: Nanos,
     buffers: Timer,
     body_idle: Timer,
     /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
     body_rate: Timer,
-    /// How far that was when waiting for the body was interrupted.
-    body_credit: Option<Nanos>,
+    /// How far ahead that was when waiting for the body was interrupted, if it was.
+    body_credit: Timer,
     handler: Timer,
     write: Timer,
     linger: Timer,
@@ -159,11 +159,11 @@ impl Default for Deadlines {
             waits: Waits::default(),
             head: timer,
             idle: timer,
-            idle_spent: Duration::ZERO,
+            idle_spent: 0,
             buffers: timer,
             body_idle: timer,
             body_rate: timer,
-            body_credit: None,
+            body_credit: timer,
             handler: timer,
             write: timer,
             linger: timer,
@@ -297,7 +297,7 @@ impl Inner {
         }
         let timeouts = &self.config.timeouts;
         if waits.idle != before.idle {
-            deadlines.idle_spent = Duration::ZERO;
+            deadlines.idle_spent = 0;
             let idle = self.config.idle_step(Duration::ZERO).filter(|_| waits.idle);
             deadlines.idle.keep(idle, &mut deadlines.clock);
             deadlines.buffers.keep(waits.idle.then_some(KEEP_BUFFERS), &mut deadlines.clock);
@@ -320,14 +320,15 @@ impl Inner {
             deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
             deadlines.body_idle.keep(timeouts.body_idle.filter(|_| waits.body), &mut deadlines.clock);
             if let (Some(at), false) = (deadlines.body_rate.at(), waits.body) {
-                deadlines.body_credit = Some(at.saturating_sub(deadlines.clock.now));
+                deadlines.body_credit = Timer(at.saturating_sub(deadlines.clock.now));
             }
-            let credit = deadlines.body_credit.map(Duration::from_nanos).or(timeouts.body_idle);
+            let credit =
+                deadlines.body_credit.at().map(|left| Duration::from_nanos(*left)).or(timeouts.body_idle);
             let credit = credit.filter(|_| waits.body && timeouts.body_rate_min.is_some());
             deadlines.body_rate.keep(credit, &mut deadlines.clock);
         }
         if self.reading != Reading::Body {
-            deadlines.body_credit = None;
+            deadlines.body_credit = Timer::OFF;
         }
         deadlines.start();
     }
@@ -350,7 +351,7 @@ impl Inner {
 
     /// Ends the connection if it has been idle for too long, by the measure of the moment.
     fn look_at_idle(&mut self, now: Nanos) {
-        let spent = self.deadlines.idle_spent;
+        let spent = Duration::from_nanos(self.deadlines.idle_spent);
         let spent = spent + self.config.idle_step(spent).unwrap_or_default();
         let crowded = self.config.is_crowded();
         match self.config.idle_step(spent) {
@@ -359,7 +360,7 @@ impl Inner {
                 self.close();
             }
             Some(step) => {
-                self.deadlines.idle_spent = spent;
+                self.deadlines.idle_spent = nanos(spent);
                 self.deadlines.idle = Timer(now + nanos(step));
             }
             None => self.deadlines.idle = Timer::OFF,

@@ -281,7 +281,7 @@ impl Inner {
         self.discard();
         let is_first = self.exchanges.len() == 1;
         let Some(back) = self.exchanges.back_mut() else { return };
-        self.failure = Some((back.id, error));
+        self.failure = Some(Box::new((back.id, error)));
         match back.answer {
             Answer::Queued => {
                 self.read_ahead -= back.head.take().map_or(0, |head| head.len());

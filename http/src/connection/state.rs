@@ -157,7 +157,7 @@ pub(crate) struct Inner {
     /// Set: the transport failed when so much of the stream had left.
     pub(crate) lost_at: Option<u64>,
     /// The last body that failed, and why, for whoever still reads it.
-    pub(crate) failure: Option<(u64, RequestError)>,
+    pub(crate) failure: Option<Box<(u64, RequestError)>>,
     pub(crate) deadlines: Deadlines,
     /// The handler of the request under way is to finish, whatever becomes of the peer.
     pub(crate) kept: bool,

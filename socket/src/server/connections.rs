@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -110,7 +111,20 @@ async fn connector(
             Err(failed) => return shared.give_up(failed),
         };
     }
-    let serving = match &shared.overflow {
+    let serving = serve(&shared, &*protocol, &entry, connection);
+    drop((shared, protocol, entry));
+    serving.await
+}
+
+/// Gives the connection to its protocol, or to what is said to those there is no place for.
+#[expect(clippy::boxed_local, reason = "the box is gone after this, not after the connection")]
+fn serve(
+    shared: &Shared,
+    protocol: &dyn AnyProtocol,
+    entry: &Entry,
+    connection: Box<Connection>,
+) -> Pin<Box<dyn Future<Output = Reason> + Send>> {
+    match &shared.overflow {
         Overflow::Answer(answer) if entry.is_refused() => {
             Box::pin(overflow::answer(*connection, answer.clone()))
         }
@@ -118,9 +132,7 @@ async fn connector(
             entry.reach(Stage::Serving);
             protocol.serve(*connection)
         }
-    };
-    drop((shared, protocol, entry));
-    serving.await
+    }
 }
 
 impl Connections {
