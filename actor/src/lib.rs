@@ -23,6 +23,9 @@
 //! gives way only where it awaits, since nothing can stop a running poll.
 #![deny(unsafe_code)] // It stands in a few small places, each with its proof: search for `expect(unsafe_code`.
 
+#[doc = include_str!("../COSTS.md")]
+pub mod costs {}
+
 mod addr;
 mod application;
 mod blocking;

@@ -14,6 +14,9 @@
 //! [http/af]: https://github.com/inhabitedtype/httpaf
 #![forbid(unsafe_code)]
 
+#[doc = include_str!("../COSTS.md")]
+pub mod costs {}
+
 pub mod blocking;
 #[cfg(feature = "driver")]
 mod driver;

@@ -38,6 +38,9 @@
 //! - What frames a message is the library's alone: no handler can make a response that is read as two.
 #![forbid(unsafe_code)]
 
+#[doc = include_str!("../COSTS.md")]
+pub mod costs {}
+
 mod body;
 mod chunked;
 mod connection;

@@ -23,6 +23,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[doc = include_str!("../COSTS.md")]
+pub mod costs {}
+
 mod connect;
 mod connection;
 mod entry;

@@ -83,6 +83,9 @@
 //! [subscribes](SupervisorRef::subscribe).
 #![forbid(unsafe_code)]
 
+#[doc = include_str!("../COSTS.md")]
+pub mod costs {}
+
 mod backoff;
 mod children;
 mod dynamic;
