@@ -4,7 +4,7 @@
 
 #[path = "common/ask.rs"]
 mod ask;
-#[path = "common/descriptors.rs"]
+#[path = "../../socket/tests/common/descriptors.rs"]
 mod descriptors;
 
 use std::{
