@@ -7,7 +7,10 @@ use crate::{
     exit::Reason,
     message::Message,
     pid::Pid,
-    process::{Core, Readied, Slot, relations::Target},
+    process::{
+        Core, Readied, Slot,
+        relations::{Relations, Target},
+    },
     receive::receive_if,
     registry::Name,
     runtime::Shared,
@@ -376,7 +379,8 @@ impl Shared {
     }
 
     fn demonitor(&self, this: Pid, reference: MonitorRef) -> bool {
-        let target = self.strike(this, |relations| relations.others().monitors.remove(&reference)).flatten();
+        let remove = |relations: &mut Relations| relations.others.as_mut()?.monitors.remove(&reference);
+        let target = self.strike(this, remove).flatten();
         match target {
             Some(target) => {
                 if let Some(pid) = target.pid {
@@ -389,7 +393,8 @@ impl Shared {
     }
 
     pub(crate) fn remove_watcher(&self, pid: Pid, reference: MonitorRef) {
-        let watcher = self.strike(pid, |relations| relations.others().watchers.remove(&reference));
+        let remove = |relations: &mut Relations| relations.others.as_mut()?.watchers.remove(&reference);
+        let watcher = self.strike(pid, remove);
         drop(watcher);
     }
 }
