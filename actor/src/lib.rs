@@ -88,7 +88,7 @@ pub use group::{
 };
 pub use handle::Handle;
 pub use message::Message;
-pub use panic::catch_panic;
+pub use panic::{CatchPanic, catch_panic};
 pub use pid::Pid;
 pub use process::{
     Priority,

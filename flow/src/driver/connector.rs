@@ -1,17 +1,21 @@
 //! The Connector: the process of one client. It owns the connection, runs the application and keeps the time.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    sync::{Arc, Weak, atomic::Ordering::SeqCst},
-    task::{Context, Poll, Wake, Waker},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
-use riot_actor::{Panic, Reason, Sleep, SpawnOptions, catch_panic, join, now, sleep_until};
+use riot_actor::{CatchPanic, Panic, Reason, Sleep, SpawnOptions, catch_panic, now, sleep_until};
 use riot_socket::{Connection, Shutdown};
 
-use super::{Joint, Loop, Sides, bell::Bell, reader, writer};
+use super::{
+    Joint, Loop, Sides,
+    bell::{APPLICATION, INLET, TIMER},
+    reader, writer,
+};
 use crate::{Flow, FlowError};
 
 /// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
@@ -25,12 +29,12 @@ use crate::{Flow, FlowError};
 ///
 /// # Panics
 /// Outside a process.
-pub fn connect<F, A>(mut connection: Connection, flow: F, application: A) -> impl Future<Output = Reason>
+pub fn connect<F, A>(connection: Connection, flow: F, application: A) -> impl Future<Output = Reason>
 where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(joint(&mut connection, flow), connection, Box::pin(application), false)
+    drive(connection, flow, application, false)
 }
 
 /// As [`connect`], but the application runs to its own end even if the connection ends first.
@@ -38,7 +42,7 @@ where
 /// # Panics
 /// Outside a process.
 pub fn connect_to_the_end<F, A>(
-    mut connection: Connection,
+    connection: Connection,
     flow: F,
     application: A,
 ) -> impl Future<Output = Reason>
@@ -46,155 +50,117 @@ where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(joint(&mut connection, flow), connection, Box::pin(application), true)
+    drive(connection, flow, application, true)
 }
 
-fn joint<F: Flow>(connection: &mut Connection, flow: F) -> Arc<Joint<F>> {
+fn drive<F: Flow, A: Future<Output = ()>>(
+    mut connection: Connection,
+    flow: F,
+    application: A,
+    to_the_end: bool,
+) -> Driving<F, A> {
     let rest = connection.take_unread();
-    Arc::new(Joint::new(flow, connection.transport().clone(), rest, connection.meter()))
+    let joint = Arc::new(Joint::new(flow, connection.transport().clone(), rest, connection.meter()));
+    let turns = Turns::new(&joint);
+    let driven = Driven { joint, turns, connection, begun: false, panic: None };
+    Driving { driven: Some(driven), application: catch_panic(application), to_the_end }
 }
 
-/// The body of a Connector.
-#[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice, all the time")]
-fn drive<F, A>(
+pin_project_lite::pin_project! {
+    /// The body of a Connector. Written out, because it is one piece of memory with the application in it: what a request
+    /// touches is close together, and nothing has room in it twice.
+    struct Driving<F, A> {
+        driven: Option<Driven<F>>,
+        #[pin]
+        application: CatchPanic<A>,
+        to_the_end: bool,
+    }
+}
+
+/// A connection that is driven.
+struct Driven<F> {
     joint: Arc<Joint<F>>,
+    turns: Turns,
     connection: Connection,
-    application: Pin<Box<A>>,
-    finish: bool,
-) -> impl Future<Output = Reason>
+    begun: bool,
+    /// That of the application: the rest is for the flow to have its last word.
+    panic: Option<Arc<Panic>>,
+}
+
+impl<F, A> Future for Driving<F, A>
 where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    async move {
-        let control: Weak<Joint<F>> = Arc::downgrade(&joint);
-        connection.controlled_by(control);
-        let reader = SpawnOptions::new().label("Reader").link().spawn(reader::run(Loop(joint.clone())));
-        let writer = SpawnOptions::new().label("Writer").link().spawn(writer::run(Loop(joint.clone())));
+    type Output = Reason;
 
-        let loops = [reader, writer];
-        let mut ended = pin!(join(&loops));
-        let application = pin!(catch_panic(application));
-        let mut turns = Turns::new(application);
-        let panic = poll_fn(|cx| {
-            let first = turns.begin(cx, &joint);
-            // Whoever waits for the two has to have asked once.
-            if (first || joint.over.load(SeqCst)) && ended.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
+        let mut this = self.project();
+        if let Some(driven) = this.driven {
+            ready!(driven.poll(this.application.as_mut(), cx));
+        }
+        if let Some(driven) = this.driven.take() {
+            let serving = driven.turns.serving;
+            if let Some(panic) = &driven.panic {
+                return Poll::Ready(Reason::Panic(panic.clone()));
             }
-            turns.take(&joint).map_or(Poll::Pending, |panic| Poll::Ready(Some(panic)))
-        })
-        .await;
-        if let Some(panic) = &panic {
-            joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
-            poll_fn(|cx| {
-                turns.take(&joint);
-                ended.as_mut().poll(cx)
-            })
-            .await;
+            let upgraded = driven.close();
+            if !(serving && (upgraded || *this.to_the_end)) {
+                return Poll::Ready(Reason::Normal);
+            }
         }
-        report(&connection, &joint);
-        if let Some(panic) = panic {
-            return Reason::Panic(panic);
+        let result = ready!(this.application.poll(cx));
+        Poll::Ready(result.map_or_else(|panic| Reason::Panic(Arc::new(panic)), |()| Reason::Normal))
+    }
+}
+
+impl<F: Flow + Send + 'static> Driven<F> {
+    /// Ready when both loops have ended.
+    fn poll<A: Future<Output = ()>>(
+        &mut self,
+        application: Pin<&mut CatchPanic<A>>,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
+        if !self.begun {
+            self.begun = true;
+            self.begin(cx.waker());
         }
+        if self.joint.bells.loops_ended() {
+            self.report();
+            return Poll::Ready(());
+        }
+        if let Some(panic) = self.turns.take(&self.joint, application) {
+            self.joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
+            self.panic = Some(panic);
+        }
+        Poll::Pending
+    }
+
+    fn begin(&self, waker: &Waker) {
+        let Self { joint, connection, .. } = self;
+        joint.bells.belong_to_connector(waker);
+        let control: Weak<Joint<F>> = Arc::downgrade(joint);
+        connection.controlled_by(control);
+        SpawnOptions::new().label("Reader").link().spawn(reader::run(Loop::new(joint)));
+        SpawnOptions::new().label("Writer").link().spawn(writer::run(Loop::new(joint)));
+    }
+
+    /// Tells the server which timer ended the connection, if one did.
+    fn report(&self) {
+        if let Some(timer) = self.joint.lock().timed_out() {
+            self.connection.count_timeout(timer);
+        }
+    }
+
+    /// Lets go of the connection, or gives it to the flow; says whether it did. Nobody else holds the flow any more:
+    /// whoever waits for it learns that nobody drives it.
+    fn close(self) -> bool {
+        let Self { joint, connection, .. } = self;
         let upgraded = joint.lock().is_upgraded();
         if upgraded {
             hand_over(connection, &joint);
-        } else {
-            drop(connection);
         }
-        // The last hold on the flow: whoever waits for it learns that nobody drives it any more.
-        drop(joint);
-        if turns.serving && (upgraded || finish) {
-            return turns
-                .application
-                .await
-                .map_or_else(|panic| Reason::Panic(Arc::new(panic)), |()| Reason::Normal);
-        }
-        Reason::Normal
-    }
-}
-
-/// What a Connector does whenever it is woken.
-struct Turns<'a, A> {
-    application: Pin<&'a mut A>,
-    /// The application runs.
-    serving: bool,
-    /// Wakes the Connector for the application.
-    bell: Arc<Bell>,
-    waker: Waker,
-    timer: Timer,
-    begun: bool,
-}
-
-/// How often what an application did may bring in more for it within a turn. Then the Reader goes on, and others have
-/// had their turn in between.
-const ROUNDS_MAX: usize = 16;
-
-impl<'a, A: Future<Output = Result<(), Panic>>> Turns<'a, A> {
-    fn new(application: Pin<&'a mut A>) -> Self {
-        let bell = Bell::new();
-        let waker = Waker::from(bell.clone());
-        Self { application, serving: true, bell, waker, timer: Timer::new(), begun: false }
-    }
-
-    /// Whether this turn is the first. The bells are then told who is woken.
-    fn begin<F>(&mut self, cx: &Context<'_>, joint: &Joint<F>) -> bool {
-        let first = !std::mem::replace(&mut self.begun, true);
-        if first {
-            [&joint.inlet, &self.bell, &self.timer.bell].iter().for_each(|bell| bell.belongs_to(cx.waker()));
-        }
-        first
-    }
-
-    /// Reads, lets the application run, sends what it made, and sees to the time. Returns its panic.
-    fn take<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Arc<Panic>> {
-        let panic = self.rounds(joint);
-        self.timer.poll(joint);
-        panic
-    }
-
-    fn rounds<F: Flow>(&mut self, joint: &Joint<F>) -> Option<Arc<Panic>> {
-        let mut readable = joint.inlet.hold();
-        // Whatever it was woken for may be the application's: messages come to the process.
-        let mut runnable = true;
-        self.bell.heard();
-        for _ in 0..ROUNDS_MAX {
-            // One look at the clock for what is read and what is answered to it.
-            let mut time = None;
-            if readable {
-                self.bell.hold_lightly();
-                if joint.read(&mut time).is_ready() {
-                    joint.wake_reader();
-                }
-                runnable |= self.bell.let_go();
-            }
-            if self.serving && runnable {
-                let mut cx = Context::from_waker(&self.waker);
-                if let Poll::Ready(result) = joint.produce(time, || self.application.as_mut().poll(&mut cx)) {
-                    self.serving = false;
-                    if let Err(panic) = result {
-                        joint.inlet.let_go();
-                        joint.wake_reader();
-                        return Some(Arc::new(panic));
-                    }
-                }
-            }
-            if !joint.inlet.hold_on_if_due() {
-                return None;
-            }
-            (readable, runnable) = (true, false);
-        }
-        joint.inlet.let_go();
-        joint.wake_reader();
-        None
-    }
-}
-
-/// Tells the server which timer ended the connection, if one did.
-fn report<F: Flow>(connection: &Connection, joint: &Joint<F>) {
-    if let Some(timer) = joint.lock().timed_out() {
-        connection.count_timeout(timer);
+        upgraded
     }
 }
 
@@ -206,40 +172,105 @@ fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
     flow.hand_over(Box::new(connection), std::mem::take(&mut intake.rest).into());
 }
 
+/// What a Connector does whenever it is woken.
+struct Turns {
+    /// The application runs.
+    serving: bool,
+    /// Wakes the Connector for the application.
+    waker: Waker,
+    timer: Timer,
+}
+
+/// How often what an application did may bring in more for it within a turn. Then the Reader goes on, and others have
+/// had their turn in between.
+const ROUNDS_MAX: usize = 16;
+
+impl Turns {
+    fn new<F>(joint: &Joint<F>) -> Self {
+        // At first there is something to see to.
+        joint.bells.ring(TIMER);
+        Self { serving: true, waker: joint.bells.waker::<APPLICATION>(), timer: Timer { sleep: None } }
+    }
+
+    /// Reads, lets the application run, sends what it made, and sees to the time. Returns its panic.
+    fn take<F: Flow, A: Future<Output = ()>>(
+        &mut self,
+        joint: &Joint<F>,
+        application: Pin<&mut CatchPanic<A>>,
+    ) -> Option<Arc<Panic>> {
+        let panic = self.rounds(joint, application);
+        self.timer.poll(joint);
+        panic
+    }
+
+    fn rounds<F: Flow, A: Future<Output = ()>>(
+        &mut self,
+        joint: &Joint<F>,
+        mut application: Pin<&mut CatchPanic<A>>,
+    ) -> Option<Arc<Panic>> {
+        let bells = &*joint.bells;
+        let mut readable = bells.hold(INLET);
+        // Whatever it was woken for may be the application's: messages come to the process.
+        let mut runnable = true;
+        bells.heard(APPLICATION);
+        for _ in 0..ROUNDS_MAX {
+            // One look at the clock for what is read and what is answered to it.
+            let mut time = None;
+            if readable {
+                bells.hold_lightly(APPLICATION);
+                if joint.read(&mut time).is_ready() {
+                    bells.wake_reader();
+                }
+                runnable |= bells.let_go(APPLICATION);
+            }
+            if self.serving && runnable {
+                let mut cx = Context::from_waker(&self.waker);
+                if let Poll::Ready(result) = joint.produce(time, || application.as_mut().poll(&mut cx)) {
+                    self.serving = false;
+                    if let Err(panic) = result {
+                        bells.let_go(INLET);
+                        bells.wake_reader();
+                        return Some(Arc::new(panic));
+                    }
+                }
+            }
+            if !bells.hold_on_if_due(INLET) {
+                return None;
+            }
+            (readable, runnable) = (true, false);
+        }
+        bells.let_go(INLET);
+        bells.wake_reader();
+        None
+    }
+}
+
 /// The one timer of a connection. Deadlines that move out leave it running: it wakes too early once, which is cheaper
 /// than a new timer for every request.
 struct Timer {
     /// Invariant: not later than the flow's deadline when it was last looked at.
-    sleep: Option<(Instant, Pin<Box<Sleep>>)>,
-    /// Rings when there is something to see to; at first there is.
-    bell: Arc<Bell>,
-    waker: Waker,
+    sleep: Option<(Instant, Sleep)>,
 }
 
 impl Timer {
-    fn new() -> Self {
-        let bell = Bell::new();
-        bell.wake_by_ref();
-        Self { sleep: None, waker: Waker::from(bell.clone()), bell }
-    }
-
     /// Tells the flow of deadlines that have passed, and sees to it that the bell rings for the next.
     fn poll<F: Flow>(&mut self, joint: &Joint<F>) {
-        while self.bell.heard() {
+        while joint.bells.heard(TIMER) {
+            let waker = joint.bells.waker::<TIMER>();
             let earlier = {
                 let mut flow = joint.lock();
                 let set = self.sleep.as_ref().map(|(set, _)| *set);
-                if flow.watch_deadline(&self.waker, set) { None } else { flow.next_deadline() }
+                if flow.watch_deadline(&waker, set) { None } else { flow.next_deadline() }
             };
             match (earlier, &mut self.sleep) {
-                (Some(deadline), None) => self.sleep = Some((deadline, Box::pin(sleep_until(deadline)))),
+                (Some(deadline), None) => self.sleep = Some((deadline, sleep_until(deadline))),
                 (Some(deadline), Some((set, sleep))) => {
                     *set = deadline;
-                    sleep.as_mut().get_mut().reset(deadline);
+                    sleep.reset(deadline);
                 }
                 (None, None) => return,
                 (None, Some((_, sleep))) => {
-                    if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending() {
+                    if Pin::new(sleep).poll(&mut Context::from_waker(&waker)).is_pending() {
                         return;
                     }
                     self.sleep = None;
@@ -249,7 +280,7 @@ impl Timer {
                     }
                 }
             }
-            self.bell.wake_by_ref();
+            joint.bells.ring(TIMER);
         }
     }
 }

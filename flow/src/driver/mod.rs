@@ -15,14 +15,11 @@ use std::{
     fmt,
     future::pending,
     ops::Deref,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, atomic::AtomicBool},
     task::Waker,
 };
 
-use bell::Bell;
+use bell::{Bells, INLET, OUTLET};
 pub use connector::{connect, connect_to_the_end};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use reader::Intake;
@@ -41,20 +38,12 @@ use crate::{Activity, Flow};
 struct Joint<F> {
     sides: Mutex<Sides<F>>,
     transport: Arc<dyn Transport>,
-    /// The Reader. One that waits for the transport hears nothing of the flow, so whoever changes what the flow wants
-    /// from outside the loops wakes it to ask again.
-    reader: OnceLock<Waker>,
-    /// Rings when there may be something to read; the Connector's.
-    inlet: Arc<Bell>,
-    /// Rings when the flow has something to write; the Writer's.
-    outlet: Arc<Bell>,
-    /// The two, as wakers.
+    bells: Arc<Bells>,
+    /// Two of them, as wakers.
     input: Waker,
     output: Waker,
     /// The transport has taken bytes since it was last known to hold none back. Changed by who has the flow.
     unflushed: AtomicBool,
-    /// One of the loops has ended.
-    over: AtomicBool,
     meter: Meter,
 }
 
@@ -67,17 +56,14 @@ struct Sides<F> {
 impl<F: Flow> Joint<F> {
     /// `rest` has been read already.
     fn new(flow: F, transport: Arc<dyn Transport>, rest: Vec<u8>, meter: Meter) -> Self {
-        let (inlet, outlet) = (Bell::new(), Bell::new());
+        let bells = Bells::new();
         Self {
             sides: Mutex::new(Sides { flow, intake: Intake::new(rest) }),
             transport,
-            reader: OnceLock::new(),
-            input: Waker::from(inlet.clone()),
-            output: Waker::from(outlet.clone()),
-            inlet,
-            outlet,
+            input: bells.waker::<INLET>(),
+            output: bells.waker::<OUTLET>(),
+            bells,
             unflushed: AtomicBool::new(false),
-            over: AtomicBool::new(false),
             meter,
         }
     }
@@ -86,32 +72,41 @@ impl<F: Flow> Joint<F> {
         MutexGuard::map(self.sides.lock(), |sides| &mut sides.flow)
     }
 
-    fn wake_reader(&self) {
-        self.reader.get().map(Waker::wake_by_ref);
-    }
-
     /// Changes the flow, and has both loops ask it again.
     fn change(&self, change: impl FnOnce(&mut F)) {
         change(&mut self.lock());
-        self.wake_reader();
-        self.outlet.wake_process();
+        self.bells.wake_reader();
+        self.bells.wake_writer();
     }
 }
 
-/// One of the two loops' hold on what they share. The Connector need not look for their end before one is dropped.
-struct Loop<F>(Arc<Joint<F>>);
+/// One of the two loops' hold on what they share. Whoever is told that both are gone holds the connection alone.
+struct Loop<F> {
+    // Dropped in this order.
+    joint: Arc<Joint<F>>,
+    _end: End,
+}
+
+/// The end of a loop.
+struct End(Arc<Bells>);
+
+impl<F> Loop<F> {
+    fn new(joint: &Arc<Joint<F>>) -> Self {
+        Self { joint: joint.clone(), _end: End(joint.bells.clone()) }
+    }
+}
 
 impl<F> Deref for Loop<F> {
     type Target = Joint<F>;
 
     fn deref(&self) -> &Joint<F> {
-        &self.0
+        &self.joint
     }
 }
 
-impl<F> Drop for Loop<F> {
+impl Drop for End {
     fn drop(&mut self) {
-        self.0.over.store(true, SeqCst);
+        self.0.loop_ended();
     }
 }
 

@@ -27,7 +27,7 @@ thread_local! {
 /// The body of a Reader: until the flow wants nothing more from the peer.
 pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     poll_fn(|cx| {
-        joint.reader.get_or_init(|| cx.waker().clone());
+        joint.bells.belong_to_reader(cx.waker());
         joint.read(&mut None)
     })
     .await;
@@ -95,8 +95,8 @@ impl<F: Flow> Joint<F> {
                     sides.flow.report_error(FlowError::Transport(error));
                     sides.intake.ended = true;
                     next = sides.flow.next_read_operation();
-                    self.wake_reader();
-                    self.outlet.wake_process();
+                    self.bells.wake_reader();
+                    self.bells.wake_writer();
                 }
                 Poll::Pending => return Poll::Pending,
             }

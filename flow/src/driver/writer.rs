@@ -11,7 +11,7 @@ use std::{
 use riot_actor::{TimedOut, now, timeout};
 use riot_socket::{Shutdown, Transport};
 
-use super::{Joint, Loop};
+use super::{Joint, Loop, bell::OUTLET};
 use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult};
 
 /// How long a peer may take to accept the last of what a transport still holds back, such as the end of a TLS session.
@@ -21,8 +21,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     let transport = &*joint.transport;
     let undelivered = poll_fn(|cx| {
-        joint.outlet.belongs_to(cx.waker());
-        joint.outlet.heard();
+        joint.bells.belong_to_writer(cx.waker());
+        joint.bells.heard(OUTLET);
         joint.write(cx, now())
     })
     .await;
@@ -36,7 +36,7 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
         Ok(Err(error)) => tracing::debug!(target: "riot::flow", "shutting the sending side down: {error}"),
         Err(TimedOut) => drop(transport.shutdown(Shutdown::Write)),
     }
-    joint.wake_reader();
+    joint.bells.wake_reader();
 }
 
 impl<F: Flow> Joint<F> {
@@ -63,7 +63,7 @@ impl<F: Flow> Joint<F> {
                     self.unflushed.store(false, Relaxed);
                     let Err(error) = flushed else { return Poll::Pending };
                     flow.report_error(FlowError::Transport(error));
-                    self.wake_reader();
+                    self.bells.wake_reader();
                     registered = false;
                     next = flow.next_write_operation(now);
                     continue;
@@ -80,7 +80,7 @@ impl<F: Flow> Joint<F> {
                 Err(error) => {
                     flow.report_write_result(WriteResult::Closed, now);
                     flow.report_error(FlowError::Transport(error));
-                    self.wake_reader();
+                    self.bells.wake_reader();
                     registered = false;
                     next = flow.next_write_operation(now);
                 }
@@ -91,10 +91,10 @@ impl<F: Flow> Joint<F> {
     /// Runs the application for a while, and sends what it made of its own accord: one turn of the Writer less for every
     /// answer. What the transport does not take at once is the Writer's. `time` is the time, if it is known.
     pub(super) fn produce<T>(&self, time: Option<Instant>, application: impl FnOnce() -> T) -> T {
-        let due = self.outlet.hold_lightly();
+        let due = self.bells.hold_lightly(OUTLET);
         let made = application();
-        if (self.outlet.let_go() || due)
-            && let Some(writer) = self.outlet.process()
+        if (self.bells.let_go(OUTLET) || due)
+            && let Some(writer) = self.bells.writer()
             && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(now)).is_ready()
         {
             writer.wake_by_ref();
