@@ -3,7 +3,7 @@
 //! Small pieces are copied together so that a pipeline of answers leaves in one piece; large ones stay where they
 //! are and are sent from there.
 
-use std::collections::VecDeque;
+use std::{cell::RefCell, collections::VecDeque};
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -12,10 +12,38 @@ use crate::{FilePart, Slices, WriteOperation, WriteResult};
 /// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
 const COPY_MAX: usize = 4 * 1024;
 
-/// A tail that has been sent keeps its room up to this size; above, it is given back.
-const KEEP_MAX: usize = 16 * 1024;
+/// Room that has been sent is left to the next queue of this thread up to this size; above, it is given back.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
 
-/// A queue of bytes to send.
+/// How much room is left to others at most.
+const SPARE_MAX: usize = 16;
+
+thread_local! {
+    /// Room for tails, the last one used on top: it is still in the processor's cache, and a queue with nothing in it owns
+    /// none.
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Room for a tail.
+fn room() -> BytesMut {
+    // Nothing is found where the thread is about to end.
+    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten().unwrap_or_default()
+}
+
+/// Leaves room to the next tail.
+fn leave(mut room: BytesMut) {
+    room.clear();
+    if (1..=SPARE_BYTES_MAX).contains(&room.capacity()) {
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(room);
+            }
+        });
+    }
+}
+
+/// A queue of bytes to send. With nothing in it, it owns no memory.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Finished pieces, sent before `tail`. Invariant: none is empty.
@@ -51,7 +79,7 @@ impl Chunk {
 }
 
 impl Output {
-    /// An empty queue; it owns no memory.
+    /// An empty queue.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -60,6 +88,9 @@ impl Output {
     /// Appends a copy.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
+        if self.tail.capacity() == 0 {
+            self.tail = room();
+        }
         self.tail.extend_from_slice(bytes);
         self.pending += bytes.len();
     }
@@ -153,11 +184,11 @@ impl Output {
             self.chunks.pop_front();
         }
         if sent < self.tail.len() {
-            self.tail.advance(sent);
-        } else if self.tail.capacity() <= KEEP_MAX {
-            self.tail.clear();
-        } else {
-            self.tail = BytesMut::new();
+            return self.tail.advance(sent);
+        }
+        leave(std::mem::take(&mut self.tail));
+        if self.chunks.capacity() > 0 {
+            self.chunks = VecDeque::new();
         }
     }
 
@@ -172,26 +203,18 @@ impl Output {
         }
     }
 
-    /// Drops everything not sent, and says how much that was. Gives its memory back.
+    /// Drops everything not sent, and says how much that was.
     pub fn clear(&mut self) -> usize {
         let lost = std::mem::take(&mut self.pending);
         self.passed += lost as u64;
-        self.chunks.clear();
+        self.chunks = VecDeque::new();
         self.tail = BytesMut::new();
         lost
     }
 
-    /// Gives the memory of an empty queue back; for a connection that goes idle.
-    pub fn release(&mut self) {
-        if self.is_empty() {
-            self.chunks = VecDeque::new();
-            self.tail = BytesMut::new();
-        }
-    }
-
     fn seal(&mut self) {
         if !self.tail.is_empty() {
-            self.chunks.push_back(Chunk::Bytes(self.tail.split().freeze()));
+            self.chunks.push_back(Chunk::Bytes(std::mem::take(&mut self.tail).freeze()));
         }
     }
 }
@@ -271,6 +294,21 @@ mod tests {
         output.write_bytes(large.clone());
         let slices = output.slices();
         assert_eq!(slices.as_io_slices()[1].as_ptr(), large.as_ptr());
+    }
+
+    #[test]
+    fn room_is_left_to_the_next_one() {
+        let (mut one, mut other) = (Output::new(), Output::new());
+        one.write(b"answer");
+        let room = one.slices().as_io_slices()[0].as_ptr();
+        one.advance(6);
+        assert_eq!((one.tail.capacity(), one.chunks.capacity()), (0, 0));
+        other.write(b"answer");
+        assert_eq!(other.slices().as_io_slices()[0].as_ptr(), room);
+        other.write(&[0; SPARE_BYTES_MAX]);
+        other.advance(SPARE_BYTES_MAX + 6);
+        one.write(b"answer");
+        assert!(one.tail.capacity() < SPARE_BYTES_MAX, "large room is given back");
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::task::Waker;
 
 /// The place where one loop waits. A wake-up that is due before anyone waits is kept, so none is ever lost.
+///
+/// Whoever waited last is remembered: most often it waits again, and then costs nothing to register.
 #[derive(Debug, Default)]
 pub struct Wake {
     waker: Option<Waker>,
+    waits: bool,
     due: bool,
 }
 
@@ -19,9 +22,10 @@ impl Wake {
     /// Registers the one waiter, in place of any before it. If a wake-up is due it comes at once.
     pub fn register(&mut self, waker: &Waker) {
         if std::mem::take(&mut self.due) {
-            self.waker = None;
+            self.waits = false;
             return waker.wake_by_ref();
         }
+        self.waits = true;
         match &mut self.waker {
             Some(old) => old.clone_from(waker),
             none => *none = Some(waker.clone()),
@@ -30,17 +34,18 @@ impl Wake {
 
     /// Wakes the waiter, or the next one to register.
     pub fn wake(&mut self) {
-        match self.waker.take() {
-            Some(waker) => waker.wake(),
-            None => self.due = true,
+        if !self.wake_waiting() {
+            self.due = true;
         }
     }
 
-    /// Wakes the waiter if there is one; whoever registers later asks for the state anyway.
-    pub fn wake_waiting(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+    /// Wakes the waiter if there is one, and says whether there is; whoever registers later asks for the state anyway.
+    pub fn wake_waiting(&mut self) -> bool {
+        let waits = std::mem::take(&mut self.waits);
+        if let (true, Some(waker)) = (waits, &self.waker) {
+            waker.wake_by_ref();
         }
+        waits
     }
 
     /// Forgets that a wake-up was due: the loop has come to look by itself.

@@ -11,10 +11,6 @@ use std::{
 use super::state::{Answer, Inner, Reading};
 use crate::RequestError;
 
-/// How long an idle connection keeps the buffers of its last answer: long enough that a busy one never gives them
-/// back, short against the time connections lie idle.
-const KEEP_BUFFERS: Duration = Duration::from_secs(1);
-
 /// Nanoseconds since the connection was first told the time: half the room of an [`Instant`], and compared at once.
 type Nanos = u64;
 
@@ -116,15 +112,14 @@ impl Clock {
     }
 }
 
-/// What is waited for, as far as a timer depends on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Waits {
-    head: bool,
-    idle: bool,
-    handler: bool,
-    body: bool,
-    linger: bool,
-}
+/// What is waited for, as far as a timer depends on it: a sum of these.
+type Waits = u8;
+
+const HEAD: Waits = 1;
+const IDLE: Waits = 2;
+const HANDLER: Waits = 4;
+const BODY: Waits = 8;
+const LINGER: Waits = 16;
 
 #[derive(Debug)]
 pub(crate) struct Deadlines {
@@ -135,7 +130,6 @@ pub(crate) struct Deadlines {
     idle: Timer,
     /// How long the connection has been idle when `idle` was last set.
     idle_spent: Nanos,
-    buffers: Timer,
     body_idle: Timer,
     /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
     body_rate: Timer,
@@ -156,11 +150,10 @@ impl Default for Deadlines {
         let timer = Timer::OFF;
         Self {
             clock: Clock { origin: None, now: 0, instant: None, told: false, unset: true, earliest: timer },
-            waits: Waits::default(),
+            waits: 0,
             head: timer,
             idle: timer,
             idle_spent: 0,
-            buffers: timer,
             body_idle: timer,
             body_rate: timer,
             body_credit: timer,
@@ -193,7 +186,7 @@ impl Deadlines {
     pub(crate) fn head_read(&mut self) {
         if self.head != Timer::OFF {
             self.head = Timer::OFF;
-            self.waits.head = false;
+            self.waits &= !HEAD;
         }
     }
 
@@ -207,15 +200,15 @@ impl Deadlines {
         self.write = Timer::OFF;
     }
 
-    fn all(&mut self) -> [&mut Timer; 9] {
-        let Self { head, idle, buffers, body_idle, body_rate, handler, write, linger, age, .. } = self;
-        [head, idle, buffers, body_idle, body_rate, handler, write, linger, age]
+    fn all(&mut self) -> [&mut Timer; 8] {
+        let Self { head, idle, body_idle, body_rate, handler, write, linger, age, .. } = self;
+        [head, idle, body_idle, body_rate, handler, write, linger, age]
     }
 
     /// The earliest; at once if one is to be started.
     fn earliest(&self) -> Timer {
-        let Self { head, idle, buffers, body_idle, body_rate, handler, write, linger, age, .. } = self;
-        let timers = [head, idle, buffers, body_idle, body_rate, handler, write, linger, age];
+        let Self { head, idle, body_idle, body_rate, handler, write, linger, age, .. } = self;
+        let timers = [head, idle, body_idle, body_rate, handler, write, linger, age];
         let due = |timer: &Timer| timer.to_run().map_or(*timer, |_| Timer(self.clock.now));
         timers.into_iter().map(due).min().unwrap_or(Timer::OFF)
     }
@@ -241,6 +234,13 @@ impl Deadlines {
             none => *none = Some((before, waker.clone())),
         }
         true
+    }
+
+    /// Idle time begins, or is over.
+    fn keep_idle(&mut self, step: Option<Duration>) {
+        self.idle_spent = 0;
+        self.idle.keep(step, &mut self.clock);
+        self.body_credit = Timer::OFF;
     }
 
     /// A body's bytes move its timers out.
@@ -289,42 +289,44 @@ impl Inner {
     pub(crate) fn set_timers(&mut self) {
         let waits = self.waits();
         let deadlines = &mut self.deadlines;
-        let before = std::mem::replace(&mut deadlines.waits, waits);
-        if waits == before && deadlines.bytes == 0 && !deadlines.clock.unset {
-            // As most calls leave it.
+        let changed = std::mem::replace(&mut deadlines.waits, waits) ^ waits;
+        if changed & !IDLE == 0 && deadlines.bytes == 0 && !deadlines.clock.unset {
+            // As most calls leave it: a request begins or ends being answered.
+            if changed != 0 {
+                deadlines.keep_idle(self.config.idle_step(Duration::ZERO).filter(|_| waits & IDLE != 0));
+                deadlines.check_watch();
+            }
             deadlines.clock.told = false;
             return;
         }
         let timeouts = &self.config.timeouts;
-        if waits.idle != before.idle {
-            deadlines.idle_spent = 0;
-            let idle = self.config.idle_step(Duration::ZERO).filter(|_| waits.idle);
-            deadlines.idle.keep(idle, &mut deadlines.clock);
-            deadlines.buffers.keep(waits.idle.then_some(KEEP_BUFFERS), &mut deadlines.clock);
+        let waits_for = |what: Waits| waits & what != 0;
+        if changed & IDLE != 0 {
+            deadlines.keep_idle(self.config.idle_step(Duration::ZERO).filter(|_| waits_for(IDLE)));
         }
-        if waits.head != before.head {
-            deadlines.head.keep(timeouts.head.filter(|_| waits.head), &mut deadlines.clock);
+        if changed & HEAD != 0 {
+            deadlines.head.keep(timeouts.head.filter(|_| waits_for(HEAD)), &mut deadlines.clock);
         }
-        if waits.handler != before.handler {
-            deadlines.handler.keep(timeouts.handler.filter(|_| waits.handler), &mut deadlines.clock);
+        if changed & HANDLER != 0 {
+            deadlines.handler.keep(timeouts.handler.filter(|_| waits_for(HANDLER)), &mut deadlines.clock);
         }
-        if waits.linger != before.linger {
-            deadlines.linger.keep(waits.linger.then_some(timeouts.linger), &mut deadlines.clock);
+        if changed & LINGER != 0 {
+            deadlines.linger.keep(waits_for(LINGER).then_some(timeouts.linger), &mut deadlines.clock);
         }
         if !deadlines.age_set {
             deadlines.age_set = true;
             let age = timeouts.age.map(|age| jittered(age, (self.config.random)()));
             deadlines.age.keep(age, &mut deadlines.clock);
         }
-        if deadlines.bytes > 0 || waits.body || before.body {
+        if deadlines.bytes > 0 || (waits | changed) & BODY != 0 {
             deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
-            deadlines.body_idle.keep(timeouts.body_idle.filter(|_| waits.body), &mut deadlines.clock);
-            if let (Some(at), false) = (deadlines.body_rate.at(), waits.body) {
+            deadlines.body_idle.keep(timeouts.body_idle.filter(|_| waits_for(BODY)), &mut deadlines.clock);
+            if let (Some(at), false) = (deadlines.body_rate.at(), waits_for(BODY)) {
                 deadlines.body_credit = Timer(at.saturating_sub(deadlines.clock.now));
             }
             let credit =
                 deadlines.body_credit.at().map(|left| Duration::from_nanos(*left)).or(timeouts.body_idle);
-            let credit = credit.filter(|_| waits.body && timeouts.body_rate_min.is_some());
+            let credit = credit.filter(|_| waits_for(BODY) && timeouts.body_rate_min.is_some());
             deadlines.body_rate.keep(credit, &mut deadlines.clock);
         }
         if self.reading != Reading::Body {
@@ -334,19 +336,25 @@ impl Inner {
     }
 
     fn waits(&self) -> Waits {
+        let when = |what: Waits, is_so: bool| if is_so { what } else { 0 };
+        when(HEAD, self.partial_head)
+            | when(IDLE, self.is_idle() && !self.partial_head)
+            | when(HANDLER, self.config.timeouts.handler.is_some() && self.is_handling())
+            | when(BODY, self.reading == Reading::Body && self.body_is_awaited())
+            | when(LINGER, self.writer_is_done() && matches!(self.reading, Reading::Discard { .. }))
+    }
+
+    fn is_handling(&self) -> bool {
         let first = self.exchanges.front();
+        first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_)))
+    }
+
+    fn body_is_awaited(&self) -> bool {
         let invited = !self
             .exchanges
             .back()
             .is_some_and(|back| back.continue_due && matches!(back.answer, Answer::Queued | Answer::Waiting));
-        Waits {
-            head: self.partial_head,
-            idle: self.is_idle() && !self.partial_head,
-            handler: self.config.timeouts.handler.is_some()
-                && first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_))),
-            body: self.reading == Reading::Body && invited && self.may_read() && !self.held_back,
-            linger: self.writer_is_done() && matches!(self.reading, Reading::Discard { .. }),
-        }
+        invited && self.may_read() && !self.held_back
     }
 
     /// Ends the connection if it has been idle for too long, by the measure of the moment.
@@ -409,11 +417,6 @@ impl Inner {
             self.timed_out = Some("age");
             self.deadlines.age = Timer::OFF;
             self.drain();
-        }
-        if self.deadlines.buffers.is_due(now) {
-            self.deadlines.buffers = Timer::OFF;
-            self.output.release();
-            self.exchanges.shrink_to_fit();
         }
         self.leave();
         self.deadlines.clock.earliest = self.deadlines.earliest();

@@ -7,7 +7,7 @@ use riot_flow::ReadOperation;
 
 use super::{
     incoming::{Incoming, Progress},
-    state::{Answer, Exchange, Inner, Reading, Writing},
+    state::{Answer, Exchange, Inner, Reading, Writing, make_room},
 };
 use crate::{
     RequestError,
@@ -223,7 +223,7 @@ impl Inner {
     fn push(&mut self, exchange: Exchange) {
         self.requests += 1;
         if self.exchanges.capacity() == 0 {
-            self.exchanges.reserve_exact(1); // Most clients wait for the answer.
+            make_room(&mut self.exchanges);
         }
         self.exchanges.push_back(exchange);
         if self.exchanges.len() == 1 {

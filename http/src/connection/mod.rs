@@ -132,9 +132,6 @@ impl Flow for Connection {
         if inner.lost_at.is_some() {
             self.sending.clear();
         }
-        if inner.is_idle() {
-            self.sending.release();
-        }
     }
 
     fn report_error(&mut self, error: FlowError) {

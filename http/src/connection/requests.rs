@@ -59,7 +59,7 @@ impl Requests {
         } else {
             inner.next_needs_room = true;
         }
-        register(&mut inner.next, context.waker());
+        inner.next.register(context.waker());
         Poll::Pending
     }
 

@@ -3,7 +3,7 @@
 //! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
 //! those of time in `deadlines`.
 
-use std::{any::Any, collections::VecDeque, sync::Arc, task::Waker};
+use std::{any::Any, cell::RefCell, collections::VecDeque, sync::Arc, task::Waker};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -121,6 +121,37 @@ impl Exchange {
     }
 }
 
+thread_local! {
+    /// Room for exchanges, the last one used on top: it is still in the processor's cache, and a connection that waits for a
+    /// request owns none.
+    static SPARE: RefCell<Vec<VecDeque<Exchange>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How much room is left to others at most, and for how many exchanges each.
+const SPARE_MAX: usize = 16;
+const SPARE_EXCHANGES_MAX: usize = 16;
+
+/// Makes room for the first exchange.
+pub(crate) fn make_room(exchanges: &mut VecDeque<Exchange>) {
+    // Nothing is found where the thread is about to end.
+    if let Ok(Some(spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
+        *exchanges = spare;
+    }
+}
+
+/// Leaves the room of the last exchange to another connection.
+fn leave_room(exchanges: &mut VecDeque<Exchange>) {
+    let room = std::mem::take(exchanges);
+    if room.capacity() <= SPARE_EXCHANGES_MAX {
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(room);
+            }
+        });
+    }
+}
+
 /// A transport handed over after a switch of protocols.
 pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 
@@ -170,7 +201,7 @@ pub(crate) struct Inner {
     pub(crate) reader: Wake,
     pub(crate) writer: Wake,
     /// Waits for the next request, and maybe for room to answer it.
-    pub(crate) next: Option<Waker>,
+    pub(crate) next: Wake,
     pub(crate) next_needs_room: bool,
     /// Waits for a piece of the first request's body.
     pub(crate) body: Option<Waker>,
@@ -212,7 +243,7 @@ impl Inner {
             driver_gone: false,
             reader: Wake::new(),
             writer: Wake::new(),
-            next: None,
+            next: Wake::new(),
             next_needs_room: false,
             body: None,
             flush: None,
@@ -323,6 +354,9 @@ impl Inner {
         if let Some(exchange) = self.exchanges.pop_front() {
             self.read_ahead -= exchange.kept();
         }
+        if self.exchanges.is_empty() {
+            leave_room(&mut self.exchanges);
+        }
         if self.heads_over && self.exchanges.is_empty() && self.reading == Reading::Head {
             self.discard();
         }
@@ -386,9 +420,7 @@ impl Inner {
 
     pub(crate) fn wake_next(&mut self) {
         self.next_needs_room = false;
-        if let Some(waker) = self.next.take() {
-            waker.wake();
-        }
+        self.next.wake_waiting();
     }
 
     /// So many bytes have left.
