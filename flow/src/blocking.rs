@@ -141,7 +141,7 @@ impl<F: Flow> Writer<F> {
             match flow.next_write_operation(now) {
                 WriteOperation::Write(slices) => {
                     let mut bytes = Vec::with_capacity(slices.total().min(WRITE_BYTES));
-                    for slice in slices.as_io_slices() {
+                    for slice in slices.iter() {
                         let room = WRITE_BYTES - bytes.len();
                         bytes.extend_from_slice(&slice[..slice.len().min(room)]);
                     }

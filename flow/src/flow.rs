@@ -1,10 +1,10 @@
 //! The trait: what a protocol is asked and told. It answers at once, and does nothing by itself.
 
-use std::{any::Any, io::IoSlice, task::Waker, time::Instant};
+use std::{any::Any, task::Waker, time::Instant};
 
 use bytes::Bytes;
 
-use crate::{FilePart, FlowError};
+use crate::{FilePart, FlowError, Slices};
 
 /// A protocol for one connection, without any I/O: bytes and instants come in, bytes and deadlines go out.
 ///
@@ -143,10 +143,6 @@ pub enum ReadOperation {
 /// What the writing loop does next.
 #[must_use]
 #[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "made once a write and taken apart at once; a box would cost more"
-)]
 pub enum WriteOperation<'a> {
     /// Send some of these bytes, from their start, then [`Flow::report_write_result`]. Never empty.
     Write(Slices<'a>),
@@ -167,60 +163,4 @@ pub enum WriteResult {
     Written(usize),
     /// The peer takes no more.
     Closed,
-}
-
-/// How many pieces one write hands to the system at most. Far below every system's `IOV_MAX`; more pieces than this
-/// are worth a second system call.
-pub const SLICES_MAX: usize = 8;
-
-/// The bytes of one write, oldest first: at least one piece, none of them empty, at most [`SLICES_MAX`].
-#[derive(Debug)]
-pub struct Slices<'a> {
-    slices: [IoSlice<'a>; SLICES_MAX],
-    used: usize,
-}
-
-impl<'a> Slices<'a> {
-    /// No pieces yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { slices: [IoSlice::new(&[]); SLICES_MAX], used: 0 }
-    }
-
-    /// Adds a piece; says whether there was room. An empty piece is skipped.
-    pub fn push(&mut self, bytes: &'a [u8]) -> bool {
-        if bytes.is_empty() {
-            return true;
-        }
-        if self.used == SLICES_MAX {
-            return false;
-        }
-        self.slices[self.used] = IoSlice::new(bytes);
-        self.used += 1;
-        true
-    }
-
-    /// The pieces, ready for a vectored write.
-    #[must_use]
-    pub fn as_io_slices(&self) -> &[IoSlice<'a>] {
-        &self.slices[..self.used]
-    }
-
-    /// The bytes in all pieces.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.as_io_slices().iter().map(|slice| slice.len()).sum()
-    }
-
-    /// All pieces copied into one, for tests and small programs.
-    #[must_use]
-    pub fn to_vec(&self) -> Vec<u8> {
-        self.as_io_slices().iter().flat_map(|slice| slice.iter().copied()).collect()
-    }
-}
-
-impl Default for Slices<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
 }

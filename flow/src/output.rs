@@ -3,11 +3,11 @@
 //! Small pieces are copied together so that a pipeline of answers leaves in one piece; large ones stay where they
 //! are and are sent from there.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{cell::RefCell, collections::VecDeque, io::IoSlice};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{FilePart, Slices, WriteOperation, WriteResult};
+use crate::{FilePart, WriteOperation, WriteResult};
 
 /// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
 const COPY_MAX: usize = 4 * 1024;
@@ -156,15 +156,9 @@ impl Output {
     #[inline]
     #[must_use]
     pub fn slices(&self) -> Slices<'_> {
-        let mut slices = Slices::new();
-        let all = self.chunks.iter().all(|chunk| match chunk {
-            Chunk::Bytes(bytes) => slices.push(bytes),
-            Chunk::File(_) => false,
-        });
-        if all {
-            slices.push(&self.tail);
-        }
-        slices
+        let is_file = |chunk: &Chunk| matches!(chunk, Chunk::File(_));
+        let tail = if self.chunks.iter().any(is_file) { &[][..] } else { &self.tail };
+        Slices { chunks: &self.chunks, tail }
     }
 
     /// Takes `sent` bytes off the front.
@@ -216,6 +210,62 @@ impl Output {
         if !self.tail.is_empty() {
             self.chunks.push_back(Chunk::Bytes(std::mem::take(&mut self.tail).freeze()));
         }
+    }
+}
+
+/// How many pieces one write hands to the system at most. Far below every system's `IOV_MAX`; more pieces than this
+/// are worth a second system call.
+pub const SLICES_MAX: usize = 8;
+
+/// The bytes of one write, oldest first: at least one piece, none of them empty, at most [`SLICES_MAX`].
+#[derive(Clone, Copy, Debug)]
+pub struct Slices<'a> {
+    /// Up to the first file.
+    chunks: &'a VecDeque<Chunk>,
+    /// What comes behind them.
+    tail: &'a [u8],
+}
+
+impl<'a> Slices<'a> {
+    /// Of one piece, which must not be empty.
+    #[must_use]
+    pub fn one(bytes: &'a [u8]) -> Self {
+        static NONE: VecDeque<Chunk> = VecDeque::new();
+        Self { chunks: &NONE, tail: bytes }
+    }
+
+    /// The pieces.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let bytes = |chunk: &'a Chunk| match chunk {
+            Chunk::Bytes(bytes) => Some(&bytes[..]),
+            Chunk::File(_) => None,
+        };
+        let tail = Some(self.tail).filter(|tail| !tail.is_empty());
+        self.chunks.iter().map_while(bytes).chain(tail).take(SLICES_MAX)
+    }
+
+    /// Calls `write` with the pieces, ready for a vectored write.
+    #[inline]
+    pub fn with_io_slices<R>(&self, write: impl FnOnce(&[IoSlice<'a>]) -> R) -> R {
+        if self.chunks.is_empty() {
+            return write(&[IoSlice::new(self.tail)]);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let used =
+            slices.iter_mut().zip(self.iter()).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
+        write(&slices[..used])
+    }
+
+    /// The bytes in all pieces.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.iter().map(<[u8]>::len).sum()
+    }
+
+    /// All pieces copied into one, for tests and small programs.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.iter().flatten().copied().collect()
     }
 }
 
@@ -282,8 +332,19 @@ mod tests {
     fn small_pieces_leave_together() {
         let mut output = Output::new();
         (0..100).for_each(|_| output.write_bytes(Bytes::from_static(b"answer")));
-        assert_eq!(output.slices().as_io_slices().len(), 1);
+        assert_eq!(output.slices().iter().count(), 1);
         assert_eq!(output.pending(), 600);
+    }
+
+    #[test]
+    fn a_write_has_so_many_pieces_and_no_more() {
+        let mut output = Output::new();
+        (0..10).for_each(|_| output.write_bytes(Bytes::from(vec![7; COPY_MAX + 1])));
+        output.write(b"tail");
+        let slices = output.slices();
+        assert_eq!((slices.iter().count(), slices.total()), (SLICES_MAX, SLICES_MAX * (COPY_MAX + 1)));
+        assert_eq!(slices.with_io_slices(<[IoSlice<'_>]>::len), SLICES_MAX);
+        assert_eq!(Slices::one(b"piece").to_vec(), b"piece");
     }
 
     #[test]
@@ -292,19 +353,23 @@ mod tests {
         let mut output = Output::new();
         output.write(b"head");
         output.write_bytes(large.clone());
-        let slices = output.slices();
-        assert_eq!(slices.as_io_slices()[1].as_ptr(), large.as_ptr());
+        let pieces: Vec<_> = output.slices().iter().collect();
+        assert_eq!(pieces[1].as_ptr(), large.as_ptr());
+        output.slices().with_io_slices(|slices| {
+            assert!(slices.iter().map(|slice| &**slice).eq(pieces.iter().copied()));
+        });
     }
 
     #[test]
     fn room_is_left_to_the_next_one() {
         let (mut one, mut other) = (Output::new(), Output::new());
         one.write(b"answer");
-        let room = one.slices().as_io_slices()[0].as_ptr();
+        let place = |output: &Output| output.slices().iter().next().map(<[u8]>::as_ptr);
+        let room = place(&one);
         one.advance(6);
         assert_eq!((one.tail.capacity(), one.chunks.capacity()), (0, 0));
         other.write(b"answer");
-        assert_eq!(other.slices().as_io_slices()[0].as_ptr(), room);
+        assert_eq!(place(&other), room);
         other.write(&[0; SPARE_BYTES_MAX]);
         other.advance(SPARE_BYTES_MAX + 6);
         one.write(b"answer");

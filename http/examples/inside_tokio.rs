@@ -150,7 +150,9 @@ impl Driver {
         loop {
             let (mut flow, now) = (lock(&self.flow), Instant::now());
             let sent = match flow.next_write_operation(now) {
-                WriteOperation::Write(slices) => self.stream.try_write_vectored(slices.as_io_slices()),
+                WriteOperation::Write(slices) => {
+                    slices.with_io_slices(|slices| self.stream.try_write_vectored(slices))
+                }
                 WriteOperation::File(part) => {
                     let mut bytes = vec![0; part.length().min(64 * 1024)];
                     part.read(&mut bytes).and_then(|read| self.stream.try_write(&bytes[..read]))

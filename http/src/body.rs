@@ -54,7 +54,7 @@ impl Body {
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let Some(shared) = &self.shared else { return Poll::Ready(Ok(None)) };
         let mut inner = shared.lock();
-        if let Some((id, error)) = inner.failure.as_deref().copied()
+        if let Some((id, error)) = inner.rare.as_ref().and_then(|rare| rare.failure)
             && id == self.id
         {
             return Poll::Ready(Err(BodyError::Request(error)));
@@ -74,7 +74,7 @@ impl Body {
             self.trailers = incoming.trailers().cloned().map(Box::new);
             return Poll::Ready(Ok(None));
         }
-        register(&mut inner.body, context.waker());
+        register(&mut inner.rare().body, context.waker());
         inner.leave();
         Poll::Pending
     }
@@ -193,7 +193,7 @@ impl BodyWriter {
         std::future::poll_fn(|context| {
             let mut inner = self.shared.lock();
             if inner.left < target {
-                inner.flush = Some((target, context.waker().clone()));
+                inner.rare().flush = Some((target, context.waker().clone()));
                 return Poll::Pending;
             }
             let lost = inner.lost_at.is_some_and(|lost_at| lost_at < target);

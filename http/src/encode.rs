@@ -1,6 +1,6 @@
 //! A head as bytes, straight into the output.
 
-use std::{cell::RefCell, time::SystemTime};
+use std::cell::RefCell;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::Output;
@@ -32,7 +32,8 @@ pub(crate) struct Added<'a> {
     pub(crate) connection: ConnectionLine,
     /// The line, whole.
     pub(crate) server: Option<&'a [u8]>,
-    pub(crate) time: SystemTime,
+    /// When it is, in seconds since 1970.
+    pub(crate) second: u64,
 }
 
 /// Appends the head of a final answer, or of a switch of protocols.
@@ -53,7 +54,7 @@ pub(crate) fn head<'a>(
         field(output, name, value);
     }
     if !dated {
-        date::with_line(added.time, |line| output.write(line));
+        date::with_line(added.second, |line| output.write(line));
     }
     if let Some(server) = added.server.filter(|_| !served) {
         output.write(server);
@@ -83,7 +84,7 @@ pub(crate) fn plain_head(
     content_type: Option<&HeaderValue>,
     added: Added<'_>,
 ) {
-    let second = date::second(added.time);
+    let second = added.second;
     let (kind, server) =
         (content_type.map_or(&[][..], HeaderValue::as_bytes), added.server.unwrap_or_default());
     BEGINNING.with_borrow_mut(|last| {
@@ -94,7 +95,7 @@ pub(crate) fn plain_head(
             if let Some(content_type) = content_type {
                 field(&mut written, &header::CONTENT_TYPE, content_type);
             }
-            date::with_line(added.time, |line| written.write(line));
+            date::with_line(second, |line| written.write(line));
             written.write(server);
             let bytes = written.slices().to_vec();
             *last = Beginning { status, content_type: kind.to_vec(), server: server.to_vec(), second, bytes };
@@ -185,7 +186,6 @@ fn status_line(output: &mut Output, status: StatusCode) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::UNIX_EPOCH;
 
     fn encode(
         status: u16,
@@ -194,7 +194,7 @@ mod tests {
         connection: ConnectionLine,
     ) -> String {
         let mut output = Output::new();
-        let added = Added { length, connection, server: None, time: UNIX_EPOCH };
+        let added = Added { length, connection, server: None, second: 0 };
         let fields = fields.iter().map(|(name, value)| (name, value));
         head(&mut output, StatusCode::from_u16(status).unwrap(), fields, added);
         String::from_utf8(output.slices().to_vec()).unwrap()
@@ -232,14 +232,13 @@ mod tests {
             let content_type = types[(change / 5 % 3) as usize].as_ref();
             let server =
                 [None, Some(&b"server: a\r\n"[..]), Some(b"server: b\r\n")][(change / 7 % 3) as usize];
-            let time = UNIX_EPOCH + std::time::Duration::from_millis(change * 100);
             let added = || Added {
                 length: [LengthLine::None, LengthLine::Chunked, LengthLine::Length(change)]
                     [(change % 3) as usize],
                 connection: [ConnectionLine::None, ConnectionLine::Close, ConnectionLine::KeepAlive]
                     [(change / 2 % 3) as usize],
                 server,
-                time,
+                second: change / 10,
             };
             let (mut kept, mut written) = (Output::new(), Output::new());
             plain_head(&mut kept, status, content_type, added());

@@ -175,13 +175,8 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// `uri-host [ ":" port ]`, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(crate) fn is_host(value: &[u8]) -> bool {
     // Most are a name, and maybe a port; the empty one passes as well.
-    let mut rest = value;
-    while let [byte, after @ ..] = rest
-        && is_name_byte(*byte)
-    {
-        rest = after;
-    }
-    match rest {
+    let name = value.iter().take_while(|&&byte| is_name_byte(byte)).count();
+    match &value[name..] {
         [] => true,
         [b':', port @ ..] => is_port(port),
         _ => split_host(value).is_some_and(|(_, port)| port.is_none_or(is_port)),

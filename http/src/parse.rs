@@ -180,8 +180,11 @@ fn read(parsed: &httparse::Request<'_, '_>, bytes: &[u8], fields: usize) -> Resu
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(RequestError::Malformed("the head is invalid"));
     };
-    let method = Method::from_bytes(method.as_bytes())
-        .map_err(|_| RequestError::Malformed("the method has octets that have no place in one"))?;
+    let method = match method {
+        "GET" => Method::GET,
+        other => Method::from_bytes(other.as_bytes())
+            .map_err(|_| RequestError::Malformed("the method has octets that have no place in one"))?,
+    };
     let (path, query) = self::target(&method, target.as_bytes())?;
     let framing =
         framing::of_request(&method, minor, parsed.headers.iter().map(|field| (field.name, field.value)))?;
@@ -238,15 +241,8 @@ fn target(method: &Method, target: &[u8]) -> Result<(Range, Option<Range>), Requ
             _ => return invalid,
         },
     };
-    let mut rest = &target[path..];
-    while let [byte, after @ ..] = rest
-        && is_target_byte(*byte)
-        && *byte != b'?'
-    {
-        rest = after;
-    }
-    let end = target.len() - rest.len();
-    match rest {
+    let end = path + target[path..].iter().take_while(|&&byte| PATH_BYTES[usize::from(byte)]).count();
+    match &target[end..] {
         [] => Ok((path..end, None)),
         [b'?', query @ ..] if query.iter().all(|&byte| is_target_byte(byte)) => {
             Ok((path..end, Some(end + 1..target.len())))
@@ -256,9 +252,20 @@ fn target(method: &Method, target: &[u8]) -> Result<(Range, Option<Range>), Requ
 }
 
 /// What may stand in a target at all: visible ASCII, and no fragment.
-fn is_target_byte(byte: u8) -> bool {
+const fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
 }
+
+/// The same without what ends a path.
+static PATH_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = is_target_byte(byte as u8) && byte as u8 != b'?';
+        byte += 1;
+    }
+    table
+};
 
 /// Where the path of an absolute URI begins.
 fn absolute_path(target: &[u8]) -> Option<usize> {

@@ -81,8 +81,16 @@ impl Head {
     }
 
     fn text(&self, range: &Range<u32>) -> &str {
-        std::str::from_utf8(&self.headers.head()[range.start as usize..range.end as usize])
-            .unwrap_or_default()
+        let bytes = &self.headers.head()[range.start as usize..range.end as usize];
+        // Safety: all ranges lie in the target, which is ASCII: `parse::target` has checked every byte of it, and the bytes
+        // of a head never change.
+        #[expect(
+            unsafe_code,
+            reason = "112 instructions each time a path is looked at, of 5 300 for a request"
+        )]
+        unsafe {
+            std::str::from_utf8_unchecked(bytes)
+        }
     }
 }
 

@@ -179,7 +179,7 @@ fn f06_a_write_has_bytes_in_a_few_pieces() {
     }
     let now = held.hand.now();
     let WriteOperation::Write(slices) = held.hand.flow.next_write_operation(now) else { panic!("a write") };
-    let pieces = slices.as_io_slices();
+    let pieces: Vec<_> = slices.iter().collect();
     assert!(pieces.len() <= SLICES_MAX && pieces.iter().all(|piece| !piece.is_empty()));
     held.hand.flow.report_write_result(WriteResult::Written(0), now);
     assert_eq!(held.heard().matches("HTTP/1.1 200 OK").count(), 12);

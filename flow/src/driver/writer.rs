@@ -50,7 +50,9 @@ impl<F: Flow> Joint<F> {
         let mut registered = false;
         loop {
             let written = match next {
-                WriteOperation::Write(slices) => ready!(transport.poll_write(cx, slices.as_io_slices())),
+                WriteOperation::Write(slices) => {
+                    ready!(slices.with_io_slices(|slices| transport.poll_write(cx, slices)))
+                }
                 WriteOperation::File(part) => ready!(send_file(transport, part, cx)),
                 WriteOperation::Yield => {
                     if !registered {

@@ -159,7 +159,7 @@ impl Inner {
     fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
         self.emit_with(|output, config| {
             let server = config.server_line.as_deref();
-            let added = Added { length, connection, server, time: (config.clock)() };
+            let added = Added { length, connection, server, second: config.second() };
             match response.plain() {
                 Some(content_type) => {
                     encode::plain_head(output, response.status_code(), content_type, added);
@@ -302,7 +302,8 @@ impl Inner {
             return Poll::Ready(());
         }
         // At half the mark, so that there is room for more than a byte.
-        self.flush = Some((self.queued - high / 2, context.waker().clone()));
+        let target = self.queued - high / 2;
+        self.rare().flush = Some((target, context.waker().clone()));
         Poll::Pending
     }
 

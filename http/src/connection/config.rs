@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::{Limits, RequestError, Response, Timeouts};
+use crate::{Limits, RequestError, Response, Timeouts, date};
 
 fn by_chance() -> u64 {
     RandomState::new().hash_one(())
@@ -25,7 +25,8 @@ pub struct Config {
     pub(crate) timeouts: Timeouts,
     /// The `Server` line of every answer.
     pub(crate) server_line: Option<Box<[u8]>>,
-    pub(crate) clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    /// None: the system's.
+    clock: Option<Box<dyn Fn() -> SystemTime + Send + Sync>>,
     /// What the connection's own answers say.
     pub(crate) error_page: Option<Box<ErrorPage>>,
     /// Where what is left to chance is taken from.
@@ -39,12 +40,11 @@ impl Config {
     #[must_use]
     pub fn new() -> Self {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
-        let clock = Box::new(SystemTime::now);
         Self {
             limits,
             timeouts,
             server_line: None,
-            clock,
+            clock: None,
             error_page: None,
             random: by_chance,
             crowded: OnceLock::new(),
@@ -72,10 +72,10 @@ impl Config {
         self
     }
 
-    /// Where `Date` is taken from: something cheaper than the system's clock, or one that is wound by hand.
+    /// Where `Date` is taken from, in place of the system's clock: one that is wound by hand, for instance.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = Some(Box::new(clock));
         self
     }
 
@@ -97,6 +97,11 @@ impl Config {
     pub fn random(mut self, random: fn() -> u64) -> Self {
         self.random = random;
         self
+    }
+
+    /// The second that it is, counted from 1970.
+    pub(crate) fn second(&self) -> u64 {
+        self.clock.as_ref().map_or_else(date::this_second, |clock| date::second(clock()))
     }
 
     /// The answer to this error, and its body.

@@ -364,7 +364,7 @@ impl Inner {
         let crowded = self.config.is_crowded();
         match self.config.idle_step(spent) {
             step if crowded || step == Some(Duration::ZERO) => {
-                self.timed_out = Some("idle");
+                self.rare().timed_out = Some("idle");
                 self.close();
             }
             Some(step) => {
@@ -392,29 +392,29 @@ impl Inner {
         self.deadlines.clock.told = true;
         let now = self.deadlines.clock.now;
         if self.deadlines.write.is_due(now) {
-            self.timed_out = Some("write stall");
+            self.rare().timed_out = Some("write stall");
             self.lose();
         }
         if self.deadlines.linger.is_due(now) {
             self.reading = Reading::Closed;
         }
         if self.deadlines.head.is_due(now) {
-            self.timed_out = Some("head");
+            self.rare().timed_out = Some("head");
             self.reject(RequestError::TooSlow, false);
         }
         if self.deadlines.body_idle.is_due(now) || self.deadlines.body_rate.is_due(now) {
-            self.timed_out = Some("body");
+            self.rare().timed_out = Some("body");
             self.fail_body(RequestError::TooSlow);
         }
         if self.deadlines.handler.is_due(now) {
-            self.timed_out = Some("handler");
+            self.rare().timed_out = Some("handler");
             self.fail_handler(RequestError::HandlerTooSlow);
         }
         if self.deadlines.idle.is_due(now) {
             self.look_at_idle(now);
         }
         if self.deadlines.age.is_due(now) {
-            self.timed_out = Some("age");
+            self.rare().timed_out = Some("age");
             self.deadlines.age = Timer::OFF;
             self.drain();
         }

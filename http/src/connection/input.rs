@@ -281,7 +281,7 @@ impl Inner {
         self.discard();
         let is_first = self.exchanges.len() == 1;
         let Some(back) = self.exchanges.back_mut() else { return };
-        self.failure = Some(Box::new((back.id, error)));
+        let id = back.id;
         match back.answer {
             Answer::Queued => {
                 self.read_ahead -= back.head.take().map_or(0, |head| head.len());
@@ -294,6 +294,7 @@ impl Inner {
             Answer::Waiting => self.refuse(error),
             Answer::Streaming(_) | Answer::Complete => self.end(),
         }
+        self.rare().failure = Some((id, error));
         self.wake_body();
     }
 

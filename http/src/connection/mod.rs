@@ -171,7 +171,7 @@ impl Flow for Connection {
     }
 
     fn timed_out(&self) -> Option<&'static str> {
-        self.shared.lock().timed_out
+        self.shared.lock().rare.as_ref()?.timed_out
     }
 
     fn is_upgraded(&self) -> bool {
@@ -180,7 +180,7 @@ impl Flow for Connection {
 
     fn hand_over(&mut self, transport: Box<dyn Any + Send>, unread: Bytes) {
         let mut inner = self.shared.lock();
-        inner.offer = Some(Box::new((transport, unread)));
+        inner.rare().offer = Some((transport, unread));
         inner.wake_switch();
     }
 }
@@ -189,7 +189,7 @@ fn next_write<'a>(sending: &'a mut Output, inner: &mut Inner, now: Instant) -> W
     if inner.deadlines.pass(now) {
         inner.leave();
     }
-    if sending.is_empty() {
+    if sending.is_empty() && !inner.output.is_empty() {
         std::mem::swap(sending, &mut inner.output);
     }
     if let Some(operation) = sending.operation() {

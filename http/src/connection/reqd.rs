@@ -327,13 +327,13 @@ impl Upgrade {
 
     fn poll_offer(&self, waker: &Waker) -> Poll<Option<super::state::Offer>> {
         let mut inner = self.shared.lock();
-        if let Some(offer) = inner.offer.take() {
-            return Poll::Ready(Some(*offer));
+        if let Some(offer) = inner.rare().offer.take() {
+            return Poll::Ready(Some(offer));
         }
         if inner.lost_at.is_some() || inner.driver_gone {
             return Poll::Ready(None);
         }
-        register(&mut inner.switch, waker);
+        register(&mut inner.rare().switch, waker);
         Poll::Pending
     }
 }

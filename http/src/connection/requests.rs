@@ -111,8 +111,9 @@ impl Future for Closed {
         if inner.is_dead() {
             return Poll::Ready(());
         }
-        if !inner.closed.iter().any(|waker| waker.will_wake(context.waker())) {
-            inner.closed.push(context.waker().clone());
+        let closed = &mut inner.rare().closed;
+        if !closed.iter().any(|waker| waker.will_wake(context.waker())) {
+            closed.push(context.waker().clone());
         }
         Poll::Pending
     }

@@ -155,18 +155,13 @@ fn leave_room(exchanges: &mut VecDeque<Exchange>) {
 /// A transport handed over after a switch of protocols.
 pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 
+/// In the order of the fields, so that what every request touches is in as few cache lines as it takes.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Inner {
     pub(crate) config: Arc<Config>,
-    /// Oldest first. Invariants: only the first has a handler, only the last may still receive its body, and
-    /// nothing stands behind a refusal.
-    pub(crate) exchanges: VecDeque<Exchange>,
-    /// Requests so far.
-    pub(crate) requests: u64,
-    /// Bytes received that no handler has taken. Invariant: the sum over `exchanges`.
-    pub(crate) read_ahead: usize,
     pub(crate) reading: Reading,
-    pub(crate) scan: Scan,
+    pub(crate) writing: Writing,
     /// The reading loop holds the beginning of a head.
     pub(crate) partial_head: bool,
     /// The last read left bytes for want of room. Until the reading loop has yielded it would wait for new ones, and
@@ -176,41 +171,54 @@ pub(crate) struct Inner {
     pub(crate) reader_waits: bool,
     /// No further request is accepted.
     pub(crate) heads_over: bool,
-    pub(crate) writing: Writing,
     /// The peer may still be sending when the last answer leaves.
     pub(crate) linger: bool,
-    /// Bytes for the writing loop to fetch.
-    pub(crate) output: Output,
+    /// The handler of the request under way is to finish, whatever becomes of the peer.
+    pub(crate) kept: bool,
+    pub(crate) next_needs_room: bool,
+    /// Nobody drives the connection any more.
+    pub(crate) driver_gone: bool,
+    /// Oldest first. Invariants: only the first has a handler, only the last may still receive its body, and
+    /// nothing stands behind a refusal.
+    pub(crate) exchanges: VecDeque<Exchange>,
+    /// Requests so far.
+    pub(crate) requests: u64,
+    /// Bytes received that no handler has taken. Invariant: the sum over `exchanges`.
+    pub(crate) read_ahead: usize,
     /// Bytes ever queued, and ever sent or dropped: positions in the stream. Invariant: `left <= queued`.
     pub(crate) queued: u64,
     pub(crate) left: u64,
-    pub(crate) undelivered: u64,
     /// Set: the transport failed when so much of the stream had left.
     pub(crate) lost_at: Option<u64>,
-    /// The last body that failed, and why, for whoever still reads it.
-    pub(crate) failure: Option<Box<(u64, RequestError)>>,
+    pub(crate) scan: Scan,
+    /// Bytes for the writing loop to fetch.
+    pub(crate) output: Output,
     pub(crate) deadlines: Deadlines,
-    /// The handler of the request under way is to finish, whatever becomes of the peer.
-    pub(crate) kept: bool,
-    /// The timer that acted last.
-    pub(crate) timed_out: Option<&'static str>,
-    pub(crate) offer: Option<Box<Offer>>,
-    /// Nobody drives the connection any more.
-    pub(crate) driver_gone: bool,
-
-    pub(crate) reader: Wake,
-    pub(crate) writer: Wake,
     /// Waits for the next request, and maybe for room to answer it.
     pub(crate) next: Wake,
-    pub(crate) next_needs_room: bool,
+    pub(crate) writer: Wake,
+    pub(crate) reader: Wake,
+    /// Runs the handlers, and ends the one under way when the peer is gone.
+    pub(crate) gone: Option<Waker>,
+    pub(crate) undelivered: u64,
+    /// What most connections never have.
+    pub(crate) rare: Option<Box<Rare>>,
+}
+
+/// See [`Inner::rare`].
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// The last body that failed, and why, for whoever still reads it.
+    pub(crate) failure: Option<(u64, RequestError)>,
+    /// The timer that acted last.
+    pub(crate) timed_out: Option<&'static str>,
+    pub(crate) offer: Option<Offer>,
     /// Waits for a piece of the first request's body.
     pub(crate) body: Option<Waker>,
     /// Waits until so much of the stream has left.
     pub(crate) flush: Option<(u64, Waker)>,
     /// Waits for the transport after a switch.
     pub(crate) switch: Option<Waker>,
-    /// Runs the handlers, and ends the one under way when the peer is gone.
-    pub(crate) gone: Option<Waker>,
     /// Wait for the end.
     pub(crate) closed: Vec<Waker>,
 }
@@ -219,38 +227,36 @@ impl Inner {
     fn new(config: Arc<Config>) -> Self {
         Self {
             config,
-            exchanges: VecDeque::new(),
-            requests: 0,
-            read_ahead: 0,
             reading: Reading::Head,
-            scan: Scan::default(),
+            writing: Writing::Open,
             partial_head: false,
             held_back: false,
             reader_waits: false,
             heads_over: false,
-            writing: Writing::Open,
             linger: true,
-            output: Output::new(),
+            kept: false,
+            next_needs_room: false,
+            driver_gone: false,
+            exchanges: VecDeque::new(),
+            requests: 0,
+            read_ahead: 0,
             queued: 0,
             left: 0,
-            undelivered: 0,
             lost_at: None,
-            failure: None,
+            scan: Scan::default(),
+            output: Output::new(),
             deadlines: Deadlines::default(),
-            kept: false,
-            timed_out: None,
-            offer: None,
-            driver_gone: false,
-            reader: Wake::new(),
-            writer: Wake::new(),
             next: Wake::new(),
-            next_needs_room: false,
-            body: None,
-            flush: None,
-            switch: None,
+            writer: Wake::new(),
+            reader: Wake::new(),
             gone: None,
-            closed: Vec::new(),
+            undelivered: 0,
+            rare: None,
         }
+    }
+
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// Bytes queued and not sent.
@@ -429,7 +435,9 @@ impl Inner {
         if bytes > 0 {
             self.deadlines.written();
         }
-        if self.flush.as_ref().is_some_and(|(wanted, _)| *wanted <= self.left) {
+        if let Some(Rare { flush: Some((wanted, _)), .. }) = self.rare.as_deref()
+            && *wanted <= self.left
+        {
             self.wake_flush();
         }
         if self.next_needs_room && self.has_room() {
@@ -443,19 +451,19 @@ impl Inner {
     }
 
     pub(crate) fn wake_body(&mut self) {
-        if let Some(waker) = self.body.take() {
-            waker.wake();
-        }
+        self.wake_rare(|rare| rare.body.take());
     }
 
     pub(crate) fn wake_flush(&mut self) {
-        if let Some((_, waker)) = self.flush.take() {
-            waker.wake();
-        }
+        self.wake_rare(|rare| rare.flush.take().map(|(_, waker)| waker));
     }
 
     pub(crate) fn wake_switch(&mut self) {
-        if let Some(waker) = self.switch.take() {
+        self.wake_rare(|rare| rare.switch.take());
+    }
+
+    fn wake_rare(&mut self, waker: impl FnOnce(&mut Rare) -> Option<Waker>) {
+        if let Some(waker) = self.rare.as_deref_mut().and_then(waker) {
             waker.wake();
         }
     }
@@ -481,7 +489,8 @@ impl Inner {
             self.wake_all();
         }
         if self.is_dead() {
-            self.gone.take().into_iter().chain(self.closed.drain(..)).for_each(Waker::wake);
+            let closed = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.closed)).unwrap_or_default();
+            self.gone.take().into_iter().chain(closed).for_each(Waker::wake);
         }
         if self.reader_waits && self.may_read() {
             self.wake_reader();
