@@ -57,6 +57,12 @@ pub trait Flow {
         (consumed, self.next_read_operation())
     }
 
+    /// As [`read_on`](Flow::read_on), with bytes that can be kept without being copied: a driver has them where they come
+    /// in bulk. Whoever keeps some of them keeps the memory they all are in, so few bytes had better be copied.
+    fn read_bytes(&mut self, bytes: &Bytes, now: Instant) -> (usize, ReadOperation) {
+        self.read_on(bytes, now)
+    }
+
     /// [`report_write_result`](Flow::report_write_result), then [`next_write_operation`](Flow::next_write_operation); and
     /// if that is [`WriteOperation::Yield`], [`yield_writer`](Flow::yield_writer). Likewise.
     fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {

@@ -104,7 +104,9 @@ impl Limits {
         self
     }
 
-    /// Bytes received that no handler has taken yet, at least 1; 64 KiB by default. At the bound reading pauses.
+    /// Bytes received that no handler has taken yet, at least 1; 64 KiB by default. At the bound reading pauses;
+    /// the read that reaches it may go beyond, as far as its bytes need no copy: by 256 KiB at most, and only where a worker
+    /// has such memory left.
     #[must_use]
     pub fn window_bytes(mut self, bytes: usize) -> Self {
         self.window_bytes = bytes.max(1);

@@ -4,6 +4,7 @@ mod common;
 
 use std::{task::Poll, time::Duration};
 
+use bytes::Bytes;
 use common::{Count, DATE, GET, Held, Served, config, limited, poll, ready, undated};
 use riot_flow::{Flow, FlowError, ReadOperation, SLICES_MAX, WriteOperation, WriteResult};
 use riot_http::{
@@ -274,6 +275,31 @@ fn f10_a_body_nobody_reads_stops_the_reader() {
     held.hand.flow.yield_reader(&waker);
     assert!(ready(reqd.body().chunk()).unwrap().is_some());
     assert_eq!((held.hand.read_operation(), count.get()), (ReadOperation::Read, 1));
+}
+
+#[test]
+fn f10_bytes_that_need_no_copy_are_taken_once_beyond_the_window_and_then_stop_the_reader() {
+    let mut held = Held::new(config());
+    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    let (now, block) = (held.hand.now(), Bytes::from(vec![b'x'; 256 * 1024]));
+    let (consumed, next) = held.hand.flow.read_bytes(&block, now);
+    assert_eq!((consumed, next), (block.len(), ReadOperation::Yield));
+    let piece = ready(reqd.body().chunk()).unwrap().unwrap();
+    assert_eq!((piece.as_ptr(), piece.len()), (block.as_ptr(), block.len()), "where it was");
+    assert_eq!(held.hand.read_operation(), ReadOperation::Read);
+}
+
+#[test]
+fn f10_small_pieces_out_of_many_bytes_are_copied_and_stay_within_the_window() {
+    let mut held = Held::new(config());
+    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = [&b"400\r\n"[..], &[b'x'; 0x400], b"\r\n"].concat();
+    let (now, block) = (held.hand.now(), Bytes::from(chunk.repeat(200)));
+    let (consumed, next) = held.hand.flow.read_bytes(&block, now);
+    assert!((64 * 1024..66 * 1024).contains(&consumed), "{consumed}");
+    assert_eq!(next, ReadOperation::Yield);
+    let piece = ready(reqd.body().chunk()).unwrap().unwrap();
+    assert!(!block.as_ptr_range().contains(&piece.as_ptr()), "few bytes do not keep many");
 }
 
 #[test]

@@ -66,6 +66,23 @@ async fn answer(request: Request) -> Response {
             }
             Response::text(length.to_string())
         }
+        "/keep" => {
+            let (_, mut body) = request.into_parts();
+            let (mut pieces, mut length) = (Vec::new(), 0);
+            while let Ok(Some(piece)) = body.chunk().await {
+                length += piece.len();
+                pieces.push(piece);
+            }
+            let response = Response::streaming(|mut body| async move {
+                for piece in pieces {
+                    if body.write(piece).await.is_err() {
+                        return;
+                    }
+                }
+                let _ = body.close();
+            });
+            response.header(header::CONTENT_LENGTH, HeaderValue::from(length))
+        }
         "/gigabyte" => {
             let piece = bytes::Bytes::from(vec![b'x'; MIB]);
             let response = Response::streaming(|mut body| async move {
@@ -135,6 +152,38 @@ fn a_gigabyte_goes_out() {
             }
         }
         assert!((1024 * MIB..1024 * MIB + 1024).contains(&total), "{total}");
+    });
+}
+
+/// More than the blocks that come without a copy, so that copies go on where they end; and all of it as it was sent.
+#[test]
+fn bodies_that_are_kept_are_what_was_sent() {
+    const LENGTH: usize = 2 * MIB;
+    serving(|address, check| {
+        let clients: Vec<_> = (0..8_usize)
+            .map(|number| {
+                let mut client = connect(address);
+                thread::spawn(move || {
+                    let body: Vec<u8> =
+                        (0..LENGTH).map(|at| ((at * 31 + at / 251) % 255 + number) as u8).collect();
+                    for _ in 0..3 {
+                        write!(client, "POST /keep HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n")
+                            .expect("it reads");
+                        client.write_all(&body).expect("it reads");
+                        let mut answer = Vec::new();
+                        let mut buffer = vec![0; 64 * 1024];
+                        while !answer.ends_with(&body) {
+                            match client.read(&mut buffer).expect("it answers") {
+                                0 => panic!("cut off after {} bytes", answer.len()),
+                                read => answer.extend_from_slice(&buffer[..read]),
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        clients.into_iter().for_each(|client| client.join().expect("it is as it was sent"));
+        check();
     });
 }
 

@@ -169,7 +169,7 @@ fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
     let transport = connection.transport().clone();
     connection.on_drain(move || drop(transport.shutdown(Shutdown::Read)));
     let Sides { flow, intake } = &mut *joint.sides.lock();
-    flow.hand_over(Box::new(connection), std::mem::take(&mut intake.rest).into());
+    flow.hand_over(Box::new(connection), intake.take_rest());
 }
 
 /// What a Connector does whenever it is woken.

@@ -7,6 +7,7 @@
 //! ```
 
 mod bell;
+mod block;
 mod connector;
 mod reader;
 mod writer;

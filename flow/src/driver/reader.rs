@@ -8,10 +8,11 @@ use std::{
     time::Instant,
 };
 
+use bytes::{Buf, Bytes, BytesMut};
 use riot_actor::now;
 use riot_socket::Shutdown;
 
-use super::{Joint, Loop, Sides};
+use super::{Joint, Loop, Sides, block};
 use crate::{Flow, FlowError, ReadOperation};
 
 /// What one read takes in at most. It goes into a buffer of the worker, so a connection that waits owns none.
@@ -45,17 +46,65 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
 /// What has been read and the flow has not taken.
 pub(super) struct Intake {
     /// It comes first next time.
-    pub(super) rest: Vec<u8>,
+    rest: Rest,
     /// The flow has not seen the rest, or has yielded since, so it may take it now.
     again: bool,
     /// The peer sends no more.
     ended: bool,
+    /// The last read was as long as a read can be: more of the kind will follow.
+    bulk: bool,
+}
+
+enum Rest {
+    Copied(Vec<u8>),
+    /// Out of a block.
+    Kept(Bytes),
 }
 
 impl Intake {
     /// `rest` has been read already.
     pub(super) fn new(rest: Vec<u8>) -> Self {
-        Self { again: !rest.is_empty(), rest, ended: false }
+        Self { again: !rest.is_empty(), rest: Rest::Copied(rest), ended: false, bulk: false }
+    }
+
+    fn rest(&self) -> &[u8] {
+        match &self.rest {
+            Rest::Copied(bytes) => bytes,
+            Rest::Kept(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn take_rest(&mut self) -> Bytes {
+        match std::mem::replace(&mut self.rest, Rest::Copied(Vec::new())) {
+            Rest::Copied(bytes) => bytes.into(),
+            Rest::Kept(bytes) => bytes,
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if let Rest::Kept(kept) = &self.rest {
+            self.rest = Rest::Copied(kept.to_vec());
+        }
+        if let Rest::Copied(rest) = &mut self.rest {
+            rest.extend_from_slice(bytes);
+        }
+    }
+
+    /// Shows the flow what is there.
+    fn present(&mut self, flow: &mut impl Flow) {
+        let consumed = match &self.rest {
+            _ if self.ended => flow.read_eof(self.rest(), now()),
+            Rest::Copied(bytes) => flow.read(bytes, now()),
+            Rest::Kept(bytes) => flow.read_bytes(bytes, now()).0,
+        };
+        if consumed == self.rest().len() {
+            self.rest = Rest::Copied(Vec::new());
+        }
+        match &mut self.rest {
+            Rest::Copied(bytes) if bytes.is_empty() => {}
+            Rest::Copied(bytes) => drop(bytes.drain(..consumed)),
+            Rest::Kept(bytes) => bytes.advance(consumed),
+        }
     }
 }
 
@@ -78,7 +127,7 @@ impl<F: Flow> Joint<F> {
                 }
                 ReadOperation::Read => {}
             }
-            if std::mem::take(&mut intake.again) && (intake.ended || !intake.rest.is_empty()) {
+            if std::mem::take(&mut intake.again) && (intake.ended || !intake.rest().is_empty()) {
                 intake.present(flow);
                 next = flow.next_read_operation();
                 continue;
@@ -89,7 +138,12 @@ impl<F: Flow> Joint<F> {
             if drained {
                 return Poll::Pending;
             }
-            match BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time)) {
+            let block = if intake.bulk { block::take() } else { None };
+            let received = match block {
+                Some(block) => self.receive_block(sides, cx, block, time),
+                None => BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time)),
+            };
+            match received {
                 Poll::Ready(Ok(read)) => (next, drained) = read,
                 Poll::Ready(Err(error)) => {
                     sides.flow.report_error(FlowError::Transport(error));
@@ -113,34 +167,54 @@ impl<F: Flow> Joint<F> {
     ) -> Poll<io::Result<(ReadOperation, bool)>> {
         let (read, drained) = ready!(self.transport.poll_read_all(cx, buffer))?;
         self.meter.received(read);
-        let next = if read > 0 && intake.rest.is_empty() {
-            let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(now()));
-            intake.rest.extend_from_slice(&buffer[consumed..read]);
-            next
-        } else {
-            intake.ended = read == 0;
-            intake.rest.extend_from_slice(&buffer[..read]);
-            intake.present(flow);
-            flow.next_read_operation()
-        };
-        if intake.rest.len() > REST_MAX {
-            return Poll::Ready(Err(io::Error::other(
-                "the protocol takes no more bytes and does not say so",
-            )));
+        intake.bulk = read == READ_MAX;
+        if read == 0 || !intake.rest().is_empty() {
+            return Poll::Ready(
+                self.received_more(flow, intake, &buffer[..read]).map(|next| (next, drained)),
+            );
+        }
+        let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(now()));
+        if consumed < read {
+            intake.append(&buffer[consumed..read]);
         }
         Poll::Ready(Ok((next, drained)))
     }
-}
 
-impl Intake {
-    /// Shows the flow what is there.
-    fn present(&mut self, flow: &mut impl Flow) {
-        let consumed =
-            if self.ended { flow.read_eof(&self.rest, now()) } else { flow.read(&self.rest, now()) };
-        if consumed == self.rest.len() {
-            self.rest = Vec::new();
-        } else {
-            self.rest.drain(..consumed);
+    /// The same with a block.
+    fn receive_block(
+        &self,
+        Sides { flow, intake }: &mut Sides<F>,
+        cx: &mut Context<'_>,
+        mut block: BytesMut,
+        time: &mut Option<Instant>,
+    ) -> Poll<io::Result<(ReadOperation, bool)>> {
+        let received = self.transport.poll_read_all(cx, &mut block);
+        let (read, drained) = match received {
+            Poll::Ready(Ok(received)) => received,
+            Poll::Ready(Err(_)) | Poll::Pending => (0, false),
+        };
+        let bytes = block::give_back(block, read);
+        ready!(received)?;
+        self.meter.received(read);
+        intake.bulk = read >= READ_MAX;
+        if read == 0 || !intake.rest().is_empty() {
+            return Poll::Ready(self.received_more(flow, intake, &bytes).map(|next| (next, drained)));
         }
+        let (consumed, next) = flow.read_bytes(&bytes, *time.insert(now()));
+        if consumed < read {
+            intake.rest = Rest::Kept(bytes.slice(consumed..));
+        }
+        Poll::Ready(Ok((next, drained)))
+    }
+
+    /// The end, or bytes behind others that the flow has not taken.
+    fn received_more(&self, flow: &mut F, intake: &mut Intake, bytes: &[u8]) -> io::Result<ReadOperation> {
+        intake.ended = bytes.is_empty();
+        intake.append(bytes);
+        intake.present(flow);
+        if intake.rest().len() > REST_MAX {
+            return Err(io::Error::other("the protocol takes no more bytes and does not say so"));
+        }
+        Ok(flow.next_read_operation())
     }
 }

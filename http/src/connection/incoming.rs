@@ -99,7 +99,7 @@ impl Incoming {
         }
     }
 
-    /// Receives from `input`, keeping at most `room` bytes more.
+    /// Receives from `input`, keeping at most `room` bytes more, but for a piece that need not be copied.
     pub(crate) fn receive(
         &mut self,
         input: &mut Input<'_>,
@@ -122,7 +122,9 @@ impl Incoming {
                     }
                 }
             };
-            let bytes = if self.is_dropped() { here } else { here.min(room) };
+            // What need not be copied has room if there is any: it is there already.
+            let whole = self.is_dropped() || (room > 0 && input.keeps(here));
+            let bytes = if whole { here } else { here.min(room) };
             if bytes == 0 {
                 return Ok(Progress::Waiting);
             }
@@ -140,7 +142,7 @@ impl Incoming {
                     input.skip(bytes);
                 }
                 None => {
-                    room -= bytes;
+                    room = room.saturating_sub(bytes);
                     self.keep(input, bytes);
                 }
             }

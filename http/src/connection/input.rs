@@ -17,17 +17,32 @@ use crate::{
 /// Input up to this size is copied once for all requests in it.
 const SHARED_MAX: usize = 16 * 1024;
 
+/// Pieces from this size on are kept where they are, if they can be.
+const KEPT_MIN: usize = 8 * 1024;
+
 /// Bytes presented by the reading loop, and how many of them are consumed.
 pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     consumed: usize,
+    /// The same, to be kept.
+    whole: Option<&'a Bytes>,
     /// A copy of the bytes from this place on.
     shared: Option<(usize, Bytes)>,
 }
 
 impl<'a> Input<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, consumed: 0, shared: None }
+        Self { bytes, consumed: 0, whole: None, shared: None }
+    }
+
+    /// Of bytes that need not be copied to be kept.
+    fn whole(bytes: &'a Bytes) -> Self {
+        Self { whole: Some(bytes), ..Self::new(bytes) }
+    }
+
+    /// A piece of so many bytes can be kept where it is.
+    pub(crate) fn keeps(&self, bytes: usize) -> bool {
+        self.whole.is_some() && bytes >= KEPT_MIN
     }
 
     /// What is not consumed.
@@ -44,6 +59,9 @@ impl<'a> Input<'a> {
         let rest = self.rest();
         let (from, to) = (self.consumed, self.consumed + bytes);
         self.consumed = to;
+        if let Some(whole) = self.whole.filter(|_| bytes >= KEPT_MIN) {
+            return whole.slice(from..to);
+        }
         if let Some((start, shared)) = &self.shared {
             return shared.slice(from - start..to - start);
         }
@@ -99,8 +117,17 @@ impl Inner {
 
     /// Takes bytes; says how many were consumed.
     pub(crate) fn read(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.read_input(Input::new(bytes), now)
+    }
+
+    /// Takes bytes that need not be copied.
+    pub(crate) fn read_bytes(&mut self, bytes: &Bytes, now: Instant) -> usize {
+        self.read_input(Input::whole(bytes), now)
+    }
+
+    fn read_input(&mut self, input: Input<'_>, now: Instant) -> usize {
         self.deadlines.enter(now);
-        let consumed = self.consume(bytes);
+        let consumed = self.consume(input);
         self.leave();
         consumed
     }
@@ -108,7 +135,7 @@ impl Inner {
     /// The same at the end of input.
     pub(crate) fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.deadlines.enter(now);
-        let consumed = self.consume(bytes);
+        let consumed = self.consume(Input::new(bytes));
         // What waits for room may hold whole requests: it is presented again when there is room.
         if consumed == bytes.len() || !self.is_paused() {
             self.input_ended(bytes.len() - consumed);
@@ -117,8 +144,7 @@ impl Inner {
         consumed
     }
 
-    fn consume(&mut self, bytes: &[u8]) -> usize {
-        let mut input = Input::new(bytes);
+    fn consume(&mut self, mut input: Input<'_>) -> usize {
         while match self.reading {
             Reading::Head => !self.is_paused() && self.read_head(&mut input),
             Reading::Body => self.read_body(&mut input),

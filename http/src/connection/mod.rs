@@ -96,6 +96,12 @@ impl Flow for Connection {
         (consumed, inner.read_operation())
     }
 
+    fn read_bytes(&mut self, bytes: &Bytes, now: Instant) -> (usize, ReadOperation) {
+        let mut inner = self.shared.lock();
+        let consumed = inner.read_bytes(bytes, now);
+        (consumed, inner.read_operation())
+    }
+
     fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_> {
         next_write(&mut self.sending, &mut self.shared.lock(), now)
     }
