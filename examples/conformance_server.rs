@@ -3,11 +3,14 @@
 //!
 //! Beside them `GET /plaintext` and `GET /big` (65 536 bytes), for those who measure.
 
-use std::process::{ExitCode, Termination};
+use std::{
+    pin::Pin,
+    process::{ExitCode, Termination},
+};
 
 use riot_actor::{Config, Reason, sleep};
 use riot_http::{
-    Reqd, Response, Server,
+    Reqd, Request, Response, Server,
     http::{HeaderValue, Method},
 };
 use riot_socket::signals::Signals;
@@ -51,8 +54,8 @@ async fn serve(address: String) -> Result<(), Reason> {
     Ok(())
 }
 
-/// What can be answered at once is, when the handler is called. The rest has its future in a box: one that many
-/// connections wait with had better be small.
+/// What can be answered at once is, when the handler is called, and what is asked for most is looked for first. The rest
+/// has its future in a box: one that many connections wait with had better be small.
 fn answer(reqd: Reqd) -> impl Future<Output = ()> + Send {
     let is_get = *reqd.request().method() == Method::GET;
     let rest = match reqd.request().path() {
@@ -65,16 +68,27 @@ fn answer(reqd: Reqd) -> impl Future<Output = ()> + Send {
             let _ = reqd.respond_with_bytes(Response::text(""), &BIG[..]);
             None
         }
-        _ => Some(Box::pin(async move {
-            let (request, responder) = reqd.into_parts();
-            let _ = responder.respond(routes::routes(request, sleep).await).await;
-        })),
+        "/echo" if *reqd.request().method() == Method::POST => Some(respond(reqd, routes::echo)),
+        _ => Some(respond(reqd, |request| routes::routes(request, sleep))),
     };
     async {
         if let Some(rest) = rest {
             rest.await;
         }
     }
+}
+
+fn respond<F>(
+    reqd: Reqd,
+    answer: impl FnOnce(Request) -> F + Send + 'static,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let (request, responder) = reqd.into_parts();
+    Box::pin(async move {
+        let _ = responder.respond(answer(request).await).await;
+    })
 }
 
 struct Options {

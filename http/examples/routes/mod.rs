@@ -81,7 +81,7 @@ fn chunked(count: u64, size: u64) -> Response {
 }
 
 /// Sends the body back while it comes in.
-async fn echo(request: Request) -> Response {
+pub(crate) async fn echo(request: Request) -> Response {
     let (head, mut incoming) = request.into_parts();
     // Asked for before the answer begins, so that a peer that waits for "continue" is told to.
     let mut next = match incoming.chunk().await {
