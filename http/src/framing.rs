@@ -4,7 +4,7 @@
 
 use http::Method;
 
-use crate::{RequestError, headers::trim};
+use crate::{RequestError, headers::trim, parse::leading};
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// `uri-host [ ":" port ]`, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(crate) fn is_host(value: &[u8]) -> bool {
     // Most are a name, and maybe a port; the empty one passes as well.
-    let name = value.iter().take_while(|&&byte| is_name_byte(byte)).count();
+    let name = leading(value, &NAME_BYTES);
     match &value[name..] {
         [] => true,
         [b':', port @ ..] => is_port(port),
@@ -257,22 +257,23 @@ fn is_reg_name(name: &[u8]) -> bool {
 
 /// `unreserved / sub-delims` (RFC 3986 §2).
 fn is_name_byte(byte: u8) -> bool {
-    static NAME_BYTES: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut marks: &[u8] = b"-._~!$&'()*+,;=";
-        while let [mark, rest @ ..] = marks {
-            table[*mark as usize] = true;
-            marks = rest;
-        }
-        let mut byte = 0;
-        while byte < 128 {
-            table[byte] |= (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
-        }
-        table
-    };
     NAME_BYTES[usize::from(byte)]
 }
+
+static NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut marks: &[u8] = b"-._~!$&'()*+,;=";
+    while let [mark, rest @ ..] = marks {
+        table[*mark as usize] = true;
+        marks = rest;
+    }
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] |= (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -68,23 +68,25 @@ fn drive<F: Flow, A: Future<Output = ()>>(
 
 pin_project_lite::pin_project! {
     /// The body of a Connector. Written out, because it is one piece of memory with the application in it: what a request
-    /// touches is close together, and nothing has room in it twice.
+    /// touches is close together, first of all, and nothing has room in it twice.
+    #[repr(C)]
     struct Driving<F, A> {
-        driven: Option<Driven<F>>,
         #[pin]
         application: CatchPanic<A>,
+        driven: Option<Driven<F>>,
         to_the_end: bool,
     }
 }
 
 /// A connection that is driven.
+#[repr(C)]
 struct Driven<F> {
     joint: Arc<Joint<F>>,
-    turns: Turns,
-    connection: Connection,
     begun: bool,
+    turns: Turns,
     /// That of the application: the rest is for the flow to have its last word.
     panic: Option<Arc<Panic>>,
+    connection: Connection,
 }
 
 impl<F, A> Future for Driving<F, A>
@@ -173,6 +175,7 @@ fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
 }
 
 /// What a Connector does whenever it is woken.
+#[repr(C)]
 struct Turns {
     /// The application runs.
     serving: bool,

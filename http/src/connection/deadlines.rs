@@ -121,28 +121,30 @@ const HANDLER: Waits = 4;
 const BODY: Waits = 8;
 const LINGER: Waits = 16;
 
+/// In the order of the fields: what every request touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Deadlines {
     clock: Clock,
     /// As the timers were last set.
     waits: Waits,
-    head: Timer,
+    age_set: bool,
     idle: Timer,
     /// How long the connection has been idle when `idle` was last set.
     idle_spent: Nanos,
+    write: Timer,
+    /// Who is woken when there comes to be a timer that is due before this.
+    watch: Option<(Timer, Waker)>,
+    bytes: usize,
+    /// How far ahead `body_rate` was when waiting for the body was interrupted, if it was.
+    body_credit: Timer,
+    head: Timer,
     body_idle: Timer,
     /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
     body_rate: Timer,
-    /// How far ahead that was when waiting for the body was interrupted, if it was.
-    body_credit: Timer,
     handler: Timer,
-    write: Timer,
     linger: Timer,
     age: Timer,
-    age_set: bool,
-    bytes: usize,
-    /// Who is woken when there comes to be a timer that is due before this.
-    watch: Option<(Timer, Waker)>,
 }
 
 impl Default for Deadlines {
