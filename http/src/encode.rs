@@ -70,6 +70,9 @@ struct Beginning {
     server: Vec<u8>,
     second: u64,
     bytes: Vec<u8>,
+    /// How the last one went on, and the whole of it once two went on alike.
+    last: Option<(LengthLine, ConnectionLine)>,
+    whole: Vec<u8>,
 }
 
 thread_local! {
@@ -84,25 +87,38 @@ pub(crate) fn plain_head(
     content_type: Option<&HeaderValue>,
     added: Added<'_>,
 ) {
-    let second = added.second;
-    let (kind, server) =
-        (content_type.map_or(&[][..], HeaderValue::as_bytes), added.server.unwrap_or_default());
-    BEGINNING.with_borrow_mut(|last| {
-        let same = last.second == second && last.status == status;
-        if !(same && last.content_type == kind && last.server == server && !last.bytes.is_empty()) {
-            let mut written = Output::new();
-            status_line(&mut written, status);
-            if let Some(content_type) = content_type {
-                field(&mut written, &header::CONTENT_TYPE, content_type);
-            }
-            date::with_line(second, |line| written.write(line));
-            written.write(server);
-            let bytes = written.slices().to_vec();
-            *last = Beginning { status, content_type: kind.to_vec(), server: server.to_vec(), second, bytes };
+    let Added { length, connection, server, second } = added;
+    let (kind, server) = (content_type.map_or(&[][..], HeaderValue::as_bytes), server.unwrap_or_default());
+    BEGINNING.with_borrow_mut(|kept| {
+        let same = kept.second == second && kept.status == status;
+        if !(same && kept.content_type == kind && kept.server == server && !kept.bytes.is_empty()) {
+            *kept = begin(status, content_type, server, second);
         }
-        output.write(&last.bytes);
+        if kept.last.replace((length, connection)) != Some((length, connection)) {
+            kept.whole.clear();
+            output.write(&kept.bytes);
+            return framing(output, length, connection);
+        }
+        if kept.whole.is_empty() {
+            let mut end = Output::new();
+            framing(&mut end, length, connection);
+            kept.whole = [&kept.bytes[..], &end.slices().to_vec()].concat();
+        }
+        output.write(&kept.whole);
     });
-    framing(output, added.length, added.connection);
+}
+
+fn begin(status: StatusCode, content_type: Option<&HeaderValue>, server: &[u8], second: u64) -> Beginning {
+    let mut written = Output::new();
+    status_line(&mut written, status);
+    if let Some(content_type) = content_type {
+        field(&mut written, &header::CONTENT_TYPE, content_type);
+    }
+    date::with_line(second, |line| written.write(line));
+    written.write(server);
+    let bytes = written.slices().to_vec();
+    let content_type = content_type.map_or(&[][..], HeaderValue::as_bytes).to_vec();
+    Beginning { status, content_type, server: server.to_vec(), second, bytes, last: None, whole: Vec::new() }
 }
 
 /// The last lines of a head.
@@ -233,10 +249,11 @@ mod tests {
             let server =
                 [None, Some(&b"server: a\r\n"[..]), Some(b"server: b\r\n")][(change / 7 % 3) as usize];
             let added = || Added {
-                length: [LengthLine::None, LengthLine::Chunked, LengthLine::Length(change)]
-                    [(change % 3) as usize],
+                // Some go on as the one before did, and some as the one before that.
+                length: [LengthLine::None, LengthLine::Chunked, LengthLine::Length(change / 4)]
+                    [(change / 4 % 3) as usize],
                 connection: [ConnectionLine::None, ConnectionLine::Close, ConnectionLine::KeepAlive]
-                    [(change / 2 % 3) as usize],
+                    [(change / 8 % 3) as usize],
                 server,
                 second: change / 10,
             };

@@ -4,7 +4,11 @@
 
 use http::Method;
 
-use crate::{RequestError, headers::trim, parse::leading};
+use crate::{
+    RequestError,
+    headers::trim,
+    parse::{Table, leading},
+};
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,19 +261,19 @@ fn is_reg_name(name: &[u8]) -> bool {
 
 /// `unreserved / sub-delims` (RFC 3986 §2).
 fn is_name_byte(byte: u8) -> bool {
-    NAME_BYTES[usize::from(byte)]
+    NAME_BYTES[usize::from(byte)] == 1
 }
 
-static NAME_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
+static NAME_BYTES: Table = {
+    let mut table = [0; 256];
     let mut marks: &[u8] = b"-._~!$&'()*+,;=";
     while let [mark, rest @ ..] = marks {
-        table[*mark as usize] = true;
+        table[*mark as usize] = 1;
         marks = rest;
     }
     let mut byte = 0;
     while byte < 128 {
-        table[byte] |= (byte as u8).is_ascii_alphanumeric();
+        table[byte] |= (byte as u8).is_ascii_alphanumeric() as u8;
         byte += 1;
     }
     table

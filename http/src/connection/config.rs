@@ -11,10 +11,18 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::deadlines::{Nanos, nanos};
 use crate::{Limits, RequestError, Response, Timeouts, date};
 
 fn by_chance() -> u64 {
     RandomState::new().hash_one(())
+}
+
+/// How long a connection may be idle at first: where nobody knows whether there are many of them, and where somebody does.
+fn idle_nanos(timeouts: &Timeouts) -> (Option<Nanos>, Option<Nanos>) {
+    let idle = timeouts.idle.map(nanos);
+    let crowded = timeouts.idle_crowded.map(nanos).into_iter().chain(idle).min();
+    (idle, crowded)
 }
 
 type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
@@ -23,6 +31,7 @@ type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
 pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
+    idle_nanos: (Option<Nanos>, Option<Nanos>),
     /// The `Server` line of every answer.
     pub(crate) server_line: Option<Box<[u8]>>,
     /// None: the system's.
@@ -42,6 +51,7 @@ impl Config {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
         Self {
             limits,
+            idle_nanos: idle_nanos(&timeouts),
             timeouts,
             server_line: None,
             clock: None,
@@ -61,6 +71,7 @@ impl Config {
     /// Other timers.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.idle_nanos = idle_nanos(&timeouts);
         self.timeouts = timeouts;
         self
     }
@@ -124,6 +135,12 @@ impl Config {
     /// the connections there may be.
     pub fn crowded(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
         let _ = self.crowded.set(Box::new(crowded));
+    }
+
+    /// As [`idle_step`](Self::idle_step) when a connection has just become idle; asked for every request.
+    pub(crate) fn idle_first(&self) -> Option<Nanos> {
+        let (idle, idle_crowded) = self.idle_nanos;
+        if self.crowded.get().is_some() { idle_crowded } else { idle }
     }
 
     /// How long a connection that has been idle for `spent` is left alone; nothing if that was all.

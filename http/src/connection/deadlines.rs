@@ -12,12 +12,12 @@ use super::state::{Answer, Inner, Reading};
 use crate::RequestError;
 
 /// Nanoseconds since the connection was first told the time: half the room of an [`Instant`], and compared at once.
-type Nanos = u64;
+pub(super) type Nanos = u64;
 
 /// From here on a number is no time.
 const UNSET: Nanos = 1 << 63;
 
-fn nanos(time: Duration) -> Nanos {
+pub(super) fn nanos(time: Duration) -> Nanos {
     Nanos::try_from(time.as_nanos()).map_or(UNSET >> 1, |nanos| nanos.min(UNSET >> 1))
 }
 
@@ -29,8 +29,8 @@ struct Timer(Nanos);
 impl Timer {
     const OFF: Self = Self(Nanos::MAX);
 
-    fn unset(time: Duration) -> Self {
-        Self(UNSET | nanos(time))
+    fn unset(time: Nanos) -> Self {
+        Self(UNSET | time)
     }
 
     /// How long it is to run once it is started.
@@ -49,7 +49,7 @@ impl Timer {
     /// Runs exactly while there is a time for it.
     fn keep(&mut self, time: Option<Duration>, clock: &mut Clock) {
         match time {
-            Some(time) if *self == Self::OFF => *self = clock.start(time),
+            Some(time) if *self == Self::OFF => *self = clock.start(nanos(time)),
             Some(_) => {}
             None => *self = Self::OFF,
         }
@@ -83,9 +83,9 @@ impl Clock {
         }
     }
 
-    fn start(&mut self, time: Duration) -> Timer {
+    fn start(&mut self, time: Nanos) -> Timer {
         if self.told {
-            return self.at(self.now + nanos(time));
+            return self.at(self.now + time);
         }
         self.unset = true;
         if self.origin.is_some() {
@@ -239,9 +239,9 @@ impl Deadlines {
     }
 
     /// Idle time begins, or is over.
-    fn keep_idle(&mut self, step: Option<Duration>) {
+    fn keep_idle(&mut self, first: Option<Nanos>) {
         self.idle_spent = 0;
-        self.idle.keep(step, &mut self.clock);
+        self.idle = first.map_or(Timer::OFF, |first| self.clock.start(first));
         self.body_credit = Timer::OFF;
     }
 
@@ -295,7 +295,7 @@ impl Inner {
         if changed & !IDLE == 0 && deadlines.bytes == 0 && !deadlines.clock.unset {
             // As most calls leave it: a request begins or ends being answered.
             if changed != 0 {
-                deadlines.keep_idle(self.config.idle_step(Duration::ZERO).filter(|_| waits & IDLE != 0));
+                deadlines.keep_idle(self.config.idle_first().filter(|_| waits & IDLE != 0));
                 deadlines.check_watch();
             }
             deadlines.clock.told = false;
@@ -304,7 +304,7 @@ impl Inner {
         let timeouts = &self.config.timeouts;
         let waits_for = |what: Waits| waits & what != 0;
         if changed & IDLE != 0 {
-            deadlines.keep_idle(self.config.idle_step(Duration::ZERO).filter(|_| waits_for(IDLE)));
+            deadlines.keep_idle(self.config.idle_first().filter(|_| waits_for(IDLE)));
         }
         if changed & HEAD != 0 {
             deadlines.head.keep(timeouts.head.filter(|_| waits_for(HEAD)), &mut deadlines.clock);
