@@ -42,6 +42,8 @@ struct Seen<'a> {
     upgrade: bool,
     upgrade_named: bool,
     continues: bool,
+    /// Something else is expected.
+    expects_more: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -61,18 +63,11 @@ pub(crate) fn of_request<'a>(
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<Framing, RequestError> {
     let mut seen = Seen::default();
-    let mut expectation = Ok(());
     for (name, value) in fields {
         // The length of a name tells most of them apart.
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => seen.host(value)?,
-            6 if name.eq_ignore_ascii_case("expect") && minor > 0 => {
-                expectation = expectation.and(seen.expect(value));
-            }
-            7 if name.eq_ignore_ascii_case("upgrade") => seen.upgrade_named = true,
-            10 if name.eq_ignore_ascii_case("connection") => seen.connection(value),
-            14 if name.eq_ignore_ascii_case("content-length") => seen.length(value)?,
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => seen.coding(value)?,
+            6 | 7 | 10 | 14 | 17 => seen.other(name, value)?,
             _ => {}
         }
     }
@@ -82,11 +77,13 @@ pub(crate) fn of_request<'a>(
         _ => {}
     }
     let length = seen.body_length(minor)?;
-    expectation?;
+    if seen.expects_more && minor > 0 {
+        return Err(RequestError::Expectation);
+    }
     Ok(Framing {
         length,
         keep_alive: !seen.close && (minor > 0 || seen.keep_alive),
-        expects_continue: seen.continues && length != BodyLength::Fixed(0),
+        expects_continue: seen.continues && minor > 0 && length != BodyLength::Fixed(0),
         may_switch: method == Method::CONNECT || (seen.upgrade && seen.upgrade_named),
     })
 }
@@ -97,6 +94,20 @@ impl<'a> Seen<'a> {
             Some(_) => Err(RequestError::Malformed("the host is given twice")),
             None => Ok(()),
         }
+    }
+
+    /// Apart, for most requests have a host and nothing else of this.
+    #[inline(never)]
+    fn other(&mut self, name: &str, value: &[u8]) -> Result<(), RequestError> {
+        match name.len() {
+            6 if name.eq_ignore_ascii_case("expect") => self.expect(value),
+            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade_named = true,
+            10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
+            14 if name.eq_ignore_ascii_case("content-length") => self.length(value)?,
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.coding(value)?,
+            _ => {}
+        }
+        Ok(())
     }
 
     fn length(&mut self, value: &[u8]) -> Result<(), RequestError> {
@@ -114,14 +125,12 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn expect(&mut self, value: &[u8]) -> Result<(), RequestError> {
+    fn expect(&mut self, value: &[u8]) {
         for expectation in elements(value) {
-            if !expectation.eq_ignore_ascii_case(b"100-continue") {
-                return Err(RequestError::Expectation);
-            }
-            self.continues = true;
+            let continues = expectation.eq_ignore_ascii_case(b"100-continue");
+            self.continues |= continues;
+            self.expects_more |= !continues;
         }
-        Ok(())
     }
 
     fn coding(&mut self, value: &[u8]) -> Result<(), RequestError> {

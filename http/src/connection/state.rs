@@ -131,11 +131,12 @@ thread_local! {
 const SPARE_MAX: usize = 16;
 const SPARE_EXCHANGES_MAX: usize = 16;
 
-/// Makes room for the first exchange.
+/// Makes room for the first exchange, where there is none.
 pub(crate) fn make_room(exchanges: &mut VecDeque<Exchange>) {
     // Nothing is found where the thread is about to end.
     if let Ok(Some(spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
-        *exchanges = spare;
+        // There is nothing in it to be dropped.
+        std::mem::forget(std::mem::replace(exchanges, spare));
     }
 }
 
