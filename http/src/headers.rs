@@ -33,8 +33,7 @@ impl Headers {
     /// Where a field may come several times ask [`get_all`](Self::get_all).
     #[must_use]
     pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
-        let name = name.as_ref().as_bytes();
-        self.lines().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.values(name.as_ref().as_bytes()).next()
     }
 
     /// The first value of this name, if it is text.
@@ -45,8 +44,23 @@ impl Headers {
 
     /// The values of all fields of this name, in any case, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        let name = name.as_bytes();
-        self.lines().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.values(name.as_bytes())
+    }
+
+    /// Where a name ends is only looked for in lines that have a colon where this one does.
+    fn values<'a, 'n>(&'a self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let mut rest = &self.bytes[self.start as usize..self.end as usize];
+        let lines = std::iter::from_fn(move || {
+            let (line, after) = rest.split_at(memchr(b'\n', rest)? + 1);
+            rest = after;
+            Some(line)
+        });
+        lines.filter_map(move |line| {
+            let (key, value) = line.split_at_checked(name.len())?;
+            let is_it =
+                value.first() == Some(&b':') && key.eq_ignore_ascii_case(name) && !name.contains(&b':');
+            is_it.then(|| trim(&value[1..value.len() - 2]))
+        })
     }
 
     /// All fields, name and value as received, without the space around the value.
@@ -157,7 +171,11 @@ mod tests {
     #[test]
     fn names_have_no_case() {
         assert_eq!(headers().get("HOST"), Some(&b"a"[..]));
-        assert_eq!(headers().get("hos"), None);
+        for name in ["hos", "host:", "", ":", "x-b:\t two", "c\r\n"] {
+            assert_eq!(headers().get(name), None, "{name:?}");
+        }
+        let colons = Headers::from_checked(Bytes::from_static(b"a:b:c\r\n"), 0, 7);
+        assert_eq!((colons.get("a"), colons.get("a:b")), (Some(&b"b:c"[..]), None));
     }
 
     #[test]
