@@ -186,7 +186,7 @@ struct Turns {
 
 /// How often what an application did may bring in more for it within a turn. Then the Reader goes on, and others have
 /// had their turn in between.
-const ROUNDS_MAX: usize = 16;
+const ROUNDS_MAX: usize = 8;
 
 impl Turns {
     fn new<F>(joint: &Joint<F>) -> Self {
