@@ -86,12 +86,17 @@ pub(crate) fn enter<R>(local: &Local, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Whether a process is being polled on this thread.
+pub(crate) fn is_polling() -> bool {
+    with_local(|local| local.is_some_and(|local| local.polling.get()))
+}
+
 /// Whether this thread belongs to a runtime.
 pub(crate) fn is_entered() -> bool {
     !LOCAL.get().is_null()
 }
 
-#[inline]
+#[inline(always)]
 #[expect(unsafe_code, reason = "see the proof")]
 pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
     // SAFETY: a pointer that is not null was made of a reference by an `enter` on this thread which is still on the

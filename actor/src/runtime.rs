@@ -180,6 +180,7 @@ impl Shared {
         }
     }
 
+    #[inline(never)]
     fn queue(&self, readied: Readied) {
         match &self.scheduling {
             Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),

@@ -122,8 +122,9 @@ pub(crate) struct Process {
     pub(crate) budget: u32,
     /// A receive found nothing in this poll: the next message is to wake the process.
     pub(crate) wants_messages: bool,
-    /// What its wakers are, and its body. Not here while it is polled, and without a body in between two lives.
-    pub(crate) source: Option<Arc<ProcessWaker>>,
+    /// What its wakers are.
+    pub(crate) source: Arc<ProcessWaker>,
+    /// Not here while it is polled, nor between two lives.
     pub(crate) body: Option<Body>,
 }
 
@@ -140,7 +141,7 @@ impl Process {
             server: None,
             budget: 0,
             wants_messages: false,
-            source: Some(source),
+            source,
             body: None,
         })
     }
@@ -148,9 +149,9 @@ impl Process {
     /// Another process in the same memory. Wakers of the one before that somebody has kept stay its own.
     pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
-        match self.source.as_mut().and_then(Arc::get_mut) {
+        match Arc::get_mut(&mut self.source) {
             Some(source) => source.pid = pid,
-            None => self.source = Some(Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid })),
+            None => self.source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid }),
         }
         self
     }

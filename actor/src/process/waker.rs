@@ -5,7 +5,6 @@
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{
-    marker::PhantomData,
     mem::ManuallyDrop,
     sync::{Arc, Weak},
     task::{RawWaker, RawWakerVTable, Waker},
@@ -32,24 +31,15 @@ impl ProcessWaker {
     }
 }
 
-/// A waker that borrows its source; a clone of it has a share of its own.
-pub(crate) struct BorrowedWaker<'a> {
-    waker: ManuallyDrop<Waker>,
-    _source: PhantomData<&'a Arc<ProcessWaker>>,
-}
-
-impl<'a> BorrowedWaker<'a> {
-    pub(crate) fn new(source: &'a Arc<ProcessWaker>) -> Self {
-        let raw = RawWaker::new(Arc::as_ptr(source).cast(), &VTABLE);
-        // SAFETY: the functions of the table do what is asked of them for a pointer to an `Arc`'s `ProcessWaker`, of which
-        // a waker owns one count. This one does not, but is never dropped, and the source it borrows keeps the count.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
-        Self { waker, _source: PhantomData }
-    }
-
-    pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
-    }
+/// A waker that counts for nothing; a clone of it has a share of its own.
+///
+/// # Safety
+/// While it is used, `source` or a clone of it is kept.
+pub(crate) unsafe fn borrowed(source: &Arc<ProcessWaker>) -> ManuallyDrop<Waker> {
+    let raw = RawWaker::new(Arc::as_ptr(source).cast(), &VTABLE);
+    // SAFETY: the functions of the table do what is asked of them for a pointer to an `Arc`'s `ProcessWaker`, of which a
+    // waker owns one count. This one does not, but is never dropped, and the caller keeps the count meanwhile.
+    ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
