@@ -74,7 +74,7 @@ impl Model {
                 if let Polled::Done = polled {
                     drop(slot.condemn(&mut core, Reason::Normal, false));
                 }
-                if core.cause.is_some() {
+                if !core.is_live() {
                     drop(core);
                     return self.end();
                 }

@@ -398,7 +398,7 @@ fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) 
 /// Whether anybody is to hear that this process takes a message: see [`took`].
 #[inline]
 fn is_watched(shared: &Shared, process: &Process) -> bool {
-    process.bound.is_some() || shared.tracer.is_on(Traced::RECEIVES)
+    process.bounded || shared.tracer.is_on(Traced::RECEIVES)
 }
 
 /// What is left to say of a message that was taken.
@@ -418,7 +418,8 @@ impl Taken {
 /// while the process is looked at.
 #[cold]
 fn took(taken: Taken) {
-    let (pid, bound) = context::with_running("receive", |_, _, running| (running.pid, running.bound.clone()));
+    let (pid, bound) =
+        context::with_running("receive", |_, slot, running| (running.pid, slot.lock().bound().cloned()));
     if let Some(bound) = bound.filter(|_| taken.counts) {
         bound.leave();
     }

@@ -8,7 +8,7 @@ use crate::{
     message::Message,
     pid::Pid,
     process::{
-        Core, Readied, Slot,
+        Core, CoreGuard, Readied, Slot,
         relations::{Relations, Target},
     },
     receive::receive_if,
@@ -399,10 +399,13 @@ impl Shared {
     }
 }
 
-type Guard<'a> = crate::short_lock::ShortGuard<'a, Core>;
-
 /// Locks the caller's record and that of another, which may have been released.
-fn lock_both<'a>(mine: &'a Slot, this: Pid, theirs: &'a Slot, other: Pid) -> (Guard<'a>, Option<Guard<'a>>) {
+fn lock_both<'a>(
+    mine: &'a Slot,
+    this: Pid,
+    theirs: &'a Slot,
+    other: Pid,
+) -> (CoreGuard<'a>, Option<CoreGuard<'a>>) {
     if this.index == other.index {
         return (mine.lock(), None); // Another generation of the caller's own place: long gone.
     }

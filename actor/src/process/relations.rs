@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    bound::Bound,
     pid::{NumberMap, Pid},
     process::links::Links,
     registry::Name,
@@ -32,6 +33,8 @@ pub(crate) struct Others {
     pub(crate) groups: Vec<Name>,
     /// Timers that will send to it, and some that have.
     pub(crate) timers: Aimed,
+    /// How many messages may wait, if there is a bound.
+    pub(crate) bound: Option<Arc<Bound>>,
 }
 
 /// Timers aimed at a process. One that is over is not taken out, which would cost it a lock and a search, but swept when

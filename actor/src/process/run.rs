@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Body, Core, Next, Phase, Process, Readied, Slot,
+    Body, Core, Next, Parent, Phase, Process, Readied, Slot,
     relations::{Others, Relations},
     waker,
 };
@@ -155,7 +155,7 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     local.polling.set(false);
     let mut process = local.running.take().expect("it runs until it is released");
     process.mailbox = Mailbox::default();
-    process.bound = None;
+    process.bounded = false;
     let end = shared.free(pid, Some(process));
     let reason = end.cause.expect("a process that ends has a cause");
     if !reason.is_clean() {
@@ -174,7 +174,7 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
 fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     let (names, groups, timers, messages) = {
         let mut core = slot.lock();
-        let messages = std::mem::take(&mut core.arrivals);
+        let messages = core.arrivals.take();
         match core.relations.as_mut().and_then(|relations| relations.others.as_mut()) {
             Some(others) => {
                 let names = std::mem::take(&mut others.names);
@@ -205,9 +205,9 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that ends has a cause");
         let Relations { links, callbacks, others } = std::mem::take(core.relations());
-        let Others { monitors, watchers, names, groups, timers } =
+        let Others { monitors, watchers, names, groups, timers, bound } =
             others.map_or_else(Others::default, |others| *others);
-        *core.relations().others() = Others { names, groups, timers, ..Others::default() };
+        *core.relations().others() = Others { names, groups, timers, bound, ..Others::default() };
         let others = Some(Box::new(Others { monitors, watchers, ..Others::default() }));
         (reason, Relations { links, callbacks, others })
     };
@@ -260,22 +260,16 @@ impl Shared {
     pub(crate) fn free(&self, pid: Pid, spare: Option<Box<Process>>) -> End {
         let slot = self.table.slot(pid.index);
         let mut core = slot.lock();
-        core.phase = Phase::Free;
-        core.generation = core.generation.wrapping_add(1);
-        core.trap_exit = false;
-        core.wants_messages = false;
-        core.woken = false;
-        core.held = 0;
-        let bound = core.bound.take();
-        core.parked = spare;
+        let bound = core.bound().cloned();
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         let end = End {
-            cause: core.cause.take(),
             caused_by_signal: std::mem::take(&mut core.caused_by_signal),
+            cause: core.clear(),
             relations: core.relations.take(),
-            parent: core.parent.take(),
+            parent: std::mem::replace(&mut core.parent, Parent::new(None)).of(pid),
             label: core.label.take(),
         };
+        core.parked = spare;
         let worn_out = core.generation == u32::MAX;
         slot.renew();
         drop(core);
