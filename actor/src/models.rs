@@ -221,6 +221,41 @@ fn a_condemned_process_receives_nothing_sent_before_or_after() {
     });
 }
 
+/// Loom finds a race, if an answer could be written while it is read, or into a call that was given up.
+#[test]
+fn an_answer_is_written_into_an_open_call_and_read_out_of_a_closed_one() {
+    for gives_up in [false, true] {
+        model(3, move || {
+            let called = Arc::new((Slot::new(), loom::cell::UnsafeCell::new(None)));
+            let number = called.0.open_call().expect("none is open");
+            let settles: Vec<_> = (0..2)
+                .map(|answer| {
+                    let called = called.clone();
+                    thread::spawn(move || {
+                        #[expect(unsafe_code, reason = "what is tried here is that this is safe")]
+                        let write = || called.1.with_mut(|place| unsafe { *place = Some(answer) });
+                        called.0.settle_call(number, write).is_some()
+                    })
+                })
+                .collect();
+            let closed = gives_up && {
+                let _core = called.0.lock();
+                called.0.close_call(number)
+            };
+            while called.0.is_call_open(number) {
+                thread::yield_now();
+            }
+            #[expect(unsafe_code, reason = "as above")]
+            let answer = called.1.with_mut(|place| unsafe { (*place).take() });
+            let next = called.0.open_call().expect("the last one is closed");
+            assert_eq!(answer.is_none(), closed);
+            let settled: Vec<bool> = settles.into_iter().map(|settle| settle.join().unwrap()).collect();
+            assert_eq!(settled.iter().filter(|settled| **settled).count(), usize::from(!closed));
+            assert!(called.0.is_call_open(next), "a late answer is for the call it is for");
+        });
+    }
+}
+
 /// A worker's own queue and that of others, each thing in there once.
 #[test]
 fn what_is_queued_is_run_once_whoever_takes_it() {

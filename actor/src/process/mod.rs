@@ -18,9 +18,10 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Weak},
+    task::Waker,
 };
 
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::{
     bound::Bound,
     exit::Reason,
@@ -36,8 +37,10 @@ use table::Address;
 use waker::ProcessWaker;
 
 /// A place in the process table; it is used again when its process has been released.
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Slot {
+    /// The calls of the processes here that have begun and ended: see [`place`](crate::place).
+    pub(crate) calls: AtomicU64,
     core: ShortLock<Core, Seen>,
 }
 
@@ -180,6 +183,12 @@ impl Process {
         })
     }
 
+    /// Whether it is this process, and nothing else, that a waker wakes.
+    #[inline]
+    pub(crate) fn is_waker(&self, waker: &Waker) -> bool {
+        waker::is_of(waker, &self.source)
+    }
+
     /// Another process in the same memory. Wakers of the one before that somebody has kept stay its own.
     pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
@@ -211,6 +220,7 @@ pub(crate) struct Readied(pub(crate) Box<Process>);
 impl Slot {
     pub(crate) fn new() -> Self {
         Self {
+            calls: AtomicU64::new(0),
             core: ShortLock::new(Core {
                 generation: 0,
                 phase: Phase::Free,
@@ -403,7 +413,9 @@ impl Slot {
         Ok(())
     }
 
+    /// Nothing is left of the process that was here. Under the lock.
     pub(crate) fn renew(&self) {
+        self.close_calls();
         self.seen().condemned.store(false, Ordering::Release);
         self.seen().arrived.store(false, Ordering::Release);
         self.seen().woken.store(false, Ordering::Release);

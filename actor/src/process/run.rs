@@ -229,7 +229,7 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relati
         }
     }
     for callback in relations.callbacks {
-        callback.ended(reason);
+        callback.tell(shared, reason);
     }
     for (reference, target) in monitors {
         if let Some(pid) = target.pid {

@@ -6,6 +6,7 @@
 
 use std::{
     mem::ManuallyDrop,
+    ptr,
     sync::{Arc, Weak},
     task::{RawWaker, RawWakerVTable, Waker},
 };
@@ -40,6 +41,12 @@ pub(crate) unsafe fn borrowed(source: &Arc<ProcessWaker>) -> ManuallyDrop<Waker>
     // SAFETY: the functions of the table do what is asked of them for a pointer to an `Arc`'s `ProcessWaker`, of which a
     // waker owns one count. This one does not, but is never dropped, and the caller keeps the count meanwhile.
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
+}
+
+/// Whether this is a waker of that source.
+#[inline]
+pub(crate) fn is_of(waker: &Waker, source: &Arc<ProcessWaker>) -> bool {
+    waker.data() == Arc::as_ptr(source).cast() && ptr::eq(waker.vtable(), &VTABLE)
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
