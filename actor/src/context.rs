@@ -55,7 +55,7 @@ impl Local {
     }
 
     /// Makes a process the running one; this is its place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&self, process: Box<Process>) -> &Slot {
         let slot = self.shared.table.slot_at(&process);
         let before = self.running.replace(Some(process));

@@ -197,7 +197,7 @@ impl Shared {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn queue(&self, readied: Readied) {
         match &self.scheduling {
             Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),

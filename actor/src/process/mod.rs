@@ -143,6 +143,9 @@ impl Parent {
 }
 
 /// What a process consists of. It passes from its record to a run queue to a worker and back, and is in one of them.
+///
+/// Two lines of the cache.
+#[repr(align(64))]
 pub(crate) struct Process {
     pub(crate) pid: Pid,
     /// Where its record is. The memory of a process stays with its place, so this never changes.
@@ -167,7 +170,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn new(shared: Weak<Shared>, pid: Pid, place: Address) -> Box<Self> {
-        let source = Arc::new(ProcessWaker { shared, pid });
+        let source = Arc::new(ProcessWaker::new(shared, pid));
         Box::new(Self {
             pid,
             place,
@@ -193,8 +196,8 @@ impl Process {
     pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
         match Arc::get_mut(&mut self.source) {
-            Some(source) => source.pid = pid,
-            None => self.source = Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid }),
+            Some(source) => source.set_generation(pid.generation),
+            None => self.source = Arc::new(ProcessWaker::new(Arc::downgrade(shared), pid)),
         }
         self
     }
@@ -461,7 +464,7 @@ mod tests {
 
     #[test]
     fn what_a_message_and_a_turn_look_at_is_in_one_line_of_the_cache() {
-        assert_eq!(size_of::<Slot>(), 128);
+        assert_eq!((size_of::<Slot>(), size_of::<Process>()), (128, 128));
         let before = size_of::<Slot>() - size_of::<Core>();
         assert!(before + offset_of!(Core, cause) <= 64, "{before} and {}", offset_of!(Core, cause));
     }

@@ -13,22 +13,37 @@ use std::{
 
 use crate::{context, pid::Pid, runtime::Shared};
 
+/// With the counts before it, as many bytes as a power of two: allocators are quick to find those.
 pub(crate) struct ProcessWaker {
-    pub(crate) shared: Weak<Shared>,
-    pub(crate) pid: Pid,
+    shared: Weak<Shared>,
+    generation: u32,
+    index: u32,
 }
 
 impl ProcessWaker {
+    pub(crate) fn new(shared: Weak<Shared>, pid: Pid) -> Self {
+        Self { shared, generation: pid.generation, index: pid.index }
+    }
+
+    /// For another process in the same place.
+    pub(crate) fn set_generation(&mut self, generation: u32) {
+        self.generation = generation;
+    }
+
     fn wake(&self) {
         context::with_local(|local| match local {
             // On a thread of the runtime its record is at hand; elsewhere it has to be kept alive meanwhile.
-            Some(local) if local.shared.id == self.pid.runtime => local.shared.wake(self.pid),
+            Some(local) if Arc::as_ptr(&local.shared) == self.shared.as_ptr() => self.wake_in(&local.shared),
             _ => {
                 if let Some(shared) = self.shared.upgrade() {
-                    shared.wake(self.pid);
+                    self.wake_in(&shared);
                 }
             }
         });
+    }
+
+    fn wake_in(&self, shared: &Shared) {
+        shared.wake(Pid { runtime: shared.id, generation: self.generation, index: self.index });
     }
 }
 

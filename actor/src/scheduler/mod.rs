@@ -94,7 +94,7 @@ impl Scheduler {
     }
 
     /// Puts a process that became ready into a queue.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn schedule(&self, shared: &Shared, Readied(process): Readied) {
         if let Some(worker) = process.pinned {
             return self.schedule_pinned(worker as usize, process);

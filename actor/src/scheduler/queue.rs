@@ -71,6 +71,7 @@ impl<T> Queue<T> {
         Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), next: self.next.stealer() }
     }
 
+    #[inline]
     pub(crate) fn push(&self, lane: Lane, process: Box<T>, next: bool) {
         if !next {
             return self.lane(lane).push(process);
