@@ -23,7 +23,7 @@ use crate::{
     place::{CallId, Came, Place, Replier},
     process::{Process, Slot, relations::Callback},
     receive::timeout,
-    runtime::{self, Shared},
+    runtime::Shared,
     short_lock::ShortLock,
     signal::Ended,
     timer::{Sleep, sleep},
@@ -153,13 +153,15 @@ pin_project! {
         limit: Option<Duration>,
         sleep: Option<Sleep>,
         stage: Stage<R, F>,
+        // The end of who called, where another process waits.
+        end: Option<Box<Wait>>,
         #[pin]
         place: Place<R>,
     }
 
     impl<R: Send, F> PinnedDrop for Calling<R, F> {
         fn drop(this: Pin<&mut Self>) {
-            if let Stage::Open { call, .. } = this.stage {
+            if let Stage::Open(call) = this.stage {
                 call.close();
             }
         }
@@ -169,22 +171,19 @@ pin_project! {
 enum Stage<R: Send, F> {
     /// It makes the message out of who asks and where the reply goes.
     New(F),
-    /// The answer comes into the future itself. Once another process than `caller` has polled it: that one's end.
-    Open {
-        call: CallId,
-        caller: Pid,
-        end: Option<Wait>,
-    },
+    /// The answer comes into the future itself.
+    Open(CallId),
     /// The process has another call open already, or it is not the process itself that waits.
-    Between(Waiting<R>),
+    Between(Box<Waiting<R>>),
     Over,
 }
 
 impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
     pub(crate) fn new(to: Pid, limit: Option<Duration>, make: F) -> Self {
-        Self { to, limit, sleep: None, stage: Stage::New(make), place: Place::new() }
+        Self { to, limit, sleep: None, stage: Stage::New(make), end: None, place: Place::new() }
     }
 
+    #[inline]
     fn begin(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
         let this = self.project();
         let to = *this.to;
@@ -192,30 +191,29 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
             if coop::proceed(slot, running, cx).is_pending() {
                 return None;
             }
-            let caller = running.pid;
-            let own = caller != to && running.is_waker(cx.waker());
-            Some((caller, own.then(|| CallId::open(slot, caller)).flatten()))
+            let call = if running.is_waker(cx.waker()) { CallId::open(slot, running.pid) } else { None };
+            Some((running.pid, call))
         });
         let Some((caller, call)) = begun else { return Poll::Pending };
         let Stage::New(make) = std::mem::replace(this.stage, Stage::Over) else { unreachable!("it is new") };
-        if caller == to {
-            return Poll::Ready(Err(CallError::CallingSelf));
-        }
         let Some(call) = call else {
             let waiting = send_query(to, |reply| make(caller, reply))?;
             let polled = waiting.poll_reply(cx);
-            *this.stage = Stage::Between(waiting);
+            *this.stage = Stage::Between(Box::new(waiting));
             return polled;
         };
-        *this.stage = Stage::Open { call, caller, end: None };
+        *this.stage = Stage::Open(call);
         let place = this.place.as_ref().get_ref();
         // SAFETY: the place is pinned, as we are, and whatever becomes of us, the call is closed before it goes: by `drop`,
         // if by nobody else.
         #[expect(unsafe_code, reason = "see the proof")]
         let (replier, ender) = unsafe { (place.replier(call), place.ender(call)) };
-        let message = make(caller, ReplyTo(Way::Place(replier)));
-        let sent =
-            context::with_shared("call", |shared| shared.deliver_call(to, message, Callback::Call(ender)));
+        let sent = if caller == to {
+            Err(CallError::CallingSelf)
+        } else {
+            let message = make(caller, ReplyTo(Way::Place(replier)));
+            context::with_shared("call", |shared| shared.deliver_call(to, message, Callback::Call(ender)))
+        };
         match sent {
             // If the answer is there already the process has been woken, and looks again.
             Ok(()) => Poll::Pending,
@@ -227,13 +225,13 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
         }
     }
 
-    fn poll_open(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
-        let Stage::Open { call, caller, .. } = self.stage else { unreachable!("it is open") };
+    #[inline]
+    fn poll_open(self: Pin<&mut Self>, call: CallId, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
         let look = |slot: &Slot, running: &mut Process| {
             if coop::proceed(slot, running, cx).is_pending() {
                 return Some(Poll::Pending);
             }
-            if running.pid != caller || !running.is_waker(cx.waker()) {
+            if !call.is_of(running.pid) || !running.is_waker(cx.waker()) {
                 return None;
             }
             Some(if call.is_open(slot) { Poll::Pending } else { Poll::Ready(()) })
@@ -241,29 +239,31 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
         match context::with_local(|local| local?.with_running(look).flatten()) {
             Some(Poll::Pending) => Poll::Pending,
             Some(Poll::Ready(())) => Poll::Ready(self.taken()),
-            None => self.poll_elsewhere(cx),
+            None => self.poll_elsewhere(call, cx),
         }
     }
 
     /// Somebody else than the process alone waits: a future that holds several, or another process it was given to.
     #[cold]
-    fn poll_elsewhere(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+    fn poll_elsewhere(
+        mut self: Pin<&mut Self>,
+        call: CallId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R, CallError>> {
         let place = self.as_ref().project_ref().place.get_ref();
-        let Stage::Open { call, caller, .. } = self.stage else { unreachable!("it is open") };
         if !call.wake_also(place, cx.waker()) {
             return Poll::Ready(self.taken());
         }
-        if context::current() == Some(caller) {
+        if context::current().is_some_and(|pid| call.is_of(pid)) {
             return Poll::Pending;
         }
         // If the caller ends nobody answers.
-        let mut this = self.project();
-        let Stage::Open { end, .. } = &mut this.stage else { unreachable!("it is open") };
-        let end = end.get_or_insert_with(|| end_of(runtime::find(caller.runtime).as_deref(), caller));
-        Pin::new(end).poll(cx).map(|_| {
-            *this.stage = Stage::Over;
-            Err(CallError::NoProc)
-        })
+        let this = self.as_mut().project();
+        if this.end.is_none() {
+            *this.end = call.end_of_caller().map(Box::new);
+        }
+        let goes_on = this.end.as_mut().is_some_and(|end| Pin::new(&mut **end).poll(cx).is_pending());
+        if goes_on { Poll::Pending } else { Poll::Ready(self.taken()) }
     }
 
     /// The time may be up.
@@ -273,7 +273,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
         if Pin::new(sleep).poll(cx).is_pending() {
             return Poll::Pending;
         }
-        if let Stage::Open { call, .. } = this.stage
+        if let Stage::Open(call) = this.stage
             && !call.close()
         {
             // The answer came meanwhile.
@@ -284,6 +284,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
     }
 
     /// What came, once the call is closed.
+    #[inline]
     fn taken(self: Pin<&mut Self>) -> Result<R, CallError> {
         let this = self.project();
         *this.stage = Stage::Over;
@@ -302,7 +303,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Future for Callin
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = match &self.stage {
-            Stage::Open { .. } => self.as_mut().poll_open(cx),
+            &Stage::Open(call) => self.as_mut().poll_open(call, cx),
             Stage::New(_) => self.as_mut().begin(cx),
             Stage::Between(waiting) => {
                 let polled = waiting.poll_reply(cx);
@@ -379,13 +380,13 @@ pub async fn join(pids: &[Pid]) {
 /// # Panics
 /// Outside a process.
 pub fn wait(pid: Pid) -> Wait {
-    context::with_shared("wait", |shared| end_of(Some(shared), pid))
+    context::with_shared("wait", |shared| end_of(shared, pid))
 }
 
-/// The end of a process of this runtime, if that is not gone.
-fn end_of(shared: Option<&Shared>, pid: Pid) -> Wait {
+/// [`wait`] in any thread.
+pub(crate) fn end_of(shared: &Shared, pid: Pid) -> Wait {
     let answer = Arc::new(Answer::<Infallible>::new());
-    let watched = shared.is_some_and(|shared| shared.call_back(pid, answer.clone()));
+    let watched = shared.call_back(pid, answer.clone());
     Wait(watched.then(|| Waiting::new(answer)))
 }
 

@@ -9,6 +9,7 @@
 use std::{marker::PhantomPinned, num::NonZeroU32, ptr::NonNull, task::Waker};
 
 use crate::{
+    call::{Wait, end_of},
     context,
     exit::Reason,
     pid::Pid,
@@ -171,6 +172,25 @@ impl CallId {
     pub(crate) fn open(slot: &Slot, caller: Pid) -> Option<Self> {
         let number = slot.open_call()?;
         Some(Self { runtime: caller.runtime, index: caller.index, number })
+    }
+
+    /// Whether a process has the place of the caller. (One that has it later finds the call closed.)
+    #[inline]
+    pub(crate) fn is_of(self, pid: Pid) -> bool {
+        self.index == pid.index && self.runtime == pid.runtime
+    }
+
+    /// The end of the caller; none if it has come, or the call is closed.
+    pub(crate) fn end_of_caller(self) -> Option<Wait> {
+        let find = |shared: &Shared| {
+            let slot = shared.table.slot(self.index);
+            let core = slot.lock();
+            let caller = Pid { runtime: self.runtime, generation: core.generation, index: self.index };
+            let is_open = slot.is_call_open(self.number);
+            drop(core);
+            is_open.then(|| end_of(shared, caller))
+        };
+        self.with_runtime(find).flatten()
     }
 
     /// Whether the call is open. `slot` is where it was opened.

@@ -63,7 +63,8 @@ struct Seat {
 
 impl Scheduler {
     pub(crate) fn new(workers: usize) -> (Self, Vec<LocalQueue>) {
-        let queues: Vec<LocalQueue> = (0..workers).map(|_| LocalQueue::new()).collect();
+        let queue = if workers == 1 { LocalQueue::of_one_alone } else { LocalQueue::new };
+        let queues: Vec<LocalQueue> = (0..workers).map(|_| queue()).collect();
         let spins = workers > 1 && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         let seats = queues.iter().map(|queue| {
             let driver = Parker::spinning(spins);

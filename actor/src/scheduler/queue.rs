@@ -58,9 +58,18 @@ pub(crate) struct Queue<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
+        Self::of(Next::new(false))
+    }
+
+    /// The queue of the only worker there is.
+    pub(crate) fn of_one_alone() -> Self {
+        Self::of(Next::new(true))
+    }
+
+    fn of(next: Next<T>) -> Self {
         Self {
             lanes: std::array::from_fn(|_| Worker::new_fifo()),
-            next: Next::new(),
+            next,
             high_any: Cell::new(false),
             in_a_row: Cell::new(0),
             normal_served: Cell::new(0),
@@ -185,6 +194,16 @@ mod tests {
         queue.push(Lane::Normal, Box::new(2), true);
         queue.push(Lane::Normal, Box::new(3), true);
         assert_eq!(drain(&queue), [3, 1, 2]);
+    }
+
+    #[test]
+    fn from_a_worker_alone_nobody_takes_the_next_one() {
+        let queue = Queue::of_one_alone();
+        let stealer = queue.stealer();
+        queue.push(Lane::Normal, Box::new(1), true);
+        assert!(stealer.has_next() && stealer.steal_next().is_none());
+        queue.push(Lane::Normal, Box::new(2), true);
+        assert_eq!(drain(&queue), [2, 1]);
     }
 
     #[test]
