@@ -20,8 +20,8 @@ use crate::{
     exit::Reason,
     message::Message,
     pid::Pid,
-    place::{CallId, Came, Place, Replier},
-    process::{Process, Slot, relations::Callback},
+    place::{CallId, Came, Ender, Place, Replier},
+    process::{Process, Slot, relations::Callbacks},
     receive::timeout,
     runtime::Shared,
     short_lock::ShortLock,
@@ -212,7 +212,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
             Err(CallError::CallingSelf)
         } else {
             let message = make(caller, ReplyTo(Way::Place(replier)));
-            context::with_shared("call", |shared| shared.deliver_call(to, message, Callback::Call(ender)))
+            context::with_shared("call", |shared| shared.send_call(to, message, ender))
         };
         match sent {
             // If the answer is there already the process has been woken, and looks again.
@@ -334,8 +334,10 @@ pub(crate) fn send_query<R: Send + 'static>(
     }
     let answer = Arc::new(Answer::new());
     let message = make(ReplyTo(Way::Between(answer.clone())));
-    let callback = Callback::Other(answer.clone());
-    context::with_shared("call", |shared| shared.deliver_call(to, message, callback))?;
+    let callback = answer.clone();
+    context::with_shared("call", |shared| {
+        shared.deliver_call(to, message, |callbacks| callbacks.push(shared, callback))
+    })?;
     Ok(Waiting::new(answer))
 }
 
@@ -536,8 +538,19 @@ impl<R: Send> Drop for Waiting<R> {
 }
 
 impl Shared {
+    #[inline(never)]
+    fn send_call(&self, to: Pid, message: Message, ender: Ender) -> Result<(), CallError> {
+        self.deliver_call(to, message, |callbacks| callbacks.push_call(self, ender))
+    }
+
     /// Puts a request into a mailbox, and whoever waits for its answer on the list of those that hear of the end.
-    fn deliver_call(&self, to: Pid, message: Message, callback: Callback) -> Result<(), CallError> {
+    #[inline(always)]
+    fn deliver_call(
+        &self,
+        to: Pid,
+        message: Message,
+        add: impl FnOnce(&mut Callbacks),
+    ) -> Result<(), CallError> {
         if self.tracer.is_on(Traced::SENDS) {
             self.trace_sent(to, &message);
         }
@@ -546,7 +559,7 @@ impl Shared {
             let Some(mut core) = slot.lock_for(to) else { return Err(CallError::NoProc) };
             if !core.is_live() {
                 // Condemned, and not released yet: it refuses the request, and tells its reason when it is released.
-                core.relations().callbacks.push(self, callback);
+                add(&mut core.relations().callbacks);
                 drop(core);
                 drop(message);
                 return Ok(());
@@ -556,7 +569,7 @@ impl Shared {
                 drop(message);
                 return Err(CallError::Full);
             }
-            core.relations().callbacks.push(self, callback);
+            add(&mut core.relations().callbacks);
             slot.accept(&mut core, message)
         };
         self.ready(readied);

@@ -19,10 +19,7 @@ use crate::{
     message::Message,
     pid::Pid,
     process::{Next, Phase, Process, Readied, Slot, table::Address},
-    scheduler::{
-        Idle, Seeker,
-        queue::{Lane, Queue},
-    },
+    scheduler::{Idle, Seeker, queue::Queue},
     short_lock::SpinGate,
     sync::{Mutex, lock},
 };
@@ -270,10 +267,10 @@ fn what_is_queued_is_run_once_whoever_takes_it() {
             taken
         });
         let mut run = Vec::new();
-        queue.push(Lane::Normal, Box::new(1), true);
-        queue.push(Lane::Normal, Box::new(2), true);
+        queue.push_next(Box::new(1));
+        queue.push_next(Box::new(2));
         run.extend(queue.pop().map(|number| *number));
-        queue.push(Lane::Normal, Box::new(3), true);
+        queue.push_next(Box::new(3));
         run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.extend(thief.join().unwrap());
         // What the thief left while we looked it has put back nowhere: it is in one of the two.

@@ -66,11 +66,8 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
 /// [`catch`] for the poll of a process: the hook knows of it by [`Local::polling`](crate::context::Local::polling), so
 /// nothing has to be said here.
 #[inline(always)]
-pub(crate) fn catch_polling<R>(poll: impl FnOnce() -> R, panicked_with: impl FnOnce(Panic) -> R) -> R {
-    match catch_unwind(AssertUnwindSafe(poll)) {
-        Ok(polled) => polled,
-        Err(payload) => panicked_with(panicked(payload)),
-    }
+pub(crate) fn catch_polling<R>(poll: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(poll)).map_err(panicked)
 }
 
 #[cold]

@@ -9,7 +9,7 @@ use crate::{
     pid::Pid,
     process::{
         Core, CoreGuard, Readied, Slot,
-        relations::{Callback, Relations, Target},
+        relations::{Relations, Target},
     },
     receive::receive_if,
     registry::Name,
@@ -374,7 +374,7 @@ impl Shared {
     pub(crate) fn call_back(&self, pid: Pid, callback: Arc<dyn Ended>) -> bool {
         let Some(slot) = self.table.of(pid) else { return false };
         let Some(mut core) = slot.lock_for(pid) else { return false };
-        core.relations().callbacks.push(self, Callback::Other(callback));
+        core.relations().callbacks.push(self, callback);
         true
     }
 

@@ -107,12 +107,16 @@ impl Callback {
 const SWEEP_MIN: usize = 16;
 
 impl Callbacks {
+    pub(crate) fn push(&mut self, shared: &Shared, callback: Arc<dyn Ended>) {
+        self.add(shared, Callback::Other(callback));
+    }
+
     #[inline]
-    pub(crate) fn push(&mut self, shared: &Shared, callback: Callback) {
-        // Of one that calls again, the call before is over.
-        match (self.all.last_mut(), callback) {
-            (Some(Callback::Call(last)), Callback::Call(call)) if last.is_of_caller(&call) => *last = call,
-            (_, callback) => self.add(shared, callback),
+    pub(crate) fn push_call(&mut self, shared: &Shared, call: Ender) {
+        match self.all.last_mut() {
+            // Of one that calls again, the call before is over.
+            Some(Callback::Call(last)) if last.is_of_caller(&call) => *last = call,
+            _ => self.add(shared, Callback::Call(call)),
         }
     }
 
@@ -194,9 +198,9 @@ mod tests {
             crate::context::with_shared("test", |shared| {
                 let mut callbacks = Callbacks::default();
                 let live: Vec<_> = (0..10).map(|_| Arc::new(Call(AtomicBool::new(false)))).collect();
-                live.iter().for_each(|call| callbacks.push(shared, Callback::Other(call.clone())));
+                live.iter().for_each(|call| callbacks.push(shared, call.clone()));
                 for _ in 0..10_000 {
-                    callbacks.push(shared, Callback::Other(Arc::new(Call(AtomicBool::new(true)))));
+                    callbacks.push(shared, Arc::new(Call(AtomicBool::new(true))));
                     assert!(callbacks.all.len() <= 2 * live.len() + SWEEP_MIN);
                 }
                 assert_eq!(callbacks.all.iter().filter(|call| !call.is_over(shared)).count(), live.len());

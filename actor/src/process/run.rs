@@ -61,10 +61,11 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     slot.begin();
     loop {
         local.polling.set(true);
-        let polled = poll(&mut body, &waker);
+        let mut ended = None;
+        let is_pending = poll(&mut body, &waker, &mut ended);
         local.polling.set(false);
-        if let Poll::Ready(reason) = polled {
-            end(local, slot, body, Some(reason));
+        if !is_pending {
+            end(local, slot, body, ended);
             return None;
         }
         let mut core = slot.lock();
@@ -100,13 +101,20 @@ impl Core {
     }
 }
 
-/// Polls a body; if it panics, that is why it ends.
+/// Polls a body, and says whether it goes on; else why it `ended`, which may be a panic.
 #[inline(always)]
-fn poll(body: &mut Body, waker: &Waker) -> Poll<Reason> {
-    catch_polling(
-        || body.as_mut().poll(&mut Context::from_waker(waker)),
-        |panic| Poll::Ready(Reason::Panic(Arc::new(panic))),
-    )
+fn poll(body: &mut Body, waker: &Waker, ended: &mut Option<Reason>) -> bool {
+    let polled = catch_polling(|| match body.as_mut().poll(&mut Context::from_waker(waker)) {
+        Poll::Pending => true,
+        Poll::Ready(reason) => {
+            *ended = Some(reason);
+            false
+        }
+    });
+    polled.unwrap_or_else(|panic| {
+        *ended = Some(Reason::Panic(Arc::new(panic)));
+        false
+    })
 }
 
 /// The process is to be released: because its body has ended with a reason, or something else was first. Returns what
