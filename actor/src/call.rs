@@ -13,9 +13,21 @@ use std::{
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
+
 use crate::{
-    context, coop, exit::Reason, message::Message, pid::Pid, receive::timeout, runtime::Shared,
-    short_lock::ShortLock, signal::Ended, trace::Traced,
+    context, coop,
+    exit::Reason,
+    message::Message,
+    pid::Pid,
+    place::{CallId, Came, Ender, Place, Replier},
+    process::{Process, Slot, relations::Callbacks},
+    receive::timeout,
+    runtime::Shared,
+    short_lock::ShortLock,
+    signal::Ended,
+    timer::{Sleep, sleep},
+    trace::Traced,
 };
 
 /// How long a call waits by default. (OTP: `gen_server:call/2`.)
@@ -42,19 +54,28 @@ impl<Q: fmt::Debug, R> fmt::Debug for Request<Q, R> {
 
 /// Answers one request, once, from any process. Dropped, it answers nothing: the caller waits for its time to pass, or
 /// for the end of whom it asked.
-pub struct ReplyTo<R>(Arc<Answer<R>>);
+pub struct ReplyTo<R>(Way<R>);
+
+/// How an answer gets to whoever waits.
+enum Way<R> {
+    /// Into the future that waits for it.
+    Place(Replier<R>),
+    /// To where both have a share of it.
+    Between(Arc<Answer<R>>),
+}
 
 impl<R: Send> ReplyTo<R> {
     /// [`send`](Self::send) for whoever only borrows the right.
     pub(crate) fn settle(&self, reply: R) {
-        let refused = self.0.settle(Ok(reply));
-        drop(refused);
+        match &self.0 {
+            Way::Place(place) => drop(place.settle(reply)),
+            Way::Between(answer) => drop(answer.settle(Ok(reply))),
+        }
     }
 
     /// Answers. If the caller has given up nobody sees it.
     pub fn send(self, reply: R) {
-        let refused = self.0.settle(Ok(reply));
-        drop(refused);
+        self.settle(reply);
     }
 }
 
@@ -113,13 +134,194 @@ impl std::error::Error for CallError {}
 ///
 /// # Panics
 /// Outside a process.
-pub async fn call<Q, R>(to: Pid, query: Q, limit: Option<Duration>) -> Result<R, CallError>
+pub fn call<Q, R>(
+    to: Pid,
+    query: Q,
+    limit: Option<Duration>,
+) -> impl Future<Output = Result<R, CallError>> + Send
 where
     Q: Send + 'static,
     R: Send + 'static,
 {
-    let from = crate::this();
-    send_query(to, |reply| Message::new(Request { query, from, reply }))?.wait(limit).await
+    Calling::new(to, limit, move |from, reply| Message::new(Request { query, from, reply }))
+}
+
+pin_project! {
+    /// A call: sent when it is first polled, given up when it is dropped.
+    pub(crate) struct Calling<R: Send, F> {
+        to: Pid,
+        limit: Option<Duration>,
+        sleep: Option<Sleep>,
+        stage: Stage<R, F>,
+        // The end of who called, where another process waits.
+        end: Option<Box<Wait>>,
+        #[pin]
+        place: Place<R>,
+    }
+
+    impl<R: Send, F> PinnedDrop for Calling<R, F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Stage::Open(call) = this.stage {
+                call.close();
+            }
+        }
+    }
+}
+
+enum Stage<R: Send, F> {
+    /// It makes the message out of who asks and where the reply goes.
+    New(F),
+    /// The answer comes into the future itself.
+    Open(CallId),
+    /// The process has another call open already, or it is not the process itself that waits.
+    Between(Box<Waiting<R>>),
+    Over,
+}
+
+impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
+    pub(crate) fn new(to: Pid, limit: Option<Duration>, make: F) -> Self {
+        Self { to, limit, sleep: None, stage: Stage::New(make), end: None, place: Place::new() }
+    }
+
+    #[inline]
+    fn begin(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        let this = self.project();
+        let to = *this.to;
+        let begun = context::with_running("call", |_, slot, running| {
+            if coop::proceed(slot, running, cx).is_pending() {
+                return None;
+            }
+            let call = if running.is_waker(cx.waker()) { CallId::open(slot, running.pid) } else { None };
+            Some((running.pid, call))
+        });
+        let Some((caller, call)) = begun else { return Poll::Pending };
+        let Stage::New(make) = std::mem::replace(this.stage, Stage::Over) else { unreachable!("it is new") };
+        let Some(call) = call else {
+            let waiting = send_query(to, |reply| make(caller, reply))?;
+            let polled = waiting.poll_reply(cx);
+            *this.stage = Stage::Between(Box::new(waiting));
+            return polled;
+        };
+        *this.stage = Stage::Open(call);
+        let place = this.place.as_ref().get_ref();
+        // SAFETY: the place is pinned, as we are, and whatever becomes of us, the call is closed before it goes: by `drop`,
+        // if by nobody else.
+        #[expect(unsafe_code, reason = "see the proof")]
+        let (replier, ender) = unsafe { (place.replier(call), place.ender(call)) };
+        let sent = if caller == to {
+            Err(CallError::CallingSelf)
+        } else {
+            let message = make(caller, ReplyTo(Way::Place(replier)));
+            context::with_shared("call", |shared| shared.send_call(to, message, ender))
+        };
+        match sent {
+            // If the answer is there already the process has been woken, and looks again.
+            Ok(()) => Poll::Pending,
+            Err(error) => {
+                call.close();
+                *this.stage = Stage::Over;
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    #[inline]
+    fn poll_open(self: Pin<&mut Self>, call: CallId, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        let look = |slot: &Slot, running: &mut Process| {
+            if coop::proceed(slot, running, cx).is_pending() {
+                return Some(Poll::Pending);
+            }
+            if !call.is_of(running.pid) || !running.is_waker(cx.waker()) {
+                return None;
+            }
+            Some(if call.is_open(slot) { Poll::Pending } else { Poll::Ready(()) })
+        };
+        match context::with_local(|local| local?.with_running(look).flatten()) {
+            Some(Poll::Pending) => Poll::Pending,
+            Some(Poll::Ready(())) => Poll::Ready(self.taken()),
+            None => self.poll_elsewhere(call, cx),
+        }
+    }
+
+    /// Somebody else than the process alone waits: a future that holds several, or another process it was given to.
+    #[cold]
+    fn poll_elsewhere(
+        mut self: Pin<&mut Self>,
+        call: CallId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R, CallError>> {
+        let place = self.as_ref().project_ref().place.get_ref();
+        if !call.wake_also(place, cx.waker()) {
+            return Poll::Ready(self.taken());
+        }
+        if context::current().is_some_and(|pid| call.is_of(pid)) {
+            return Poll::Pending;
+        }
+        // If the caller ends nobody answers.
+        let this = self.as_mut().project();
+        if this.end.is_none() {
+            *this.end = call.end_of_caller().map(Box::new);
+        }
+        let goes_on = this.end.as_mut().is_some_and(|end| Pin::new(&mut **end).poll(cx).is_pending());
+        if goes_on { Poll::Pending } else { Poll::Ready(self.taken()) }
+    }
+
+    /// The time may be up.
+    fn expire(mut self: Pin<&mut Self>, limit: Duration, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        let this = self.as_mut().project();
+        let sleep = this.sleep.get_or_insert_with(|| sleep(limit));
+        if Pin::new(sleep).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if let Stage::Open(call) = this.stage
+            && !call.close()
+        {
+            // The answer came meanwhile.
+            return Poll::Ready(self.taken());
+        }
+        *this.stage = Stage::Over;
+        Poll::Ready(Err(CallError::Timeout))
+    }
+
+    /// What came, once the call is closed.
+    #[inline]
+    fn taken(self: Pin<&mut Self>) -> Result<R, CallError> {
+        let this = self.project();
+        *this.stage = Stage::Over;
+        // SAFETY: whoever asks has seen that the call is closed.
+        #[expect(unsafe_code, reason = "see the proof")]
+        match unsafe { this.place.as_ref().get_ref().take() } {
+            Came::Reply(reply) => Ok(reply),
+            Came::End(reason) => Err(CallError::Exit(reason)),
+            Came::Nobody => Err(CallError::NoProc),
+        }
+    }
+}
+
+impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Future for Calling<R, F> {
+    type Output = Result<R, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = match &self.stage {
+            &Stage::Open(call) => self.as_mut().poll_open(call, cx),
+            Stage::New(_) => self.as_mut().begin(cx),
+            Stage::Between(waiting) => {
+                let polled = waiting.poll_reply(cx);
+                if polled.is_ready() {
+                    *self.as_mut().project().stage = Stage::Over;
+                }
+                polled
+            }
+            Stage::Over => panic!("riot_actor: a call was polled after its end"),
+        };
+        match self.limit {
+            // One that has no turn left is not sent yet, and its time has not begun.
+            Some(limit) if polled.is_pending() && !matches!(self.stage, Stage::New(_)) => {
+                self.expire(limit, cx)
+            }
+            _ => polled,
+        }
+    }
 }
 
 /// Sends what `make` makes of the place for the reply.
@@ -131,15 +333,18 @@ pub(crate) fn send_query<R: Send + 'static>(
         return Err(CallError::CallingSelf);
     }
     let answer = Arc::new(Answer::new());
-    let message = make(ReplyTo(answer.clone()));
-    context::with_shared("call", |shared| shared.deliver_call(to, message, &answer))?;
+    let message = make(ReplyTo(Way::Between(answer.clone())));
+    let callback = answer.clone();
+    context::with_shared("call", |shared| {
+        shared.deliver_call(to, message, |callbacks| callbacks.push(shared, callback))
+    })?;
     Ok(Waiting::new(answer))
 }
 
 /// The two ends of one answer that is not asked for by a message; the process `of` settles it by its end, too.
 pub(crate) fn answer_of<R: Send + 'static>(of: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Waiting<R>) {
     let answer = Arc::new(Answer::new());
-    let pid = of(ReplyTo(answer.clone()));
+    let pid = of(ReplyTo(Way::Between(answer.clone())));
     if !context::with_shared("start", |shared| shared.call_back(pid, answer.clone())) {
         // It has ended already; if it did not answer before, it never will.
         drop(answer.settle(Err(CallError::NoProc)));
@@ -177,8 +382,13 @@ pub async fn join(pids: &[Pid]) {
 /// # Panics
 /// Outside a process.
 pub fn wait(pid: Pid) -> Wait {
+    context::with_shared("wait", |shared| end_of(shared, pid))
+}
+
+/// [`wait`] in any thread.
+pub(crate) fn end_of(shared: &Shared, pid: Pid) -> Wait {
     let answer = Arc::new(Answer::<Infallible>::new());
-    let watched = context::with_shared("wait", |shared| shared.call_back(pid, answer.clone()));
+    let watched = shared.call_back(pid, answer.clone());
     Wait(watched.then(|| Waiting::new(answer)))
 }
 
@@ -328,12 +538,18 @@ impl<R: Send> Drop for Waiting<R> {
 }
 
 impl Shared {
+    #[inline(never)]
+    fn send_call(&self, to: Pid, message: Message, ender: Ender) -> Result<(), CallError> {
+        self.deliver_call(to, message, |callbacks| callbacks.push_call(self, ender))
+    }
+
     /// Puts a request into a mailbox, and whoever waits for its answer on the list of those that hear of the end.
-    fn deliver_call<R: Send + 'static>(
+    #[inline(always)]
+    fn deliver_call(
         &self,
         to: Pid,
         message: Message,
-        answer: &Arc<Answer<R>>,
+        add: impl FnOnce(&mut Callbacks),
     ) -> Result<(), CallError> {
         if self.tracer.is_on(Traced::SENDS) {
             self.trace_sent(to, &message);
@@ -343,7 +559,7 @@ impl Shared {
             let Some(mut core) = slot.lock_for(to) else { return Err(CallError::NoProc) };
             if !core.is_live() {
                 // Condemned, and not released yet: it refuses the request, and tells its reason when it is released.
-                core.relations().callbacks.push(answer.clone());
+                add(&mut core.relations().callbacks);
                 drop(core);
                 drop(message);
                 return Ok(());
@@ -353,7 +569,7 @@ impl Shared {
                 drop(message);
                 return Err(CallError::Full);
             }
-            core.relations().callbacks.push(answer.clone());
+            add(&mut core.relations().callbacks);
             slot.accept(&mut core, message)
         };
         self.ready(readied);

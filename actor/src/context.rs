@@ -5,7 +5,7 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    ptr,
+    ptr::{self, NonNull},
     rc::Rc,
     sync::Arc,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Local {
     pub(crate) queue: LocalQueue,
     /// The process that is polled: while it runs its own code finds it here. Put there by [`Local::begin`].
     pub(crate) running: RefCell<Option<Box<Process>>>,
+    /// Its place, or that of the one before; none before the first.
+    place: Cell<Option<NonNull<Slot>>>,
     /// Places in the table for the processes that are spawned here.
     pub(crate) places: RefCell<Places>,
     /// What the driver gave to whoever installed it.
@@ -47,6 +49,7 @@ impl Local {
             worker,
             queue,
             running: RefCell::new(None),
+            place: Cell::new(None),
             places: RefCell::default(),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
@@ -55,9 +58,10 @@ impl Local {
     }
 
     /// Makes a process the running one; this is its place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&self, process: Box<Process>) -> &Slot {
         let slot = self.shared.table.slot_at(&process);
+        self.place.set(Some(NonNull::from(slot)));
         let before = self.running.replace(Some(process));
         debug_assert!(before.is_none(), "one process runs at a time");
         slot
@@ -65,10 +69,15 @@ impl Local {
 
     /// Shows `f` the running process and its place.
     #[inline]
+    #[expect(unsafe_code, reason = "see the proof")]
     pub(crate) fn with_running<R>(&self, f: impl FnOnce(&Slot, &mut Process) -> R) -> Option<R> {
         let mut running = self.running.borrow_mut();
         let process = running.as_mut()?;
-        Some(f(self.shared.table.slot_at(process), process))
+        // SAFETY: what is there came from a reference into our table, where places neither move nor go away before the
+        // table does; and we are borrowed, and the table with us.
+        let slot = unsafe { self.place.get()?.as_ref() };
+        debug_assert!(std::ptr::eq(slot, self.shared.table.slot_at(process)), "`begin` has put both there");
+        Some(f(slot, process))
     }
 }
 
@@ -86,12 +95,17 @@ pub(crate) fn enter<R>(local: &Local, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Whether a process is being polled on this thread.
+pub(crate) fn is_polling() -> bool {
+    with_local(|local| local.is_some_and(|local| local.polling.get()))
+}
+
 /// Whether this thread belongs to a runtime.
 pub(crate) fn is_entered() -> bool {
     !LOCAL.get().is_null()
 }
 
-#[inline]
+#[inline(always)]
 #[expect(unsafe_code, reason = "see the proof")]
 pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
     // SAFETY: a pointer that is not null was made of a reference by an `enter` on this thread which is still on the

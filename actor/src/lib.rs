@@ -52,6 +52,7 @@ mod misuse;
 mod models;
 mod panic;
 mod pid;
+mod place;
 mod planted;
 mod process;
 mod random;

@@ -7,6 +7,67 @@ use std::collections::VecDeque;
 
 use crate::message::Message;
 
+/// What has been accepted for a process and was not handed over to it. Most have none: those own no queue.
+#[derive(Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "few have one, and those that do not pay for a pointer instead of four words"
+)]
+pub(crate) struct Arrivals(Option<Box<VecDeque<Message>>>);
+
+impl Arrivals {
+    pub(crate) fn push(&mut self, message: Message) {
+        match &mut self.0 {
+            Some(messages) => messages.push_back(message),
+            None => self.begin(message),
+        }
+    }
+
+    #[inline(never)]
+    fn begin(&mut self, message: Message) {
+        let mut messages = VecDeque::with_capacity(1);
+        messages.push_back(message);
+        self.0 = Some(Box::new(messages));
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|messages| messages.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |messages| messages.len())
+    }
+
+    pub(crate) fn hand_over(&mut self, mailbox: &mut Mailbox) {
+        if let Some(messages) = &mut self.0 {
+            mailbox.admit(messages);
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> VecDeque<Message> {
+        self.0.take().map(|messages| *messages).unwrap_or_default()
+    }
+
+    /// Lets go of a queue for a few that has none: the process waits, and may do so for long.
+    #[inline]
+    pub(crate) fn rest(&mut self) {
+        if self.0.is_some() {
+            self.give_back_if_small();
+        }
+    }
+
+    #[inline(never)]
+    fn give_back_if_small(&mut self) {
+        if self.0.as_ref().is_some_and(|messages| messages.is_empty() && messages.capacity() <= FEW) {
+            self.0 = None;
+        }
+    }
+}
+
+/// What a queue has room for when it is new.
+const FEW: usize = 4;
+
 /// Most processes have no message waiting, or one: those own no queue.
 ///
 /// The order is `passed`, `first`, `fresh`.

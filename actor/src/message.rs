@@ -5,12 +5,13 @@
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{
+    alloc::{Layout, alloc, dealloc, handle_alloc_error},
     any::{TypeId, type_name},
     cell::UnsafeCell,
     fmt,
     marker::PhantomData,
     mem::{ManuallyDrop, MaybeUninit},
-    ptr,
+    ptr::{self, NonNull},
 };
 
 /// A message of any type, as [`receive_any`](crate::receive_any) hands it out.
@@ -61,11 +62,67 @@ impl<T: 'static, const COUNTS: bool> KindOf<T, COUNTS> {
                 if fits::<T>() {
                     room.cast::<T>().drop_in_place();
                 } else {
-                    room.cast::<Box<T>>().drop_in_place();
+                    room.cast::<Boxed<T>>().drop_in_place();
                 }
             }
         },
     };
+}
+
+/// A box whose size, if it is small, is a power of two: mimalloc takes 45 instructions to find and free one of 64 bytes,
+/// and 190 for one of 48.
+struct Boxed<T>(NonNull<T>);
+
+impl<T> Boxed<T> {
+    /// Small ones are rounded up.
+    const LAYOUT: Layout = {
+        let (size, align) = (size_of::<T>(), align_of::<T>());
+        let size = if size <= 64 { size.next_power_of_two() } else { size };
+        match Layout::from_size_align(size, align) {
+            Ok(layout) => layout,
+            Err(_) => panic!("a power of two that is not too large"),
+        }
+    };
+
+    fn new(value: T) -> Self {
+        // SAFETY: what does not fit into a room, or is aligned to more than one, has a size.
+        let memory = unsafe { alloc(Self::LAYOUT) };
+        let Some(place) = NonNull::new(memory.cast::<T>()) else { handle_alloc_error(Self::LAYOUT) };
+        // SAFETY: it is memory for a `T` at least, and nobody else's.
+        unsafe { place.write(value) };
+        Self(place)
+    }
+
+    fn get(&self) -> &T {
+        // SAFETY: there is a `T` as long as we are.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn take(self) -> T {
+        let place = ManuallyDrop::new(self).0;
+        // SAFETY: there is a `T`, which is read once, as we are not used again; the memory came from `alloc` with this layout.
+        unsafe {
+            let value = place.read();
+            dealloc(place.as_ptr().cast(), Self::LAYOUT);
+            value
+        }
+    }
+}
+
+impl<T> Drop for Boxed<T> {
+    fn drop(&mut self) {
+        struct Memory<T>(NonNull<T>);
+        impl<T> Drop for Memory<T> {
+            fn drop(&mut self) {
+                // SAFETY: as in `take`.
+                unsafe { dealloc(self.0.as_ptr().cast(), Boxed::<T>::LAYOUT) };
+            }
+        }
+        // Given back even if the destructor panics.
+        let memory = Memory(self.0);
+        // SAFETY: there is a `T`, and it is not used again.
+        unsafe { memory.0.drop_in_place() };
+    }
 }
 
 /// Whether a `T` needs no box.
@@ -93,7 +150,7 @@ impl Message {
             if fits::<T>() {
                 room.as_mut_ptr().cast::<T>().write(value);
             } else {
-                room.as_mut_ptr().cast::<Box<T>>().write(Box::new(value));
+                room.as_mut_ptr().cast::<Boxed<T>>().write(Boxed::new(value));
             }
         }
         Self { kind, room: UnsafeCell::new(room), _value: PhantomData }
@@ -122,7 +179,7 @@ impl Message {
         let room = self.room.get();
         // SAFETY: there is a `T` in the room, or a box of one, as `of` has put it there. It is borrowed as long as we are,
         // and where it changes through a shared reference the `UnsafeCell` around it allows for that.
-        Some(unsafe { if fits::<T>() { &*room.cast::<T>() } else { &*room.cast::<Box<T>>() } })
+        Some(unsafe { if fits::<T>() { &*room.cast::<T>() } else { (*room.cast::<Boxed<T>>()).get() } })
     }
 
     /// The value, if it is a `T`.
@@ -141,7 +198,7 @@ impl Message {
         let room = message.room.get();
         // SAFETY: there is a `T` in the room, or a box of one, as `of` has put it there, and nobody drops the message, so it
         // is read once.
-        unsafe { if fits::<T>() { room.cast::<T>().read() } else { *room.cast::<Box<T>>().read() } }
+        unsafe { if fits::<T>() { room.cast::<T>().read() } else { room.cast::<Boxed<T>>().read().take() } }
     }
 
     /// The name of its type, for logs.

@@ -19,10 +19,7 @@ use crate::{
     message::Message,
     pid::Pid,
     process::{Next, Phase, Process, Readied, Slot, table::Address},
-    scheduler::{
-        Idle, Seeker,
-        queue::{Lane, Queue},
-    },
+    scheduler::{Idle, Seeker, queue::Queue},
     short_lock::SpinGate,
     sync::{Mutex, lock},
 };
@@ -74,7 +71,7 @@ impl Model {
                 if let Polled::Done = polled {
                     drop(slot.condemn(&mut core, Reason::Normal, false));
                 }
-                if core.cause.is_some() {
+                if !core.is_live() {
                     drop(core);
                     return self.end();
                 }
@@ -221,6 +218,41 @@ fn a_condemned_process_receives_nothing_sent_before_or_after() {
     });
 }
 
+/// Loom finds a race, if an answer could be written while it is read, or into a call that was given up.
+#[test]
+fn an_answer_is_written_into_an_open_call_and_read_out_of_a_closed_one() {
+    for gives_up in [false, true] {
+        model(3, move || {
+            let called = Arc::new((Slot::new(), loom::cell::UnsafeCell::new(None)));
+            let number = called.0.open_call().expect("none is open");
+            let settles: Vec<_> = (0..2)
+                .map(|answer| {
+                    let called = called.clone();
+                    thread::spawn(move || {
+                        #[expect(unsafe_code, reason = "what is tried here is that this is safe")]
+                        let write = || called.1.with_mut(|place| unsafe { *place = Some(answer) });
+                        called.0.settle_call(number, write).is_some()
+                    })
+                })
+                .collect();
+            let closed = gives_up && {
+                let _core = called.0.lock();
+                called.0.close_call(number)
+            };
+            while called.0.is_call_open(number) {
+                thread::yield_now();
+            }
+            #[expect(unsafe_code, reason = "as above")]
+            let answer = called.1.with_mut(|place| unsafe { (*place).take() });
+            let next = called.0.open_call().expect("the last one is closed");
+            assert_eq!(answer.is_none(), closed);
+            let settled: Vec<bool> = settles.into_iter().map(|settle| settle.join().unwrap()).collect();
+            assert_eq!(settled.iter().filter(|settled| **settled).count(), usize::from(!closed));
+            assert!(called.0.is_call_open(next), "a late answer is for the call it is for");
+        });
+    }
+}
+
 /// A worker's own queue and that of others, each thing in there once.
 #[test]
 fn what_is_queued_is_run_once_whoever_takes_it() {
@@ -235,10 +267,10 @@ fn what_is_queued_is_run_once_whoever_takes_it() {
             taken
         });
         let mut run = Vec::new();
-        queue.push(Lane::Normal, Box::new(1), true);
-        queue.push(Lane::Normal, Box::new(2), true);
+        queue.push_next(Box::new(1));
+        queue.push_next(Box::new(2));
         run.extend(queue.pop().map(|number| *number));
-        queue.push(Lane::Normal, Box::new(3), true);
+        queue.push_next(Box::new(3));
         run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.extend(thief.join().unwrap());
         // What the thief left while we looked it has put back nowhere: it is in one of the two.

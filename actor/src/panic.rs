@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::exit::Panic;
+use crate::{context, exit::Panic};
 
 /// Awaits `future`; a panic in it comes back as a value, and the process goes on. For code of somebody else that runs
 /// in a process with a duty of its own: a handler, a start function.
@@ -64,7 +64,7 @@ pub(crate) fn install_hook() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if CATCHING.get() {
+            if CATCHING.get() || context::is_polling() {
                 CAUGHT_AT.set(info.location().map(ToString::to_string));
             } else {
                 before(info);
@@ -78,7 +78,19 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     let before = CATCHING.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(before);
-    result.map_err(|payload| Panic { message: message(&*payload), location: CAUGHT_AT.take() })
+    result.map_err(panicked)
+}
+
+/// [`catch`] for the poll of a process: the hook knows of it by [`Local::polling`](crate::context::Local::polling), so
+/// nothing has to be said here.
+#[inline(always)]
+pub(crate) fn catch_polling<R>(poll: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(poll)).map_err(panicked)
+}
+
+#[cold]
+fn panicked(payload: Box<dyn Any + Send>) -> Panic {
+    Panic { message: message(&*payload), location: CAUGHT_AT.take() }
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

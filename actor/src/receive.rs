@@ -329,30 +329,39 @@ fn poll_take_here<R>(
     cx: &mut Context<'_>,
     seen: &mut u64,
     wanted: impl FnMut(&Message) -> bool,
-    unwrap: impl FnOnce(Message) -> R,
+    unwrap: impl Fn(Message) -> R,
 ) -> Poll<R> {
-    let (mut condemned, mut watched) = (false, None);
-    let taken = context::with_running("receive", |shared, slot, running| {
+    let mut aside = None;
+    let polled = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
-            return None;
+            return Poll::Pending;
         }
-        let message = slot.take(running, seen, wanted)?;
-        condemned = slot.is_condemned();
-        if is_watched(shared, running) {
-            watched = Some(Taken::of(&message));
-        }
-        Some(unwrap(message))
-    });
-    match taken {
-        // Condemned while it looked: it receives nothing more.
-        Some(message) if !condemned => {
-            if let Some(taken) = watched {
-                took(taken);
+        match slot.take(running, seen, wanted) {
+            Some(message) if !slot.is_condemned() && !is_watched(shared, running) => {
+                Poll::Ready(unwrap(message))
             }
-            Poll::Ready(message)
+            message => {
+                aside = message;
+                Poll::Pending
+            }
         }
-        _ => Poll::Pending,
+    });
+    match aside {
+        Some(message) => poll_taken(message).map(unwrap),
+        None => polled,
     }
+}
+
+/// A message was taken: it is received, unless the process was condemned meanwhile.
+#[cold]
+fn poll_taken(message: Message) -> Poll<Message> {
+    if coop::poll_live().is_pending() {
+        return Poll::Pending;
+    }
+    if context::with_running("receive", |shared, _, running| is_watched(shared, running)) {
+        took(Taken::of(&message));
+    }
+    Poll::Ready(message)
 }
 
 /// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
@@ -398,7 +407,7 @@ fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) 
 /// Whether anybody is to hear that this process takes a message: see [`took`].
 #[inline]
 fn is_watched(shared: &Shared, process: &Process) -> bool {
-    process.bound.is_some() || shared.tracer.is_on(Traced::RECEIVES)
+    process.bounded || shared.tracer.is_on(Traced::RECEIVES)
 }
 
 /// What is left to say of a message that was taken.
@@ -418,7 +427,8 @@ impl Taken {
 /// while the process is looked at.
 #[cold]
 fn took(taken: Taken) {
-    let (pid, bound) = context::with_running("receive", |_, _, running| (running.pid, running.bound.clone()));
+    let (pid, bound) =
+        context::with_running("receive", |_, slot, running| (running.pid, slot.lock().bound().cloned()));
     if let Some(bound) = bound.filter(|_| taken.counts) {
         bound.leave();
     }

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     num::NonZeroU32,
     sync::{
-        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -68,6 +68,21 @@ pub fn try_this() -> Option<Pid> {
     context::current()
 }
 
+/// The runtimes there are, to be found by number: for what one of them is told on a thread that is none of its own.
+static RUNTIMES: Mutex<Vec<(NonZeroU32, Weak<Shared>)>> = Mutex::new(Vec::new());
+
+/// The runtime with this number, unless it is gone.
+pub(crate) fn find(id: NonZeroU32) -> Option<Arc<Shared>> {
+    let runtimes = lock(&RUNTIMES);
+    runtimes.iter().find(|(other, _)| *other == id)?.1.upgrade()
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        lock(&RUNTIMES).retain(|(id, _)| *id != self.id);
+    }
+}
+
 /// Everything the parts of one runtime share.
 pub(crate) struct Shared {
     pub(crate) id: NonZeroU32,
@@ -119,7 +134,7 @@ impl Shared {
             .expect("fewer than four billion runtimes");
         let start = clock.start();
         let blocking = Pool::new(config.blocking_max);
-        Arc::new(Self {
+        let shared = Arc::new(Self {
             id,
             config,
             table: Table::new(id),
@@ -139,7 +154,9 @@ impl Shared {
             start_failed: OnceLock::new(),
             ending: Mutex::new(None),
             changed: Condvar::new(),
-        })
+        });
+        lock(&RUNTIMES).push((id, Arc::downgrade(&shared)));
+        shared
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -180,6 +197,7 @@ impl Shared {
         }
     }
 
+    #[inline(always)]
     fn queue(&self, readied: Readied) {
         match &self.scheduling {
             Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),

@@ -184,12 +184,14 @@ impl<M: fmt::Debug> std::error::Error for TrySendError<M> {}
 
 impl Core {
     /// Whether there is room for a message; what the runtime sends needs none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admits(&self, message: &Message) -> bool {
-        match &self.bound {
-            None => true,
-            Some(bound) => !message.counts() || bound.enter(),
-        }
+        !self.bounded || self.has_room(message)
+    }
+
+    #[cold]
+    fn has_room(&self, message: &Message) -> bool {
+        !message.counts() || self.bound().is_none_or(|bound| bound.enter())
     }
 }
 
@@ -233,7 +235,7 @@ impl Shared {
     fn refused(&self, pid: Pid, refused: TrySendError<Message>) {
         if let TrySendError::Full(_) = &refused {
             self.act_on(pid, |slot, core| {
-                let bound = core.bound.as_ref().filter(|_| core.is_live())?;
+                let bound = core.bound().filter(|_| core.is_live())?;
                 match bound.overflow() {
                     Overflow::DropNewest => None,
                     Overflow::Exit => slot.end_by_signal(core, Reason::other(bound.full())),
@@ -249,6 +251,6 @@ impl Shared {
     }
 
     fn bound_of(&self, pid: Pid) -> Option<Arc<Bound>> {
-        self.table.of(pid)?.lock_for(pid)?.bound.clone()
+        self.table.of(pid)?.lock_for(pid)?.bound().cloned()
     }
 }

@@ -16,35 +16,39 @@ use crate::sync::{
     back_off,
 };
 
-pub(crate) struct ShortLock<T> {
+/// A lock around a `T`, and a `B` that may be looked at without it. They lie in memory as they stand here, so that what is
+/// used together is together.
+#[repr(C)]
+pub(crate) struct ShortLock<T, B = ()> {
     taken: Gate,
+    pub(crate) beside: B,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the value is only reached through a guard, of which there is one at a time (see [`SpinGate`]), and whatever happened
 // to it under one guard happened before the next: as good as sending it from thread to thread.
-unsafe impl<T: Send> Sync for ShortLock<T> {}
+unsafe impl<T: Send, B: Sync> Sync for ShortLock<T, B> {}
 
-impl<T> ShortLock<T> {
+impl<T, B: Default> ShortLock<T, B> {
     pub(crate) fn new(value: T) -> Self {
-        Self { taken: Gate::new(), value: UnsafeCell::new(value) }
+        Self { taken: Gate::new(), beside: B::default(), value: UnsafeCell::new(value) }
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> ShortGuard<'_, T> {
+    pub(crate) fn lock(&self) -> ShortGuard<'_, T, B> {
         self.taken.enter();
         ShortGuard { lock: self }
     }
 }
 
-pub(crate) struct ShortGuard<'a, T> {
-    lock: &'a ShortLock<T>,
+pub(crate) struct ShortGuard<'a, T, B = ()> {
+    lock: &'a ShortLock<T, B>,
 }
 
 // SAFETY: a shared guard gives shared references to the value and nothing else.
-unsafe impl<T: Sync> Sync for ShortGuard<'_, T> {}
+unsafe impl<T: Sync, B: Sync> Sync for ShortGuard<'_, T, B> {}
 
-impl<T> Deref for ShortGuard<'_, T> {
+impl<T, B> Deref for ShortGuard<'_, T, B> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
@@ -53,7 +57,7 @@ impl<T> Deref for ShortGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for ShortGuard<'_, T> {
+impl<T, B> DerefMut for ShortGuard<'_, T, B> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and borrowed by nobody else.
@@ -61,7 +65,7 @@ impl<T> DerefMut for ShortGuard<'_, T> {
     }
 }
 
-impl<T> Drop for ShortGuard<'_, T> {
+impl<T, B> Drop for ShortGuard<'_, T, B> {
     #[inline]
     fn drop(&mut self) {
         self.lock.taken.leave();

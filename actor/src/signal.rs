@@ -8,7 +8,7 @@ use crate::{
     message::Message,
     pid::Pid,
     process::{
-        Core, Readied, Slot,
+        Core, CoreGuard, Readied, Slot,
         relations::{Relations, Target},
     },
     receive::receive_if,
@@ -374,7 +374,7 @@ impl Shared {
     pub(crate) fn call_back(&self, pid: Pid, callback: Arc<dyn Ended>) -> bool {
         let Some(slot) = self.table.of(pid) else { return false };
         let Some(mut core) = slot.lock_for(pid) else { return false };
-        core.relations().callbacks.push(callback);
+        core.relations().callbacks.push(self, callback);
         true
     }
 
@@ -399,10 +399,13 @@ impl Shared {
     }
 }
 
-type Guard<'a> = crate::short_lock::ShortGuard<'a, Core>;
-
 /// Locks the caller's record and that of another, which may have been released.
-fn lock_both<'a>(mine: &'a Slot, this: Pid, theirs: &'a Slot, other: Pid) -> (Guard<'a>, Option<Guard<'a>>) {
+fn lock_both<'a>(
+    mine: &'a Slot,
+    this: Pid,
+    theirs: &'a Slot,
+    other: Pid,
+) -> (CoreGuard<'a>, Option<CoreGuard<'a>>) {
     if this.index == other.index {
         return (mine.lock(), None); // Another generation of the caller's own place: long gone.
     }

@@ -22,6 +22,22 @@ mod real {
     }
 
     pub(crate) use crate::lock::lock;
+
+    pub(crate) mod cell {
+        /// The standard library's, as loom has it.
+        pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+        impl<T> UnsafeCell<T> {
+            pub(crate) fn new(value: T) -> Self {
+                Self(std::cell::UnsafeCell::new(value))
+            }
+
+            #[inline(always)]
+            pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+                f(self.0.get())
+            }
+        }
+    }
 }
 
 #[cfg(not(riot_loom))]
@@ -29,7 +45,10 @@ pub(crate) use real::*;
 
 #[cfg(riot_loom)]
 mod modelled {
-    pub(crate) use loom::sync::{Arc, Condvar, Mutex, atomic};
+    pub(crate) use loom::{
+        cell,
+        sync::{Arc, Condvar, Mutex, atomic},
+    };
 
     pub(crate) fn back_off(_: &mut u32) {
         loom::thread::yield_now();

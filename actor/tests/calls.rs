@@ -1,12 +1,21 @@
 //! Calls: a request and its one reply.
 mod common;
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::{Future, pending, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
 
 use common::*;
 use riot_actor::{
-    CallError, Pid, Reason, ReplyTo, Request, call, exit, info, monitor, now, receive, send, sleep, spawn,
-    spawn_monitor, this, timeout, wait, yield_now,
+    CallError, Config, Pid, Reason, ReplyTo, Request, blocking, call, exit, info, join, monitor, now,
+    receive, send, sleep, spawn, spawn_monitor, this, timeout, wait, yield_now,
 };
 
 type Ask = Request<&'static str, u32>;
@@ -170,5 +179,205 @@ fn a_dead_caller_leaves_nothing_with_the_server() {
         exit(server, Reason::Kill);
         own.down().await;
         wait(server).await;
+    });
+}
+
+type Asking<R> = Pin<Box<dyn Future<Output = Result<R, CallError>> + Send>>;
+
+/// Polls once, with nothing there yet.
+async fn begin<F: Future + Unpin>(asking: &mut F) {
+    let is_pending = poll_fn(|cx| Poll::Ready(Pin::new(&mut *asking).poll(cx).is_pending())).await;
+    assert!(is_pending);
+}
+
+#[test]
+fn calls_of_one_process_at_a_time_have_an_answer_each() {
+    everywhere(|| async {
+        let server = spawn(async {
+            let mut asked = Vec::new();
+            while asked.len() < 3 {
+                asked.push(receive::<Request<usize, usize>>().await);
+            }
+            for Request { query, reply, .. } in asked.into_iter().rev() {
+                reply.send(query + 10);
+                yield_now().await;
+            }
+        });
+        let mut asking: Vec<Asking<usize>> =
+            (0..3_usize).map(|query| Box::pin(call(server, query, None)) as Asking<usize>).collect();
+        for asking in &mut asking {
+            begin(asking).await;
+        }
+        for (query, asking) in asking.into_iter().enumerate() {
+            assert_eq!(asking.await, Ok(query + 10));
+        }
+    });
+}
+
+/// A waker that says so when it was woken, as futures have that hold several others.
+struct Noted {
+    woken: AtomicBool,
+    process: Mutex<Option<Waker>>,
+}
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        let process = self.process.lock().unwrap().take();
+        process.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[test]
+fn a_call_wakes_whoever_polled_it_last() {
+    everywhere(|| async {
+        let server = server();
+        let mut asking: Asking<u32> = Box::pin(ask(server, "answer", None));
+        begin(&mut asking).await;
+        let noted = Arc::new(Noted { woken: AtomicBool::new(false), process: Mutex::new(None) });
+        let waker = Waker::from(noted.clone());
+        let mut first = true;
+        let answer = poll_fn(|cx| {
+            *noted.process.lock().unwrap() = Some(cx.waker().clone());
+            if first || noted.woken.swap(false, Ordering::SeqCst) {
+                first = false;
+                return asking.as_mut().poll(&mut Context::from_waker(&waker));
+            }
+            Poll::Pending
+        });
+        assert_eq!(answer.await, Ok(42));
+    });
+}
+
+#[test]
+fn a_call_begun_by_one_process_may_be_waited_for_by_another() {
+    everywhere(|| async {
+        for reply in [true, false] {
+            let asked = this();
+            let beginner = spawn(async move {
+                let heir: Pid = receive().await;
+                let mut asking: Asking<u32> = Box::pin(ask(asked, "", None));
+                begin(&mut asking).await;
+                send(heir, asking);
+                let () = receive().await;
+            });
+            let heir = spawn(async move {
+                let asking = receive::<Asking<u32>>().await;
+                send(asked, asking.await);
+            });
+            send(beginner, heir);
+            let request = receive::<Ask>().await;
+            if reply {
+                request.reply.send(7);
+                assert_eq!(receive::<Result<u32, CallError>>().await, Ok(7));
+                send(beginner, ());
+            } else {
+                // Nobody hears an answer to one that has ended.
+                send(beginner, ());
+                assert_eq!(receive::<Result<u32, CallError>>().await, Err(CallError::NoProc));
+                request.reply.send(8);
+            }
+            join(&[beginner, heir]).await;
+        }
+    });
+}
+
+#[test]
+fn g12_a_reply_may_come_from_a_thread_of_no_runtime_or_of_another() {
+    threaded(|| async {
+        let server = spawn(async {
+            let first = receive::<Request<(), &'static str>>().await;
+            blocking(move || first.reply.send("a thread")).await;
+            let second = receive::<Request<(), &'static str>>().await;
+            let other =
+                std::thread::spawn(move || Config::new().run(async move { second.reply.send("a runtime") }));
+            blocking(move || other.join().unwrap()).await.expect("it runs");
+        });
+        assert_eq!(call::<(), &'static str>(server, (), None).await, Ok("a thread"));
+        assert_eq!(call::<(), &'static str>(server, (), None).await, Ok("a runtime"));
+    });
+}
+
+#[test]
+fn g09_a_reply_to_a_runtime_that_is_gone_is_seen_by_nobody() {
+    let late = Arc::new(Mutex::new(None));
+    let kept = late.clone();
+    threaded(move || {
+        let kept = kept.clone();
+        async move {
+            let main = this();
+            spawn(async move { drop(ask(main, "", None).await) });
+            *kept.lock().unwrap() = Some(receive::<Ask>().await.reply);
+        }
+    });
+    late.lock().unwrap().take().expect("it was asked").send(1);
+}
+
+/// Calls given up at any moment, beside those that wait, answered by whoever comes first.
+#[test]
+fn g09_answers_and_calls_that_are_given_up_do_not_meet() {
+    threaded(|| async {
+        let repliers: Vec<Pid> = (0..2)
+            .map(|_| {
+                spawn(async {
+                    loop {
+                        let (text, reply) = receive::<(String, ReplyTo<String>)>().await;
+                        reply.send(text);
+                    }
+                })
+            })
+            .collect();
+        let server = spawn(async move {
+            for replier in repliers.iter().cycle() {
+                let Request { query, reply, .. } = receive::<Request<String, String>>().await;
+                send(*replier, (query, reply));
+            }
+        });
+        let callers: Vec<_> = (0..4)
+            .map(|caller| {
+                spawn_monitor(async move {
+                    for number in 0..5_000 {
+                        let text = format!("{caller} asks {number}");
+                        let mut asking = std::pin::pin!(call::<String, String>(server, text.clone(), None));
+                        let mut polls = number % 3;
+                        let answer = poll_fn(|cx| match asking.as_mut().poll(cx) {
+                            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                            Poll::Pending if polls == 1 => Poll::Ready(None),
+                            Poll::Pending => {
+                                if polls > 0 {
+                                    polls -= 1;
+                                    cx.waker().wake_by_ref();
+                                }
+                                Poll::Pending
+                            }
+                        });
+                        if let Some(answer) = answer.await {
+                            assert_eq!(answer, Ok(text));
+                        }
+                    }
+                })
+            })
+            .collect();
+        for (_, end) in callers {
+            assert_eq!(end.down().await.reason, Reason::Normal);
+        }
+    });
+}
+
+#[test]
+fn a_call_that_is_never_dropped_is_in_nobodys_way() {
+    simulated(|| async {
+        let server = server();
+        let (_, forgetful) = spawn_monitor(async move {
+            let mut asking: Asking<u32> = Box::pin(ask(server, "later", None));
+            begin(&mut asking).await;
+            std::mem::forget(asking);
+            assert_eq!(ask(server, "answer", None).await, Ok(42));
+        });
+        assert_eq!(forgetful.down().await.reason, Reason::Normal);
+        // Whoever has its place now calls as anybody.
+        let (_, next) = spawn_monitor(async move { assert_eq!(ask(server, "answer", None).await, Ok(42)) });
+        assert_eq!(next.down().await.reason, Reason::Normal);
+        sleep(secs(4)).await;
     });
 }

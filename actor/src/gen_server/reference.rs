@@ -7,7 +7,7 @@ use super::{
     events::{Event, System},
 };
 use crate::{
-    call::{CALL_TIMEOUT, CallError, ReplyTo, Waiting, send_query, wait},
+    call::{CALL_TIMEOUT, CallError, Calling, ReplyTo, Waiting, send_query, wait},
     context,
     exit::Reason,
     message::Message,
@@ -89,7 +89,7 @@ impl<S: GenServer> ServerRef<S> {
     where
         S: Call<Q>,
     {
-        send_query(self.pid, |reply| Event::<S>::call(query, reply))?.wait(limit).await
+        Calling::new(self.pid, limit, move |_, reply| Event::<S>::call(query, reply)).await
     }
 
     /// Asks, and gives back something to wait for the answer with, later or never.
@@ -172,7 +172,7 @@ impl<S: GenServer> ServerRef<S> {
         self,
         make: impl FnOnce(ReplyTo<R>) -> System<S>,
     ) -> Result<R, CallError> {
-        send_query(self.pid, |reply| Message::system(make(reply)))?.wait(Some(CALL_TIMEOUT)).await
+        Calling::new(self.pid, Some(CALL_TIMEOUT), move |_, reply| Message::system(make(reply))).await
     }
 }
 

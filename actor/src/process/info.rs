@@ -122,7 +122,7 @@ impl Handle {
 
 fn state(slot: &Slot, core: &Core) -> State {
     match core.phase {
-        _ if core.cause.is_some() => State::Exiting,
+        _ if core.condemned => State::Exiting,
         Phase::Out if slot.is_running() => State::Running,
         Phase::Unborn | Phase::Out => State::Runnable,
         Phase::Waiting => State::Waiting,
@@ -160,9 +160,10 @@ impl Shared {
                 names: others.map(|others| others.names.clone()).unwrap_or_default(),
                 label: core.label.clone(),
                 state: state(slot, &core),
-                mailbox: core.arrivals.len() + if context::current() == Some(pid) { 0 } else { core.held },
-                mailbox_max: core.bound.as_ref().map(|bound| bound.messages_max()),
-                refused: core.bound.as_ref().map_or(0, |bound| bound.refused()),
+                mailbox: core.arrivals.len()
+                    + if context::current() == Some(pid) { 0 } else { core.held as usize },
+                mailbox_max: core.bound().map(|bound| bound.messages_max()),
+                refused: core.bound().map_or(0, |bound| bound.refused()),
                 links: relations.map(|relations| relations.links.to_vec()).unwrap_or_default(),
                 monitors: others
                     .map(|others| others.monitors.values().filter_map(|target| target.pid).collect())
@@ -172,7 +173,7 @@ impl Shared {
                     .unwrap_or_default(),
                 trap_exit: core.trap_exit,
                 priority: core.priority,
-                parent: core.parent,
+                parent: core.parent.of(pid),
                 nth: core.nth,
                 age: Some(self.clock().since(core.born)),
             }

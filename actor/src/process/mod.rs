@@ -15,17 +15,17 @@ pub(crate) mod waker;
 
 use std::{
     borrow::Cow,
-    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{Arc, Weak},
+    task::Waker,
 };
 
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::{
     bound::Bound,
     exit::Reason,
-    mailbox::Mailbox,
+    mailbox::{Arrivals, Mailbox},
     message::Message,
     pid::Pid,
     planted::{Bug, is_planted},
@@ -37,17 +37,27 @@ use table::Address;
 use waker::ProcessWaker;
 
 /// A place in the process table; it is used again when its process has been released.
+#[repr(C, align(64))]
 pub(crate) struct Slot {
-    /// A copy of "`core.cause` is some", to be read without the lock by the process itself.
+    /// The calls of the processes here that have begun and ended: see [`place`](crate::place).
+    pub(crate) calls: AtomicU64,
+    core: ShortLock<Core, Seen>,
+}
+
+/// What can be seen of a record without the lock: by the process itself, but for `running`.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// A copy of `core.condemned`.
     condemned: AtomicBool,
-    /// A copy of "`core.arrivals` has some", for the same reader.
+    /// A copy of "`core.arrivals` has some".
     arrived: AtomicBool,
-    /// A copy of `core.woken`, for the same reader.
+    /// A copy of `core.woken`.
     woken: AtomicBool,
     /// A worker polls it; for those who look in.
     running: AtomicBool,
-    core: ShortLock<Core>,
 }
+
+pub(crate) type CoreGuard<'a> = ShortGuard<'a, Core, Seen>;
 
 /// Where a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +86,9 @@ pub enum Priority {
     High,
 }
 
+/// What a message or a turn looks at comes first, in one line of the processor's cache, and the rest in a second one: with
+/// many processes it is memory that takes the time. (The layout has a test.)
+#[repr(C)]
 pub(crate) struct Core {
     pub(crate) generation: u32,
     pub(crate) phase: Phase,
@@ -83,21 +96,23 @@ pub(crate) struct Core {
     pub(crate) wants_messages: bool,
     /// It was woken while it was out: it is to be polled once more.
     pub(crate) woken: bool,
+    /// Messages that had been seen and left when the process last stopped running.
+    pub(crate) held: u32,
     pub(crate) priority: Priority,
-    /// Why it ends or ended: set once, by whatever was first.
-    pub(crate) cause: Option<Reason>,
+    /// Whether it has a cause to end.
+    condemned: bool,
     /// Whether the cause came from outside, so that the report can tell a crash from its consequences.
     pub(crate) caused_by_signal: bool,
-    /// Messages accepted and not yet seen by the process.
-    pub(crate) arrivals: VecDeque<Message>,
-    /// How many messages may wait, if there is a bound.
-    pub(crate) bound: Option<Arc<Bound>>,
+    /// Whether there is a bound to how many messages may wait: it is among the relations.
+    pub(crate) bounded: bool,
     /// The process while it waits; in a free place the memory of the one before, for the next.
     pub(crate) parked: Option<Box<Process>>,
-    /// Messages that had been seen and left when the process last stopped running.
-    pub(crate) held: usize,
+    /// Messages accepted and not yet seen by the process. Most come to one that waits, and never are here.
+    pub(crate) arrivals: Arrivals,
     pub(crate) relations: Option<Box<Relations>>,
-    pub(crate) parent: Option<Pid>,
+    pub(crate) parent: Parent,
+    /// Why it ends or ended: set once, by whatever was first.
+    pub(crate) cause: Option<Reason>,
     pub(crate) label: Option<Cow<'static, str>>,
     /// When it was spawned, in nanoseconds of the clock.
     pub(crate) born: u64,
@@ -105,7 +120,32 @@ pub(crate) struct Core {
     pub(crate) nth: u64,
 }
 
+/// Who spawned a process: a pid without its runtime, which is that of the child.
+#[derive(Clone, Copy)]
+pub(crate) struct Parent {
+    generation: u32,
+    index: u32,
+}
+
+impl Parent {
+    pub(crate) fn new(pid: Option<Pid>) -> Self {
+        pid.map_or(Self { generation: 0, index: Pid::SYSTEM }, |Pid { generation, index, .. }| Self {
+            generation,
+            index,
+        })
+    }
+
+    /// The parent of `child`.
+    pub(crate) fn of(self, child: Pid) -> Option<Pid> {
+        let Self { generation, index } = self;
+        (index != Pid::SYSTEM).then_some(Pid { runtime: child.runtime, generation, index })
+    }
+}
+
 /// What a process consists of. It passes from its record to a run queue to a worker and back, and is in one of them.
+///
+/// Two lines of the cache.
+#[repr(align(64))]
 pub(crate) struct Process {
     pub(crate) pid: Pid,
     /// Where its record is. The memory of a process stays with its place, so this never changes.
@@ -114,43 +154,50 @@ pub(crate) struct Process {
     /// The worker it may not leave.
     pub(crate) pinned: Option<u32>,
     pub(crate) mailbox: Mailbox,
-    /// That of its record, to be told of every message taken.
-    pub(crate) bound: Option<Arc<Bound>>,
+    /// Whether there is a bound to its mailbox, to be told of every message taken.
+    pub(crate) bounded: bool,
     /// What a generic server keeps for its handlers.
     pub(crate) server: Option<Box<crate::gen_server::Control>>,
     /// What is left of this turn; every await that could complete at once spends one.
     pub(crate) budget: u32,
     /// A receive found nothing in this poll: the next message is to wake the process.
     pub(crate) wants_messages: bool,
-    /// What its wakers are, and its body. Not here while it is polled, and without a body in between two lives.
-    pub(crate) source: Option<Arc<ProcessWaker>>,
+    /// What its wakers are.
+    pub(crate) source: Arc<ProcessWaker>,
+    /// Not here while it is polled, nor between two lives.
     pub(crate) body: Option<Body>,
 }
 
 impl Process {
     pub(crate) fn new(shared: Weak<Shared>, pid: Pid, place: Address) -> Box<Self> {
-        let source = Arc::new(ProcessWaker { shared, pid });
+        let source = Arc::new(ProcessWaker::new(shared, pid));
         Box::new(Self {
             pid,
             place,
             priority: Priority::Normal,
             pinned: None,
             mailbox: Mailbox::default(),
-            bound: None,
+            bounded: false,
             server: None,
             budget: 0,
             wants_messages: false,
-            source: Some(source),
+            source,
             body: None,
         })
+    }
+
+    /// Whether it is this process, and nothing else, that a waker wakes.
+    #[inline]
+    pub(crate) fn is_waker(&self, waker: &Waker) -> bool {
+        waker::is_of(waker, &self.source)
     }
 
     /// Another process in the same memory. Wakers of the one before that somebody has kept stay its own.
     pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
-        match self.source.as_mut().and_then(Arc::get_mut) {
-            Some(source) => source.pid = pid,
-            None => self.source = Some(Arc::new(ProcessWaker { shared: Arc::downgrade(shared), pid })),
+        match Arc::get_mut(&mut self.source) {
+            Some(source) => source.set_generation(pid.generation),
+            None => self.source = Arc::new(ProcessWaker::new(Arc::downgrade(shared), pid)),
         }
         self
     }
@@ -176,25 +223,23 @@ pub(crate) struct Readied(pub(crate) Box<Process>);
 impl Slot {
     pub(crate) fn new() -> Self {
         Self {
-            condemned: AtomicBool::new(false),
-            arrived: AtomicBool::new(false),
-            woken: AtomicBool::new(false),
-            running: AtomicBool::new(false),
+            calls: AtomicU64::new(0),
             core: ShortLock::new(Core {
                 generation: 0,
                 phase: Phase::Free,
                 trap_exit: false,
                 wants_messages: false,
                 woken: false,
-                priority: Priority::Normal,
-                cause: None,
-                caused_by_signal: false,
-                arrivals: VecDeque::new(),
-                bound: None,
-                parked: None,
                 held: 0,
+                priority: Priority::Normal,
+                condemned: false,
+                caused_by_signal: false,
+                bounded: false,
+                parked: None,
+                arrivals: Arrivals::default(),
                 relations: None,
-                parent: None,
+                parent: Parent::new(None),
+                cause: None,
                 label: None,
                 born: 0,
                 nth: 0,
@@ -203,24 +248,29 @@ impl Slot {
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> ShortGuard<'_, Core> {
+    fn seen(&self) -> &Seen {
+        &self.core.beside
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> CoreGuard<'_> {
         self.core.lock()
     }
 
     /// The record of `pid`, unless that has been released.
     #[inline]
-    pub(crate) fn lock_for(&self, pid: Pid) -> Option<ShortGuard<'_, Core>> {
+    pub(crate) fn lock_for(&self, pid: Pid) -> Option<CoreGuard<'_>> {
         let core = self.lock();
         (core.generation == pid.generation && core.phase != Phase::Free).then_some(core)
     }
 
     pub(crate) fn is_condemned(&self) -> bool {
-        self.condemned.load(Ordering::Acquire)
+        self.seen().condemned.load(Ordering::Acquire)
     }
 
     /// Whether messages may have been accepted that the process has not seen. What it misses it finds when it parks.
     pub(crate) fn has_arrivals(&self) -> bool {
-        self.arrived.load(Ordering::Acquire)
+        self.seen().arrived.load(Ordering::Acquire)
     }
 
     /// Accepts a message; the process becomes ready if it waits for one.
@@ -230,8 +280,8 @@ impl Slot {
             return self.hand_over(core, message);
         }
         // A process that is out looks at its arrivals before it parks.
-        core.arrivals.push_back(message);
-        self.arrived.store(true, Ordering::Release);
+        core.arrivals.push(message);
+        self.seen().arrived.store(true, Ordering::Release);
         None
     }
 
@@ -260,7 +310,7 @@ impl Slot {
             Phase::Out => {
                 if !is_planted(Bug::WakeDropped) {
                     core.woken = true;
-                    self.woken.store(true, Ordering::Relaxed);
+                    self.seen().woken.store(true, Ordering::Relaxed);
                 }
                 None
             }
@@ -270,20 +320,20 @@ impl Slot {
 
     /// A worker begins to poll: wake-ups until now are answered by that.
     pub(crate) fn begin(&self) {
-        self.running.store(true, Ordering::Relaxed);
+        self.seen().running.store(true, Ordering::Relaxed);
         // Under the lock, where what the wake-up is for becomes visible. One that is overlooked here, because the copy
         // comes late, brings a poll too many.
-        if self.woken.load(Ordering::Relaxed) {
+        if self.seen().woken.load(Ordering::Relaxed) {
             let mut core = self.lock();
             core.woken = false;
-            self.woken.store(false, Ordering::Relaxed);
+            self.seen().woken.store(false, Ordering::Relaxed);
         }
     }
 
     /// A worker has polled it, it is not done, and the lock is held: what comes next.
     pub(crate) fn pause(&self, core: &mut Core, process: &mut Process) -> Next {
-        self.running.store(false, Ordering::Relaxed);
-        let arrived = process.wants_messages && !core.arrivals.is_empty();
+        self.seen().running.store(false, Ordering::Relaxed);
+        let arrived = process.wants_messages && self.has_arrivals();
         if arrived && !core.woken && process.budget > 0 {
             // It waits for messages and here they are: no need to go through a queue.
             self.admit(core, &mut process.mailbox);
@@ -291,7 +341,7 @@ impl Slot {
             process.budget -= 1;
             return Next::Again;
         }
-        core.held = process.mailbox.len();
+        core.held = process.mailbox.len() as u32;
         if core.woken || arrived { Next::Queue } else { Next::Park }
     }
 
@@ -299,7 +349,9 @@ impl Slot {
     pub(crate) fn park(&self, core: &mut Core, process: Box<Process>) {
         core.phase = Phase::Waiting;
         core.wants_messages = process.wants_messages;
-        core.parked = Some(process);
+        core.arrivals.rest();
+        let before = core.parked.replace(process);
+        debug_assert!(before.is_none(), "there is one process in a place");
     }
 
     /// Takes the oldest message from number `from` on that `wanted` accepts, out of those here and those that have
@@ -330,22 +382,23 @@ impl Slot {
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.running.load(Ordering::Relaxed)
+        self.seen().running.load(Ordering::Relaxed)
     }
 
     /// Hands what has arrived over to the process.
     #[inline]
     pub(crate) fn admit(&self, core: &mut Core, mailbox: &mut Mailbox) {
-        if !core.arrivals.is_empty() {
+        // Under the lock the copy is exact.
+        if self.has_arrivals() {
             self.admit_some(core, mailbox);
         }
     }
 
     #[inline(never)]
     fn admit_some(&self, core: &mut Core, mailbox: &mut Mailbox) {
-        mailbox.admit(&mut core.arrivals);
-        self.arrived.store(false, Ordering::Relaxed);
-        core.held = mailbox.len();
+        core.arrivals.hand_over(mailbox);
+        self.seen().arrived.store(false, Ordering::Relaxed);
+        core.held = mailbox.len() as u32;
     }
 
     /// Fixes why the process ends.
@@ -353,29 +406,66 @@ impl Slot {
     /// # Errors
     /// If something did before. The reason comes back: what is in it is a user's, and not dropped under the lock.
     pub(crate) fn condemn(&self, core: &mut Core, reason: Reason, by_signal: bool) -> Result<(), Reason> {
-        if core.cause.is_some() {
+        if core.condemned {
             return Err(reason);
         }
+        core.condemned = true;
         core.cause = Some(reason);
         core.caused_by_signal = by_signal;
-        self.condemned.store(true, Ordering::Release);
+        self.seen().condemned.store(true, Ordering::Release);
         Ok(())
     }
 
+    /// Nothing is left of the process that was here. Under the lock.
     pub(crate) fn renew(&self) {
-        self.condemned.store(false, Ordering::Release);
-        self.arrived.store(false, Ordering::Release);
-        self.woken.store(false, Ordering::Release);
-        self.running.store(false, Ordering::Release);
+        self.close_calls();
+        self.seen().condemned.store(false, Ordering::Release);
+        self.seen().arrived.store(false, Ordering::Release);
+        self.seen().woken.store(false, Ordering::Release);
+        self.seen().running.store(false, Ordering::Release);
     }
 }
 
 impl Core {
     pub(crate) fn is_live(&self) -> bool {
-        self.phase != Phase::Free && self.cause.is_none()
+        self.phase != Phase::Free && !self.condemned
+    }
+
+    pub(crate) fn bound(&self) -> Option<&Arc<Bound>> {
+        if !self.bounded {
+            return None;
+        }
+        self.relations.as_ref()?.others.as_ref()?.bound.as_ref()
+    }
+
+    /// It is to be used for another process; what is left of this one.
+    pub(crate) fn clear(&mut self) -> Option<Reason> {
+        self.phase = Phase::Free;
+        self.generation = self.generation.wrapping_add(1);
+        self.trap_exit = false;
+        self.wants_messages = false;
+        self.woken = false;
+        self.held = 0;
+        self.condemned = false;
+        self.bounded = false;
+        self.cause.take()
     }
 
     pub(crate) fn relations(&mut self) -> &mut Relations {
         self.relations.get_or_insert_default()
+    }
+}
+
+#[cfg(all(test, not(riot_loom)))]
+mod tests {
+    use std::mem::{offset_of, size_of};
+
+    use super::*;
+
+    #[test]
+    fn what_a_message_and_a_turn_look_at_is_in_one_line_of_the_cache() {
+        assert_eq!((size_of::<Slot>(), size_of::<Process>()), (128, 128));
+        let before = size_of::<Slot>() - size_of::<Core>();
+        assert!(before + offset_of!(Core, cause) <= 64, "{before} and {}", offset_of!(Core, cause));
     }
 }

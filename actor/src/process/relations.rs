@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
+    bound::Bound,
+    exit::Reason,
     pid::{NumberMap, Pid},
+    place::Ender,
     process::links::Links,
     registry::Name,
     runtime::Shared,
@@ -32,6 +35,8 @@ pub(crate) struct Others {
     pub(crate) groups: Vec<Name>,
     /// Timers that will send to it, and some that have.
     pub(crate) timers: Aimed,
+    /// How many messages may wait, if there is a bound.
+    pub(crate) bound: Option<Arc<Bound>>,
 }
 
 /// Timers aimed at a process. One that is over is not taken out, which would cost it a lock and a search, but swept when
@@ -70,18 +75,55 @@ impl IntoIterator for Aimed {
 /// have come that it costs each next to nothing.
 #[derive(Default)]
 pub(crate) struct Callbacks {
-    all: Vec<Arc<dyn Ended>>,
+    all: Vec<Callback>,
     sweep_at: usize,
+}
+
+/// Who hears of an end outside any mailbox.
+pub(crate) enum Callback {
+    /// A process that waits for the reply to a call.
+    Call(Ender),
+    Other(Arc<dyn Ended>),
+}
+
+impl Callback {
+    fn is_over(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Call(call) => call.is_over(shared),
+            // Where nobody else has it, whoever waited is gone, and has told so before.
+            Self::Other(other) => Arc::strong_count(other) == 1 || other.is_over(),
+        }
+    }
+
+    pub(crate) fn tell(self, shared: &Shared, reason: &Reason) {
+        match self {
+            Self::Call(call) => call.settle(shared, reason.clone()),
+            Self::Other(other) => other.ended(reason),
+        }
+    }
 }
 
 /// As many are kept before a sweep at least.
 const SWEEP_MIN: usize = 16;
 
 impl Callbacks {
-    pub(crate) fn push(&mut self, callback: Arc<dyn Ended>) {
+    pub(crate) fn push(&mut self, shared: &Shared, callback: Arc<dyn Ended>) {
+        self.add(shared, Callback::Other(callback));
+    }
+
+    #[inline]
+    pub(crate) fn push_call(&mut self, shared: &Shared, call: Ender) {
+        match self.all.last_mut() {
+            // Of one that calls again, the call before is over.
+            Some(Callback::Call(last)) if last.is_of_caller(&call) => *last = call,
+            _ => self.add(shared, Callback::Call(call)),
+        }
+    }
+
+    #[inline(never)]
+    fn add(&mut self, shared: &Shared, callback: Callback) {
         if self.all.len() >= self.sweep_at.max(SWEEP_MIN) {
-            // Where nobody else has it, whoever waited is gone, and has told so before.
-            self.all.retain(|callback| Arc::strong_count(callback) > 1 && !callback.is_over());
+            self.all.retain(|callback| !callback.is_over(shared));
             self.sweep_at = 2 * self.all.len();
         }
         if self.all.len() == self.all.capacity() {
@@ -92,8 +134,8 @@ impl Callbacks {
 }
 
 impl IntoIterator for Callbacks {
-    type Item = Arc<dyn Ended>;
-    type IntoIter = std::vec::IntoIter<Self::Item>;
+    type Item = Callback;
+    type IntoIter = std::vec::IntoIter<Callback>;
     fn into_iter(self) -> Self::IntoIter {
         self.all.into_iter()
     }
@@ -140,7 +182,6 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::exit::Reason;
 
     struct Call(AtomicBool);
 
@@ -153,15 +194,19 @@ mod tests {
 
     #[test]
     fn calls_that_are_over_are_swept_and_the_others_kept() {
-        let mut callbacks = Callbacks::default();
-        let live: Vec<_> = (0..10).map(|_| Arc::new(Call(AtomicBool::new(false)))).collect();
-        live.iter().for_each(|call| callbacks.push(call.clone()));
-        for _ in 0..10_000 {
-            callbacks.push(Arc::new(Call(AtomicBool::new(true))));
-            assert!(callbacks.all.len() <= 2 * live.len() + SWEEP_MIN);
-        }
-        assert_eq!(callbacks.all.iter().filter(|call| !call.is_over()).count(), live.len());
-        assert!(live.iter().all(|call| Arc::strong_count(call) == 2));
+        crate::run(async {
+            crate::context::with_shared("test", |shared| {
+                let mut callbacks = Callbacks::default();
+                let live: Vec<_> = (0..10).map(|_| Arc::new(Call(AtomicBool::new(false)))).collect();
+                live.iter().for_each(|call| callbacks.push(shared, call.clone()));
+                for _ in 0..10_000 {
+                    callbacks.push(shared, Arc::new(Call(AtomicBool::new(true))));
+                    assert!(callbacks.all.len() <= 2 * live.len() + SWEEP_MIN);
+                }
+                assert_eq!(callbacks.all.iter().filter(|call| !call.is_over(shared)).count(), live.len());
+                assert!(live.iter().all(|call| Arc::strong_count(call) == 2));
+            });
+        });
     }
 
     #[test]

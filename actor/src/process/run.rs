@@ -1,20 +1,21 @@
 //! One turn of a process, and its end.
+#![expect(unsafe_code, reason = "see the proof")]
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use super::{
-    Body, Core, Next, Phase, Process, Readied, Slot,
+    Body, Core, Next, Parent, Phase, Process, Readied, Slot,
     relations::{Others, Relations},
-    waker::{BorrowedWaker, ProcessWaker},
+    waker,
 };
 use crate::{
     context::Local,
-    exit::{Panic, Reason},
+    exit::Reason,
     mailbox::Mailbox,
-    panic::catch,
+    panic::{catch, catch_polling},
     pid::Pid,
     planted::{Bug, is_planted},
     registry::Name,
@@ -29,6 +30,14 @@ const BUDGET: u32 = 2000;
 
 /// Polls a process that was ready. What it returns has to be put in a queue again.
 pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
+    if local.shared.tracer.is_on(Traced::TURNS) {
+        return traced_turn(local, process);
+    }
+    run(local, process)
+}
+
+#[cold]
+fn traced_turn(local: &Local, process: Box<Process>) -> Option<Readied> {
     let pid = process.pid;
     local.shared.trace(Traced::TURNS, || TraceEvent::In { pid });
     let again = run(local, process);
@@ -36,39 +45,33 @@ pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
     again
 }
 
-#[inline]
+#[inline(always)]
 fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
-    let pid = process.pid;
-    let (Some(mut body), Some(source)) = (process.body.take(), process.source.take()) else {
-        unreachable!("a process in a queue has its body")
-    };
+    let Some(mut body) = process.body.take() else { unreachable!("a process in a queue has its body") };
     process.budget = BUDGET;
     process.wants_messages = false;
+    // SAFETY: the process, and its source with it, is put where the running one is, and stays there, or in the hands of a
+    // simulation that interrupts it, until `run` or `end` takes it, after the last poll with this waker.
+    let waker = unsafe { waker::borrowed(&process.source) };
     let slot = local.begin(process);
     if slot.is_condemned() {
-        let bare = slot.lock().exit();
-        end(local, slot, pid, body, source, bare);
+        end(local, slot, body, None);
         return None;
     }
     slot.begin();
     loop {
         local.polling.set(true);
-        let polled = {
-            let waker = BorrowedWaker::new(&source);
-            catch(|| body.as_mut().poll(&mut Context::from_waker(waker.waker())))
-        };
+        let mut ended = None;
+        let is_pending = poll(&mut body, &waker, &mut ended);
         local.polling.set(false);
-
-        if !matches!(polled, Ok(Poll::Pending)) {
-            let bare = finish(slot, pid, polled);
-            end(local, slot, pid, body, source, bare);
+        if !is_pending {
+            end(local, slot, body, ended);
             return None;
         }
         let mut core = slot.lock();
-        if core.cause.is_some() {
-            let bare = core.exit();
+        if slot.is_condemned() {
             drop(core);
-            end(local, slot, pid, body, source, bare);
+            end(local, slot, body, None);
             return None;
         }
         let mut process = local.running.take().expect("it was put there before the poll");
@@ -80,7 +83,6 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
             continue;
         }
         process.body = Some(body);
-        process.source = Some(source);
         if let Next::Queue = next {
             process.priority = core.priority;
             return Some(Readied(process));
@@ -99,19 +101,30 @@ impl Core {
     }
 }
 
-/// The body has completed or panicked: that is why it ends, unless there was a reason before. Returns what
+/// Polls a body, and says whether it goes on; else why it `ended`, which may be a panic.
+#[inline(always)]
+fn poll(body: &mut Body, waker: &Waker, ended: &mut Option<Reason>) -> bool {
+    let polled = catch_polling(|| match body.as_mut().poll(&mut Context::from_waker(waker)) {
+        Poll::Pending => true,
+        Poll::Ready(reason) => {
+            *ended = Some(reason);
+            false
+        }
+    });
+    polled.unwrap_or_else(|panic| {
+        *ended = Some(Reason::Panic(Arc::new(panic)));
+        false
+    })
+}
+
+/// The process is to be released: because its body has ended with a reason, or something else was first. Returns what
 /// [`Core::exit`] does.
-fn finish(slot: &Slot, pid: Pid, polled: Result<Poll<Reason>, Panic>) -> bool {
-    let reason = match polled {
-        Ok(Poll::Ready(reason)) => reason,
-        Err(panic) => Reason::Panic(Arc::new(panic)),
-        Ok(Poll::Pending) => unreachable!("it has not ended"),
-    };
+fn finish(slot: &Slot, pid: Pid, ended: Option<Reason>) -> bool {
     let mut core = slot.lock();
-    let condemned = slot.condemn(&mut core, reason, false);
+    let refused = ended.and_then(|reason| slot.condemn(&mut core, reason, false).err());
     let bare = core.exit();
     drop(core);
-    if let Err(refused) = condemned {
+    if let Some(refused) = refused {
         // Condemned before it panicked: the first cause stands, the panic is only reported.
         if let Reason::Panic(_) = &refused {
             report::late_panic(pid, &refused);
@@ -125,8 +138,10 @@ fn finish(slot: &Slot, pid: Pid, polled: Result<Poll<Reason>, Panic>) -> bool {
 ///
 /// The process stays the running one until its destructors have run.
 #[inline(never)]
-fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, source: Arc<ProcessWaker>, bare: bool) {
+fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     let shared = &*local.shared;
+    let pid = local.running.borrow().as_ref().expect("it runs until it is released").pid;
+    let bare = finish(slot, pid, ended);
     if is_planted(Bug::ToldBeforeRelease) {
         tell_too_early(shared, slot, pid);
     }
@@ -148,8 +163,7 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, source: Arc<ProcessWake
     local.polling.set(false);
     let mut process = local.running.take().expect("it runs until it is released");
     process.mailbox = Mailbox::default();
-    process.bound = None;
-    process.source = Some(source);
+    process.bounded = false;
     let end = shared.free(pid, Some(process));
     let reason = end.cause.expect("a process that ends has a cause");
     if !reason.is_clean() {
@@ -168,7 +182,7 @@ fn end(local: &Local, slot: &Slot, pid: Pid, body: Body, source: Arc<ProcessWake
 fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     let (names, groups, timers, messages) = {
         let mut core = slot.lock();
-        let messages = std::mem::take(&mut core.arrivals);
+        let messages = core.arrivals.take();
         match core.relations.as_mut().and_then(|relations| relations.others.as_mut()) {
             Some(others) => {
                 let names = std::mem::take(&mut others.names);
@@ -199,9 +213,9 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that ends has a cause");
         let Relations { links, callbacks, others } = std::mem::take(core.relations());
-        let Others { monitors, watchers, names, groups, timers } =
+        let Others { monitors, watchers, names, groups, timers, bound } =
             others.map_or_else(Others::default, |others| *others);
-        *core.relations().others() = Others { names, groups, timers, ..Others::default() };
+        *core.relations().others() = Others { names, groups, timers, bound, ..Others::default() };
         let others = Some(Box::new(Others { monitors, watchers, ..Others::default() }));
         (reason, Relations { links, callbacks, others })
     };
@@ -223,7 +237,7 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relati
         }
     }
     for callback in relations.callbacks {
-        callback.ended(reason);
+        callback.tell(shared, reason);
     }
     for (reference, target) in monitors {
         if let Some(pid) = target.pid {
@@ -254,22 +268,16 @@ impl Shared {
     pub(crate) fn free(&self, pid: Pid, spare: Option<Box<Process>>) -> End {
         let slot = self.table.slot(pid.index);
         let mut core = slot.lock();
-        core.phase = Phase::Free;
-        core.generation = core.generation.wrapping_add(1);
-        core.trap_exit = false;
-        core.wants_messages = false;
-        core.woken = false;
-        core.held = 0;
-        let bound = core.bound.take();
-        core.parked = spare;
+        let bound = core.bound().cloned();
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         let end = End {
-            cause: core.cause.take(),
             caused_by_signal: std::mem::take(&mut core.caused_by_signal),
+            cause: core.clear(),
             relations: core.relations.take(),
-            parent: core.parent.take(),
+            parent: std::mem::replace(&mut core.parent, Parent::new(None)).of(pid),
             label: core.label.take(),
         };
+        core.parked = spare;
         let worn_out = core.generation == u32::MAX;
         slot.renew();
         drop(core);

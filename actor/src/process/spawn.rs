@@ -10,7 +10,9 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places};
+use super::{
+    Parent, Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places,
+};
 use crate::{
     bound::{Bound, Overflow},
     context,
@@ -274,12 +276,13 @@ impl Shared {
         process.body = Some(body);
         if let Some((messages_max, overflow)) = options.mailbox_max {
             let bound = Arc::new(Bound::new(messages_max, overflow));
-            process.bound = Some(bound.clone());
-            core.bound = Some(bound);
+            process.bounded = true;
+            core.bounded = true;
+            core.relations().others().bound = Some(bound);
         }
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
-        core.parent = parent;
+        core.parent = Parent::new(parent);
         core.label = options.label;
         core.born = self.clock().recently_nanos();
         core.nth = nth;
@@ -356,7 +359,7 @@ impl Shared {
             let mut core = slot.lock();
             // Whoever has condemned it in between was first.
             let _first = slot.condemn(&mut core, Reason::NoProc, true);
-            let parent = core.parent;
+            let parent = core.parent.of(pid);
             if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
                 relations.links.remove(&parent);
                 if let Some(others) = &mut relations.others {
@@ -365,7 +368,7 @@ impl Shared {
                     others.watchers.retain(|_, watcher| !is_parent(watcher));
                 }
             }
-            (core.parked.take(), std::mem::take(&mut core.arrivals))
+            (core.parked.take(), core.arrivals.take())
         };
         drop((parked, arrivals));
         let relations = self.free(pid, None).relations;

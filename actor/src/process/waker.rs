@@ -5,51 +5,63 @@
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{
-    marker::PhantomData,
     mem::ManuallyDrop,
+    ptr,
     sync::{Arc, Weak},
     task::{RawWaker, RawWakerVTable, Waker},
 };
 
 use crate::{context, pid::Pid, runtime::Shared};
 
+/// With the counts before it, as many bytes as a power of two: allocators are quick to find those.
 pub(crate) struct ProcessWaker {
-    pub(crate) shared: Weak<Shared>,
-    pub(crate) pid: Pid,
+    shared: Weak<Shared>,
+    generation: u32,
+    index: u32,
 }
 
 impl ProcessWaker {
+    pub(crate) fn new(shared: Weak<Shared>, pid: Pid) -> Self {
+        Self { shared, generation: pid.generation, index: pid.index }
+    }
+
+    /// For another process in the same place.
+    pub(crate) fn set_generation(&mut self, generation: u32) {
+        self.generation = generation;
+    }
+
     fn wake(&self) {
         context::with_local(|local| match local {
             // On a thread of the runtime its record is at hand; elsewhere it has to be kept alive meanwhile.
-            Some(local) if local.shared.id == self.pid.runtime => local.shared.wake(self.pid),
+            Some(local) if Arc::as_ptr(&local.shared) == self.shared.as_ptr() => self.wake_in(&local.shared),
             _ => {
                 if let Some(shared) = self.shared.upgrade() {
-                    shared.wake(self.pid);
+                    self.wake_in(&shared);
                 }
             }
         });
     }
+
+    fn wake_in(&self, shared: &Shared) {
+        shared.wake(Pid { runtime: shared.id, generation: self.generation, index: self.index });
+    }
 }
 
-/// A waker that borrows its source; a clone of it has a share of its own.
-pub(crate) struct BorrowedWaker<'a> {
-    waker: ManuallyDrop<Waker>,
-    _source: PhantomData<&'a Arc<ProcessWaker>>,
+/// A waker that counts for nothing; a clone of it has a share of its own.
+///
+/// # Safety
+/// While it is used, `source` or a clone of it is kept.
+pub(crate) unsafe fn borrowed(source: &Arc<ProcessWaker>) -> ManuallyDrop<Waker> {
+    let raw = RawWaker::new(Arc::as_ptr(source).cast(), &VTABLE);
+    // SAFETY: the functions of the table do what is asked of them for a pointer to an `Arc`'s `ProcessWaker`, of which a
+    // waker owns one count. This one does not, but is never dropped, and the caller keeps the count meanwhile.
+    ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 
-impl<'a> BorrowedWaker<'a> {
-    pub(crate) fn new(source: &'a Arc<ProcessWaker>) -> Self {
-        let raw = RawWaker::new(Arc::as_ptr(source).cast(), &VTABLE);
-        // SAFETY: the functions of the table do what is asked of them for a pointer to an `Arc`'s `ProcessWaker`, of which
-        // a waker owns one count. This one does not, but is never dropped, and the source it borrows keeps the count.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
-        Self { waker, _source: PhantomData }
-    }
-
-    pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
-    }
+/// Whether this is a waker of that source.
+#[inline]
+pub(crate) fn is_of(waker: &Waker, source: &Arc<ProcessWaker>) -> bool {
+    waker.data() == Arc::as_ptr(source).cast() && ptr::eq(waker.vtable(), &VTABLE)
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);

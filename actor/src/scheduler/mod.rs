@@ -23,10 +23,10 @@ pub(crate) use queue::LocalQueue;
 pub(crate) use worker::run as run_worker;
 
 use crate::{
-    context,
+    context::{self, Local},
     driver::{Driver, Parker, Unpark},
     lock::lock,
-    process::{Process, Readied},
+    process::{Priority, Process, Readied},
     runtime::Shared,
     sync::deque::Injector,
 };
@@ -63,7 +63,8 @@ struct Seat {
 
 impl Scheduler {
     pub(crate) fn new(workers: usize) -> (Self, Vec<LocalQueue>) {
-        let queues: Vec<LocalQueue> = (0..workers).map(|_| LocalQueue::new()).collect();
+        let queue = if workers == 1 { LocalQueue::of_one_alone } else { LocalQueue::new };
+        let queues: Vec<LocalQueue> = (0..workers).map(|_| queue()).collect();
         let spins = workers > 1 && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         let seats = queues.iter().map(|queue| {
             let driver = Parker::spinning(spins);
@@ -94,28 +95,46 @@ impl Scheduler {
     }
 
     /// Puts a process that became ready into a queue.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn schedule(&self, shared: &Shared, Readied(process): Readied) {
-        if let Some(worker) = process.pinned {
-            return self.schedule_pinned(worker as usize, process);
-        }
-        let lane = Lane::from(process.priority);
         context::with_local(|local| match local {
-            Some(local) if local.shared.id == shared.id => {
-                // The process woken last by a running one runs next: what it was sent is still warm.
-                let next = local.polling.get() && lane == Lane::Normal;
-                local.queue.push(lane, process, next);
-                if self.idle.is_anyone_asleep() && local.queue.has_surplus() {
-                    self.wake_one();
-                }
-            }
-            _ => {
-                self.injector[lane as usize].push(process);
-                self.wake_one();
-            }
+            Some(local) if local.shared.id == shared.id => self.schedule_here(local, process),
+            _ => self.schedule_from_outside(process),
         });
     }
 
+    #[inline(always)]
+    fn schedule_here(&self, local: &Local, process: Box<Process>) {
+        // The process woken last by a running one runs next: what it was sent is still warm.
+        if local.polling.get() && process.priority == Priority::Normal && process.pinned.is_none() {
+            local.queue.push_next(process);
+        } else if let Some(worker) = process.pinned {
+            return self.schedule_pinned(worker as usize, process);
+        } else {
+            local.queue.push(Lane::from(process.priority), process);
+        }
+        if self.idle.is_anyone_asleep() {
+            self.share(local);
+        }
+    }
+
+    #[inline(never)]
+    fn share(&self, local: &Local) {
+        if local.queue.has_surplus() {
+            self.wake_one();
+        }
+    }
+
+    #[inline(never)]
+    fn schedule_from_outside(&self, process: Box<Process>) {
+        if let Some(worker) = process.pinned {
+            return self.schedule_pinned(worker as usize, process);
+        }
+        self.injector[Lane::from(process.priority) as usize].push(process);
+        self.wake_one();
+    }
+
+    #[inline(never)]
     fn schedule_pinned(&self, worker: usize, process: Box<Process>) {
         let seat = &self.workers[worker];
         lock(&seat.pinned).push_back(process);

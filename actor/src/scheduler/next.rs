@@ -12,12 +12,18 @@ use crate::sync::{
 /// nobody else ever puts anything in.
 pub(super) struct Next<T> {
     place: Arc<Place<T>>,
+    /// Whether there is no other worker, so that what is taken need not be exchanged.
+    alone: bool,
     /// It can be sent to another thread, and not be used by two.
     _not_shared: PhantomData<Cell<()>>,
 }
 
 /// The other workers' side: they take what is there if its worker is held up.
-pub(super) struct NextStealer<T>(Arc<Place<T>>);
+pub(super) struct NextStealer<T> {
+    place: Arc<Place<T>>,
+    /// Then it takes nothing.
+    alone: bool,
+}
 
 struct Place<T> {
     /// Null, or what `Box::into_raw` made. Whoever exchanges it for null owns the box.
@@ -31,13 +37,13 @@ unsafe impl<T: Send> Send for Place<T> {}
 unsafe impl<T: Send> Sync for Place<T> {}
 
 impl<T> Next<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(alone: bool) -> Self {
         let place = Arc::new(Place { held: AtomicPtr::new(ptr::null_mut()), _owns: PhantomData });
-        Self { place, _not_shared: PhantomData }
+        Self { place, alone, _not_shared: PhantomData }
     }
 
     pub(super) fn stealer(&self) -> NextStealer<T> {
-        NextStealer(self.place.clone())
+        NextStealer { place: self.place.clone(), alone: self.alone }
     }
 
     /// Puts a box there, and gives back the one that was.
@@ -56,8 +62,14 @@ impl<T> Next<T> {
 
     #[inline]
     pub(super) fn take(&self) -> Option<Box<T>> {
-        if !self.is_taken() {
+        let held = self.place.held.load(Ordering::Relaxed);
+        if held.is_null() {
             return None;
+        }
+        if self.alone {
+            self.place.held.store(ptr::null_mut(), Ordering::Relaxed);
+            // SAFETY: the pointer came out of `Box::into_raw`, and nobody takes it but this thread.
+            return Some(unsafe { Box::from_raw(held) });
         }
         let held = self.place.held.swap(ptr::null_mut(), Ordering::Acquire);
         // SAFETY: the pointer came out of `Box::into_raw`, and the exchange gave it to us and to nobody else.
@@ -72,17 +84,18 @@ impl<T> Next<T> {
 
 impl<T> NextStealer<T> {
     pub(super) fn take(&self) -> Option<Box<T>> {
-        let held = self.0.held.load(Ordering::Relaxed);
-        if held.is_null() {
+        let held = self.place.held.load(Ordering::Relaxed);
+        if held.is_null() || self.alone {
             return None;
         }
-        let taken = self.0.held.compare_exchange(held, ptr::null_mut(), Ordering::Acquire, Ordering::Relaxed);
+        let taken =
+            self.place.held.compare_exchange(held, ptr::null_mut(), Ordering::Acquire, Ordering::Relaxed);
         // SAFETY: as above. If it was gone and has come again meanwhile, it is there as well as it was before.
         taken.ok().map(|held| unsafe { Box::from_raw(held) })
     }
 
     pub(super) fn is_taken(&self) -> bool {
-        self.0.is_taken()
+        self.place.is_taken()
     }
 }
 

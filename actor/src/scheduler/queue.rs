@@ -58,9 +58,18 @@ pub(crate) struct Queue<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
+        Self::of(Next::new(false))
+    }
+
+    /// The queue of the only worker there is.
+    pub(crate) fn of_one_alone() -> Self {
+        Self::of(Next::new(true))
+    }
+
+    fn of(next: Next<T>) -> Self {
         Self {
             lanes: std::array::from_fn(|_| Worker::new_fifo()),
-            next: Next::new(),
+            next,
             high_any: Cell::new(false),
             in_a_row: Cell::new(0),
             normal_served: Cell::new(0),
@@ -71,12 +80,16 @@ impl<T> Queue<T> {
         Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), next: self.next.stealer() }
     }
 
-    pub(crate) fn push(&self, lane: Lane, process: Box<T>, next: bool) {
-        if !next {
-            return self.lane(lane).push(process);
-        }
+    #[inline(never)]
+    pub(crate) fn push(&self, lane: Lane, process: Box<T>) {
+        self.lane(lane).push(process);
+    }
+
+    /// Puts a process before all others of normal priority; the one that was there loses its advantage.
+    #[inline(always)]
+    pub(crate) fn push_next(&self, process: Box<T>) {
         if let Some(before) = self.next.replace(process) {
-            self.lanes[Lane::Normal as usize].push(before);
+            self.push(Lane::Normal, before);
         }
     }
 
@@ -173,25 +186,35 @@ mod tests {
     #[test]
     fn one_lane_is_first_in_first_out() {
         let queue = Queue::new();
-        (0..5).for_each(|index| queue.push(Lane::Normal, Box::new(index), false));
+        (0..5).for_each(|index| queue.push(Lane::Normal, Box::new(index)));
         assert_eq!(drain(&queue), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn the_process_woken_last_runs_next_and_moves_the_one_before_it_back() {
         let queue = Queue::new();
-        queue.push(Lane::Normal, Box::new(1), false);
-        queue.push(Lane::Normal, Box::new(2), true);
-        queue.push(Lane::Normal, Box::new(3), true);
+        queue.push(Lane::Normal, Box::new(1));
+        queue.push_next(Box::new(2));
+        queue.push_next(Box::new(3));
         assert_eq!(drain(&queue), [3, 1, 2]);
+    }
+
+    #[test]
+    fn from_a_worker_alone_nobody_takes_the_next_one() {
+        let queue = Queue::of_one_alone();
+        let stealer = queue.stealer();
+        queue.push_next(Box::new(1));
+        assert!(stealer.has_next() && stealer.steal_next().is_none());
+        queue.push_next(Box::new(2));
+        assert_eq!(drain(&queue), [2, 1]);
     }
 
     #[test]
     fn two_that_wake_each_other_do_not_keep_a_third_waiting() {
         let queue = Queue::new();
-        queue.push(Lane::Normal, Box::new(9), false);
+        queue.push(Lane::Normal, Box::new(9));
         let turns = (0..10).map(|turn| {
-            queue.push(Lane::Normal, Box::new(turn % 2), true);
+            queue.push_next(Box::new(turn % 2));
             *queue.pop().unwrap()
         });
         assert!(turns.into_iter().take(5).any(|index| index == 9));
@@ -200,9 +223,9 @@ mod tests {
     #[test]
     fn high_runs_first_and_low_every_ninth() {
         let queue = Queue::new();
-        (0..20).for_each(|index| queue.push(Lane::Normal, Box::new(index), false));
-        (100..103).for_each(|index| queue.push(Lane::Low, Box::new(index), false));
-        queue.push(Lane::High, Box::new(200), false);
+        (0..20).for_each(|index| queue.push(Lane::Normal, Box::new(index)));
+        (100..103).for_each(|index| queue.push(Lane::Low, Box::new(index)));
+        queue.push(Lane::High, Box::new(200));
         let order = drain(&queue);
         assert_eq!(order[0], 200);
         assert_eq!(order.iter().position(|&index| index == 100), Some(9));

@@ -36,22 +36,29 @@ struct Worker<'a> {
     seat: &'a Seat,
 }
 
+/// Ready processes that may run on no other worker, so they stand in no queue others steal from.
+#[derive(Default)]
+struct Pinned {
+    ready: VecDeque<Box<Process>>,
+    /// Whether it was one of them last.
+    turn: bool,
+}
+
 impl Worker<'_> {
     fn work(&self) {
         let mut searching = false;
-        // Ready processes that may run nowhere else, so they stand in no queue others steal from.
-        let mut pinned = VecDeque::new();
-        let mut turns = 0_u32;
+        let mut pinned = Pinned::default();
+        let mut look_in = LOOK_EVERY;
         while !self.scheduler.stopping.load(Ordering::Relaxed) {
-            turns = turns.wrapping_add(1);
-            if turns.is_multiple_of(LOOK_EVERY) {
+            look_in -= 1;
+            if look_in == 0 {
+                look_in = LOOK_EVERY;
                 self.look();
             }
             let idle = &self.scheduler.idle;
-            let next =
-                self.pop(turns, &mut pinned).or_else(|| idle.next(self.local.worker, self, &mut searching));
+            let next = self.pop(&mut pinned).or_else(|| idle.next(self.local.worker, self, &mut searching));
             let Some(process) = next else { continue };
-            if idle.found(self, &mut searching) {
+            if searching && idle.found(self, &mut searching) {
                 self.scheduler.wake_one();
             }
             self.turn(process);
@@ -74,17 +81,27 @@ impl Worker<'_> {
         }
     }
 
-    fn pop(&self, turns: u32, pinned: &mut VecDeque<Box<Process>>) -> Option<Box<Process>> {
+    #[inline]
+    fn pop(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
+        if self.seat.pinned_any.load(Ordering::Relaxed) {
+            return self.pop_beside(pinned);
+        }
+        self.local.queue.pop()
+    }
+
+    /// Those that may run nowhere else take turns with the others.
+    #[inline(never)]
+    fn pop_beside(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
         let seat = self.seat;
-        if seat.pinned_any.load(Ordering::Relaxed) {
-            pinned.append(&mut lock(&seat.pinned));
-            seat.pinned_any.store(false, Ordering::SeqCst);
+        seat.pinned_any.store(false, Ordering::SeqCst);
+        pinned.ready.append(&mut lock(&seat.pinned));
+        pinned.turn = !pinned.turn;
+        let next = if pinned.turn { pinned.ready.pop_front() } else { None };
+        let next = next.or_else(|| self.local.queue.pop()).or_else(|| pinned.ready.pop_front());
+        if !pinned.ready.is_empty() {
+            seat.pinned_any.store(true, Ordering::SeqCst);
         }
-        // Turn and turn about with those that may go elsewhere.
-        if !pinned.is_empty() && turns.is_multiple_of(2) {
-            return pinned.pop_front();
-        }
-        self.local.queue.pop().or_else(|| pinned.pop_front())
+        next
     }
 
     /// Events, timers and what came from outside, without waiting for any.
@@ -93,7 +110,7 @@ impl Worker<'_> {
         self.drive(Some(Duration::ZERO));
         self.shared.timers.fire(self.shared, self.shared.clock().read());
         if let Some(process) = self.take_injected() {
-            self.local.queue.push(Lane::from(process.priority), process, false);
+            self.local.queue.push(Lane::from(process.priority), process);
         }
     }
 
