@@ -5,6 +5,7 @@
 
 mod args;
 mod build;
+mod callgrind;
 mod chart;
 mod check;
 mod criterion;
@@ -130,7 +131,14 @@ fn run(what: &str, args: &Args) -> Result<(), String> {
         "figures" => {
             let rows = figures::run(args)?;
             println!("\nfigures without noise\n{}", figures::table(&rows));
-            results::write("figures", &rows, args.keep)
+            results::write("figures", &rows, args.keep)?;
+            let note =
+                "for one request, on one worker; shorter is better; the same however busy the machine is";
+            results::draw(
+                "figures",
+                args.keep,
+                &chart::draw("Without noise", note, 3, &figures::panels(&rows)),
+            )
         }
         "scale" => {
             let rows = scale::run(args)?;
