@@ -3,9 +3,12 @@
 //! The system tells once when a socket becomes ready, so it is remembered until an operation finds the socket drained:
 //! by an error that says so, or by fewer bytes than it had room for, which says it without another system call.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    io,
+    task::{Context, Poll, Waker},
+};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 /// One of the two things a socket can be ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +19,14 @@ pub(crate) enum Interest {
 
 /// What is known of one socket.
 #[derive(Debug)]
-pub(crate) struct Readiness(Mutex<[Side; 2]>);
+pub(crate) struct Readiness(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    sides: [Side; 2],
+    /// No poller takes the socket, so nobody would be woken: every operation fails.
+    failed: Option<io::ErrorKind>,
+}
 
 #[derive(Debug)]
 struct Side {
@@ -33,23 +43,31 @@ struct Side {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen(u32);
 
+impl Seen {
+    /// No event has come yet.
+    pub(crate) const NOTHING: Self = Self(0);
+}
+
 impl Readiness {
-    /// A socket nothing is known of has room to send, most often, and nothing to receive: who has just connected has
-    /// hardly said anything. When it joins a poller that tells what there is.
+    /// A socket nothing is known of: an operation is worth trying.
     pub(crate) fn new() -> Self {
-        let side = |ready| Side { ready, closed: false, events: 0, waker: None };
-        Self(Mutex::new([side(false), side(true)]))
+        let side = || Side { ready: true, closed: false, events: 0, waker: None };
+        Self(Mutex::new(State { sides: [side(), side()], failed: None }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Side; 2]> {
-        self.0.lock()
+    fn lock(&self, interest: Interest) -> MappedMutexGuard<'_, Side> {
+        MutexGuard::map(self.0.lock(), |state| &mut state.sides[interest as usize])
     }
 
     /// Ready if an operation is worth trying; else whoever asked is woken when it is.
-    pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<Seen> {
-        let side = &mut self.lock()[interest as usize];
+    pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Seen>> {
+        let State { sides, failed } = &mut *self.0.lock();
+        if let Some(failed) = *failed {
+            return Poll::Ready(Err(failed.into()));
+        }
+        let side = &mut sides[interest as usize];
         if side.ready || side.closed {
-            return Poll::Ready(Seen(side.events));
+            return Poll::Ready(Ok(Seen(side.events)));
         }
         side.wakes(cx.waker());
         Poll::Pending
@@ -57,7 +75,7 @@ impl Readiness {
 
     /// An operation found the socket drained. Events that came since it began still count.
     pub(crate) fn drained(&self, interest: Interest, Seen(events): Seen) {
-        let side = &mut self.lock()[interest as usize];
+        let side = &mut *self.lock(interest);
         if side.events == events {
             side.ready = false;
         }
@@ -66,7 +84,7 @@ impl Readiness {
     /// As [`drained`](Self::drained). Says whether another operation would have to wait; the caller is then woken when it
     /// would not.
     pub(crate) fn wait_for_more(&self, cx: &Context<'_>, interest: Interest, Seen(events): Seen) -> bool {
-        let side = &mut self.lock()[interest as usize];
+        let side = &mut *self.lock(interest);
         if side.events != events || side.closed {
             return false;
         }
@@ -77,11 +95,24 @@ impl Readiness {
 
     /// An event came. Returns whom to wake.
     pub(crate) fn report(&self, interest: Interest, closed: bool) -> Option<Waker> {
-        let side = &mut self.lock()[interest as usize];
+        let side = &mut *self.lock(interest);
         side.ready = true;
         side.closed |= closed;
         side.events = side.events.wrapping_add(1);
         side.waker.take()
+    }
+
+    /// No poller takes the socket. Returns whom to wake.
+    pub(crate) fn fail(&self, error: io::ErrorKind) -> [Option<Waker>; 2] {
+        let state = &mut *self.0.lock();
+        state.failed = Some(error);
+        state.sides.each_mut().map(|side| side.waker.take())
+    }
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -100,7 +131,8 @@ mod tests {
     use Interest::{Read, Write};
 
     fn poll(readiness: &Readiness, interest: Interest) -> Poll<Seen> {
-        readiness.poll_ready(&Context::from_waker(Waker::noop()), interest)
+        let polled = readiness.poll_ready(&Context::from_waker(Waker::noop()), interest);
+        polled.map(|seen| seen.expect("a poller takes it"))
     }
 
     fn seen(readiness: &Readiness, interest: Interest) -> Seen {
@@ -113,8 +145,6 @@ mod tests {
     #[test]
     fn drained_it_waits_for_an_event() {
         let readiness = Readiness::new();
-        assert!(poll(&readiness, Read).is_pending(), "nothing has come yet");
-        let _ = readiness.report(Read, false);
         readiness.drained(Read, seen(&readiness, Read));
         assert!(poll(&readiness, Read).is_pending());
         assert!(readiness.report(Read, false).is_some(), "whoever waited is woken");
@@ -142,6 +172,7 @@ mod tests {
     #[test]
     fn the_two_sides_are_apart() {
         let readiness = Readiness::new();
+        readiness.drained(Read, seen(&readiness, Read));
         readiness.drained(Write, seen(&readiness, Write));
         let _ = readiness.report(Write, false);
         assert!(poll(&readiness, Read).is_pending());
