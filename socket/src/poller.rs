@@ -185,7 +185,7 @@ mod tests {
     use std::{
         fs::File,
         os::{fd::AsRawFd, unix::net::UnixStream},
-        task::Context,
+        task::{Context, Poll::Ready},
     };
 
     use super::*;
@@ -229,19 +229,17 @@ mod tests {
         let (poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
         let file = File::open("/dev/null").expect("it is there");
         let readiness = Arc::new(Readiness::new());
-        let mut cx = Context::from_waker(Waker::noop());
-        let std::task::Poll::Ready(Ok(seen)) = readiness.poll_ready(&mut cx, Interest::Read) else {
+        let cx = Context::from_waker(Waker::noop());
+        let Ready(Ok(seen)) = readiness.poll_ready(&cx, Interest::Read) else {
             panic!("an operation is worth trying")
         };
         readiness.drained(Interest::Read, seen);
-        assert!(readiness.poll_ready(&mut cx, Interest::Read).is_pending());
+        assert!(readiness.poll_ready(&cx, Interest::Read).is_pending());
         sockets.insert(file.as_raw_fd(), readiness.clone());
         let mut due = Vec::new();
         sockets.announce(poll.registry(), true, &mut due);
         assert_eq!(due.len(), 1);
-        let std::task::Poll::Ready(Err(error)) = readiness.poll_ready(&mut cx, Interest::Read) else {
-            panic!("it fails")
-        };
+        let Ready(Err(error)) = readiness.poll_ready(&cx, Interest::Read) else { panic!("it fails") };
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }
 }
