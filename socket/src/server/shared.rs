@@ -5,13 +5,14 @@ use std::{
     future::poll_fn,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{Pid, Reason, join, now, this};
 
 use super::{
@@ -122,7 +123,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn protocol(&self) -> Arc<dyn AnyProtocol> {
