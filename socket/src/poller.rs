@@ -11,7 +11,7 @@ use riot_actor::{
 };
 use slab::Slab;
 
-use crate::readiness::{Interest, Readiness};
+use crate::readiness::{News, Readiness};
 
 /// Events taken over in one go; more wait for the next.
 const EVENTS: usize = 1024;
@@ -81,7 +81,7 @@ impl Sockets {
             socket.is_new = false;
             if let Err(error) = registry.register(&mut SourceFd(&socket.descriptor), Token(token), BOTH) {
                 tracing::error!(target: "riot::socket", "a socket cannot be waited for: {error}");
-                due.extend(socket.readiness.fail(error.kind()).into_iter().flatten());
+                socket.readiness.fail(error.kind(), due);
             }
         }
         self.looks += 1;
@@ -115,13 +115,14 @@ impl Driver for Poller {
             let sockets = self.sockets.lock();
             for event in &self.events {
                 let Some(Socket { readiness, .. }) = sockets.known.get(event.token().0) else { continue };
-                let failed = event.is_error();
-                if event.is_readable() || event.is_read_closed() || failed {
-                    self.due.extend(readiness.report(Interest::Read, event.is_read_closed() || failed));
-                }
-                if event.is_writable() || event.is_write_closed() || failed {
-                    self.due.extend(readiness.report(Interest::Write, event.is_write_closed() || failed));
-                }
+                let news = |ready, closed| match (closed || event.is_error(), ready) {
+                    (true, _) => News::Closed,
+                    (false, true) => News::Ready,
+                    (false, false) => News::None,
+                };
+                let read = news(event.is_readable(), event.is_read_closed());
+                let write = news(event.is_writable(), event.is_write_closed());
+                readiness.report([read, write], &mut self.due);
             }
             self.events.clear();
         }
@@ -189,6 +190,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::readiness::Interest;
 
     /// The tokens of the events there are.
     fn look(poll: &mut Poll, sockets: &mut Sockets, sleeps: bool) -> Vec<usize> {
