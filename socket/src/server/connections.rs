@@ -39,9 +39,10 @@ impl Start {
         acceptor: usize,
         place: Permit,
     ) -> Self {
+        let mut connection = Box::new(connection);
         let number = shared.places.of_acceptor(acceptor);
-        let seat = Seat::new(shared, connection.entry(), number, place);
-        Self { connection: Box::new(connection.seated(seat)) }
+        connection.sit(Seat::new(shared, connection.entry(), number, place));
+        Self { connection }
     }
 
     pub(super) fn refuse(

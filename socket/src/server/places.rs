@@ -103,8 +103,7 @@ impl Seat {
             let counters = &shared.counters;
             counters.accepted.fetch_add(1, Relaxed);
             counters.active.fetch_add(1, Relaxed);
-            counters.all.fetch_add(1, Relaxed);
-            shared.changed();
+            shared.one_more();
         }
         Self { shared: shared.clone(), entry: entry.clone(), number, key }
     }
@@ -165,8 +164,7 @@ impl Drop for Seat {
                 // Whoever was to start its Connector was killed before.
                 self.shared.count_lost(1);
             }
-            counters.all.fetch_sub(1, Relaxed);
-            self.shared.changed();
+            self.shared.one_less();
         }
     }
 }
