@@ -32,9 +32,8 @@ impl Connection {
         Self { transport, incoming: Incoming { unread: Vec::new() }, identity }
     }
 
-    pub(crate) fn seated(mut self, seat: Seat) -> Self {
+    pub(crate) fn sit(&mut self, seat: Seat) {
         self.identity.seat = Some(seat);
-        self
     }
 
     pub(crate) fn entry(&self) -> &Arc<Entry> {

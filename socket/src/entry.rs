@@ -3,12 +3,13 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use riot_actor::Pid;
 
 use crate::{
@@ -74,8 +75,8 @@ impl fmt::Debug for Meter {
 /// One connection, as its server sees it.
 pub(crate) struct Entry {
     pub(crate) since: Instant,
-    /// Its Connector, once there is one.
-    pub(crate) pid: OnceLock<Pid>,
+    /// It is told that there is no place for it.
+    refused: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
     pub(crate) undelivered: AtomicU64,
@@ -83,6 +84,8 @@ pub(crate) struct Entry {
 }
 
 struct State {
+    /// Its Connector, once there is one.
+    pid: Option<Pid>,
     peer: Address,
     stage: Stage,
     drained: bool,
@@ -96,8 +99,6 @@ struct State {
 pub(crate) enum Stage {
     Accepted,
     Handshake,
-    /// It is told that there is no place for it.
-    Refused,
     Serving,
 }
 
@@ -113,6 +114,7 @@ enum By {
 impl Entry {
     pub(crate) fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let state = State {
+            pid: None,
             peer,
             stage: Stage::Accepted,
             drained: false,
@@ -121,7 +123,7 @@ impl Entry {
         };
         Self {
             since: riot_actor::now(),
-            pid: OnceLock::new(),
+            refused: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             undelivered: AtomicU64::new(0),
@@ -130,7 +132,15 @@ impl Entry {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
+    }
+
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.lock().pid
+    }
+
+    pub(crate) fn belongs_to(&self, connector: Pid) {
+        self.lock().pid = Some(connector);
     }
 
     /// Who is at the other end, as far as is known by now.
@@ -146,9 +156,13 @@ impl Entry {
         self.lock().stage = stage;
     }
 
-    /// It is none of the connections there are.
+    /// It is to be none of the connections there are; said before anybody else has it.
+    pub(crate) fn refuse(&self) {
+        self.refused.store(true, Relaxed);
+    }
+
     pub(crate) fn is_refused(&self) -> bool {
-        self.lock().stage == Stage::Refused
+        self.refused.load(Relaxed)
     }
 
     pub(crate) fn received(&self, bytes: usize) {
@@ -174,13 +188,15 @@ impl Entry {
     }
 
     pub(crate) fn status(&self) -> Status {
+        let simply = |state| Status { state, requests: 0 };
+        if self.is_refused() {
+            return simply("refused");
+        }
         let state = self.lock();
         let drained = state.drained;
-        let simply = |state| Status { state, requests: 0 };
         let control = match (state.stage, &state.control) {
             (Stage::Accepted, _) => return simply("accepted"),
             (Stage::Handshake, _) => return simply("handshake"),
-            (Stage::Refused, _) => return simply("refused"),
             (Stage::Serving, By::Protocol(control)) => control.upgrade(),
             (Stage::Serving, _) => None,
         };

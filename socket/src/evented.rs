@@ -4,11 +4,17 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice, Read, Write},
     os::fd::AsRawFd,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
     task::{Context, Poll, ready},
 };
 
-use mio::unix::SourceFd;
+use parking_lot::Mutex;
 use riot_actor::coop;
 
 use crate::{
@@ -16,19 +22,21 @@ use crate::{
     readiness::{Interest, Readiness, Seen},
 };
 
-/// A socket and what is known of its readiness. It joins the poller of the worker that first has to wait for it.
+/// A socket and what is known of its readiness. It joins the poller of the worker that first has to wait for it: one
+/// that is answered at once and closed never does.
 pub(crate) struct Evented<S> {
+    /// Goes before the socket. Held while registering: the system takes a socket once.
+    registration: Mutex<Option<Registration>>,
     socket: S,
+    /// Whether there is a registration.
+    registered: AtomicBool,
     readiness: Arc<Readiness>,
-    registration: OnceLock<Registration>,
-    /// Held while registering: the system takes a socket once.
-    registering: Mutex<()>,
 }
 
 impl<S: AsRawFd> Evented<S> {
     pub(crate) fn new(socket: S) -> Self {
         let readiness = Arc::new(Readiness::new());
-        Self { socket, readiness, registration: OnceLock::new(), registering: Mutex::new(()) }
+        Self { registration: Mutex::new(None), socket, registered: AtomicBool::new(false), readiness }
     }
 
     pub(crate) fn get(&self) -> &S {
@@ -45,15 +53,10 @@ impl<S: AsRawFd> Evented<S> {
         drained: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
         let (value, seen) = ready!(self.poll_seen(cx, interest, operation))?;
-        if drained(&value) && self.is_registered() {
+        if drained(&value) {
             self.readiness.drained(interest, seen);
         }
         Poll::Ready(Ok(value))
-    }
-
-    /// Only a registered socket will hear of the next readiness.
-    fn is_registered(&self) -> bool {
-        self.registration.get().is_some()
     }
 
     fn poll_seen<T>(
@@ -65,20 +68,19 @@ impl<S: AsRawFd> Evented<S> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        if interest == Interest::Read && !self.is_registered() {
-            // What is there to receive is told by the first event; to try at once would most often find nothing.
-            self.register()?;
-        }
         loop {
-            let seen = ready!(self.readiness.poll_ready(cx, interest));
+            let seen = match self.readiness.poll_ready(cx, interest) {
+                Poll::Ready(seen) => seen?,
+                Poll::Pending => {
+                    // The first event tells what is ready already, so nothing is missed by registering late.
+                    self.register()?;
+                    return Poll::Pending;
+                }
+            };
             match operation(&self.socket) {
                 Ok(value) => return Poll::Ready(Ok((value, seen))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.drained(interest, seen);
-                    if !self.is_registered() {
-                        // The first event tells what is ready already, so nothing is missed by registering late.
-                        self.register()?;
-                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -108,10 +110,11 @@ impl<S: AsRawFd> Evented<S> {
     {
         let room = buffer.len();
         let (read, seen) = ready!(self.poll_seen(cx, Interest::Read, |mut socket| socket.read(buffer)))?;
+        // If no poller takes it, the next receive says so.
         let drained = read > 0
             && read < room
-            && self.is_registered()
-            && self.readiness.wait_for_more(cx, Interest::Read, seen);
+            && self.readiness.wait_for_more(cx, Interest::Read, seen)
+            && self.register().is_ok();
         Poll::Ready(Ok((read, drained)))
     }
 
@@ -131,7 +134,8 @@ impl<S: AsRawFd> Evented<S> {
 
     /// Waits until a socket that was told to connect has.
     pub(crate) async fn connected<A>(&self, outcome: impl Fn(&S) -> io::Result<A>) -> io::Result<A> {
-        self.register()?;
+        // Nothing has come from a peer that is not there yet.
+        self.readiness.drained(Interest::Read, Seen::NOTHING);
         let connected = |socket: &S| match outcome(socket) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                 Err(io::ErrorKind::WouldBlock.into())
@@ -141,13 +145,15 @@ impl<S: AsRawFd> Evented<S> {
         poll_fn(|cx| self.poll(cx, Interest::Write, connected, |_| false)).await
     }
 
-    pub(crate) fn register(&self) -> io::Result<()> {
-        let _one_at_a_time = self.registering.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.registration.get().is_none() {
-            let registration = Registration::new(&mut SourceFd(&self.socket.as_raw_fd()), &self.readiness)?;
-            let Ok(()) = self.registration.set(registration) else {
-                unreachable!("nobody else registers it")
-            };
+    /// Joins the poller of this worker, if it has joined none. Whoever has to wait has said so before.
+    fn register(&self) -> io::Result<()> {
+        if self.registered.load(Acquire) {
+            return Ok(());
+        }
+        let mut registration = self.registration.lock();
+        if registration.is_none() {
+            *registration = Some(Registration::new(self.socket.as_raw_fd(), &self.readiness)?);
+            self.registered.store(true, Release);
         }
         Ok(())
     }
@@ -262,7 +268,7 @@ mod tests {
                 }
             }
             join(&[writer]).await;
-            assert_eq!(socket.get().refused.load(SeqCst), 1, "the one that had it join the poller");
+            assert_eq!(socket.get().refused.load(SeqCst), 0, "nobody tries where there is no room");
             Ok::<(), Reason>(())
         });
     }

@@ -5,10 +5,11 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{Pid, SpawnOptions, now, send_after};
 
 use super::info::ConnectionInfo;
@@ -108,7 +109,7 @@ impl Alarms {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn set(&self, alarms: Vec<Alarm>) {
@@ -123,6 +124,9 @@ impl Alarms {
     /// A connection has begun. `keeper` is told when a cooldown ends.
     pub(super) fn begun(&self, active: usize, keeper: Pid, connections: impl Fn() -> Vec<ConnectionInfo>) {
         let mut state = self.lock();
+        if state.alarms.is_empty() {
+            return;
+        }
         let generation = state.generation;
         let mut raised = Vec::new();
         for (index, (alarm, silent_until)) in state.alarms.iter_mut().enumerate() {

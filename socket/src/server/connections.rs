@@ -1,7 +1,6 @@
 //! Connections.Sup: a dynamic supervisor for Connectors, which it starts, counts, drains, and never restarts.
 
 use std::{
-    collections::BTreeMap,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -14,6 +13,7 @@ use riot_actor::{
 
 use super::{
     alarm::Cooled,
+    children::Children,
     info::Cut,
     limit::Permit,
     overflow::{self, Overflow},
@@ -28,7 +28,8 @@ use crate::{
 
 /// A client that was let in: to be served, or to be told that there is no place.
 pub(super) struct Start {
-    connection: Connection,
+    /// In a box that goes as it is through the mailbox and into the Connector.
+    connection: Box<Connection>,
 }
 
 impl Start {
@@ -38,9 +39,10 @@ impl Start {
         acceptor: usize,
         place: Permit,
     ) -> Self {
+        let mut connection = Box::new(connection);
         let number = shared.places.of_acceptor(acceptor);
-        let seat = Seat::new(shared, connection.entry(), number, place);
-        Self { connection: connection.seated(seat) }
+        connection.sit(Seat::new(shared, connection.entry(), number, place));
+        Self { connection }
     }
 
     pub(super) fn refuse(
@@ -49,7 +51,7 @@ impl Start {
         acceptor: usize,
         place: Permit,
     ) -> Self {
-        connection.entry().reach(Stage::Refused);
+        connection.entry().refuse();
         Self::serve(shared, connection, acceptor, place)
     }
 }
@@ -66,15 +68,14 @@ pub(super) struct Drain {
 struct Connections {
     shared: Arc<Shared>,
     parent: Pid,
-    /// In an order that a seed repeats.
-    children: BTreeMap<Pid, Arc<Entry>>,
+    children: Children,
     draining: bool,
 }
 
 /// The body of a Connections.Sup.
 pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reason {
     shared.places.set_supervisor(number, this());
-    let mut connections = Connections { shared, parent, children: BTreeMap::new(), draining: false };
+    let mut connections = Connections { shared, parent, children: Children::default(), draining: false };
     loop {
         receive! {
             Start { connection } => connections.start(connection),
@@ -137,11 +138,11 @@ fn serve(
 
 impl Connections {
     /// The connection belongs to its Connector from the first moment; only then does that learn of it.
-    fn start(&mut self, connection: Connection) {
+    fn start(&mut self, connection: Box<Connection>) {
         let entry = connection.entry().clone();
-        let body = connector(self.shared.clone(), self.shared.protocol(), Box::new(connection));
+        let body = connector(self.shared.clone(), self.shared.protocol(), connection);
         let connector = SpawnOptions::new().label("Connector").link().spawn(body);
-        let _ = entry.pid.set(connector);
+        entry.belongs_to(connector);
         if self.draining {
             entry.drain();
         }

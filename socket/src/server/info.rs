@@ -133,7 +133,7 @@ pub struct ConnectionInfo {
 impl ConnectionInfo {
     /// None while it has no Connector yet.
     pub(super) fn of(entry: &Entry) -> Option<Self> {
-        let pid = *entry.pid.get()?;
+        let pid = entry.pid()?;
         let Status { state, requests } = entry.status();
         let (bytes_received, bytes_sent) = entry.bytes();
         let age = now() - entry.since;

@@ -2,10 +2,11 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Poll, Waker},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use riot_actor::Pid;
 use slab::Slab;
 
@@ -33,7 +34,7 @@ impl Places {
     }
 
     fn place(&self, number: usize) -> MutexGuard<'_, Place> {
-        self.0[number].lock().unwrap_or_else(PoisonError::into_inner)
+        self.0[number].lock()
     }
 
     /// The place of the connections an acceptor takes in.
@@ -72,7 +73,7 @@ impl Places {
 
     /// The connection of this Connector.
     pub(super) fn find(&self, connector: Pid) -> Option<Arc<Entry>> {
-        self.entries().into_iter().find(|entry| entry.pid.get() == Some(&connector))
+        self.entries().into_iter().find(|entry| entry.pid() == Some(connector))
     }
 
     /// Every connection there is.
@@ -102,8 +103,7 @@ impl Seat {
             let counters = &shared.counters;
             counters.accepted.fetch_add(1, Relaxed);
             counters.active.fetch_add(1, Relaxed);
-            counters.all.fetch_add(1, Relaxed);
-            shared.changed();
+            shared.one_more();
         }
         Self { shared: shared.clone(), entry: entry.clone(), number, key }
     }
@@ -160,12 +160,11 @@ impl Drop for Seat {
         drop(entry);
         self.vacate();
         if !self.entry.is_refused() {
-            if self.entry.pid.get().is_none() {
+            if self.entry.pid().is_none() {
                 // Whoever was to start its Connector was killed before.
                 self.shared.count_lost(1);
             }
-            counters.all.fetch_sub(1, Relaxed);
-            self.shared.changed();
+            self.shared.one_less();
         }
     }
 }

@@ -5,13 +5,17 @@ use std::{
     future::poll_fn,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{Pid, Reason, join, now, this};
 
 use super::{
@@ -48,6 +52,8 @@ pub(crate) struct Shared {
     pub(super) alarms: Alarms,
     pub(super) places: Places,
     pub(super) suspended: AtomicBool,
+    /// Whether somebody may be in `watching`.
+    watched: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -117,12 +123,13 @@ impl Shared {
             alarms: Alarms::new(config.alarms),
             places: Places::new(config.connection_supervisors),
             suspended: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn protocol(&self) -> Arc<dyn AnyProtocol> {
@@ -289,9 +296,26 @@ impl Shared {
         }
     }
 
-    /// The number of connections has changed.
-    pub(super) fn changed(&self) {
-        let watching = std::mem::take(&mut self.lock().watching);
+    pub(super) fn one_more(&self) {
+        self.counters.all.fetch_add(1, SeqCst);
+        self.tell_watching();
+    }
+
+    pub(super) fn one_less(&self) {
+        self.counters.all.fetch_sub(1, SeqCst);
+        self.tell_watching();
+    }
+
+    /// The number of connections has changed. Whoever watches says so before it looks at the number: it sees the change,
+    /// or is seen here.
+    fn tell_watching(&self) {
+        if !self.watched.load(SeqCst) {
+            return;
+        }
+        let mut state = self.lock();
+        let watching = std::mem::take(&mut state.watching);
+        self.watched.store(false, SeqCst);
+        drop(state);
         watching.into_iter().for_each(Waker::wake);
     }
 
@@ -299,7 +323,8 @@ impl Shared {
     pub(super) async fn watch(&self, wanted: impl Fn(usize) -> bool) {
         poll_fn(|cx: &mut Context<'_>| {
             let mut state = self.lock();
-            if wanted(self.counters.all.load(Relaxed)) {
+            self.watched.store(true, SeqCst);
+            if wanted(self.counters.all.load(SeqCst)) {
                 return Poll::Ready(());
             }
             state.watching.push(cx.waker().clone());

@@ -3,7 +3,17 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
 };
+
+/// What has been spent on building, in milliseconds.
+static BUILDING: AtomicU64 = AtomicU64::new(0);
+
+/// For how long things were built so far: so much longer this run is than one that finds them built.
+pub(crate) fn building() -> Duration {
+    Duration::from_millis(BUILDING.load(Relaxed))
+}
 
 /// The folder of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -71,7 +81,12 @@ pub(crate) fn cargo_with(folder: &Path, arguments: &[&str], paths: &[(&str, &Pat
         }
     }
     command.envs(paths.iter().copied());
-    match command.status() {
+    let start = Instant::now();
+    let status = command.status();
+    if arguments[0] == "build" || arguments.contains(&"--no-run") {
+        BUILDING.fetch_add(u64::try_from(start.elapsed().as_millis()).unwrap_or(0), Relaxed);
+    }
+    match status {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(format!("cargo {line} failed")),
         Err(error) => Err(format!("cargo does not start: {error}")),

@@ -1,14 +1,35 @@
-//! Bars as SVG: panels beside each other, each with its own scale, and in each a line at one.
+//! Bars as SVG: panels beside each other, each with its own scale, and where it has ratios a line at one.
 //!
 //! Where a figure was measured more than once, a thin line shows from the least to the greatest.
 
 use std::fmt::Write;
 
-use super::stats::Spread;
+use super::{report::grouped, stats::Spread};
 
 pub(crate) struct Panel {
     pub(crate) title: String,
+    pub(crate) unit: Unit,
     pub(crate) bars: Vec<Bar>,
+}
+
+/// What the figures of a panel are.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Unit {
+    /// Something set against something else.
+    Ratio,
+    /// So many of something.
+    Count,
+}
+
+impl Unit {
+    /// A figure, in few letters.
+    fn text(self, figure: f64) -> String {
+        match self {
+            Self::Count if figure >= 100.0 => grouped(figure),
+            Self::Count if figure >= 10.0 => format!("{figure:.1}"),
+            Self::Ratio | Self::Count => format!("{figure:.2}"),
+        }
+    }
 }
 
 pub(crate) struct Bar {
@@ -72,8 +93,9 @@ pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> 
 }
 
 fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top: f64) {
+    let least = if panel.unit == Unit::Ratio { 1.0 } else { f64::MIN_POSITIVE };
     let greatest =
-        |figure: fn(&Spread) -> f64| panel.bars.iter().map(|bar| figure(&bar.spread)).fold(1.0, f64::max);
+        |figure: fn(&Spread) -> f64| panel.bars.iter().map(|bar| figure(&bar.spread)).fold(least, f64::max);
     // A round that went wrong does not make all bars short.
     let greatest = greatest(|spread| spread.max).min(greatest(|spread| spread.median) * 1.3);
     let scale = |figure: f64| (figure / greatest * BAR_WIDTH).min(BAR_WIDTH);
@@ -84,6 +106,12 @@ fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top:
         top + 14.0,
         escaped(&panel.title)
     ));
+    // Below the bars and figures, which stay readable.
+    if panel.unit == Unit::Ratio {
+        let (one, from) = (bars_left + scale(1.0), top + TITLE_HEIGHT - 3.0);
+        let to = top + TITLE_HEIGHT + panel.bars.len() as f64 * ROW_HEIGHT - 2.0;
+        put(format_args!("<path class=\"one\" d=\"M{one:.1} {from:.1}V{to:.1}\"/>"));
+    }
     for (nth, bar) in panel.bars.iter().enumerate() {
         let y = top + TITLE_HEIGHT + nth as f64 * ROW_HEIGHT;
         let (class, label, text_y) =
@@ -102,11 +130,9 @@ fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top:
             put(format_args!("<path class=\"spread\" d=\"M{from:.1} {middle:.1}H{to:.1}\"/>"));
         }
         let value_x = bars_left + scale(bar.spread.max.max(bar.spread.median)) + 5.0;
-        put(format_args!("<text x=\"{value_x:.1}\" y=\"{text_y:.1}\">{:.2}</text>", bar.spread.median));
+        let value = panel.unit.text(bar.spread.median);
+        put(format_args!("<text x=\"{value_x:.1}\" y=\"{text_y:.1}\">{value}</text>"));
     }
-    let (one, from) = (bars_left + scale(1.0), top + TITLE_HEIGHT - 3.0);
-    let to = top + TITLE_HEIGHT + panel.bars.len() as f64 * ROW_HEIGHT - 2.0;
-    put(format_args!("<path class=\"one\" d=\"M{one:.1} {from:.1}V{to:.1}\"/>"));
 }
 
 fn escaped(text: &str) -> String {
@@ -144,6 +170,7 @@ mod tests {
         let panels: Vec<Panel> = (0..5)
             .map(|nth| Panel {
                 title: format!("panel <{nth}> & \"others\""),
+                unit: Unit::Ratio,
                 bars: vec![bar("riot", 1.0, true), bar("a<b", 6.8, false)],
             })
             .collect();
@@ -155,10 +182,27 @@ mod tests {
 
     #[test]
     fn nothing_is_drawn_beyond_the_bars() {
-        let svg = draw("one", "", 1, &[Panel { title: "p".into(), bars: vec![bar("a", 10.0, false)] }]);
+        let panel = Panel { title: "p".into(), unit: Unit::Ratio, bars: vec![bar("a", 10.0, false)] };
+        let svg = draw("one", "", 1, &[panel]);
         assert_well_formed(&svg);
         let ends = svg.split("H").skip(1).filter_map(|end| end.split('"').next()?.parse::<f64>().ok());
         assert!(ends.into_iter().all(|end| end <= GAP + LETTER_WIDTH + 8.0 + BAR_WIDTH + 0.1), "{svg}");
+    }
+
+    #[test]
+    fn numbers_are_drawn_without_a_line_at_one_and_may_be_nothing() {
+        let bars = vec![bar("a", 0.0, true), bar("b", 14_648.3, false), bar("c", 42.71, false)];
+        let svg = draw("all", "", 1, &[Panel { title: "p".into(), unit: Unit::Count, bars }]);
+        assert_well_formed(&svg);
+        assert!(svg.contains(">0.00<") && svg.contains(">14 648<") && svg.contains(">42.7<"), "{svg}");
+        assert!(!svg.contains("class=\"one\"") && !svg.contains("NaN"), "{svg}");
+        let svg = draw(
+            "none",
+            "",
+            1,
+            &[Panel { title: "p".into(), unit: Unit::Count, bars: vec![bar("a", 0.0, true)] }],
+        );
+        assert!(!svg.contains("NaN"), "{svg}");
     }
 
     #[test]

@@ -6,10 +6,16 @@ use std::{
     time::Duration,
 };
 
-use super::{server::Server, workload::Workload};
+use super::{load::Spec, server::Server, workload::Workload};
+
+/// Checks a server, and says how it is asked for so long.
+pub(crate) fn spec(server: &Server, workload: &Workload, seconds: f64) -> Result<Spec, String> {
+    let answer_bytes = answer_bytes(server, workload)?;
+    Ok(workload.spec(server.address.clone(), server.pid(), answer_bytes, seconds))
+}
 
 /// Asks what the workload asks, a batch of it twice, and says how long one answer is.
-pub(crate) fn answer_bytes(server: &Server, workload: &Workload) -> Result<usize, String> {
+fn answer_bytes(server: &Server, workload: &Workload) -> Result<usize, String> {
     let (request, body) = (workload.request(), workload.body());
     let wrong = |error: String| format!("{}, {}: {error}", server.name, workload.name);
     let stream = TcpStream::connect(&server.address).map_err(|error| wrong(error.to_string()))?;

@@ -30,6 +30,9 @@ pub(crate) fn run(quick: bool) -> Result<Vec<Row>, String> {
     let folder = build::results().join("criterion");
     // What an earlier run left would look like a result of this one.
     let _ = fs::remove_dir_all(&folder);
+    for (package, bench, _) in BENCHES {
+        build::cargo(build::root(), &["bench", "--package", package, "--bench", bench, "--no-run"])?;
+    }
     for (package, bench, short) in BENCHES {
         let mut arguments = vec!["bench", "--package", package, "--bench", bench, "--", "--noplot"];
         if quick {

@@ -3,11 +3,13 @@
 //! | figure | how |
 //! |---|---|
 //! | user instructions a request | callgrind counts while so many requests are answered; needs valgrind |
+//! | allocations a request | calls of the allocator, among those that callgrind counts |
 //! | system calls a request | `strace -c -f`, attached for as long; needs strace |
+//! | cold lines a request | lines of memory that were in none of callgrind's caches, while 1 000 connections ask |
 //! | memory of an idle connection | what the server grew by with so many that were answered once, by their number |
 //! | memory of an idle process | `process_bench mem` and its peer, a million |
 //!
-//! Everything is asked of servers with one worker, over the workloads `a` and `b`.
+//! Everything is asked of servers with one worker, over the workloads `a`, `b` and `d`.
 
 use std::{
     fs,
@@ -20,15 +22,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     args::Args,
-    build, check,
+    build,
+    callgrind::{self, Counts},
+    chart::{Bar, Panel, Unit},
+    check,
     load::{Client, Spec, Until},
     peers::{Before, OURS, Program},
     processes,
     report::grouped,
     server::Server,
+    stats::Spread,
     system,
     table::Table,
-    workload::{self, Workload},
+    workload::{self, OVERLOAD, Workload},
 };
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -38,62 +44,104 @@ pub(crate) struct Row {
     pub(crate) value: f64,
 }
 
+/// How much is asked of each.
+struct Amounts {
+    requests: u64,
+    /// Where a request is a connection, or all of a crowd ask.
+    requests_few: u64,
+    connections: usize,
+    processes: usize,
+}
+
+const LONG: Amounts =
+    Amounts { requests: 40_000, requests_few: 20_000, connections: 9_000, processes: 1_000_000 };
+const QUICK: Amounts =
+    Amounts { requests: 8_000, requests_few: 8_000, connections: 2_000, processes: 200_000 };
+
+impl Amounts {
+    /// Workloads with a short name, and how many requests of each.
+    fn asked(&self) -> [(&'static str, &'static Workload, u64); 3] {
+        [
+            ("keep-alive", workload::named("a"), self.requests),
+            ("16 pipelined", workload::named("b"), self.requests),
+            ("own connection", workload::named("d"), self.requests_few),
+        ]
+    }
+}
+
 /// Everything that `args` asks for.
 pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
     let programs = Program::all(|name| Args::wants(&args.peers, name))?;
-    let (requests, connections, idle) =
-        if args.quick { (8_000, 2_000, 200_000) } else { (40_000, 9_000, 1_000_000) };
-    let mut rows = Vec::new();
-    // One of theirs that cannot be measured that way is left out, and that is said.
-    let mut add = |figure: String, server: &str, value: Result<f64, String>| match value {
-        Err(error) if server == OURS => Err(error),
-        Err(error) => {
-            eprintln!("── {figure}, {server} is left out: {error}");
-            Ok(())
-        }
-        Ok(value) => {
-            eprintln!("── {figure}, {server}: {value:.3}");
-            rows.push(Row { figure, server: server.into(), value });
-            Ok(())
-        }
-    };
+    let amounts = if args.quick { QUICK } else { LONG };
+    let mut rows = Rows(Vec::new());
     for program in &programs {
-        for workload in ["a", "b"].map(workload::named) {
-            if system::installed("valgrind") {
-                let figure = format!("user instructions a request, {}", workload.name);
-                add(figure, program.name, instructions(program, workload, requests))?;
-            }
-            if system::installed("strace") {
-                let figure = format!("system calls a request, {}", workload.name);
-                add(figure, program.name, system_calls(program, workload, requests))?;
+        if system::installed("valgrind") {
+            rows.count_instructions(program, &amounts)?;
+        }
+        if system::installed("strace") {
+            for (how, workload, requests) in amounts.asked() {
+                let value = system_calls(program, workload, requests);
+                rows.add(format!("system calls a request, {how}"), program.name, value)?;
             }
         }
-        add("bytes an idle connection".into(), program.name, connection_bytes(program, connections))?;
+        if system::installed("valgrind") {
+            let counts = callgrind::count(program, &OVERLOAD, amounts.requests_few, true);
+            let value = counts.map(|counts| counts.cold_lines);
+            rows.add("cold lines a request, 1 000 ask".into(), program.name, value)?;
+        }
+        let bytes = connection_bytes(program, amounts.connections);
+        rows.add("bytes an idle connection".into(), program.name, bytes)?;
     }
     let (ours, theirs) = processes::programs()?;
     for (server, program) in [(OURS, ours), ("tokio", theirs)] {
-        let value = processes::ask(&program, "mem", idle, 1, 0).map(|(_, value)| value);
-        add("bytes an idle process".into(), server, value)?;
+        let value = processes::ask(&program, "mem", amounts.processes, 1, 0).map(|(_, value)| value);
+        rows.add("bytes an idle process".into(), server, value)?;
     }
     for tool in ["valgrind", "strace"].into_iter().filter(|tool| !system::installed(tool)) {
         eprintln!("{tool} is not installed: its figures are left out");
     }
-    Ok(rows)
+    Ok(rows.0)
+}
+
+struct Rows(Vec<Row>);
+
+impl Rows {
+    fn count_instructions(&mut self, program: &Program, amounts: &Amounts) -> Result<(), String> {
+        let count = |(how, workload, requests)| (how, callgrind::count(program, workload, requests, false));
+        let counted = amounts.asked().map(count);
+        for (figure, of) in [
+            ("instructions", (|counts| counts.instructions) as fn(&Counts) -> f64),
+            ("allocations", |counts| counts.allocations),
+        ] {
+            for (how, counts) in &counted {
+                let value = counts.as_ref().map(of).map_err(String::clone);
+                self.add(format!("{figure} a request, {how}"), program.name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One of theirs that cannot be measured that way is left out, and that is said.
+    fn add(&mut self, figure: String, server: &str, value: Result<f64, String>) -> Result<(), String> {
+        match value {
+            Err(error) if server == OURS => Err(error),
+            Err(error) => {
+                eprintln!("── {figure}, {server} is left out: {error}");
+                Ok(())
+            }
+            Ok(value) => {
+                eprintln!("── {figure}, {server}: {value:.3}");
+                self.0.push(Row { figure, server: server.into(), value });
+                Ok(())
+            }
+        }
+    }
 }
 
 pub(crate) fn table(rows: &[Row]) -> Table {
-    let mut servers: Vec<&str> = Vec::new();
-    let mut figures: Vec<&str> = Vec::new();
-    for row in rows {
-        if !servers.contains(&row.server.as_str()) {
-            servers.push(&row.server);
-        }
-        if !figures.contains(&row.figure.as_str()) {
-            figures.push(&row.figure);
-        }
-    }
+    let servers = distinct(rows.iter().map(|row| row.server.as_str()));
     let mut table = Table::new(std::iter::once("").chain(servers.iter().copied()));
-    for figure in figures {
+    for figure in distinct(rows.iter().map(|row| row.figure.as_str())) {
         let value = |server: &&str| rows.iter().find(|row| row.figure == figure && row.server == **server);
         let readable =
             |row: &Row| if row.value < 100.0 { format!("{:.3}", row.value) } else { grouped(row.value) };
@@ -103,51 +151,36 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     table
 }
 
-fn spec(server: &Server, workload: &Workload) -> Result<Spec, String> {
-    let answer_bytes = check::answer_bytes(server, workload)?;
-    Ok(workload.spec(server.address.clone(), server.pid(), answer_bytes, 0.0))
+/// A panel for each figure.
+pub(crate) fn panels(rows: &[Row]) -> Vec<Panel> {
+    let bar = |row: &Row| {
+        let spread = Spread { median: row.value, min: row.value, max: row.value };
+        Bar { label: row.server.clone(), spread, ours: row.server == OURS }
+    };
+    let panel = |figure: &str| Panel {
+        title: figure.into(),
+        unit: Unit::Count,
+        bars: rows.iter().filter(|row| row.figure == figure).map(bar).collect(),
+    };
+    distinct(rows.iter().map(|row| row.figure.as_str())).into_iter().map(panel).collect()
 }
 
-fn instructions(program: &Program, workload: &Workload, requests: u64) -> Result<f64, String> {
-    let out = build::results().join("callgrind.out");
-    fs::create_dir_all(build::results()).map_err(|error| error.to_string())?;
-    let _ = fs::remove_file(&out);
-    let option = format!("--callgrind-out-file={}", out.display());
-    let words = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--combine-dumps=yes", &option];
-    let server = Server::start(program, 1, Before::Program(&words))?;
-    let mut client = Client::connect(&spec(&server, workload)?)?;
-    client.run(Until::Requests(1_000))?;
-    control("on", server.pid())?;
-    let counted = client.run(Until::Requests(requests))?;
-    control("off", server.pid())?;
-    drop(client);
-    // It writes when it ends.
-    drop(server);
-    let text = fs::read_to_string(&out).map_err(|error| format!("{}: {error}", out.display()))?;
-    Ok(total(&text).ok_or("callgrind wrote no total")? as f64 / counted.requests as f64)
-}
-
-fn control(switch: &str, pid: u32) -> Result<(), String> {
-    let output = Command::new("callgrind_control").args(["-i", switch, &pid.to_string()]).output();
-    let output = output.map_err(|error| format!("callgrind_control: {error}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!("callgrind_control: {}", String::from_utf8_lossy(&output.stderr)))
+/// Each once, in the order in which they come first.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut distinct = Vec::new();
+    for name in names {
+        if !distinct.contains(&name) {
+            distinct.push(name);
+        }
     }
-}
-
-/// The sum of what callgrind has written: a line for each time that it wrote.
-fn total(text: &str) -> Option<u64> {
-    let totals = text.lines().filter_map(|line| line.strip_prefix("totals: ")?.trim().parse::<u64>().ok());
-    totals.reduce(|sum, one| sum + one)
+    distinct
 }
 
 fn system_calls(program: &Program, workload: &Workload, requests: u64) -> Result<f64, String> {
     let out = build::results().join("strace.out");
     fs::create_dir_all(build::results()).map_err(|error| error.to_string())?;
     let server = Server::start(program, 1, Before::Core(system::cores().first().copied()))?;
-    let mut client = Client::connect(&spec(&server, workload)?)?;
+    let mut client = Client::connect(&check::spec(&server, workload, 0.0)?)?;
     let mut strace = Command::new("strace")
         .args(["-c", "-f", "-p", &server.pid().to_string(), "-o"])
         .arg(&out)
@@ -177,7 +210,7 @@ fn calls(text: &str) -> Option<u64> {
 
 fn connection_bytes(program: &Program, connections: usize) -> Result<f64, String> {
     let server = Server::start(program, 1, Before::Core(None))?;
-    let plain = spec(&server, workload::named("a"))?;
+    let plain = check::spec(&server, workload::named("a"), 0.0)?;
     // What the first ones take, all later ones share.
     drop(Client::connect(&Spec { connections: 200, ..plain.clone() })?);
     server.settle();
@@ -196,9 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_tools_write_is_understood() {
-        assert_eq!(total("version: 1\nsummary: 5\nfn=x\n1 5\ntotals: 5\npart: 2\ntotals: 7\n"), Some(12));
-        assert_eq!(total("nothing"), None);
+    fn what_strace_writes_is_understood() {
         let table = "% time     seconds  usecs/call     calls    errors syscall\n\
                      ------ ----------- ----------- --------- --------- ----------------\n \
                      50.00    0.000010           1      4000           recvfrom\n\
@@ -214,5 +245,14 @@ mod tests {
         let text =
             table(&[row("a", OURS, 1661.0), row("a", "hyper", 7922.0), row("b", "hyper", 2.03)]).to_string();
         assert!(text.contains("1 661") && text.contains("7 922") && text.contains("2.030"), "{text}");
+    }
+
+    #[test]
+    fn a_figure_is_a_panel_and_a_server_a_bar() {
+        let row =
+            |figure: &str, server: &str| Row { figure: figure.into(), server: server.into(), value: 1.0 };
+        let panels = panels(&[row("a", OURS), row("b", OURS), row("a", "hyper")]);
+        let bars: Vec<usize> = panels.iter().map(|panel| panel.bars.len()).collect();
+        assert_eq!((bars, panels[0].bars[0].ours, panels[0].bars[1].ours), (vec![2, 1], true, false));
     }
 }

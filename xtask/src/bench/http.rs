@@ -118,12 +118,8 @@ impl Plan {
     pub(crate) fn measure(&self, workload: &Workload, servers: &[&Server]) -> Result<Vec<Row>, String> {
         let mut measured = Vec::new();
         for &server in servers {
-            match check::answer_bytes(server, workload) {
-                Ok(answer_bytes) => {
-                    let spec =
-                        workload.spec(server.address.clone(), server.pid(), answer_bytes, self.seconds);
-                    measured.push((self.row(workload, server, spec.connections), spec, server));
-                }
+            match check::spec(server, workload, self.seconds) {
+                Ok(spec) => measured.push((self.row(workload, server, spec.connections), spec, server)),
                 Err(error) => left_out(server, error)?,
             }
         }

@@ -5,6 +5,7 @@
 
 mod args;
 mod build;
+mod callgrind;
 mod chart;
 mod check;
 mod criterion;
@@ -23,7 +24,10 @@ mod table;
 mod workload;
 mod wrk;
 
-use std::process::{Command, ExitCode};
+use std::{
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
 
 use args::Args;
 
@@ -122,15 +126,37 @@ fn ourselves(arguments: &[String]) -> ExitCode {
     }
 }
 
+/// Says how long each took, and how much of that was building.
 fn run(what: &str, args: &Args) -> Result<(), String> {
-    match what {
+    let parts: &[&str] = if what == "all" { &["criterion", "processes", "http"] } else { &[what] };
+    let (first, mut last) = (Instant::now(), Duration::ZERO);
+    for part in parts {
+        run_part(part, args)?;
+        let elapsed = first.elapsed();
+        eprintln!("── {part} took {:.0} s", (elapsed - last).as_secs_f64());
+        last = elapsed;
+    }
+    let building = build::building().as_secs_f64();
+    eprintln!("── {:.0} s in all, {building:.0} s of them for building", last.as_secs_f64());
+    Ok(())
+}
+
+fn run_part(part: &str, args: &Args) -> Result<(), String> {
+    match part {
         "criterion" => run_criterion(args),
         "processes" => run_processes(args),
         "http" => run_http(args),
         "figures" => {
             let rows = figures::run(args)?;
             println!("\nfigures without noise\n{}", figures::table(&rows));
-            results::write("figures", &rows, args.keep)
+            results::write("figures", &rows, args.keep)?;
+            let note =
+                "for one request, on one worker; shorter is better; the same however busy the machine is";
+            results::draw(
+                "figures",
+                args.keep,
+                &chart::draw("Without noise", note, 3, &figures::panels(&rows)),
+            )
         }
         "scale" => {
             let rows = scale::run(args)?;
@@ -140,7 +166,7 @@ fn run(what: &str, args: &Args) -> Result<(), String> {
             );
             results::write("scale", &rows, args.keep)
         }
-        _ => run_criterion(args).and_then(|()| run_processes(args)).and_then(|()| run_http(args)),
+        part => Err(format!("no bench `{part}`")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was measured, as tables to read and as panels to draw.
 
 use super::{
-    chart::{Bar, Panel},
+    chart::{Bar, Panel, Unit},
     http::{self, Row, beside},
     load::Outcome,
     peers::OURS,
@@ -97,6 +97,7 @@ pub(crate) fn http_panels(report: &http::Report) -> Vec<Panel> {
         let what = if ours.workload == "g" { " (median time)" } else { "" };
         Panel {
             title: format!("{}{what}", title(ours).split_once(' ').map_or("", |(_, title)| title)),
+            unit: Unit::Ratio,
             bars: bars.collect(),
         }
     };
@@ -126,7 +127,7 @@ pub(crate) fn processes_panels(rows: &[processes::Row]) -> Vec<Panel> {
             Some(Bar { label: row.title.clone(), spread, ours: true })
         });
         let title = if workers == 1 { "one worker".into() } else { format!("{workers} workers") };
-        Panel { title, bars: bars.collect() }
+        Panel { title, unit: Unit::Ratio, bars: bars.collect() }
     };
     [1, 2].map(panel).into_iter().filter(|panel| !panel.bars.is_empty()).collect()
 }
