@@ -51,6 +51,7 @@ mod events;
 mod file;
 mod framing;
 mod headers;
+mod known;
 mod limits;
 mod parse;
 mod request;

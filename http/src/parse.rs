@@ -105,6 +105,7 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 }
 
 /// A head that has been read: what it says, and where.
+#[derive(Clone)]
 pub(crate) struct Parsed {
     pub(crate) line: RequestLine,
     /// Bytes of the whole head.

@@ -10,7 +10,7 @@ use super::{
     state::{Answer, Exchange, Inner, Reading, Writing, make_room},
 };
 use crate::{
-    RequestError,
+    RequestError, known,
     parse::{self, Found, Parsed},
 };
 
@@ -172,7 +172,7 @@ impl Inner {
             return false;
         }
         if self.scan.is_fresh()
-            && let Some(parsed) = parse::quick_head(input.rest(), &self.config.limits)
+            && let Some(parsed) = known::head(input.rest(), &self.config.limits)
         {
             self.accept(parsed, input);
             return true;
