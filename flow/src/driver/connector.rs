@@ -140,6 +140,8 @@ impl<F: Flow + Send + 'static> Driven<F> {
 
     fn begin(&self, waker: &Waker) {
         let Self { joint, connection, .. } = self;
+        // Most clients have said something by now: it is read in this very turn.
+        joint.bells.ring(INLET);
         joint.bells.belong_to_connector(waker);
         let control: Weak<Joint<F>> = Arc::downgrade(joint);
         connection.controlled_by(control);
