@@ -6,6 +6,8 @@
 
 use std::cell::{Cell, RefCell};
 
+use bytes::Bytes;
+
 use crate::{
     Limits,
     parse::{Parsed, quick_head},
@@ -28,7 +30,7 @@ thread_local! {
 }
 
 struct Known {
-    head: Vec<u8>,
+    head: Bytes,
     /// What it says.
     parsed: Parsed,
     /// If these are the bounds.
@@ -41,16 +43,20 @@ fn bounds(limits: &Limits) -> Bounds {
     [limits.line_bytes_max, limits.headers_max, limits.header_bytes_max, limits.head_bytes_max]
 }
 
-/// As [`quick_head`].
-pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<Parsed> {
-    let known = KNOWN.with_borrow(|known| {
+/// The head at the front of the input, if it is the one that is known: what it says, and its bytes.
+pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<(Parsed, Bytes)> {
+    KNOWN.with_borrow(|known| {
         let known = known.as_ref().filter(|known| input.starts_with(&known.head))?;
-        (known.bounds == bounds(limits)).then(|| known.parsed.clone())
-    });
-    if known.is_some() {
+        if known.bounds != bounds(limits) {
+            return None;
+        }
         MISSES.set(0);
-        return known;
-    }
+        Some((known.parsed.clone(), known.head.clone()))
+    })
+}
+
+/// As [`quick_head`], of one that is not.
+pub(crate) fn other_head(input: &[u8], limits: &Limits) -> Option<Parsed> {
     let misses = MISSES.get();
     if misses < MISSES_MAX {
         MISSES.set(misses + 1);
@@ -65,7 +71,11 @@ fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Parsed> {
     let head = &input[..parsed.bytes];
     if head.len() <= BYTES_MAX && !head.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
-        KNOWN.set(Some(Known { head: head.to_vec(), parsed: parsed.clone(), bounds: bounds(limits) }));
+        KNOWN.set(Some(Known {
+            head: Bytes::copy_from_slice(head),
+            parsed: parsed.clone(),
+            bounds: bounds(limits),
+        }));
     }
     Some(parsed)
 }
@@ -80,7 +90,11 @@ mod tests {
 
     /// What a head says, and that it says the same when it is read anew.
     fn path(input: &str, limits: &Limits) -> Option<std::ops::Range<u32>> {
-        let parsed = head(input.as_bytes(), limits);
+        let known = head(input.as_bytes(), limits).map(|(parsed, bytes)| {
+            assert!(input.as_bytes().starts_with(&bytes) && bytes.len() == parsed.bytes);
+            parsed
+        });
+        let parsed = known.or_else(|| other_head(input.as_bytes(), limits));
         let anew = quick_head(input.as_bytes(), limits);
         let said = |parsed: &Option<Parsed>| {
             parsed.as_ref().map(|parsed| (parsed.line.path.clone(), parsed.bytes, parsed.framing))
@@ -90,7 +104,7 @@ mod tests {
     }
 
     fn is_known(input: &str) -> bool {
-        KNOWN.with_borrow(|known| known.as_ref().is_some_and(|known| known.head == input.as_bytes()))
+        KNOWN.with_borrow(|known| known.as_ref().is_some_and(|known| *known.head == *input.as_bytes()))
     }
 
     #[test]

@@ -171,11 +171,16 @@ impl Inner {
         if input.rest().is_empty() {
             return false;
         }
-        if self.scan.is_fresh()
-            && let Some(parsed) = known::head(input.rest(), &self.config.limits)
-        {
-            self.accept(parsed, input);
-            return true;
+        if self.scan.is_fresh() {
+            let limits = &self.config.limits;
+            if let Some((parsed, bytes)) = known::head(input.rest(), limits) {
+                self.accept(parsed, Some(bytes), input);
+                return true;
+            }
+            if let Some(parsed) = known::other_head(input.rest(), limits) {
+                self.accept(parsed, None, input);
+                return true;
+            }
         }
         let found = self.scan.find(input.rest(), &self.config.limits);
         let result = match found {
@@ -188,13 +193,14 @@ impl Inner {
             Err(error) => Err(error),
         };
         match result {
-            Ok(parsed) => self.accept(parsed, input),
+            Ok(parsed) => self.accept(parsed, None, input),
             Err(error) => self.reject(error, input.rest().starts_with(b"HEAD ")),
         }
         true
     }
 
-    fn accept(&mut self, parsed: Parsed, input: &mut Input<'_>) {
+    /// The next head of the input; its bytes need no copy if they are given.
+    fn accept(&mut self, parsed: Parsed, bytes: Option<Bytes>, input: &mut Input<'_>) {
         self.deadlines.head_read();
         let limits = &self.config.limits;
         let framing = parsed.framing;
@@ -203,7 +209,13 @@ impl Inner {
                 Ok(incoming) => incoming,
                 Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
             };
-        let bytes = input.take(parsed.bytes);
+        let bytes = match bytes {
+            Some(bytes) => {
+                input.skip(bytes.len());
+                bytes
+            }
+            None => input.take(parsed.bytes),
+        };
         let head = parsed.into_head(bytes);
         let keep_alive = framing.keep_alive && limits.requests_max.is_none_or(|max| self.requests + 1 < max);
         self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
