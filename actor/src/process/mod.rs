@@ -27,7 +27,7 @@ use crate::{
     exit::Reason,
     mailbox::{Arrivals, Mailbox},
     message::Message,
-    pid::Pid,
+    pid::{Peer, Pid},
     planted::{Bug, is_planted},
     runtime::Shared,
     short_lock::{ShortGuard, ShortLock},
@@ -110,7 +110,8 @@ pub(crate) struct Core {
     /// Messages accepted and not yet seen by the process. Most come to one that waits, and never are here.
     pub(crate) arrivals: Arrivals,
     pub(crate) relations: Option<Box<Relations>>,
-    pub(crate) parent: Parent,
+    /// Who spawned it.
+    pub(crate) parent: Peer,
     /// Why it ends or ended: set once, by whatever was first.
     pub(crate) cause: Option<Reason>,
     pub(crate) label: Option<Cow<'static, str>>,
@@ -118,28 +119,6 @@ pub(crate) struct Core {
     pub(crate) born: u64,
     /// How many processes there were before it.
     pub(crate) nth: u64,
-}
-
-/// Who spawned a process: a pid without its runtime, which is that of the child.
-#[derive(Clone, Copy)]
-pub(crate) struct Parent {
-    generation: u32,
-    index: u32,
-}
-
-impl Parent {
-    pub(crate) fn new(pid: Option<Pid>) -> Self {
-        pid.map_or(Self { generation: 0, index: Pid::SYSTEM }, |Pid { generation, index, .. }| Self {
-            generation,
-            index,
-        })
-    }
-
-    /// The parent of `child`.
-    pub(crate) fn of(self, child: Pid) -> Option<Pid> {
-        let Self { generation, index } = self;
-        (index != Pid::SYSTEM).then_some(Pid { runtime: child.runtime, generation, index })
-    }
 }
 
 /// What a process consists of. It passes from its record to a run queue to a worker and back, and is in one of them.
@@ -238,7 +217,7 @@ impl Slot {
                 parked: None,
                 arrivals: Arrivals::default(),
                 relations: None,
-                parent: Parent::new(None),
+                parent: Peer::NOBODY,
                 cause: None,
                 label: None,
                 born: 0,
