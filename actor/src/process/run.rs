@@ -51,6 +51,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let Some(mut body) = process.body.take() else { unreachable!("a process in a queue has its body") };
     process.budget = BUDGET;
     process.wants_messages = false;
+    process.looked = false;
     // SAFETY: the process, and its source with it, is put where the running one is, and stays there, or in the hands of a
     // simulation that interrupts it, until `run` or `end` takes it, after the last poll with this waker.
     let waker = unsafe { waker::borrowed(&process.source) };
