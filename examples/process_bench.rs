@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | spawn, spawnburst, spawnbare | processes | a process spawned and ended; yielding each 64, never, and with no mailbox touched |
 //! | spawnidle | processes | as spawn, beside K that are idle |
+//! | spawnlinked | processes | as spawnbare, with a label and a link to the one that spawns |
 //! | mem | processes | memory of one blocked in receive |
 //! | pingpong, ppx | round trips | one message there and one back; `ppx` between two workers |
 //! | pingidle | round trips | as pingpong, beside K that are idle |
@@ -46,6 +47,7 @@ fn main() {
             "spawn" => spawning(n, Some(64), true).await,
             "spawnburst" => spawning(n, None, true).await,
             "spawnbare" => spawning(n, Some(64), false).await,
+            "spawnlinked" => spawning_linked(n).await,
             "spawnidle" => {
                 let idle = idle(k).await;
                 spawning(n, Some(64), true).await;
@@ -104,6 +106,23 @@ async fn spawning(n: usize, pause: Option<usize>, mailbox: bool) {
             send(pid, Token(0));
         }
         if pause.is_some_and(|pause| number.is_multiple_of(pause)) {
+            yield_now().await;
+        }
+    }
+    let Done = receive().await;
+    report(start, n);
+}
+
+async fn spawning_linked(n: usize) {
+    let parent = this();
+    let start = Instant::now();
+    for number in 1..=n {
+        SpawnOptions::new().label("linked").link().spawn(async move {
+            if number == n {
+                send(parent, Done);
+            }
+        });
+        if number.is_multiple_of(2) {
             yield_now().await;
         }
     }

@@ -131,6 +131,15 @@ impl Mailbox {
         usize::from(self.first.is_some()) + rest
     }
 
+    /// Makes it a new one, if it is as good as that: nothing is in it, and it owns no queue. Whether it was.
+    pub(crate) fn renew(&mut self) -> bool {
+        let is_bare = self.first.is_none() && self.rest.is_none();
+        if is_bare {
+            self.next = 0;
+        }
+        is_bare
+    }
+
     /// The number the next message will have.
     pub(crate) fn end(&self) -> u64 {
         self.next

@@ -30,6 +30,27 @@ impl Pid {
     }
 }
 
+/// A process of a runtime that is known, or nobody: its generation and its index in one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Peer(u64);
+
+impl Peer {
+    pub(crate) const NOBODY: Self = Self(Pid::SYSTEM as u64);
+
+    /// As seen from a process of the same runtime as `other`, if that is one.
+    #[inline]
+    pub(crate) fn new(other: Option<Pid>) -> Self {
+        other.map_or(Self::NOBODY, |pid| Self(u64::from(pid.generation) << 32 | u64::from(pid.index)))
+    }
+
+    /// Its name, in the runtime of `this`.
+    #[inline]
+    pub(crate) fn seen_from(self, this: Pid) -> Option<Pid> {
+        let (generation, index) = ((self.0 >> 32) as u32, self.0 as u32);
+        (index != Pid::SYSTEM).then_some(Pid { runtime: this.runtime, generation, index })
+    }
+}
+
 /// Without the runtime: a program that runs again in a runtime of another number goes through its tables in the same
 /// order, so a simulation replays exactly.
 impl Hash for Pid {

@@ -377,6 +377,7 @@ fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) 
         if slot.has_arrivals() {
             slot.admit(&mut slot.lock(), &mut running.mailbox);
         }
+        running.looked = true;
         *seen = running.mailbox.end();
         if running.mailbox.end_seen(from) {
             // Whatever comes from here on wakes the process, or keeps it from parking.
@@ -458,6 +459,7 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
     let removed: Vec<Message> = context::with_running("receive", |_, slot, running| {
         slot.admit_arrivals(&mut running.mailbox);
+        running.looked = true;
         std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
     });
     removed.iter().map(Taken::of).for_each(took);

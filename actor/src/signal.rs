@@ -339,15 +339,13 @@ impl Shared {
                 relations.links.remove(pid);
             }
         };
-        match self.table.of(other) {
-            Some(theirs) => {
-                let (mut core, partner) = lock_both(mine, this, theirs, other);
-                remove(&mut core, &other);
-                if let Some(mut partner) = partner {
-                    remove(&mut partner, &this);
-                }
+        // Nobody is linked to what was never here.
+        if let Some(theirs) = self.table.of(other) {
+            let (mut core, partner) = lock_both(mine, this, theirs, other);
+            remove(&mut core, &other);
+            if let Some(mut partner) = partner {
+                remove(&mut partner, &this);
             }
-            None => remove(&mut mine.lock(), &other),
         }
     }
 

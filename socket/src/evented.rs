@@ -166,7 +166,7 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering::SeqCst},
     };
 
-    use riot_actor::{Reason, join, spawn, yield_now};
+    use riot_actor::{Config, Reason, join, spawn, yield_now};
 
     use super::*;
 
@@ -243,6 +243,30 @@ mod tests {
             assert_eq!(socket.get().reads.load(SeqCst), 100, "no read to hear that there is nothing");
             Ok::<(), Reason>(())
         });
+    }
+
+    #[test]
+    fn a_socket_is_heard_of_though_its_worker_never_sleeps() {
+        let body = async {
+            let (socket, mut peer) = pair();
+            let reader = spawn({
+                let socket = socket.clone();
+                async move {
+                    let mut buffer = [0; 64];
+                    poll_fn(|cx| socket.poll_receive(cx, &mut buffer)).await.map(drop)
+                }
+            });
+            while socket.get().reads.load(SeqCst) == 0 {
+                yield_now().await; // It finds nothing.
+            }
+            peer.write_all(b"hello")?;
+            while riot_actor::is_alive(reader) {
+                yield_now().await;
+            }
+            assert_eq!(socket.get().reads.load(SeqCst), 2);
+            Ok::<(), Reason>(())
+        };
+        assert_eq!(Config::new().workers(1).run(body).expect("it starts"), Reason::Normal);
     }
 
     #[test]

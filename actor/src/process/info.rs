@@ -164,7 +164,7 @@ impl Shared {
                     + if context::current() == Some(pid) { 0 } else { core.held as usize },
                 mailbox_max: core.bound().map(|bound| bound.messages_max()),
                 refused: core.bound().map_or(0, |bound| bound.refused()),
-                links: relations.map(|relations| relations.links.to_vec()).unwrap_or_default(),
+                links: relations.map(|relations| relations.links.to_vec(pid)).unwrap_or_default(),
                 monitors: others
                     .map(|others| others.monitors.values().filter_map(|target| target.pid).collect())
                     .unwrap_or_default(),
@@ -173,7 +173,7 @@ impl Shared {
                     .unwrap_or_default(),
                 trap_exit: core.trap_exit,
                 priority: core.priority,
-                parent: core.parent.of(pid),
+                parent: core.parent.seen_from(pid),
                 nth: core.nth,
                 age: Some(self.clock().since(core.born)),
             }

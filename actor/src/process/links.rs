@@ -1,83 +1,96 @@
 //! Whom a process is linked to.
 
-use crate::pid::{NumberSet, Pid};
+use crate::pid::{NumberSet, Peer, Pid};
 
-/// A set of processes. Most have one or a few, which are searched one by one; those of a supervisor of many are not.
+/// A set of processes of one runtime. Most have one to three, which stand here; a few are searched one by one; those of a
+/// supervisor of many are not.
 #[derive(Debug)]
 pub(crate) enum Links {
+    Here([Peer; HERE]),
     /// Invariant: at most [`FEW`].
-    Few(Vec<Pid>),
-    Many(Box<NumberSet<Pid>>),
+    Few(Vec<Peer>),
+    Many(Box<NumberSet<Peer>>),
 }
+
+const HERE: usize = 3;
 
 /// So many are searched about as fast as they are hashed.
 const FEW: usize = 8;
 
 impl Default for Links {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::Here([Peer::NOBODY; HERE])
     }
 }
 
 impl Links {
     /// Adds `pid`, unless it is there.
     pub(crate) fn insert(&mut self, pid: Pid) {
+        let peer = Peer::new(Some(pid));
         match self {
-            Self::Many(many) => {
-                many.insert(pid);
-            }
-            Self::Few(few) if few.contains(&pid) => {}
-            Self::Few(few) if few.len() == FEW => {
-                *self = Self::Many(Box::new(few.drain(..).chain([pid]).collect()));
-            }
-            Self::Few(few) => {
-                if few.len() == few.capacity() {
-                    few.reserve_exact(few.len().max(1)); // One for most: not more room than that.
+            Self::Here(here) => {
+                if here.contains(&peer) {
+                    return;
                 }
-                few.push(pid);
+                match here.iter_mut().find(|place| **place == Peer::NOBODY) {
+                    Some(place) => *place = peer,
+                    None => *self = Self::Few(here.iter().copied().chain([peer]).collect()),
+                }
+            }
+            Self::Few(few) if few.contains(&peer) => {}
+            Self::Few(few) if few.len() == FEW => {
+                *self = Self::Many(Box::new(few.drain(..).chain([peer]).collect()));
+            }
+            Self::Few(few) => few.push(peer),
+            Self::Many(many) => {
+                many.insert(peer);
             }
         }
     }
 
     /// Removes `pid`; whether it was there.
     pub(crate) fn remove(&mut self, pid: &Pid) -> bool {
+        let peer = Peer::new(Some(*pid));
         match self {
-            Self::Many(many) => many.remove(pid),
-            Self::Few(few) => {
-                let place = few.iter().position(|linked| linked == pid);
-                place.is_some_and(|place| {
-                    few.swap_remove(place);
-                    true
-                })
+            Self::Here(here) => {
+                let place = here.iter_mut().find(|place| **place == peer);
+                place.map(|place| *place = Peer::NOBODY).is_some()
             }
+            Self::Few(few) => {
+                let place = few.iter().position(|linked| *linked == peer);
+                place.map(|place| few.swap_remove(place)).is_some()
+            }
+            Self::Many(many) => many.remove(&peer),
         }
     }
 
     pub(crate) fn contains(&self, pid: &Pid) -> bool {
+        let peer = Peer::new(Some(*pid));
         match self {
-            Self::Few(few) => few.contains(pid),
-            Self::Many(many) => many.contains(pid),
+            Self::Here(here) => here.contains(&peer),
+            Self::Few(few) => few.contains(&peer),
+            Self::Many(many) => many.contains(&peer),
         }
     }
 
-    /// All of them, in no order to count on.
-    pub(crate) fn to_vec(&self) -> Vec<Pid> {
+    /// Shows all of them, linked to `this`, in no order to count on.
+    pub(crate) fn for_each(&self, this: Pid, mut f: impl FnMut(Pid)) {
+        let f = |peer: &Peer| {
+            if let Some(pid) = peer.seen_from(this) {
+                f(pid);
+            }
+        };
         match self {
-            Self::Few(few) => few.clone(),
-            Self::Many(many) => many.iter().copied().collect(),
+            Self::Here(here) => here.iter().for_each(f),
+            Self::Few(few) => few.iter().for_each(f),
+            Self::Many(many) => many.iter().for_each(f),
         }
     }
-}
 
-impl IntoIterator for Links {
-    type Item = Pid;
-    type IntoIter = std::vec::IntoIter<Pid>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        match self {
-            Self::Few(few) => few.into_iter(),
-            Self::Many(many) => many.into_iter().collect::<Vec<_>>().into_iter(),
-        }
+    pub(crate) fn to_vec(&self, this: Pid) -> Vec<Pid> {
+        let mut all = Vec::new();
+        self.for_each(this, |pid| all.push(pid));
+        all
     }
 }
 
@@ -103,10 +116,10 @@ mod tests {
                     prop_assert_eq!(links.remove(&pid(index)), model.remove(&index));
                 }
                 prop_assert!((0..20).all(|index| links.contains(&pid(index)) == model.contains(&index)));
-                let all: BTreeSet<u32> = links.to_vec().iter().map(|pid| pid.index).collect();
+                let all: BTreeSet<u32> = links.to_vec(pid(99)).iter().map(|pid| pid.index).collect();
                 prop_assert_eq!(&all, &model);
             }
-            prop_assert_eq!(links.into_iter().count(), model.len());
+            prop_assert_eq!(links.to_vec(pid(99)).len(), model.len());
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     exit::Reason,
     mailbox::{Arrivals, Mailbox},
     message::Message,
-    pid::Pid,
+    pid::{Peer, Pid},
     planted::{Bug, is_planted},
     runtime::Shared,
     short_lock::{ShortGuard, ShortLock},
@@ -110,7 +110,8 @@ pub(crate) struct Core {
     /// Messages accepted and not yet seen by the process. Most come to one that waits, and never are here.
     pub(crate) arrivals: Arrivals,
     pub(crate) relations: Option<Box<Relations>>,
-    pub(crate) parent: Parent,
+    /// Who spawned it.
+    pub(crate) parent: Peer,
     /// Why it ends or ended: set once, by whatever was first.
     pub(crate) cause: Option<Reason>,
     pub(crate) label: Option<Cow<'static, str>>,
@@ -120,52 +121,32 @@ pub(crate) struct Core {
     pub(crate) nth: u64,
 }
 
-/// Who spawned a process: a pid without its runtime, which is that of the child.
-#[derive(Clone, Copy)]
-pub(crate) struct Parent {
-    generation: u32,
-    index: u32,
-}
-
-impl Parent {
-    pub(crate) fn new(pid: Option<Pid>) -> Self {
-        pid.map_or(Self { generation: 0, index: Pid::SYSTEM }, |Pid { generation, index, .. }| Self {
-            generation,
-            index,
-        })
-    }
-
-    /// The parent of `child`.
-    pub(crate) fn of(self, child: Pid) -> Option<Pid> {
-        let Self { generation, index } = self;
-        (index != Pid::SYSTEM).then_some(Pid { runtime: child.runtime, generation, index })
-    }
-}
-
 /// What a process consists of. It passes from its record to a run queue to a worker and back, and is in one of them.
 ///
-/// Two lines of the cache.
-#[repr(align(64))]
+/// Two lines of the cache, of which the second one is for messages.
+#[repr(C, align(64))]
 pub(crate) struct Process {
-    pub(crate) pid: Pid,
-    /// Where its record is. The memory of a process stays with its place, so this never changes.
-    pub(crate) place: Address,
-    pub(crate) priority: Priority,
-    /// The worker it may not leave.
-    pub(crate) pinned: Option<u32>,
-    pub(crate) mailbox: Mailbox,
-    /// Whether there is a bound to its mailbox, to be told of every message taken.
-    pub(crate) bounded: bool,
-    /// What a generic server keeps for its handlers.
-    pub(crate) server: Option<Box<crate::gen_server::Control>>,
-    /// What is left of this turn; every await that could complete at once spends one.
-    pub(crate) budget: u32,
-    /// A receive found nothing in this poll: the next message is to wake the process.
-    pub(crate) wants_messages: bool,
-    /// What its wakers are.
-    pub(crate) source: Arc<ProcessWaker>,
     /// Not here while it is polled, nor between two lives.
     pub(crate) body: Option<Body>,
+    /// What its wakers are.
+    pub(crate) source: Arc<ProcessWaker>,
+    /// Where its record is. The memory of a process stays with its place, so this never changes.
+    pub(crate) place: Address,
+    pub(crate) pid: Pid,
+    /// What is left of this turn; every await that could complete at once spends one.
+    pub(crate) budget: u32,
+    /// The worker it may not leave.
+    pub(crate) pinned: Option<u32>,
+    pub(crate) priority: Priority,
+    /// Whether there is a bound to its mailbox, to be told of every message taken.
+    pub(crate) bounded: bool,
+    /// A receive found nothing in this poll: the next message is to wake the process.
+    pub(crate) wants_messages: bool,
+    /// A receive has looked into the mailbox in this turn.
+    pub(crate) looked: bool,
+    pub(crate) mailbox: Mailbox,
+    /// What a generic server keeps for its handlers.
+    pub(crate) server: Option<Box<crate::gen_server::Control>>,
 }
 
 impl Process {
@@ -181,6 +162,7 @@ impl Process {
             server: None,
             budget: 0,
             wants_messages: false,
+            looked: false,
             source,
             body: None,
         })
@@ -238,7 +220,7 @@ impl Slot {
                 parked: None,
                 arrivals: Arrivals::default(),
                 relations: None,
-                parent: Parent::new(None),
+                parent: Peer::NOBODY,
                 cause: None,
                 label: None,
                 born: 0,
@@ -341,7 +323,9 @@ impl Slot {
             process.budget -= 1;
             return Next::Again;
         }
-        core.held = process.mailbox.len() as u32;
+        if process.looked {
+            core.held = process.mailbox.len() as u32;
+        }
         if core.woken || arrived { Next::Queue } else { Next::Park }
     }
 
@@ -362,6 +346,7 @@ impl Slot {
         from: &mut u64,
         mut wanted: impl FnMut(&Message) -> bool,
     ) -> Option<Message> {
+        process.looked = true;
         loop {
             if let Some(message) = process.mailbox.take(*from, &mut wanted) {
                 return Some(message);
@@ -467,5 +452,6 @@ mod tests {
         assert_eq!((size_of::<Slot>(), size_of::<Process>()), (128, 128));
         let before = size_of::<Slot>() - size_of::<Core>();
         assert!(before + offset_of!(Core, cause) <= 64, "{before} and {}", offset_of!(Core, cause));
+        assert_eq!(offset_of!(Process, mailbox), 64);
     }
 }

@@ -76,7 +76,6 @@ impl IntoIterator for Aimed {
 #[derive(Default)]
 pub(crate) struct Callbacks {
     all: Vec<Callback>,
-    sweep_at: usize,
 }
 
 /// Who hears of an end outside any mailbox.
@@ -111,6 +110,10 @@ impl Callbacks {
         self.add(shared, Callback::Other(callback));
     }
 
+    pub(crate) fn take(&mut self) -> Vec<Callback> {
+        std::mem::take(&mut self.all)
+    }
+
     #[inline]
     pub(crate) fn push_call(&mut self, shared: &Shared, call: Ender) {
         match self.all.last_mut() {
@@ -122,22 +125,21 @@ impl Callbacks {
 
     #[inline(never)]
     fn add(&mut self, shared: &Shared, callback: Callback) {
-        if self.all.len() >= self.sweep_at.max(SWEEP_MIN) {
-            self.all.retain(|callback| !callback.is_over(shared));
-            self.sweep_at = 2 * self.all.len();
-        }
         if self.all.len() == self.all.capacity() {
-            self.all.reserve_exact(self.all.len().max(1)); // One waits for most of those that anybody waits for.
+            self.make_room(shared);
         }
         self.all.push(callback);
     }
-}
 
-impl IntoIterator for Callbacks {
-    type Item = Callback;
-    type IntoIter = std::vec::IntoIter<Callback>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.all.into_iter()
+    /// One waits for most of those that anybody waits for. Where many do, those that are over go first.
+    fn make_room(&mut self, shared: &Shared) {
+        let before = self.all.len();
+        if before >= SWEEP_MIN {
+            self.all.retain(|callback| !callback.is_over(shared));
+        }
+        if 2 * self.all.len() > before || before == 0 {
+            self.all.reserve_exact(before.max(1));
+        }
     }
 }
 
@@ -201,7 +203,7 @@ mod tests {
                 live.iter().for_each(|call| callbacks.push(shared, call.clone()));
                 for _ in 0..10_000 {
                     callbacks.push(shared, Arc::new(Call(AtomicBool::new(true))));
-                    assert!(callbacks.all.len() <= 2 * live.len() + SWEEP_MIN);
+                    assert!(callbacks.all.len() <= 4 * live.len() + SWEEP_MIN);
                 }
                 assert_eq!(callbacks.all.iter().filter(|call| !call.is_over(shared)).count(), live.len());
                 assert!(live.iter().all(|call| Arc::strong_count(call) == 2));

@@ -7,21 +7,22 @@ use std::{
 };
 
 use super::{
-    Body, Core, Next, Parent, Phase, Process, Readied, Slot,
+    Body, Core, Next, Phase, Process, Readied, Slot,
     relations::{Others, Relations},
     waker,
 };
 use crate::{
     context::Local,
     exit::Reason,
+    gen_server::Control,
     mailbox::Mailbox,
     panic::{catch, catch_polling},
-    pid::Pid,
+    pid::{NumberMap, Peer, Pid},
     planted::{Bug, is_planted},
     registry::Name,
     report::{self, CrashReport},
     runtime::Shared,
-    signal::Watcher,
+    signal::{MonitorRef, Watcher},
     trace::{TraceEvent, Traced},
 };
 
@@ -50,6 +51,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let Some(mut body) = process.body.take() else { unreachable!("a process in a queue has its body") };
     process.budget = BUDGET;
     process.wants_messages = false;
+    process.looked = false;
     // SAFETY: the process, and its source with it, is put where the running one is, and stays there, or in the hands of a
     // simulation that interrupts it, until `run` or `end` takes it, after the last poll with this waker.
     let waker = unsafe { waker::borrowed(&process.source) };
@@ -93,11 +95,11 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
 }
 
 impl Core {
-    /// It is to be released. True if its record holds nothing but the process: neither messages nor names nor timers can
-    /// be added from here on.
+    /// It is to be released. True if nothing in its record has to go before anybody is told: neither messages nor names
+    /// nor timers can be added from here on.
     fn exit(&mut self) -> bool {
         self.phase = Phase::Exiting;
-        self.relations.is_none() && self.arrivals.is_empty()
+        self.arrivals.is_empty() && self.relations.as_ref().is_none_or(|relations| relations.others.is_none())
     }
 }
 
@@ -147,22 +149,23 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     }
     local.polling.set(true);
     contain(pid, || drop(body));
-    let (mut mailbox, server) = {
+    let left = {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
         process.budget = 0;
-        (std::mem::take(&mut process.mailbox), process.server.take())
+        process.take_left()
     };
-    // One by one: a second panic while the first unwinds would end the whole program.
-    while let Some(message) = mailbox.take(0, |_| true) {
-        contain(pid, || drop(message));
+    if let Some((mut mailbox, server)) = left {
+        // One by one: a second panic while the first unwinds would end the whole program.
+        while let Some(message) = mailbox.take(0, |_| true) {
+            contain(pid, || drop(message));
+        }
+        contain(pid, || drop(server));
     }
-    contain(pid, || drop(server));
     let names = if bare { Vec::new() } else { clear_record(shared, slot, pid) };
 
     local.polling.set(false);
     let mut process = local.running.take().expect("it runs until it is released");
-    process.mailbox = Mailbox::default();
     process.bounded = false;
     let end = shared.free(pid, Some(process));
     let reason = end.cause.expect("a process that ends has a cause");
@@ -172,10 +175,20 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     }
     shared.trace(Traced::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
     shared.ended(pid, &reason);
-    if let Some(relations) = end.relations {
-        tell(shared, pid, &reason, *relations);
+    if let Some(mut relations) = end.relations {
+        tell(shared, pid, &reason, &mut relations);
     }
     shared.live_removed();
+}
+
+impl Process {
+    /// Its messages, and what it kept as a server, if there is any of that; its mailbox is new.
+    fn take_left(&mut self) -> Option<(Mailbox, Option<Box<Control>>)> {
+        if self.mailbox.renew() && self.server.is_none() {
+            return None;
+        }
+        Some((std::mem::take(&mut self.mailbox), self.server.take()))
+    }
 }
 
 /// Drops the messages that have arrived, and takes back names, groups and timers; these were its names.
@@ -209,7 +222,7 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
 
 /// What a simpler runtime would do: see [`Bug::ToldBeforeRelease`].
 fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
-    let (reason, told) = {
+    let (reason, mut told) = {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that ends has a cause");
         let Relations { links, callbacks, others } = std::mem::take(core.relations());
@@ -219,29 +232,34 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
         let others = Some(Box::new(Others { monitors, watchers, ..Others::default() }));
         (reason, Relations { links, callbacks, others })
     };
-    tell(shared, pid, &reason, told);
+    tell(shared, pid, &reason, &mut told);
 }
 
 /// Exit signals first, then the rest.
-pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relations) {
-    for partner in relations.links {
-        shared.link_fired(partner, pid, reason);
+pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: &mut Relations) {
+    relations.links.for_each(pid, |partner| shared.link_fired(partner, pid, reason));
+    let mut monitors = Default::default();
+    if let Some(others) = relations.others.take() {
+        tell_watchers(shared, pid, reason, others.watchers);
+        monitors = others.monitors;
     }
-    let Others { watchers, monitors, .. } = relations.others.map_or_else(Others::default, |others| *others);
+    for callback in relations.callbacks.take() {
+        callback.tell(shared, reason);
+    }
+    for (reference, target) in monitors {
+        if let Some(pid) = target.pid {
+            shared.remove_watcher(pid, reference);
+        }
+    }
+}
+
+fn tell_watchers(shared: &Shared, pid: Pid, reason: &Reason, watchers: NumberMap<MonitorRef, Watcher>) {
     for (reference, watcher) in watchers {
         match watcher {
             Watcher::Process(watcher) => shared.down(watcher, reference, reason),
             Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
             Watcher::TaskEnd(owner) => shared.remove_watcher(owner, reference),
             Watcher::Leash(process) => shared.exit_by_link(process, pid, reason),
-        }
-    }
-    for callback in relations.callbacks {
-        callback.tell(shared, reason);
-    }
-    for (reference, target) in monitors {
-        if let Some(pid) = target.pid {
-            shared.remove_watcher(pid, reference);
         }
     }
 }
@@ -274,7 +292,7 @@ impl Shared {
             caused_by_signal: std::mem::take(&mut core.caused_by_signal),
             cause: core.clear(),
             relations: core.relations.take(),
-            parent: std::mem::replace(&mut core.parent, Parent::new(None)).of(pid),
+            parent: std::mem::replace(&mut core.parent, Peer::NOBODY).seen_from(pid),
             label: core.label.take(),
         };
         core.parked = spare;

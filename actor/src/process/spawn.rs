@@ -10,14 +10,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{
-    Parent, Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places,
-};
+use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places};
 use crate::{
     bound::{Bound, Overflow},
     context,
     exit::{Outcome, Reason},
-    pid::Pid,
+    pid::{Peer, Pid},
     registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
     signal::{MonitorRef, Watcher},
@@ -168,6 +166,11 @@ impl SpawnOptions {
         self
     }
 
+    /// Whether it is neither on a leash nor a task.
+    fn is_free(&self) -> bool {
+        self.leash.is_none() && self.task_of.is_none()
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -261,6 +264,13 @@ impl Shared {
     ) -> Result<Pid, NameTaken> {
         let (index, nth) = self.with_places(|places| self.table.take(places));
         let slot = self.table.slot(index);
+        let linked = parent.filter(|_| options.link);
+        let only_linked = monitor.is_none() && options.name.is_none() && options.is_free();
+        // Both at once, the lower place first, so that a link is on both sides or on none.
+        let lock_parent =
+            || linked.filter(|_| only_linked).and_then(|pid| self.table.slot(pid.index).lock_for(pid));
+        let is_first = linked.is_some_and(|parent| parent.index < index);
+        let parents = if is_first { lock_parent() } else { None };
         let mut core = slot.lock();
         let pid = Pid { runtime: self.id, generation: core.generation, index };
         let pinned = options.pinned.and_then(|place| match place {
@@ -282,17 +292,20 @@ impl Shared {
         }
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
-        core.parent = Parent::new(parent);
+        core.parent = Peer::new(parent);
         core.label = options.label;
         core.born = self.clock().recently_nanos();
         core.nth = nth;
         note(pid);
 
-        let linked = parent.filter(|_| options.link);
-        let tied =
-            linked.is_some() || monitor.is_some() || options.leash.is_some() || options.task_of.is_some();
-        if !tied && options.name.is_none() {
-            // Nothing has to be in place before it runs.
+        if let Some(parent) = linked {
+            core.relations().links.insert(parent);
+        }
+        if only_linked {
+            // Nothing else has to be in place before it runs.
+            if let Some(mut parents) = parents.or_else(lock_parent) {
+                parents.relations().links.insert(pid);
+            }
             core.phase = Phase::Out;
             drop(core);
             self.trace(Traced::LIVES, || TraceEvent::Spawned { pid, parent });
@@ -302,9 +315,6 @@ impl Shared {
         }
         core.phase = Phase::Unborn;
         core.parked = Some(process);
-        if let Some(parent) = linked {
-            core.relations().links.insert(parent);
-        }
         if let (Some(reference), Some(parent)) = (monitor, parent) {
             core.relations().others().watchers.insert(reference, Watcher::Process(parent));
         }
@@ -317,7 +327,7 @@ impl Shared {
             self.abandon(pid);
             return Err(taken);
         }
-        if let Some(parent) = parent.filter(|_| tied)
+        if let Some(parent) = parent
             && let Some(parent_slot) = self.table.of(parent)
             && let Some(mut core) = parent_slot.lock_for(parent)
         {
@@ -359,7 +369,7 @@ impl Shared {
             let mut core = slot.lock();
             // Whoever has condemned it in between was first.
             let _first = slot.condemn(&mut core, Reason::NoProc, true);
-            let parent = core.parent.of(pid);
+            let parent = core.parent.seen_from(pid);
             if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
                 relations.links.remove(&parent);
                 if let Some(others) = &mut relations.others {
@@ -372,8 +382,8 @@ impl Shared {
         };
         drop((parked, arrivals));
         let relations = self.free(pid, None).relations;
-        if let Some(relations) = relations {
-            tell(self, pid, &Reason::NoProc, *relations);
+        if let Some(mut relations) = relations {
+            tell(self, pid, &Reason::NoProc, &mut relations);
         }
         self.live_removed();
     }

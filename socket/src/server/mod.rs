@@ -15,7 +15,6 @@
 mod accept_error;
 mod acceptor;
 mod alarm;
-mod children;
 mod connections;
 mod handle;
 mod info;

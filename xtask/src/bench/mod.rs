@@ -41,11 +41,13 @@ WHAT, where nothing is said `criterion`, `processes` and `http` one after the ot
   criterion    the benches of every crate
   processes    processes beside tokio's tasks and channels
   http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx where it is installed
-  figures      without noise: instructions and system calls a request (valgrind, strace), memory of what is idle
+  figures      without noise: instructions, allocations, cold cache lines (valgrind) and system calls (strace) a request,
+               memory of what is idle; about eight minutes, with --quick and one peer two
   scale        whether costs stay what they are with more connections, processes, workers and clients
 
 OPTION:
-  --quick            all of it in less than two minutes, once everything is built; figures are rough then
+  --quick            all of it in less than two minutes, once everything is built, which takes about ten; figures are rough
+                     then; what was building is said at the end
   --keep             keep the results and charts in xtask/results, where the README shows them
   --peer P           only beside P (http, figures, scale; again for more): hyper axum actix_web ntex may_minihttp nginx
   --rounds N         so many rounds (http, processes, scale), where nothing is said 5
