@@ -51,6 +51,7 @@ mod misuse;
 #[cfg(all(test, riot_loom))]
 mod models;
 mod panic;
+mod part_waker;
 mod pid;
 mod place;
 mod planted;
@@ -90,6 +91,7 @@ pub use group::{
 pub use handle::Handle;
 pub use message::Message;
 pub use panic::{CatchPanic, catch_panic};
+pub use part_waker::{WakePart, part_waker};
 pub use pid::Pid;
 pub use process::{
     Priority,

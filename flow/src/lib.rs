@@ -12,7 +12,7 @@
 //! [`ByHand`] does that, [`join`] lets two flows talk, and [`blocking`] drives one with two plain threads.
 //!
 //! [http/af]: https://github.com/inhabitedtype/httpaf
-#![deny(unsafe_code)] // It stands in one place, with its proof: `driver::bell`.
+#![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}

@@ -36,7 +36,7 @@
 //! - A handler whose client has gone is dropped where it awaits (`Server::cancel_handlers` says otherwise).
 //! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on from the start.
 //! - What frames a message is the library's alone: no handler can make a response that is read as two.
-#![deny(unsafe_code)] // It stands in one place, with its proof: `request::Head::text`.
+#![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}

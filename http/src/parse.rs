@@ -113,7 +113,7 @@ pub(crate) struct Parsed {
     pub(crate) framing: Framing,
 }
 
-/// The first line of a head: what it says, and where in the head. All ranges lie in the target, which is ASCII.
+/// The first line of a head: what it says, and where in the head. The target is ASCII.
 #[derive(Clone)]
 pub(crate) struct RequestLine {
     pub(crate) method: Method,

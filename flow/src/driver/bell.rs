@@ -8,8 +8,10 @@ use std::{
             Ordering::{Acquire, Release, SeqCst},
         },
     },
-    task::{Wake, Waker},
+    task::Waker,
 };
+
+use riot_actor::{WakePart, part_waker};
 
 /// There may be something to read. It is the Connector's.
 pub(super) const INLET: usize = 0;
@@ -51,11 +53,7 @@ impl Bells {
 
     /// One of them as a waker.
     pub(super) fn waker<const BELL: usize>(self: &Arc<Self>) -> Waker {
-        let ring = Arc::into_raw(self.clone()).cast::<Ring<BELL>>();
-        // Safety: `Ring` is a transparent wrapper of `Bells`, so of the same size and alignment, and valid wherever that
-        // is; the count that `into_raw` left behind is the one that `from_raw` takes over.
-        #[expect(unsafe_code, reason = "four allocations a connection otherwise, in four more cache lines")]
-        Waker::from(unsafe { Arc::from_raw(ring) })
+        part_waker::<BELL, _>(self.clone())
     }
 
     /// Sets whom the Connector's bells wake; the first time counts. What rang before is heard by
@@ -140,23 +138,15 @@ impl Bells {
     }
 }
 
-/// One of the bells, as a waker sees it.
-#[repr(transparent)]
-struct Ring<const BELL: usize>(Bells);
-
-impl<const BELL: usize> Wake for Ring<BELL> {
-    fn wake(self: Arc<Self>) {
-        self.0.ring(BELL);
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.ring(BELL);
+impl WakePart for Bells {
+    fn wake_part(&self, bell: usize) {
+        self.ring(bell);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::{sync::atomic::AtomicUsize, task::Wake};
 
     use super::*;
 
@@ -216,22 +206,5 @@ mod tests {
             assert_eq!(rung, [bell]);
         }
         assert_eq!((connector.0.load(SeqCst), writer.0.load(SeqCst)), (3, 1));
-    }
-
-    #[test]
-    fn wakers_hold_the_memory_and_let_it_go() {
-        let (bells, waker, woken) = bells();
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                let waker = waker.clone();
-                std::thread::spawn(move || (0..1_000).for_each(|_| waker.clone().wake()))
-            })
-            .collect();
-        let weak = Arc::downgrade(&bells);
-        drop(bells);
-        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-        assert_eq!(woken.0.load(SeqCst), 1);
-        drop(waker);
-        assert!(weak.upgrade().is_none());
     }
 }

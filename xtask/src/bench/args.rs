@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn wrong_ones_are_told_what_is_right() {
         for (line, expected) in [
-            ("--workload z", "--workload takes a, b, c1"),
+            ("--workload z", "--workload takes a, n, b, c1"),
             ("--peer apache", "--peer takes hyper, axum"),
             ("--bench nap", "--bench takes spawn, "),
             ("--mode alone", "--mode takes split, both, not `alone`"),

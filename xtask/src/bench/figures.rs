@@ -9,7 +9,7 @@
 //! | memory of an idle connection | what the server grew by with so many that were answered once, by their number |
 //! | memory of an idle process | `process_bench mem` and its peer, a million |
 //!
-//! Everything is asked of servers with one worker, over the workloads `a`, `b` and `d`.
+//! Everything is asked of servers with one worker, over the workloads `a`, `n`, `b` and `d`.
 
 use std::{
     fs,
@@ -60,9 +60,10 @@ const QUICK: Amounts =
 
 impl Amounts {
     /// Workloads with a short name, and how many requests of each.
-    fn asked(&self) -> [(&'static str, &'static Workload, u64); 3] {
+    fn asked(&self) -> [(&'static str, &'static Workload, u64); 4] {
         [
             ("keep-alive", workload::named("a"), self.requests),
+            ("no two alike", workload::named("n"), self.requests),
             ("16 pipelined", workload::named("b"), self.requests),
             ("own connection", workload::named("d"), self.requests_few),
         ]

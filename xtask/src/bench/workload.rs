@@ -7,6 +7,9 @@ const HELLO: &[u8] = b"Hello, World!";
 /// Connections that ask at any one time, where nothing else is said.
 const ACTIVE: usize = 64;
 
+/// What stands before the eight digits by which requests differ, where they do.
+pub(crate) const NUMBER: &str = "X-Request-Id: ";
+
 /// What is asked a second where the time of an answer is what counts.
 const RATE: f64 = 5_000.0;
 
@@ -25,6 +28,8 @@ pub(crate) struct Workload {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Ask {
     Hello,
+    /// The same, and every request has a [number](NUMBER) of its own.
+    Numbered,
     Big,
     Echo(usize),
 }
@@ -41,6 +46,7 @@ const PLAIN: Workload = Workload {
 
 pub(crate) const WORKLOADS: &[Workload] = &[
     PLAIN,
+    Workload { name: "n", title: "the same, no two requests alike", ask: Ask::Numbered, ..PLAIN },
     Workload {
         name: "b",
         title: "16 pipelined, 256 connections",
@@ -79,6 +85,9 @@ impl Workload {
         let close = if self.pace == Pace::Churn { "Connection: close\r\n" } else { "" };
         let head = match self.ask {
             Ask::Hello => format!("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
+            Ask::Numbered => {
+                format!("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n{close}{NUMBER}00000000\r\n\r\n")
+            }
             Ask::Big => format!("GET /big HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
             Ask::Echo(length) => {
                 format!("POST /echo HTTP/1.1\r\nHost: localhost\r\n{close}Content-Length: {length}\r\n\r\n")
@@ -94,7 +103,7 @@ impl Workload {
     /// The body of its answer.
     pub(crate) fn body(&self) -> Vec<u8> {
         match self.ask {
-            Ask::Hello => HELLO.to_vec(),
+            Ask::Hello | Ask::Numbered => HELLO.to_vec(),
             Ask::Big => vec![b'x'; 65_536],
             // Longer than no power of two, so that no piece looks like the one after it.
             Ask::Echo(length) => (0..length).map(|at| b'a' + (at % 23) as u8).collect(),

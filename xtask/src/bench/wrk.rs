@@ -6,11 +6,13 @@ use super::{
     build,
     load::{Outcome, Pace, Spec},
     system,
+    workload::NUMBER,
 };
 
-/// Whether wrk can do it: it has no rate, and all its connections ask.
+/// Whether wrk can do it: it has no rate, all its connections ask, and all ask the same.
 pub(crate) fn can(spec: &Spec) -> bool {
-    !matches!(spec.pace, Pace::Rate(_)) && spec.request.starts_with("GET") && spec.connections <= 1_000
+    let alike = spec.request.starts_with("GET") && !spec.request.contains(NUMBER);
+    !matches!(spec.pace, Pace::Rate(_)) && alike && spec.connections <= 1_000
 }
 
 /// Runs it with one thread.

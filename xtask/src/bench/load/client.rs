@@ -12,7 +12,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use super::{Pace, Spec};
+use super::{super::workload::NUMBER, Pace, Spec};
 
 /// As much as is read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -56,6 +56,9 @@ pub(crate) struct Client {
     pipeline: usize,
     /// The requests of a batch.
     batch: Vec<u8>,
+    /// Where the digits are in it by which requests differ, and the number before.
+    numbers: Vec<usize>,
+    number: u64,
     answers_bytes: usize,
     poll: Poll,
     connections: Vec<Connection>,
@@ -65,12 +68,15 @@ pub(crate) struct Client {
 impl Client {
     /// Opens every connection, and has each answered once.
     pub(crate) fn connect(spec: &Spec) -> Result<Self, String> {
+        let batch = spec.request.repeat(spec.pipeline);
         let mut client = Self {
             address: spec.address.parse().map_err(|_| format!("`{}` is no address", spec.address))?,
             pace: spec.pace,
             active: spec.active,
             pipeline: spec.pipeline,
-            batch: spec.request.as_bytes().repeat(spec.pipeline),
+            numbers: batch.match_indices(NUMBER).map(|(at, _)| at + NUMBER.len()).collect(),
+            number: 0,
+            batch: batch.into_bytes(),
             answers_bytes: spec.answer_bytes * spec.pipeline,
             poll: Poll::new().map_err(|error| error.to_string())?,
             connections: Vec::new(),
@@ -194,6 +200,10 @@ impl Client {
     }
 
     fn start(&mut self, nth: usize, since: Instant) -> io::Result<()> {
+        for &at in &self.numbers {
+            self.number += 1;
+            self.batch[at..at + 8].copy_from_slice(format!("{:08}", self.number % 100_000_000).as_bytes());
+        }
         let connection = &mut self.connections[nth];
         if connection.stream.is_none() {
             let mut stream = TcpStream::connect(self.address)?;

@@ -1,0 +1,97 @@
+//! Several wakers that are one allocation.
+
+use std::{
+    sync::Arc,
+    task::{Wake, Waker},
+};
+
+/// Something that is woken for several reasons, and wants to know for which. As [`Wake`], with a waker for each part.
+pub trait WakePart: Send + Sync + 'static {
+    /// The waker of this part was used.
+    fn wake_part(&self, part: usize);
+}
+
+/// The waker of one part of `shared`: a hold on it, and no allocation of its own.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicUsize, Ordering::SeqCst}};
+/// use riot_actor::{WakePart, part_waker};
+///
+/// #[derive(Default)]
+/// struct Counts([AtomicUsize; 2]);
+/// impl WakePart for Counts {
+///     fn wake_part(&self, part: usize) {
+///         self.0[part].fetch_add(1, SeqCst);
+///     }
+/// }
+///
+/// let counts = Arc::new(Counts::default());
+/// let (readable, writable) = (part_waker::<0, _>(counts.clone()), part_waker::<1, _>(counts.clone()));
+/// writable.wake_by_ref();
+/// writable.wake();
+/// readable.wake();
+/// assert_eq!(counts.0.each_ref().map(|count| count.load(SeqCst)), [1, 2]);
+/// ```
+#[must_use]
+pub fn part_waker<const PART: usize, W: WakePart>(shared: Arc<W>) -> Waker {
+    let part = Arc::into_raw(shared).cast::<Part<PART, W>>();
+    // Safety: `Part` is a transparent wrapper of `W`, so of the same size and alignment, and valid wherever that is; the
+    // count that `into_raw` left behind is the one that `from_raw` takes over.
+    #[expect(
+        unsafe_code,
+        reason = "an allocation and a cache line a waker otherwise: four for each connection"
+    )]
+    Waker::from(unsafe { Arc::from_raw(part) })
+}
+
+/// A part, as its waker sees it.
+#[repr(transparent)]
+struct Part<const PART: usize, W>(W);
+
+impl<const PART: usize, W: WakePart> Wake for Part<PART, W> {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_part(PART);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake_part(PART);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        thread,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counts([AtomicUsize; 2]);
+
+    impl WakePart for Counts {
+        fn wake_part(&self, part: usize) {
+            self.0[part].fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn wakers_hold_what_they_share_and_let_it_go() {
+        let counts = Arc::new(Counts::default());
+        let wakers = [part_waker::<0, _>(counts.clone()), part_waker::<1, _>(counts.clone())];
+        let threads: Vec<_> = (0..4)
+            .map(|number: usize| {
+                let waker = wakers[number % 2].clone();
+                thread::spawn(move || {
+                    (0..1_000).for_each(|_| waker.clone().wake());
+                    (0..1_000).for_each(|_| waker.wake_by_ref());
+                })
+            })
+            .collect();
+        drop(wakers);
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_eq!(counts.0.each_ref().map(|count| count.load(SeqCst)), [4_000; 2]);
+        assert_eq!(Arc::strong_count(&counts), 1);
+    }
+}
