@@ -84,8 +84,11 @@ mod tests {
             .map(|number: usize| {
                 let waker = wakers[number % 2].clone();
                 thread::spawn(move || {
-                    (0..1_000).for_each(|_| waker.clone().wake());
-                    (0..1_000).for_each(|_| waker.wake_by_ref());
+                    for _ in 0..1_000 {
+                        let copy = waker.clone();
+                        waker.wake_by_ref();
+                        copy.wake();
+                    }
                 })
             })
             .collect();

@@ -201,7 +201,7 @@ mod tests {
             bells.waker::<TIMER>(),
         ];
         for (bell, waker) in wakers.into_iter().enumerate() {
-            waker.clone().wake();
+            waker.wake_by_ref();
             let rung: Vec<usize> = (0..4).filter(|&bell| bells.heard(bell)).collect();
             assert_eq!(rung, [bell]);
         }
