@@ -28,8 +28,8 @@ impl Connection {
     /// A connection over any transport.
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let entry = Arc::new(Entry::new(transport.clone(), peer.clone()));
-        let identity = Identity { peer, entry, facts: Vec::new(), seat: None };
-        Self { transport, incoming: Incoming { unread: Vec::new() }, identity }
+        let identity = Identity { peer, entry, facts: None, seat: None };
+        Self { transport, incoming: Incoming { unread: None }, identity }
     }
 
     pub(crate) fn sit(&mut self, seat: Seat) {
@@ -72,13 +72,14 @@ impl Connection {
     /// What is known of the connection by this type, such as what a handshake agreed on.
     #[must_use]
     pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.identity.facts.iter().find_map(|fact| (**fact).downcast_ref())
+        self.identity.facts.as_ref()?.0.iter().find_map(|fact| (**fact).downcast_ref())
     }
 
     /// Keeps something worth knowing with the connection, in place of what was known by this type before.
     pub fn insert<T: Any + Send + Sync>(&mut self, fact: T) {
-        self.identity.facts.retain(|known| !(**known).is::<T>());
-        self.identity.facts.push(Box::new(fact));
+        let Facts(facts) = &mut **self.identity.facts.get_or_insert_default();
+        facts.retain(|known| !(**known).is::<T>());
+        facts.push(Box::new(fact));
     }
 
     /// What carries it, for processes that share it: one may read while another writes.
@@ -105,7 +106,7 @@ impl Connection {
     /// is served on. For connections that last, such as those of a WebSocket. (Ranch: `remove_connection`.)
     pub fn remove(&self) {
         if let Some(seat) = &self.identity.seat {
-            seat.vacate();
+            seat.vacate(&self.identity.entry);
         }
     }
 
@@ -153,13 +154,14 @@ impl Connection {
     /// Puts bytes back that were read and belong to whoever reads next: they come first. The
     /// [`transport`](Self::transport) knows nothing of them.
     pub fn put_back(&mut self, bytes: &[u8]) {
-        self.incoming.unread.splice(..0, bytes.iter().copied());
+        let Unread(unread) = &mut **self.incoming.unread.get_or_insert_default();
+        unread.splice(..0, bytes.iter().copied());
     }
 
     /// What was [put back](Self::put_back) and not read since; for whoever reads from the transport itself.
     #[must_use]
     pub fn take_unread(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.incoming.unread)
+        self.incoming.unread.take().map_or_else(Vec::new, |unread| unread.0)
     }
 }
 
@@ -168,9 +170,16 @@ writing!(Connection);
 
 /// What comes in that the transport brings no more.
 pub(crate) struct Incoming {
-    /// Read before and put back; comes before what the transport brings.
-    unread: Vec<u8>,
+    unread: Option<Box<Unread>>,
 }
+
+/// Read before and put back; comes before what the transport brings. Most connections have none, and no room for it.
+#[derive(Default)]
+struct Unread(Vec<u8>);
+
+/// One of a type. Likewise.
+#[derive(Default)]
+struct Facts(Vec<Box<dyn Any + Send + Sync>>);
 
 impl Incoming {
     pub(crate) fn poll_read(
@@ -180,14 +189,14 @@ impl Incoming {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.unread.is_empty() {
+        let Some(Unread(unread)) = self.unread.as_deref_mut().filter(|unread| !unread.0.is_empty()) else {
             let read = ready!(transport.poll_read(cx, buffer))?;
             entry.received(read);
             return Poll::Ready(Ok(read));
-        }
-        let read = buffer.len().min(self.unread.len());
-        buffer[..read].copy_from_slice(&self.unread[..read]);
-        self.unread.drain(..read);
+        };
+        let read = buffer.len().min(unread.len());
+        buffer[..read].copy_from_slice(&unread[..read]);
+        unread.drain(..read);
         Poll::Ready(Ok(read))
     }
 }
@@ -197,14 +206,16 @@ impl Incoming {
 pub(crate) struct Identity {
     pub(crate) peer: Address,
     pub(crate) entry: Arc<Entry>,
-    /// One of a type. Most connections have none.
-    facts: Vec<Box<dyn Any + Send + Sync>>,
+    facts: Option<Box<Facts>>,
     seat: Option<Seat>,
 }
 
 impl Drop for Identity {
     fn drop(&mut self) {
         self.entry.release();
+        if let Some(seat) = &self.seat {
+            seat.leave(&self.entry);
+        }
     }
 }
 

@@ -93,6 +93,7 @@ impl<T> Queue<T> {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Box<T>> {
         let [high, normal, low] = &self.lanes;
         if self.high_any.get() {

@@ -15,6 +15,7 @@
 mod accept_error;
 mod acceptor;
 mod alarm;
+mod children;
 mod connections;
 mod handle;
 mod info;

@@ -84,11 +84,10 @@ impl Places {
     }
 }
 
-/// A connection's place in a server: one of those there are. Given back with the connection, whoever has it then and
-/// however that ends.
+/// A connection's place in a server: one of those there are. Whoever has the connection last
+/// [gives it back](Self::leave).
 pub(crate) struct Seat {
     shared: Arc<Shared>,
-    entry: Arc<Entry>,
     number: usize,
     key: usize,
 }
@@ -105,12 +104,31 @@ impl Seat {
             counters.active.fetch_add(1, Relaxed);
             shared.one_more();
         }
-        Self { shared: shared.clone(), entry: entry.clone(), number, key }
+        Self { shared: shared.clone(), number, key }
     }
 
     /// Gives up being counted, once: somebody else can come.
-    pub(crate) fn vacate(&self) {
-        self.shared.vacate(&self.entry);
+    pub(crate) fn vacate(&self, entry: &Entry) {
+        self.shared.vacate(entry);
+    }
+
+    /// Gives it back, at the end of the connection that has this entry.
+    pub(crate) fn leave(&self, entry: &Entry) {
+        let counters = &self.shared.counters;
+        let (received, sent) = entry.bytes();
+        counters.received.fetch_add(received, Relaxed);
+        counters.sent.fetch_add(sent, Relaxed);
+        counters.undelivered.fetch_add(entry.undelivered.load(Relaxed), Relaxed);
+        let listed = self.shared.places.place(self.number).entries.try_remove(self.key);
+        drop(listed);
+        self.vacate(entry);
+        if !entry.is_refused() {
+            if entry.pid().is_none() {
+                // Whoever was to start its Connector was killed before.
+                self.shared.count_lost(1);
+            }
+            self.shared.one_less();
+        }
     }
 
     pub(crate) fn count_timeout(&self, timer: &'static str) {
@@ -146,26 +164,6 @@ impl Shared {
             (received + more_received, sent + more_sent)
         };
         self.places.entries().into_iter().fold(ended, add)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let counters = &self.shared.counters;
-        let (received, sent) = self.entry.bytes();
-        counters.received.fetch_add(received, Relaxed);
-        counters.sent.fetch_add(sent, Relaxed);
-        counters.undelivered.fetch_add(self.entry.undelivered.load(Relaxed), Relaxed);
-        let entry = self.shared.places.place(self.number).entries.try_remove(self.key);
-        drop(entry);
-        self.vacate();
-        if !self.entry.is_refused() {
-            if self.entry.pid().is_none() {
-                // Whoever was to start its Connector was killed before.
-                self.shared.count_lost(1);
-            }
-            self.shared.one_less();
-        }
     }
 }
 
