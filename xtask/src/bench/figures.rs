@@ -9,7 +9,7 @@
 //! | memory of an idle connection | what the server grew by with so many that were answered once, by their number |
 //! | memory of an idle process | `process_bench mem` and its peer, a million |
 //!
-//! Everything is asked of servers with one worker, over the workloads `a`, `n`, `b` and `d`.
+//! Memory is in small pages. Everything is asked of servers with one worker, over the workloads `a`, `n`, `b` and `d`.
 
 use std::{
     fs,
@@ -74,6 +74,7 @@ impl Amounts {
 pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
     let programs = Program::all(|name| Args::wants(&args.peers, name))?;
     let amounts = if args.quick { QUICK } else { LONG };
+    system::small_pages();
     let mut rows = Rows(Vec::new());
     for program in &programs {
         if system::installed("valgrind") {

@@ -107,11 +107,23 @@ fn pin(core: usize) -> Result<(), String> {
     sched_setaffinity(None, &set).map_err(|error| format!("core {core}: {error}"))
 }
 
+/// From now on the system gives this program and those it starts memory in small pages only: with pages of 2 MiB, what they
+/// have tells little of what they need.
+#[cfg(target_os = "linux")]
+pub(crate) fn small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        eprintln!("figures of memory are rough, as huge pages cannot be turned off: {error}");
+    }
+}
+
 /// Where a program cannot be told where to run, nothing that needs it is measured.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn cores() -> Vec<usize> {
     Vec::new()
 }
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn small_pages() {}
 
 #[cfg(not(target_os = "linux"))]
 fn pin(_: usize) -> Result<(), String> {
