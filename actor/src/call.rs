@@ -68,7 +68,7 @@ impl<R: Send> ReplyTo<R> {
     /// [`send`](Self::send) for whoever only borrows the right.
     pub(crate) fn settle(&self, reply: R) {
         match &self.0 {
-            Way::Place(place) => drop(place.settle(reply)),
+            Way::Place(place) => place.settle(reply),
             Way::Between(answer) => drop(answer.settle(Ok(reply))),
         }
     }

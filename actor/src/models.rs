@@ -230,8 +230,8 @@ fn an_answer_is_written_into_an_open_call_and_read_out_of_a_closed_one() {
                     let called = called.clone();
                     thread::spawn(move || {
                         #[expect(unsafe_code, reason = "what is tried here is that this is safe")]
-                        let write = || called.1.with_mut(|place| unsafe { *place = Some(answer) });
-                        called.0.settle_call(number, write).is_some()
+                        let write = |answer| called.1.with_mut(|place| unsafe { *place = Some(answer) });
+                        called.0.settle_call(number, answer, write).is_some()
                     })
                 })
                 .collect();

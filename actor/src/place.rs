@@ -107,21 +107,20 @@ unsafe impl<R: Send> Send for Replier<R> {}
 unsafe impl<R: Send> Sync for Replier<R> {}
 
 impl<R> Replier<R> {
-    /// Replies, if the call is open; else the reply comes back.
-    pub(crate) fn settle(&self, reply: R) -> Result<(), R> {
-        let mut reply = Some(reply);
+    /// Replies, if the call is open; else the reply is dropped.
+    #[inline]
+    pub(crate) fn settle(&self, reply: R) {
         self.call.with_runtime(|shared| {
-            shared.settle_call(self.call, || {
+            shared.settle_call(self.call, reply, |reply| {
                 // SAFETY: the call is open, and cannot be closed meanwhile, so the place is there, and nobody reads it;
                 // nobody else writes, because of the lock.
                 unsafe {
                     let place = self.place.as_ref();
-                    place.reply.with_mut(|place| *place = reply.take());
+                    place.reply.with_mut(|place| place.write(Some(reply)));
                     place.others.take_waker()
                 }
             });
         });
-        reply.map_or(Ok(()), Err)
     }
 }
 
@@ -136,16 +135,14 @@ unsafe impl Send for Ender {}
 
 impl Ender {
     pub(crate) fn settle(&self, shared: &Shared, reason: Reason) {
-        let mut reason = Some(reason);
-        shared.settle_call(self.call, || {
+        shared.settle_call(self.call, reason, |reason| {
             // SAFETY: as for a reply.
             unsafe {
                 let others = self.place.as_ref();
-                others.end.with_mut(|end| *end = reason.take());
+                others.end.with_mut(|end| end.write(Some(reason)));
                 others.take_waker()
             }
         });
-        drop(reason);
     }
 
     /// Whether both are for calls of one process. Such a process has one call open at a time.
@@ -239,16 +236,21 @@ impl CallId {
 
 impl Slot {
     /// What [`Shared::settle_call`] does to a record.
-    pub(crate) fn settle_call<T>(
+    #[inline]
+    pub(crate) fn settle_call<A, T>(
         &self,
         number: u64,
-        write: impl FnOnce() -> T,
+        answer: A,
+        write: impl FnOnce(A) -> T,
     ) -> Option<(T, Option<Readied>)> {
         let mut core = self.lock();
         if !self.is_call_open(number) {
+            // What is in an answer is a user's, and not dropped under the lock.
+            drop(core);
+            drop(answer);
             return None;
         }
-        let written = write();
+        let written = write(answer);
         self.close_call(number);
         Some((written, self.wake(&mut core)))
     }
@@ -289,10 +291,10 @@ impl Slot {
 
 impl Shared {
     /// Has an answer written to where it belongs, if the call is open, and closes it; who waits is woken.
-    fn settle_call(&self, call: CallId, write: impl FnOnce() -> Option<Waker>) {
-        let Some((waker, readied)) = self.table.slot(call.index).settle_call(call.number, write) else {
-            return;
-        };
+    #[inline]
+    fn settle_call<A>(&self, call: CallId, answer: A, write: impl FnOnce(A) -> Option<Waker>) {
+        let slot = self.table.slot(call.index);
+        let Some((waker, readied)) = slot.settle_call(call.number, answer, write) else { return };
         self.ready(readied);
         if let Some(waker) = waker {
             waker.wake();

@@ -323,45 +323,37 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
     }
 }
 
-/// [`poll_take`] for a test that is our own and so may run where the mailbox is; `unwrap` is our own as well.
+/// [`poll_take`] for a test that is our own and so may run where the mailbox is; `unwrap` is our own as well. (To unwrap only
+/// what is sure to be received takes five instructions less, and a tenth more time: 105 ns for a ping-pong, and not 95.)
 #[inline]
 fn poll_take_here<R>(
     cx: &mut Context<'_>,
     seen: &mut u64,
     wanted: impl FnMut(&Message) -> bool,
-    unwrap: impl Fn(Message) -> R,
+    unwrap: impl FnOnce(Message) -> R,
 ) -> Poll<R> {
-    let mut aside = None;
-    let polled = context::with_running("receive", |shared, slot, running| {
+    let (mut condemned, mut watched) = (false, None);
+    let taken = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
-            return Poll::Pending;
+            return None;
         }
-        match slot.take(running, seen, wanted) {
-            Some(message) if !slot.is_condemned() && !is_watched(shared, running) => {
-                Poll::Ready(unwrap(message))
-            }
-            message => {
-                aside = message;
-                Poll::Pending
-            }
+        let message = slot.take(running, seen, wanted)?;
+        condemned = slot.is_condemned();
+        if is_watched(shared, running) {
+            watched = Some(Taken::of(&message));
         }
+        Some(unwrap(message))
     });
-    match aside {
-        Some(message) => poll_taken(message).map(unwrap),
-        None => polled,
+    match taken {
+        // Condemned while it looked: it receives nothing more.
+        Some(message) if !condemned => {
+            if let Some(taken) = watched {
+                took(taken);
+            }
+            Poll::Ready(message)
+        }
+        _ => Poll::Pending,
     }
-}
-
-/// A message was taken: it is received, unless the process was condemned meanwhile.
-#[cold]
-fn poll_taken(message: Message) -> Poll<Message> {
-    if coop::poll_live().is_pending() {
-        return Poll::Pending;
-    }
-    if context::with_running("receive", |shared, _, running| is_watched(shared, running)) {
-        took(Taken::of(&message));
-    }
-    Poll::Ready(message)
 }
 
 /// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
