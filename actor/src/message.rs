@@ -23,10 +23,11 @@ use std::{
 /// let message = message.downcast::<String>().unwrap_err();   // not a string: here it is again
 /// assert_eq!(message.downcast::<u32>().unwrap(), 42);
 /// ```
+#[repr(C)]
 pub struct Message {
+    room: UnsafeCell<Room>,
     /// What is in the room.
     kind: &'static Kind,
-    room: UnsafeCell<Room>,
     /// Whatever the value is, it may be sent, and may not be looked at by two threads at a time.
     _value: PhantomData<*mut ()>,
 }
@@ -45,7 +46,7 @@ struct Kind {
     /// Whether it counts against the bound of a mailbox.
     counts: bool,
     /// Drops the value in a room of this kind.
-    drop: unsafe fn(*mut Room),
+    drop: unsafe fn(Room),
 }
 
 /// The kind of a `T`, from a user (`COUNTS`) or from the runtime.
@@ -56,7 +57,8 @@ impl<T: 'static, const COUNTS: bool> KindOf<T, COUNTS> {
         value_type: TypeId::of::<T>,
         type_name: type_name::<T>,
         counts: COUNTS,
-        drop: |room| {
+        drop: |mut room| {
+            let room = room.as_mut_ptr();
             // SAFETY: whoever drops a room of this kind says that there is a `T` in it which nobody uses from here on.
             unsafe {
                 if fits::<T>() {
@@ -212,7 +214,7 @@ impl Drop for Message {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: what `of` has put into the room is of this kind, and the message is not used again.
-        unsafe { (self.kind.drop)(self.room.get()) }
+        unsafe { (self.kind.drop)(self.room.get().read()) }
     }
 }
 
