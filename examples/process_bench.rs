@@ -12,6 +12,7 @@
 //! | ring | processes, K laps | one hop |
 //! | fanin | messages in all, K senders | one message |
 //! | call | calls | a request and its reply |
+//! | gencall | calls | the same of a generic server (`GenServer`), with the timer that a call has by default |
 //! | selrecv | calls | the same with K unmatched messages waiting |
 //! | skynet | leaves | one process of the tree |
 //! | timers | timers | a start and a cancel |
@@ -25,8 +26,8 @@ use std::{
 };
 
 use riot_actor::{
-    Config, Pid, Reason, Request, SpawnOptions, call, join, link, receive, send, send_after, spawn,
-    spawn_link, this, trap_exit, yield_now,
+    Call, Config, GenServer, Pid, Reason, Request, SpawnOptions, call, join, link, receive, send, send_after,
+    spawn, spawn_link, this, trap_exit, yield_now,
 };
 use riot_supervisor::{Supervisor, process};
 
@@ -64,6 +65,7 @@ fn main() {
             "ring" => ring(n, k).await,
             "fanin" => fan_in(n, k).await,
             "call" => calls(n, 0).await,
+            "gencall" => server_calls(n).await,
             "selrecv" => calls(n, k).await,
             "skynet" => skynet_all(n).await,
             "timers" => timers(n).await,
@@ -276,6 +278,31 @@ async fn calls(n: usize, unmatched: usize) {
     }
     report(start, n);
     send(server, Stop);
+}
+
+struct Adder;
+
+impl GenServer for Adder {
+    type Args = ();
+    async fn init((): ()) -> Result<Self, riot_actor::Stop> {
+        Ok(Self)
+    }
+}
+
+impl Call<usize> for Adder {
+    type Reply = usize;
+    async fn call(&mut self, number: usize) -> usize {
+        number + 1
+    }
+}
+
+async fn server_calls(n: usize) {
+    let server = Adder::start_link(()).await.expect("it starts");
+    let start = Instant::now();
+    for number in 0..n {
+        assert_eq!(server.call(number).await, Ok(number + 1));
+    }
+    report(start, n);
 }
 
 async fn skynet_all(leaves: usize) {

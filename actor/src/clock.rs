@@ -41,6 +41,11 @@ impl Clock {
         now
     }
 
+    /// The time in nanoseconds since the start.
+    pub(crate) fn now_nanos(&self) -> u64 {
+        if self.by_hand { self.recently_nanos() } else { nanos(Instant::now() - self.start) }
+    }
+
     /// The time when somebody last read the clock.
     fn recently(&self) -> Instant {
         self.start + Duration::from_nanos(self.recently_nanos())

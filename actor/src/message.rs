@@ -10,7 +10,7 @@ use std::{
     cell::UnsafeCell,
     fmt,
     marker::PhantomData,
-    mem::{ManuallyDrop, MaybeUninit},
+    mem::{self, ManuallyDrop, MaybeUninit},
     ptr::{self, NonNull},
 };
 
@@ -86,12 +86,16 @@ impl<T> Boxed<T> {
         }
     };
 
-    fn new(value: T) -> Self {
+    /// The memory comes first, so that the value can be made in it and is not carried there.
+    #[inline]
+    fn new(make: impl FnOnce() -> T) -> Self {
         // SAFETY: what does not fit into a room, or is aligned to more than one, has a size.
         let memory = unsafe { alloc(Self::LAYOUT) };
         let Some(place) = NonNull::new(memory.cast::<T>()) else { handle_alloc_error(Self::LAYOUT) };
+        let memory = Memory(place);
         // SAFETY: it is memory for a `T` at least, and nobody else's.
-        unsafe { place.write(value) };
+        unsafe { place.write(make()) };
+        mem::forget(memory);
         Self(place)
     }
 
@@ -113,17 +117,20 @@ impl<T> Boxed<T> {
 
 impl<T> Drop for Boxed<T> {
     fn drop(&mut self) {
-        struct Memory<T>(NonNull<T>);
-        impl<T> Drop for Memory<T> {
-            fn drop(&mut self) {
-                // SAFETY: as in `take`.
-                unsafe { dealloc(self.0.as_ptr().cast(), Boxed::<T>::LAYOUT) };
-            }
-        }
         // Given back even if the destructor panics.
         let memory = Memory(self.0);
         // SAFETY: there is a `T`, and it is not used again.
         unsafe { memory.0.drop_in_place() };
+    }
+}
+
+/// The memory of a box without what is in it; given back when dropped.
+struct Memory<T>(NonNull<T>);
+
+impl<T> Drop for Memory<T> {
+    fn drop(&mut self) {
+        // SAFETY: it came from `alloc` with this layout, and is nobody's.
+        unsafe { dealloc(self.0.as_ptr().cast(), Boxed::<T>::LAYOUT) };
     }
 }
 
@@ -135,24 +142,30 @@ const fn fits<T>() -> bool {
 impl Message {
     /// Wraps a value; one that is larger than two words is put in a box, the only allocation a message costs.
     pub fn new<T: Send + 'static>(value: T) -> Self {
-        Self::of(KindOf::<T, true>::KIND, value)
+        Self::of(KindOf::<T, true>::KIND, || value)
+    }
+
+    /// The same, of a value that is made where it will lie.
+    #[inline]
+    pub(crate) fn build<T: Send + 'static>(make: impl FnOnce() -> T) -> Self {
+        Self::of(KindOf::<T, true>::KIND, make)
     }
 
     /// Wraps a value the runtime sends: it does not count against the bound of a mailbox.
     pub(crate) fn system<T: Send + 'static>(value: T) -> Self {
-        Self::of(KindOf::<T, false>::KIND, value)
+        Self::of(KindOf::<T, false>::KIND, || value)
     }
 
     /// The one place where a message is made: `kind` is one of `T`.
     #[inline]
-    fn of<T: Send + 'static>(kind: &'static Kind, value: T) -> Self {
+    fn of<T: Send + 'static>(kind: &'static Kind, make: impl FnOnce() -> T) -> Self {
         let mut room = Room::uninit();
         // SAFETY: there is room for a `T` if it `fits`, and for a box else.
         unsafe {
             if fits::<T>() {
-                room.as_mut_ptr().cast::<T>().write(value);
+                room.as_mut_ptr().cast::<T>().write(make());
             } else {
-                room.as_mut_ptr().cast::<Boxed<T>>().write(Boxed::new(value));
+                room.as_mut_ptr().cast::<Boxed<T>>().write(Boxed::new(make));
             }
         }
         Self { kind, room: UnsafeCell::new(room), _value: PhantomData }

@@ -3,7 +3,7 @@ mod common;
 
 use std::{
     future::{Future, pending, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +15,7 @@ use std::{
 use common::*;
 use riot_actor::{
     CallError, Config, Pid, Reason, ReplyTo, Request, blocking, call, exit, info, join, monitor, now,
-    receive, send, sleep, spawn, spawn_monitor, this, timeout, wait, yield_now,
+    receive, scheduler_stats, send, sleep, spawn, spawn_monitor, this, timeout, wait, yield_now,
 };
 
 type Ask = Request<&'static str, u32>;
@@ -55,6 +55,66 @@ fn g07_a_call_has_a_reply_or_says_why_not() {
         assert_eq!(ask(this(), "answer", None).await, Err(CallError::CallingSelf));
         assert_eq!(ask(server, "stop", None).await, Err(CallError::Exit(Reason::other("stop"))));
         assert_eq!(ask(server, "answer", None).await, Err(CallError::NoProc));
+    });
+}
+
+#[test]
+fn g07_the_time_of_a_call_is_its_own_whatever_was_called_before() {
+    simulated(|| async {
+        let server = server();
+        for (limit, before) in [(5, 0), (5, 2), (2, 1), (7, 6), (1, 0)] {
+            // One that is answered leaves a timer behind, which may ring before this one's time is up, or after.
+            for _ in 0..3 {
+                assert_eq!(ask(server, "answer", Some(secs(5))).await, Ok(42));
+            }
+            sleep(secs(before)).await;
+            let start = now();
+            assert_eq!(ask(server, "never", Some(secs(limit))).await, Err(CallError::Timeout));
+            assert_eq!((now() - start).as_secs(), limit);
+        }
+    });
+}
+
+#[test]
+fn g07_two_calls_at_a_time_have_a_time_each() {
+    simulated(|| async {
+        let server = server();
+        for (one, other) in [(2, 5), (5, 2), (3, 3)] {
+            let mut first = pin!(ask(server, "never", Some(secs(one))));
+            let mut second = pin!(ask(server, "never", Some(secs(other))));
+            let (start, mut ends) = (now(), [None; 2]);
+            poll_fn(|cx| {
+                for (end, call) in ends.iter_mut().zip([&mut first, &mut second]) {
+                    if end.is_none() && call.as_mut().poll(cx).is_ready() {
+                        *end = Some((now() - start).as_secs());
+                    }
+                }
+                if ends.contains(&None) { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            assert_eq!(ends, [Some(one), Some(other)]);
+        }
+    });
+}
+
+#[test]
+fn p31_a_process_that_called_leaves_no_timer() {
+    everywhere(|| async {
+        let server = server();
+        let timers = || scheduler_stats().timers;
+        let before = timers();
+        let callers: Vec<Pid> = (0..100)
+            .map(|_| {
+                spawn(async move {
+                    for _ in 0..10 {
+                        assert_eq!(ask(server, "answer", Some(secs(5))).await, Ok(42));
+                    }
+                    assert!(timers() > before, "it has one for its next call");
+                })
+            })
+            .collect();
+        join(&callers).await;
+        assert_eq!(timers(), before);
     });
 }
 

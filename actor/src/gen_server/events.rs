@@ -10,7 +10,7 @@ use crate::{
     message::Message,
     panic::{catch, catch_panic},
     pid::Pid,
-    receive::{select, timeout},
+    receive::{select_here, timeout},
     signal::Exit,
 };
 
@@ -135,8 +135,8 @@ async fn next_event<S: GenServer>(
     // A suspended server still hears of its parent, and of those who look after it.
     let wanted = move |message: &Message| !suspended || from_parent(message) || message.is::<System<S>>();
     let message = match idle {
-        Some(limit) => timeout(limit, select(wanted)).await.ok()?,
-        None => select(wanted).await,
+        Some(limit) => timeout(limit, select_here(wanted)).await.ok()?,
+        None => select_here(wanted).await,
     };
     if from_parent(&message) {
         return message.downcast::<Exit>().ok().map(|exit| Incoming::Parent(exit.reason));

@@ -1,6 +1,6 @@
 //! The typed name of a server: it accepts what the server handles, checked by the compiler.
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
 use super::{
     Call, Cast, GenServer,
@@ -70,26 +70,26 @@ impl<S: GenServer> ServerRef<S> {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the request stays sent, and the reply is discarded.
-    pub async fn call<Q: Send + 'static>(self, query: Q) -> Result<S::Reply, CallError>
+    pub fn call<Q: Send + 'static>(self, query: Q) -> impl Future<Output = Result<S::Reply, CallError>> + Send
     where
         S: Call<Q>,
     {
-        self.call_within(query, Some(CALL_TIMEOUT)).await
+        self.call_within(query, Some(CALL_TIMEOUT))
     }
 
     /// Asks, and waits for the answer for at most `limit`; `None` waits for ever.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn call_within<Q: Send + 'static>(
+    pub fn call_within<Q: Send + 'static>(
         self,
         query: Q,
         limit: Option<Duration>,
-    ) -> Result<S::Reply, CallError>
+    ) -> impl Future<Output = Result<S::Reply, CallError>> + Send
     where
         S: Call<Q>,
     {
-        Calling::new(self.pid, limit, move |_, reply| Event::<S>::call(query, reply)).await
+        Calling::new(self.pid, limit, move |_, reply| Event::<S>::call(query, reply))
     }
 
     /// Asks, and gives back something to wait for the answer with, later or never.

@@ -31,6 +31,7 @@ use crate::{
     planted::{Bug, is_planted},
     runtime::Shared,
     short_lock::{ShortGuard, ShortLock},
+    timer::Alarm,
 };
 use relations::Relations;
 use table::Address;
@@ -147,6 +148,8 @@ pub(crate) struct Process {
     pub(crate) mailbox: Mailbox,
     /// What a generic server keeps for its handlers.
     pub(crate) server: Option<Box<crate::gen_server::Control>>,
+    /// What wakes it when a call has taken too long.
+    pub(crate) alarm: Option<Box<Alarm>>,
 }
 
 impl Process {
@@ -160,6 +163,7 @@ impl Process {
             mailbox: Mailbox::default(),
             bounded: false,
             server: None,
+            alarm: None,
             budget: 0,
             wants_messages: false,
             looked: false,

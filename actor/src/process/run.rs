@@ -153,6 +153,7 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
         process.budget = 0;
+        process.drop_alarm(shared);
         process.take_left()
     };
     if let Some((mut mailbox, server)) = left {

@@ -1,5 +1,6 @@
 //! Send later, wake later, cancel: one wheel for the whole runtime, so no timer depends on one worker.
 
+mod alarm;
 mod api;
 mod wheel;
 
@@ -12,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use alarm::Alarm;
 pub use api::{
     Interval, SendLater, Sleep, Timeout, ZeroPeriod, interval, send_after, send_interval, sleep, sleep_until,
     start_timer,

@@ -38,6 +38,7 @@ const BENCHES: &[Bench] = &[
     bench("ring", "hop in a ring", 1_000, 500),
     bench("fanin", "eight to one", 2_000_000, 8),
     bench("call", "call and reply", 300_000, 0),
+    bench("gencall", "call of a server, timed", 300_000, 0),
     bench("skynet", "skynet", 1_000_000, 0),
     Bench { workers: &[1], ..bench("timers", "timer, cancelled", 300_000, 0) },
     alone("selrecv", "call behind 10 000", 300_000, 10_000),

@@ -1,7 +1,7 @@
 //! Tasks and channels of tokio, as processes and mailboxes: `tokio_processes BENCH N THREADS [K]`, in the form of the
 //! example `process_bench`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,7 +35,8 @@ fn main() {
                 "ppx" => ping_pong_across(n).await,
                 "ring" => ring(n, k).await,
                 "fanin" => fan_in(n, k).await,
-                "call" => calls(n).await,
+                "call" => calls(n, None).await,
+                "gencall" => calls(n, Some(Duration::from_secs(5))).await,
                 "skynet" => skynet_all(n).await,
                 "timers" => timers(n).await,
                 _ => panic!("no such bench"),
@@ -204,7 +205,8 @@ async fn fan_in(n: usize, senders: usize) {
     report(start, each * senders);
 }
 
-async fn calls(n: usize) {
+/// With a limit each call has a timer.
+async fn calls(n: usize, limit: Option<Duration>) {
     let (send, mut receive) = mpsc::unbounded_channel::<(usize, oneshot::Sender<usize>)>();
     tokio::spawn(async move {
         while let Some((query, reply)) = receive.recv().await {
@@ -215,7 +217,11 @@ async fn calls(n: usize) {
     for number in 0..n {
         let (reply, answer) = oneshot::channel();
         send.send((number, reply)).ok();
-        assert_eq!(answer.await, Ok(number + 1));
+        let answer = match limit {
+            Some(limit) => tokio::time::timeout(limit, answer).await.expect("it comes in time"),
+            None => answer.await,
+        };
+        assert_eq!(answer, Ok(number + 1));
     }
     report(start, n);
 }
@@ -257,7 +263,7 @@ fn skynet(
 }
 
 async fn timers(n: usize) {
-    use std::{future::Future, pin::pin, task::Context, time::Duration};
+    use std::{future::Future, pin::pin, task::Context};
     let start = Instant::now();
     let mut sleeps = Vec::with_capacity(n);
     std::future::poll_fn(|cx: &mut Context<'_>| {
