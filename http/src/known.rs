@@ -9,7 +9,8 @@ use std::cell::{Cell, RefCell};
 use bytes::Bytes;
 
 use crate::{
-    Limits,
+    Head, Limits,
+    framing::Framing,
     parse::{Parsed, quick_head},
 };
 
@@ -30,9 +31,8 @@ thread_local! {
 }
 
 struct Known {
-    head: Bytes,
-    /// What it says.
-    parsed: Parsed,
+    head: Head,
+    framing: Framing,
     /// If these are the bounds.
     bounds: Bounds,
 }
@@ -43,15 +43,15 @@ fn bounds(limits: &Limits) -> Bounds {
     [limits.line_bytes_max, limits.headers_max, limits.header_bytes_max, limits.head_bytes_max]
 }
 
-/// The head at the front of the input, if it is the one that is known: what it says, and its bytes.
-pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<(Parsed, Bytes)> {
+/// The head at the front of the input, if it is the one that is known.
+pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<(Framing, Head)> {
     KNOWN.with_borrow(|known| {
-        let known = known.as_ref().filter(|known| input.starts_with(&known.head))?;
+        let known = known.as_ref().filter(|known| input.starts_with(known.head.bytes()))?;
         if known.bounds != bounds(limits) {
             return None;
         }
         MISSES.set(0);
-        Some((known.parsed.clone(), known.head.clone()))
+        Some((known.framing, known.head.clone()))
     })
 }
 
@@ -72,8 +72,8 @@ fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Parsed> {
     if head.len() <= BYTES_MAX && !head.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
         KNOWN.set(Some(Known {
-            head: Bytes::copy_from_slice(head),
-            parsed: parsed.clone(),
+            head: Head::shared(parsed.line.clone(), Bytes::copy_from_slice(head)),
+            framing: parsed.framing,
             bounds: bounds(limits),
         }));
     }
@@ -89,22 +89,24 @@ mod tests {
     use super::*;
 
     /// What a head says, and that it says the same when it is read anew.
-    fn path(input: &str, limits: &Limits) -> Option<std::ops::Range<u32>> {
-        let known = head(input.as_bytes(), limits).map(|(parsed, bytes)| {
-            assert!(input.as_bytes().starts_with(&bytes) && bytes.len() == parsed.bytes);
-            parsed
-        });
-        let parsed = known.or_else(|| other_head(input.as_bytes(), limits));
-        let anew = quick_head(input.as_bytes(), limits);
-        let said = |parsed: &Option<Parsed>| {
-            parsed.as_ref().map(|parsed| (parsed.line.path.clone(), parsed.bytes, parsed.framing))
+    fn path(input: &str, limits: &Limits) -> Option<String> {
+        let input = input.as_bytes();
+        let read = |parsed: Parsed| {
+            let bytes = Bytes::copy_from_slice(&input[..parsed.bytes]);
+            (parsed.framing, Head::from_checked(parsed.line, bytes))
         };
-        assert_eq!(said(&parsed), said(&anew), "{input:?}");
-        parsed.map(|parsed| parsed.line.path)
+        let found = head(input, limits).or_else(|| other_head(input, limits).map(read));
+        let anew = quick_head(input, limits).map(read);
+        let said = |found: &Option<(Framing, Head)>| {
+            found.as_ref().map(|(framing, head)| (*framing, head.bytes().to_vec(), format!("{head:?}")))
+        };
+        assert_eq!(said(&found), said(&anew), "{input:?}");
+        found.map(|(_, head)| head.path().to_owned())
     }
 
     fn is_known(input: &str) -> bool {
-        KNOWN.with_borrow(|known| known.as_ref().is_some_and(|known| *known.head == *input.as_bytes()))
+        let is_it = |known: &Known| known.head.bytes() == input.as_bytes();
+        KNOWN.with_borrow(|known| known.as_ref().is_some_and(is_it))
     }
 
     #[test]
@@ -117,7 +119,8 @@ mod tests {
             // One that comes again and again, then another; and others in between.
             let head = &heads[if number % 3 == 0 { number % 5 } else { number / 500 }];
             let input = format!("{head}{}", ["", "GET / HTTP/1.1\r\n\r\n", "\r\n", "x"][number % 4]);
-            assert_eq!(path(&input, &limits), Some(4..5 + head.find(" HTTP").unwrap() as u32 - 5));
+            let target = &head[4..head.find(" HTTP").unwrap()];
+            assert_eq!(path(&input, &limits).as_deref(), Some(target));
             assert_eq!(path(&head[..head.len() - 1], &limits), None, "it is not all there");
         }
     }

@@ -10,7 +10,9 @@ use super::{
     state::{Answer, Exchange, Inner, Reading, Writing, make_room},
 };
 use crate::{
-    RequestError, known,
+    Head, RequestError,
+    framing::Framing,
+    known,
     parse::{self, Found, Parsed},
 };
 
@@ -173,12 +175,15 @@ impl Inner {
         }
         if self.scan.is_fresh() {
             let limits = &self.config.limits;
-            if let Some((parsed, bytes)) = known::head(input.rest(), limits) {
-                self.accept(parsed, Some(bytes), input);
+            if let Some((framing, head)) = known::head(input.rest(), limits) {
+                self.accept(framing, input, |input| {
+                    input.skip(head.bytes().len());
+                    head
+                });
                 return true;
             }
             if let Some(parsed) = known::other_head(input.rest(), limits) {
-                self.accept(parsed, None, input);
+                self.accept_new(parsed, input);
                 return true;
             }
         }
@@ -193,33 +198,32 @@ impl Inner {
             Err(error) => Err(error),
         };
         match result {
-            Ok(parsed) => self.accept(parsed, None, input),
+            Ok(parsed) => self.accept_new(parsed, input),
             Err(error) => self.reject(error, input.rest().starts_with(b"HEAD ")),
         }
         true
     }
 
-    /// The next head of the input; its bytes need no copy if they are given.
-    fn accept(&mut self, parsed: Parsed, bytes: Option<Bytes>, input: &mut Input<'_>) {
+    fn accept_new(&mut self, parsed: Parsed, input: &mut Input<'_>) {
+        self.accept(parsed.framing, input, |input| {
+            let bytes = input.take(parsed.bytes);
+            parsed.into_head(bytes)
+        });
+    }
+
+    /// The next head of the input, which `take` takes from it.
+    fn accept(&mut self, framing: Framing, input: &mut Input<'_>, take: impl FnOnce(&mut Input<'_>) -> Head) {
         self.deadlines.head_read();
         let limits = &self.config.limits;
-        let framing = parsed.framing;
         let incoming =
             match Incoming::new(framing.length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
                 Ok(incoming) => incoming,
                 Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
             };
-        let bytes = match bytes {
-            Some(bytes) => {
-                input.skip(bytes.len());
-                bytes
-            }
-            None => input.take(parsed.bytes),
-        };
-        let head = parsed.into_head(bytes);
+        let head = take(input);
         let keep_alive = framing.keep_alive && limits.requests_max.is_none_or(|max| self.requests + 1 < max);
         self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
-        self.read_ahead += head.len();
+        self.read_ahead += head.bytes().len();
         self.push(Exchange {
             id: self.requests,
             is_head: head.method() == http::Method::HEAD,
@@ -322,7 +326,7 @@ impl Inner {
         let id = back.id;
         match back.answer {
             Answer::Queued => {
-                self.read_ahead -= back.head.take().map_or(0, |head| head.len());
+                self.read_ahead -= back.head.take().map_or(0, |head| head.bytes().len());
                 self.read_ahead -= back.incoming.take().map_or(0, |incoming| incoming.buffered());
                 back.refusal = Some(error);
                 if is_first {

@@ -116,7 +116,7 @@ impl Exchange {
 
     /// Bytes kept for a handler that has not taken them.
     fn kept(&self) -> usize {
-        let head = self.head.as_ref().map_or(0, Head::len);
+        let head = self.head.as_ref().map_or(0, |head| head.bytes().len());
         head + self.incoming.as_ref().map_or(0, |incoming| incoming.buffered())
     }
 }
@@ -330,7 +330,7 @@ impl Inner {
         let head = front.head.take()?;
         front.answer = Answer::Waiting;
         self.kept = false;
-        self.read_ahead -= head.len();
+        self.read_ahead -= head.bytes().len();
         let id = front.id;
         self.leave_briefly();
         Some((id, head))
