@@ -6,6 +6,7 @@
 use std::{
     pin::Pin,
     process::{ExitCode, Termination},
+    task::{Context, Poll},
 };
 
 use riot_actor::{Config, Reason, sleep};
@@ -54,11 +55,22 @@ async fn serve(address: String) -> Result<(), Reason> {
     Ok(())
 }
 
-/// What can be answered at once is, when the handler is called, and what is asked for most is looked for first. The rest
-/// has its future in a box: one that many connections wait with had better be small.
-fn answer(reqd: Reqd) -> impl Future<Output = ()> + Send {
+/// What is left to do for an answer, in a box: a future that is made for every request, and that many connections wait
+/// with, had better be small.
+struct Rest(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Future for Rest {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().map_or(Poll::Ready(()), |rest| rest.as_mut().poll(cx))
+    }
+}
+
+/// What can be answered at once is, when the handler is called, and what is asked for most is looked for first.
+fn answer(reqd: Reqd) -> Rest {
     let is_get = *reqd.request().method() == Method::GET;
-    let rest = match reqd.request().path() {
+    Rest(match reqd.request().path() {
         "/plaintext" if is_get => {
             // It fails if the client is gone.
             let _ = reqd.respond_with_string(Response::text(""), "Hello, World!");
@@ -70,12 +82,7 @@ fn answer(reqd: Reqd) -> impl Future<Output = ()> + Send {
         }
         "/echo" if *reqd.request().method() == Method::POST => Some(respond(reqd, routes::echo)),
         _ => Some(respond(reqd, |request| routes::routes(request, sleep))),
-    };
-    async {
-        if let Some(rest) = rest {
-            rest.await;
-        }
-    }
+    })
 }
 
 fn respond<F>(

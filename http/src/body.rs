@@ -12,7 +12,10 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     BodyError, Headers, WriteError,
-    connection::state::{Answer, Shared, register},
+    connection::{
+        exchange::Answer,
+        state::{Shared, register},
+    },
 };
 
 /// The body of a request.

@@ -116,8 +116,7 @@ impl Head {
     }
 
     fn text(&self, range: &Range<u32>) -> &str {
-        std::str::from_utf8(&self.bytes()[range.start as usize..range.end as usize])
-            .unwrap_or_default()
+        std::str::from_utf8(&self.bytes()[range.start as usize..range.end as usize]).unwrap_or_default()
     }
 }
 

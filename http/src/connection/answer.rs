@@ -7,7 +7,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::{FilePart, Output};
 
 use super::Config;
-use super::state::{Answer, Exchange, Inner, Left, Reading, Writing};
+use super::exchange::{Answer, Exchange, Left};
+use super::state::{Inner, Reading, Writing};
 use crate::{
     RequestError, RespondError, Response, WriteError, chunked,
     encode::{self, Added, ConnectionLine, LengthLine},
@@ -104,7 +105,7 @@ impl Inner {
         };
         let drain_max = self.config.limits.drain_bytes_max;
         let missing = |incoming: &super::incoming::Incoming| incoming.missing() > drain_max;
-        let unread = self.exchanges[0].incoming.as_deref().is_some_and(missing);
+        let unread = self.exchanges.active().incoming.as_deref().is_some_and(missing);
         let close = self.write_head(response, line, close || unread);
         if !bodyless {
             self.emit(|output| payload.write(output));
@@ -133,7 +134,7 @@ impl Inner {
             }
         };
         let close = self.write_head(response, line, close);
-        let exchange = &mut self.exchanges[0];
+        let exchange = self.exchanges.active();
         exchange.answer = Answer::Streaming(left);
         exchange.keep_alive &= !close;
         self.leave();
@@ -142,7 +143,7 @@ impl Inner {
 
     /// Writes the head of the first request's answer; says whether the connection ends with it.
     fn write_head(&mut self, response: &Response, length: LengthLine, close: bool) -> bool {
-        let exchange = &self.exchanges[0];
+        let exchange = self.exchanges.front().expect("a request is under way");
         // A peer that never heard "continue" may send its body or not; only the end tells the two apart.
         let unsure = exchange.continue_due && !exchange.body_is_complete();
         let over = self.heads_over || !matches!(self.reading, Reading::Head | Reading::Body);
@@ -205,7 +206,7 @@ impl Inner {
     fn answer_error(&mut self, error: RequestError, close: bool) {
         let (response, body) = self.config.refusal(error);
         let close = self.write_head(&response, LengthLine::Length(body.len() as u64), close);
-        if !self.exchanges[0].is_head {
+        if !self.exchanges.active().is_head {
             self.emit(|output| output.write_bytes(body));
         }
         if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {

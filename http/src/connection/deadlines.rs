@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::state::{Answer, Inner, Reading};
+use super::{
+    exchange::Answer,
+    state::{Inner, Reading},
+};
 use crate::RequestError;
 
 /// Nanoseconds since the connection was first told the time: half the room of an [`Instant`], and compared at once.

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use riot_flow::ReadOperation;
 
 use super::{
+    exchange::Answer,
     incoming::{Incoming, Progress},
-    state::{Answer, Exchange, Inner, Reading, Writing, make_room},
+    state::{Inner, Reading, Writing},
 };
 use crate::{
     Head, RequestError,
@@ -224,20 +225,17 @@ impl Inner {
         let keep_alive = framing.keep_alive && limits.requests_max.is_none_or(|max| self.requests + 1 < max);
         self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
         self.read_ahead += head.bytes().len();
-        self.push(Exchange {
-            id: self.requests,
-            is_head: head.method() == http::Method::HEAD,
-            is_connect: head.method() == http::Method::CONNECT,
-            minor: u8::from(head.version() == http::Version::HTTP_11),
-            head: Some(head),
-            refusal: None,
-            keep_alive,
-            peer_closes: !framing.keep_alive,
-            may_switch: framing.may_switch,
-            continue_due: framing.expects_continue,
-            incoming,
-            answer: Answer::Queued,
-        });
+        let exchange = self.exchanges.push(self.requests);
+        exchange.is_head = head.method() == http::Method::HEAD;
+        exchange.is_connect = head.method() == http::Method::CONNECT;
+        exchange.minor = u8::from(head.version() == http::Version::HTTP_11);
+        exchange.head = Some(head);
+        exchange.keep_alive = keep_alive;
+        exchange.peer_closes = !framing.keep_alive;
+        exchange.may_switch = framing.may_switch;
+        exchange.continue_due = framing.expects_continue;
+        exchange.incoming = incoming;
+        self.pushed();
         if self.reading == Reading::Head && !keep_alive {
             self.discard();
         }
@@ -246,28 +244,21 @@ impl Inner {
     /// Queues the refusal of what is no request; nothing behind it is read.
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
         self.discard();
-        self.push(Exchange {
-            id: self.requests,
-            head: None,
-            refusal: Some(error),
-            is_head,
-            is_connect: false,
-            keep_alive: false,
-            peer_closes: false,
-            minor: 1,
-            may_switch: false,
-            continue_due: false,
-            incoming: None,
-            answer: Answer::Queued,
-        });
+        let exchange = self.exchanges.push(self.requests);
+        exchange.refusal = Some(error);
+        exchange.is_head = is_head;
+        exchange.is_connect = false;
+        exchange.keep_alive = false;
+        exchange.peer_closes = false;
+        exchange.minor = 1;
+        exchange.may_switch = false;
+        exchange.continue_due = false;
+        self.pushed();
     }
 
-    fn push(&mut self, exchange: Exchange) {
+    /// There is one request more.
+    fn pushed(&mut self) {
         self.requests += 1;
-        if self.exchanges.capacity() == 0 {
-            make_room(&mut self.exchanges);
-        }
-        self.exchanges.push_back(exchange);
         if self.exchanges.len() == 1 {
             self.advance();
         }

@@ -10,6 +10,7 @@ use crate::RequestError;
 mod answer;
 mod config;
 mod deadlines;
+pub(crate) mod exchange;
 mod incoming;
 mod input;
 mod reqd;

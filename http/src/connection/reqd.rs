@@ -18,7 +18,8 @@ use riot_flow::FilePart;
 
 use super::{
     Payload,
-    state::{Left, Shared, register},
+    exchange::Left,
+    state::{Shared, register},
 };
 use crate::{
     Body, BodyWriter, Head, Request, RespondError, Response, UpgradeError,

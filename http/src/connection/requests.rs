@@ -10,7 +10,8 @@ use std::{
 
 use super::{
     Reqd,
-    state::{Answer, Shared, Writing, register},
+    exchange::Answer,
+    state::{Shared, Writing, register},
 };
 
 /// The requests of one connection, one after the other (H1).

@@ -3,13 +3,17 @@
 //! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
 //! those of time in `deadlines`.
 
-use std::{any::Any, cell::RefCell, collections::VecDeque, sync::Arc, task::Waker};
+use std::{any::Any, sync::Arc, task::Waker};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use riot_flow::{Output, Wake};
 
-use super::{Config, deadlines::Deadlines, incoming::Incoming};
+use super::{
+    Config,
+    deadlines::Deadlines,
+    exchange::{Answer, Exchange, Exchanges},
+};
 use crate::{Head, RequestError, parse::Scan};
 
 /// The connection as its loops, its requests and their bodies share it.
@@ -60,99 +64,6 @@ pub(crate) enum Writing {
     Switching,
 }
 
-/// How far the answer to a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// No handler has seen the request.
-    Queued,
-    /// It has a handler, and no final answer.
-    Waiting,
-    /// The head is out, and the body is being written.
-    Streaming(Left),
-    /// All of it is queued for sending.
-    Complete,
-}
-
-/// What may still be written to a streamed body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// Whatever is written is dropped: the answer has no body by its nature.
-    Nothing,
-    /// So many bytes, no more and no less.
-    Bytes(u64),
-    /// Chunks, then the last one.
-    Chunks,
-    /// Bytes, then the end of the connection.
-    UntilClose,
-}
-
-/// One request and its answer.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) id: u64,
-    /// Until a handler takes it.
-    pub(crate) head: Option<Head>,
-    /// Set: the connection answers this one itself.
-    pub(crate) refusal: Option<RequestError>,
-    pub(crate) is_head: bool,
-    pub(crate) is_connect: bool,
-    /// Neither side has said so far that the connection ends after it.
-    pub(crate) keep_alive: bool,
-    /// The peer has said so.
-    pub(crate) peer_closes: bool,
-    pub(crate) minor: u8,
-    pub(crate) may_switch: bool,
-    /// The peer waits for `100 Continue`.
-    pub(crate) continue_due: bool,
-    /// None: the request has no body.
-    pub(crate) incoming: Option<Box<Incoming>>,
-    pub(crate) answer: Answer,
-}
-
-impl Exchange {
-    pub(crate) fn body_is_complete(&self) -> bool {
-        self.incoming.as_ref().is_none_or(|incoming| incoming.is_complete())
-    }
-
-    /// Bytes kept for a handler that has not taken them.
-    fn kept(&self) -> usize {
-        let head = self.head.as_ref().map_or(0, |head| head.bytes().len());
-        head + self.incoming.as_ref().map_or(0, |incoming| incoming.buffered())
-    }
-}
-
-thread_local! {
-    /// Room for exchanges, the last one used on top: it is still in the processor's cache, and a connection that waits for a
-    /// request owns none.
-    static SPARE: RefCell<Vec<VecDeque<Exchange>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// How much room is left to others at most, and for how many exchanges each.
-const SPARE_MAX: usize = 16;
-const SPARE_EXCHANGES_MAX: usize = 16;
-
-/// Makes room for the first exchange, where there is none.
-pub(crate) fn make_room(exchanges: &mut VecDeque<Exchange>) {
-    // Nothing is found where the thread is about to end.
-    if let Ok(Some(spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
-        // There is nothing in it to be dropped.
-        std::mem::forget(std::mem::replace(exchanges, spare));
-    }
-}
-
-/// Leaves the room of the last exchange to another connection.
-fn leave_room(exchanges: &mut VecDeque<Exchange>) {
-    let room = std::mem::take(exchanges);
-    if room.capacity() <= SPARE_EXCHANGES_MAX {
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_MAX {
-                spare.push(room);
-            }
-        });
-    }
-}
-
 /// A transport handed over after a switch of protocols.
 pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 
@@ -179,9 +90,9 @@ pub(crate) struct Inner {
     pub(crate) next_needs_room: bool,
     /// Nobody drives the connection any more.
     pub(crate) driver_gone: bool,
-    /// Oldest first. Invariants: only the first has a handler, only the last may still receive its body, and
-    /// nothing stands behind a refusal.
-    pub(crate) exchanges: VecDeque<Exchange>,
+    /// Invariants: only the first has a handler, only the last may still receive its body, and nothing stands behind a
+    /// refusal.
+    pub(crate) exchanges: Exchanges,
     /// Requests so far.
     pub(crate) requests: u64,
     /// Bytes received that no handler has taken. Invariant: the sum over `exchanges`.
@@ -238,7 +149,7 @@ impl Inner {
             kept: false,
             next_needs_room: false,
             driver_gone: false,
-            exchanges: VecDeque::new(),
+            exchanges: Exchanges::default(),
             requests: 0,
             read_ahead: 0,
             queued: 0,
@@ -340,7 +251,7 @@ impl Inner {
     pub(crate) fn forget_from(&mut self, place: usize) {
         let receiving = self.reading == Reading::Body && self.exchanges.len() > place;
         self.exchanges.truncate(place);
-        self.read_ahead = self.exchanges.iter().map(Exchange::kept).sum();
+        self.read_ahead = self.exchanges.kept();
         if receiving {
             self.discard();
         }
@@ -358,12 +269,7 @@ impl Inner {
 
     /// The first request is done with: answered, and its body received or dropped.
     pub(crate) fn pop(&mut self) {
-        if let Some(exchange) = self.exchanges.pop_front() {
-            self.read_ahead -= exchange.kept();
-        }
-        if self.exchanges.is_empty() {
-            leave_room(&mut self.exchanges);
-        }
+        self.read_ahead -= self.exchanges.pop();
         if self.heads_over && self.exchanges.is_empty() && self.reading == Reading::Head {
             self.discard();
         }
