@@ -28,11 +28,6 @@ impl Headers {
         &self.bytes
     }
 
-    /// The same, to be shared.
-    pub(crate) fn whole(&self) -> &Bytes {
-        &self.bytes
-    }
-
     /// The value of the first field of this name, in any case.
     ///
     /// Where a field may come several times ask [`get_all`](Self::get_all).

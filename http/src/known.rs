@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::{
     Head, Limits,
     framing::Framing,
+    head::Parts,
     parse::{Parsed, quick_head},
 };
 
@@ -31,8 +32,10 @@ thread_local! {
 }
 
 struct Known {
-    head: Head,
+    head: Parts,
     framing: Framing,
+    /// Some that requests had, and that are as they were. To take one costs no count that threads share.
+    copies: Vec<Box<Parts>>,
     /// If these are the bounds.
     bounds: Bounds,
 }
@@ -43,16 +46,36 @@ fn bounds(limits: &Limits) -> Bounds {
     [limits.line_bytes_max, limits.headers_max, limits.header_bytes_max, limits.head_bytes_max]
 }
 
+/// So many are kept at most: a whole pipeline.
+const COPIES_MAX: usize = 16;
+
 /// The head at the front of the input, if it is the one that is known.
 pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<(Framing, Head)> {
-    KNOWN.with_borrow(|known| {
-        let known = known.as_ref().filter(|known| input.starts_with(known.head.bytes()))?;
+    KNOWN.with_borrow_mut(|known| {
+        let known = known.as_mut().filter(|known| input.starts_with(known.head.bytes()))?;
         if known.bounds != bounds(limits) {
             return None;
         }
         MISSES.set(0);
-        Some((known.framing, known.head.clone()))
+        let copy = known.copies.pop().unwrap_or_else(|| Box::new(known.head.clone()));
+        Some((known.framing, Head::whole(copy)))
     })
+}
+
+/// Keeps a head that is not needed any more, if it is the one that is known; else it comes back.
+pub(crate) fn take_back(head: Box<Parts>) -> Option<Box<Parts>> {
+    let mut head = Some(head);
+    // Nothing is known where the thread is about to end.
+    let _ = KNOWN.try_with(|known| {
+        if let Some(known) = &mut *known.borrow_mut()
+            && known.copies.len() < COPIES_MAX
+            // As long as one of them has these bytes nobody else has any there.
+            && head.as_ref().is_some_and(|head| std::ptr::eq(head.bytes(), known.head.bytes()))
+        {
+            known.copies.extend(head.take());
+        }
+    });
+    head
 }
 
 /// As [`quick_head`], of one that is not.
@@ -72,8 +95,9 @@ fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Parsed> {
     if head.len() <= BYTES_MAX && !head.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
         KNOWN.set(Some(Known {
-            head: Head::shared(parsed.line.clone(), Bytes::copy_from_slice(head)),
+            head: Parts::new(parsed.line.clone(), Bytes::copy_from_slice(head)),
             framing: parsed.framing,
+            copies: Vec::new(),
             bounds: bounds(limits),
         }));
     }

@@ -81,7 +81,7 @@ impl Sockets {
             socket.is_new = false;
             if let Err(error) = registry.register(&mut SourceFd(&socket.descriptor), Token(token), BOTH) {
                 tracing::error!(target: "riot::socket", "a socket cannot be waited for: {error}");
-                socket.readiness.fail(error.kind(), due);
+                socket.readiness.fail(&error, due);
             }
         }
         self.looks += 1;

@@ -5,6 +5,10 @@
 
 use std::{
     io,
+    sync::atomic::{
+        AtomicU32,
+        Ordering::{Acquire, Release},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -28,35 +32,39 @@ pub(crate) enum News {
 
 /// What is known of one socket. It is shared, and fills one line of the processor's caches with what that takes.
 #[derive(Debug)]
-pub(crate) struct Readiness(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    wakers: [Option<Waker>; 2],
+pub(crate) struct Readiness {
+    /// Changed under the lock; whoever only looks needs none.
     sides: [Side; 2],
+    wakers: Mutex<Wakers>,
 }
 
+#[derive(Debug, Default)]
+struct Wakers([Option<Waker>; 2]);
+
+/// What is [`Known`], and above it a count of events, so that one that comes during an operation is not taken back by its
+/// result; or the number of the error, where no poller takes the socket.
 #[derive(Debug)]
-struct Side {
-    known: Known,
-    /// Counts events, so that one that comes during an operation is not taken back by its result.
-    events: u16,
-}
+struct Side(AtomicU32);
+
+/// Bits of a [`Side`] that say what is known, and the least of its count.
+const KNOWN: u32 = 0b11;
+const EVENT: u32 = KNOWN + 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 enum Known {
     Drained,
     Ready,
     /// For ever.
     Closed,
     /// No poller takes the socket, so nobody would be woken: every operation fails.
-    Failed(io::ErrorKind),
+    Failed,
 }
 
 /// What was known when an operation began.
 #[must_use = "report what the operation found"]
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen(u16);
+pub(crate) struct Seen(u32);
 
 impl Seen {
     /// No event has come yet.
@@ -66,49 +74,51 @@ impl Seen {
 impl Readiness {
     /// A socket nothing is known of: an operation is worth trying.
     pub(crate) fn new() -> Self {
-        let side = || Side { known: Known::Ready, events: 0 };
-        Self(Mutex::new(State { wakers: [None, None], sides: [side(), side()] }))
+        let side = || Side(AtomicU32::new(Known::Ready as u32));
+        Self { sides: [side(), side()], wakers: Mutex::default() }
     }
 
     /// Ready if an operation is worth trying; else whoever asked is woken when it is.
     pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Seen>> {
-        let mut state = self.0.lock();
-        let side = &state.sides[interest as usize];
-        match side.known {
-            Known::Ready | Known::Closed => Poll::Ready(Ok(Seen(side.events))),
-            Known::Failed(error) => Poll::Ready(Err(error.into())),
-            Known::Drained => {
-                state.wakes(interest, cx.waker());
+        let side = &self.sides[interest as usize];
+        // What comes while we look is found by the operation, or counts as one event more.
+        if let (Known::Ready | Known::Closed, seen) = side.look() {
+            return Poll::Ready(Ok(seen));
+        }
+        let mut wakers = self.wakers.lock();
+        match side.look() {
+            (Known::Ready | Known::Closed, seen) => Poll::Ready(Ok(seen)),
+            (Known::Failed, Seen(error)) => {
+                Poll::Ready(Err(io::Error::from_raw_os_error((error / EVENT) as i32)))
+            }
+            (Known::Drained, _) => {
+                wakers.wakes(interest, cx.waker());
                 Poll::Pending
             }
         }
     }
 
     /// An operation found the socket drained. Events that came since it began still count.
-    pub(crate) fn drained(&self, interest: Interest, Seen(events): Seen) {
-        let side = &mut self.0.lock().sides[interest as usize];
-        if side.events == events && side.known == Known::Ready {
-            side.known = Known::Drained;
-        }
+    pub(crate) fn drained(&self, interest: Interest, seen: Seen) {
+        let _wakers = self.wakers.lock();
+        self.sides[interest as usize].drain(seen);
     }
 
     /// As [`drained`](Self::drained). Says whether another operation would have to wait; the caller is then woken when it
     /// would not.
-    pub(crate) fn wait_for_more(&self, cx: &Context<'_>, interest: Interest, Seen(events): Seen) -> bool {
-        let mut state = self.0.lock();
-        let side = &mut state.sides[interest as usize];
-        if side.events != events || !matches!(side.known, Known::Ready | Known::Drained) {
-            return false;
+    pub(crate) fn wait_for_more(&self, cx: &Context<'_>, interest: Interest, seen: Seen) -> bool {
+        let mut wakers = self.wakers.lock();
+        let waits = self.sides[interest as usize].drain(seen);
+        if waits {
+            wakers.wakes(interest, cx.waker());
         }
-        side.known = Known::Drained;
-        state.wakes(interest, cx.waker());
-        true
+        waits
     }
 
     /// An event came, with news of the two. Whom it wakes is `due`.
     pub(crate) fn report(&self, news: [News; 2], due: &mut Vec<Waker>) {
-        let State { wakers, sides } = &mut *self.0.lock();
-        for ((side, waker), news) in sides.iter_mut().zip(wakers).zip(news) {
+        let mut wakers = self.wakers.lock();
+        for ((side, waker), news) in self.sides.iter().zip(&mut wakers.0).zip(news) {
             if news == News::None {
                 continue;
             }
@@ -120,10 +130,11 @@ impl Readiness {
     }
 
     /// No poller takes the socket. Whoever waits for it is `due`.
-    pub(crate) fn fail(&self, error: io::ErrorKind, due: &mut Vec<Waker>) {
-        let State { wakers, sides } = &mut *self.0.lock();
-        sides.iter_mut().for_each(|side| side.known = Known::Failed(error));
-        due.extend(wakers.iter_mut().filter_map(Option::take));
+    pub(crate) fn fail(&self, error: &io::Error, due: &mut Vec<Waker>) {
+        let mut wakers = self.wakers.lock();
+        let error = error.raw_os_error().map_or(0, |error| error as u32 * EVENT);
+        self.sides.iter().for_each(|side| side.set(Known::Failed, error));
+        due.extend(wakers.0.iter_mut().filter_map(Option::take));
     }
 }
 
@@ -133,9 +144,9 @@ impl Default for Readiness {
     }
 }
 
-impl State {
+impl Wakers {
     fn wakes(&mut self, interest: Interest, waker: &Waker) {
-        match &mut self.wakers[interest as usize] {
+        match &mut self.0[interest as usize] {
             Some(known) => known.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
@@ -143,13 +154,41 @@ impl State {
 }
 
 impl Side {
-    fn hear(&mut self, news: News) {
-        self.known = match (self.known, news) {
+    fn look(&self) -> (Known, Seen) {
+        let side = self.0.load(Acquire);
+        let known = match side & KNOWN {
+            0 => Known::Drained,
+            1 => Known::Ready,
+            2 => Known::Closed,
+            _ => Known::Failed,
+        };
+        (known, Seen(side & !KNOWN))
+    }
+
+    fn set(&self, known: Known, events: u32) {
+        self.0.store(known as u32 | events, Release);
+    }
+
+    /// Under the lock: nothing is left, unless more has come. Says whether that is so, and an operation has to wait.
+    fn drain(&self, Seen(events): Seen) -> bool {
+        match self.look() {
+            (Known::Ready | Known::Drained, Seen(now)) if now == events => {
+                self.set(Known::Drained, events);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Under the lock.
+    fn hear(&self, news: News) {
+        let (known, Seen(events)) = self.look();
+        let known = match (known, news) {
             (Known::Ready | Known::Drained, News::Ready) => Known::Ready,
             (Known::Ready | Known::Drained, _) => Known::Closed,
             (last, _) => last,
         };
-        self.events = self.events.wrapping_add(1);
+        self.set(known, events.wrapping_add(EVENT));
     }
 }
 

@@ -29,6 +29,8 @@ thread_local! {
 pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     poll_fn(|cx| {
         joint.bells.belong_to_reader(cx.waker());
+        // Whoever wakes the Reader may have changed what the flow wants.
+        joint.ask_again();
         joint.read(&mut None)
     })
     .await;
@@ -53,6 +55,8 @@ pub(super) struct Intake {
     ended: bool,
     /// The last read was as long as a read can be: more of the kind will follow.
     bulk: bool,
+    /// The flow was told that it may be read for, and the transport had nothing: that read is still under way.
+    under_way: bool,
 }
 
 enum Rest {
@@ -64,7 +68,7 @@ enum Rest {
 impl Intake {
     /// `rest` has been read already.
     pub(super) fn new(rest: Vec<u8>) -> Self {
-        Self { again: !rest.is_empty(), rest: Rest::Copied(rest), ended: false, bulk: false }
+        Self { again: !rest.is_empty(), rest: Rest::Copied(rest), ended: false, bulk: false, under_way: false }
     }
 
     fn rest(&self) -> &[u8] {
@@ -115,7 +119,10 @@ impl<F: Flow> Joint<F> {
         let sides = &mut *self.sides.lock();
         let cx = &mut Context::from_waker(&self.input);
         let mut drained = false;
-        let mut next = sides.flow.next_read_operation();
+        let mut next = match std::mem::take(&mut sides.intake.under_way) {
+            true => ReadOperation::Read,
+            false => sides.flow.next_read_operation(),
+        };
         loop {
             let Sides { flow, intake } = sides;
             match next {
@@ -136,6 +143,7 @@ impl<F: Flow> Joint<F> {
                 return Poll::Ready(()); // It has been told, and there is nothing more to read.
             }
             if drained {
+                intake.under_way = true;
                 return Poll::Pending;
             }
             let block = if intake.bulk { block::take() } else { None };
@@ -152,9 +160,17 @@ impl<F: Flow> Joint<F> {
                     self.bells.wake_reader();
                     self.bells.wake_writer();
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    sides.intake.under_way = true;
+                    return Poll::Pending;
+                }
             }
         }
+    }
+
+    /// Has the next read ask the flow what it wants, though one may be under way.
+    fn ask_again(&self) {
+        self.sides.lock().intake.under_way = false;
     }
 
     /// Says what the flow wants next, and whether the transport has nothing more for now.
