@@ -19,15 +19,12 @@ impl Arrivals {
     pub(crate) fn push(&mut self, message: Message) {
         match &mut self.0 {
             Some(messages) => messages.push_back(message),
-            None => self.begin(message),
+            none => message.pass(none, |none, message| {
+                let mut messages = VecDeque::with_capacity(1);
+                messages.push_back(message);
+                *none = Some(Box::new(messages));
+            }),
         }
-    }
-
-    #[inline(never)]
-    fn begin(&mut self, message: Message) {
-        let mut messages = VecDeque::with_capacity(1);
-        messages.push_back(message);
-        self.0 = Some(Box::new(messages));
     }
 
     #[inline]

@@ -171,6 +171,26 @@ impl Message {
         Self { kind, room: UnsafeCell::new(room), _value: PhantomData }
     }
 
+    /// Hands it to `f`, which is not made part of the caller, in registers. A message in memory is written a word at a time
+    /// and read two at once, and the processor waits for the first to be done.
+    #[inline(always)]
+    pub(crate) fn pass<A, R>(self, to: A, f: impl FnOnce(A, Message) -> R) -> R {
+        type Words = (MaybeUninit<usize>, MaybeUninit<usize>);
+
+        #[inline(never)]
+        fn passed<A, R>(to: A, kind: &'static Kind, words: Words, f: impl FnOnce(A, Message) -> R) -> R {
+            // SAFETY: two words are a room, whatever is in them; it is of this kind, and nobody else has it.
+            let room = UnsafeCell::new(unsafe {
+                mem::transmute::<[MaybeUninit<usize>; 2], Room>([words.0, words.1])
+            });
+            f(to, Message { room, kind, _value: PhantomData })
+        }
+        let message = ManuallyDrop::new(self);
+        // SAFETY: the message is not used again.
+        let [first, second] = unsafe { message.room.get().cast::<[MaybeUninit<usize>; 2]>().read() };
+        passed(to, message.kind, (first, second), f)
+    }
+
     /// Whether it counts against the bound of a mailbox.
     pub(crate) fn counts(&self) -> bool {
         self.kind.counts

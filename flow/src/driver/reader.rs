@@ -68,7 +68,13 @@ enum Rest {
 impl Intake {
     /// `rest` has been read already.
     pub(super) fn new(rest: Vec<u8>) -> Self {
-        Self { again: !rest.is_empty(), rest: Rest::Copied(rest), ended: false, bulk: false, under_way: false }
+        Self {
+            again: !rest.is_empty(),
+            rest: Rest::Copied(rest),
+            ended: false,
+            bulk: false,
+            under_way: false,
+        }
     }
 
     fn rest(&self) -> &[u8] {
