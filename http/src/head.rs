@@ -21,9 +21,12 @@ pub(crate) struct Parts {
     headers: Headers,
 }
 
+/// Some that go in and out as they are, and do not move.
+pub(crate) type Places = Vec<Box<Parts>>;
+
 thread_local! {
     /// Places of heads that are gone, the last one on top.
-    static SPARE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Places> = const { RefCell::new(Vec::new()) };
 }
 
 /// So many are kept at most.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     Head, Limits,
     framing::Framing,
-    head::Parts,
+    head::{Parts, Places},
     parse::{Parsed, quick_head},
 };
 
@@ -35,7 +35,7 @@ struct Known {
     head: Parts,
     framing: Framing,
     /// Some that requests had, and that are as they were. To take one costs no count that threads share.
-    copies: Vec<Box<Parts>>,
+    copies: Places,
     /// If these are the bounds.
     bounds: Bounds,
 }

@@ -101,6 +101,7 @@ thread_local! {
 /// What connections of this thread have left to others, the last one used on top: it is still in the processor's cache, and a
 /// connection that waits for a request owns none.
 struct Spare {
+    #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
     places: Vec<Box<Exchange>>,
     queues: Vec<VecDeque<Box<Exchange>>>,
 }
