@@ -19,6 +19,8 @@ pub(crate) struct Parts {
     line: RequestLine,
     /// Invariant: they hold the whole checked head, to the empty line.
     headers: Headers,
+    /// The bytes up to the end of the target as the text they are, where it was made for many requests.
+    text: Option<Box<str>>,
 }
 
 /// Some that go in and out as they are, and do not move.
@@ -36,7 +38,13 @@ impl Parts {
     /// `bytes` are the whole head that `line` was found in.
     pub(crate) fn new(line: RequestLine, bytes: Bytes) -> Self {
         let (start, end) = (line.end as usize, bytes.len() - 2);
-        Self { line, headers: Headers::from_checked(bytes, start, end) }
+        Self { line, headers: Headers::from_checked(bytes, start, end), text: None }
+    }
+
+    /// The same, for many requests.
+    pub(crate) fn for_many(line: RequestLine, bytes: Bytes) -> Self {
+        let text = std::str::from_utf8(&bytes[..line.target.end as usize]).ok().map(Box::from);
+        Self { text, ..Self::new(line, bytes) }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -46,7 +54,7 @@ impl Parts {
 
 impl Clone for Parts {
     fn clone(&self) -> Self {
-        Self { line: self.line.clone(), headers: self.headers.clone() }
+        Self { line: self.line.clone(), headers: self.headers.clone(), text: self.text.clone() }
     }
 }
 
@@ -123,7 +131,11 @@ impl Head {
     }
 
     fn text(&self, range: &Range<u32>) -> &str {
-        std::str::from_utf8(&self.bytes()[range.start as usize..range.end as usize]).unwrap_or_default()
+        let range = range.start as usize..range.end as usize;
+        match &self.parts().text {
+            Some(text) => &text[range],
+            None => std::str::from_utf8(&self.bytes()[range]).unwrap_or_default(),
+        }
     }
 }
 
@@ -139,6 +151,7 @@ impl Drop for Head {
         // The same may come again; else the place alone is kept.
         let Some(mut place) = known::take_back(place) else { return };
         place.headers = Headers::default();
+        place.text = None;
         place.line.method = Method::GET;
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();

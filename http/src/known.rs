@@ -95,7 +95,7 @@ fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Parsed> {
     if head.len() <= BYTES_MAX && !head.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
         KNOWN.set(Some(Known {
-            head: Parts::new(parsed.line.clone(), Bytes::copy_from_slice(head)),
+            head: Parts::for_many(parsed.line.clone(), Bytes::copy_from_slice(head)),
             framing: parsed.framing,
             copies: Vec::new(),
             bounds: bounds(limits),
