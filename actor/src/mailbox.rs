@@ -77,12 +77,20 @@ pub(crate) struct Mailbox {
     next: u64,
 }
 
+/// It is kept when it is empty: there may soon be more than one again.
 #[derive(Default)]
 struct Rest {
     /// Left behind by a receive that took a later one. Invariant: numbers rise, and all are below those of the others.
     passed: VecDeque<(u64, Message)>,
     /// The others, in the order in which they came, the last one with the number below the next.
     fresh: VecDeque<Message>,
+}
+
+impl Rest {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.passed.is_empty() && self.fresh.is_empty()
+    }
 }
 
 /// A queue that has grown beyond this is given back when it is empty.
@@ -168,7 +176,7 @@ impl Mailbox {
     /// Takes the oldest message from number `from` on that `wanted` accepts. Each is looked at once.
     #[inline]
     pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
-        let Some(rest) = self.rest.as_deref_mut() else {
+        let Some(rest) = self.rest.as_deref_mut().filter(|rest| !rest.is_empty()) else {
             let first = self.first.as_ref()?;
             return if self.next > from && wanted(first) { self.first.take() } else { None };
         };
