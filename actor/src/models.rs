@@ -49,7 +49,7 @@ impl Model {
     ) -> (Arc<Self>, Box<Process>) {
         let slot = Slot::new();
         slot.lock().phase = Phase::Out;
-        let pid = Pid { runtime: NonZeroU32::MIN, generation: 0, index: 0 };
+        let pid = Pid::new(NonZeroU32::MIN, 0, 0);
         let place = Address::of(&slot);
         let model = Self { slot, body: Box::new(body), ended: AtomicUsize::new(0) };
         (Arc::new(model), Process::new(std::sync::Weak::new(), pid, place))

@@ -21,10 +21,29 @@ use crate::{
 /// Names one call of one process; no other call ever has this name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallId {
-    runtime: NonZeroU32,
-    /// The place of the process.
-    index: u32,
     number: u64,
+    caller: Caller,
+}
+
+/// The place of a process: its runtime and its index in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Caller(u64);
+
+impl Caller {
+    #[inline]
+    fn of(pid: Pid) -> Self {
+        Self(u64::from(pid.runtime.get()) << 32 | u64::from(pid.index()))
+    }
+
+    #[inline]
+    fn runtime(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// Where the answer comes. It is written to while its call is open, and read when it is not.
@@ -147,11 +166,11 @@ impl Ender {
 
     /// Whether both are for calls of one process. Such a process has one call open at a time.
     pub(crate) fn is_of_caller(&self, other: &Self) -> bool {
-        self.call.index == other.call.index
+        self.call.caller == other.call.caller
     }
 
     pub(crate) fn is_over(&self, shared: &Shared) -> bool {
-        !shared.table.slot(self.call.index).is_call_open(self.call.number)
+        !shared.table.slot(self.call.caller.index()).is_call_open(self.call.number)
     }
 }
 
@@ -168,21 +187,21 @@ impl CallId {
     /// Begins a call of the process that runs at `slot`; none if one is open there.
     pub(crate) fn open(slot: &Slot, caller: Pid) -> Option<Self> {
         let number = slot.open_call()?;
-        Some(Self { runtime: caller.runtime, index: caller.index, number })
+        Some(Self { number, caller: Caller::of(caller) })
     }
 
     /// Whether a process has the place of the caller. (One that has it later finds the call closed.)
     #[inline]
     pub(crate) fn is_of(self, pid: Pid) -> bool {
-        self.index == pid.index && self.runtime == pid.runtime
+        self.caller == Caller::of(pid)
     }
 
     /// The end of the caller; none if it has come, or the call is closed.
     pub(crate) fn end_of_caller(self) -> Option<Wait> {
         let find = |shared: &Shared| {
-            let slot = shared.table.slot(self.index);
+            let slot = shared.table.slot(self.caller.index());
             let core = slot.lock();
-            let caller = Pid { runtime: self.runtime, generation: core.generation, index: self.index };
+            let caller = Pid::new(shared.id, core.generation, self.caller.index());
             let is_open = slot.is_call_open(self.number);
             drop(core);
             is_open.then(|| end_of(shared, caller))
@@ -198,7 +217,7 @@ impl CallId {
     /// Closes the call; false if it was closed before.
     pub(crate) fn close(self) -> bool {
         let close = |shared: &Shared| {
-            let slot = shared.table.slot(self.index);
+            let slot = shared.table.slot(self.caller.index());
             let _core = slot.lock();
             slot.close_call(self.number)
         };
@@ -210,7 +229,7 @@ impl CallId {
         // A waker is somebody else's code: it is cloned, and the one before dropped, while the lock is not held.
         let mut waker = Some(waker.clone());
         let leave = |shared: &Shared| {
-            let slot = shared.table.slot(self.index);
+            let slot = shared.table.slot(self.caller.index());
             let _core = slot.lock();
             let is_open = slot.is_call_open(self.number);
             if is_open {
@@ -228,8 +247,8 @@ impl CallId {
     /// Shows `f` the runtime of the caller, unless that is gone.
     fn with_runtime<T>(self, f: impl FnOnce(&Shared) -> T) -> Option<T> {
         context::with_local(|local| match local {
-            Some(local) if local.shared.id == self.runtime => Some(f(&local.shared)),
-            _ => runtime::find(self.runtime).map(|shared| f(&shared)),
+            Some(local) if local.shared.id.get() == self.caller.runtime() => Some(f(&local.shared)),
+            _ => runtime::find(NonZeroU32::new(self.caller.runtime())?).map(|shared| f(&shared)),
         })
     }
 }
@@ -293,7 +312,7 @@ impl Shared {
     /// Has an answer written to where it belongs, if the call is open, and closes it; who waits is woken.
     #[inline]
     fn settle_call<A>(&self, call: CallId, answer: A, write: impl FnOnce(A) -> Option<Waker>) {
-        let slot = self.table.slot(call.index);
+        let slot = self.table.slot(call.caller.index());
         let Some((waker, readied)) = slot.settle_call(call.number, answer, write) else { return };
         self.ready(readied);
         if let Some(waker) = waker {

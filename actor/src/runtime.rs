@@ -172,7 +172,7 @@ impl Shared {
     }
 
     pub(crate) fn system(&self) -> Pid {
-        Pid { runtime: self.id, generation: 0, index: Pid::SYSTEM }
+        Pid::new(self.id, 0, Pid::SYSTEM)
     }
 
     pub(crate) fn scheduler(&self) -> Option<&Scheduler> {
@@ -238,7 +238,7 @@ impl Shared {
 
     /// The first turn of a new process. One spawned while the runtime ends takes part in that.
     pub(crate) fn wake_new(&self, pid: Pid) {
-        let slot = self.table.slot(pid.index);
+        let slot = self.table.slot(pid.index());
         let readied = slot.lock_for(pid).and_then(|mut core| {
             core.phase = Phase::Waiting;
             slot.wake(&mut core)

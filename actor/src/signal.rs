@@ -192,7 +192,7 @@ pub fn exit(pid: Pid, reason: Reason) {
 pub async fn exit_now(reason: Reason) -> ! {
     let this = crate::this();
     context::with_shared("exit_now", |shared| {
-        let slot = shared.table.slot(this.index);
+        let slot = shared.table.slot(this.index());
         let refused = slot.condemn(&mut slot.lock(), reason, false);
         drop(refused);
     });
@@ -207,7 +207,7 @@ pub async fn exit_now(reason: Reason) -> ! {
 pub fn trap_exit(trap: bool) -> bool {
     let this = crate::this();
     context::with_shared("trap_exit", |shared| {
-        std::mem::replace(&mut shared.table.slot(this.index).lock().trap_exit, trap)
+        std::mem::replace(&mut shared.table.slot(this.index()).lock().trap_exit, trap)
     })
 }
 
@@ -312,7 +312,7 @@ impl Shared {
         if this == other {
             return;
         }
-        let mine = self.table.slot(this.index);
+        let mine = self.table.slot(this.index());
         if let Some(theirs) = self.table.of(other) {
             // Both at once, the lower place first, so that a link is on both sides or on none.
             let (mut core, partner) = lock_both(mine, this, theirs, other);
@@ -333,7 +333,7 @@ impl Shared {
         if this == other {
             return;
         }
-        let mine = self.table.slot(this.index);
+        let mine = self.table.slot(this.index());
         let remove = |core: &mut Core, pid: &Pid| {
             if let Some(relations) = &mut core.relations {
                 relations.links.remove(pid);
@@ -354,7 +354,7 @@ impl Shared {
         if pid == Some(this) {
             return; // It could only fire when there is nobody left to tell.
         }
-        self.table.slot(this.index).lock().relations().others().monitors.insert(reference, target);
+        self.table.slot(this.index()).lock().relations().others().monitors.insert(reference, target);
         if !pid.is_some_and(|pid| self.watch(pid, reference, Watcher::Process(this))) {
             self.down(this, reference, &Reason::NoProc);
         }
@@ -404,10 +404,10 @@ fn lock_both<'a>(
     theirs: &'a Slot,
     other: Pid,
 ) -> (CoreGuard<'a>, Option<CoreGuard<'a>>) {
-    if this.index == other.index {
+    if this.index() == other.index() {
         return (mine.lock(), None); // Another generation of the caller's own place: long gone.
     }
-    if this.index < other.index {
+    if this.index() < other.index() {
         let core = mine.lock();
         (core, theirs.lock_for(other))
     } else {

@@ -91,7 +91,7 @@ pub fn set_label(label: impl Into<Cow<'static, str>>) {
     let this = crate::this();
     let label = label.into();
     let before =
-        context::with_shared("set_label", |shared| shared.table.slot(this.index).lock().label.replace(label));
+        context::with_shared("set_label", |shared| shared.table.slot(this.index()).lock().label.replace(label));
     drop(before);
 }
 
@@ -102,7 +102,7 @@ pub fn set_label(label: impl Into<Cow<'static, str>>) {
 pub fn set_priority(priority: Priority) -> Priority {
     let this = crate::this();
     context::with_shared("set_priority", |shared| {
-        std::mem::replace(&mut shared.table.slot(this.index).lock().priority, priority)
+        std::mem::replace(&mut shared.table.slot(this.index()).lock().priority, priority)
     })
 }
 
@@ -132,7 +132,7 @@ fn state(slot: &Slot, core: &Core) -> State {
 
 impl Shared {
     pub(crate) fn processes(&self) -> Vec<Pid> {
-        let pid = |index, core: &Core| Pid { runtime: self.id, generation: core.generation, index };
+        let pid = |index, core: &Core| Pid::new(self.id, core.generation, index);
         self.table
             .slots()
             .filter_map(|(index, slot)| {
@@ -145,7 +145,7 @@ impl Shared {
     /// Who has a place now.
     pub(crate) fn pid_at(&self, index: u32) -> Option<Pid> {
         let core = self.table.slot(index).lock();
-        let pid = Pid { runtime: self.id, generation: core.generation, index };
+        let pid = Pid::new(self.id, core.generation, index);
         (core.phase != Phase::Free).then_some(pid)
     }
 

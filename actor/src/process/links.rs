@@ -106,7 +106,7 @@ mod tests {
         #[test]
         fn it_is_a_set(changes in prop::collection::vec((any::<bool>(), 0u32..20), 0..200)) {
             let runtime = std::num::NonZeroU32::MIN;
-            let pid = |index| Pid { runtime, index, generation: 7 };
+            let pid = |index| Pid::new(runtime, 7, index);
             let (mut links, mut model) = (Links::default(), BTreeSet::new());
             for (insert, index) in changes {
                 if insert {
@@ -116,7 +116,7 @@ mod tests {
                     prop_assert_eq!(links.remove(&pid(index)), model.remove(&index));
                 }
                 prop_assert!((0..20).all(|index| links.contains(&pid(index)) == model.contains(&index)));
-                let all: BTreeSet<u32> = links.to_vec(pid(99)).iter().map(|pid| pid.index).collect();
+                let all: BTreeSet<u32> = links.to_vec(pid(99)).iter().map(|pid| pid.index()).collect();
                 prop_assert_eq!(&all, &model);
             }
             prop_assert_eq!(links.to_vec(pid(99)).len(), model.len());

@@ -182,7 +182,7 @@ impl Process {
     pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
         match Arc::get_mut(&mut self.source) {
-            Some(source) => source.set_generation(pid.generation),
+            Some(source) => source.set_generation(pid.generation()),
             None => self.source = Arc::new(ProcessWaker::new(Arc::downgrade(shared), pid)),
         }
         self
@@ -247,7 +247,7 @@ impl Slot {
     #[inline]
     pub(crate) fn lock_for(&self, pid: Pid) -> Option<CoreGuard<'_>> {
         let core = self.lock();
-        (core.generation == pid.generation && core.phase != Phase::Free).then_some(core)
+        (core.generation == pid.generation() && core.phase != Phase::Free).then_some(core)
     }
 
     pub(crate) fn is_condemned(&self) -> bool {

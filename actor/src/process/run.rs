@@ -285,7 +285,7 @@ impl Shared {
     /// Makes the place of a process free for the next one. From here on its pid is that of nobody: whoever links or
     /// monitors it is either in the relations this returns, or finds nobody.
     pub(crate) fn free(&self, pid: Pid, spare: Option<Box<Process>>) -> End {
-        let slot = self.table.slot(pid.index);
+        let slot = self.table.slot(pid.index());
         let mut core = slot.lock();
         let bound = core.bound().cloned();
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
@@ -305,7 +305,7 @@ impl Shared {
         }
         // A place is given up rather than let a pid come again.
         if !worn_out {
-            self.with_places(|places| self.table.give_back(pid.index, places));
+            self.with_places(|places| self.table.give_back(pid.index(), places));
         }
         end
     }

@@ -268,11 +268,11 @@ impl Shared {
         let only_linked = monitor.is_none() && options.name.is_none() && options.is_free();
         // Both at once, the lower place first, so that a link is on both sides or on none.
         let lock_parent =
-            || linked.filter(|_| only_linked).and_then(|pid| self.table.slot(pid.index).lock_for(pid));
-        let is_first = linked.is_some_and(|parent| parent.index < index);
+            || linked.filter(|_| only_linked).and_then(|pid| self.table.slot(pid.index()).lock_for(pid));
+        let is_first = linked.is_some_and(|parent| parent.index() < index);
         let parents = if is_first { lock_parent() } else { None };
         let mut core = slot.lock();
-        let pid = Pid { runtime: self.id, generation: core.generation, index };
+        let pid = Pid::new(self.id, core.generation, index);
         let pinned = options.pinned.and_then(|place| match place {
             Place::Here => worker,
             Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
@@ -364,7 +364,7 @@ impl Shared {
 
     /// A process that never was: it is taken back, and whoever has seen it nevertheless is told.
     fn abandon(&self, pid: Pid) {
-        let slot = self.table.slot(pid.index);
+        let slot = self.table.slot(pid.index());
         let (parked, arrivals) = {
             let mut core = slot.lock();
             // Whoever has condemned it in between was first.

@@ -101,7 +101,7 @@ impl Table {
     /// The place of a process of this runtime. Whether the process is still there is for its record to say.
     #[inline]
     pub(crate) fn of(&self, pid: Pid) -> Option<&Slot> {
-        (pid.runtime == self.runtime).then(|| self.get(pid.index)).flatten()
+        (pid.runtime == self.runtime).then(|| self.get(pid.index())).flatten()
     }
 
     /// Takes a place nobody has, out of those the worker keeps if there is one; also says how many were taken before.
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(table.slots().count(), 1000);
         table.give_back(7, None);
         assert_eq!((table.take(None), table.take(None)), ((7, 1000), (1000, 1001)));
-        assert!(table.of(Pid { runtime, generation: 0, index: 1_000_000 }).is_none());
+        assert!(table.of(Pid::new(runtime, 0, 1_000_000)).is_none());
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) struct ProcessWaker {
 
 impl ProcessWaker {
     pub(crate) fn new(shared: Weak<Shared>, pid: Pid) -> Self {
-        Self { shared, generation: pid.generation, index: pid.index }
+        Self { shared, generation: pid.generation(), index: pid.index() }
     }
 
     /// For another process in the same place.
@@ -43,7 +43,7 @@ impl ProcessWaker {
     }
 
     fn wake_in(&self, shared: &Shared) {
-        shared.wake(Pid { runtime: shared.id, generation: self.generation, index: self.index });
+        shared.wake(Pid::new(shared.id, self.generation, self.index));
     }
 }
 

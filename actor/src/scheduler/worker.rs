@@ -70,7 +70,7 @@ impl Worker<'_> {
 
     fn turn(&self, process: Box<Process>) {
         let seat = self.seat;
-        seat.current.store(process.pid.index, Ordering::Relaxed);
+        seat.current.store(process.pid.index(), Ordering::Relaxed);
         let turns = &seat.turns;
         let before = turns.load(Ordering::Relaxed);
         turns.store(before + 1, Ordering::Relaxed);
