@@ -23,6 +23,10 @@ use std::{
 /// let message = message.downcast::<String>().unwrap_err();   // not a string: here it is again
 /// assert_eq!(message.downcast::<u32>().unwrap(), 42);
 /// ```
+//
+// The room comes first, because a message is moved as two words and one: what is written so is read so. With the kind in front
+// the two halves of the room were read across what had just been written, and the processor waited for that: a hop in a ring
+// took 52 ns, and 41 this way. That it is dropped by value (see `Kind`) lets it stay in registers: 33.
 #[repr(C)]
 pub struct Message {
     room: UnsafeCell<Room>,

@@ -21,7 +21,8 @@ use crate::{FilePart, FlowError, Slices};
 /// A flow never blocks, never reads a clock and never touches a socket. What it knows of the time it was told: every
 /// call that can start a timer takes `now`.
 pub trait Flow {
-    /// What the reading loop does next. Asked again with no event in between it answers the same.
+    /// What the reading loop does next. Asked again with no event in between it answers the same. A `Read` stands until the
+    /// transport has brought something, or the loop is woken: a read under way is not asked for again.
     fn next_read_operation(&mut self) -> ReadOperation;
 
     /// Takes bytes received, and returns how many it consumed: `0..=bytes.len()`. The caller presents the rest

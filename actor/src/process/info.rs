@@ -90,8 +90,9 @@ pub fn processes() -> Vec<Pid> {
 pub fn set_label(label: impl Into<Cow<'static, str>>) {
     let this = crate::this();
     let label = label.into();
-    let before =
-        context::with_shared("set_label", |shared| shared.table.slot(this.index()).lock().label.replace(label));
+    let before = context::with_shared("set_label", |shared| {
+        shared.table.slot(this.index()).lock().label.replace(label)
+    });
     drop(before);
 }
 

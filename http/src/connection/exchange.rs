@@ -113,15 +113,16 @@ const QUEUES_MAX: usize = 16;
 const QUEUE_MAX: usize = 16;
 
 /// Nothing is found where the thread is about to end.
-fn spare<T>(f: impl FnOnce(&mut Spare) -> Option<T>) -> Option<T> {
-    SPARE.try_with(|spare| f(&mut spare.borrow_mut())).ok().flatten()
+fn with_spare<T>(f: impl FnOnce(&mut Spare) -> T) -> Option<T> {
+    SPARE.try_with(|spare| f(&mut spare.borrow_mut())).ok()
 }
 
 impl Exchanges {
     /// One more, to be filled in: it has no head, no body and no refusal, and no handler has seen it.
     #[inline]
     pub(crate) fn push(&mut self, id: u64) -> &mut Exchange {
-        let mut place = spare(|spare| spare.places.pop()).unwrap_or_else(|| Box::new(Exchange::new()));
+        let spare = with_spare(|spare| spare.places.pop()).flatten();
+        let mut place = spare.unwrap_or_else(|| Box::new(Exchange::new()));
         place.id = id;
         place.answer = Answer::Queued;
         if self.first.is_some() { self.push_behind(place) } else { self.first.insert(place) }
@@ -130,7 +131,7 @@ impl Exchanges {
     #[inline(never)]
     fn push_behind(&mut self, place: Box<Exchange>) -> &mut Exchange {
         if self.rest.capacity() == 0
-            && let Some(queue) = spare(|spare| spare.queues.pop())
+            && let Some(Some(queue)) = with_spare(|spare| spare.queues.pop())
         {
             self.rest = queue;
         }
@@ -149,11 +150,10 @@ impl Exchanges {
         place.head = None;
         place.incoming = None;
         place.refusal = None;
-        spare(|spare| {
+        with_spare(|spare| {
             if spare.places.len() < PLACES_MAX {
                 spare.places.push(place);
             }
-            None::<()>
         });
         kept
     }
@@ -163,11 +163,10 @@ impl Exchanges {
         self.first = self.rest.pop_front();
         if self.first.is_none() {
             let queue = std::mem::take(&mut self.rest);
-            spare(|spare| {
+            with_spare(|spare| {
                 if queue.capacity() <= QUEUE_MAX && spare.queues.len() < QUEUES_MAX {
                     spare.queues.push(queue);
                 }
-                None::<()>
             });
         }
     }
