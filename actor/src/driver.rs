@@ -149,6 +149,36 @@ impl Unpark for Token {
     }
 }
 
+/// The number of the worker the running process is on, from 0.
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn worker() -> usize {
+    context::with_local(|local| {
+        local
+            .expect("riot_actor: `driver::worker` acts for the running process, and none runs on this thread")
+            .worker
+    })
+}
+
+/// Something that the drivers of all workers of a runtime share, made when it is first asked for.
+///
+/// # Errors
+/// If a driver of another kind has asked for something else before.
+///
+/// # Panics
+/// Outside a process.
+pub fn common<T: Default + Send + Sync + 'static>() -> io::Result<Arc<T>> {
+    context::with_shared("driver::common", |shared| {
+        let common = shared.driver_common.get_or_init(|| Arc::<T>::default());
+        common
+            .clone()
+            .downcast::<T>()
+            .map_err(|_| io::Error::other("drivers of another kind share something else"))
+    })
+}
+
 /// The handle that came with the driver of the worker the running process is on; installs the driver on first use.
 /// The driver stays for as long as the runtime runs.
 ///

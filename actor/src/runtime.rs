@@ -1,6 +1,7 @@
 //! A runtime: what its parts share, and its end.
 
 use std::{
+    any::Any,
     future::Future,
     num::NonZeroU32,
     sync::{
@@ -94,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) blocking: Pool,
     pub(crate) telemetry: Telemetry,
     pub(crate) tracer: Tracer,
+    /// What the drivers of its workers share.
+    pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
@@ -144,6 +147,7 @@ impl Shared {
             blocking,
             telemetry: Telemetry::default(),
             tracer: Tracer::default(),
+            driver_common: OnceLock::new(),
             clock,
             scheduling,
             references: AtomicU64::new(1),
