@@ -7,10 +7,11 @@ use riot_actor::{Pid, Reason};
 use crate::{
     backoff::Failures,
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
+    reference::{ChildInfo, ChildState, Counts},
     shutdown::{Condemned, stop_one},
     spec::{ChildId, ChildKey, ChildSpec, Kind, Restart, SpecSummary},
     strategy::{Fate, Place, Strategy, fate, shuts_down},
-    supervisor::{ChildInfo, ChildState, Counts, Duties, Ticket},
+    supervisor::{Duties, Ticket},
 };
 
 pub(crate) struct Children {

@@ -10,10 +10,11 @@ use riot_actor::{Pid, Reason};
 use crate::{
     backoff::Failures,
     error::{ChildError, StartChildError},
+    reference::{ChildInfo, ChildState, Counts},
     shutdown::{Condemned, stop_all, stop_one},
     spec::{ChildKey, ChildSpec, SpecSummary},
     strategy::{Fate, fate, shuts_down},
-    supervisor::{ChildInfo, ChildState, Counts, Duties, Ticket},
+    supervisor::{Duties, Ticket},
 };
 
 pub(crate) struct Dynamic {

@@ -87,12 +87,14 @@
 pub mod costs {}
 
 mod backoff;
+mod builder;
 mod children;
 mod dynamic;
 mod error;
 mod event;
 mod intensity;
 mod partition;
+mod reference;
 mod shutdown;
 mod spec;
 mod strategy;
@@ -103,6 +105,7 @@ mod supervisor;
 struct Readme;
 
 pub use backoff::Backoff;
+pub use builder::{Init, Supervisor};
 pub use error::{
     ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError, StartError,
     StopError,
@@ -114,4 +117,4 @@ pub use spec::{
     process, server, supervisor, task, worker,
 };
 pub use strategy::AutoShutdown;
-pub use supervisor::{ChildInfo, ChildState, Counts, Init, Supervisor, SupervisorRef};
+pub use reference::{ChildInfo, ChildState, Counts, SupervisorRef};
