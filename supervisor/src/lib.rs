@@ -112,9 +112,9 @@ pub use error::{
 };
 pub use event::Event;
 pub use partition::{Partitioned, Partitions};
+pub use reference::{ChildInfo, ChildState, Counts, SupervisorRef};
 pub use spec::{
     ChildId, ChildKey, ChildSpec, Ignore, IntoChild, Kind, Restart, Shutdown, SpecSummary, WORKER_SHUTDOWN,
     process, server, supervisor, task, worker,
 };
 pub use strategy::AutoShutdown;
-pub use reference::{ChildInfo, ChildState, Counts, SupervisorRef};

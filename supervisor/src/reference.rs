@@ -6,7 +6,7 @@ use riot_actor::{CallError, Pid, Reason, call};
 
 use crate::{
     error::{ChildError, DeleteChildError, RestartChildError, StartChildError, StopError},
-    spec::{ChildId, ChildKey, ChildSpec, Kind, SpecSummary},
+    spec::{ChildId, ChildKey, ChildSpec, Kind, Restart, SpecSummary},
 };
 
 /// A running supervisor. It is a pid with methods: small, `Copy`, and no reason for the supervisor to live on.
