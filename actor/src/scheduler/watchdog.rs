@@ -18,6 +18,9 @@ use crate::{lock::lock, runtime::Shared};
 /// A process that runs for longer than this in one go holds its worker up.
 const TICK: Duration = Duration::from_millis(10);
 
+/// While a worker is held up its events are looked at so often: they may be those of several workers.
+const HELP_TICK: Duration = Duration::from_millis(1);
+
 /// Without any turn in so many ticks the watchdog sleeps until a worker wakes.
 const QUIET_TICKS: u32 = 20;
 
@@ -129,7 +132,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
         }
         quiet = if active { 0 } else { quiet + 1 };
         if quiet < QUIET_TICKS {
-            scheduler.watchdog.wait(Some(TICK));
+            scheduler.watchdog.wait(Some(if held_up == 0 { TICK } else { HELP_TICK }));
             continue;
         }
         scheduler.watchdog.asleep.store(true, Ordering::SeqCst);
