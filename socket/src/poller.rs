@@ -295,6 +295,32 @@ mod tests {
     }
 
     #[test]
+    fn sockets_of_four_workers_join_the_poller_of_the_first() {
+        let body = async {
+            install_everywhere().await?;
+            let parent = riot_actor::this();
+            let mut joined = Vec::new();
+            for worker in 0..6 {
+                SpawnOptions::new().pinned_to(worker).spawn(async move {
+                    let registrar = driver::install(Poller::new)?;
+                    let is_own = Arc::ptr_eq(registrar.share(), &registrar.own);
+                    riot_actor::send(parent, (Arc::as_ptr(registrar.share()) as usize, is_own));
+                    Ok::<(), io::Error>(())
+                });
+                joined.push(riot_actor::receive::<(usize, bool)>().await);
+            }
+            let own: Vec<bool> = joined.iter().map(|&(_, is_own)| is_own).collect();
+            assert_eq!(own, [true, false, false, false, true, false]);
+            let pollers: Vec<usize> = joined.iter().map(|&(poller, _)| poller).collect();
+            assert!(pollers[..4].iter().all(|&poller| poller == pollers[0]));
+            assert!(pollers[4] == pollers[5] && pollers[4] != pollers[0]);
+            Ok::<(), Reason>(())
+        };
+        let reason = riot_actor::Config::new().workers(6).run(body).expect("it starts");
+        assert_eq!(reason, Reason::Normal);
+    }
+
+    #[test]
     fn while_the_worker_sleeps_whoever_brings_a_socket_tells_the_system() {
         let (mut poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
         let (one, _other) = UnixStream::pair().expect("two sockets");
