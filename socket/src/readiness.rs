@@ -88,9 +88,10 @@ impl Readiness {
         let mut wakers = self.wakers.lock();
         match side.look() {
             (Known::Ready | Known::Closed, seen) => Poll::Ready(Ok(seen)),
-            (Known::Failed, Seen(error)) => {
-                Poll::Ready(Err(io::Error::from_raw_os_error((error / EVENT) as i32)))
-            }
+            (Known::Failed, Seen(error)) => Poll::Ready(Err(match error / EVENT {
+                0 => io::ErrorKind::Other.into(),
+                error => io::Error::from_raw_os_error(error as i32),
+            })),
             (Known::Drained, _) => {
                 wakers.wakes(interest, cx.waker());
                 Poll::Pending
@@ -186,7 +187,9 @@ impl Side {
         let known = match (known, news) {
             (Known::Ready | Known::Drained, News::Ready) => Known::Ready,
             (Known::Ready | Known::Drained, _) => Known::Closed,
-            (last, _) => last,
+            (Known::Closed, _) => Known::Closed,
+            // What is above it is no count.
+            (Known::Failed, _) => return,
         };
         self.set(known, events.wrapping_add(EVENT));
     }
