@@ -43,7 +43,7 @@ impl Clock {
 
     /// The time in nanoseconds since the start.
     pub(crate) fn now_nanos(&self) -> u64 {
-        if self.by_hand { self.recently_nanos() } else { nanos(Instant::now() - self.start) }
+        nanos(self.now() - self.start)
     }
 
     /// The time when somebody last read the clock.

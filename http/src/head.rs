@@ -1,11 +1,15 @@
 //! The head of a request as it came, and how it is carried about.
 
-use std::{cell::RefCell, fmt, ops::Range};
+use std::{fmt, ops::Range};
 
 use bytes::Bytes;
 use http::{Method, Version};
 
-use crate::{Headers, known, parse::RequestLine};
+use crate::{
+    Headers, known,
+    parse::RequestLine,
+    spare::{self, Spare},
+};
 
 /// The head of a request: one copy of the bytes received, and where things are in it.
 ///
@@ -15,6 +19,7 @@ pub struct Head(
     Option<Box<Parts>>,
 );
 
+#[derive(Clone)]
 pub(crate) struct Parts {
     line: RequestLine,
     /// Invariant: they hold the whole checked head, to the empty line.
@@ -23,16 +28,10 @@ pub(crate) struct Parts {
     text: Option<Box<str>>,
 }
 
-/// Some that go in and out as they are, and do not move.
-pub(crate) type Places = Vec<Box<Parts>>;
-
 thread_local! {
-    /// Places of heads that are gone, the last one on top.
-    static SPARE: RefCell<Places> = const { RefCell::new(Vec::new()) };
+    /// Places of heads that are gone.
+    static PLACES: Spare<Box<Parts>> = const { Spare::new(64) };
 }
-
-/// So many are kept at most.
-const SPARE_MAX: usize = 64;
 
 impl Parts {
     /// `bytes` are the whole head that `line` was found in.
@@ -52,12 +51,6 @@ impl Parts {
     }
 }
 
-impl Clone for Parts {
-    fn clone(&self) -> Self {
-        Self { line: self.line.clone(), headers: self.headers.clone(), text: self.text.clone() }
-    }
-}
-
 impl Head {
     /// `bytes` are the whole head that `line` was found in.
     pub(crate) fn from_checked(line: RequestLine, bytes: Bytes) -> Self {
@@ -65,13 +58,12 @@ impl Head {
     }
 
     fn new(parts: Parts) -> Self {
-        // Nothing is found where the thread is about to end.
-        match SPARE.try_with(|spare| spare.borrow_mut().pop()) {
-            Ok(Some(mut place)) => {
+        match spare::take(&PLACES) {
+            Some(mut place) => {
                 *place = parts;
                 Self::whole(place)
             }
-            _ => Self::whole(Box::new(parts)),
+            None => Self::whole(Box::new(parts)),
         }
     }
 
@@ -153,12 +145,7 @@ impl Drop for Head {
         place.headers = Headers::default();
         place.text = None;
         place.line.method = Method::GET;
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_MAX {
-                spare.push(place);
-            }
-        });
+        spare::leave(&PLACES, place);
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     Head, Limits,
     framing::Framing,
-    head::{Parts, Places},
+    head::Parts,
     parse::{Parsed, quick_head},
 };
 
@@ -35,7 +35,8 @@ struct Known {
     head: Parts,
     framing: Framing,
     /// Some that requests had, and that are as they were. To take one costs no count that threads share.
-    copies: Places,
+    #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
+    copies: Vec<Box<Parts>>,
     /// If these are the bounds.
     bounds: Bounds,
 }

@@ -60,6 +60,7 @@ mod response;
 #[cfg(feature = "driver")]
 mod server;
 mod service;
+mod spare;
 mod timeouts;
 #[cfg(feature = "tower")]
 mod tower;

@@ -125,10 +125,8 @@ impl<F: Flow> Joint<F> {
         let sides = &mut *self.sides.lock();
         let cx = &mut Context::from_waker(&self.input);
         let mut drained = false;
-        let mut next = match std::mem::take(&mut sides.intake.under_way) {
-            true => ReadOperation::Read,
-            false => sides.flow.next_read_operation(),
-        };
+        let under_way = std::mem::take(&mut sides.intake.under_way);
+        let mut next = if under_way { ReadOperation::Read } else { sides.flow.next_read_operation() };
         loop {
             let Sides { flow, intake } = sides;
             match next {

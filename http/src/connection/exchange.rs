@@ -1,9 +1,12 @@
 //! The requests of a connection and their answers, in order.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::collections::VecDeque;
 
 use super::incoming::Incoming;
-use crate::{Head, RequestError};
+use crate::{
+    Head, RequestError,
+    spare::{self, Spare},
+};
 
 /// How far the answer to a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,34 +98,18 @@ pub(crate) struct Exchanges {
 }
 
 thread_local! {
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { places: Vec::new(), queues: Vec::new() }) };
+    static PLACES: Spare<Box<Exchange>> = const { Spare::new(64) };
+    static QUEUES: Spare<VecDeque<Box<Exchange>>> = const { Spare::new(16) };
 }
 
-/// What connections of this thread have left to others, the last one used on top: it is still in the processor's cache, and a
-/// connection that waits for a request owns none.
-struct Spare {
-    #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
-    places: Vec<Box<Exchange>>,
-    queues: Vec<VecDeque<Box<Exchange>>>,
-}
-
-/// How much is left to others at most.
-const PLACES_MAX: usize = 64;
-const QUEUES_MAX: usize = 16;
 /// The room of a queue that is left to others.
 const QUEUE_MAX: usize = 16;
-
-/// Nothing is found where the thread is about to end.
-fn with_spare<T>(f: impl FnOnce(&mut Spare) -> T) -> Option<T> {
-    SPARE.try_with(|spare| f(&mut spare.borrow_mut())).ok()
-}
 
 impl Exchanges {
     /// One more, to be filled in: it has no head, no body and no refusal, and no handler has seen it.
     #[inline]
     pub(crate) fn push(&mut self, id: u64) -> &mut Exchange {
-        let spare = with_spare(|spare| spare.places.pop()).flatten();
-        let mut place = spare.unwrap_or_else(|| Box::new(Exchange::new()));
+        let mut place = spare::take(&PLACES).unwrap_or_else(|| Box::new(Exchange::new()));
         place.id = id;
         place.answer = Answer::Queued;
         if self.first.is_some() { self.push_behind(place) } else { self.first.insert(place) }
@@ -131,7 +118,7 @@ impl Exchanges {
     #[inline(never)]
     fn push_behind(&mut self, place: Box<Exchange>) -> &mut Exchange {
         if self.rest.capacity() == 0
-            && let Some(Some(queue)) = with_spare(|spare| spare.queues.pop())
+            && let Some(queue) = spare::take(&QUEUES)
         {
             self.rest = queue;
         }
@@ -150,11 +137,7 @@ impl Exchanges {
         place.head = None;
         place.incoming = None;
         place.refusal = None;
-        with_spare(|spare| {
-            if spare.places.len() < PLACES_MAX {
-                spare.places.push(place);
-            }
-        });
+        spare::leave(&PLACES, place);
         kept
     }
 
@@ -163,11 +146,9 @@ impl Exchanges {
         self.first = self.rest.pop_front();
         if self.first.is_none() {
             let queue = std::mem::take(&mut self.rest);
-            with_spare(|spare| {
-                if queue.capacity() <= QUEUE_MAX && spare.queues.len() < QUEUES_MAX {
-                    spare.queues.push(queue);
-                }
-            });
+            if queue.capacity() <= QUEUE_MAX {
+                spare::leave(&QUEUES, queue);
+            }
         }
     }
 
