@@ -72,7 +72,8 @@ impl Amounts {
 
 /// Everything that `args` asks for.
 pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
-    let programs = Program::all(|name| Args::wants(&args.peers, name))?;
+    let mut programs = Program::all(|name| Args::wants(&args.peers, name))?;
+    programs.retain(Program::can_be_counted);
     let amounts = if args.quick { QUICK } else { LONG };
     system::small_pages();
     let mut rows = Rows(Vec::new());

@@ -40,7 +40,7 @@ usage: cargo xtask bench [WHAT] [OPTION…]
 WHAT, where nothing is said `criterion`, `processes` and `http` one after the other:
   criterion    the benches of every crate
   processes    processes beside tokio's tasks and channels
-  http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx where it is installed
+  http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx and Cowboy where they are installed
   figures      without noise: instructions, allocations, cold cache lines (valgrind) and system calls (strace) a request,
                memory of what is idle; about eight minutes, with --quick and one peer two
   scale        whether costs stay what they are with more connections, processes, workers and clients
@@ -50,6 +50,7 @@ OPTION:
                      then; what was building is said at the end
   --keep             keep the results and charts in xtask/results, where the README shows them
   --peer P           only beside P (http, figures, scale; again for more): hyper axum actix_web ntex may_minihttp nginx
+                     cowboy
   --rounds N         so many rounds (http, processes, scale), where nothing is said 5
   --seconds S        so long for each server in each round (http, scale), where nothing is said 1
   --bench B          only B (processes; again for more): those of the example process_bench

@@ -1,6 +1,6 @@
 //! The servers that are compared, and how each is started.
 
-use std::{fs, path::Path, process::Command};
+use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
 use super::{build, system, workload::Ask};
 
@@ -11,8 +11,11 @@ const BUILT: &[&str] = &["hyper", "axum", "actix_web", "ntex", "may_minihttp"];
 
 const NGINX: &str = "nginx";
 
+/// What does the same job on Erlang: `xtask/peers/otp/cowboy_peer.erl`.
+const COWBOY: &str = "cowboy";
+
 pub(crate) fn names() -> Vec<&'static str> {
-    BUILT.iter().copied().chain([NGINX]).collect()
+    BUILT.iter().copied().chain([NGINX, COWBOY]).collect()
 }
 
 /// A program that serves.
@@ -29,12 +32,22 @@ impl Program {
         for &name in BUILT.iter().filter(|name| wanted(name)) {
             programs.push(Self { name, path: build::peer(name)?.to_string_lossy().into_owned() });
         }
-        if wanted(NGINX) && system::installed(NGINX) {
-            programs.push(Self { name: NGINX, path: NGINX.into() });
-        } else if wanted(NGINX) {
-            eprintln!("nginx is not installed: left out");
+        for (name, path, installed) in [
+            (NGINX, NGINX, system::installed(NGINX)),
+            (COWBOY, "escript", system::installed("escript") && erlang_libraries().is_some()),
+        ] {
+            if wanted(name) && installed {
+                programs.push(Self { name, path: path.into() });
+            } else if wanted(name) {
+                eprintln!("{name} is not installed: left out");
+            }
         }
         Ok(programs)
+    }
+
+    /// Whether its instructions and calls can be counted: Erlang's machine makes its own code while it runs.
+    pub(crate) fn can_be_counted(&self) -> bool {
+        self.name != COWBOY
     }
 
     /// Whether it can be asked that: nginx has nothing that echoes.
@@ -52,15 +65,38 @@ impl Program {
                 command
             }
         };
-        if self.name == NGINX {
-            let folder = build::results().join("nginx");
-            configure(&folder, port, workers).map_err(|error| format!("{}: {error}", folder.display()))?;
-            command.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "error.log"]);
-        } else {
-            command.args(["--addr", &format!("127.0.0.1:{port}"), "--workers", &workers.to_string()]);
+        match self.name {
+            NGINX => {
+                let folder = build::results().join("nginx");
+                configure(&folder, port, workers)
+                    .map_err(|error| format!("{}: {error}", folder.display()))?;
+                command.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "error.log"]);
+            }
+            COWBOY => {
+                command.arg(build::root().join("xtask/peers/otp/cowboy_peer.erl")).arg(port.to_string());
+                command.env("ERL_FLAGS", format!("+S {workers}:{workers}"));
+                command.envs(erlang_libraries().map(|paths| ("ERL_LIBS", paths)));
+            }
+            _ => {
+                command.args(["--addr", &format!("127.0.0.1:{port}"), "--workers", &workers.to_string()]);
+            }
         }
         Ok(command)
     }
+}
+
+/// Where Cowboy is, in the form of `ERL_LIBS`: that itself, or where Debian's package of RabbitMQ has it.
+fn erlang_libraries() -> Option<OsString> {
+    let packaged = fs::read_dir("/usr/lib/rabbitmq/lib").into_iter().flatten().flatten();
+    let packaged = packaged.map(|entry| entry.path().join("plugins").into_os_string());
+    let has_cowboy = |paths: &OsString| env::split_paths(paths).any(|folder| has_library(&folder, "cowboy"));
+    env::var_os("ERL_LIBS").into_iter().chain(packaged).find(has_cowboy)
+}
+
+/// With its version or without.
+fn has_library(folder: &Path, library: &str) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_name().to_string_lossy().split('-').next() == Some(library))
 }
 
 /// What a server is started by.
@@ -122,5 +158,6 @@ mod tests {
             let source = build::root().join(format!("xtask/peers/src/bin/{name}.rs"));
             assert!(source.is_file(), "{}", source.display());
         }
+        assert!(build::root().join("xtask/peers/otp/cowboy_peer.erl").is_file());
     }
 }
