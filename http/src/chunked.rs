@@ -3,7 +3,7 @@
 //! The decoder is told bytes in whatever pieces they come, keeps nothing but its place and the trailers, and is
 //! strict: what the grammar does not allow is an error, bare line feeds included.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use riot_flow::Output;
 
 use crate::{Headers, RequestError, parse::is_token_byte};
@@ -61,13 +61,13 @@ pub(crate) struct Decoder {
     extra: usize,
     extra_max: usize,
     /// Field lines without the last, empty one.
-    trailers: BytesMut,
+    trailers: Vec<u8>,
 }
 
 impl Decoder {
     /// At the start of a body. `extra_max` bounds the bytes of its extensions and trailers.
     pub(crate) fn new(extra_max: usize) -> Self {
-        Self { place: Place::Size, left: 0, extra: 0, extra_max, trailers: BytesMut::new() }
+        Self { place: Place::Size, left: 0, extra: 0, extra_max, trailers: Vec::new() }
     }
 
     /// Reads framing until data or the end comes; says how many bytes that took.
@@ -96,9 +96,8 @@ impl Decoder {
 
     /// What followed the last chunk, if anything did.
     pub(crate) fn trailers(&mut self) -> Option<Headers> {
-        let lines = std::mem::take(&mut self.trailers).freeze();
-        let end = lines.len();
-        (end > 0).then(|| Headers::from_checked(lines, 0, end))
+        let lines = std::mem::take(&mut self.trailers);
+        (!lines.is_empty()).then(|| Headers::from_checked(lines))
     }
 
     fn next(&mut self, byte: u8) -> Result<Place, RequestError> {
@@ -117,7 +116,7 @@ impl Decoder {
             }
             Place::Trailer | Place::TrailerName | Place::TrailerValue => {
                 self.count(RequestError::HeadTooLarge)?;
-                self.trailers.extend_from_slice(&[byte]);
+                self.trailers.push(byte);
             }
             _ => {}
         }

@@ -2,7 +2,6 @@
 
 use std::{fmt, ops::Range};
 
-use bytes::Bytes;
 use http::{Method, Version};
 
 use crate::{
@@ -19,52 +18,52 @@ pub struct Head(
     Option<Box<Parts>>,
 );
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Parts {
     line: RequestLine,
+    /// As received.
+    target: String,
     /// Invariant: they hold the whole checked head, to the empty line.
     headers: Headers,
-    /// The bytes up to the end of the target as the text they are, where it was made for many requests.
-    text: Option<Box<str>>,
+    /// Which of those that are [known] this is; 0 if it is none.
+    number: u64,
 }
 
 thread_local! {
-    /// Places of heads that are gone.
+    /// Places of heads that are gone, with the room they had.
     static PLACES: Spare<Box<Parts>> = const { Spare::new(64) };
 }
 
+/// A place with more room than this is not kept.
+const ROOM_MAX: usize = 4 * 1024;
+
 impl Parts {
-    /// `bytes` are the whole head that `line` was found in.
-    pub(crate) fn new(line: RequestLine, bytes: Bytes) -> Self {
-        let (start, end) = (line.end as usize, bytes.len() - 2);
-        Self { line, headers: Headers::from_checked(bytes, start, end), text: None }
-    }
-
-    /// The same, for many requests.
-    pub(crate) fn for_many(line: RequestLine, bytes: Bytes) -> Self {
-        let text = std::str::from_utf8(&bytes[..line.target.end as usize]).ok().map(Box::from);
-        Self { text, ..Self::new(line, bytes) }
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
         self.headers.head()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The same; it is known by this number.
+    pub(crate) fn numbered(&self, number: u64) -> Self {
+        Self { number, ..self.clone() }
     }
 }
 
 impl Head {
-    /// `bytes` are the whole head that `line` was found in.
-    pub(crate) fn from_checked(line: RequestLine, bytes: Bytes) -> Self {
-        Self::new(Parts::new(line, bytes))
-    }
-
-    fn new(parts: Parts) -> Self {
-        match spare::take(&PLACES) {
-            Some(mut place) => {
-                *place = parts;
-                Self::whole(place)
-            }
-            None => Self::whole(Box::new(parts)),
-        }
+    /// `bytes` are the whole head that `line` and `target` were found in.
+    #[inline]
+    pub(crate) fn new(line: RequestLine, target: &str, bytes: &[u8]) -> Self {
+        let mut place = spare::take(&PLACES).unwrap_or_default();
+        let Parts { headers, number, .. } = &mut *place;
+        headers.fill(bytes, line.end as usize, bytes.len() - 2);
+        *number = 0;
+        place.target.clear();
+        place.target.push_str(target);
+        place.line = line;
+        Self::whole(place)
     }
 
     pub(crate) fn whole(parts: Box<Parts>) -> Self {
@@ -72,7 +71,7 @@ impl Head {
     }
 
     #[inline]
-    fn parts(&self) -> &Parts {
+    pub(crate) fn parts(&self) -> &Parts {
         self.0.as_ref().expect("it is here until it is dropped")
     }
 
@@ -90,15 +89,15 @@ impl Head {
     /// The request target as received: a path, an absolute URI, an authority, or `*` (RFC 9112 §3.2).
     #[must_use]
     pub fn target(&self) -> &str {
-        self.text(&self.parts().line.target)
+        &self.parts().target
     }
 
     /// The path of the target, nothing decoded: `/` if an absolute URI has none, `*` for the whole server, empty for
     /// `CONNECT`.
     #[must_use]
     pub fn path(&self) -> &str {
-        let line = &self.parts().line;
-        match self.text(&line.path) {
+        let Parts { line, target, .. } = self.parts();
+        match &target[range(&line.path)] {
             "" if line.method != Method::CONNECT => "/",
             path => path,
         }
@@ -107,7 +106,8 @@ impl Head {
     /// What follows the `?`, nothing decoded.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.parts().line.query.as_ref().map(|range| self.text(range))
+        let Parts { line, target, .. } = self.parts();
+        line.query.as_ref().map(|query| &target[range(query)])
     }
 
     /// HTTP/1.0 or HTTP/1.1.
@@ -121,19 +121,15 @@ impl Head {
     pub fn headers(&self) -> &Headers {
         &self.parts().headers
     }
+}
 
-    fn text(&self, range: &Range<u32>) -> &str {
-        let range = range.start as usize..range.end as usize;
-        match &self.parts().text {
-            Some(text) => &text[range],
-            None => std::str::from_utf8(&self.bytes()[range]).unwrap_or_default(),
-        }
-    }
+fn range(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
 }
 
 impl Clone for Head {
     fn clone(&self) -> Self {
-        Self::new(self.parts().clone())
+        Self::whole(Box::new(self.parts().clone()))
     }
 }
 
@@ -141,11 +137,11 @@ impl Drop for Head {
     fn drop(&mut self) {
         let Some(place) = self.0.take() else { return };
         // The same may come again; else the place alone is kept.
-        let Some(mut place) = known::take_back(place) else { return };
-        place.headers = Headers::default();
-        place.text = None;
-        place.line.method = Method::GET;
-        spare::leave(&PLACES, place);
+        if let Some(place) = known::take_back(place)
+            && place.target.capacity() + place.headers.capacity() <= ROOM_MAX
+        {
+            spare::leave(&PLACES, place);
+        }
     }
 }
 
@@ -157,5 +153,38 @@ impl fmt::Debug for Head {
             .field("target", &self.target())
             .field("version", &self.version());
         debug.field("headers", self.headers()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(target: &str, field: &str) -> Head {
+        let text = format!("GET {target} HTTP/1.1\r\n{field}\r\n\r\n");
+        let end = text.find(field).expect("it is there") as u32;
+        let line =
+            RequestLine { method: Method::GET, path: 0..target.len() as u32, query: None, end, minor: 1 };
+        Head::new(line, target, text.as_bytes())
+    }
+
+    #[test]
+    fn the_place_of_one_that_is_gone_says_nothing_of_it() {
+        let first = head("/first/and/longer", "authorization: x");
+        let place: *const Parts = first.parts();
+        let kept = first.clone();
+        drop(first);
+        let second = head("/second", "b: c");
+        assert_eq!(second.parts() as *const Parts, place);
+        assert_eq!((second.target(), second.path(), second.headers().len()), ("/second", "/second", 1));
+        assert_eq!((second.headers().get("authorization"), second.headers().get_str("b")), (None, Some("c")));
+        assert_eq!((kept.path(), kept.headers().get_str("authorization")), ("/first/and/longer", Some("x")));
+    }
+
+    #[test]
+    fn much_room_is_not_kept() {
+        let large = head("/", &format!("a: {}", "b".repeat(ROOM_MAX)));
+        drop(large);
+        assert!(head("/", "a: b").parts().headers.capacity() <= ROOM_MAX);
     }
 }

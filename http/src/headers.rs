@@ -1,31 +1,41 @@
-//! The fields of a head: slices of the bytes received, found when asked for.
+//! The fields of a head: slices of its bytes, found when asked for.
 //!
-//! They were checked when the head was parsed. Nothing is copied and no map is built, for most handlers look at a
-//! field or two.
+//! They were checked when the head was parsed. No map is built, for most handlers look at a field or two.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
 /// The fields of a head or of a trailer section, in the order received.
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// A whole head, so that its bytes are shared and counted once.
-    bytes: Bytes,
+    /// A whole head, or the lines alone.
+    bytes: Vec<u8>,
     /// Where the fields are in it. Invariant: lines by RFC 9112 §5 without folding, each ended by CR LF.
     start: u32,
     end: u32,
 }
 
 impl Headers {
-    /// From `start` to `end` there must be checked field lines alone.
-    pub(crate) fn from_checked(bytes: Bytes, start: usize, end: usize) -> Self {
-        Self { bytes, start: start as u32, end: end as u32 }
+    /// These must be checked field lines alone.
+    pub(crate) fn from_checked(lines: Vec<u8>) -> Self {
+        Self { start: 0, end: lines.len() as u32, bytes: lines }
+    }
+
+    /// The lines from `start` to `end` in a head, which must have been checked. The room there was is used again.
+    pub(crate) fn fill(&mut self, head: &[u8], start: usize, end: usize) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(head);
+        (self.start, self.end) = (start as u32, end as u32);
     }
 
     /// The bytes of the whole head.
     pub(crate) fn head(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The room there is.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// The value of the first field of this name, in any case.
@@ -164,8 +174,7 @@ mod tests {
     use super::*;
 
     fn headers() -> Headers {
-        let lines = b"Host: a\r\nX-B:\t two  \r\nx-b:\r\nC:\xffd\r\n";
-        Headers::from_checked(Bytes::from_static(lines), 0, lines.len())
+        Headers::from_checked(b"Host: a\r\nX-B:\t two  \r\nx-b:\r\nC:\xffd\r\n".to_vec())
     }
 
     #[test]
@@ -174,7 +183,7 @@ mod tests {
         for name in ["hos", "host:", "", ":", "x-b:\t two", "c\r\n"] {
             assert_eq!(headers().get(name), None, "{name:?}");
         }
-        let colons = Headers::from_checked(Bytes::from_static(b"a:b:c\r\n"), 0, 7);
+        let colons = Headers::from_checked(b"a:b:c\r\n".to_vec());
         assert_eq!((colons.get("a"), colons.get("a:b")), (Some(&b"b:c"[..]), None));
     }
 

@@ -4,9 +4,10 @@
 //! ones again and again, a pipeline often has nothing else; for them reading is one comparison. Others pay for a
 //! comparison that ends at the first byte that differs.
 
-use std::cell::{Cell, RefCell};
-
-use bytes::Bytes;
+use std::{
+    cell::{Cell, RefCell},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use crate::{
     Head, Limits,
@@ -31,10 +32,14 @@ thread_local! {
     static MISSES: Cell<u8> = const { Cell::new(MISSES_MAX) };
 }
 
+/// What the next one that is remembered is known by, in all threads: a head may be gone in another thread than the one
+/// that read it.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
 struct Known {
     head: Parts,
     framing: Framing,
-    /// Some that requests had, and that are as they were. To take one costs no count that threads share.
+    /// Some that requests had, and that are as they were.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
     copies: Vec<Box<Parts>>,
     /// If these are the bounds.
@@ -51,7 +56,7 @@ fn bounds(limits: &Limits) -> Bounds {
 const COPIES_MAX: usize = 16;
 
 /// The head at the front of the input, if it is the one that is known.
-pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<(Framing, Head)> {
+pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<Parsed> {
     KNOWN.with_borrow_mut(|known| {
         let known = known.as_mut().filter(|known| input.starts_with(known.head.bytes()))?;
         if known.bounds != bounds(limits) {
@@ -70,8 +75,7 @@ pub(crate) fn take_back(head: Box<Parts>) -> Option<Box<Parts>> {
     let _ = KNOWN.try_with(|known| {
         if let Some(known) = &mut *known.borrow_mut()
             && known.copies.len() < COPIES_MAX
-            // As long as one of them has these bytes nobody else has any there.
-            && head.as_ref().is_some_and(|head| std::ptr::eq(head.bytes(), known.head.bytes()))
+            && head.as_ref().is_some_and(|head| head.number() == known.head.number())
         {
             known.copies.extend(head.take());
         }
@@ -91,18 +95,15 @@ pub(crate) fn other_head(input: &[u8], limits: &Limits) -> Option<Parsed> {
 
 #[inline(never)]
 fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Parsed> {
-    let parsed = quick_head(input, limits)?;
-    let head = &input[..parsed.bytes];
-    if head.len() <= BYTES_MAX && !head.split(|&byte| byte == b'\n').any(is_secret) {
+    let (framing, head) = quick_head(input, limits)?;
+    let bytes = head.bytes();
+    if bytes.len() <= BYTES_MAX && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
-        KNOWN.set(Some(Known {
-            head: Parts::for_many(parsed.line.clone(), Bytes::copy_from_slice(head)),
-            framing: parsed.framing,
-            copies: Vec::new(),
-            bounds: bounds(limits),
-        }));
+        let number = NUMBERS.fetch_add(1, Relaxed);
+        let known = head.parts().numbered(number);
+        KNOWN.set(Some(Known { head: known, framing, copies: Vec::new(), bounds: bounds(limits) }));
     }
-    Some(parsed)
+    Some((framing, head))
 }
 
 fn is_secret(line: &[u8]) -> bool {
@@ -116,13 +117,9 @@ mod tests {
     /// What a head says, and that it says the same when it is read anew.
     fn path(input: &str, limits: &Limits) -> Option<String> {
         let input = input.as_bytes();
-        let read = |parsed: Parsed| {
-            let bytes = Bytes::copy_from_slice(&input[..parsed.bytes]);
-            (parsed.framing, Head::from_checked(parsed.line, bytes))
-        };
-        let found = head(input, limits).or_else(|| other_head(input, limits).map(read));
-        let anew = quick_head(input, limits).map(read);
-        let said = |found: &Option<(Framing, Head)>| {
+        let found = head(input, limits).or_else(|| other_head(input, limits));
+        let anew = quick_head(input, limits);
+        let said = |found: &Option<Parsed>| {
             found.as_ref().map(|(framing, head)| (*framing, head.bytes().to_vec(), format!("{head:?}")))
         };
         assert_eq!(said(&found), said(&anew), "{input:?}");
@@ -170,5 +167,26 @@ mod tests {
         let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(BYTES_MAX));
         (0..200).for_each(|_| assert!(path(&long, &limits).is_some()));
         assert!(!is_known(&long));
+    }
+
+    /// Has a head known to this thread.
+    fn know(text: &str) -> Head {
+        let limits = Limits::new();
+        let read = || head(text.as_bytes(), &limits).or_else(|| other_head(text.as_bytes(), &limits));
+        (0..200).for_each(|_| drop(read()));
+        assert!(is_known(text));
+        read().expect("it is a head").1
+    }
+
+    #[test]
+    fn a_head_that_is_gone_in_another_thread_is_not_taken_for_the_one_known_there() {
+        let ours = know("GET /ours HTTP/1.1\r\nHost: a\r\n\r\n");
+        let theirs = "GET /them HTTP/1.1\r\nHost: a\r\n\r\n";
+        let there = std::thread::spawn(move || {
+            drop(know(theirs));
+            drop(ours);
+            (0..COPIES_MAX + 1).map(|_| know(theirs).path().to_owned()).collect::<Vec<_>>()
+        });
+        assert!(there.join().expect("it does not panic").iter().all(|path| path == "/them"));
     }
 }

@@ -11,9 +11,7 @@ use super::{
     state::{Inner, Reading, Writing},
 };
 use crate::{
-    Head, RequestError,
-    framing::Framing,
-    known,
+    RequestError, known,
     parse::{self, Found, Parsed},
 };
 
@@ -176,15 +174,10 @@ impl Inner {
         }
         if self.scan.is_fresh() {
             let limits = &self.config.limits;
-            if let Some((framing, head)) = known::head(input.rest(), limits) {
-                self.accept(framing, input, |input| {
-                    input.skip(head.bytes().len());
-                    head
-                });
-                return true;
-            }
-            if let Some(parsed) = known::other_head(input.rest(), limits) {
-                self.accept_new(parsed, input);
+            let parsed =
+                known::head(input.rest(), limits).or_else(|| known::other_head(input.rest(), limits));
+            if let Some(parsed) = parsed {
+                self.accept(parsed, input);
                 return true;
             }
         }
@@ -199,21 +192,14 @@ impl Inner {
             Err(error) => Err(error),
         };
         match result {
-            Ok(parsed) => self.accept_new(parsed, input),
+            Ok(parsed) => self.accept(parsed, input),
             Err(error) => self.reject(error, input.rest().starts_with(b"HEAD ")),
         }
         true
     }
 
-    fn accept_new(&mut self, parsed: Parsed, input: &mut Input<'_>) {
-        self.accept(parsed.framing, input, |input| {
-            let bytes = input.take(parsed.bytes);
-            parsed.into_head(bytes)
-        });
-    }
-
-    /// The next head of the input, which `take` takes from it.
-    fn accept(&mut self, framing: Framing, input: &mut Input<'_>, take: impl FnOnce(&mut Input<'_>) -> Head) {
+    /// The next head, which is what the input begins with.
+    fn accept(&mut self, (framing, head): Parsed, input: &mut Input<'_>) {
         self.deadlines.head_read();
         let limits = &self.config.limits;
         let incoming =
@@ -221,7 +207,7 @@ impl Inner {
                 Ok(incoming) => incoming,
                 Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
             };
-        let head = take(input);
+        input.skip(head.bytes().len());
         let keep_alive = framing.keep_alive && limits.requests_max.is_none_or(|max| self.requests + 1 < max);
         self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
         self.read_ahead += head.bytes().len();
