@@ -302,8 +302,14 @@ impl Inner {
                 deadlines.check_watch();
             }
             deadlines.clock.told = false;
-            return;
+        } else {
+            self.set_each_timer(waits, changed);
         }
+    }
+
+    #[inline(never)]
+    fn set_each_timer(&mut self, waits: Waits, changed: Waits) {
+        let deadlines = &mut self.deadlines;
         let timeouts = &self.config.timeouts;
         let waits_for = |what: Waits| waits & what != 0;
         if changed & IDLE != 0 {

@@ -161,9 +161,9 @@ impl Inner {
             }
             Reading::Switched => false,
         } {}
-        self.held_back = self.is_paused() && !input.rest().is_empty();
-        let waits_for_head = self.reading == Reading::Head && !self.is_paused();
-        self.partial_head = waits_for_head && !input.rest().is_empty();
+        let left = !input.rest().is_empty();
+        self.held_back = left && self.is_paused();
+        self.partial_head = left && !self.held_back && self.reading == Reading::Head;
         input.consumed
     }
 

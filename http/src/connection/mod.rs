@@ -118,9 +118,9 @@ impl Flow for Connection {
     fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {
         let mut inner = self.shared.lock();
         report_write(&mut self.sending, &mut inner, result, now);
-        let next = next_write(&mut self.sending, &mut inner, now);
+        let next = to_write(&mut self.sending, &mut inner);
         if matches!(next, WriteOperation::Yield) {
-            inner.yield_writer(waker);
+            inner.writer.register(waker);
         }
         next
     }
@@ -196,6 +196,10 @@ fn next_write<'a>(sending: &'a mut Output, inner: &mut Inner, now: Instant) -> W
     if inner.deadlines.pass(now) {
         inner.leave();
     }
+    to_write(sending, inner)
+}
+
+fn to_write<'a>(sending: &'a mut Output, inner: &mut Inner) -> WriteOperation<'a> {
     if sending.is_empty() && !inner.output.is_empty() {
         std::mem::swap(sending, &mut inner.output);
     }

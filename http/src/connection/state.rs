@@ -386,6 +386,16 @@ impl Inner {
 
     /// Ends every call: ends what has come to its end, resumes the reading loop if it may go on, sets the timers.
     pub(crate) fn leave(&mut self) {
+        let goes_on =
+            self.writing == Writing::Open && self.reading == Reading::Head && self.lost_at.is_none();
+        if !goes_on || self.reader_waits {
+            self.move_on();
+        }
+        self.set_timers();
+    }
+
+    #[inline(never)]
+    fn move_on(&mut self) {
         if self.writer_is_done()
             && let Reading::Discard { left, seen } = self.reading
             && (left == 0 || !(self.linger || seen))
@@ -402,7 +412,6 @@ impl Inner {
         if self.reader_waits && self.may_read() {
             self.wake_reader();
         }
-        self.set_timers();
     }
 }
 
