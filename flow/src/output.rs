@@ -24,10 +24,13 @@ thread_local! {
     static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Room for a tail.
-fn room() -> BytesMut {
+/// Room for a tail that has none.
+#[inline(never)]
+fn give_room(tail: &mut BytesMut) {
     // Nothing is found where the thread is about to end.
-    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten().unwrap_or_default()
+    if let Some(room) = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten() {
+        *tail = room;
+    }
 }
 
 /// Leaves room to the next tail.
@@ -89,7 +92,7 @@ impl Output {
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
         if self.tail.capacity() == 0 {
-            self.tail = room();
+            give_room(&mut self.tail);
         }
         self.tail.extend_from_slice(bytes);
         self.pending += bytes.len();

@@ -22,24 +22,33 @@ use crate::{
 ///
 /// What is not taken stays at the peer: at most [`Limits::window_bytes`](crate::Limits::window_bytes) are kept here.
 /// A peer that waits for `100 Continue` gets it when the body is first asked for (RFC 9110 §10.1.1).
-pub struct Body {
-    /// None: there is no body.
-    shared: Option<Arc<Shared>>,
+pub struct Body(
+    /// None: there is no body. Most requests have none, and are handed about.
+    Option<Box<Unread>>,
+);
+
+struct Unread {
+    shared: Arc<Shared>,
     id: u64,
-    trailers: Option<Box<Headers>>,
+    trailers: Option<Headers>,
     /// Its last frame has been given out.
     ended: bool,
 }
 
 impl Body {
-    pub(crate) fn new(shared: Option<Arc<Shared>>, id: u64) -> Self {
-        Self { shared, id, trailers: None, ended: false }
+    /// That of a request which has none.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn of(shared: Arc<Shared>, id: u64) -> Self {
+        Self(Some(Box::new(Unread { shared, id, trailers: None, ended: false })))
     }
 
     /// There is nothing in it, and never was.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shared.is_none()
+        self.0.is_none()
     }
 
     /// The next piece; none at the end.
@@ -55,16 +64,16 @@ impl Body {
 
     /// As [`chunk`](Self::chunk).
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        let Some(shared) = &self.shared else { return Poll::Ready(Ok(None)) };
-        let mut inner = shared.lock();
-        if let Some((id, error)) = inner.rare.as_ref().and_then(|rare| rare.failure)
-            && id == self.id
+        let Some(unread) = &mut self.0 else { return Poll::Ready(Ok(None)) };
+        let id = unread.id;
+        let mut inner = unread.shared.lock();
+        if let Some((failed, error)) = inner.rare.as_ref().and_then(|rare| rare.failure)
+            && failed == id
         {
             return Poll::Ready(Err(BodyError::Request(error)));
         }
-        inner.invite_body(self.id);
-        let Some(exchange) = inner.active(self.id).filter(|exchange| exchange.answer != Answer::Complete)
-        else {
+        inner.invite_body(id);
+        let Some(exchange) = inner.active(id).filter(|exchange| exchange.answer != Answer::Complete) else {
             return Poll::Ready(Err(BodyError::Closed));
         };
         let Some(incoming) = exchange.incoming.as_mut() else { return Poll::Ready(Ok(None)) };
@@ -74,7 +83,7 @@ impl Body {
             return Poll::Ready(Ok(Some(piece)));
         }
         if incoming.is_complete() {
-            self.trailers = incoming.trailers().cloned().map(Box::new);
+            unread.trailers = incoming.trailers().cloned();
             return Poll::Ready(Ok(None));
         }
         register(&mut inner.rare().body, context.waker());
@@ -120,7 +129,7 @@ impl Body {
     /// end. They are never merged into those of the head.
     #[must_use]
     pub fn trailers(&self) -> Option<&Headers> {
-        self.trailers.as_deref()
+        self.0.as_ref()?.trailers.as_ref()
     }
 }
 
@@ -134,11 +143,13 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        if this.ended {
+        if this.is_end_stream() {
             return Poll::Ready(None);
         }
         let Poll::Ready(piece) = this.poll_chunk(context) else { return Poll::Pending };
-        this.ended = !matches!(piece, Ok(Some(_)));
+        if let Some(unread) = &mut this.0 {
+            unread.ended = !matches!(piece, Ok(Some(_)));
+        }
         Poll::Ready(match piece {
             Ok(Some(piece)) => Some(Ok(http_body::Frame::data(piece))),
             Ok(None) => this.trailers().map(|trailers| Ok(http_body::Frame::trailers(trailers.to_map()))),
@@ -147,7 +158,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_empty() || self.ended
+        self.0.as_ref().is_none_or(|unread| unread.ended)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::Output;
 
@@ -31,12 +32,13 @@ pub(crate) struct Added<'a> {
     pub(crate) length: LengthLine,
     pub(crate) connection: ConnectionLine,
     /// The line, whole.
-    pub(crate) server: Option<&'a [u8]>,
+    pub(crate) server: Option<&'a Bytes>,
     /// When it is, in seconds since 1970.
     pub(crate) second: u64,
 }
 
 /// Appends the head of a final answer, or of a switch of protocols.
+#[inline(never)]
 pub(crate) fn head<'a>(
     output: &mut Output,
     status: StatusCode,
@@ -66,8 +68,8 @@ pub(crate) fn head<'a>(
 #[derive(Default)]
 struct Beginning {
     status: StatusCode,
-    content_type: Vec<u8>,
-    server: Vec<u8>,
+    content_type: Option<HeaderValue>,
+    server: Option<Bytes>,
     second: u64,
     bytes: Vec<u8>,
     /// How the last one went on, and the whole of it once two went on alike.
@@ -87,41 +89,78 @@ pub(crate) fn plain_head(
     content_type: Option<&HeaderValue>,
     added: Added<'_>,
 ) {
-    let Added { length, connection, server, second } = added;
-    let (kind, server) = (content_type.map_or(&[][..], HeaderValue::as_bytes), server.unwrap_or_default());
     BEGINNING.with_borrow_mut(|kept| {
-        let same = kept.second == second && kept.status == status;
-        if !(same && kept.content_type == kind && kept.server == server && !kept.bytes.is_empty()) {
-            *kept = begin(status, content_type, server, second);
+        if kept.second != added.second || kept.status != status || !kept.says(content_type, added.server) {
+            *kept = begin(status, content_type, added.server, added.second);
         }
-        if kept.last.replace((length, connection)) != Some((length, connection)) {
-            kept.whole.clear();
-            output.write(&kept.bytes);
-            return framing(output, length, connection);
+        let end = (added.length, added.connection);
+        if kept.last == Some(end) && !kept.whole.is_empty() {
+            output.write(&kept.whole);
+        } else {
+            kept.go_on(output, end);
         }
-        if kept.whole.is_empty() {
-            let mut end = Output::new();
-            framing(&mut end, length, connection);
-            kept.whole = [&kept.bytes[..], &end.slices().to_vec()].concat();
-        }
-        output.write(&kept.whole);
     });
 }
 
-fn begin(status: StatusCode, content_type: Option<&HeaderValue>, server: &[u8], second: u64) -> Beginning {
+impl Beginning {
+    fn says(&self, content_type: Option<&HeaderValue>, server: Option<&Bytes>) -> bool {
+        let type_is = match (&self.content_type, content_type) {
+            (Some(one), Some(other)) => alike(one.as_bytes(), other.as_bytes()),
+            (None, None) => true,
+            _ => false,
+        };
+        type_is
+            && match (&self.server, server) {
+                (Some(one), Some(other)) => alike(one, other),
+                (None, None) => !self.bytes.is_empty(),
+                _ => false,
+            }
+    }
+
+    /// Writes it and goes on like this.
+    #[inline(never)]
+    fn go_on(&mut self, output: &mut Output, (length, connection): (LengthLine, ConnectionLine)) {
+        if self.last.replace((length, connection)) == Some((length, connection)) {
+            let mut end = Output::new();
+            framing(&mut end, length, connection);
+            self.whole = [&self.bytes[..], &end.slices().to_vec()].concat();
+            return output.write(&self.whole);
+        }
+        self.whole.clear();
+        output.write(&self.bytes);
+        framing(output, length, connection);
+    }
+}
+
+/// The same bytes. Most are even in the same place, and that is seen at once.
+#[inline]
+fn alike(one: &[u8], other: &[u8]) -> bool {
+    std::ptr::eq(one, other) || one == other
+}
+
+#[inline(never)]
+fn begin(
+    status: StatusCode,
+    content_type: Option<&HeaderValue>,
+    server: Option<&Bytes>,
+    second: u64,
+) -> Beginning {
     let mut written = Output::new();
     status_line(&mut written, status);
     if let Some(content_type) = content_type {
         field(&mut written, &header::CONTENT_TYPE, content_type);
     }
     date::with_line(second, |line| written.write(line));
-    written.write(server);
+    if let Some(server) = server {
+        written.write(server);
+    }
     let bytes = written.slices().to_vec();
-    let content_type = content_type.map_or(&[][..], HeaderValue::as_bytes).to_vec();
-    Beginning { status, content_type, server: server.to_vec(), second, bytes, last: None, whole: Vec::new() }
+    let (content_type, server) = (content_type.cloned(), server.cloned());
+    Beginning { status, content_type, server, second, bytes, last: None, whole: Vec::new() }
 }
 
 /// The last lines of a head.
+#[inline(never)]
 fn framing(output: &mut Output, length: LengthLine, connection: ConnectionLine) {
     match (length, connection) {
         (LengthLine::Length(length), connection) => {
@@ -242,12 +281,12 @@ mod tests {
     #[test]
     fn a_head_that_is_kept_is_the_one_that_would_be_written() {
         let types = [None, Some(HeaderValue::from_static("a/b")), Some(HeaderValue::from_static("a/c"))];
+        let servers = [Bytes::from_static(b"server: a\r\n"), Bytes::from_static(b"server: b\r\n")];
         for change in 0..200_u64 {
             // Everything differs from the one before at some time, and nothing at some.
             let status = [StatusCode::OK, StatusCode::NOT_FOUND][(change / 3 % 2) as usize];
             let content_type = types[(change / 5 % 3) as usize].as_ref();
-            let server =
-                [None, Some(&b"server: a\r\n"[..]), Some(b"server: b\r\n")][(change / 7 % 3) as usize];
+            let server = [None, Some(&servers[0]), Some(&servers[1])][(change / 7 % 3) as usize];
             let added = || Added {
                 // Some go on as the one before did, and some as the one before that.
                 length: [LengthLine::None, LengthLine::Chunked, LengthLine::Length(change / 4)]

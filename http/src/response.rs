@@ -206,12 +206,12 @@ impl Response {
         content_type.chain(self.headers.iter().map(|(name, value)| (name, value)))
     }
 
-    /// Its body, taken out.
     /// Its content type, if it has one, provided that it has no other field.
     pub(crate) fn plain(&self) -> Option<Option<&HeaderValue>> {
         self.headers.is_empty().then_some(self.content_type.as_ref())
     }
 
+    /// Its body, taken out.
     pub(crate) fn take_body(&mut self) -> ResponseBody {
         std::mem::take(&mut self.body)
     }

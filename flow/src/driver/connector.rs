@@ -138,6 +138,7 @@ impl<F: Flow + Send + 'static> Driven<F> {
         Poll::Pending
     }
 
+    #[inline(never)]
     fn begin(&self, waker: &Waker) {
         let Self { joint, connection, .. } = self;
         // Most clients have said something by now: it is read in this very turn.
@@ -150,6 +151,7 @@ impl<F: Flow + Send + 'static> Driven<F> {
     }
 
     /// Tells the server which timer ended the connection, if one did.
+    #[inline(never)]
     fn report(&self) {
         if let Some(timer) = self.joint.lock().timed_out() {
             self.connection.count_timeout(timer);
@@ -260,7 +262,14 @@ struct Timer {
 impl Timer {
     /// Tells the flow of deadlines that have passed, and sees to it that the bell rings for the next.
     fn poll<F: Flow>(&mut self, joint: &Joint<F>) {
-        while joint.bells.heard(TIMER) {
+        if joint.bells.heard(TIMER) {
+            self.look(joint);
+        }
+    }
+
+    #[inline(never)]
+    fn look<F: Flow>(&mut self, joint: &Joint<F>) {
+        loop {
             let waker = joint.bells.waker::<TIMER>();
             let earlier = {
                 let mut flow = joint.lock();
@@ -285,7 +294,8 @@ impl Timer {
                     }
                 }
             }
-            joint.bells.ring(TIMER);
+            // Whatever rang meanwhile is looked at now.
+            joint.bells.heard(TIMER);
         }
     }
 }

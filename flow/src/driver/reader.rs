@@ -101,6 +101,7 @@ impl Intake {
     }
 
     /// Shows the flow what is there.
+    #[inline(never)]
     fn present(&mut self, flow: &mut impl Flow) {
         let consumed = match &self.rest {
             _ if self.ended => flow.read_eof(self.rest(), now()),
@@ -157,19 +158,22 @@ impl<F: Flow> Joint<F> {
             };
             match received {
                 Poll::Ready(Ok(read)) => (next, drained) = read,
-                Poll::Ready(Err(error)) => {
-                    sides.flow.report_error(FlowError::Transport(error));
-                    sides.intake.ended = true;
-                    next = sides.flow.next_read_operation();
-                    self.bells.wake_reader();
-                    self.bells.wake_writer();
-                }
+                Poll::Ready(Err(error)) => next = self.read_failed(sides, error),
                 Poll::Pending => {
                     sides.intake.under_way = true;
                     return Poll::Pending;
                 }
             }
         }
+    }
+
+    #[cold]
+    fn read_failed(&self, Sides { flow, intake }: &mut Sides<F>, error: io::Error) -> ReadOperation {
+        flow.report_error(FlowError::Transport(error));
+        intake.ended = true;
+        self.bells.wake_reader();
+        self.bells.wake_writer();
+        flow.next_read_operation()
     }
 
     /// Has the next read ask the flow what it wants, though one may be under way.
@@ -201,6 +205,7 @@ impl<F: Flow> Joint<F> {
     }
 
     /// The same with a block.
+    #[inline(never)]
     fn receive_block(
         &self,
         Sides { flow, intake }: &mut Sides<F>,
@@ -228,6 +233,7 @@ impl<F: Flow> Joint<F> {
     }
 
     /// The end, or bytes behind others that the flow has not taken.
+    #[inline(never)]
     fn received_more(&self, flow: &mut F, intake: &mut Intake, bytes: &[u8]) -> io::Result<ReadOperation> {
         intake.ended = bytes.is_empty();
         intake.append(bytes);

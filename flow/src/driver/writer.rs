@@ -64,8 +64,7 @@ impl<F: Flow> Joint<F> {
                     let flushed = ready!(transport.poll_flush(cx));
                     self.unflushed.store(false, Relaxed);
                     let Err(error) = flushed else { return Poll::Pending };
-                    flow.report_error(FlowError::Transport(error));
-                    self.bells.wake_reader();
+                    self.write_failed(&mut *flow, error);
                     registered = false;
                     next = flow.next_write_operation(now);
                     continue;
@@ -81,13 +80,18 @@ impl<F: Flow> Joint<F> {
                 }
                 Err(error) => {
                     flow.report_write_result(WriteResult::Closed, now);
-                    flow.report_error(FlowError::Transport(error));
-                    self.bells.wake_reader();
+                    self.write_failed(&mut *flow, error);
                     registered = false;
                     next = flow.next_write_operation(now);
                 }
             }
         }
+    }
+
+    #[cold]
+    fn write_failed(&self, flow: &mut F, error: io::Error) {
+        flow.report_error(FlowError::Transport(error));
+        self.bells.wake_reader();
     }
 
     /// Runs the application for a while, and sends what it made of its own accord: one turn of the Writer less for every
@@ -105,6 +109,7 @@ impl<F: Flow> Joint<F> {
     }
 }
 
+#[inline(never)]
 fn send_file(transport: &dyn Transport, part: &FilePart, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
     match transport.poll_send_file(cx, part.file(), part.offset(), part.length()) {
         // Less than was promised: the peer must not take it for the whole.

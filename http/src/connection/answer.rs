@@ -159,7 +159,7 @@ impl Inner {
 
     fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
         self.emit_with(|output, config| {
-            let server = config.server_line.as_deref();
+            let server = config.server_line.as_ref();
             let added = Added { length, connection, server, second: config.second() };
             match response.plain() {
                 Some(content_type) => {
@@ -199,6 +199,7 @@ impl Inner {
     }
 
     /// Answers in place of the handler of the first request, and ends the connection.
+    #[cold]
     pub(crate) fn refuse(&mut self, error: RequestError) {
         self.answer_error(error, true);
     }

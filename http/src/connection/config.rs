@@ -33,7 +33,7 @@ pub struct Config {
     pub(crate) timeouts: Timeouts,
     idle_nanos: (Option<Nanos>, Option<Nanos>),
     /// The `Server` line of every answer.
-    pub(crate) server_line: Option<Box<[u8]>>,
+    pub(crate) server_line: Option<Bytes>,
     /// None: the system's.
     clock: Option<Box<dyn Fn() -> SystemTime + Send + Sync>>,
     /// What the connection's own answers say.

@@ -181,6 +181,12 @@ impl Inner {
                 return true;
             }
         }
+        self.search_head(input)
+    }
+
+    /// The same for a head that comes in pieces, or looks odd.
+    #[inline(never)]
+    fn search_head(&mut self, input: &mut Input<'_>) -> bool {
         let found = self.scan.find(input.rest(), &self.config.limits);
         let result = match found {
             Ok(Found::Incomplete) => return false,
@@ -228,6 +234,7 @@ impl Inner {
     }
 
     /// Queues the refusal of what is no request; nothing behind it is read.
+    #[cold]
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
         self.discard();
         let exchange = self.exchanges.push(self.requests);
@@ -251,6 +258,7 @@ impl Inner {
     }
 
     /// Reads the body of the last request; says whether to go on behind it.
+    #[inline(never)]
     fn read_body(&mut self, input: &mut Input<'_>) -> bool {
         let room = self.config.limits.window_bytes.saturating_sub(self.read_ahead);
         let drain_max = self.config.limits.drain_bytes_max;
@@ -296,6 +304,7 @@ impl Inner {
     }
 
     /// The body of the last request cannot be read to its end.
+    #[cold]
     pub(crate) fn fail_body(&mut self, error: RequestError) {
         self.discard();
         let is_first = self.exchanges.len() == 1;

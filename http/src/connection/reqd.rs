@@ -40,20 +40,13 @@ use crate::{
 pub struct Reqd {
     head: Head,
     body: Body,
-    peer: Option<SocketAddr>,
     responder: Responder,
 }
 
 impl Reqd {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        id: u64,
-        head: Head,
-        has_body: bool,
-        peer: Option<SocketAddr>,
-    ) -> Self {
-        let body = Body::new(has_body.then(|| shared.clone()), id);
-        Self { head, body, peer, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
+    pub(crate) fn new(shared: Arc<Shared>, id: u64, head: Head, has_body: bool) -> Self {
+        let body = if has_body { Body::of(shared.clone(), id) } else { Body::none() };
+        Self { head, body, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
     }
 
     /// Its head.
@@ -65,7 +58,7 @@ impl Reqd {
     /// The address at the other end of the connection, if it is known and an internet address.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.responder.shared.lock().peer
     }
 
     /// Its body, to be read. It can be taken out with [`into_parts`](Self::into_parts).
@@ -76,7 +69,8 @@ impl Reqd {
     /// The request and the right to answer it, apart: so that one task reads while another writes.
     #[must_use]
     pub fn into_parts(self) -> (Request, Responder) {
-        (Request::new(self.head, self.body, self.peer), self.responder)
+        let peer = self.peer();
+        (Request::new(self.head, self.body, peer), self.responder)
     }
 
     /// Answers with a text; a small one is copied behind the head. See [`Responder::respond_with_string`].

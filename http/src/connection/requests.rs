@@ -21,18 +21,17 @@ use super::{
 #[derive(Debug)]
 pub struct Requests {
     shared: Arc<Shared>,
-    peer: Option<SocketAddr>,
 }
 
 impl Requests {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, peer: None }
+        Self { shared }
     }
 
     /// The same, each of them knowing that it came from this address.
     #[must_use]
-    pub fn from_peer(mut self, peer: Option<SocketAddr>) -> Self {
-        self.peer = peer;
+    pub fn from_peer(self, peer: Option<SocketAddr>) -> Self {
+        self.shared.lock().peer = peer;
         self
     }
 
@@ -54,7 +53,7 @@ impl Requests {
             if let Some((id, head)) = inner.hand_over() {
                 let has_body = inner.active(id).is_some_and(|exchange| exchange.incoming.is_some());
                 drop(inner);
-                let reqd = Reqd::new(self.shared.clone(), id, head, has_body, self.peer);
+                let reqd = Reqd::new(self.shared.clone(), id, head, has_body);
                 return Poll::Ready(Some(reqd));
             }
         } else {

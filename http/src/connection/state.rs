@@ -3,7 +3,7 @@
 //! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
 //! those of time in `deadlines`.
 
-use std::{any::Any, sync::Arc, task::Waker};
+use std::{any::Any, net::SocketAddr, sync::Arc, task::Waker};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -113,6 +113,8 @@ pub(crate) struct Inner {
     /// Runs the handlers, and ends the one under way when the peer is gone.
     pub(crate) gone: Option<Waker>,
     pub(crate) undelivered: u64,
+    /// The address at the other end, where it was told.
+    pub(crate) peer: Option<SocketAddr>,
     /// What most connections never have.
     pub(crate) rare: Option<Box<Rare>>,
 }
@@ -163,6 +165,7 @@ impl Inner {
             reader: Wake::new(),
             gone: None,
             undelivered: 0,
+            peer: None,
             rare: None,
         }
     }
@@ -277,6 +280,7 @@ impl Inner {
     }
 
     /// What is queued is the last; nobody waits for anything else any more.
+    #[inline(never)]
     pub(crate) fn end(&mut self) {
         self.exchanges.clear();
         self.read_ahead = 0;
@@ -303,6 +307,7 @@ impl Inner {
     }
 
     /// The transport failed: what is queued is lost.
+    #[cold]
     pub(crate) fn lose(&mut self) {
         self.lost_at.get_or_insert(self.left);
         self.undelivered += self.pending();
