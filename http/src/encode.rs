@@ -91,7 +91,7 @@ pub(crate) fn plain_head(
 ) {
     BEGINNING.with_borrow_mut(|kept| {
         if kept.second != added.second || kept.status != status || !kept.says(content_type, added.server) {
-            *kept = begin(status, content_type, added.server, added.second);
+            kept.begin(status, content_type, added.server, added.second);
         }
         let end = (added.length, added.connection);
         if kept.last == Some(end) && !kept.whole.is_empty() {
@@ -117,6 +117,29 @@ impl Beginning {
             }
     }
 
+    /// From now on it is this one.
+    #[inline(never)]
+    fn begin(
+        &mut self,
+        status: StatusCode,
+        content_type: Option<&HeaderValue>,
+        server: Option<&Bytes>,
+        second: u64,
+    ) {
+        let mut written = Output::new();
+        status_line(&mut written, status);
+        if let Some(content_type) = content_type {
+            field(&mut written, &header::CONTENT_TYPE, content_type);
+        }
+        date::with_line(second, |line| written.write(line));
+        if let Some(server) = server {
+            written.write(server);
+        }
+        let bytes = written.slices().to_vec();
+        let (content_type, server) = (content_type.cloned(), server.cloned());
+        *self = Self { status, content_type, server, second, bytes, last: None, whole: Vec::new() };
+    }
+
     /// Writes it and goes on like this.
     #[inline(never)]
     fn go_on(&mut self, output: &mut Output, (length, connection): (LengthLine, ConnectionLine)) {
@@ -136,27 +159,6 @@ impl Beginning {
 #[inline]
 fn alike(one: &[u8], other: &[u8]) -> bool {
     std::ptr::eq(one, other) || one == other
-}
-
-#[inline(never)]
-fn begin(
-    status: StatusCode,
-    content_type: Option<&HeaderValue>,
-    server: Option<&Bytes>,
-    second: u64,
-) -> Beginning {
-    let mut written = Output::new();
-    status_line(&mut written, status);
-    if let Some(content_type) = content_type {
-        field(&mut written, &header::CONTENT_TYPE, content_type);
-    }
-    date::with_line(second, |line| written.write(line));
-    if let Some(server) = server {
-        written.write(server);
-    }
-    let bytes = written.slices().to_vec();
-    let (content_type, server) = (content_type.cloned(), server.cloned());
-    Beginning { status, content_type, server, second, bytes, last: None, whole: Vec::new() }
 }
 
 /// The last lines of a head.

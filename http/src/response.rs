@@ -182,7 +182,8 @@ impl Response {
     /// The same with these bytes as its body.
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.body = ResponseBody::Bytes(bytes.into());
+        let bytes = bytes.into();
+        self.body = if bytes.is_empty() { ResponseBody::Empty } else { ResponseBody::Bytes(bytes) };
         self
     }
 

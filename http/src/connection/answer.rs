@@ -90,29 +90,52 @@ impl Inner {
         response: &Response,
         payload: Payload<'_>,
     ) -> Result<(), RespondError> {
+        let bytes = payload.len();
+        let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        let is_plain = exchange.answer == Answer::Waiting
+            && !(exchange.is_head || exchange.is_connect || exchange.incoming.is_some())
+            && response.status_code() == StatusCode::OK
+            && response.plain().is_some();
+        let (line, with_body, close) = if is_plain {
+            (LengthLine::Length(bytes), true, false)
+        } else {
+            self.frame(id, response, bytes)?
+        };
+        let close = self.write_head(response, line, close);
+        if with_body {
+            self.emit(|output| payload.write(output));
+        }
+        self.answered(close);
+        self.leave_briefly();
+        Ok(())
+    }
+
+    /// How the head of an answer with a body of so many bytes frames it, whether the body is sent, and whether the answer
+    /// is the last.
+    #[inline(never)]
+    fn frame(
+        &mut self,
+        id: u64,
+        response: &Response,
+        bytes: u64,
+    ) -> Result<(LengthLine, bool, bool), RespondError> {
         let status = response.status_code();
         let exchange = self.waiting(id, status)?;
         let Declared { length, close } = declared(response)?;
         let bodyless = exchange.is_head || has_no_body(status);
-        if !bodyless && length.is_some_and(|length| length != payload.len()) {
+        if !bodyless && length.is_some_and(|length| length != bytes) {
             return Err(RespondError::Length);
         }
         let line = match status {
             StatusCode::NO_CONTENT => LengthLine::None,
             StatusCode::NOT_MODIFIED => length.map_or(LengthLine::None, LengthLine::Length),
             StatusCode::RESET_CONTENT => LengthLine::Length(0),
-            _ => LengthLine::Length(length.unwrap_or(payload.len())),
+            _ => LengthLine::Length(length.unwrap_or(bytes)),
         };
         let drain_max = self.config.limits.drain_bytes_max;
         let missing = |incoming: &super::incoming::Incoming| incoming.missing() > drain_max;
         let unread = self.exchanges.active().incoming.as_deref().is_some_and(missing);
-        let close = self.write_head(response, line, close || unread);
-        if !bodyless {
-            self.emit(|output| payload.write(output));
-        }
-        self.answered(close);
-        self.leave_briefly();
-        Ok(())
+        Ok((line, !bodyless, close || unread))
     }
 
     /// Begins an answer whose body is written bit by bit.
@@ -159,13 +182,13 @@ impl Inner {
 
     fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
         self.emit_with(|output, config| {
-            let server = config.server_line.as_ref();
-            let added = Added { length, connection, server, second: config.second() };
+            let (server, second) = (config.server_line.as_ref(), config.second());
+            let added = || Added { length, connection, server, second };
             match response.plain() {
                 Some(content_type) => {
-                    encode::plain_head(output, response.status_code(), content_type, added);
+                    encode::plain_head(output, response.status_code(), content_type, added());
                 }
-                None => encode::head(output, response.status_code(), response.headers(), added),
+                None => encode::head(output, response.status_code(), response.headers(), added()),
             }
         });
     }
