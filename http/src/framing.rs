@@ -19,8 +19,14 @@ pub(crate) enum BodyLength {
     Chunked,
 }
 
+impl Default for BodyLength {
+    fn default() -> Self {
+        Self::Fixed(0)
+    }
+}
+
 /// What a head says about the bytes behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) length: BodyLength,
     /// Another request may follow.
@@ -62,12 +68,15 @@ pub(crate) fn of_request<'a>(
     minor: u8,
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<Framing, RequestError> {
-    let mut seen = Seen::default();
+    let (mut seen, mut others) = (Seen::default(), false);
     for (name, value) in fields {
         // The length of a name tells most of them apart.
-        match name.len() {
-            4 if name.eq_ignore_ascii_case("host") => seen.host(value)?,
-            6 | 7 | 10 | 14 | 17 => seen.other(name, value)?,
+        match (name.len(), name.as_bytes()) {
+            (_, &[h, o, s, t]) if [h | 32, o | 32, s | 32, t | 32] == *b"host" => seen.host(value)?,
+            (6 | 7 | 10 | 14 | 17, _) => {
+                others = true;
+                seen.other(name, value)?;
+            }
             _ => {}
         }
     }
@@ -76,15 +85,19 @@ pub(crate) fn of_request<'a>(
         None if minor > 0 => return Err(RequestError::Malformed("the host is missing")),
         _ => {}
     }
+    let (keep_alive, may_switch) = (minor > 0, method == Method::CONNECT);
+    if !others {
+        return Ok(Framing { keep_alive, may_switch, ..Framing::default() });
+    }
     let length = seen.body_length(minor)?;
     if seen.expects_more && minor > 0 {
         return Err(RequestError::Expectation);
     }
     Ok(Framing {
         length,
-        keep_alive: !seen.close && (minor > 0 || seen.keep_alive),
+        keep_alive: !seen.close && (keep_alive || seen.keep_alive),
         expects_continue: seen.continues && minor > 0 && length != BodyLength::Fixed(0),
-        may_switch: method == Method::CONNECT || (seen.upgrade && seen.upgrade_named),
+        may_switch: may_switch || (seen.upgrade && seen.upgrade_named),
     })
 }
 

@@ -1,11 +1,13 @@
 //! The head of a request as it came, and how it is carried about.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use http::{Method, Version};
 
 use crate::{
-    Headers, known,
+    Headers,
+    framing::Framing,
+    known,
     parse::RequestLine,
     spare::{self, Spare},
 };
@@ -21,6 +23,7 @@ pub struct Head(
 #[derive(Clone, Default)]
 pub(crate) struct Parts {
     line: RequestLine,
+    framing: Framing,
     /// As received.
     target: String,
     /// Invariant: they hold the whole checked head, to the empty line.
@@ -53,16 +56,16 @@ impl Parts {
 }
 
 impl Head {
-    /// `bytes` are the whole head that `line` and `target` were found in.
+    /// `bytes` are the whole head that the others were found in.
     #[inline]
-    pub(crate) fn new(line: RequestLine, target: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn new(line: RequestLine, framing: Framing, target: &str, bytes: &[u8]) -> Self {
         let mut place = spare::take(&PLACES).unwrap_or_default();
         let Parts { headers, number, .. } = &mut *place;
         headers.fill(bytes, line.end as usize, bytes.len() - 2);
         *number = 0;
         place.target.clear();
         place.target.push_str(target);
-        place.line = line;
+        (place.line, place.framing) = (line, framing);
         Self::whole(place)
     }
 
@@ -73,6 +76,11 @@ impl Head {
     #[inline]
     pub(crate) fn parts(&self) -> &Parts {
         self.0.as_ref().expect("it is here until it is dropped")
+    }
+
+    /// What it says about the bytes behind it.
+    pub(crate) fn framing(&self) -> Framing {
+        self.parts().framing
     }
 
     /// The whole head.
@@ -97,7 +105,7 @@ impl Head {
     #[must_use]
     pub fn path(&self) -> &str {
         let Parts { line, target, .. } = self.parts();
-        match &target[range(&line.path)] {
+        match &target[line.path.start as usize..line.path.end as usize] {
             "" if line.method != Method::CONNECT => "/",
             path => path,
         }
@@ -107,7 +115,7 @@ impl Head {
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         let Parts { line, target, .. } = self.parts();
-        line.query.as_ref().map(|query| &target[range(query)])
+        target.get(line.path.end as usize + 1..)
     }
 
     /// HTTP/1.0 or HTTP/1.1.
@@ -121,10 +129,6 @@ impl Head {
     pub fn headers(&self) -> &Headers {
         &self.parts().headers
     }
-}
-
-fn range(range: &Range<u32>) -> Range<usize> {
-    range.start as usize..range.end as usize
 }
 
 impl Clone for Head {
@@ -163,9 +167,8 @@ mod tests {
     fn head(target: &str, field: &str) -> Head {
         let text = format!("GET {target} HTTP/1.1\r\n{field}\r\n\r\n");
         let end = text.find(field).expect("it is there") as u32;
-        let line =
-            RequestLine { method: Method::GET, path: 0..target.len() as u32, query: None, end, minor: 1 };
-        Head::new(line, target, text.as_bytes())
+        let line = RequestLine { method: Method::GET, path: 0..target.len() as u32, end, minor: 1 };
+        Head::new(line, Framing::default(), target, text.as_bytes())
     }
 
     #[test]

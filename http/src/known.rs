@@ -9,12 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::{
-    Head, Limits,
-    framing::Framing,
-    head::Parts,
-    parse::{Parsed, quick_head},
-};
+use crate::{Head, Limits, head::Parts, parse::quick_head};
 
 /// Longer heads are not remembered.
 const BYTES_MAX: usize = 1024;
@@ -38,7 +33,6 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 struct Known {
     head: Parts,
-    framing: Framing,
     /// Some that requests had, and that are as they were.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
     copies: Vec<Box<Parts>>,
@@ -56,7 +50,7 @@ fn bounds(limits: &Limits) -> Bounds {
 const COPIES_MAX: usize = 16;
 
 /// The head at the front of the input, if it is the one that is known.
-pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<Parsed> {
+pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<Head> {
     KNOWN.with_borrow_mut(|known| {
         let known = known.as_mut().filter(|known| input.starts_with(known.head.bytes()))?;
         if known.bounds != bounds(limits) {
@@ -64,7 +58,7 @@ pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<Parsed> {
         }
         MISSES.set(0);
         let copy = known.copies.pop().unwrap_or_else(|| Box::new(known.head.clone()));
-        Some((known.framing, Head::whole(copy)))
+        Some(Head::whole(copy))
     })
 }
 
@@ -84,7 +78,7 @@ pub(crate) fn take_back(head: Box<Parts>) -> Option<Box<Parts>> {
 }
 
 /// As [`quick_head`], of one that is not.
-pub(crate) fn other_head(input: &[u8], limits: &Limits) -> Option<Parsed> {
+pub(crate) fn other_head(input: &[u8], limits: &Limits) -> Option<Head> {
     let misses = MISSES.get();
     if misses < MISSES_MAX {
         MISSES.set(misses + 1);
@@ -94,16 +88,16 @@ pub(crate) fn other_head(input: &[u8], limits: &Limits) -> Option<Parsed> {
 }
 
 #[inline(never)]
-fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Parsed> {
-    let (framing, head) = quick_head(input, limits)?;
+fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Head> {
+    let head = quick_head(input, limits)?;
     let bytes = head.bytes();
     if bytes.len() <= BYTES_MAX && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
         let number = NUMBERS.fetch_add(1, Relaxed);
         let known = head.parts().numbered(number);
-        KNOWN.set(Some(Known { head: known, framing, copies: Vec::new(), bounds: bounds(limits) }));
+        KNOWN.set(Some(Known { head: known, copies: Vec::new(), bounds: bounds(limits) }));
     }
-    Some((framing, head))
+    Some(head)
 }
 
 fn is_secret(line: &[u8]) -> bool {
@@ -119,11 +113,11 @@ mod tests {
         let input = input.as_bytes();
         let found = head(input, limits).or_else(|| other_head(input, limits));
         let anew = quick_head(input, limits);
-        let said = |found: &Option<Parsed>| {
-            found.as_ref().map(|(framing, head)| (*framing, head.bytes().to_vec(), format!("{head:?}")))
+        let said = |found: &Option<Head>| {
+            found.as_ref().map(|head| (head.framing(), head.bytes().to_vec(), format!("{head:?}")))
         };
         assert_eq!(said(&found), said(&anew), "{input:?}");
-        found.map(|(_, head)| head.path().to_owned())
+        found.map(|head| head.path().to_owned())
     }
 
     fn is_known(input: &str) -> bool {
@@ -175,7 +169,7 @@ mod tests {
         let read = || head(text.as_bytes(), &limits).or_else(|| other_head(text.as_bytes(), &limits));
         (0..200).for_each(|_| drop(read()));
         assert!(is_known(text));
-        read().expect("it is a head").1
+        read().expect("it is a head")
     }
 
     #[test]

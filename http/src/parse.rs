@@ -9,10 +9,7 @@ use std::{mem::MaybeUninit, ops};
 use http::Method;
 use memchr::memchr;
 
-use crate::{
-    Head, Limits, RequestError,
-    framing::{self, Framing},
-};
+use crate::{Head, Limits, RequestError, framing};
 
 /// Heads with up to so many fields are parsed without an allocation.
 const HEADERS_ON_STACK: usize = 100;
@@ -103,22 +100,21 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// A head that has been read, and what it says about the bytes behind it.
-pub(crate) type Parsed = (Framing, Head);
-
-/// The first line of a head: what it says, and where in the target, which is ASCII.
+/// The first line of a head.
 #[derive(Clone, Default)]
 pub(crate) struct RequestLine {
     pub(crate) method: Method,
-    pub(crate) path: ops::Range<u32>,
-    pub(crate) query: Option<ops::Range<u32>>,
-    /// Where in the head it ends, and the field lines begin.
+    /// Where in the target, which is ASCII, the path is. A `?` and the query may follow, nothing else.
+    pub(crate) path: Range,
+    /// Where in the head the line ends, and the field lines begin.
     pub(crate) end: u32,
     pub(crate) minor: u8,
 }
 
+pub(crate) type Range = ops::Range<u32>;
+
 /// Reads a whole head that [`Scan`] has found, `fields` being where its field lines begin and `lines` their number.
-pub(crate) fn head(bytes: &[u8], fields: usize, lines: usize) -> Result<Parsed, RequestError> {
+pub(crate) fn head(bytes: &[u8], fields: usize, lines: usize) -> Result<Head, RequestError> {
     let mut on_stack = [const { MaybeUninit::uninit() }; HEADERS_ON_STACK];
     let mut on_heap = Vec::new();
     let room = if lines <= HEADERS_ON_STACK {
@@ -137,7 +133,7 @@ pub(crate) fn head(bytes: &[u8], fields: usize, lines: usize) -> Result<Parsed, 
 
 /// Reads a head without searching for its end first, if it is complete and beyond suspicion; most are. None says
 /// nothing about it: [`Scan`] and [`head`] do.
-pub(crate) fn quick_head(input: &[u8], limits: &Limits) -> Option<Parsed> {
+pub(crate) fn quick_head(input: &[u8], limits: &Limits) -> Option<Head> {
     if !input.first().is_some_and(|&byte| is_token_byte(byte)) {
         return None;
     }
@@ -169,7 +165,7 @@ pub(crate) fn quick_head(input: &[u8], limits: &Limits) -> Option<Parsed> {
 }
 
 #[inline(always)]
-fn read(parsed: &httparse::Request<'_, '_>, bytes: &[u8], fields: usize) -> Result<Parsed, RequestError> {
+fn read(parsed: &httparse::Request<'_, '_>, bytes: &[u8], fields: usize) -> Result<Head, RequestError> {
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(RequestError::Malformed("the head is invalid"));
     };
@@ -179,12 +175,12 @@ fn read(parsed: &httparse::Request<'_, '_>, bytes: &[u8], fields: usize) -> Resu
         other => Method::from_bytes(other.as_bytes())
             .map_err(|_| RequestError::Malformed("the method has octets that have no place in one"))?,
     };
-    let (path, query) = self::target(&method, target.as_bytes())?;
+    let path = self::path(&method, target.as_bytes())
+        .ok_or(RequestError::Malformed("the request target is invalid"))?;
     let framing =
         framing::of_request(&method, minor, parsed.headers.iter().map(|field| (field.name, field.value)))?;
-    let small = |range: Range| range.start as u32..range.end as u32;
-    let line = RequestLine { method, path: small(path), query: query.map(small), end: fields as u32, minor };
-    Ok((framing, Head::new(line, target, bytes)))
+    let line = RequestLine { method, path, end: fields as u32, minor };
+    Ok(Head::new(line, framing, target, bytes))
 }
 
 /// Where `part` is in `whole`, of which it is a slice.
@@ -217,31 +213,30 @@ fn version(line: &[u8]) -> RequestError {
     }
 }
 
-type Range = ops::Range<usize>;
-
-/// Checks a target, and finds its path and query (RFC 9112 §3.2).
-fn target(method: &Method, target: &[u8]) -> Result<(Range, Option<Range>), RequestError> {
-    let invalid = Err(RequestError::Malformed("the request target is invalid"));
-    if method == Method::CONNECT {
-        let valid = target.iter().all(|&byte| is_target_byte(byte)) && framing::is_authority(target);
-        return if valid { Ok((0..0, None)) } else { invalid };
-    }
-    let path = match target {
-        [b'/', ..] => 0,
-        b"*" if method == Method::OPTIONS => 0,
-        _ => match absolute_path(target) {
-            Some(path) if target[..path].iter().all(|&byte| is_target_byte(byte)) => path,
-            _ => return invalid,
-        },
+/// Finds the path of a target, if it is a valid one (RFC 9112 §3.2).
+fn path(method: &Method, target: &[u8]) -> Option<Range> {
+    let is_path = target.first() == Some(&b'/') && method != Method::CONNECT;
+    let start = if is_path { 0 } else { odd_path(method, target)? };
+    let end = start + leading(&target[start..], &PATH_BYTES);
+    let is_valid = match &target[end..] {
+        [] => true,
+        [b'?', query @ ..] => query.iter().all(|&byte| is_target_byte(byte)),
+        _ => false,
     };
-    let end = path + leading(&target[path..], &PATH_BYTES);
-    match &target[end..] {
-        [] => Ok((path..end, None)),
-        [b'?', query @ ..] if query.iter().all(|&byte| is_target_byte(byte)) => {
-            Ok((path..end, Some(end + 1..target.len())))
-        }
-        _ => invalid,
+    is_valid.then_some(start as u32..end as u32)
+}
+
+/// Where the path of a target begins that is more than a path: at its end if it is none.
+#[inline(never)]
+fn odd_path(method: &Method, target: &[u8]) -> Option<usize> {
+    let all = |bytes: &[u8]| bytes.iter().all(|&byte| is_target_byte(byte));
+    if method == Method::CONNECT {
+        return (all(target) && framing::is_authority(target)).then_some(target.len());
     }
+    if method == Method::OPTIONS && target == b"*" {
+        return Some(0);
+    }
+    absolute_path(target).filter(|&path| all(&target[..path]))
 }
 
 /// What may stand in a target at all: visible ASCII, and no fragment.
@@ -305,7 +300,7 @@ mod tests {
                 let quick = quick_head(input.as_bytes(), &Limits::new());
                 let parsed = head(&input.as_bytes()[..bytes], fields, lines);
                 assert!(quick.is_none() || parsed.is_ok(), "too quick: {input:?}");
-                parsed.map(|(_, head)| head)
+                parsed
             }
             other => panic!("{other:?} in {input:?}"),
         }
@@ -434,7 +429,7 @@ mod tests {
         let Ok(Found::Head { bytes, fields, lines }) = Scan::default().find(input.as_bytes(), &limits) else {
             panic!("a head");
         };
-        let (_, head) = head(&input.as_bytes()[..bytes], fields, lines).unwrap();
+        let head = head(&input.as_bytes()[..bytes], fields, lines).unwrap();
         assert_eq!(head.headers().len(), 501);
     }
 
@@ -455,11 +450,11 @@ mod tests {
                 _ => None,
             };
             let quick = quick_head(input.as_bytes(), &limits);
-            let said = |(framing, head): &Parsed| (*framing, head.bytes().to_vec(), format!("{head:?} {}", head.path()));
+            let said = |head: &Head| (head.framing(), head.bytes().to_vec(), format!("{head:?} {}", head.path()));
             if let Some(quick) = &quick {
                 prop_assert_eq!(Some(said(quick)), careful.as_ref().map(said));
             } else {
-                prop_assert!(careful.is_none_or(|(_, head)| head.headers().is_empty()), "not quick: {:?}", input);
+                prop_assert!(careful.is_none_or(|head| head.headers().is_empty()), "not quick: {:?}", input);
             }
         }
     }

@@ -11,8 +11,8 @@ use super::{
     state::{Inner, Reading, Writing},
 };
 use crate::{
-    RequestError, known,
-    parse::{self, Found, Parsed},
+    Head, RequestError, known,
+    parse::{self, Found},
 };
 
 /// Input up to this size is copied once for all requests in it.
@@ -174,10 +174,9 @@ impl Inner {
         }
         if self.scan.is_fresh() {
             let limits = &self.config.limits;
-            let parsed =
-                known::head(input.rest(), limits).or_else(|| known::other_head(input.rest(), limits));
-            if let Some(parsed) = parsed {
-                self.accept(parsed, input);
+            let head = known::head(input.rest(), limits).or_else(|| known::other_head(input.rest(), limits));
+            if let Some(head) = head {
+                self.accept(head, input);
                 return true;
             }
         }
@@ -198,14 +197,15 @@ impl Inner {
             Err(error) => Err(error),
         };
         match result {
-            Ok(parsed) => self.accept(parsed, input),
+            Ok(head) => self.accept(head, input),
             Err(error) => self.reject(error, input.rest().starts_with(b"HEAD ")),
         }
         true
     }
 
     /// The next head, which is what the input begins with.
-    fn accept(&mut self, (framing, head): Parsed, input: &mut Input<'_>) {
+    fn accept(&mut self, head: Head, input: &mut Input<'_>) {
+        let framing = head.framing();
         self.deadlines.head_read();
         let limits = &self.config.limits;
         let incoming =
