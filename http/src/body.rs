@@ -76,7 +76,7 @@ impl Body {
         let Some(exchange) = inner.active(id).filter(|exchange| exchange.answer != Answer::Complete) else {
             return Poll::Ready(Err(BodyError::Closed));
         };
-        let Some(incoming) = exchange.incoming.as_mut() else { return Poll::Ready(Ok(None)) };
+        let Some(incoming) = exchange.asked.incoming.as_mut() else { return Poll::Ready(Ok(None)) };
         if let Some(piece) = incoming.pop() {
             inner.read_ahead -= piece.len();
             inner.leave();

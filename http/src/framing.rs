@@ -29,12 +29,25 @@ impl Default for BodyLength {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) length: BodyLength,
+    pub(crate) terms: Terms,
+}
+
+/// What a request asks of its answer and of the connection. Small and in one piece: every request carries it about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(align(8))]
+pub(crate) struct Terms {
+    pub(crate) is_head: bool,
+    pub(crate) is_connect: bool,
+    /// Of the version of HTTP: 0 or 1.
+    pub(crate) minor: u8,
     /// Another request may follow.
     pub(crate) keep_alive: bool,
-    /// The peer waits for `100 Continue` before it sends the body.
-    pub(crate) expects_continue: bool,
+    /// The peer has said that none will.
+    pub(crate) peer_closes: bool,
     /// The answer may switch the protocol, so the bytes behind this request may be no request.
     pub(crate) may_switch: bool,
+    /// The peer waits for `100 Continue` before it sends the body.
+    pub(crate) continue_due: bool,
 }
 
 /// Collects what matters while the fields pass by.
@@ -85,20 +98,28 @@ pub(crate) fn of_request<'a>(
         None if minor > 0 => return Err(RequestError::Malformed("the host is missing")),
         _ => {}
     }
-    let (keep_alive, may_switch) = (minor > 0, method == Method::CONNECT);
+    let (is_head, is_connect) = (method == Method::HEAD, method == Method::CONNECT);
+    let mut terms = Terms {
+        is_head,
+        is_connect,
+        minor,
+        keep_alive: minor > 0,
+        peer_closes: minor == 0,
+        may_switch: is_connect,
+        continue_due: false,
+    };
     if !others {
-        return Ok(Framing { keep_alive, may_switch, ..Framing::default() });
+        return Ok(Framing { terms, ..Framing::default() });
     }
     let length = seen.body_length(minor)?;
     if seen.expects_more && minor > 0 {
         return Err(RequestError::Expectation);
     }
-    Ok(Framing {
-        length,
-        keep_alive: !seen.close && (keep_alive || seen.keep_alive),
-        expects_continue: seen.continues && minor > 0 && length != BodyLength::Fixed(0),
-        may_switch: may_switch || (seen.upgrade && seen.upgrade_named),
-    })
+    terms.keep_alive = !seen.close && (minor > 0 || seen.keep_alive);
+    terms.peer_closes = !terms.keep_alive;
+    terms.may_switch |= seen.upgrade && seen.upgrade_named;
+    terms.continue_due = seen.continues && minor > 0 && length != BodyLength::Fixed(0);
+    Ok(Framing { length, terms })
 }
 
 impl<'a> Seen<'a> {
@@ -346,7 +367,7 @@ mod tests {
 
     #[test]
     fn connections_persist_as_rfc_9112_9_3_says() {
-        let keeps = |minor, value| framing(minor, &[("Connection", value)]).unwrap().keep_alive;
+        let keeps = |minor, value| framing(minor, &[("Connection", value)]).unwrap().terms.keep_alive;
         assert!(keeps(1, "") && keeps(1, "foo") && keeps(1, "xclose"));
         assert!(!keeps(1, "close") && !keeps(1, " foo,, CLOSE ,keep-alive"));
         assert!(keeps(0, "Keep-Alive") && !keeps(0, "foo") && !keeps(0, "keep-alive, close"));
@@ -385,9 +406,12 @@ mod tests {
     #[test]
     fn an_expectation_is_only_known_to_http_1_1() {
         let length = ("Content-Length", "1");
-        assert!(framing(1, &[length, ("Expect", "100-Continue")]).unwrap().expects_continue);
-        assert!(!framing(1, &[("Expect", "100-continue")]).unwrap().expects_continue, "no body to wait for");
-        assert!(!framing(0, &[length, ("Expect", "100-continue")]).unwrap().expects_continue);
+        assert!(framing(1, &[length, ("Expect", "100-Continue")]).unwrap().terms.continue_due);
+        assert!(
+            !framing(1, &[("Expect", "100-continue")]).unwrap().terms.continue_due,
+            "no body to wait for"
+        );
+        assert!(!framing(0, &[length, ("Expect", "100-continue")]).unwrap().terms.continue_due);
         assert_eq!(framing(1, &[("Expect", "200-ok")]), Err(RequestError::Expectation));
         assert_eq!(framing(1, &[("Expect", "100-continue, x")]), Err(RequestError::Expectation));
     }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::{FilePart, Output};
 
 use super::Config;
-use super::exchange::{Answer, Exchange, Left};
+use super::exchange::{Answer, Asked, Exchange, Left};
 use super::state::{Inner, Reading, Writing};
 use crate::{
     RequestError, RespondError, Response, WriteError, chunked,
@@ -77,7 +77,9 @@ impl Inner {
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
         match exchange.answer {
             Answer::Waiting if status.is_informational() => Err(RespondError::Informational),
-            Answer::Waiting if exchange.is_connect && status.is_success() => Err(RespondError::Upgrade),
+            Answer::Waiting if exchange.asked.terms.is_connect && status.is_success() => {
+                Err(RespondError::Upgrade)
+            }
             Answer::Waiting => Ok(exchange),
             _ => Err(RespondError::Answered),
         }
@@ -92,8 +94,9 @@ impl Inner {
     ) -> Result<(), RespondError> {
         let bytes = payload.len();
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        let Asked { terms, incoming, .. } = &exchange.asked;
         let is_plain = exchange.answer == Answer::Waiting
-            && !(exchange.is_head || exchange.is_connect || exchange.incoming.is_some())
+            && !(terms.is_head || terms.is_connect || incoming.is_some())
             && response.status_code() == StatusCode::OK
             && response.plain().is_some();
         let (line, with_body, close) = if is_plain {
@@ -122,7 +125,7 @@ impl Inner {
         let status = response.status_code();
         let exchange = self.waiting(id, status)?;
         let Declared { length, close } = declared(response)?;
-        let bodyless = exchange.is_head || has_no_body(status);
+        let bodyless = exchange.asked.terms.is_head || has_no_body(status);
         if !bodyless && length.is_some_and(|length| length != bytes) {
             return Err(RespondError::Length);
         }
@@ -134,7 +137,7 @@ impl Inner {
         };
         let drain_max = self.config.limits.drain_bytes_max;
         let missing = |incoming: &super::incoming::Incoming| incoming.missing() > drain_max;
-        let unread = self.exchanges.active().incoming.as_deref().is_some_and(missing);
+        let unread = self.exchanges.active().asked.incoming.as_deref().is_some_and(missing);
         Ok((line, !bodyless, close || unread))
     }
 
@@ -146,11 +149,11 @@ impl Inner {
         let (line, left) = match length {
             _ if status == StatusCode::NO_CONTENT => (LengthLine::None, Left::Nothing),
             _ if status == StatusCode::RESET_CONTENT => (LengthLine::Length(0), Left::Nothing),
-            length if exchange.is_head || status == StatusCode::NOT_MODIFIED => {
+            length if exchange.asked.terms.is_head || status == StatusCode::NOT_MODIFIED => {
                 (length.map_or(LengthLine::None, LengthLine::Length), Left::Nothing)
             }
             Some(length) => (LengthLine::Length(length), Left::Bytes(length)),
-            None if exchange.minor > 0 => (LengthLine::Chunked, Left::Chunks),
+            None if exchange.asked.terms.minor > 0 => (LengthLine::Chunked, Left::Chunks),
             None => {
                 close = true;
                 (LengthLine::None, Left::UntilClose)
@@ -159,7 +162,7 @@ impl Inner {
         let close = self.write_head(response, line, close);
         let exchange = self.exchanges.active();
         exchange.answer = Answer::Streaming(left);
-        exchange.keep_alive &= !close;
+        exchange.asked.terms.keep_alive &= !close;
         self.leave();
         Ok(left)
     }
@@ -168,10 +171,11 @@ impl Inner {
     fn write_head(&mut self, response: &Response, length: LengthLine, close: bool) -> bool {
         let exchange = self.exchanges.front().expect("a request is under way");
         // A peer that never heard "continue" may send its body or not; only the end tells the two apart.
-        let unsure = exchange.continue_due && !exchange.body_is_complete();
+        let terms = exchange.asked.terms;
+        let unsure = terms.continue_due && !exchange.body_is_complete();
         let over = self.heads_over || !matches!(self.reading, Reading::Head | Reading::Body);
-        let close = close || unsure || !exchange.keep_alive || (over && self.exchanges.len() == 1);
-        let connection = match (close, exchange.minor) {
+        let close = close || unsure || !terms.keep_alive || (over && self.exchanges.len() == 1);
+        let connection = match (close, terms.minor) {
             (true, _) => ConnectionLine::Close,
             (false, 0) => ConnectionLine::KeepAlive,
             (false, _) => ConnectionLine::None,
@@ -215,7 +219,7 @@ impl Inner {
         if exchange.answer != Answer::Waiting {
             return Err(RespondError::Answered);
         }
-        if exchange.minor > 0 {
+        if exchange.asked.terms.minor > 0 {
             self.emit(|output| encode::interim(output, StatusCode::EARLY_HINTS, fields));
         }
         Ok(())
@@ -230,7 +234,7 @@ impl Inner {
     fn answer_error(&mut self, error: RequestError, close: bool) {
         let (response, body) = self.config.refusal(error);
         let close = self.write_head(&response, LengthLine::Length(body.len() as u64), close);
-        if !self.exchanges.active().is_head {
+        if !self.exchanges.active().asked.terms.is_head {
             self.emit(|output| output.write_bytes(body));
         }
         if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {
@@ -260,8 +264,8 @@ impl Inner {
     /// Tells a peer that waits for it to send its body (H6).
     pub(crate) fn invite_body(&mut self, id: u64) {
         let Some(exchange) = self.active(id) else { return };
-        if exchange.continue_due && exchange.answer == Answer::Waiting {
-            exchange.continue_due = false;
+        if exchange.asked.terms.continue_due && exchange.answer == Answer::Waiting {
+            exchange.asked.terms.continue_due = false;
             self.emit(|output| encode::interim(output, StatusCode::CONTINUE, [].into_iter()));
         }
     }
@@ -291,7 +295,7 @@ impl Inner {
     ) -> Result<(), WriteError> {
         let exchange = self.active(id).ok_or(WriteError::Closed)?;
         let Answer::Streaming(left) = exchange.answer else { return Err(WriteError::Closed) };
-        let close = !exchange.keep_alive;
+        let close = !exchange.asked.terms.keep_alive;
         match left {
             Left::Bytes(1..) => {
                 self.end();
@@ -340,13 +344,13 @@ impl Inner {
         if front.body_is_complete() {
             if close {
                 // The peer that asked for the end has nothing more to send.
-                self.linger =
-                    !front.peer_closes || !matches!(self.reading, Reading::Discard { seen: false, .. });
+                self.linger = !front.asked.terms.peer_closes
+                    || !matches!(self.reading, Reading::Discard { seen: false, .. });
                 return self.end();
             }
             return self.pop();
         }
-        let Some(incoming) = front.incoming.as_mut() else { return };
+        let Some(incoming) = front.asked.incoming.as_mut() else { return };
         self.read_ahead -= incoming.buffered();
         incoming.drop_rest();
         if close || incoming.missing() > drain_max || incoming.dropped() > drain_max {
@@ -362,10 +366,11 @@ impl Inner {
             return Err(RespondError::Answered);
         }
         let status = response.status_code();
-        let tunnel = exchange.is_connect && status.is_success();
-        let switch = !exchange.is_connect && status == StatusCode::SWITCHING_PROTOCOLS && exchange.minor > 0;
-        let read = exchange.incoming.as_ref().is_none_or(|body| body.is_complete() && body.buffered() == 0);
-        if !(exchange.may_switch && read && (tunnel || switch)) {
+        let Asked { terms, incoming, .. } = &exchange.asked;
+        let tunnel = terms.is_connect && status.is_success();
+        let switch = !terms.is_connect && status == StatusCode::SWITCHING_PROTOCOLS && terms.minor > 0;
+        let read = incoming.as_ref().is_none_or(|body| body.is_complete() && body.buffered() == 0);
+        if !(terms.may_switch && read && (tunnel || switch)) {
             return Err(RespondError::Upgrade);
         }
         let connection = if tunnel { ConnectionLine::None } else { ConnectionLine::Upgrade };

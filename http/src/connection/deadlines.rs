@@ -361,10 +361,9 @@ impl Inner {
     }
 
     fn body_is_awaited(&self) -> bool {
-        let invited = !self
-            .exchanges
-            .back()
-            .is_some_and(|back| back.continue_due && matches!(back.answer, Answer::Queued | Answer::Waiting));
+        let invited = !self.exchanges.last().is_some_and(|(last, answer)| {
+            last.terms.continue_due && matches!(answer, Answer::Queued | Answer::Waiting)
+        });
         invited && self.may_read() && !self.held_back
     }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::incoming::Incoming;
 use crate::{
     Head, RequestError,
+    framing::Terms,
     spare::{self, Spare},
 };
 
@@ -34,126 +35,131 @@ pub(crate) enum Left {
     UntilClose,
 }
 
-/// One request and its answer.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) id: u64,
-    /// Until a handler takes it.
+/// A request, as far as its connection has to know it.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Until a handler takes it. None as well in one that the connection answers itself.
     pub(crate) head: Option<Head>,
-    /// Set: the connection answers this one itself.
-    pub(crate) refusal: Option<RequestError>,
-    pub(crate) is_head: bool,
-    pub(crate) is_connect: bool,
-    /// Neither side has said so far that the connection ends after it.
-    pub(crate) keep_alive: bool,
-    /// The peer has said so.
-    pub(crate) peer_closes: bool,
-    pub(crate) minor: u8,
-    pub(crate) may_switch: bool,
-    /// The peer waits for `100 Continue`.
-    pub(crate) continue_due: bool,
-    /// None: the request has no body.
+    /// None: it has no body.
     pub(crate) incoming: Option<Box<Incoming>>,
-    pub(crate) answer: Answer,
+    pub(crate) terms: Terms,
 }
 
-impl Exchange {
-    fn new() -> Self {
-        Self {
-            id: 0,
-            head: None,
-            refusal: None,
-            is_head: false,
-            is_connect: false,
-            keep_alive: false,
-            peer_closes: false,
-            minor: 1,
-            may_switch: false,
-            continue_due: false,
-            incoming: None,
-            answer: Answer::Queued,
-        }
-    }
-
-    pub(crate) fn body_is_complete(&self) -> bool {
-        self.incoming.as_ref().is_none_or(|incoming| incoming.is_complete())
-    }
-
+impl Asked {
     /// Bytes kept for a handler that has not taken them.
-    pub(crate) fn kept(&self) -> usize {
+    fn kept(&self) -> usize {
         let head = self.head.as_ref().map_or(0, |head| head.bytes().len());
         head + self.incoming.as_ref().map_or(0, |incoming| incoming.buffered())
     }
 }
 
-/// Oldest first.
-///
-/// Each stays where it was made: to carry one about would cost as much as answering half of it. What most connections have
-/// is one at a time, so they own no queue.
-#[derive(Debug, Default)]
+/// A request and its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) id: u64,
+    pub(crate) answer: Answer,
+    pub(crate) asked: Asked,
+}
+
+impl Exchange {
+    pub(crate) fn body_is_complete(&self) -> bool {
+        self.asked.incoming.as_ref().is_none_or(|incoming| incoming.is_complete())
+    }
+}
+
+/// Oldest first. What most connections have is one at a time, so they own no queue.
+#[derive(Debug)]
 pub(crate) struct Exchanges {
-    first: Option<Box<Exchange>>,
-    /// Invariant: empty if there is no first.
-    rest: VecDeque<Box<Exchange>>,
+    /// The oldest, if there is any.
+    first: Exchange,
+    any: bool,
+    /// Those behind it, which no handler has seen. Invariant: none if there is no first.
+    rest: VecDeque<Asked>,
+    /// Set: the connection answers the last one itself.
+    refusal: Option<RequestError>,
 }
 
 thread_local! {
-    static PLACES: Spare<Box<Exchange>> = const { Spare::new(64) };
-    static QUEUES: Spare<VecDeque<Box<Exchange>>> = const { Spare::new(16) };
+    static QUEUES: Spare<VecDeque<Asked>> = const { Spare::new(16) };
 }
 
 /// The room of a queue that is left to others.
 const QUEUE_MAX: usize = 16;
 
+impl Default for Exchanges {
+    fn default() -> Self {
+        let first = Exchange { id: 0, answer: Answer::Queued, asked: Asked::default() };
+        Self { first, any: false, rest: VecDeque::new(), refusal: None }
+    }
+}
+
 impl Exchanges {
-    /// One more, to be filled in: it has no head, no body and no refusal, and no handler has seen it.
+    /// One more; `id` is one more than that of the one before it.
     #[inline]
-    pub(crate) fn push(&mut self, id: u64) -> &mut Exchange {
-        let mut place = spare::take(&PLACES).unwrap_or_else(|| Box::new(Exchange::new()));
-        place.id = id;
-        place.answer = Answer::Queued;
-        if self.first.is_some() { self.push_behind(place) } else { self.first.insert(place) }
+    pub(crate) fn push(&mut self, id: u64, asked: Asked) {
+        if self.any {
+            return self.push_behind(asked);
+        }
+        self.any = true;
+        (self.first.id, self.first.answer) = (id, Answer::Queued);
+        self.first.asked = asked;
     }
 
     #[inline(never)]
-    fn push_behind(&mut self, place: Box<Exchange>) -> &mut Exchange {
+    fn push_behind(&mut self, asked: Asked) {
         if self.rest.capacity() == 0
             && let Some(queue) = spare::take(&QUEUES)
         {
             self.rest = queue;
         }
-        self.rest.push_back(place);
-        self.rest.back_mut().expect("it was just put there")
+        self.rest.push_back(asked);
+    }
+
+    /// The connection answers the last one itself. Says how many bytes were kept for it.
+    pub(crate) fn refuse_last(&mut self, error: RequestError) -> usize {
+        self.refusal = Some(error);
+        let last = self.rest.back_mut().unwrap_or(&mut self.first.asked);
+        let kept = last.kept();
+        (last.head, last.incoming) = (None, None);
+        kept
+    }
+
+    /// The connection answers the first one itself.
+    pub(crate) fn refusal(&self) -> Option<RequestError> {
+        self.refusal.filter(|_| self.rest.is_empty())
     }
 
     /// Takes the first one away; says how many bytes were kept for it.
     #[inline]
     pub(crate) fn pop(&mut self) -> usize {
-        let Some(mut place) = self.first.take() else { return 0 };
-        if self.rest.capacity() > 0 {
-            self.move_up();
+        if !self.any {
+            return 0;
         }
-        let kept = place.kept();
-        place.head = None;
-        place.incoming = None;
-        place.refusal = None;
-        spare::leave(&PLACES, place);
+        let kept = self.first.asked.kept();
+        (self.first.asked.head, self.first.asked.incoming) = (None, None);
+        self.any = self.rest.capacity() > 0 && self.move_up();
         kept
     }
 
     #[inline(never)]
-    fn move_up(&mut self) {
-        self.first = self.rest.pop_front();
-        if self.first.is_none() {
-            let queue = std::mem::take(&mut self.rest);
-            if queue.capacity() <= QUEUE_MAX {
-                spare::leave(&QUEUES, queue);
-            }
+    fn move_up(&mut self) -> bool {
+        if let Some(asked) = self.rest.pop_front() {
+            self.first = Exchange { id: self.first.id + 1, answer: Answer::Queued, asked };
+            return true;
         }
+        let queue = std::mem::take(&mut self.rest);
+        if queue.capacity() <= QUEUE_MAX {
+            spare::leave(&QUEUES, queue);
+        }
+        false
     }
 
     /// Drops those behind the first `length`.
     pub(crate) fn truncate(&mut self, length: usize) {
+        if length >= self.len() {
+            return;
+        }
+        self.refusal = None;
         match length.checked_sub(1) {
             Some(length) => self.rest.truncate(length),
             None => self.clear(),
@@ -161,24 +167,26 @@ impl Exchanges {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.first = None;
+        (self.any, self.refusal, self.first.asked) = (false, None, Asked::default());
         self.rest.clear();
     }
 
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.any) + self.rest.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
+        !self.any
     }
 
+    #[inline]
     pub(crate) fn front(&self) -> Option<&Exchange> {
-        self.first.as_deref()
+        self.any.then_some(&self.first)
     }
 
+    #[inline]
     pub(crate) fn front_mut(&mut self) -> Option<&mut Exchange> {
-        self.first.as_deref_mut()
+        self.any.then_some(&mut self.first)
     }
 
     /// The first one, where there is one.
@@ -186,16 +194,23 @@ impl Exchanges {
         self.front_mut().expect("a request is under way")
     }
 
-    pub(crate) fn back(&self) -> Option<&Exchange> {
-        self.rest.back().or(self.first.as_ref()).map(|last| &**last)
+    /// The last one, and how far its answer is.
+    #[inline]
+    pub(crate) fn last(&self) -> Option<(&Asked, Answer)> {
+        match self.rest.back() {
+            Some(asked) => Some((asked, Answer::Queued)),
+            None => self.front().map(|first| (&first.asked, first.answer)),
+        }
     }
 
-    pub(crate) fn back_mut(&mut self) -> Option<&mut Exchange> {
-        self.rest.back_mut().or(self.first.as_mut()).map(|last| &mut **last)
+    /// The body of the last one.
+    pub(crate) fn last_incoming(&mut self) -> Option<&mut Incoming> {
+        let last = self.rest.back_mut().unwrap_or(&mut self.first.asked);
+        last.incoming.as_deref_mut()
     }
 
     /// Bytes kept for handlers that have not taken them.
     pub(crate) fn kept(&self) -> usize {
-        self.first.iter().chain(&self.rest).map(|exchange| exchange.kept()).sum()
+        self.front().map_or(0, |first| first.asked.kept()) + self.rest.iter().map(Asked::kept).sum::<usize>()
     }
 }

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use riot_flow::ReadOperation;
 
 use super::{
-    exchange::Answer,
+    exchange::{Answer, Asked},
     incoming::{Incoming, Progress},
     state::{Inner, Reading, Writing},
 };
 use crate::{
-    Head, RequestError, known,
+    Head, RequestError,
+    framing::{Framing, Terms},
+    known,
     parse::{self, Found},
 };
 
@@ -100,16 +102,16 @@ impl Inner {
 
     /// Enough has been read ahead (F10, H1), or what follows may be another protocol (F12).
     pub(crate) fn is_paused(&self) -> bool {
-        let Some(back) = self.exchanges.back() else { return false };
+        let Some((last, _)) = self.exchanges.last() else { return false };
         match self.reading {
             Reading::Head => {
                 let limits = &self.config.limits;
                 let full =
                     self.exchanges.len() >= limits.pipeline_max || self.read_ahead >= limits.window_bytes;
-                full || back.may_switch
+                full || last.terms.may_switch
             }
             Reading::Body => {
-                let wanted = back.incoming.as_ref().is_some_and(|incoming| !incoming.is_dropped());
+                let wanted = last.incoming.as_ref().is_some_and(|incoming| !incoming.is_dropped());
                 wanted && self.read_ahead >= self.config.limits.window_bytes
             }
             _ => false,
@@ -205,30 +207,20 @@ impl Inner {
 
     /// The next head, which is what the input begins with.
     fn accept(&mut self, head: Head, input: &mut Input<'_>) {
-        let framing = head.framing();
+        let Framing { length, mut terms } = head.framing();
         self.deadlines.head_read();
         let limits = &self.config.limits;
-        let incoming =
-            match Incoming::new(framing.length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
-                Ok(incoming) => incoming,
-                Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
-            };
-        input.skip(head.bytes().len());
-        let keep_alive = framing.keep_alive && limits.requests_max.is_none_or(|max| self.requests + 1 < max);
+        let incoming = match Incoming::new(length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
+            Ok(incoming) => incoming,
+            Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
+        };
+        let bytes = head.bytes().len();
+        input.skip(bytes);
+        terms.keep_alive &= limits.requests_max.is_none_or(|max| self.requests + 1 < max);
         self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
-        self.read_ahead += head.bytes().len();
-        let exchange = self.exchanges.push(self.requests);
-        exchange.is_head = head.method() == http::Method::HEAD;
-        exchange.is_connect = head.method() == http::Method::CONNECT;
-        exchange.minor = u8::from(head.version() == http::Version::HTTP_11);
-        exchange.head = Some(head);
-        exchange.keep_alive = keep_alive;
-        exchange.peer_closes = !framing.keep_alive;
-        exchange.may_switch = framing.may_switch;
-        exchange.continue_due = framing.expects_continue;
-        exchange.incoming = incoming;
-        self.pushed();
-        if self.reading == Reading::Head && !keep_alive {
+        self.read_ahead += bytes;
+        self.push(Asked { head: Some(head), incoming, terms });
+        if self.reading == Reading::Head && !terms.keep_alive {
             self.discard();
         }
     }
@@ -237,21 +229,19 @@ impl Inner {
     #[cold]
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
         self.discard();
-        let exchange = self.exchanges.push(self.requests);
-        exchange.refusal = Some(error);
-        exchange.is_head = is_head;
-        exchange.is_connect = false;
-        exchange.keep_alive = false;
-        exchange.peer_closes = false;
-        exchange.minor = 1;
-        exchange.may_switch = false;
-        exchange.continue_due = false;
-        self.pushed();
+        let terms = Terms { is_head, minor: 1, ..Terms::default() };
+        self.requests += 1;
+        self.exchanges.push(self.requests, Asked { head: None, incoming: None, terms });
+        self.exchanges.refuse_last(error);
+        if self.exchanges.len() == 1 {
+            self.advance();
+        }
     }
 
     /// There is one request more.
-    fn pushed(&mut self) {
+    fn push(&mut self, asked: Asked) {
         self.requests += 1;
+        self.exchanges.push(self.requests, asked);
         if self.exchanges.len() == 1 {
             self.advance();
         }
@@ -263,9 +253,7 @@ impl Inner {
         let room = self.config.limits.window_bytes.saturating_sub(self.read_ahead);
         let drain_max = self.config.limits.drain_bytes_max;
         let before = input.consumed;
-        let Some(incoming) = self.exchanges.back_mut().and_then(|back| back.incoming.as_mut()) else {
-            return false;
-        };
+        let Some(incoming) = self.exchanges.last_incoming() else { return false };
         let kept = incoming.buffered();
         let result = incoming.receive(input, room);
         self.read_ahead += incoming.buffered() - kept;
@@ -292,8 +280,8 @@ impl Inner {
     }
 
     fn body_ended(&mut self) {
-        let Some(back) = self.exchanges.back() else { return };
-        let (keep_alive, answered) = (back.keep_alive, back.answer == Answer::Complete);
+        let Some((last, answer)) = self.exchanges.last() else { return };
+        let (keep_alive, answered) = (last.terms.keep_alive, answer == Answer::Complete);
         self.reading = Reading::Head;
         if !keep_alive || self.heads_over {
             self.discard();
@@ -308,13 +296,12 @@ impl Inner {
     pub(crate) fn fail_body(&mut self, error: RequestError) {
         self.discard();
         let is_first = self.exchanges.len() == 1;
-        let Some(back) = self.exchanges.back_mut() else { return };
-        let id = back.id;
-        match back.answer {
+        let Some((_, answer)) = self.exchanges.last() else { return };
+        // The last one is numbered as they are counted.
+        let id = self.requests;
+        match answer {
             Answer::Queued => {
-                self.read_ahead -= back.head.take().map_or(0, |head| head.bytes().len());
-                self.read_ahead -= back.incoming.take().map_or(0, |incoming| incoming.buffered());
-                back.refusal = Some(error);
+                self.read_ahead -= self.exchanges.refuse_last(error);
                 if is_first {
                     self.advance();
                 }

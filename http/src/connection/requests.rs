@@ -51,7 +51,7 @@ impl Requests {
         }
         if inner.has_room() {
             if let Some((id, head)) = inner.hand_over() {
-                let has_body = inner.active(id).is_some_and(|exchange| exchange.incoming.is_some());
+                let has_body = inner.active(id).is_some_and(|exchange| exchange.asked.incoming.is_some());
                 drop(inner);
                 let reqd = Reqd::new(self.shared.clone(), id, head, has_body);
                 return Poll::Ready(Some(reqd));

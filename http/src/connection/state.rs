@@ -241,7 +241,7 @@ impl Inner {
     /// Hands the next request over, if there is one whose turn it is.
     pub(crate) fn hand_over(&mut self) -> Option<(u64, Head)> {
         let front = self.exchanges.front_mut().filter(|front| front.answer == Answer::Queued)?;
-        let head = front.head.take()?;
+        let head = front.asked.head.take()?;
         front.answer = Answer::Waiting;
         self.kept = false;
         self.read_ahead -= head.bytes().len();
@@ -263,8 +263,10 @@ impl Inner {
     /// Looks at the first in the queue after it has changed.
     pub(crate) fn advance(&mut self) {
         match self.exchanges.front() {
-            Some(Exchange { refusal: Some(error), answer: Answer::Queued, .. }) => self.refuse(*error),
-            Some(Exchange { answer: Answer::Queued, .. }) => self.wake_next(),
+            Some(Exchange { answer: Answer::Queued, .. }) => match self.exchanges.refusal() {
+                Some(error) => self.refuse(error),
+                None => self.wake_next(),
+            },
             None if self.requests_are_over() => self.end(),
             _ => {}
         }
