@@ -185,8 +185,9 @@ impl Inner {
     }
 
     fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
-        self.emit_with(|output, config| {
-            let (server, second) = (config.server_line.as_ref(), config.second());
+        let second = if self.second > 0 { self.second } else { self.config.second() };
+        let wakes = self.emit_with(|output, config| {
+            let server = config.server_line.as_ref();
             let added = || Added { length, connection, server, second };
             match response.plain() {
                 Some(content_type) => {
@@ -195,18 +196,22 @@ impl Inner {
                 None => encode::head(output, response.status_code(), response.headers(), added()),
             }
         });
+        if wakes {
+            self.second = second;
+        }
     }
 
     /// Queues bytes for the writing loop.
     fn emit(&mut self, write: impl FnOnce(&mut Output)) {
-        self.emit_with(|output, _| write(output));
+        let _ = self.emit_with(|output, _| write(output));
     }
 
-    fn emit_with(&mut self, write: impl FnOnce(&mut Output, &Config)) {
+    /// Says whether the writing loop waited for it, and comes.
+    fn emit_with(&mut self, write: impl FnOnce(&mut Output, &Config)) -> bool {
         let before = self.output.pending();
         write(&mut self.output, &self.config);
         self.queued += (self.output.pending() - before) as u64;
-        self.writer.wake_waiting();
+        self.writer.wake_waiting()
     }
 
     /// Sends an informational answer ahead of the final one. HTTP/1.0 knows none (RFC 9110 §15.2).

@@ -149,7 +149,7 @@ impl Inner {
 
     fn consume(&mut self, mut input: Input<'_>) -> usize {
         while match self.reading {
-            Reading::Head => !self.is_paused() && self.read_head(&mut input),
+            Reading::Head => !input.rest().is_empty() && !self.is_paused() && self.read_head(&mut input),
             Reading::Body => self.read_body(&mut input),
             Reading::Discard { left, seen } => {
                 let here = input.rest().len();
@@ -171,9 +171,6 @@ impl Inner {
 
     /// Reads one head; says whether to go on.
     fn read_head(&mut self, input: &mut Input<'_>) -> bool {
-        if input.rest().is_empty() {
-            return false;
-        }
         if self.scan.is_fresh() {
             let limits = &self.config.limits;
             let head = known::head(input.rest(), limits).or_else(|| known::other_head(input.rest(), limits));

@@ -196,6 +196,7 @@ fn next_write<'a>(sending: &'a mut Output, inner: &mut Inner, now: Instant) -> W
     if inner.deadlines.pass(now) {
         inner.leave();
     }
+    inner.second = 0;
     to_write(sending, inner)
 }
 

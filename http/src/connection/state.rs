@@ -103,6 +103,9 @@ pub(crate) struct Inner {
     /// Set: the transport failed when so much of the stream had left.
     pub(crate) lost_at: Option<u64>,
     pub(crate) scan: Scan,
+    /// That of the `Date` of answers until the writing loop comes for them, if it was waiting: what is made at once has
+    /// the same. 0: the clock is to be asked.
+    pub(crate) second: u64,
     /// Bytes for the writing loop to fetch.
     pub(crate) output: Output,
     pub(crate) deadlines: Deadlines,
@@ -158,6 +161,7 @@ impl Inner {
             left: 0,
             lost_at: None,
             scan: Scan::default(),
+            second: 0,
             output: Output::new(),
             deadlines: Deadlines::default(),
             next: Wake::new(),
