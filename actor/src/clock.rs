@@ -32,11 +32,11 @@ impl Clock {
         Instant::now()
     }
 
-    /// The time, also kept for [`recently_nanos`](Self::recently_nanos).
+    /// The time, also kept for [`recently`](Self::recently).
     pub(crate) fn read(&self) -> Instant {
         let now = self.now();
         if !self.by_hand {
-            self.read.store(nanos(now - self.start), Ordering::Relaxed);
+            self.read.fetch_max(nanos(now - self.start), Ordering::Relaxed);
         }
         now
     }
@@ -46,8 +46,9 @@ impl Clock {
         nanos(self.now() - self.start)
     }
 
-    /// The time when somebody last read the clock.
-    fn recently(&self) -> Instant {
+    /// The time when somebody last read the clock: each worker does every few turns and when it wakes, and the watchdog
+    /// every few milliseconds while any of them runs.
+    pub(crate) fn recently(&self) -> Instant {
         self.start + Duration::from_nanos(self.recently_nanos())
     }
 

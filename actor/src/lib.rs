@@ -111,7 +111,7 @@ pub use registry::{
     whereis,
 };
 pub use report::CrashReport;
-pub use runtime::{now, shutdown, this, try_this};
+pub use runtime::{now, recently, shutdown, this, try_this};
 pub use scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
 pub use send::{SendWait, TrySendError, send, send_wait, try_send};
 pub use signal::{

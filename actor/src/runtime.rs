@@ -54,6 +54,20 @@ pub fn now() -> Instant {
     context::with_local(|local| local.map_or_else(Instant::now, |local| local.shared.now()))
 }
 
+/// The time when the runtime last looked at its clock, at a fraction of the cost of [`now`]: never later than that, seldom
+/// more than a millisecond before it, and about ten at most, though a process may be keeping its worker from looking.
+/// It never goes back. For what need not be exact, such as when a client was last heard of. In a simulation it is `now`.
+///
+/// ```
+/// # riot_actor::run(async {
+/// assert!(riot_actor::recently() <= riot_actor::now());
+/// # });
+/// ```
+#[must_use]
+pub fn recently() -> Instant {
+    context::with_local(|local| local.map_or_else(Instant::now, |local| local.shared.clock().recently()))
+}
+
 /// The running process.
 ///
 /// # Panics

@@ -4,12 +4,13 @@ mod common;
 use std::{
     future::pending,
     sync::{Arc, mpsc},
+    time::{Duration, Instant},
 };
 
 use common::*;
 use riot_actor::{
-    Config, Exit, Handle, Pid, Reason, RunError, SpawnOptions, info, is_alive, now, receive, run, send,
-    shutdown, simulation::Simulation, sleep, spawn, spawn_link, this, trap_exit, yield_now,
+    Config, Exit, Handle, Pid, Reason, RunError, SpawnOptions, info, is_alive, now, receive, recently, run,
+    send, shutdown, simulation::Simulation, sleep, spawn, spawn_link, this, trap_exit, yield_now,
 };
 
 /// The reason of a program, under a seed and on threads.
@@ -328,4 +329,31 @@ fn a_simulation_does_not_wait_for_a_timer_beyond_all_time() {
         sleep(century).await;
         assert!(now() - start >= century);
     });
+}
+
+#[test]
+fn the_recent_time_is_that_of_the_last_wake_up_or_later() {
+    let program = || async {
+        let mut last = recently();
+        for _ in 0..20 {
+            let before = now();
+            sleep(Duration::from_millis(2)).await;
+            let recent = recently();
+            assert!(before + Duration::from_millis(2) <= recent && recent <= now() && last <= recent);
+            last = recent;
+        }
+    };
+    assert_eq!(reasons(program), both(Reason::Normal));
+}
+
+#[test]
+fn the_recent_time_goes_on_though_a_process_keeps_its_worker() {
+    let keeps = async {
+        let (before, begun) = (recently(), Instant::now());
+        while recently() < before + Duration::from_millis(50) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nobody looks at the clock");
+            std::thread::yield_now();
+        }
+    };
+    assert_eq!(Config::new().workers(1).run(keeps).unwrap(), Reason::Normal);
 }

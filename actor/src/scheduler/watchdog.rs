@@ -1,7 +1,7 @@
 //! Sees to workers held up by a process that does not give way: their events are collected and their processes taken
 //! over by others, and whoever holds one up for long is named.
 //!
-//! It looks every few milliseconds while anything runs, and sleeps while nothing does.
+//! It looks, at the clock too, every few milliseconds while anything runs, and sleeps while nothing does.
 
 use std::{
     sync::{
@@ -103,6 +103,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
     let (mut quiet, mut before) = (0, 0);
     while !scheduler.stopping.load(Ordering::SeqCst) {
         let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
+        shared.clock().read();
         let mut held_up = 0_u64;
         let mut active = awakenings != before;
         before = awakenings;

@@ -221,7 +221,7 @@ impl Turns {
         let mut runnable = true;
         bells.heard(APPLICATION);
         for _ in 0..ROUNDS_MAX {
-            // One look at the clock for what is read and what is answered to it.
+            // One time for what is read and what is answered to it.
             let mut time = None;
             if readable {
                 bells.hold_lightly(APPLICATION);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use riot_actor::now;
+use riot_actor::recently;
 use riot_socket::Shutdown;
 
 use super::{Joint, Loop, Sides, block};
@@ -104,9 +104,9 @@ impl Intake {
     #[inline(never)]
     fn present(&mut self, flow: &mut impl Flow) {
         let consumed = match &self.rest {
-            _ if self.ended => flow.read_eof(self.rest(), now()),
-            Rest::Copied(bytes) => flow.read(bytes, now()),
-            Rest::Kept(bytes) => flow.read_bytes(bytes, now()).0,
+            _ if self.ended => flow.read_eof(self.rest(), recently()),
+            Rest::Copied(bytes) => flow.read(bytes, recently()),
+            Rest::Kept(bytes) => flow.read_bytes(bytes, recently()).0,
         };
         if consumed == self.rest().len() {
             self.rest = Rest::Copied(Vec::new());
@@ -197,7 +197,7 @@ impl<F: Flow> Joint<F> {
                 self.received_more(flow, intake, &buffer[..read]).map(|next| (next, drained)),
             );
         }
-        let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(now()));
+        let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(recently()));
         if consumed < read {
             intake.append(&buffer[consumed..read]);
         }
@@ -225,7 +225,7 @@ impl<F: Flow> Joint<F> {
         if read == 0 || !intake.rest().is_empty() {
             return Poll::Ready(self.received_more(flow, intake, &bytes).map(|next| (next, drained)));
         }
-        let (consumed, next) = flow.read_bytes(&bytes, *time.insert(now()));
+        let (consumed, next) = flow.read_bytes(&bytes, *time.insert(recently()));
         if consumed < read {
             intake.rest = Rest::Kept(bytes.slice(consumed..));
         }

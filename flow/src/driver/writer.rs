@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::{TimedOut, now, timeout};
+use riot_actor::{TimedOut, recently, timeout};
 use riot_socket::{Shutdown, Transport};
 
 use super::{Joint, Loop, bell::OUTLET};
@@ -23,7 +23,7 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     let undelivered = poll_fn(|cx| {
         joint.bells.belong_to_writer(cx.waker());
         joint.bells.heard(OUTLET);
-        joint.write(cx, now())
+        joint.write(cx, recently())
     })
     .await;
     joint.meter.undelivered(undelivered);
@@ -101,7 +101,7 @@ impl<F: Flow> Joint<F> {
         let made = application();
         if (self.bells.let_go(OUTLET) || due)
             && let Some(writer) = self.bells.writer()
-            && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(now)).is_ready()
+            && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(recently)).is_ready()
         {
             writer.wake_by_ref();
         }

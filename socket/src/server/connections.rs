@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -92,14 +93,50 @@ pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reas
     }
 }
 
-/// The body of a Connector. The connection is its own from the start, but it does nothing with it before it is told.
-///
-/// It has it in a box: its room would be kept for as long as the protocol, which gets it, takes.
-async fn connector(
+/// What a protocol made of a connection.
+type Serving = Pin<Box<dyn Future<Output = Reason> + Send>>;
+
+pin_project_lite::pin_project! {
+    /// The body of a Connector. (What an `async` block awaits last has its own room in it, and what it needed before keeps
+    /// its own as well.)
+    #[project = ConnectorProjected]
+    enum Connector<B> {
+        Beginning { #[pin] begin: B },
+        Serving { serving: Serving },
+    }
+}
+
+impl<B: Future<Output = Result<Serving, Reason>>> Future for Connector<B> {
+    type Output = Reason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
+        loop {
+            let begun = match self.as_mut().project() {
+                ConnectorProjected::Serving { serving } => return serving.as_mut().poll(cx),
+                ConnectorProjected::Beginning { begin } => ready!(begin.poll(cx)),
+            };
+            match begun {
+                Ok(serving) => self.set(Self::Serving { serving }),
+                Err(reason) => return Poll::Ready(reason),
+            }
+        }
+    }
+}
+
+/// The connection is the Connector's own from the start, but it does nothing with it before it is told.
+fn connector(
+    shared: Arc<Shared>,
+    protocol: Arc<dyn AnyProtocol>,
+    connection: Box<Connection>,
+) -> impl Future<Output = Reason> {
+    Connector::Beginning { begin: begin(shared, protocol, connection) }
+}
+
+async fn begin(
     shared: Arc<Shared>,
     protocol: Arc<dyn AnyProtocol>,
     mut connection: Box<Connection>,
-) -> Reason {
+) -> Result<Serving, Reason> {
     let Handshake = receive().await;
     let entry = connection.entry().clone();
     if !shared.handshakes.is_empty() {
@@ -109,22 +146,15 @@ async fn connector(
         let handshakes = shared.handshakes.run(*connection, shared.handshake_timeout());
         connection = match Box::pin(handshakes).await {
             Ok(connection) => Box::new(connection),
-            Err(failed) => return shared.give_up(failed),
+            Err(failed) => return Err(shared.give_up(failed)),
         };
     }
-    let serving = serve(&shared, &*protocol, &entry, connection);
-    drop((shared, protocol, entry));
-    serving.await
+    Ok(serve(&shared, &*protocol, &entry, connection))
 }
 
 /// Gives the connection to its protocol, or to what is said to those there is no place for.
 #[expect(clippy::boxed_local, reason = "the box is gone after this, not after the connection")]
-fn serve(
-    shared: &Shared,
-    protocol: &dyn AnyProtocol,
-    entry: &Entry,
-    connection: Box<Connection>,
-) -> Pin<Box<dyn Future<Output = Reason> + Send>> {
+fn serve(shared: &Shared, protocol: &dyn AnyProtocol, entry: &Entry, connection: Box<Connection>) -> Serving {
     match &shared.overflow {
         Overflow::Answer(answer) if entry.is_refused() => {
             Box::pin(overflow::answer(*connection, answer.clone()))
