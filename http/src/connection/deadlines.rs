@@ -297,9 +297,11 @@ impl Inner {
         let changed = std::mem::replace(&mut deadlines.waits, waits) ^ waits;
         if changed & !IDLE == 0 && deadlines.bytes == 0 && !deadlines.clock.unset {
             // As most calls leave it: a request begins or ends being answered.
-            if changed != 0 {
-                deadlines.keep_idle(self.config.idle_first().filter(|_| waits & IDLE != 0));
+            if changed & waits != 0 {
+                deadlines.keep_idle(self.config.idle_first());
                 deadlines.check_watch();
+            } else if changed != 0 {
+                deadlines.keep_idle(None);
             }
             deadlines.clock.told = false;
         } else {
@@ -347,12 +349,16 @@ impl Inner {
     }
 
     fn waits(&self) -> Waits {
-        let when = |what: Waits, is_so: bool| if is_so { what } else { 0 };
-        when(HEAD, self.partial_head)
-            | when(IDLE, self.is_idle() && !self.partial_head)
-            | when(HANDLER, self.config.timeouts.handler.is_some() && self.is_handling())
-            | when(BODY, self.reading == Reading::Body && self.body_is_awaited())
-            | when(LINGER, self.writer_is_done() && matches!(self.reading, Reading::Discard { .. }))
+        let handles = self.config.timeouts.handler.is_some() && self.is_handling();
+        let handler = if handles { HANDLER } else { 0 };
+        handler
+            | match self.reading {
+                Reading::Head if self.partial_head => HEAD,
+                Reading::Head if self.is_idle() => IDLE,
+                Reading::Body if self.body_is_awaited() => BODY,
+                Reading::Discard { .. } if self.writer_is_done() => LINGER,
+                _ => 0,
+            }
     }
 
     fn is_handling(&self) -> bool {

@@ -91,6 +91,7 @@ impl Inner {
     }
 
     /// Nothing is in the reading loop's way, were it to ask.
+    #[inline]
     pub(crate) fn may_read(&self) -> bool {
         match self.reading {
             Reading::Head | Reading::Body => !self.is_paused(),
@@ -119,6 +120,7 @@ impl Inner {
     }
 
     /// Takes bytes; says how many were consumed.
+    #[inline]
     pub(crate) fn read(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.read_input(Input::new(bytes), now)
     }
@@ -128,6 +130,7 @@ impl Inner {
         self.read_input(Input::whole(bytes), now)
     }
 
+    #[inline]
     fn read_input(&mut self, input: Input<'_>, now: Instant) -> usize {
         self.deadlines.enter(now);
         let consumed = self.consume(input);
