@@ -152,6 +152,23 @@ enum Wake {
 }
 
 impl Sleep {
+    /// When it is over. None if it never is, or is not polled yet and was given a duration.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # riot_actor::run(async {
+    /// let deadline = riot_actor::now() + Duration::from_millis(1);
+    /// assert_eq!(riot_actor::sleep_until(deadline).deadline(), Some(deadline));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.wake {
+            Wake::At(deadline) => Some(deadline),
+            Wake::Later(_) | Wake::Never => None,
+        }
+    }
+
     /// Moves the deadline. A timer already running for an earlier one is left to run: it costs one wake-up that finds
     /// it is too early, far less than a new timer for every move.
     pub fn reset(&mut self, deadline: Instant) {

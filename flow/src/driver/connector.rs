@@ -5,7 +5,6 @@ use std::{
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll, Waker, ready},
-    time::Instant,
 };
 
 use riot_actor::{CatchPanic, Panic, Reason, Sleep, SpawnOptions, catch_panic, now, sleep_until};
@@ -62,7 +61,7 @@ fn drive<F: Flow, A: Future<Output = ()>>(
     let rest = connection.take_unread();
     let joint = Arc::new(Joint::new(flow, connection.transport().clone(), rest, connection.meter()));
     let turns = Turns::new(&joint);
-    let driven = Driven { joint, turns, connection, begun: false, panic: None };
+    let driven = Driven { joint, turns, connection, panic: None };
     Driving { driven: Some(driven), application: catch_panic(application), to_the_end }
 }
 
@@ -82,7 +81,6 @@ pin_project_lite::pin_project! {
 #[repr(C)]
 struct Driven<F> {
     joint: Arc<Joint<F>>,
-    begun: bool,
     turns: Turns,
     /// That of the application: the rest is for the flow to have its last word.
     panic: Option<Arc<Panic>>,
@@ -123,8 +121,8 @@ impl<F: Flow + Send + 'static> Driven<F> {
         application: Pin<&mut CatchPanic<A>>,
         cx: &Context<'_>,
     ) -> Poll<()> {
-        if !self.begun {
-            self.begun = true;
+        if !self.turns.begun {
+            self.turns.begun = true;
             self.begin(cx.waker());
         }
         if self.joint.bells.loops_ended() {
@@ -181,6 +179,8 @@ fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
 /// What a Connector does whenever it is woken.
 #[repr(C)]
 struct Turns {
+    /// The two loops have been started.
+    begun: bool,
     /// The application runs.
     serving: bool,
     /// Wakes the Connector for the application.
@@ -196,7 +196,12 @@ impl Turns {
     fn new<F>(joint: &Joint<F>) -> Self {
         // At first there is something to see to.
         joint.bells.ring(TIMER);
-        Self { serving: true, waker: joint.bells.waker::<APPLICATION>(), timer: Timer { sleep: None } }
+        Self {
+            begun: false,
+            serving: true,
+            waker: joint.bells.waker::<APPLICATION>(),
+            timer: Timer { sleep: None },
+        }
     }
 
     /// Reads, lets the application run, sends what it made, and sees to the time. Returns its panic.
@@ -256,7 +261,7 @@ impl Turns {
 /// than a new timer for every request.
 struct Timer {
     /// Invariant: not later than the flow's deadline when it was last looked at.
-    sleep: Option<(Instant, Sleep)>,
+    sleep: Option<Sleep>,
 }
 
 impl Timer {
@@ -273,17 +278,14 @@ impl Timer {
             let waker = joint.bells.waker::<TIMER>();
             let earlier = {
                 let mut flow = joint.lock();
-                let set = self.sleep.as_ref().map(|(set, _)| *set);
+                let set = self.sleep.as_ref().and_then(Sleep::deadline);
                 if flow.watch_deadline(&waker, set) { None } else { flow.next_deadline() }
             };
             match (earlier, &mut self.sleep) {
-                (Some(deadline), None) => self.sleep = Some((deadline, sleep_until(deadline))),
-                (Some(deadline), Some((set, sleep))) => {
-                    *set = deadline;
-                    sleep.reset(deadline);
-                }
+                (Some(deadline), None) => self.sleep = Some(sleep_until(deadline)),
+                (Some(deadline), Some(sleep)) => sleep.reset(deadline),
                 (None, None) => return,
-                (None, Some((_, sleep))) => {
+                (None, Some(sleep)) => {
                     if Pin::new(sleep).poll(&mut Context::from_waker(&waker)).is_pending() {
                         return;
                     }

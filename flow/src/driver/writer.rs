@@ -31,7 +31,8 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     let upgraded = joint.lock().is_upgraded();
     let close =
         |cx: &mut Context<'_>| if upgraded { transport.poll_flush(cx) } else { transport.poll_close(cx) };
-    match timeout(CLOSE_TIMEOUT, poll_fn(close)).await {
+    // In a box, for a connection would have room for it from its first moment to its last.
+    match Box::pin(timeout(CLOSE_TIMEOUT, poll_fn(close))).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(target: "riot::flow", "shutting the sending side down: {error}"),
         Err(TimedOut) => drop(transport.shutdown(Shutdown::Write)),

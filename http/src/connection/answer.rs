@@ -185,7 +185,7 @@ impl Inner {
     }
 
     fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
-        let second = if self.second > 0 { self.second } else { self.config.second() };
+        let second = if self.second > 0 { u64::from(self.second) } else { self.config.second() };
         let wakes = self.emit_with(|output, config| {
             let server = config.server_line.as_ref();
             let added = || Added { length, connection, server, second };
@@ -197,7 +197,7 @@ impl Inner {
             }
         });
         if wakes {
-            self.second = second;
+            self.second = u32::try_from(second).unwrap_or(0);
         }
     }
 

@@ -76,7 +76,7 @@ pub(crate) struct Exchanges {
     /// Those behind it, which no handler has seen. Invariant: none if there is no first.
     rest: VecDeque<Asked>,
     /// Set: the connection answers the last one itself.
-    refusal: Option<RequestError>,
+    refusal: Option<Box<RequestError>>,
 }
 
 thread_local! {
@@ -117,7 +117,7 @@ impl Exchanges {
 
     /// The connection answers the last one itself. Says how many bytes were kept for it.
     pub(crate) fn refuse_last(&mut self, error: RequestError) -> usize {
-        self.refusal = Some(error);
+        self.refusal = Some(Box::new(error));
         let last = self.rest.back_mut().unwrap_or(&mut self.first.asked);
         let kept = last.kept();
         (last.head, last.incoming) = (None, None);
@@ -126,7 +126,7 @@ impl Exchanges {
 
     /// The connection answers the first one itself.
     pub(crate) fn refusal(&self) -> Option<RequestError> {
-        self.refusal.filter(|_| self.rest.is_empty())
+        self.refusal.as_deref().copied().filter(|_| self.rest.is_empty())
     }
 
     /// Takes the first one away; says how many bytes were kept for it.

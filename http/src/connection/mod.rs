@@ -208,7 +208,11 @@ fn to_write<'a>(sending: &'a mut Output, inner: &mut Inner) -> WriteOperation<'a
         inner.writing_begun();
         return operation;
     }
-    if inner.writer_is_done() { WriteOperation::Close(inner.undelivered) } else { WriteOperation::Yield }
+    if inner.writer_is_done() {
+        WriteOperation::Close(inner.rare.as_ref().map_or(0, |rare| rare.undelivered))
+    } else {
+        WriteOperation::Yield
+    }
 }
 
 fn report_write(sending: &mut Output, inner: &mut Inner, result: WriteResult, now: Instant) {

@@ -88,6 +88,9 @@ pub(crate) struct Inner {
     /// The handler of the request under way is to finish, whatever becomes of the peer.
     pub(crate) kept: bool,
     pub(crate) next_needs_room: bool,
+    /// That of the `Date` of answers until the writing loop comes for them, if it was waiting: what is made at once has
+    /// the same. Counted from 1970; 0: the clock is to be asked.
+    pub(crate) second: u32,
     /// Nobody drives the connection any more.
     pub(crate) driver_gone: bool,
     /// Invariants: only the first has a handler, only the last may still receive its body, and nothing stands behind a
@@ -103,9 +106,6 @@ pub(crate) struct Inner {
     /// Set: the transport failed when so much of the stream had left.
     pub(crate) lost_at: Option<u64>,
     pub(crate) scan: Scan,
-    /// That of the `Date` of answers until the writing loop comes for them, if it was waiting: what is made at once has
-    /// the same. 0: the clock is to be asked.
-    pub(crate) second: u64,
     /// Bytes for the writing loop to fetch.
     pub(crate) output: Output,
     pub(crate) deadlines: Deadlines,
@@ -115,7 +115,6 @@ pub(crate) struct Inner {
     pub(crate) reader: Wake,
     /// Runs the handlers, and ends the one under way when the peer is gone.
     pub(crate) gone: Option<Waker>,
-    pub(crate) undelivered: u64,
     /// The address at the other end, where it was told.
     pub(crate) peer: Option<SocketAddr>,
     /// What most connections never have.
@@ -125,6 +124,8 @@ pub(crate) struct Inner {
 /// See [`Inner::rare`].
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
+    /// Bytes that were queued and never left.
+    pub(crate) undelivered: u64,
     /// The last body that failed, and why, for whoever still reads it.
     pub(crate) failure: Option<(u64, RequestError)>,
     /// The timer that acted last.
@@ -168,7 +169,6 @@ impl Inner {
             writer: Wake::new(),
             reader: Wake::new(),
             gone: None,
-            undelivered: 0,
             peer: None,
             rare: None,
         }
@@ -316,7 +316,8 @@ impl Inner {
     #[cold]
     pub(crate) fn lose(&mut self) {
         self.lost_at.get_or_insert(self.left);
-        self.undelivered += self.pending();
+        let lost = self.pending();
+        self.rare().undelivered += lost;
         self.left = self.queued;
         self.output.clear();
         self.deadlines.written();
