@@ -214,6 +214,7 @@ fn version(line: &[u8]) -> RequestError {
 }
 
 /// Finds the path of a target, if it is a valid one (RFC 9112 §3.2).
+#[inline]
 fn path(method: &Method, target: &[u8]) -> Option<Range> {
     let is_path = target.first() == Some(&b'/') && method != Method::CONNECT;
     let start = if is_path { 0 } else { odd_path(method, target)? };
@@ -259,6 +260,7 @@ static PATH_BYTES: Table = {
 pub(crate) type Table = [u8; 256];
 
 /// How many bytes are in the table before the first that is not.
+#[inline]
 pub(crate) fn leading(bytes: &[u8], table: &Table) -> usize {
     let is_in = |byte: u8| table[usize::from(byte)];
     let mut rest = bytes;
