@@ -53,7 +53,6 @@ mod models;
 mod panic;
 mod part_waker;
 mod pid;
-mod place;
 mod planted;
 mod process;
 mod random;

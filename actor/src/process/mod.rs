@@ -40,7 +40,7 @@ use waker::ProcessWaker;
 /// A place in the process table; it is used again when its process has been released.
 #[repr(C, align(64))]
 pub(crate) struct Slot {
-    /// The calls of the processes here that have begun and ended: see [`place`](crate::place).
+    /// The calls of the processes here that have begun and ended: see [`call`](crate::call).
     pub(crate) calls: AtomicU64,
     core: ShortLock<Core, Seen>,
 }

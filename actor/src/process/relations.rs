@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     bound::Bound,
+    call::Ender,
     exit::Reason,
     pid::{NumberMap, Pid},
-    place::Ender,
     process::links::Links,
     registry::Name,
     runtime::Shared,

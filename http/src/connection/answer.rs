@@ -137,7 +137,7 @@ impl Inner {
         };
         let drain_max = self.config.limits.drain_bytes_max;
         let missing = |incoming: &super::incoming::Incoming| incoming.missing() > drain_max;
-        let unread = self.exchanges.active().asked.incoming.as_deref().is_some_and(missing);
+        let unread = self.exchanges.under_way().asked.incoming.as_deref().is_some_and(missing);
         Ok((line, !bodyless, close || unread))
     }
 
@@ -160,7 +160,7 @@ impl Inner {
             }
         };
         let close = self.write_head(response, line, close);
-        let exchange = self.exchanges.active();
+        let exchange = self.exchanges.under_way();
         exchange.answer = Answer::Streaming(left);
         exchange.asked.terms.keep_alive &= !close;
         self.leave();
@@ -239,7 +239,7 @@ impl Inner {
     fn answer_error(&mut self, error: RequestError, close: bool) {
         let (response, body) = self.config.refusal(error);
         let close = self.write_head(&response, LengthLine::Length(body.len() as u64), close);
-        if !self.exchanges.active().asked.terms.is_head {
+        if !self.exchanges.under_way().asked.terms.is_head {
             self.emit(|output| output.write_bytes(body));
         }
         if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {

@@ -190,7 +190,7 @@ impl Exchanges {
     }
 
     /// The first one, where there is one.
-    pub(crate) fn active(&mut self) -> &mut Exchange {
+    pub(crate) fn under_way(&mut self) -> &mut Exchange {
         self.front_mut().expect("a request is under way")
     }
 

@@ -8,8 +8,8 @@
 
 use std::{marker::PhantomPinned, num::NonZeroU32, ptr::NonNull, task::Waker};
 
+use super::answer::{Wait, end_of};
 use crate::{
-    call::{Wait, end_of},
     context,
     exit::Reason,
     pid::Pid,
