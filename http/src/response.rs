@@ -28,7 +28,8 @@ pub struct Response {
     status: StatusCode,
     /// Apart from the others, for most answers have this one alone and then need no memory for fields.
     content_type: Option<HeaderValue>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Most have no other: then there is nothing to look through, and nothing to drop.
+    others: Option<Vec<(HeaderName, HeaderValue)>>,
     body: ResponseBody,
 }
 
@@ -43,6 +44,10 @@ pub(crate) enum ResponseBody {
 }
 
 impl ResponseBody {
+    fn of(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Bytes(bytes) }
+    }
+
     /// None if it is not in memory as a whole.
     pub(crate) fn into_bytes(self) -> Option<Bytes> {
         match self {
@@ -57,7 +62,7 @@ impl Response {
     /// A response with this status, and nothing else.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { status, content_type: None, headers: Vec::new(), body: ResponseBody::Empty }
+        Self { status, content_type: None, others: None, body: ResponseBody::Empty }
     }
 
     /// 200.
@@ -89,8 +94,10 @@ impl Response {
     /// # Panics
     /// If the media type has octets that have no place in a field value.
     #[must_use]
+    #[inline]
     pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self { content_type: Some(HeaderValue::from_static(media_type)), ..Self::ok() }.body(bytes)
+        let content_type = Some(HeaderValue::from_static(media_type));
+        Self { status: StatusCode::OK, content_type, others: None, body: ResponseBody::of(bytes.into()) }
     }
 
     /// 200 with a body that is written bit by bit. With a field `Content-Length` the body is held to that length;
@@ -164,7 +171,7 @@ impl Response {
         if name == header::CONTENT_TYPE {
             self.content_type = Some(value);
         } else {
-            self.headers.push((name, value));
+            self.others.get_or_insert_default().push((name, value));
         }
         self
     }
@@ -182,8 +189,7 @@ impl Response {
     /// The same with these bytes as its body.
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        self.body = if bytes.is_empty() { ResponseBody::Empty } else { ResponseBody::Bytes(bytes) };
+        self.body = ResponseBody::of(bytes.into());
         self
     }
 
@@ -204,12 +210,12 @@ impl Response {
     /// Its fields, in the order they are sent.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         let content_type = self.content_type.iter().map(|value| (&header::CONTENT_TYPE, value));
-        content_type.chain(self.headers.iter().map(|(name, value)| (name, value)))
+        content_type.chain(self.others.iter().flatten().map(|(name, value)| (name, value)))
     }
 
     /// Its content type, if it has one, provided that it has no other field.
     pub(crate) fn plain(&self) -> Option<Option<&HeaderValue>> {
-        self.headers.is_empty().then_some(self.content_type.as_ref())
+        self.others.is_none().then_some(self.content_type.as_ref())
     }
 
     /// Its body, taken out.
