@@ -1,6 +1,7 @@
 //! Bars as SVG: panels beside each other, each with its own scale, and where it has ratios a line at one.
 //!
-//! Where a figure was measured more than once, a thin line shows from the least to the greatest.
+//! Where a figure was measured more than once, a thin line shows from the least to the greatest. A ratio so great that
+//! the others would have no length left has a bar with a gap in it, as long as there is room.
 
 use std::fmt::Write;
 
@@ -39,6 +40,9 @@ pub(crate) struct Bar {
     pub(crate) ours: bool,
 }
 
+/// Greater ratios are not drawn to scale.
+const RATIO_MAX: f64 = 2.5;
+
 const GAP: f64 = 20.0;
 /// Of a letter, about.
 const LETTER_WIDTH: f64 = 6.8;
@@ -55,7 +59,7 @@ svg{--back:#fff;--text:#1f2328;--faint:#59636e;--line:#afb8c1;--ours:#c2410c;--t
 @media(prefers-color-scheme:dark){svg{--back:#0d1117;--text:#e6edf3;--faint:#9198a1;--line:#656c76;--ours:#fb923c;--theirs:#6e7a87}}\
 text{font:12px system-ui,sans-serif;fill:var(--text);paint-order:stroke;stroke:var(--back);stroke-width:3px}.head{font-size:15px;font-weight:600}.note{fill:var(--faint)}\
 .title{font-weight:600}.ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.back{fill:var(--back)}\
-.one{stroke:var(--line);stroke-dasharray:3 3}.spread{stroke:var(--text);stroke-width:1.5}";
+.one{stroke:var(--line);stroke-dasharray:3 3}.spread{stroke:var(--text);stroke-width:1.5}.gap{stroke:var(--back);stroke-width:3}";
 
 /// A chart with so many panels beside each other.
 pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> String {
@@ -98,6 +102,7 @@ fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top:
         |figure: fn(&Spread) -> f64| panel.bars.iter().map(|bar| figure(&bar.spread)).fold(least, f64::max);
     // A round that went wrong does not make all bars short.
     let greatest = greatest(|spread| spread.max).min(greatest(|spread| spread.median) * 1.3);
+    let greatest = if panel.unit == Unit::Ratio { greatest.min(RATIO_MAX) } else { greatest };
     let scale = |figure: f64| (figure / greatest * BAR_WIDTH).min(BAR_WIDTH);
     let bars_left = left + label_width;
     let mut put = |line: std::fmt::Arguments<'_>| writeln!(svg, "{line}").expect("a string takes it");
@@ -125,7 +130,10 @@ fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top:
             "<rect class=\"{class}\" x=\"{bars_left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"13\"/>"
         ));
         let (from, to) = (bars_left + scale(bar.spread.min), bars_left + scale(bar.spread.max));
-        if to - from > 1.0 {
+        if bar.spread.median > greatest {
+            let (x, foot) = (bars_left + BAR_WIDTH - 16.0, y + 14.0);
+            put(format_args!("<path class=\"gap\" d=\"M{x:.1} {foot:.1}l6 -15\"/>"));
+        } else if to - from > 1.0 {
             let middle = y + 6.5;
             put(format_args!("<path class=\"spread\" d=\"M{from:.1} {middle:.1}H{to:.1}\"/>"));
         }
@@ -187,6 +195,17 @@ mod tests {
         assert_well_formed(&svg);
         let ends = svg.split("H").skip(1).filter_map(|end| end.split('"').next()?.parse::<f64>().ok());
         assert!(ends.into_iter().all(|end| end <= GAP + LETTER_WIDTH + 8.0 + BAR_WIDTH + 0.1), "{svg}");
+    }
+
+    #[test]
+    fn a_bar_that_is_too_long_has_a_gap_and_the_others_their_length() {
+        let bars = vec![bar("a", 1.0, true), bar("b", 2.0, false), bar("c", 49.0, false)];
+        let svg = draw("p", "", 1, &[Panel { title: "p".into(), unit: Unit::Ratio, bars }]);
+        assert_well_formed(&svg);
+        assert_eq!((svg.matches("class=\"gap\"").count(), svg.matches("class=\"spread\"").count()), (1, 2));
+        let width = |part: f64| format!("width=\"{:.1}\" height=\"13\"", BAR_WIDTH * part);
+        assert!(svg.contains(&width(1.0 / RATIO_MAX)) && svg.contains(&width(2.0 / RATIO_MAX)), "{svg}");
+        assert!(svg.contains(&width(1.0)) && svg.contains(">49.00<"), "{svg}");
     }
 
     #[test]

@@ -44,6 +44,7 @@ WHAT, where nothing is said `criterion`, `processes` and `http` one after the ot
   figures      without noise: instructions, allocations, cold cache lines (valgrind) and system calls (strace) a request,
                memory of what is idle; about eight minutes, with --quick and one peer two
   scale        whether costs stay what they are with more connections, processes, workers and clients
+  charts       nothing: draws the charts of what was kept anew
 
 OPTION:
   --quick            all of it in less than two minutes, once everything is built, which takes about ten; figures are rough
@@ -65,6 +66,7 @@ const PROCESSES: &[&str] = &["--quick", "--keep", "--rounds", "--bench", "--help
 const FIGURES: &[&str] = &["--quick", "--keep", "--peer", "--help"];
 const SCALE: &[&str] = &["--quick", "--keep", "--rounds", "--seconds", "--peer", "--help"];
 const CRITERION: &[&str] = &["--quick", "--keep", "--help"];
+const CHARTS: &[&str] = &["--help"];
 
 fn usage() -> String {
     let lines =
@@ -109,7 +111,12 @@ fn parse(what: &str, rest: &[String]) -> Result<Args, String> {
         "processes" => PROCESSES,
         "figures" => FIGURES,
         "scale" => SCALE,
-        _ => return Err(format!("no bench `{what}`; there are criterion, processes, http, figures, scale")),
+        "charts" => CHARTS,
+        _ => {
+            return Err(format!(
+                "no bench `{what}`; there are criterion, processes, http, figures, scale, charts"
+            ));
+        }
     };
     Args::parse(allowed, rest)
 }
@@ -153,14 +160,9 @@ fn run_part(part: &str, args: &Args) -> Result<(), String> {
             let rows = figures::run(args)?;
             println!("\nfigures without noise\n{}", figures::table(&rows));
             results::write("figures", &rows, args.keep)?;
-            let note =
-                "for one request, on one worker; shorter is better; the same however busy the machine is";
-            results::draw(
-                "figures",
-                args.keep,
-                &chart::draw("Without noise", note, 3, &figures::panels(&rows)),
-            )
+            draw_figures(&rows, args.keep)
         }
+        "charts" => draw_kept(),
         "scale" => {
             let rows = scale::run(args)?;
             println!(
@@ -190,12 +192,7 @@ fn run_processes(args: &Args) -> Result<(), String> {
         report::processes_table(&rows)
     );
     results::write("processes", &rows, args.keep)?;
-    let note = "what an operation takes, tokio's tasks and channels being 1; shorter is better";
-    results::draw(
-        "processes",
-        args.keep,
-        &chart::draw("Processes beside tokio", note, 2, &report::processes_panels(&rows)),
-    )
+    draw_processes(&rows, args.keep)
 }
 
 fn run_http(args: &Args) -> Result<(), String> {
@@ -208,11 +205,36 @@ fn run_http(args: &Args) -> Result<(), String> {
         report::http_table(&report)
     );
     results::write("http", &report, args.keep)?;
+    draw_http(&report, args.keep)
+}
+
+fn draw_http(report: &http::Report, keep: bool) -> Result<(), String> {
     let note = format!(
         "processor time of the server for one request, on one core, riot being 1; shorter is better; {}",
         http::others(&report.rows)
     );
-    results::draw("http", args.keep, &chart::draw("HTTP servers", &note, 3, &report::http_panels(&report)))
+    results::draw("http", keep, &chart::draw("HTTP servers", &note, 3, &report::http_panels(report)))
+}
+
+fn draw_processes(rows: &[processes::Row], keep: bool) -> Result<(), String> {
+    let note = "what an operation takes, tokio's tasks and channels being 1; shorter is better";
+    let panels = report::processes_panels(rows);
+    results::draw("processes", keep, &chart::draw("Processes beside tokio", note, 2, &panels))
+}
+
+fn draw_figures(rows: &[figures::Row], keep: bool) -> Result<(), String> {
+    let note = "for one request, on one worker; shorter is better; the same however busy the machine is";
+    results::draw("figures", keep, &chart::draw("Without noise", note, 3, &figures::panels(rows)))
+}
+
+/// The charts that the README shows, from what was measured when they were kept.
+fn draw_kept() -> Result<(), String> {
+    let missing = |name| move || format!("nothing was kept of `{name}`");
+    draw_http(&results::kept("http").ok_or_else(missing("http"))?, true)?;
+    let rows: Vec<_> = results::kept("processes").ok_or_else(missing("processes"))?;
+    draw_processes(&rows, true)?;
+    let rows: Vec<_> = results::kept("figures").ok_or_else(missing("figures"))?;
+    draw_figures(&rows, true)
 }
 
 #[cfg(test)]
@@ -230,6 +252,14 @@ mod tests {
         assert!(parsed("processes", "--peer hyper").expect_err("wrong").contains("--bench"));
         assert!(parsed("all", "--workload a").is_err());
         assert!(parsed("htpp", "").expect_err("wrong").contains("processes, http"));
+        assert!(parsed("charts", "").is_ok() && parsed("charts", "--keep").is_err());
+    }
+
+    #[test]
+    fn what_was_kept_can_be_drawn() {
+        assert!(results::kept::<http::Report>("http").is_some_and(|report| !report.rows.is_empty()));
+        assert!(results::kept::<Vec<processes::Row>>("processes").is_some_and(|rows| !rows.is_empty()));
+        assert!(results::kept::<Vec<figures::Row>>("figures").is_some_and(|rows| !rows.is_empty()));
     }
 
     #[test]
