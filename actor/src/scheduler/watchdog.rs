@@ -103,7 +103,8 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
     let (mut quiet, mut before) = (0, 0);
     while !scheduler.stopping.load(Ordering::SeqCst) {
         let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
-        shared.clock().read();
+        // For all of this look, so that a timer that rings now is not ahead of `recently`.
+        let now = shared.clock().read();
         let mut held_up = 0_u64;
         let mut active = awakenings != before;
         before = awakenings;
@@ -112,20 +113,21 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             let running = !turns.is_multiple_of(2);
             active |= running || turns != seen.turns;
             if turns != seen.turns || !running {
-                *seen = Seen { turns, since: Instant::now(), reported: false };
+                *seen = Seen { turns, since: now, reported: false };
                 continue;
             }
             if worker < 64 {
                 held_up |= 1 << worker;
             }
-            if !seen.reported && seen.since.elapsed() >= shared.config.long_turn {
+            let elapsed = now.saturating_duration_since(seen.since);
+            if !seen.reported && elapsed >= shared.config.long_turn {
                 seen.reported = true;
-                report(shared, scheduler, worker, seen.since.elapsed());
+                report(shared, scheduler, worker, elapsed);
             }
         }
         scheduler.watchdog.held_up.store(held_up, Ordering::SeqCst);
         if held_up != 0 {
-            help(shared, scheduler, held_up);
+            help(shared, scheduler, held_up, now);
         }
         // Too few for whoever queued them to wake another worker, but there they are.
         if scheduler.workers.iter().any(|seat| !seat.stealer.is_empty()) {
@@ -147,8 +149,8 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
 }
 
 /// Does for workers that are held up what they would do between two turns.
-fn help(shared: &Shared, scheduler: &Scheduler, held_up: u64) {
-    shared.timers.fire(shared, shared.now());
+fn help(shared: &Shared, scheduler: &Scheduler, held_up: u64, now: Instant) {
+    shared.timers.fire(shared, now);
     for (worker, seat) in scheduler.workers.iter().enumerate().take(64) {
         if held_up & (1 << worker) == 0 {
             continue;
