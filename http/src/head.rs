@@ -121,7 +121,7 @@ impl Head {
     /// HTTP/1.0 or HTTP/1.1.
     #[must_use]
     pub fn version(&self) -> Version {
-        if self.parts().line.minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
+        if self.parts().framing.terms.minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
     }
 
     /// The fields.
@@ -167,7 +167,7 @@ mod tests {
     fn head(target: &str, field: &str) -> Head {
         let text = format!("GET {target} HTTP/1.1\r\n{field}\r\n\r\n");
         let end = text.find(field).expect("it is there") as u32;
-        let line = RequestLine { method: Method::GET, path: 0..target.len() as u32, end, minor: 1 };
+        let line = RequestLine { method: Method::GET, path: 0..target.len() as u32, end };
         Head::new(line, Framing::default(), target, text.as_bytes())
     }
 

@@ -108,7 +108,6 @@ pub(crate) struct RequestLine {
     pub(crate) path: Range,
     /// Where in the head the line ends, and the field lines begin.
     pub(crate) end: u32,
-    pub(crate) minor: u8,
 }
 
 pub(crate) type Range = ops::Range<u32>;
@@ -179,7 +178,7 @@ fn read(parsed: &httparse::Request<'_, '_>, bytes: &[u8], fields: usize) -> Resu
         .ok_or(RequestError::Malformed("the request target is invalid"))?;
     let framing =
         framing::of_request(&method, minor, parsed.headers.iter().map(|field| (field.name, field.value)))?;
-    let line = RequestLine { method, path, end: fields as u32, minor };
+    let line = RequestLine { method, path, end: fields as u32 };
     Ok(Head::new(line, framing, target, bytes))
 }
 

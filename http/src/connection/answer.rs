@@ -95,6 +95,7 @@ impl Inner {
         let bytes = payload.len();
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
         let Asked { terms, incoming, .. } = &exchange.asked;
+        // Most answers; the rules of `frame` come to the same for them.
         let is_plain = exchange.answer == Answer::Waiting
             && !(terms.is_head || terms.is_connect || incoming.is_some())
             && response.status_code() == StatusCode::OK
@@ -188,6 +189,7 @@ impl Inner {
         let second = if self.second > 0 { u64::from(self.second) } else { self.config.second() };
         let wakes = self.emit_with(|output, config| {
             let server = config.server_line.as_ref();
+            // Made where it is wanted: of the two ways only the seldom one needs it in memory.
             let added = || Added { length, connection, server, second };
             match response.plain() {
                 Some(content_type) => {
@@ -203,7 +205,7 @@ impl Inner {
 
     /// Queues bytes for the writing loop.
     fn emit(&mut self, write: impl FnOnce(&mut Output)) {
-        let _ = self.emit_with(|output, _| write(output));
+        self.emit_with(|output, _| write(output));
     }
 
     /// Says whether the writing loop waited for it, and comes.

@@ -212,7 +212,7 @@ impl Inner {
         let limits = &self.config.limits;
         let incoming = match Incoming::new(length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
             Ok(incoming) => incoming,
-            Err(error) => return self.reject(error, input.rest().starts_with(b"HEAD ")),
+            Err(error) => return self.reject(error, terms.is_head),
         };
         let bytes = head.bytes().len();
         input.skip(bytes);
@@ -220,6 +220,7 @@ impl Inner {
         self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
         self.read_ahead += bytes;
         self.push(Asked { head: Some(head), incoming, terms });
+        self.last_changed();
         if self.reading == Reading::Head && !terms.keep_alive {
             self.discard();
         }
@@ -230,18 +231,19 @@ impl Inner {
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
         self.discard();
         let terms = Terms { is_head, minor: 1, ..Terms::default() };
-        self.requests += 1;
-        self.exchanges.push(self.requests, Asked { head: None, incoming: None, terms });
+        self.push(Asked { terms, ..Asked::default() });
         self.exchanges.refuse_last(error);
-        if self.exchanges.len() == 1 {
-            self.advance();
-        }
+        self.last_changed();
     }
 
-    /// There is one request more.
+    /// There is one request more, numbered as they are counted.
     fn push(&mut self, asked: Asked) {
         self.requests += 1;
         self.exchanges.push(self.requests, asked);
+    }
+
+    /// The last request is new, or has become one that the connection answers itself.
+    fn last_changed(&mut self) {
         if self.exchanges.len() == 1 {
             self.advance();
         }
@@ -295,16 +297,12 @@ impl Inner {
     #[cold]
     pub(crate) fn fail_body(&mut self, error: RequestError) {
         self.discard();
-        let is_first = self.exchanges.len() == 1;
         let Some((_, answer)) = self.exchanges.last() else { return };
-        // The last one is numbered as they are counted.
         let id = self.requests;
         match answer {
             Answer::Queued => {
                 self.read_ahead -= self.exchanges.refuse_last(error);
-                if is_first {
-                    self.advance();
-                }
+                self.last_changed();
             }
             Answer::Waiting => self.refuse(error),
             Answer::Streaming(_) | Answer::Complete => self.end(),
