@@ -40,7 +40,8 @@ usage: cargo xtask bench [WHAT] [OPTION…]
 WHAT, where nothing is said `criterion`, `processes` and `http` one after the other:
   criterion    the benches of every crate
   processes    processes beside tokio's tasks and channels
-  http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx and Cowboy where they are installed
+  http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx and Cowboy where they are
+               installed
   figures      without noise: instructions, allocations, cold cache lines (valgrind) and system calls (strace) a request,
                memory of what is idle; about eight minutes, with --quick and one peer two
   scale        whether costs stay what they are with more connections, processes, workers and clients
