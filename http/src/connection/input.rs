@@ -237,12 +237,14 @@ impl Inner {
     }
 
     /// There is one request more, numbered as they are counted.
+    #[inline]
     fn push(&mut self, asked: Asked) {
         self.requests += 1;
         self.exchanges.push(self.requests, asked);
     }
 
     /// The last request is new, or has become one that the connection answers itself.
+    #[inline]
     fn last_changed(&mut self) {
         if self.exchanges.len() == 1 {
             self.advance();
