@@ -80,7 +80,7 @@ impl<S: AsRawFd> Evented<S> {
             match operation(&self.socket) {
                 Ok(value) => return Poll::Ready(Ok((value, seen))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.drained(interest, seen);
+                    self.readiness.would_block(interest, seen);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),

@@ -44,6 +44,10 @@ const WORKERS_A_POLLER: usize = 4;
 /// Workers with higher numbers have a poller each.
 const WORKERS_MAX: usize = 256;
 
+/// A token is where its socket is, and above that the lower bits of how many there were before.
+const PLACE_BITS: u32 = usize::BITS / 2;
+const PLACES: usize = (1 << PLACE_BITS) - 1;
+
 /// What a socket is registered for, once.
 const BOTH: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
@@ -99,20 +103,20 @@ impl Registrar {
 struct Sockets {
     /// The worker sleeps, or is about to: who brings a new one tells the system at once.
     asleep: bool,
-    /// By token.
+    /// By the place that is in their tokens.
     known: Slab<Socket>,
-    /// Tokens of new ones, oldest first, with the number of the look that comes next. Some may be gone, and others have
-    /// theirs.
+    /// How many there have been.
+    count: usize,
+    /// Tokens of new ones, oldest first, with the number of the look that comes next. Some may be gone.
     new: VecDeque<(usize, usize)>,
     looks: usize,
 }
 
 /// Invariant: the descriptor is open, as a [`Registration`] goes before its socket does.
 struct Socket {
+    token: usize,
     readiness: Arc<Readiness>,
     descriptor: RawFd,
-    /// The system has not been told of it.
-    is_new: bool,
 }
 
 impl Sockets {
@@ -126,14 +130,27 @@ impl Sockets {
         descriptor: RawFd,
         readiness: Arc<Readiness>,
     ) -> io::Result<usize> {
-        let token = self.known.insert(Socket { readiness, descriptor, is_new: !self.asleep });
+        let place = self.known.vacant_entry();
+        // An event may be on its way that is about the one whose place this was.
+        let token = place.key() | self.count << PLACE_BITS;
+        self.count += 1;
+        place.insert(Socket { token, readiness, descriptor });
         if !self.asleep {
             self.new.push_back((token, self.looks));
         } else if let Err(error) = registry.register(&mut SourceFd(&descriptor), Token(token), BOTH) {
-            self.known.remove(token);
+            self.remove(token);
             return Err(error);
         }
         Ok(token)
+    }
+
+    fn get(&self, token: usize) -> Option<&Socket> {
+        self.known.get(token & PLACES).filter(|socket| socket.token == token)
+    }
+
+    fn remove(&mut self, token: usize) -> Option<Socket> {
+        self.get(token)?;
+        self.known.try_remove(token & PLACES)
     }
 
     /// Tells the system of new sockets: of all if the worker `sleeps`. Whoever waits for one that the system does not take
@@ -143,8 +160,7 @@ impl Sockets {
             && (sleeps || self.looks - look >= LOOKS)
         {
             self.new.pop_front();
-            let Some(socket) = self.known.get_mut(token).filter(|socket| socket.is_new) else { continue };
-            socket.is_new = false;
+            let Some(socket) = self.get(token) else { continue };
             if let Err(error) = registry.register(&mut SourceFd(&socket.descriptor), Token(token), BOTH) {
                 tracing::error!(target: "riot::socket", "a socket cannot be waited for: {error}");
                 socket.readiness.fail(&error, due);
@@ -193,7 +209,7 @@ impl Driver for Poller {
         if !self.events.is_empty() {
             let sockets = self.share.sockets.lock();
             for event in &self.events {
-                let Some(Socket { readiness, .. }) = sockets.known.get(event.token().0) else { continue };
+                let Some(Socket { readiness, .. }) = sockets.get(event.token().0) else { continue };
                 let news = |ready, closed| match (closed || event.is_error(), ready) {
                     (true, _) => News::Closed,
                     (false, true) => News::Ready,
@@ -255,7 +271,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let socket = self.share.sockets.lock().known.try_remove(self.token);
+        let socket = self.share.sockets.lock().remove(self.token);
         drop(socket);
     }
 }
@@ -340,10 +356,23 @@ mod tests {
         let (mut poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
         let (one, other) = UnixStream::pair().expect("two sockets");
         let gone = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
-        sockets.known.remove(gone);
+        assert!(sockets.remove(gone).is_some());
         let next = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
-        assert_eq!(gone, next, "it has the place of the other");
+        assert_eq!(gone & PLACES, next & PLACES, "it has the place of the other");
         assert_eq!(look(&mut poll, &mut sockets, true), [next]);
+    }
+
+    #[test]
+    fn an_event_is_not_taken_for_one_of_the_next_in_the_same_place() {
+        let (poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
+        let (one, other) = UnixStream::pair().expect("two sockets");
+        let gone = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
+        assert!(sockets.get(gone).is_some());
+        assert!(sockets.remove(gone).is_some());
+        let next = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
+        assert_eq!(gone & PLACES, next & PLACES);
+        assert!(sockets.get(gone).is_none() && sockets.remove(gone).is_none());
+        assert!(sockets.get(next).is_some());
     }
 
     #[test]

@@ -63,7 +63,7 @@ enum Known {
 
 /// What was known when an operation began.
 #[must_use = "report what the operation found"]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen(u32);
 
 impl Seen {
@@ -103,6 +103,18 @@ impl Readiness {
     pub(crate) fn drained(&self, interest: Interest, seen: Seen) {
         let _wakers = self.wakers.lock();
         self.sides[interest as usize].drain(seen);
+    }
+
+    /// An operation would have had to wait, so whatever was taken for a sign of the end was none.
+    pub(crate) fn would_block(&self, interest: Interest, seen: Seen) {
+        let _wakers = self.wakers.lock();
+        let side = &self.sides[interest as usize];
+        if let (Known::Closed, now) = side.look()
+            && now == seen
+        {
+            side.set(Known::Ready, seen.0);
+        }
+        side.drain(seen);
     }
 
     /// As [`drained`](Self::drained). Says whether another operation would have to wait; the caller is then woken when it
@@ -227,6 +239,18 @@ mod tests {
         readiness.drained(Read, seen(&readiness, Read));
         assert!(poll(&readiness, Read).is_pending());
         assert!(report(&readiness, Read, News::Ready), "whoever waited is woken");
+        assert!(poll(&readiness, Read).is_ready());
+    }
+
+    #[test]
+    fn closed_is_for_ever_unless_an_operation_would_block() {
+        let readiness = Readiness::new();
+        report(&readiness, Read, News::Closed);
+        readiness.drained(Read, seen(&readiness, Read));
+        assert!(poll(&readiness, Read).is_ready(), "what is left is read without another event");
+        readiness.would_block(Read, seen(&readiness, Read));
+        assert!(poll(&readiness, Read).is_pending(), "else it would be tried for ever");
+        assert!(report(&readiness, Read, News::Ready), "whoever waits is woken");
         assert!(poll(&readiness, Read).is_ready());
     }
 
