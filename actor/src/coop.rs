@@ -10,6 +10,7 @@ use std::{
 use crate::{
     context,
     process::{Process, Slot},
+    seldom,
 };
 
 /// Spends one unit of the running process's turn. `Pending` when the turn is used up (the process is queued again
@@ -24,9 +25,11 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 #[inline]
 pub(crate) fn proceed(slot: &Slot, running: &mut Process, cx: &mut Context<'_>) -> Poll<()> {
     if slot.is_condemned() {
+        seldom();
         return Poll::Pending;
     }
     if running.budget == 0 {
+        seldom();
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }

@@ -30,6 +30,7 @@ use crate::{
     pid::{Peer, Pid},
     planted::{Bug, is_planted},
     runtime::Shared,
+    seldom,
     short_lock::{ShortGuard, ShortLock},
     timer::Alarm,
 };
@@ -284,24 +285,19 @@ impl Slot {
     /// more.
     #[inline(always)]
     pub(crate) fn wake(&self, core: &mut Core) -> Option<Readied> {
-        match core.phase {
-            Phase::Waiting => {
-                core.phase = Phase::Out;
-                core.wants_messages = false;
-                let mut process = core.parked.take().expect("a process that waits is parked");
-                self.admit(core, &mut process.mailbox);
-                process.priority = core.priority;
-                Some(Readied(process))
-            }
-            Phase::Out => {
-                if !is_planted(Bug::WakeDropped) {
-                    core.woken = true;
-                    self.seen().woken.store(true, Ordering::Relaxed);
-                }
-                None
-            }
-            Phase::Free | Phase::Unborn | Phase::Exiting => None,
+        if core.phase == Phase::Waiting {
+            core.phase = Phase::Out;
+            core.wants_messages = false;
+            let mut process = core.parked.take().expect("a process that waits is parked");
+            self.admit(core, &mut process.mailbox);
+            process.priority = core.priority;
+            return Some(Readied(process));
         }
+        if core.phase == Phase::Out && !is_planted(Bug::WakeDropped) {
+            core.woken = true;
+            self.seen().woken.store(true, Ordering::Relaxed);
+        }
+        None
     }
 
     /// A worker begins to poll: wake-ups until now are answered by that.
@@ -310,6 +306,7 @@ impl Slot {
         // Under the lock, where what the wake-up is for becomes visible. One that is overlooked here, because the copy
         // comes late, brings a poll too many.
         if self.seen().woken.load(Ordering::Relaxed) {
+            seldom();
             let mut core = self.lock();
             core.woken = false;
             self.seen().woken.store(false, Ordering::Relaxed);
@@ -321,6 +318,7 @@ impl Slot {
         self.seen().running.store(false, Ordering::Relaxed);
         let arrived = process.wants_messages && self.has_arrivals();
         if arrived && !core.woken && process.budget > 0 {
+            seldom();
             // It waits for messages and here they are: no need to go through a queue.
             self.admit(core, &mut process.mailbox);
             process.wants_messages = false;
@@ -328,6 +326,7 @@ impl Slot {
             return Next::Again;
         }
         if process.looked {
+            seldom();
             core.held = process.mailbox.len() as u32;
         }
         if core.woken || arrived { Next::Queue } else { Next::Park }

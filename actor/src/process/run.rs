@@ -22,6 +22,7 @@ use crate::{
     registry::Name,
     report::{self, CrashReport},
     runtime::Shared,
+    seldom,
     signal::{MonitorRef, Watcher},
     trace::{TraceEvent, Traced},
 };
@@ -57,6 +58,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let waker = unsafe { waker::borrowed(&process.source) };
     let slot = local.begin(process);
     if slot.is_condemned() {
+        seldom();
         end(local, slot, body, None);
         return None;
     }
@@ -72,6 +74,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         }
         let mut core = slot.lock();
         if slot.is_condemned() {
+            seldom();
             drop(core);
             end(local, slot, body, None);
             return None;
@@ -79,6 +82,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         let mut process = local.running.take().expect("it was put there before the poll");
         let next = slot.pause(&mut core, &mut process);
         if let Next::Again = next {
+            seldom();
             drop(core);
             local.running.replace(Some(process));
             slot.begin();
@@ -109,6 +113,7 @@ fn poll(body: &mut Body, waker: &Waker, ended: &mut Option<Reason>) -> bool {
     let polled = catch_polling(|| match body.as_mut().poll(&mut Context::from_waker(waker)) {
         Poll::Pending => true,
         Poll::Ready(reason) => {
+            seldom();
             *ended = Some(reason);
             false
         }

@@ -11,7 +11,7 @@ use std::{
     task::{RawWaker, RawWakerVTable, Waker},
 };
 
-use crate::{context, pid::Pid, runtime::Shared};
+use crate::{context, pid::Pid, runtime::Shared, seldom};
 
 /// With the counts before it, as many bytes as a power of two: allocators are quick to find those.
 pub(crate) struct ProcessWaker {
@@ -35,6 +35,7 @@ impl ProcessWaker {
             // On a thread of the runtime its record is at hand; elsewhere it has to be kept alive meanwhile.
             Some(local) if Arc::as_ptr(&local.shared) == self.shared.as_ptr() => self.wake_in(&local.shared),
             _ => {
+                seldom();
                 if let Some(shared) = self.shared.upgrade() {
                     self.wake_in(&shared);
                 }

@@ -28,6 +28,7 @@ use crate::{
     lock::lock,
     process::{Priority, Process, Readied},
     runtime::Shared,
+    seldom,
     sync::deque::Injector,
 };
 pub(crate) use idle::{Idle, Seeker};
@@ -109,11 +110,13 @@ impl Scheduler {
         if local.polling.get() && process.priority == Priority::Normal && process.pinned.is_none() {
             local.queue.push_next(process);
         } else if let Some(worker) = process.pinned {
+            seldom();
             return self.schedule_pinned(worker as usize, process);
         } else {
             local.queue.push(Lane::from(process.priority), process);
         }
         if self.idle.is_anyone_asleep() {
+            seldom();
             self.share(local);
         }
     }

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::next::{Next, NextStealer};
 use crate::{
     process::{Priority, Process},
+    seldom,
     sync::deque::{self, Steal, Worker},
 };
 
@@ -97,6 +98,7 @@ impl<T> Queue<T> {
     pub(crate) fn pop(&self) -> Option<Box<T>> {
         let [high, normal, low] = &self.lanes;
         if self.high_any.get() {
+            seldom();
             if let Some(process) = high.pop() {
                 return Some(process);
             }
@@ -110,6 +112,7 @@ impl<T> Queue<T> {
         }
         self.in_a_row.set(0);
         if self.normal_served.get() >= NORMAL_PER_LOW {
+            seldom();
             self.normal_served.set(0);
             if let Some(process) = low.pop() {
                 return Some(process);

@@ -14,6 +14,7 @@ use crate::{
     lock::lock,
     process::{Process, run::turn},
     runtime::Shared,
+    seldom,
     sync::deque::Steal,
 };
 
@@ -52,6 +53,7 @@ impl Worker<'_> {
         while !self.scheduler.stopping.load(Ordering::Relaxed) {
             look_in -= 1;
             if look_in == 0 {
+                seldom();
                 look_in = LOOK_EVERY;
                 self.look();
             }
@@ -59,6 +61,7 @@ impl Worker<'_> {
             let next = self.pop(&mut pinned).or_else(|| idle.next(self.local.worker, self, &mut searching));
             let Some(process) = next else { continue };
             if searching && idle.found(self, &mut searching) {
+                seldom();
                 self.scheduler.wake_one();
             }
             self.turn(process);
@@ -77,6 +80,7 @@ impl Worker<'_> {
         let again = turn(self.local, process);
         turns.store(before + 2, Ordering::Relaxed);
         if let Some(readied) = again {
+            seldom();
             self.scheduler.schedule(self.shared, readied);
         }
     }
@@ -84,6 +88,7 @@ impl Worker<'_> {
     #[inline]
     fn pop(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
         if self.seat.pinned_any.load(Ordering::Relaxed) {
+            seldom();
             return self.pop_beside(pinned);
         }
         self.local.queue.pop()
