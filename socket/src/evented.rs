@@ -2,8 +2,8 @@
 
 use std::{
     future::poll_fn,
-    io::{self, IoSlice, Read, Write},
-    os::fd::AsRawFd,
+    io::{self, IoSlice},
+    os::fd::{AsFd, AsRawFd},
     sync::{
         Arc,
         atomic::{
@@ -15,12 +15,41 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use riot_actor::coop;
+use riot_actor::{coop, seldom};
+use rustix::net::{RecvFlags, SendFlags};
 
 use crate::{
     poller::Registration,
     readiness::{Interest, Readiness, Seen},
 };
+
+/// A socket that bytes go through. The system is asked without the detour through the C library, which sees to it that a
+/// thread can be cancelled where it waits; here none waits.
+pub(crate) trait Stream: AsFd {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (_, received) = rustix::net::recv(self, buffer, RecvFlags::empty())?;
+        Ok(received)
+    }
+
+    /// Sends some of `slices`. A peer that is gone is an error and no signal.
+    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let sent = match slices {
+            // One piece needs no vector; send(2) is the cheaper call.
+            [slice] => rustix::net::send(self, slice, NO_SIGNAL),
+            slices => rustix::io::writev(self, slices),
+        };
+        Ok(sent?)
+    }
+}
+
+/// Where it can be said; elsewhere Rust ignores the signal.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+
+impl Stream for mio::net::TcpStream {}
+impl Stream for mio::net::UnixStream {}
 
 /// A socket and what is known of its readiness. It joins the poller of the worker that first has to wait for it: one
 /// that is answered at once and closed never does.
@@ -54,6 +83,7 @@ impl<S: AsRawFd> Evented<S> {
     ) -> Poll<io::Result<T>> {
         let (value, seen) = ready!(self.poll_seen(cx, interest, operation))?;
         if drained(&value) {
+            seldom();
             self.readiness.drained(interest, seen);
         }
         Poll::Ready(Ok(value))
@@ -79,11 +109,14 @@ impl<S: AsRawFd> Evented<S> {
             };
             match operation(&self.socket) {
                 Ok(value) => return Poll::Ready(Ok((value, seen))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.would_block(interest, seen);
+                Err(error) => {
+                    seldom();
+                    match error.kind() {
+                        io::ErrorKind::WouldBlock => self.readiness.would_block(interest, seen),
+                        io::ErrorKind::Interrupted => {}
+                        _ => return Poll::Ready(Err(error)),
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
@@ -91,12 +124,12 @@ impl<S: AsRawFd> Evented<S> {
     /// Receives into `buffer`.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>
     where
-        for<'a> &'a S: Read,
+        S: Stream,
     {
         let room = buffer.len();
         // Fewer bytes than there was room for: there are no more. (At the end of the stream there is nothing to wait
         // for either, so that is no sign of it.)
-        self.poll(cx, Interest::Read, |mut socket| socket.read(buffer), |&read| read > 0 && read < room)
+        self.poll(cx, Interest::Read, |socket| socket.receive(buffer), |&read| read > 0 && read < room)
     }
 
     /// The same, and whether another receive would have to wait: the caller is woken when it would not.
@@ -106,10 +139,10 @@ impl<S: AsRawFd> Evented<S> {
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, bool)>>
     where
-        for<'a> &'a S: Read,
+        S: Stream,
     {
         let room = buffer.len();
-        let (read, seen) = ready!(self.poll_seen(cx, Interest::Read, |mut socket| socket.read(buffer)))?;
+        let (read, seen) = ready!(self.poll_seen(cx, Interest::Read, |socket| socket.receive(buffer)))?;
         // If no poller takes it, the next receive says so.
         let drained = read > 0
             && read < room
@@ -121,15 +154,13 @@ impl<S: AsRawFd> Evented<S> {
     /// Sends some of `slices`.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>
     where
-        for<'a> &'a S: Write,
+        S: Stream,
     {
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let send = |mut socket: &S| match slices {
-            // One piece needs no vector; send(2) is the cheaper call.
-            [slice] => socket.write(slice),
-            slices => socket.write_vectored(slices),
+        let total = match slices {
+            [slice] => slice.len(),
+            slices => slices.iter().map(|slice| slice.len()).sum(),
         };
-        self.poll(cx, Interest::Write, send, |&written| written < total)
+        self.poll(cx, Interest::Write, |socket| socket.send(slices), |&sent| sent < total)
     }
 
     /// Waits until a socket that was told to connect has.
@@ -146,10 +177,13 @@ impl<S: AsRawFd> Evented<S> {
     }
 
     /// Joins the poller of this worker, if it has joined none. Whoever has to wait has said so before.
+    #[inline]
     fn register(&self) -> io::Result<()> {
-        if self.registered.load(Acquire) {
-            return Ok(());
-        }
+        if self.registered.load(Acquire) { Ok(()) } else { self.register_first() }
+    }
+
+    #[inline(never)]
+    fn register_first(&self) -> io::Result<()> {
         let mut registration = self.registration.lock();
         if registration.is_none() {
             *registration = Some(Registration::new(self.socket.as_raw_fd(), &self.readiness)?);
@@ -162,7 +196,11 @@ impl<S: AsRawFd> Evented<S> {
 #[cfg(test)]
 mod tests {
     use std::{
-        os::{fd::RawFd, unix::net::UnixStream},
+        io::{Read, Write},
+        os::{
+            fd::{BorrowedFd, RawFd},
+            unix::net::UnixStream,
+        },
         sync::atomic::{AtomicUsize, Ordering::SeqCst},
     };
 
@@ -188,25 +226,25 @@ mod tests {
         }
     }
 
-    impl Read for &Counted {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    impl AsFd for Counted {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.socket.as_fd()
+        }
+    }
+
+    impl Stream for Counted {
+        fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
             let result = (&self.socket).read(buffer);
             self.reads.fetch_add(1, SeqCst);
             result
         }
-    }
 
-    impl Write for &Counted {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let result = (&self.socket).write(bytes);
+        fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let result = (&self.socket).write_vectored(slices);
             if result.is_err() {
                 self.refused.fetch_add(1, SeqCst);
             }
             result
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
         }
     }
 

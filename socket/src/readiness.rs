@@ -13,6 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use riot_actor::seldom;
 
 /// One of the two things a socket can be ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +80,18 @@ impl Readiness {
     }
 
     /// Ready if an operation is worth trying; else whoever asked is woken when it is.
+    #[inline]
     pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Seen>> {
-        let side = &self.sides[interest as usize];
         // What comes while we look is found by the operation, or counts as one event more.
-        if let (Known::Ready | Known::Closed, seen) = side.look() {
-            return Poll::Ready(Ok(seen));
+        match self.sides[interest as usize].look() {
+            (Known::Ready | Known::Closed, seen) => Poll::Ready(Ok(seen)),
+            _ => self.look_again(cx, interest),
         }
+    }
+
+    #[inline(never)]
+    fn look_again(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Seen>> {
+        let side = &self.sides[interest as usize];
         let mut wakers = self.wakers.lock();
         match side.look() {
             (Known::Ready | Known::Closed, seen) => Poll::Ready(Ok(seen)),
@@ -160,7 +167,10 @@ impl Default for Readiness {
 impl Wakers {
     fn wakes(&mut self, interest: Interest, waker: &Waker) {
         match &mut self.0[interest as usize] {
-            Some(known) => known.clone_from(waker),
+            Some(known) => {
+                seldom();
+                known.clone_from(waker);
+            }
             none => *none = Some(waker.clone()),
         }
     }
@@ -189,21 +199,25 @@ impl Side {
                 self.set(Known::Drained, events);
                 true
             }
-            _ => false,
+            _ => {
+                seldom();
+                false
+            }
         }
     }
 
     /// Under the lock.
     fn hear(&self, news: News) {
         let (known, Seen(events)) = self.look();
-        let known = match (known, news) {
-            (Known::Ready | Known::Drained, News::Ready) => Known::Ready,
-            (Known::Ready | Known::Drained, _) => Known::Closed,
-            (Known::Closed, _) => Known::Closed,
-            // What is above it is no count.
-            (Known::Failed, _) => return,
-        };
-        self.set(known, events.wrapping_add(EVENT));
+        let events = events.wrapping_add(EVENT);
+        if matches!(known, Known::Ready | Known::Drained) && news == News::Ready {
+            return self.set(Known::Ready, events);
+        }
+        seldom();
+        // What is above a failure is no count.
+        if known != Known::Failed {
+            self.set(Known::Closed, events);
+        }
     }
 }
 

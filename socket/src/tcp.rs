@@ -101,6 +101,10 @@ impl fmt::Debug for TcpStream {
 }
 
 impl Transport for TcpStream {
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.0.poll_receive(cx, buffer)
     }

@@ -63,6 +63,12 @@ pub trait Transport: Send + Sync + 'static {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether it may hold back what [`poll_write`](Self::poll_write) has taken. One that never does is spared being asked
+    /// to flush; whoever does not say is asked.
+    fn holds_back(&self) -> bool {
+        true
+    }
+
     /// Ends the sending direction in the transport's own manner, once everything it has taken has left.
     ///
     /// # Errors

@@ -105,6 +105,10 @@ impl fmt::Debug for Stream {
 }
 
 impl Transport for Stream {
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
