@@ -5,9 +5,9 @@
 
 use std::{cell::RefCell, collections::VecDeque, io::IoSlice};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
-use crate::{FilePart, WriteOperation, WriteResult};
+use crate::{FilePart, WriteOperation, WriteResult, seldom};
 
 /// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
 const COPY_MAX: usize = 4 * 1024;
@@ -21,20 +21,23 @@ const SPARE_MAX: usize = 16;
 thread_local! {
     /// Room for tails, the last one used on top: it is still in the processor's cache, and a queue with nothing in it owns
     /// none.
-    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Room for a tail that has none.
+/// Room for so many bytes more in a tail.
 #[inline(never)]
-fn give_room(tail: &mut BytesMut) {
+fn give_room(tail: &mut Vec<u8>, bytes: usize) {
     // Nothing is found where the thread is about to end.
-    if let Some(room) = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten() {
+    if tail.capacity() == 0
+        && let Some(room) = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten()
+    {
         *tail = room;
     }
+    tail.reserve(bytes);
 }
 
 /// Leaves room to the next tail.
-fn leave(mut room: BytesMut) {
+fn leave(mut room: Vec<u8>) {
     room.clear();
     if (1..=SPARE_BYTES_MAX).contains(&room.capacity()) {
         let _ = SPARE.try_with(|spare| {
@@ -52,8 +55,10 @@ pub struct Output {
     /// Finished pieces, sent before `tail`. Invariant: none is empty.
     chunks: VecDeque<Chunk>,
     /// Where small pieces are collected.
-    tail: BytesMut,
-    /// Invariant: the bytes in `chunks` and `tail`.
+    tail: Vec<u8>,
+    /// So much of it has been sent. Invariant: less than all of it, or nothing.
+    tail_sent: usize,
+    /// Invariant: the bytes in `chunks` and `tail` that have not been sent.
     pending: usize,
     /// Bytes sent or dropped since the beginning; a position in the stream.
     passed: u64,
@@ -91,11 +96,19 @@ impl Output {
     /// Appends a copy.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
-        if self.tail.capacity() == 0 {
-            give_room(&mut self.tail);
+        self.write_both(bytes, &[]);
+    }
+
+    /// Appends copies of both, the second behind the first, at the cost of one.
+    #[inline]
+    pub fn write_both(&mut self, first: &[u8], second: &[u8]) {
+        let bytes = first.len() + second.len();
+        if self.tail.capacity() - self.tail.len() < bytes {
+            give_room(&mut self.tail, bytes);
         }
-        self.tail.extend_from_slice(bytes);
-        self.pending += bytes.len();
+        self.tail.extend_from_slice(first);
+        self.tail.extend_from_slice(second);
+        self.pending += bytes;
     }
 
     /// Appends without copying, unless copying is cheaper.
@@ -148,20 +161,34 @@ impl Output {
     #[inline]
     #[must_use]
     pub fn operation(&self) -> Option<WriteOperation<'_>> {
+        if self.is_empty() {
+            return None;
+        }
+        if self.chunks.is_empty() {
+            return Some(WriteOperation::Write(Slices { chunks: &self.chunks, tail: self.unsent_tail() }));
+        }
+        seldom();
+        Some(self.first_chunks())
+    }
+
+    #[inline(never)]
+    fn first_chunks(&self) -> WriteOperation<'_> {
         match self.chunks.front() {
-            _ if self.is_empty() => None,
-            Some(Chunk::File(part)) => Some(WriteOperation::File(part)),
-            _ => Some(WriteOperation::Write(self.slices())),
+            Some(Chunk::File(part)) => WriteOperation::File(part),
+            _ => WriteOperation::Write(self.slices()),
         }
     }
 
     /// The oldest bytes, as far as one write takes them; none if a file comes first.
-    #[inline]
     #[must_use]
     pub fn slices(&self) -> Slices<'_> {
         let is_file = |chunk: &Chunk| matches!(chunk, Chunk::File(_));
-        let tail = if self.chunks.iter().any(is_file) { &[][..] } else { &self.tail };
+        let tail = if self.chunks.iter().any(is_file) { &[] } else { self.unsent_tail() };
         Slices { chunks: &self.chunks, tail }
+    }
+
+    fn unsent_tail(&self) -> &[u8] {
+        &self.tail[self.tail_sent..]
     }
 
     /// Takes `sent` bytes off the front.
@@ -172,21 +199,32 @@ impl Output {
         assert!(sent <= self.pending, "{sent} bytes reported as sent, {} were pending", self.pending);
         self.pending -= sent;
         self.passed += sent as u64;
+        if !self.chunks.is_empty() {
+            seldom();
+            sent = self.advance_chunks(sent);
+        }
+        self.tail_sent += sent;
+        if self.tail_sent < self.tail.len() || !self.chunks.is_empty() {
+            seldom();
+            return self.drop_sent();
+        }
+        self.tail_sent = 0;
+        leave(std::mem::take(&mut self.tail));
+    }
+
+    /// Says how many bytes are left for the tail.
+    #[inline(never)]
+    fn advance_chunks(&mut self, mut sent: usize) -> usize {
         while let Some(chunk) = self.chunks.front_mut() {
             if sent < chunk.len() {
                 chunk.advance(sent);
-                return;
+                return 0;
             }
             sent -= chunk.len();
             self.chunks.pop_front();
         }
-        if sent < self.tail.len() {
-            return self.tail.advance(sent);
-        }
-        leave(std::mem::take(&mut self.tail));
-        if self.chunks.capacity() > 0 {
-            self.chunks = VecDeque::new();
-        }
+        self.chunks = VecDeque::new();
+        sent
     }
 
     /// Acts on what the transport reported; a closed peer empties the queue. Returns how many bytes were lost.
@@ -205,13 +243,22 @@ impl Output {
         let lost = std::mem::take(&mut self.pending);
         self.passed += lost as u64;
         self.chunks = VecDeque::new();
-        self.tail = BytesMut::new();
+        (self.tail, self.tail_sent) = (Vec::new(), 0);
         lost
     }
 
     fn seal(&mut self) {
         if !self.tail.is_empty() {
-            self.chunks.push_back(Chunk::Bytes(std::mem::take(&mut self.tail).freeze()));
+            let tail = Bytes::from(std::mem::take(&mut self.tail));
+            self.chunks.push_back(Chunk::Bytes(tail.slice(std::mem::take(&mut self.tail_sent)..)));
+        }
+    }
+
+    /// What has been sent of a tail that is never empty must not fill the memory.
+    #[inline(never)]
+    fn drop_sent(&mut self) {
+        if self.tail_sent > self.tail.len() / 2 {
+            self.tail.drain(..std::mem::take(&mut self.tail_sent));
         }
     }
 }
@@ -253,6 +300,12 @@ impl<'a> Slices<'a> {
         if self.chunks.is_empty() {
             return write(&[IoSlice::new(self.tail)]);
         }
+        seldom();
+        self.with_many(write)
+    }
+
+    #[inline(never)]
+    fn with_many<R>(&self, write: impl FnOnce(&[IoSlice<'a>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let used =
             slices.iter_mut().zip(self.iter()).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
@@ -380,6 +433,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_of_a_tail_that_is_never_empty_takes_no_room() {
+        let mut output = Output::new();
+        output.write(&[0; 500]);
+        for _ in 0..10_000 {
+            output.write(&[0; 100]);
+            output.advance(100);
+        }
+        assert_eq!((output.pending(), output.passed()), (500, 1_000_000));
+        assert!(output.tail.capacity() <= 4096, "{}", output.tail.capacity());
+    }
+
+    #[test]
     #[should_panic(expected = "reported as sent")]
     fn more_sent_than_pending_is_a_defect_of_the_driver() {
         let mut output = Output::new();
@@ -390,7 +455,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_leave_in_order_however_writes_are_cut(
-            pieces in prop::collection::vec((0usize..3 * COPY_MAX, 0..3), 1..20),
+            pieces in prop::collection::vec((0usize..3 * COPY_MAX, 0..4), 1..20),
             cuts in prop::collection::vec(0usize..2 * COPY_MAX, 1..60),
         ) {
             let mut output = Output::new();
@@ -403,6 +468,7 @@ mod tests {
                 model.extend_from_slice(piece);
                 match kind {
                     0 => output.write(piece),
+                    3 => output.write_both(&piece[..length / 3], &piece[length / 3..]),
                     1 => output.write_bytes(Bytes::copy_from_slice(piece)),
                     _ => output.write_file(FilePart::new(file.clone(), number as u64, length)),
                 }

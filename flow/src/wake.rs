@@ -2,6 +2,8 @@
 
 use std::task::Waker;
 
+use crate::seldom;
+
 /// The place where one loop waits. A wake-up that is due before anyone waits is kept, so none is ever lost.
 ///
 /// Whoever waited last is remembered: most often it waits again, and then costs nothing to register.
@@ -22,14 +24,20 @@ impl Wake {
     /// Registers the one waiter, in place of any before it. If a wake-up is due it comes at once.
     pub fn register(&mut self, waker: &Waker) {
         if std::mem::take(&mut self.due) {
+            seldom();
             self.waits = false;
             return waker.wake_by_ref();
         }
         self.waits = true;
-        match &mut self.waker {
-            Some(old) => old.clone_from(waker),
-            none => *none = Some(waker.clone()),
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            seldom();
+            self.remember(waker);
         }
+    }
+
+    #[inline(never)]
+    fn remember(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
     }
 
     /// Wakes the waiter, or the next one to register.

@@ -15,7 +15,7 @@ use super::{
     bell::{APPLICATION, INLET, TIMER},
     reader, writer,
 };
-use crate::{Flow, FlowError};
+use crate::{Flow, FlowError, seldom};
 
 /// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
 /// `application` runs. If the application panics the flow is told, what it has to say to the peer still leaves, and the
@@ -96,9 +96,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
         let mut this = self.project();
-        if let Some(driven) = this.driven {
-            ready!(driven.poll(this.application.as_mut(), cx));
+        if let Some(driven) = this.driven
+            && driven.poll(this.application.as_mut(), cx).is_pending()
+        {
+            return Poll::Pending;
         }
+        seldom();
         if let Some(driven) = this.driven.take() {
             let serving = driven.turns.serving;
             if let Some(panic) = &driven.panic {
@@ -122,14 +125,17 @@ impl<F: Flow + Send + 'static> Driven<F> {
         cx: &Context<'_>,
     ) -> Poll<()> {
         if !self.turns.begun {
+            seldom();
             self.turns.begun = true;
             self.begin(cx.waker());
         }
         if self.joint.bells.loops_ended() {
+            seldom();
             self.report();
             return Poll::Ready(());
         }
         if let Some(panic) = self.turns.take(&self.joint, application) {
+            seldom();
             self.joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
             self.panic = Some(panic);
         }
@@ -231,6 +237,7 @@ impl Turns {
             if readable {
                 bells.hold_lightly(APPLICATION);
                 if joint.read(&mut time).is_ready() {
+                    seldom();
                     bells.wake_reader();
                 }
                 runnable |= bells.let_go(APPLICATION);
@@ -238,6 +245,7 @@ impl Turns {
             if self.serving && runnable {
                 let mut cx = Context::from_waker(&self.waker);
                 if let Poll::Ready(result) = joint.produce(time, || application.as_mut().poll(&mut cx)) {
+                    seldom();
                     self.serving = false;
                     if let Err(panic) = result {
                         bells.let_go(INLET);
@@ -249,6 +257,7 @@ impl Turns {
             if !bells.hold_on_if_due(INLET) {
                 return None;
             }
+            seldom();
             (readable, runnable) = (true, false);
         }
         bells.let_go(INLET);
@@ -268,6 +277,7 @@ impl Timer {
     /// Tells the flow of deadlines that have passed, and sees to it that the bell rings for the next.
     fn poll<F: Flow>(&mut self, joint: &Joint<F>) {
         if joint.bells.heard(TIMER) {
+            seldom();
             self.look(joint);
         }
     }

@@ -45,6 +45,8 @@ struct Joint<F> {
     output: Waker,
     /// The transport has taken bytes since it was last known to hold none back. Changed by who has the flow.
     unflushed: AtomicBool,
+    /// It may do so at all.
+    holds_back: bool,
     meter: Meter,
 }
 
@@ -57,7 +59,7 @@ struct Sides<F> {
 impl<F: Flow> Joint<F> {
     /// `rest` has been read already.
     fn new(flow: F, transport: Arc<dyn Transport>, rest: Vec<u8>, meter: Meter) -> Self {
-        let bells = Bells::new();
+        let (bells, holds_back) = (Bells::new(), transport.holds_back());
         Self {
             sides: Mutex::new(Sides { flow, intake: Intake::new(rest) }),
             transport,
@@ -65,6 +67,7 @@ impl<F: Flow> Joint<F> {
             output: bells.waker::<OUTLET>(),
             bells,
             unflushed: AtomicBool::new(false),
+            holds_back,
             meter,
         }
     }

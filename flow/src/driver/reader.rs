@@ -13,7 +13,7 @@ use riot_actor::recently;
 use riot_socket::Shutdown;
 
 use super::{Joint, Loop, Sides, block};
-use crate::{Flow, FlowError, ReadOperation};
+use crate::{Flow, FlowError, ReadOperation, seldom};
 
 /// What one read takes in at most. It goes into a buffer of the worker, so a connection that waits owns none.
 const READ_MAX: usize = 64 * 1024;
@@ -100,8 +100,17 @@ impl Intake {
         }
     }
 
-    /// Shows the flow what is there.
+    /// Shows the flow what is there, if there is something, and asks what it wants then.
     #[inline(never)]
+    fn present_again(&mut self, flow: &mut impl Flow) -> Option<ReadOperation> {
+        if !self.ended && self.rest().is_empty() {
+            return None;
+        }
+        self.present(flow);
+        Some(flow.next_read_operation())
+    }
+
+    /// Shows the flow what is there.
     fn present(&mut self, flow: &mut impl Flow) {
         let consumed = match &self.rest {
             _ if self.ended => flow.read_eof(self.rest(), recently()),
@@ -125,9 +134,12 @@ impl<F: Flow> Joint<F> {
     pub(super) fn read(&self, time: &mut Option<Instant>) -> Poll<()> {
         let sides = &mut *self.sides.lock();
         let cx = &mut Context::from_waker(&self.input);
-        let mut drained = false;
         let under_way = std::mem::take(&mut sides.intake.under_way);
-        let mut next = if under_way { ReadOperation::Read } else { sides.flow.next_read_operation() };
+        let mut next = ReadOperation::Read;
+        if !under_way {
+            seldom();
+            next = sides.flow.next_read_operation();
+        }
         loop {
             let Sides { flow, intake } = sides;
             match next {
@@ -139,25 +151,27 @@ impl<F: Flow> Joint<F> {
                 }
                 ReadOperation::Read => {}
             }
-            if std::mem::take(&mut intake.again) && (intake.ended || !intake.rest().is_empty()) {
-                intake.present(flow);
-                next = flow.next_read_operation();
+            if std::mem::take(&mut intake.again)
+                && let Some(then) = intake.present_again(flow)
+            {
+                next = then;
                 continue;
             }
             if intake.ended {
                 return Poll::Ready(()); // It has been told, and there is nothing more to read.
             }
-            if drained {
-                intake.under_way = true;
-                return Poll::Pending;
-            }
-            let block = if intake.bulk { block::take() } else { None };
-            let received = match block {
-                Some(block) => self.receive_block(sides, cx, block, time),
-                None => BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time)),
+            let received = if intake.bulk {
+                seldom();
+                self.receive_bulk(sides, cx, time)
+            } else {
+                BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time))
             };
             match received {
-                Poll::Ready(Ok(read)) => (next, drained) = read,
+                Poll::Ready(Ok((ReadOperation::Read, true))) if !sides.intake.ended => {
+                    sides.intake.under_way = true;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok((then, _))) => next = then,
                 Poll::Ready(Err(error)) => next = self.read_failed(sides, error),
                 Poll::Pending => {
                     sides.intake.under_way = true;
@@ -193,19 +207,33 @@ impl<F: Flow> Joint<F> {
         self.meter.received(read);
         intake.bulk = read == READ_MAX;
         if read == 0 || !intake.rest().is_empty() {
+            seldom();
             return Poll::Ready(
                 self.received_more(flow, intake, &buffer[..read]).map(|next| (next, drained)),
             );
         }
         let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(recently()));
         if consumed < read {
+            seldom();
             intake.append(&buffer[consumed..read]);
         }
         Poll::Ready(Ok((next, drained)))
     }
 
-    /// The same with a block.
+    /// The same with a block, if there is one.
     #[inline(never)]
+    fn receive_bulk(
+        &self,
+        sides: &mut Sides<F>,
+        cx: &mut Context<'_>,
+        time: &mut Option<Instant>,
+    ) -> Poll<io::Result<(ReadOperation, bool)>> {
+        match block::take() {
+            Some(block) => self.receive_block(sides, cx, block, time),
+            None => BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time)),
+        }
+    }
+
     fn receive_block(
         &self,
         Sides { flow, intake }: &mut Sides<F>,
