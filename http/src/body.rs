@@ -41,6 +41,7 @@ impl Body {
         Self(None)
     }
 
+    #[inline(never)]
     pub(crate) fn of(shared: Arc<Shared>, id: u64) -> Self {
         Self(Some(Box::new(Unread { shared, id, trailers: None, ended: false })))
     }

@@ -48,6 +48,8 @@ pub(crate) struct Terms {
     pub(crate) may_switch: bool,
     /// The peer waits for `100 Continue` before it sends the body.
     pub(crate) continue_due: bool,
+    /// Nothing is to be thought of: HTTP/1.1, no body, no switch, and the connection goes on. Most requests are.
+    pub(crate) plain: bool,
 }
 
 /// Collects what matters while the fields pass by.
@@ -107,6 +109,7 @@ pub(crate) fn of_request<'a>(
         peer_closes: minor == 0,
         may_switch: is_connect,
         continue_due: false,
+        plain: minor > 0 && !is_head && !is_connect,
     };
     if !others {
         return Ok(Framing { terms, ..Framing::default() });
@@ -119,6 +122,7 @@ pub(crate) fn of_request<'a>(
     terms.peer_closes = !terms.keep_alive;
     terms.may_switch |= seen.upgrade && seen.upgrade_named;
     terms.continue_due = seen.continues && minor > 0 && length != BodyLength::Fixed(0);
+    terms.plain &= length == BodyLength::Fixed(0) && terms.keep_alive && !terms.may_switch;
     Ok(Framing { length, terms })
 }
 

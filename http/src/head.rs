@@ -16,7 +16,7 @@ use crate::{
 ///
 /// It is carried from hand to hand, so it is small: a pointer to where it is.
 pub struct Head(
-    /// None in one that is being dropped.
+    /// None in one that is being dropped, and where there is none.
     Option<Box<Parts>>,
 );
 
@@ -73,6 +73,16 @@ impl Head {
         Self(Some(parts))
     }
 
+    /// None, in no more room than one.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Takes it away, if it is one.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        self.0.take().map(Self::whole)
+    }
+
     #[inline]
     pub(crate) fn parts(&self) -> &Parts {
         self.0.as_ref().expect("it is here until it is dropped")
@@ -83,12 +93,13 @@ impl Head {
         self.parts().framing
     }
 
-    /// The whole head.
+    /// The whole head; nothing, if there is none.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.parts().bytes()
+        self.0.as_ref().map_or(&[], |parts| parts.bytes())
     }
 
     /// The method, in the case it came in: methods are case-sensitive (RFC 9110 §9.1).
+    #[inline]
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.parts().line.method
@@ -102,9 +113,13 @@ impl Head {
 
     /// The path of the target, nothing decoded: `/` if an absolute URI has none, `*` for the whole server, empty for
     /// `CONNECT`.
+    #[inline]
     #[must_use]
     pub fn path(&self) -> &str {
         let Parts { line, target, .. } = self.parts();
+        if line.path.len() == target.len() {
+            return target; // It is nothing else.
+        }
         match &target[line.path.start as usize..line.path.end as usize] {
             "" if line.method != Method::CONNECT => "/",
             path => path,
@@ -138,14 +153,21 @@ impl Clone for Head {
 }
 
 impl Drop for Head {
+    #[inline]
     fn drop(&mut self) {
-        let Some(place) = self.0.take() else { return };
-        // The same may come again; else the place alone is kept.
-        if let Some(place) = known::take_back(place)
-            && place.target.capacity() + place.headers.capacity() <= ROOM_MAX
-        {
-            spare::leave(&PLACES, place);
+        if let Some(place) = self.0.take() {
+            leave(place);
         }
+    }
+}
+
+/// Keeps what a head that is gone leaves: the same may come again; else the place alone.
+#[inline(never)]
+fn leave(place: Box<Parts>) {
+    if let Some(place) = known::take_back(place)
+        && place.target.capacity() + place.headers.capacity() <= ROOM_MAX
+    {
+        spare::leave(&PLACES, place);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::{Head, Limits, head::Parts, parse::quick_head};
+use crate::{Config, Head, head::Parts, parse::quick_head};
 
 /// Longer heads are not remembered.
 const BYTES_MAX: usize = 1024;
@@ -36,28 +36,30 @@ struct Known {
     /// Some that requests had, and that are as they were.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
     copies: Vec<Box<Parts>>,
-    /// If these are the bounds.
-    bounds: Bounds,
+    /// If these are the limits.
+    limits_number: u64,
 }
 
-type Bounds = [usize; 4];
-
-fn bounds(limits: &Limits) -> Bounds {
-    [limits.line_bytes_max, limits.headers_max, limits.header_bytes_max, limits.head_bytes_max]
+impl Known {
+    #[inline(never)]
+    fn copy(&self) -> Box<Parts> {
+        Box::new(self.head.clone())
+    }
 }
 
 /// So many are kept at most: a whole pipeline.
 const COPIES_MAX: usize = 16;
 
 /// The head at the front of the input, if it is the one that is known.
-pub(crate) fn head(input: &[u8], limits: &Limits) -> Option<Head> {
+#[inline]
+pub(crate) fn head(input: &[u8], config: &Config) -> Option<Head> {
     KNOWN.with_borrow_mut(|known| {
-        let known = known.as_mut().filter(|known| input.starts_with(known.head.bytes()))?;
-        if known.bounds != bounds(limits) {
+        let known = known.as_mut().filter(|known| known.limits_number == config.limits_number)?;
+        if !input.starts_with(known.head.bytes()) {
             return None;
         }
         MISSES.set(0);
-        let copy = known.copies.pop().unwrap_or_else(|| Box::new(known.head.clone()));
+        let copy = known.copies.pop().unwrap_or_else(|| known.copy());
         Some(Head::whole(copy))
     })
 }
@@ -78,24 +80,25 @@ pub(crate) fn take_back(head: Box<Parts>) -> Option<Box<Parts>> {
 }
 
 /// As [`quick_head`], of one that is not.
-pub(crate) fn other_head(input: &[u8], limits: &Limits) -> Option<Head> {
+pub(crate) fn other_head(input: &[u8], config: &Config) -> Option<Head> {
     let misses = MISSES.get();
     if misses < MISSES_MAX {
         MISSES.set(misses + 1);
-        return quick_head(input, limits);
+        return quick_head(input, &config.limits);
     }
-    read_and_remember(input, limits)
+    read_and_remember(input, config)
 }
 
 #[inline(never)]
-fn read_and_remember(input: &[u8], limits: &Limits) -> Option<Head> {
-    let head = quick_head(input, limits)?;
+fn read_and_remember(input: &[u8], config: &Config) -> Option<Head> {
+    let head = quick_head(input, &config.limits)?;
     let bytes = head.bytes();
     if bytes.len() <= BYTES_MAX && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
         let number = NUMBERS.fetch_add(1, Relaxed);
         let known = head.parts().numbered(number);
-        KNOWN.set(Some(Known { head: known, copies: Vec::new(), bounds: bounds(limits) }));
+        let limits_number = config.limits_number;
+        KNOWN.set(Some(Known { head: known, copies: Vec::new(), limits_number }));
     }
     Some(head)
 }
@@ -107,12 +110,13 @@ fn is_secret(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
 
     /// What a head says, and that it says the same when it is read anew.
-    fn path(input: &str, limits: &Limits) -> Option<String> {
+    fn path(input: &str, config: &Config) -> Option<String> {
         let input = input.as_bytes();
-        let found = head(input, limits).or_else(|| other_head(input, limits));
-        let anew = quick_head(input, limits);
+        let found = head(input, config).or_else(|| other_head(input, config));
+        let anew = quick_head(input, &config.limits);
         let said = |found: &Option<Head>| {
             found.as_ref().map(|head| (head.framing(), head.bytes().to_vec(), format!("{head:?}")))
         };
@@ -127,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_head_that_comes_again_says_the_same() {
-        let limits = Limits::new();
+        let config = Config::new();
         let heads: Vec<String> = (0..5)
             .map(|number| format!("GET /{} HTTP/1.1\r\nHost: a\r\nX: {number}\r\n\r\n", "a".repeat(number)))
             .collect();
@@ -136,14 +140,14 @@ mod tests {
             let head = &heads[if number % 3 == 0 { number % 5 } else { number / 500 }];
             let input = format!("{head}{}", ["", "GET / HTTP/1.1\r\n\r\n", "\r\n", "x"][number % 4]);
             let target = &head[4..head.find(" HTTP").unwrap()];
-            assert_eq!(path(&input, &limits).as_deref(), Some(target));
-            assert_eq!(path(&head[..head.len() - 1], &limits), None, "it is not all there");
+            assert_eq!(path(&input, &config).as_deref(), Some(target));
+            assert_eq!(path(&head[..head.len() - 1], &config), None, "it is not all there");
         }
     }
 
     #[test]
     fn other_bounds_are_asked_again() {
-        let (wide, narrow) = (Limits::new(), Limits::new().line_bytes_max(20));
+        let (wide, narrow) = (Config::new(), Config::new().limits(Limits::new().line_bytes_max(20)));
         let head = "GET /a/rather/long/path HTTP/1.1\r\nHost: a\r\n\r\n";
         (0..200).for_each(|_| assert!(path(head, &wide).is_some()));
         assert!(is_known(head));
@@ -152,21 +156,21 @@ mod tests {
 
     #[test]
     fn secrets_are_not_kept() {
-        let limits = Limits::new();
+        let config = Config::new();
         for field in ["Cookie: a=b", "AUTHORIZATION: Basic YTpi", "proxy-authorization:x"] {
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
-            (0..200).for_each(|_| assert!(path(&head, &limits).is_some()));
+            (0..200).for_each(|_| assert!(path(&head, &config).is_some()));
             assert!(!is_known(&head));
         }
         let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(BYTES_MAX));
-        (0..200).for_each(|_| assert!(path(&long, &limits).is_some()));
+        (0..200).for_each(|_| assert!(path(&long, &config).is_some()));
         assert!(!is_known(&long));
     }
 
     /// Has a head known to this thread.
     fn know(text: &str) -> Head {
-        let limits = Limits::new();
-        let read = || head(text.as_bytes(), &limits).or_else(|| other_head(text.as_bytes(), &limits));
+        let config = Config::new();
+        let read = || head(text.as_bytes(), &config).or_else(|| other_head(text.as_bytes(), &config));
         (0..200).for_each(|_| drop(read()));
         assert!(is_known(text));
         read().expect("it is a head")

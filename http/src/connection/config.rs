@@ -4,7 +4,10 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -30,6 +33,8 @@ type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
 /// Bounds, timers, a name and a clock; shared by the connections of a server.
 pub struct Config {
     pub(crate) limits: Limits,
+    /// Which limits they are; 0 are the defaults. Two that are alike may have two numbers.
+    pub(crate) limits_number: u64,
     pub(crate) timeouts: Timeouts,
     idle_nanos: (Option<Nanos>, Option<Nanos>),
     /// The `Server` line of every answer.
@@ -51,6 +56,7 @@ impl Config {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
         Self {
             limits,
+            limits_number: 0,
             idle_nanos: idle_nanos(&timeouts),
             timeouts,
             server_line: None,
@@ -64,7 +70,9 @@ impl Config {
     /// Other bounds.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
         self.limits = limits;
+        self.limits_number = NUMBERS.fetch_add(1, Relaxed);
         self
     }
 

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use riot_flow::seldom;
+
 use super::{
     exchange::Answer,
     state::{Inner, Reading},
@@ -77,13 +79,19 @@ struct Clock {
 }
 
 impl Clock {
+    #[inline]
     fn set(&mut self, now: Instant) {
         // Several calls are told the same.
         if self.instant != Some(now) {
-            let origin = *self.origin.get_or_insert(now);
-            self.now = self.now.max(nanos(now.saturating_duration_since(origin)));
-            self.instant = Some(now);
+            self.go_on(now);
         }
+    }
+
+    #[inline(never)]
+    fn go_on(&mut self, now: Instant) {
+        let origin = *self.origin.get_or_insert(now);
+        self.now = self.now.max(nanos(now.saturating_duration_since(origin)));
+        self.instant = Some(now);
     }
 
     fn start(&mut self, time: Nanos) -> Timer {
@@ -190,6 +198,7 @@ impl Deadlines {
     /// A head is complete; the next begins its own time.
     pub(crate) fn head_read(&mut self) {
         if self.head != Timer::OFF {
+            seldom();
             self.head = Timer::OFF;
             self.waits &= !HEAD;
         }
@@ -281,9 +290,14 @@ impl Deadlines {
 
     /// Wakes whoever would sleep too long.
     fn check_watch(&mut self) {
-        if self.watch.as_ref().is_some_and(|(before, _)| self.clock.earliest < *before)
-            && let Some((_, waker)) = self.watch.take()
-        {
+        if self.watch.as_ref().is_some_and(|(before, _)| self.clock.earliest < *before) {
+            self.wake_watch();
+        }
+    }
+
+    #[inline(never)]
+    fn wake_watch(&mut self) {
+        if let Some((_, waker)) = self.watch.take() {
             waker.wake();
         }
     }
@@ -305,6 +319,7 @@ impl Inner {
             }
             deadlines.clock.told = false;
         } else {
+            seldom();
             self.set_each_timer(waits, changed);
         }
     }
@@ -355,10 +370,18 @@ impl Inner {
             | match self.reading {
                 Reading::Head if self.partial_head => HEAD,
                 Reading::Head if self.is_idle() => IDLE,
-                Reading::Body if self.body_is_awaited() => BODY,
-                Reading::Discard { .. } if self.writer_is_done() => LINGER,
-                _ => 0,
+                Reading::Head => 0,
+                _ => self.waits_otherwise(),
             }
+    }
+
+    #[inline(never)]
+    fn waits_otherwise(&self) -> Waits {
+        match self.reading {
+            Reading::Body if self.body_is_awaited() => BODY,
+            Reading::Discard { .. } if self.writer_is_done() => LINGER,
+            _ => 0,
+        }
     }
 
     fn is_handling(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use riot_flow::ReadOperation;
+use riot_flow::{ReadOperation, seldom};
 
 use super::{
     exchange::{Answer, Asked},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Head, RequestError,
-    framing::{Framing, Terms},
+    framing::{BodyLength, Framing, Terms},
     known,
     parse::{self, Found},
 };
@@ -81,6 +81,14 @@ impl<'a> Input<'a> {
 impl Inner {
     /// What the reading loop does next. Changes nothing.
     pub(crate) fn read_operation(&self) -> ReadOperation {
+        if self.reading == Reading::Head && !self.held_back && !self.is_full() {
+            return ReadOperation::Read;
+        }
+        self.read_otherwise_operation()
+    }
+
+    #[inline(never)]
+    fn read_otherwise_operation(&self) -> ReadOperation {
         match self.reading {
             Reading::Closed => ReadOperation::Close,
             Reading::Switched if self.is_switched() => ReadOperation::Close,
@@ -103,20 +111,24 @@ impl Inner {
 
     /// Enough has been read ahead (F10, H1), or what follows may be another protocol (F12).
     pub(crate) fn is_paused(&self) -> bool {
-        let Some((last, _)) = self.exchanges.last() else { return false };
         match self.reading {
-            Reading::Head => {
-                let limits = &self.config.limits;
-                let full =
-                    self.exchanges.len() >= limits.pipeline_max || self.read_ahead >= limits.window_bytes;
-                full || last.terms.may_switch
-            }
+            Reading::Head => self.is_full(),
             Reading::Body => {
-                let wanted = last.incoming.as_ref().is_some_and(|incoming| !incoming.is_dropped());
+                let incoming = self.exchanges.last().and_then(|(last, _)| last.incoming.as_ref());
+                let wanted = incoming.is_some_and(|incoming| !incoming.is_dropped());
                 wanted && self.read_ahead >= self.config.limits.window_bytes
             }
             _ => false,
         }
+    }
+
+    /// The same where it is a head's turn.
+    #[inline]
+    fn is_full(&self) -> bool {
+        let limits = &self.config.limits;
+        self.exchanges.len() >= limits.pipeline_max
+            || self.read_ahead >= limits.window_bytes
+            || self.exchanges.may_end_in_a_switch()
     }
 
     /// Takes bytes; says how many were consumed.
@@ -151,20 +163,11 @@ impl Inner {
     }
 
     fn consume(&mut self, mut input: Input<'_>) -> usize {
-        while match self.reading {
-            Reading::Head => !input.rest().is_empty() && !self.is_paused() && self.read_head(&mut input),
-            Reading::Body => self.read_body(&mut input),
-            Reading::Discard { left, seen } => {
-                let here = input.rest().len();
-                input.skip(here);
-                self.reading = Reading::Discard { left: left.saturating_sub(here), seen: seen || here > 0 };
-                false
-            }
-            Reading::Closed => {
-                input.skip(input.rest().len());
-                false
-            }
-            Reading::Switched => false,
+        while if self.reading == Reading::Head {
+            self.read_heads(&mut input)
+        } else {
+            seldom();
+            self.read_otherwise(&mut input)
         } {}
         let left = !input.rest().is_empty();
         self.held_back = left && self.is_paused();
@@ -172,15 +175,47 @@ impl Inner {
         input.consumed
     }
 
-    /// Reads one head; says whether to go on.
-    fn read_head(&mut self, input: &mut Input<'_>) -> bool {
-        if self.scan.is_fresh() {
-            let limits = &self.config.limits;
-            let head = known::head(input.rest(), limits).or_else(|| known::other_head(input.rest(), limits));
-            if let Some(head) = head {
-                self.accept(head, input);
+    /// Reads what is no head; says whether to go on behind it.
+    #[inline(never)]
+    fn read_otherwise(&mut self, input: &mut Input<'_>) -> bool {
+        match self.reading {
+            Reading::Body => return self.read_body(input),
+            Reading::Discard { left, seen } => {
+                let here = input.rest().len();
+                input.skip(here);
+                self.reading = Reading::Discard { left: left.saturating_sub(here), seen: seen || here > 0 };
+            }
+            Reading::Closed => input.skip(input.rest().len()),
+            Reading::Head | Reading::Switched => {}
+        }
+        false
+    }
+
+    /// Reads heads, as long as it is their turn; says whether it is another's.
+    #[inline]
+    fn read_heads(&mut self, input: &mut Input<'_>) -> bool {
+        while !input.rest().is_empty() && !self.is_full() {
+            let known = if self.scan.is_fresh() { known::head(input.rest(), &self.config) } else { None };
+            match known {
+                Some(head) => self.accept(head, input),
+                None if self.read_head(input) => {}
+                None => return false,
+            }
+            if self.reading != Reading::Head {
                 return true;
             }
+        }
+        false
+    }
+
+    /// Reads one head; says whether it was all there.
+    #[inline(never)]
+    fn read_head(&mut self, input: &mut Input<'_>) -> bool {
+        if self.scan.is_fresh()
+            && let Some(head) = known::other_head(input.rest(), &self.config)
+        {
+            self.accept(head, input);
+            return true;
         }
         self.search_head(input)
     }
@@ -206,24 +241,42 @@ impl Inner {
     }
 
     /// The next head, which is what the input begins with.
+    #[inline(always)]
     fn accept(&mut self, head: Head, input: &mut Input<'_>) {
-        let Framing { length, mut terms } = head.framing();
+        let Framing { length, terms } = head.framing();
         self.deadlines.head_read();
+        if !terms.plain || self.config.limits.requests_max.is_some() {
+            seldom();
+            return self.accept_by_rules(head, length, terms, input);
+        }
+        self.enqueue(Asked { head, incoming: None, terms }, input);
+    }
+
+    /// The same if a body follows, or the connection may not go on.
+    #[inline(never)]
+    fn accept_by_rules(&mut self, head: Head, length: BodyLength, mut terms: Terms, input: &mut Input<'_>) {
         let limits = &self.config.limits;
         let incoming = match Incoming::new(length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
             Ok(incoming) => incoming,
             Err(error) => return self.reject(error, terms.is_head),
         };
-        let bytes = head.bytes().len();
-        input.skip(bytes);
         terms.keep_alive &= limits.requests_max.is_none_or(|max| self.requests + 1 < max);
-        self.reading = if incoming.is_some() { Reading::Body } else { Reading::Head };
-        self.read_ahead += bytes;
-        self.push(Asked { head: Some(head), incoming, terms });
-        self.last_changed();
+        terms.plain &= terms.keep_alive;
+        if incoming.is_some() {
+            self.reading = Reading::Body;
+        }
+        self.enqueue(Asked { head, incoming, terms }, input);
         if self.reading == Reading::Head && !terms.keep_alive {
             self.discard();
         }
+    }
+
+    #[inline(always)]
+    fn enqueue(&mut self, asked: Asked, input: &mut Input<'_>) {
+        let bytes = asked.head.bytes().len();
+        input.skip(bytes);
+        self.read_ahead += bytes;
+        self.push(asked);
     }
 
     /// Queues the refusal of what is no request; nothing behind it is read.
@@ -231,7 +284,8 @@ impl Inner {
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
         self.discard();
         let terms = Terms { is_head, minor: 1, ..Terms::default() };
-        self.push(Asked { terms, ..Asked::default() });
+        self.requests += 1;
+        self.exchanges.push(self.requests, Asked { terms, ..Asked::default() });
         self.exchanges.refuse_last(error);
         self.last_changed();
     }
@@ -240,7 +294,9 @@ impl Inner {
     #[inline]
     fn push(&mut self, asked: Asked) {
         self.requests += 1;
-        self.exchanges.push(self.requests, asked);
+        if self.exchanges.push(self.requests, asked) {
+            self.advance();
+        }
     }
 
     /// The last request is new, or has become one that the connection answers itself.

@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
-use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
+use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult, seldom};
 
 use crate::RequestError;
 
@@ -219,12 +219,13 @@ fn report_write(sending: &mut Output, inner: &mut Inner, result: WriteResult, no
     inner.deadlines.enter(now);
     match result {
         // The other loop saw the transport fail while this write was under way: it counts as lost.
-        WriteResult::Written(_) if inner.lost_at.is_some() => {}
+        WriteResult::Written(_) if inner.lost_at.is_some() => seldom(),
         WriteResult::Written(bytes) => {
             sending.advance(bytes);
             inner.sent(bytes);
         }
         WriteResult::Closed => {
+            seldom();
             sending.clear();
             inner.lose();
         }

@@ -8,6 +8,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use riot_flow::seldom;
+
 use super::{
     Reqd,
     exchange::Answer,
@@ -47,6 +49,7 @@ impl Requests {
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Reqd>> {
         let mut inner = self.shared.lock();
         if inner.requests_are_over() {
+            seldom();
             return Poll::Ready(None);
         }
         if inner.has_room() {

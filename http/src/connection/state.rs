@@ -7,7 +7,7 @@ use std::{any::Any, net::SocketAddr, sync::Arc, task::Waker};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use riot_flow::{Output, Wake};
+use riot_flow::{Output, Wake, seldom};
 
 use super::{
     Config,
@@ -265,13 +265,20 @@ impl Inner {
     }
 
     /// Looks at the first in the queue after it has changed.
+    #[inline]
     pub(crate) fn advance(&mut self) {
         match self.exchanges.front() {
             Some(Exchange { answer: Answer::Queued, .. }) => match self.exchanges.refusal() {
-                Some(error) => self.refuse(error),
+                Some(error) => {
+                    seldom();
+                    self.refuse(error);
+                }
                 None => self.wake_next(),
             },
-            None if self.requests_are_over() => self.end(),
+            None if self.requests_are_over() => {
+                seldom();
+                self.end();
+            }
             _ => {}
         }
     }
@@ -354,6 +361,14 @@ impl Inner {
         if bytes > 0 {
             self.deadlines.written();
         }
+        if self.rare.is_some() || self.next_needs_room {
+            seldom();
+            self.wake_those_in_want_of_room();
+        }
+    }
+
+    #[inline(never)]
+    fn wake_those_in_want_of_room(&mut self) {
         if let Some(Rare { flush: Some((wanted, _)), .. }) = self.rare.as_deref()
             && *wanted <= self.left
         {
@@ -401,6 +416,7 @@ impl Inner {
         let goes_on =
             self.writing == Writing::Open && self.reading == Reading::Head && self.lost_at.is_none();
         if !goes_on || self.reader_waits {
+            seldom();
             self.move_on();
         }
         self.set_timers();
@@ -432,8 +448,14 @@ impl Inner {
     pub(crate) fn leave_briefly(&mut self) {
         let timed = self.config.timeouts.handler.is_some() || self.reading != Reading::Head;
         if timed || self.reader_waits || self.writing != Writing::Open {
-            self.leave();
+            seldom();
+            self.leave_at_length();
         }
+    }
+
+    #[inline(never)]
+    fn leave_at_length(&mut self) {
+        self.leave();
     }
 }
 
