@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use riot_flow::Output;
+use riot_flow::{Output, seldom};
 
 use crate::date;
 
@@ -27,7 +27,7 @@ pub(crate) enum ConnectionLine {
 }
 
 /// What the connection adds to the fields of a response.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Added<'a> {
     pub(crate) length: LengthLine,
     pub(crate) connection: ConnectionLine,
@@ -45,148 +45,182 @@ pub(crate) fn head<'a>(
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
     added: Added<'_>,
 ) {
-    status_line(output, status);
-    let (mut dated, mut served) = (false, false);
-    for (name, value) in fields {
-        if is_framing(name) {
-            continue;
+    append(output, |head| {
+        status_line(head, status);
+        let (mut dated, mut served) = (false, false);
+        for (name, value) in fields {
+            if is_framing(name) {
+                continue;
+            }
+            dated |= name == header::DATE;
+            served |= name == header::SERVER;
+            field(head, name, value);
         }
-        dated |= name == header::DATE;
-        served |= name == header::SERVER;
-        field(output, name, value);
-    }
-    if !dated {
-        date::with_line(added.second, |line| output.write(line));
-    }
-    if let Some(server) = added.server.filter(|_| !served) {
-        output.write(server);
-    }
-    framing(output, added.length, added.connection);
+        if !dated {
+            date::with_line(added.second, |line| head.extend_from_slice(line));
+        }
+        if let Some(server) = added.server.filter(|_| !served) {
+            head.extend_from_slice(server);
+        }
+        last_lines(head, added.length, added.connection);
+    });
 }
 
-/// What the heads of many answers begin with: all but how long the body is, and what becomes of the connection.
-#[derive(Default)]
-struct Beginning {
+/// A head as it was written last, to be written again.
+struct Kept {
     status: StatusCode,
     content_type: Option<HeaderValue>,
     server: Option<Bytes>,
     second: u64,
+    length: LengthLine,
+    connection: ConnectionLine,
+    /// The head. Empty: there is none yet.
     bytes: Vec<u8>,
-    /// How the last one went on, and the whole of it once two went on alike.
-    last: Option<(LengthLine, ConnectionLine)>,
-    whole: Vec<u8>,
+    /// How much of it says nothing of the body's length and of the connection.
+    begun: usize,
 }
 
 thread_local! {
-    /// The last one, which most often is the next one too.
-    static BEGINNING: RefCell<Beginning> = RefCell::default();
+    /// The next one is most often the same, or differs in its last lines.
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept::NONE) };
+    /// Where other heads are put together.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// More room than this is not kept.
+const ROOM_MAX: usize = 8 * 1024;
+
+/// Has bytes put together, and appends them.
+fn append(output: &mut Output, compose: impl FnOnce(&mut Vec<u8>)) {
+    ROOM.with_borrow_mut(|room| {
+        room.clear();
+        compose(room);
+        output.write(room);
+        if room.capacity() > ROOM_MAX {
+            *room = Vec::new();
+        }
+    });
 }
 
 /// As [`head`], of a response with no field but maybe a content type.
-pub(crate) fn plain_head(
+pub(crate) fn plain(
     output: &mut Output,
     status: StatusCode,
     content_type: Option<&HeaderValue>,
     added: Added<'_>,
 ) {
-    BEGINNING.with_borrow_mut(|kept| {
-        if kept.second != added.second || kept.status != status || !kept.says(content_type, added.server) {
-            kept.begin(status, content_type, added.server, added.second);
-        }
-        let end = (added.length, added.connection);
-        if kept.last == Some(end) && !kept.whole.is_empty() {
-            output.write(&kept.whole);
-        } else {
-            kept.go_on(output, end);
-        }
-    });
+    KEPT.with_borrow_mut(|kept| kept.write(output, status, content_type, added, &[]));
 }
 
-impl Beginning {
-    fn says(&self, content_type: Option<&HeaderValue>, server: Option<&Bytes>) -> bool {
-        let type_is = match (&self.content_type, content_type) {
-            (Some(one), Some(other)) => alike(one.as_bytes(), other.as_bytes()),
-            (None, None) => true,
-            _ => false,
-        };
-        type_is
-            && match (&self.server, server) {
-                (Some(one), Some(other)) => alike(one, other),
-                (None, None) => !self.bytes.is_empty(),
-                _ => false,
-            }
+/// The same of 200 on a connection that goes on, and with the body behind it.
+#[inline(never)]
+pub(crate) fn plain_answer(
+    output: &mut Output,
+    content_type: Option<&HeaderValue>,
+    server: Option<&Bytes>,
+    second: u64,
+    body: &[u8],
+) {
+    let (length, connection) = (LengthLine::Length(body.len() as u64), ConnectionLine::None);
+    let added = Added { length, connection, server, second };
+    KEPT.with_borrow_mut(|kept| kept.write(output, StatusCode::OK, content_type, added, body));
+}
+
+impl Kept {
+    const NONE: Self = Self {
+        status: StatusCode::OK,
+        content_type: None,
+        server: None,
+        second: 0,
+        length: LengthLine::None,
+        connection: ConnectionLine::None,
+        bytes: Vec::new(),
+        begun: 0,
+    };
+
+    #[inline(always)]
+    fn write(
+        &mut self,
+        output: &mut Output,
+        status: StatusCode,
+        content_type: Option<&HeaderValue>,
+        added: Added<'_>,
+        body: &[u8],
+    ) {
+        if !(self.ends_like(added) && self.begins_like(status, content_type, added)) {
+            seldom();
+            self.become_like(status, content_type, added);
+        }
+        output.write_both(&self.bytes, body);
+    }
+
+    #[inline]
+    fn ends_like(&self, added: Added<'_>) -> bool {
+        self.length == added.length && self.connection == added.connection
+    }
+
+    #[inline]
+    fn begins_like(&self, status: StatusCode, content_type: Option<&HeaderValue>, added: Added<'_>) -> bool {
+        self.second == added.second
+            && self.status == status
+            && alike(
+                self.content_type.as_ref().map(HeaderValue::as_bytes),
+                content_type.map(HeaderValue::as_bytes),
+            )
+            && alike(self.server.as_deref(), added.server.map(|server| &server[..]))
+            && self.begun > 0
     }
 
     /// From now on it is this one.
     #[inline(never)]
-    fn begin(
-        &mut self,
-        status: StatusCode,
-        content_type: Option<&HeaderValue>,
-        server: Option<&Bytes>,
-        second: u64,
-    ) {
-        let mut written = Output::new();
-        status_line(&mut written, status);
-        if let Some(content_type) = content_type {
-            field(&mut written, &header::CONTENT_TYPE, content_type);
+    fn become_like(&mut self, status: StatusCode, content_type: Option<&HeaderValue>, added: Added<'_>) {
+        if self.begins_like(status, content_type, added) {
+            self.bytes.truncate(self.begun);
+        } else {
+            let mut bytes = std::mem::take(&mut self.bytes);
+            bytes.clear();
+            status_line(&mut bytes, status);
+            if let Some(content_type) = content_type {
+                field(&mut bytes, &header::CONTENT_TYPE, content_type);
+            }
+            date::with_line(added.second, |line| bytes.extend_from_slice(line));
+            bytes.extend_from_slice(added.server.map_or(&[], |server| &server[..]));
+            let (content_type, server) = (content_type.cloned(), added.server.cloned());
+            let (second, begun) = (added.second, bytes.len());
+            *self = Self { status, content_type, server, second, bytes, begun, ..Self::NONE };
         }
-        date::with_line(second, |line| written.write(line));
-        if let Some(server) = server {
-            written.write(server);
-        }
-        let bytes = written.slices().to_vec();
-        let (content_type, server) = (content_type.cloned(), server.cloned());
-        *self = Self { status, content_type, server, second, bytes, last: None, whole: Vec::new() };
-    }
-
-    /// Writes it and goes on like this.
-    #[inline(never)]
-    fn go_on(&mut self, output: &mut Output, (length, connection): (LengthLine, ConnectionLine)) {
-        if self.last.replace((length, connection)) == Some((length, connection)) {
-            let mut end = Output::new();
-            framing(&mut end, length, connection);
-            self.whole = [&self.bytes[..], &end.slices().to_vec()].concat();
-            return output.write(&self.whole);
-        }
-        self.whole.clear();
-        output.write(&self.bytes);
-        framing(output, length, connection);
+        (self.length, self.connection) = (added.length, added.connection);
+        last_lines(&mut self.bytes, added.length, added.connection);
     }
 }
 
 /// The same bytes. Most are even in the same place, and that is seen at once.
 #[inline]
-fn alike(one: &[u8], other: &[u8]) -> bool {
-    std::ptr::eq(one, other) || one == other
+fn alike(one: Option<&[u8]>, other: Option<&[u8]>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => std::ptr::eq(one, other) || one == other,
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 /// The last lines of a head.
-#[inline(never)]
-fn framing(output: &mut Output, length: LengthLine, connection: ConnectionLine) {
-    match (length, connection) {
-        (LengthLine::Length(length), connection) => {
-            let mut line = *b"content-length: 18446744073709551615\r\n\r\n";
-            let (digits, mut number) = (b"content-length: ".len(), itoa::Buffer::new());
-            let number = number.format(length).as_bytes();
-            let end = digits + number.len();
-            line[digits..end].copy_from_slice(number);
-            line[end..end + 4].copy_from_slice(b"\r\n\r\n");
-            // Most heads end here.
-            let last = if connection == ConnectionLine::None { 4 } else { 2 };
-            output.write(&line[..end + last]);
+fn last_lines(head: &mut Vec<u8>, length: LengthLine, connection: ConnectionLine) {
+    match length {
+        LengthLine::Length(length) => {
+            head.extend_from_slice(b"content-length: ");
+            head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            head.extend_from_slice(b"\r\n");
         }
-        (LengthLine::Chunked, ConnectionLine::None) => output.write(b"transfer-encoding: chunked\r\n\r\n"),
-        (LengthLine::Chunked, _) => output.write(b"transfer-encoding: chunked\r\n"),
-        (LengthLine::None, ConnectionLine::None) => output.write(b"\r\n"),
-        (LengthLine::None, _) => {}
+        LengthLine::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        LengthLine::None => {}
     }
-    match connection {
-        ConnectionLine::None => {}
-        ConnectionLine::Close => output.write(b"connection: close\r\n\r\n"),
-        ConnectionLine::KeepAlive => output.write(b"connection: keep-alive\r\n\r\n"),
-        ConnectionLine::Upgrade => output.write(b"connection: upgrade\r\n\r\n"),
-    }
+    head.extend_from_slice(match connection {
+        ConnectionLine::None => b"\r\n",
+        ConnectionLine::Close => b"connection: close\r\n\r\n",
+        ConnectionLine::KeepAlive => b"connection: keep-alive\r\n\r\n",
+        ConnectionLine::Upgrade => b"connection: upgrade\r\n\r\n",
+    });
 }
 
 /// Appends an informational answer (RFC 9110 §15.2): it has neither date nor framing.
@@ -195,18 +229,22 @@ pub(crate) fn interim<'a>(
     status: StatusCode,
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) {
-    status_line(output, status);
-    fields.filter(|(name, _)| !is_framing(name)).for_each(|(name, value)| field(output, name, value));
-    output.write(b"\r\n");
+    append(output, |head| {
+        status_line(head, status);
+        fields.filter(|(name, _)| !is_framing(name)).for_each(|(name, value)| field(head, name, value));
+        head.extend_from_slice(b"\r\n");
+    });
 }
 
 /// Appends trailer fields and the end of a chunked body. Fields that may not be trailers are left out (RFC 9110 §6.5.1).
 pub(crate) fn trailers<'a>(output: &mut Output, fields: impl Iterator<Item = &'a (HeaderName, HeaderValue)>) {
-    output.write(b"0\r\n");
-    for (name, value) in fields.filter(|(name, _)| !is_framing(name) && *name != header::HOST) {
-        field(output, name, value);
-    }
-    output.write(b"\r\n");
+    append(output, |end| {
+        end.extend_from_slice(b"0\r\n");
+        for (name, value) in fields.filter(|(name, _)| !is_framing(name) && *name != header::HOST) {
+            field(end, name, value);
+        }
+        end.extend_from_slice(b"\r\n");
+    });
 }
 
 /// The fields that only the connection writes.
@@ -215,14 +253,14 @@ fn is_framing(name: &HeaderName) -> bool {
         || name == "keep-alive"
 }
 
-fn field(output: &mut Output, name: &HeaderName, value: &HeaderValue) {
-    output.write(name.as_str().as_bytes());
-    output.write(b": ");
-    output.write(value.as_bytes());
-    output.write(b"\r\n");
+fn field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    head.extend_from_slice(name.as_str().as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value.as_bytes());
+    head.extend_from_slice(b"\r\n");
 }
 
-fn status_line(output: &mut Output, status: StatusCode) {
+fn status_line(head: &mut Vec<u8>, status: StatusCode) {
     let known: &[u8] = match status {
         StatusCode::OK => b"HTTP/1.1 200 OK\r\n",
         StatusCode::CONTINUE => b"HTTP/1.1 100 Continue\r\n",
@@ -230,14 +268,14 @@ fn status_line(output: &mut Output, status: StatusCode) {
         StatusCode::NOT_MODIFIED => b"HTTP/1.1 304 Not Modified\r\n",
         StatusCode::NOT_FOUND => b"HTTP/1.1 404 Not Found\r\n",
         _ => {
-            output.write(b"HTTP/1.1 ");
-            output.write(status.as_str().as_bytes());
-            output.write(b" ");
-            output.write(status.canonical_reason().unwrap_or_default().as_bytes());
+            head.extend_from_slice(b"HTTP/1.1 ");
+            head.extend_from_slice(status.as_str().as_bytes());
+            head.extend_from_slice(b" ");
+            head.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
             b"\r\n"
         }
     };
-    output.write(known);
+    head.extend_from_slice(known);
 }
 
 #[cfg(test)]
@@ -299,7 +337,7 @@ mod tests {
                 second: change / 10,
             };
             let (mut kept, mut written) = (Output::new(), Output::new());
-            plain_head(&mut kept, status, content_type, added());
+            plain(&mut kept, status, content_type, added());
             let fields = content_type.into_iter().map(|value| (&header::CONTENT_TYPE, value));
             head(&mut written, status, fields, added());
             assert_eq!(kept.slices().to_vec(), written.slices().to_vec());

@@ -1,6 +1,6 @@
 //! A response: a status, fields, and maybe a body.
 
-use std::{fmt, pin::Pin};
+use std::{borrow::Cow, fmt, pin::Pin};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -27,11 +27,15 @@ type Streaming = Box<dyn FnOnce(BodyWriter) -> WrittenBody + Send>;
 pub struct Response {
     status: StatusCode,
     /// Apart from the others, for most answers have this one alone and then need no memory for fields.
-    content_type: Option<HeaderValue>,
+    content_type: Option<Cow<'static, HeaderValue>>,
     /// Most have no other: then there is nothing to look through, and nothing to drop.
-    others: Option<Vec<(HeaderName, HeaderValue)>>,
+    others: Option<Box<Fields>>,
     body: ResponseBody,
 }
+
+/// Fields, in a piece of memory of their own.
+#[derive(Default)]
+struct Fields(Vec<(HeaderName, HeaderValue)>);
 
 /// What a [`Response`] carries behind its head.
 #[derive(Default)]
@@ -39,6 +43,12 @@ pub(crate) enum ResponseBody {
     #[default]
     Empty,
     Bytes(Bytes),
+    /// In a box, for most are not of this kind, and all are handed about.
+    Later(Box<LaterBody>),
+}
+
+/// What is read, or written, when it is sent.
+pub(crate) enum LaterBody {
     File(FilePart),
     Streaming(Streaming),
 }
@@ -53,7 +63,7 @@ impl ResponseBody {
         match self {
             Self::Empty => Some(Bytes::new()),
             Self::Bytes(bytes) => Some(bytes),
-            Self::File(_) | Self::Streaming(_) => None,
+            Self::Later(_) => None,
         }
     }
 }
@@ -79,14 +89,18 @@ impl Response {
 
     /// 200 with a text.
     #[must_use]
+    #[inline]
     pub fn text(text: impl Into<Bytes>) -> Self {
-        Self::bytes("text/plain; charset=utf-8", text)
+        static TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+        Self::typed(Cow::Borrowed(&TYPE), text.into())
     }
 
     /// 200 with a page.
     #[must_use]
+    #[inline]
     pub fn html(page: impl Into<Bytes>) -> Self {
-        Self::bytes("text/html; charset=utf-8", page)
+        static TYPE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+        Self::typed(Cow::Borrowed(&TYPE), page.into())
     }
 
     /// 200 with bytes of this media type.
@@ -96,8 +110,13 @@ impl Response {
     #[must_use]
     #[inline]
     pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
-        let content_type = Some(HeaderValue::from_static(media_type));
-        Self { status: StatusCode::OK, content_type, others: None, body: ResponseBody::of(bytes.into()) }
+        Self::typed(Cow::Owned(HeaderValue::from_static(media_type)), bytes.into())
+    }
+
+    #[inline]
+    fn typed(content_type: Cow<'static, HeaderValue>, bytes: Bytes) -> Self {
+        let (content_type, body) = (Some(content_type), ResponseBody::of(bytes));
+        Self { status: StatusCode::OK, content_type, others: None, body }
     }
 
     /// 200 with a body that is written bit by bit. With a field `Content-Length` the body is held to that length;
@@ -130,7 +149,8 @@ impl Response {
         F: FnOnce(BodyWriter) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.body = ResponseBody::Streaming(Box::new(move |writer| Box::pin(write(writer))));
+        let write: Streaming = Box::new(move |writer| Box::pin(write(writer)));
+        self.body = ResponseBody::Later(Box::new(LaterBody::Streaming(write)));
         self
     }
 
@@ -140,7 +160,8 @@ impl Response {
     /// If the value has no JSON: a map whose keys are no strings, or whatever its `Serialize` refuses.
     #[cfg(feature = "json")]
     pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::to_vec(value).map(|json| Self::bytes("application/json", json))
+        static TYPE: HeaderValue = HeaderValue::from_static("application/json");
+        serde_json::to_vec(value).map(|json| Self::typed(Cow::Borrowed(&TYPE), json.into()))
     }
 
     /// Sends the client elsewhere: 303 after a form, 307 for now, 308 for ever.
@@ -169,9 +190,9 @@ impl Response {
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if name == header::CONTENT_TYPE {
-            self.content_type = Some(value);
+            self.content_type = Some(Cow::Owned(value));
         } else {
-            self.others.get_or_insert_default().push((name, value));
+            self.others.get_or_insert_default().0.push((name, value));
         }
         self
     }
@@ -197,7 +218,7 @@ impl Response {
     /// [`Reqd::respond_with_file`](crate::Reqd::respond_with_file).
     #[must_use]
     pub fn body_file(mut self, part: FilePart) -> Self {
-        self.body = ResponseBody::File(part);
+        self.body = ResponseBody::Later(Box::new(LaterBody::File(part)));
         self
     }
 
@@ -209,13 +230,13 @@ impl Response {
 
     /// Its fields, in the order they are sent.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        let content_type = self.content_type.iter().map(|value| (&header::CONTENT_TYPE, value));
-        content_type.chain(self.others.iter().flatten().map(|(name, value)| (name, value)))
+        let content_type = self.content_type.iter().map(|value| (&header::CONTENT_TYPE, &**value));
+        content_type.chain(self.others.iter().flat_map(|fields| &fields.0).map(|(name, value)| (name, value)))
     }
 
     /// Its content type, if it has one, provided that it has no other field.
     pub(crate) fn plain(&self) -> Option<Option<&HeaderValue>> {
-        self.others.is_none().then_some(self.content_type.as_ref())
+        self.others.is_none().then_some(self.content_type.as_deref())
     }
 
     /// Its body, taken out.
@@ -229,8 +250,10 @@ impl fmt::Debug for Response {
         let body = match &self.body {
             ResponseBody::Empty => "none".to_owned(),
             ResponseBody::Bytes(bytes) => format!("{} bytes", bytes.len()),
-            ResponseBody::File(part) => format!("{} bytes of a file", part.length()),
-            ResponseBody::Streaming(_) => "streaming".to_owned(),
+            ResponseBody::Later(later) => match &**later {
+                LaterBody::File(part) => format!("{} bytes of a file", part.length()),
+                LaterBody::Streaming(_) => "streaming".to_owned(),
+            },
         };
         let headers: Vec<_> = self.headers().collect();
         let mut debug = f.debug_struct("Response");

@@ -15,6 +15,9 @@ use crate::{
     framing,
 };
 
+/// Bytes that could stay where they are are copied up to this size.
+const SMALL_MAX: usize = 1024;
+
 /// The body of an answer that is known as a whole.
 #[derive(Debug)]
 pub(crate) enum Payload<'a> {
@@ -29,6 +32,15 @@ impl Payload<'_> {
             Self::Borrowed(bytes) => bytes.len() as u64,
             Self::Shared(bytes) => bytes.len() as u64,
             Self::File(part) => part.length() as u64,
+        }
+    }
+
+    /// The body, if it is copied behind its head.
+    fn small(&self) -> Option<&[u8]> {
+        match self {
+            Self::Borrowed(bytes) => Some(bytes),
+            Self::Shared(bytes) => Some(&bytes[..]).filter(|bytes| bytes.len() <= SMALL_MAX),
+            Self::File(_) => None,
         }
     }
 
@@ -92,19 +104,45 @@ impl Inner {
         response: &Response,
         payload: Payload<'_>,
     ) -> Result<(), RespondError> {
-        let bytes = payload.len();
-        let exchange = self.active(id).ok_or(RespondError::Closed)?;
-        let Asked { terms, incoming, .. } = &exchange.asked;
-        // Most answers; the rules of `frame` come to the same for them.
-        let is_plain = exchange.answer == Answer::Waiting
-            && !(terms.is_head || terms.is_connect || incoming.is_some())
+        if self.is_plain(id)
             && response.status_code() == StatusCode::OK
-            && response.plain().is_some();
-        let (line, with_body, close) = if is_plain {
-            (LengthLine::Length(bytes), true, false)
-        } else {
-            self.frame(id, response, bytes)?
-        };
+            && let Some(content_type) = response.plain()
+            && let Some(body) = payload.small()
+        {
+            self.respond_plainly(content_type, body);
+            return Ok(());
+        }
+        self.respond_by_rules(id, response, payload)
+    }
+
+    /// This request waits for its answer, and nothing about it or its connection makes a difference to that.
+    #[inline]
+    fn is_plain(&self, id: u64) -> bool {
+        let waits = |front: &Exchange| front.id == id && front.answer == Answer::Waiting;
+        self.exchanges.front().is_some_and(|front| waits(front) && front.asked.terms.plain)
+            // Otherwise the connection may end with this answer.
+            && self.reading == Reading::Head
+    }
+
+    /// As [`respond_by_rules`](Self::respond_by_rules), where none of the rules changes anything. So most answers are.
+    #[inline]
+    fn respond_plainly(&mut self, content_type: Option<&HeaderValue>, body: &[u8]) {
+        self.emit_head(|output, config, second| {
+            encode::plain_answer(output, content_type, config.server_line.as_ref(), second, body);
+        });
+        self.exchanges.move_up();
+        self.advance();
+        self.leave_briefly();
+    }
+
+    #[inline(never)]
+    fn respond_by_rules(
+        &mut self,
+        id: u64,
+        response: &Response,
+        payload: Payload<'_>,
+    ) -> Result<(), RespondError> {
+        let (line, with_body, close) = self.frame(id, response, payload.len())?;
         let close = self.write_head(response, line, close);
         if with_body {
             self.emit(|output| payload.write(output));
@@ -116,7 +154,6 @@ impl Inner {
 
     /// How the head of an answer with a body of so many bytes frames it, whether the body is sent, and whether the answer
     /// is the last.
-    #[inline(never)]
     fn frame(
         &mut self,
         id: u64,
@@ -181,23 +218,26 @@ impl Inner {
             (false, 0) => ConnectionLine::KeepAlive,
             (false, _) => ConnectionLine::None,
         };
-        self.emit_head(response, length, connection);
+        self.emit_response(response, length, connection);
         close
     }
 
-    fn emit_head(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
-        let second = if self.second > 0 { u64::from(self.second) } else { self.config.second() };
-        let wakes = self.emit_with(|output, config| {
-            let server = config.server_line.as_ref();
-            // Made where it is wanted: of the two ways only the seldom one needs it in memory.
-            let added = || Added { length, connection, server, second };
+    fn emit_response(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
+        let status = response.status_code();
+        self.emit_head(|output, config, second| {
+            let added = Added { length, connection, server: config.server_line.as_ref(), second };
             match response.plain() {
-                Some(content_type) => {
-                    encode::plain_head(output, response.status_code(), content_type, added());
-                }
-                None => encode::head(output, response.status_code(), response.headers(), added()),
+                Some(content_type) => encode::plain(output, status, content_type, added),
+                None => encode::head(output, status, response.headers(), added),
             }
         });
+    }
+
+    /// Queues a head, and maybe what is behind it; it is told the second for its `Date`.
+    #[inline]
+    fn emit_head(&mut self, write: impl FnOnce(&mut Output, &Config, u64)) {
+        let second = if self.second > 0 { u64::from(self.second) } else { self.config.second() };
+        let wakes = self.emit_with(|output, config| write(output, config, second));
         if wakes {
             self.second = u32::try_from(second).unwrap_or(0);
         }
@@ -209,6 +249,7 @@ impl Inner {
     }
 
     /// Says whether the writing loop waited for it, and comes.
+    #[inline]
     fn emit_with(&mut self, write: impl FnOnce(&mut Output, &Config)) -> bool {
         let before = self.output.pending();
         write(&mut self.output, &self.config);
@@ -381,7 +422,7 @@ impl Inner {
             return Err(RespondError::Upgrade);
         }
         let connection = if tunnel { ConnectionLine::None } else { ConnectionLine::Upgrade };
-        self.emit_head(response, LengthLine::None, connection);
+        self.emit_response(response, LengthLine::None, connection);
         self.writing = Writing::Switching;
         if self.reading != Reading::Closed {
             self.reading = Reading::Switched;
@@ -390,5 +431,99 @@ impl Inner {
         self.read_ahead = 0;
         self.leave();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Instant, time::UNIX_EPOCH};
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{super::state::Shared, *};
+    use crate::Limits;
+
+    type Way = fn(&mut Inner, u64, &Response, Payload<'_>) -> Result<(), RespondError>;
+
+    const REQUESTS: [&str; 6] = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /b HTTP/1.1\r\nHost: a\r\nAccept: c\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ];
+
+    fn response(number: usize) -> Response {
+        match number {
+            0 => Response::text(""),
+            1 => Response::html(""),
+            2 => Response::ok(),
+            3 => Response::not_found(),
+            4 => Response::new(StatusCode::NO_CONTENT),
+            5 => Response::new(StatusCode::CONTINUE),
+            6 => Response::ok().header(header::CONNECTION, HeaderValue::from_static("close")),
+            _ => Response::ok().header(header::CONTENT_LENGTH, HeaderValue::from_static("3")),
+        }
+    }
+
+    /// What becomes of a connection whose requests are answered in this way.
+    fn conversation(
+        config: &Arc<Config>,
+        requests: &[(usize, usize, usize)],
+        drained_at: usize,
+        way: Way,
+    ) -> String {
+        let shared = Shared::new(config.clone());
+        let mut inner = shared.lock();
+        let input: String = requests.iter().map(|&(request, ..)| REQUESTS[request]).collect();
+        let (mut read, now, mut results) = (0, Instant::now(), Vec::new());
+        for (place, &(_, number, bytes)) in requests.iter().enumerate() {
+            if place == drained_at {
+                inner.drain();
+            }
+            read += inner.read(&input.as_bytes()[read..], now);
+            let Some((id, _head)) = inner.hand_over() else { break };
+            let body = vec![b'x'; bytes];
+            // Every other request is answered with bytes that could stay where they are.
+            let payload =
+                if id % 2 == 0 { Payload::Borrowed(&body) } else { Payload::Shared(body.clone().into()) };
+            results.push(way(&mut inner, id, &response(number), payload));
+        }
+        let Inner { reading, writing, heads_over, linger, requests, read_ahead, queued, .. } = &*inner;
+        format!(
+            "{results:?} {reading:?} {writing:?} {heads_over} {linger} {requests} {read_ahead} {queued} {} {}",
+            inner.exchanges.len(),
+            String::from_utf8_lossy(&inner.output.slices().to_vec()),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_given_plainly_is_the_one_that_the_rules_give(
+            requests in vec((0..REQUESTS.len(), 0..8_usize, prop_oneof![0..9_usize, Just(SMALL_MAX), Just(SMALL_MAX + 1)]), 1..40),
+            drained_at in 0..60_usize,
+            named in any::<bool>(),
+            last in prop_oneof![Just(None), (1..10_u64).prop_map(Some)],
+        ) {
+            let name = named.then(|| HeaderValue::from_static("a name"));
+            let config = Config::new().clock(|| UNIX_EPOCH).server_name(name).limits(Limits::new().requests_max(last));
+            let config = Arc::new(config);
+            let plainly = conversation(&config, &requests, drained_at, Inner::respond);
+            let by_rules = conversation(&config, &requests, drained_at, Inner::respond_by_rules);
+            prop_assert_eq!(plainly, by_rules);
+        }
+    }
+
+    #[test]
+    fn most_answers_are_given_plainly() {
+        let shared = Shared::new(Arc::new(Config::new()));
+        let mut inner = shared.lock();
+        for (request, is_plain) in REQUESTS.iter().zip([true, true, false, false, false]) {
+            inner.read(request.as_bytes(), Instant::now());
+            let (id, _head) = inner.hand_over().expect("it is a request");
+            assert_eq!(inner.is_plain(id), is_plain, "{request}");
+            inner.respond(id, &Response::text(""), Payload::Borrowed(b"x")).expect("it can be answered");
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use riot_flow::FilePart;
+use riot_flow::{FilePart, seldom};
 
 use super::{
     Payload,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Body, BodyWriter, Head, Request, RespondError, Response, UpgradeError,
-    response::{ResponseBody, WrittenBody},
+    response::{LaterBody, ResponseBody, WrittenBody},
 };
 
 /// A request to be answered, once. After http/af's request descriptor.
@@ -45,7 +45,11 @@ pub struct Reqd {
 
 impl Reqd {
     pub(crate) fn new(shared: Arc<Shared>, id: u64, head: Head, has_body: bool) -> Self {
-        let body = if has_body { Body::of(shared.clone(), id) } else { Body::none() };
+        let mut body = Body::none();
+        if has_body {
+            seldom();
+            body = Body::of(shared.clone(), id);
+        }
         Self { head, body, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
     }
 
@@ -219,14 +223,16 @@ impl Responder {
         match response.take_body() {
             ResponseBody::Empty => self.respond_with(&response, Payload::Borrowed(&[]))?,
             ResponseBody::Bytes(bytes) => self.respond_with(&response, Payload::Shared(bytes))?,
-            ResponseBody::File(part) => self.respond_with(&response, Payload::File(part))?,
-            ResponseBody::Streaming(write) => {
-                let (writer, left) = self.begin_streaming(&response)?;
-                if left != Left::Nothing {
-                    return Ok(Some(write(writer)));
+            ResponseBody::Later(later) => match *later {
+                LaterBody::File(part) => self.respond_with(&response, Payload::File(part))?,
+                LaterBody::Streaming(write) => {
+                    let (writer, left) = self.begin_streaming(&response)?;
+                    if left != Left::Nothing {
+                        return Ok(Some(write(writer)));
+                    }
+                    let _ = writer.close();
                 }
-                let _ = writer.close();
-            }
+            },
         }
         Ok(None)
     }
@@ -263,9 +269,11 @@ impl Responder {
 
     fn respond_with(&self, response: &Response, payload: Payload<'_>) -> Result<(), RespondError> {
         self.check()?;
-        self.shared.lock().respond(self.id, response, payload)?;
-        self.answered.store(true, Ordering::Relaxed);
-        Ok(())
+        let result = self.shared.lock().respond(self.id, response, payload);
+        if result.is_ok() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     fn begin_streaming(&self, response: &Response) -> Result<(BodyWriter, Left), RespondError> {
@@ -275,15 +283,25 @@ impl Responder {
         Ok((BodyWriter::new(self.shared.clone(), self.id), left))
     }
 
+    #[cold]
+    fn abandon(&self) {
+        self.shared.lock().abandon(self.id, std::thread::panicking());
+    }
+
     fn check(&self) -> Result<(), RespondError> {
-        if self.answered.load(Ordering::Relaxed) { Err(RespondError::Answered) } else { Ok(()) }
+        if self.answered.load(Ordering::Relaxed) {
+            seldom();
+            return Err(RespondError::Answered);
+        }
+        Ok(())
     }
 }
 
 impl Drop for Responder {
+    #[inline]
     fn drop(&mut self) {
         if !*self.answered.get_mut() {
-            self.shared.lock().abandon(self.id, std::thread::panicking());
+            self.abandon();
         }
     }
 }
