@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     rc::Rc,
     sync::{Arc, MutexGuard, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{Lane, Scheduler, Seat, Seeker};
@@ -139,10 +139,17 @@ impl Worker<'_> {
     }
 }
 
+/// What a worker has from its sleep.
+struct Parked<'a> {
+    driver: MutexGuard<'a, Box<dyn Driver>>,
+    /// When it woke, if it slept.
+    woke: Option<Instant>,
+}
+
 impl Seeker for Worker<'_> {
     type Work = Box<Process>;
     type Parked<'a>
-        = MutexGuard<'a, Box<dyn Driver>>
+        = Parked<'a>
     where
         Self: 'a;
 
@@ -181,19 +188,22 @@ impl Seeker for Worker<'_> {
     fn park(&self, stay_awake: bool) -> Self::Parked<'_> {
         let scheduler = self.scheduler;
         let mut driver = lock(&self.seat.driver);
+        let mut woke = None;
         if !stay_awake && !scheduler.stopping.load(Ordering::SeqCst) {
             let deadline = self.shared.timers.next_deadline();
             let before = self.shared.now();
             driver.park(deadline.map(|deadline| deadline.saturating_duration_since(before)));
-            self.seat.counters.slept(self.shared.now().saturating_duration_since(before));
+            let now = *woke.insert(self.shared.clock().read());
+            self.seat.counters.slept(now.saturating_duration_since(before));
         }
-        driver
+        Parked { driver, woke }
     }
 
-    fn wake_up<'a>(&'a self, mut driver: Self::Parked<'a>) {
+    fn wake_up<'a>(&'a self, Parked { mut driver, woke }: Self::Parked<'a>) {
         self.scheduler.watchdog.awake();
         driver.dispatch();
         drop(driver);
-        self.shared.timers.fire(self.shared, self.shared.clock().read());
+        let now = woke.unwrap_or_else(|| self.shared.clock().read());
+        self.shared.timers.fire(self.shared, now);
     }
 }
