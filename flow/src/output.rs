@@ -321,7 +321,9 @@ impl<'a> Slices<'a> {
     /// All pieces copied into one, for tests and small programs.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        self.iter().flatten().copied().collect()
+        let mut all = Vec::with_capacity(self.total());
+        self.iter().for_each(|piece| all.extend_from_slice(piece));
+        all
     }
 }
 
