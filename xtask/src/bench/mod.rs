@@ -57,7 +57,9 @@ OPTION:
   --seconds S        so long for each server in each round (http, scale), where nothing is said 1
   --bench B          only B (processes; again for more): those of the example process_bench
   --mode M           only M (http): split (a core for the server, one for the client) or both (they share two)
-  --load L           who asks (http): own, where nothing is said, or wrk for the workloads that it can do
+  --load L           who asks (http): own, where nothing is said, or wrk for the workloads that it can do; on one core wrk
+                     asks less than these servers answer, and it does not see who leaves connections open that were to
+                     be closed
   --workload W       only W (http; again for more):
 ";
 
