@@ -34,7 +34,7 @@ pub use driver::{FlowServer, Flowing, connect, connect_to_the_end};
 pub use error::FlowError;
 pub use file_part::FilePart;
 pub use flow::{Activity, Flow, ReadOperation, WriteOperation, WriteResult};
-pub use output::{Output, SLICES_MAX, Slices};
+pub use output::{COPY_MAX, Output, SLICES_MAX, Slices};
 pub use pair::{ByHand, join};
 pub use wake::Wake;
 

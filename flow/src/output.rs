@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use crate::{FilePart, WriteOperation, WriteResult, seldom};
 
 /// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
-const COPY_MAX: usize = 4 * 1024;
+pub const COPY_MAX: usize = 4 * 1024;
 
 /// Room that has been sent is left to the next queue of this thread up to this size; above, it is given back.
 const SPARE_BYTES_MAX: usize = 16 * 1024;
