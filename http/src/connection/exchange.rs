@@ -84,8 +84,6 @@ pub(crate) struct Exchanges {
     room: Vec<Asked>,
     /// Where in the room they are. Invariant: nowhere if there is no first.
     behind: Range<usize>,
-    /// The last one may switch the protocol.
-    may_switch: bool,
     /// Set: the connection answers the last one itself.
     refusal: Option<Box<RequestError>>,
 }
@@ -100,7 +98,7 @@ const ROOM_MAX: usize = 16;
 impl Default for Exchanges {
     fn default() -> Self {
         let first = Exchange { id: 0, answer: Answer::Queued, asked: Asked::default() };
-        Self { first, any: false, room: Vec::new(), behind: 0..0, may_switch: false, refusal: None }
+        Self { first, any: false, room: Vec::new(), behind: 0..0, refusal: None }
     }
 }
 
@@ -108,7 +106,6 @@ impl Exchanges {
     /// One more; `id` is one more than that of the one before it. Says whether it is the first.
     #[inline(always)]
     pub(crate) fn push(&mut self, id: u64, asked: Asked) -> bool {
-        self.may_switch = asked.terms.may_switch;
         if self.any {
             self.push_behind(asked);
             return false;
@@ -208,7 +205,6 @@ impl Exchanges {
             Some(length) => self.forget_behind(self.behind.start + length),
             None => self.clear(),
         }
-        self.may_switch = self.last().is_some_and(|(last, _)| last.terms.may_switch);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -252,17 +248,22 @@ impl Exchanges {
     }
 
     /// What comes after the last one may be another protocol.
+    #[inline]
     pub(crate) fn may_end_in_a_switch(&self) -> bool {
-        self.any && self.may_switch
+        self.any && self.newest().terms.may_switch
+    }
+
+    /// The last one, where there is one.
+    #[inline]
+    fn newest(&self) -> &Asked {
+        if self.behind.is_empty() { &self.first.asked } else { &self.room[self.behind.end - 1] }
     }
 
     /// The last one, and how far its answer is.
     #[inline]
     pub(crate) fn last(&self) -> Option<(&Asked, Answer)> {
-        match self.behind().last() {
-            Some(asked) => Some((asked, Answer::Queued)),
-            None => self.front().map(|first| (&first.asked, first.answer)),
-        }
+        let answer = if self.behind.is_empty() { self.first.answer } else { Answer::Queued };
+        self.any.then(|| (self.newest(), answer))
     }
 
     /// The body of the last one.
