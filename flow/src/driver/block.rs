@@ -16,6 +16,7 @@ thread_local! {
 }
 
 /// A block in which nobody has bytes; none if there is none.
+#[inline(never)]
 pub(super) fn take() -> Option<BytesMut> {
     BLOCKS.with_borrow_mut(|blocks| match blocks.iter().position(Bytes::is_unique) {
         Some(free) => blocks.swap_remove(free).try_into_mut().ok(),

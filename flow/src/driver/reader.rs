@@ -160,25 +160,20 @@ impl<F: Flow> Joint<F> {
             if intake.ended {
                 return Poll::Ready(()); // It has been told, and there is nothing more to read.
             }
-            let received = if intake.bulk {
-                seldom();
-                self.receive_bulk(sides, cx, time)
-            } else {
-                BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time))
+            let block = if intake.bulk { block::take() } else { None };
+            let received = match block {
+                Some(block) => self.receive_block(sides, cx, block, time),
+                None => BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time)),
             };
             match received {
-                Poll::Ready(Ok((ReadOperation::Read, true))) if !sides.intake.ended => {
-                    sides.intake.under_way = true;
-                    return Poll::Pending;
-                }
+                Poll::Ready(Ok((ReadOperation::Read, true))) if !sides.intake.ended => break,
                 Poll::Ready(Ok((then, _))) => next = then,
                 Poll::Ready(Err(error)) => next = self.read_failed(sides, error),
-                Poll::Pending => {
-                    sides.intake.under_way = true;
-                    return Poll::Pending;
-                }
+                Poll::Pending => break,
             }
         }
+        sides.intake.under_way = true;
+        Poll::Pending
     }
 
     #[cold]
@@ -220,20 +215,8 @@ impl<F: Flow> Joint<F> {
         Poll::Ready(Ok((next, drained)))
     }
 
-    /// The same with a block, if there is one.
+    /// The same with a block.
     #[inline(never)]
-    fn receive_bulk(
-        &self,
-        sides: &mut Sides<F>,
-        cx: &mut Context<'_>,
-        time: &mut Option<Instant>,
-    ) -> Poll<io::Result<(ReadOperation, bool)>> {
-        match block::take() {
-            Some(block) => self.receive_block(sides, cx, block, time),
-            None => BUFFER.with_borrow_mut(|buffer| self.receive(sides, cx, buffer, time)),
-        }
-    }
-
     fn receive_block(
         &self,
         Sides { flow, intake }: &mut Sides<F>,

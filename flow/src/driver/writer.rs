@@ -50,30 +50,32 @@ impl<F: Flow> Joint<F> {
         let mut next = flow.next_write_operation(now);
         let mut registered = false;
         loop {
-            let written = if let WriteOperation::Write(slices) = next {
-                ready!(slices.with_io_slices(|slices| transport.poll_write(cx, slices)))
-            } else if matches!(next, WriteOperation::Yield) {
-                if !registered {
+            let written = match next {
+                WriteOperation::Write(slices) => {
+                    ready!(slices.with_io_slices(|slices| transport.poll_write(cx, slices)))
+                }
+                WriteOperation::Yield => {
+                    if !registered {
+                        seldom();
+                        flow.yield_writer(&self.output);
+                    }
+                    if !self.unflushed.load(Relaxed) {
+                        return Poll::Pending;
+                    }
                     seldom();
-                    flow.yield_writer(&self.output);
+                    let flushed = ready!(transport.poll_flush(cx));
+                    self.unflushed.store(false, Relaxed);
+                    let Err(error) = flushed else { return Poll::Pending };
+                    self.write_failed(&mut *flow, error);
+                    registered = false;
+                    next = flow.next_write_operation(now);
+                    continue;
                 }
-                if !self.unflushed.load(Relaxed) {
-                    return Poll::Pending;
-                }
-                seldom();
-                let flushed = ready!(transport.poll_flush(cx));
-                self.unflushed.store(false, Relaxed);
-                let Err(error) = flushed else { return Poll::Pending };
-                self.write_failed(&mut *flow, error);
-                registered = false;
-                next = flow.next_write_operation(now);
-                continue;
-            } else {
                 // Elsewhere, or all four would be found by a jump through a table, which processors seldom foresee.
-                match send_otherwise(transport, next, cx) {
+                other => match send_otherwise(transport, other, cx) {
                     Ok(sent) => ready!(sent),
                     Err(undelivered) => return Poll::Ready(undelivered),
-                }
+                },
             };
             match written {
                 Ok(written) => {
@@ -115,10 +117,8 @@ impl<F: Flow> Joint<F> {
     }
 }
 
-/// What is neither bytes nor a wait for them.
-///
-/// # Errors
-/// None of the transport's: nothing more is to be sent, and so many bytes were not delivered.
+/// What is neither bytes nor a wait for them: a file, or that nothing more is to be sent and so many bytes were not
+/// delivered.
 #[cold]
 fn send_otherwise(
     transport: &dyn Transport,
@@ -126,10 +126,9 @@ fn send_otherwise(
     cx: &mut Context<'_>,
 ) -> Result<Poll<io::Result<usize>>, u64> {
     match next {
-        WriteOperation::Write(slices) => Ok(slices.with_io_slices(|slices| transport.poll_write(cx, slices))),
         WriteOperation::File(part) => Ok(send_file(transport, part, cx)),
-        WriteOperation::Yield => Ok(Poll::Pending),
         WriteOperation::Close(undelivered) => Err(undelivered),
+        WriteOperation::Write(_) | WriteOperation::Yield => unreachable!("the caller has seen to these"),
     }
 }
 
