@@ -116,12 +116,10 @@ impl Readiness {
     pub(crate) fn would_block(&self, interest: Interest, seen: Seen) {
         let _wakers = self.wakers.lock();
         let side = &self.sides[interest as usize];
-        if let (Known::Closed, now) = side.look()
-            && now == seen
-        {
-            side.set(Known::Ready, seen.0);
+        let (known, now) = side.look();
+        if known != Known::Failed && now == seen {
+            side.set(Known::Drained, seen.0);
         }
-        side.drain(seen);
     }
 
     /// As [`drained`](Self::drained). Says whether another operation would have to wait; the caller is then woken when it
