@@ -124,10 +124,3 @@ pub use timer::{
     sleep_until, start_timer,
 };
 pub use trace::{TraceEvent, Traced, trace};
-
-/// What stands behind this is seldom done: its code goes out of the way of the rest. A jump that is taken costs more than
-/// any instruction besides where the kernel has used the processor's tables meanwhile.
-#[doc(hidden)]
-#[cold]
-#[inline]
-pub const fn seldom() {}

@@ -16,6 +16,7 @@ pub(crate) mod waker;
 use std::{
     borrow::Cow,
     future::Future,
+    hint::cold_path,
     pin::Pin,
     sync::{Arc, Weak},
     task::Waker,
@@ -30,7 +31,6 @@ use crate::{
     pid::{Peer, Pid},
     planted::{Bug, is_planted},
     runtime::Shared,
-    seldom,
     short_lock::{ShortGuard, ShortLock},
     timer::Alarm,
 };
@@ -306,7 +306,7 @@ impl Slot {
         // Under the lock, where what the wake-up is for becomes visible. One that is overlooked here, because the copy
         // comes late, brings a poll too many.
         if self.seen().woken.load(Ordering::Relaxed) {
-            seldom();
+            cold_path();
             let mut core = self.lock();
             core.woken = false;
             self.seen().woken.store(false, Ordering::Relaxed);
@@ -318,7 +318,7 @@ impl Slot {
         self.seen().running.store(false, Ordering::Relaxed);
         let arrived = process.wants_messages && self.has_arrivals();
         if arrived && !core.woken && process.budget > 0 {
-            seldom();
+            cold_path();
             // It waits for messages and here they are: no need to go through a queue.
             self.admit(core, &mut process.mailbox);
             process.wants_messages = false;
@@ -326,7 +326,7 @@ impl Slot {
             return Next::Again;
         }
         if process.looked {
-            seldom();
+            cold_path();
             core.held = process.mailbox.len() as u32;
         }
         if core.woken || arrived { Next::Queue } else { Next::Park }

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "see the proof")]
 
 use std::{
+    hint::cold_path,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -22,7 +23,6 @@ use crate::{
     registry::Name,
     report::{self, CrashReport},
     runtime::Shared,
-    seldom,
     signal::{MonitorRef, Watcher},
     trace::{TraceEvent, Traced},
 };
@@ -58,7 +58,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let waker = unsafe { waker::borrowed(&process.source) };
     let slot = local.begin(process);
     if slot.is_condemned() {
-        seldom();
+        cold_path();
         end(local, slot, body, None);
         return None;
     }
@@ -74,7 +74,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         }
         let mut core = slot.lock();
         if slot.is_condemned() {
-            seldom();
+            cold_path();
             drop(core);
             end(local, slot, body, None);
             return None;
@@ -82,7 +82,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         let mut process = local.running.take().expect("it was put there before the poll");
         let next = slot.pause(&mut core, &mut process);
         if let Next::Again = next {
-            seldom();
+            cold_path();
             drop(core);
             local.running.replace(Some(process));
             slot.begin();
@@ -113,7 +113,7 @@ fn poll(body: &mut Body, waker: &Waker, ended: &mut Option<Reason>) -> bool {
     let polled = catch_polling(|| match body.as_mut().poll(&mut Context::from_waker(waker)) {
         Poll::Pending => true,
         Poll::Ready(reason) => {
-            seldom();
+            cold_path();
             *ended = Some(reason);
             false
         }

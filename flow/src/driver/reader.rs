@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     future::poll_fn,
+    hint::cold_path,
     io,
     task::{Context, Poll, ready},
     time::Instant,
@@ -13,7 +14,7 @@ use riot_actor::recently;
 use riot_socket::Shutdown;
 
 use super::{Joint, Loop, Sides, block};
-use crate::{Flow, FlowError, ReadOperation, seldom};
+use crate::{Flow, FlowError, ReadOperation};
 
 /// What one read takes in at most. It goes into a buffer of the worker, so a connection that waits owns none.
 const READ_MAX: usize = 64 * 1024;
@@ -137,7 +138,7 @@ impl<F: Flow> Joint<F> {
         let under_way = std::mem::take(&mut sides.intake.under_way);
         let mut next = ReadOperation::Read;
         if !under_way {
-            seldom();
+            cold_path();
             next = sides.flow.next_read_operation();
         }
         loop {
@@ -202,14 +203,14 @@ impl<F: Flow> Joint<F> {
         self.meter.received(read);
         intake.bulk = read == READ_MAX;
         if read == 0 || !intake.rest().is_empty() {
-            seldom();
+            cold_path();
             return Poll::Ready(
                 self.received_more(flow, intake, &buffer[..read]).map(|next| (next, drained)),
             );
         }
         let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(recently()));
         if consumed < read {
-            seldom();
+            cold_path();
             intake.append(&buffer[consumed..read]);
         }
         Poll::Ready(Ok((next, drained)))

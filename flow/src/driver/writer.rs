@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    hint::cold_path,
     io,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, ready},
@@ -12,7 +13,7 @@ use riot_actor::{TimedOut, recently, timeout};
 use riot_socket::{Shutdown, Transport};
 
 use super::{Joint, Loop, bell::OUTLET};
-use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult, seldom};
+use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult};
 
 /// How long a peer may take to accept the last of what a transport still holds back, such as the end of a TLS session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,13 +57,13 @@ impl<F: Flow> Joint<F> {
                 }
                 WriteOperation::Yield => {
                     if !registered {
-                        seldom();
+                        cold_path();
                         flow.yield_writer(&self.output);
                     }
                     if !self.unflushed.load(Relaxed) {
                         return Poll::Pending;
                     }
-                    seldom();
+                    cold_path();
                     let flushed = ready!(transport.poll_flush(cx));
                     self.unflushed.store(false, Relaxed);
                     let Err(error) = flushed else { return Poll::Pending };
@@ -85,7 +86,7 @@ impl<F: Flow> Joint<F> {
                     next = flow.write_on(WriteResult::Written(written), now, &self.output);
                 }
                 Err(error) => {
-                    seldom();
+                    cold_path();
                     flow.report_write_result(WriteResult::Closed, now);
                     self.write_failed(&mut *flow, error);
                     registered = false;
@@ -110,7 +111,7 @@ impl<F: Flow> Joint<F> {
             && let Some(writer) = self.bells.writer()
             && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(recently)).is_ready()
         {
-            seldom();
+            cold_path();
             writer.wake_by_ref();
         }
         made

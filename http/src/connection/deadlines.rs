@@ -4,11 +4,10 @@
 //! told the time starts it in earnest.
 
 use std::{
+    hint::cold_path,
     task::Waker,
     time::{Duration, Instant},
 };
-
-use riot_flow::seldom;
 
 use super::{
     exchange::Answer,
@@ -198,7 +197,7 @@ impl Deadlines {
     /// A head is complete; the next begins its own time.
     pub(crate) fn head_read(&mut self) {
         if self.head != Timer::OFF {
-            seldom();
+            cold_path();
             self.head = Timer::OFF;
             self.waits &= !HEAD;
         }
@@ -319,7 +318,7 @@ impl Inner {
             }
             deadlines.clock.told = false;
         } else {
-            seldom();
+            cold_path();
             self.set_each_timer(waits, changed);
         }
     }

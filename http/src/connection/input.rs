@@ -1,9 +1,10 @@
 //! The moves of reading: bytes become requests and bodies.
 
+use std::hint::cold_path;
 use std::time::Instant;
 
 use bytes::Bytes;
-use riot_flow::{ReadOperation, seldom};
+use riot_flow::ReadOperation;
 
 use super::{
     exchange::{Answer, Asked},
@@ -166,7 +167,7 @@ impl Inner {
         while if self.reading == Reading::Head {
             self.read_heads(&mut input)
         } else {
-            seldom();
+            cold_path();
             self.read_otherwise(&mut input)
         } {}
         let left = !input.rest().is_empty();
@@ -246,7 +247,7 @@ impl Inner {
         let Framing { length, terms } = head.framing();
         self.deadlines.head_read();
         if !terms.plain || self.config.limits.requests_max.is_some() {
-            seldom();
+            cold_path();
             return self.accept_by_rules(head, length, terms, input);
         }
         self.enqueue(Asked { head, incoming: None, terms }, input);

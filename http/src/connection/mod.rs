@@ -1,9 +1,9 @@
 //! The flow for one peer: bytes on one side, requests on the other.
 
-use std::{any::Any, sync::Arc, task::Waker, time::Instant};
+use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
-use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult, seldom};
+use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
 
 use crate::RequestError;
 
@@ -219,13 +219,13 @@ fn report_write(sending: &mut Output, inner: &mut Inner, result: WriteResult, no
     inner.deadlines.enter(now);
     match result {
         // The other loop saw the transport fail while this write was under way: it counts as lost.
-        WriteResult::Written(_) if inner.lost_at.is_some() => seldom(),
+        WriteResult::Written(_) if inner.lost_at.is_some() => cold_path(),
         WriteResult::Written(bytes) => {
             sending.advance(bytes);
             inner.sent(bytes);
         }
         WriteResult::Closed => {
-            seldom();
+            cold_path();
             sending.clear();
             inner.lose();
         }

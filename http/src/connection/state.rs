@@ -3,11 +3,11 @@
 //! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
 //! those of time in `deadlines`.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, task::Waker};
+use std::{any::Any, hint::cold_path, net::SocketAddr, sync::Arc, task::Waker};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use riot_flow::{Output, Wake, seldom};
+use riot_flow::{Output, Wake};
 
 use super::{
     Config,
@@ -270,13 +270,13 @@ impl Inner {
         match self.exchanges.front() {
             Some(Exchange { answer: Answer::Queued, .. }) => match self.exchanges.refusal() {
                 Some(error) => {
-                    seldom();
+                    cold_path();
                     self.refuse(error);
                 }
                 None => self.wake_next(),
             },
             None if self.requests_are_over() => {
-                seldom();
+                cold_path();
                 self.end();
             }
             _ => {}
@@ -362,7 +362,7 @@ impl Inner {
             self.deadlines.written();
         }
         if self.rare.is_some() || self.next_needs_room {
-            seldom();
+            cold_path();
             self.wake_those_in_want_of_room();
         }
     }
@@ -416,7 +416,7 @@ impl Inner {
         let goes_on =
             self.writing == Writing::Open && self.reading == Reading::Head && self.lost_at.is_none();
         if !goes_on || self.reader_waits {
-            seldom();
+            cold_path();
             self.move_on();
         }
         self.set_timers();
@@ -448,7 +448,7 @@ impl Inner {
     pub(crate) fn leave_briefly(&mut self) {
         let timed = self.config.timeouts.handler.is_some() || self.reading != Reading::Head;
         if timed || self.reader_waits || self.writing != Writing::Open {
-            seldom();
+            cold_path();
             self.leave_at_length();
         }
     }
