@@ -5,10 +5,13 @@
 use std::{io, time::Duration};
 
 use riot_actor::{
-    Down, Pid, Reason, exit, info, monitor, now, processes, receive, simulation::Simulation, sleep, timeout,
-    tree,
+    Down, Pid, Reason, exit, monitor, now,
+    process::{info, processes, tree},
+    receive,
+    simulation::Simulation,
+    sleep, timeout,
 };
-use riot_http::{Reqd, Request, Response, Server, ServerRef};
+use riot_http::{Reqd, Request, Response, Server, ServerHandle};
 use riot_socket::{Connection, Shutdown, memory::Listener};
 
 const SEEDS: std::ops::Range<u64> = 0..25;
@@ -27,7 +30,7 @@ async fn hello(request: Request) -> Response {
     }
 }
 
-async fn server() -> (Listener, ServerRef) {
+async fn server() -> (Listener, ServerHandle) {
     let listener = Listener::new();
     let server =
         Server::listen(listener.clone()).acceptors(3).service(hello).start_link().await.expect("it starts");
@@ -235,7 +238,7 @@ fn d6_the_limit_is_kept_and_a_failed_bind_is_reported() {
         assert_eq!((server.info().active, listener.waiting()), (2, 1));
         let again = Server::listen(listener.clone()).service(hello).start_link().await;
         assert!(
-            matches!(again, Err(riot_http::StartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
+            matches!(again, Err(riot_http::ServerStartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
         );
         Ok::<(), Reason>(())
     });

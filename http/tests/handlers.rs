@@ -11,7 +11,7 @@ use std::{
 };
 
 use riot_actor::{Reason, now, simulation::Simulation, sleep};
-use riot_http::{Reqd, Response, Server, ServerRef};
+use riot_http::{Reqd, Response, Server, ServerHandle};
 use riot_socket::{Connection, memory::Listener};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -26,7 +26,7 @@ async fn read_to_end(client: &mut Connection) -> io::Result<String> {
     }
 }
 
-async fn until_idle(server: &ServerRef) {
+async fn until_idle(server: &ServerHandle) {
     while server.info().active > 0 {
         sleep(Duration::from_millis(1)).await;
     }

@@ -205,7 +205,12 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering::SeqCst},
     };
 
-    use riot_actor::{Config, Reason, join, spawn, yield_now};
+    use riot_actor::{
+        Reason,
+        process::{join, yield_now},
+        runtime::Config,
+        spawn,
+    };
 
     use super::*;
 
@@ -299,7 +304,7 @@ mod tests {
                 yield_now().await; // It finds nothing.
             }
             peer.write_all(b"hello")?;
-            while riot_actor::is_alive(reader) {
+            while riot_actor::process::is_alive(reader) {
                 yield_now().await;
             }
             assert_eq!(socket.get().reads.load(SeqCst), 2);

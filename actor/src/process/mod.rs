@@ -13,6 +13,24 @@ pub(crate) mod table;
 pub(crate) mod tree;
 pub(crate) mod waker;
 
+pub use self::{
+    info::{ProcessInfo, ProcessState, info, processes, set_label, set_priority},
+    spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
+    tree::{ProcessNode, ProcessTree, tree},
+};
+pub use crate::{
+    call::{Wait, join, wait},
+    coop::yield_now,
+    exit::{Detail, Outcome, Panic, Reason},
+    panic::{CatchPanic, catch_panic},
+    pid::Pid,
+    runtime::{this, try_this},
+    signal::{
+        Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_self, is_alive, link, monitor,
+        monitor_name, trap_exit, unlink, unlink_flush,
+    },
+};
+
 use std::{
     borrow::Cow,
     future::Future,
@@ -25,10 +43,9 @@ use std::{
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::{
     bound::Bound,
-    exit::Reason,
     mailbox::{Arrivals, Mailbox},
     message::Message,
-    pid::{Peer, Pid},
+    pid::Peer,
     planted::{Bug, is_planted},
     runtime::Shared,
     short_lock::{ShortGuard, ShortLock},
@@ -392,7 +409,7 @@ impl Slot {
     /// Fixes why the process ends.
     ///
     /// # Errors
-    /// If something did before. The reason comes back: what is in it is a user's, and not dropped under the lock.
+    /// Filter something did before. The reason comes back: what is in it is a user's, and not dropped under the lock.
     pub(crate) fn condemn(&self, core: &mut Core, reason: Reason, by_signal: bool) -> Result<(), Reason> {
         if core.condemned {
             return Err(reason);

@@ -8,7 +8,11 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use riot_actor::{CatchPanic, Panic, Reason, Sleep, SpawnOptions, catch_panic, now, sleep_until};
+use riot_actor::{
+    Reason, now,
+    process::{CatchPanic, Panic, SpawnOptions, catch_panic},
+    time::{Sleep, sleep_until},
+};
 use riot_socket::{Connection, Shutdown};
 
 use super::{

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use riot_actor::recently;
+use riot_actor::time::now_coarse;
 use riot_socket::Shutdown;
 
 use super::{Joint, Loop, Sides, block};
@@ -114,9 +114,9 @@ impl Intake {
     /// Shows the flow what is there.
     fn present(&mut self, flow: &mut impl Flow) {
         let consumed = match &self.rest {
-            _ if self.ended => flow.read_eof(self.rest(), recently()),
-            Rest::Copied(bytes) => flow.read(bytes, recently()),
-            Rest::Kept(bytes) => flow.read_bytes(bytes, recently()).0,
+            _ if self.ended => flow.read_eof(self.rest(), now_coarse()),
+            Rest::Copied(bytes) => flow.read(bytes, now_coarse()),
+            Rest::Kept(bytes) => flow.read_bytes(bytes, now_coarse()).0,
         };
         if consumed == self.rest().len() {
             self.rest = Rest::Copied(Vec::new());
@@ -208,7 +208,7 @@ impl<F: Flow> Joint<F> {
                 self.received_more(flow, intake, &buffer[..read]).map(|next| (next, drained)),
             );
         }
-        let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(recently()));
+        let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(now_coarse()));
         if consumed < read {
             cold_path();
             intake.append(&buffer[consumed..read]);
@@ -237,7 +237,7 @@ impl<F: Flow> Joint<F> {
         if read == 0 || !intake.rest().is_empty() {
             return Poll::Ready(self.received_more(flow, intake, &bytes).map(|next| (next, drained)));
         }
-        let (consumed, next) = flow.read_bytes(&bytes, *time.insert(recently()));
+        let (consumed, next) = flow.read_bytes(&bytes, *time.insert(now_coarse()));
         if consumed < read {
             intake.rest = Rest::Kept(bytes.slice(consumed..));
         }

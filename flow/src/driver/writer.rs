@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::{TimedOut, recently, timeout};
+use riot_actor::{
+    time::{TimedOut, now_coarse},
+    timeout,
+};
 use riot_socket::{Shutdown, Transport};
 
 use super::{Joint, Loop, bell::OUTLET};
@@ -24,7 +27,7 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     let undelivered = poll_fn(|cx| {
         joint.bells.belong_to_writer(cx.waker());
         joint.bells.heard(OUTLET);
-        joint.write(cx, recently())
+        joint.write(cx, now_coarse())
     })
     .await;
     joint.meter.undelivered(undelivered);
@@ -109,7 +112,7 @@ impl<F: Flow> Joint<F> {
         let made = application();
         if (self.bells.let_go(OUTLET) || due)
             && let Some(writer) = self.bells.writer()
-            && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(recently)).is_ready()
+            && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(now_coarse)).is_ready()
         {
             cold_path();
             writer.wake_by_ref();

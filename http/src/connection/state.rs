@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use riot_flow::{Output, Wake};
 
 use super::{
-    Config,
+    HttpConfig,
     deadlines::Deadlines,
     exchange::{Answer, Exchange, Exchanges},
 };
@@ -23,7 +23,7 @@ use crate::{Head, RequestError, parse::Scan};
 pub(crate) struct Shared(Mutex<Inner>);
 
 impl Shared {
-    pub(crate) fn new(config: Arc<Config>) -> Arc<Self> {
+    pub(crate) fn new(config: Arc<HttpConfig>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Inner::new(config))))
     }
 
@@ -71,7 +71,7 @@ pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Inner {
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: Arc<HttpConfig>,
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
     /// The reading loop holds the beginning of a head.
@@ -142,7 +142,7 @@ pub(crate) struct Rare {
 }
 
 impl Inner {
-    fn new(config: Arc<Config>) -> Self {
+    fn new(config: Arc<HttpConfig>) -> Self {
         Self {
             config,
             reading: Reading::Head,
@@ -308,7 +308,7 @@ impl Inner {
     pub(crate) fn discard(&mut self) {
         if matches!(self.reading, Reading::Head | Reading::Body) {
             self.reading =
-                Reading::Discard { left: self.config.limits.linger_bytes_max, seen: self.partial_head };
+                Reading::Discard { left: self.config.limits.max_linger_bytes, seen: self.partial_head };
             self.partial_head = false;
         }
     }
@@ -381,7 +381,7 @@ impl Inner {
 
     /// What waits to be sent is below the high-water mark (F10).
     pub(crate) fn has_room(&self) -> bool {
-        self.pending() < self.config.limits.output_bytes_high as u64
+        self.pending() < self.config.limits.output_high_water_bytes as u64
     }
 
     pub(crate) fn wake_body(&mut self) {
