@@ -17,6 +17,9 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 pub mod blocking;
 #[cfg(feature = "driver")]
 mod driver;

@@ -41,6 +41,9 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 mod body;
 mod chunked;
 mod connection;

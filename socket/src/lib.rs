@@ -26,6 +26,9 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 mod connect;
 mod connection;
 mod entry;

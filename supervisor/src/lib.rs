@@ -86,6 +86,9 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 mod backoff;
 mod builder;
 mod children;

@@ -1,6 +1,7 @@
 //! The workspace's own tasks: `cargo xtask TASK`.
 
 mod bench;
+mod contract;
 #[cfg(test)]
 mod tidy;
 
@@ -11,6 +12,7 @@ usage: cargo xtask TASK
 
   check     the whole gate: format, lints, documentation, tests, loom models, and the crates without their default features
   soak      the tests that can be long, at their full length: about ten minutes
+  contract  writes the tests that prove each rule into the CONTRACT.md of each crate
   bench     what things cost, beside what they cost others; `cargo xtask bench --help` says more
 ";
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         "check" => run(GATE),
         "soak" => run(SOAK),
         "bench" => bench::main(rest),
+        "contract" => failed(contract::write()),
         // What `bench` starts as programs of their own: who asks servers, and who stays on one core.
         "load" => failed(bench::load()),
         "pinned" => failed(Err(bench::pinned(rest))),
