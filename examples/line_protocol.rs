@@ -5,7 +5,7 @@
 use std::{io, task::Waker, time::Duration, time::Instant};
 
 use riot_actor::{Reason, run};
-use riot_flow::{Flow, FlowError, FlowServer, Output, ReadOperation, Wake, WriteOperation, WriteResult};
+use riot_flow::{Flow, FlowError, FlowServer, Output, ReadOperation, WakerSlot, WriteOperation, WriteResult};
 use riot_socket::{Server, signals::Signals};
 
 /// A line longer than this is an error.
@@ -16,8 +16,8 @@ const LINE_MAX: usize = 1024;
 struct Sums {
     output: Output,
     closed: bool,
-    writer: Wake,
-    reader: Wake,
+    writer: WakerSlot,
+    reader: WakerSlot,
 }
 
 impl Sums {

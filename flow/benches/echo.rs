@@ -16,7 +16,7 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_main};
 use riot_actor::{Reason, runtime::Config};
 use riot_flow::{
-    ByHand, Flow, FlowError, FlowServer, Output, ReadOperation, Wake, WriteOperation, WriteResult,
+    Flow, FlowError, FlowServer, ManualDriver, Output, ReadOperation, WakerSlot, WriteOperation, WriteResult,
 };
 use riot_socket::{Server, memory::Listener};
 
@@ -26,7 +26,7 @@ const PIECE: [u8; 64] = [b'x'; 64];
 #[derive(Default)]
 struct Echo {
     output: Output,
-    writer: Wake,
+    writer: WakerSlot,
     over: bool,
 }
 
@@ -84,7 +84,7 @@ impl Flow for Echo {
 }
 
 fn by_hand(c: &mut Criterion) {
-    let mut hand = ByHand::new(Echo::default());
+    let mut hand = ManualDriver::new(Echo::default());
     c.bench_function("echo/by_hand", |b| {
         b.iter(|| {
             hand.push(&PIECE);
@@ -135,7 +135,7 @@ fn output(c: &mut Criterion) {
             while !output.is_empty() {
                 output.advance(output.pending().min(300));
             }
-            assert_eq!(output.position(), 1_600);
+            assert_eq!(output.end_position(), 1_600);
         });
     });
 }

@@ -20,23 +20,19 @@ pub mod costs {}
 #[doc = include_str!("../CONTRACT.md")]
 pub mod contract {}
 
-pub mod blocking;
+mod core;
+mod drive;
 #[cfg(feature = "driver")]
 mod driver;
-mod error;
-mod file_part;
-mod flow;
-mod output;
-mod pair;
 #[cfg(test)]
 mod tests;
-mod wake;
 
+pub use self::core::{
+    Activity, FilePart, Flow, FlowError, MAX_COPY_BYTES, MAX_SLICES, Output, ReadOperation, Slices,
+    WakerSlot, WriteOperation, WriteResult,
+};
+#[cfg(feature = "blocking")]
+pub use drive::blocking;
+pub use drive::{ManualDriver, join};
 #[cfg(feature = "driver")]
-pub use driver::{FlowServer, Flowing, connect, connect_to_the_end};
-pub use error::FlowError;
-pub use file_part::FilePart;
-pub use flow::{Activity, Flow, ReadOperation, WriteOperation, WriteResult};
-pub use output::{COPY_MAX, Output, SLICES_MAX, Slices};
-pub use pair::{ByHand, join};
-pub use wake::Wake;
+pub use driver::{FlowServer, Flowing, drive, drive_to_completion};

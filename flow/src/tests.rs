@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Flow, FlowError, Output, ReadOperation, Wake, WriteOperation, WriteResult};
+use crate::{Flow, FlowError, Output, ReadOperation, WakerSlot, WriteOperation, WriteResult};
 
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     output: Output,
-    reader: Wake,
-    writer: Wake,
+    reader: WakerSlot,
+    writer: WakerSlot,
     /// Lines it will still say of itself when it hears one.
     talk: usize,
     line: &'static [u8],

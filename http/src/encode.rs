@@ -152,7 +152,7 @@ impl Kept {
             cold_path();
             self.become_like(status, content_type, added);
         }
-        output.write_both(&self.bytes, body);
+        output.write_pair(&self.bytes, body);
     }
 
     #[inline]

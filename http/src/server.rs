@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use riot_flow::connect_to_the_end;
+use riot_flow::drive_to_completion;
 use riot_socket::{
     Bind, ChildId, ChildSpec, ConnectionOverflow, Handshake, Options, Protocol, ServerHandle,
     ServerStartError, UnixBind, proxy::ProxyProtocol,
@@ -292,7 +292,7 @@ impl<H: Handler> Serving<H> {
                 config.crowded(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
             }
             let handler = handler.clone();
-            connect_to_the_end(connection, flow, async move { serve(requests, &*handler, cancel).await })
+            drive_to_completion(connection, flow, async move { serve(requests, &*handler, cancel).await })
         };
         (server, protocol)
     }

@@ -6,7 +6,7 @@ use std::{task::Poll, time::Duration};
 
 use bytes::Bytes;
 use common::{Count, DATE, GET, Held, Served, config, limited, poll, ready, undated};
-use riot_flow::{Flow, FlowError, ReadOperation, SLICES_MAX, WriteOperation, WriteResult};
+use riot_flow::{Flow, FlowError, MAX_SLICES, ReadOperation, WriteOperation, WriteResult};
 use riot_http::{
     BodyError, Flushed, Http1, Limits, Reqd, RespondError, Response, UpgradeError, WriteError,
     http::{HeaderValue, StatusCode, header},
@@ -181,7 +181,7 @@ fn f06_a_write_has_bytes_in_a_few_pieces() {
     let now = held.hand.now();
     let WriteOperation::Write(slices) = held.hand.flow.next_write_operation(now) else { panic!("a write") };
     let pieces: Vec<_> = slices.iter().collect();
-    assert!(pieces.len() <= SLICES_MAX && pieces.iter().all(|piece| !piece.is_empty()));
+    assert!(pieces.len() <= MAX_SLICES && pieces.iter().all(|piece| !piece.is_empty()));
     held.hand.flow.report_write_result(WriteResult::Written(0), now);
     assert_eq!(held.heard().matches("HTTP/1.1 200 OK").count(), 12);
 }

@@ -22,6 +22,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use crate::{
     poller::Registration,
     readiness::{Interest, Readiness, Seen},
+    transport::ReadOutcome,
 };
 
 /// A socket that bytes go through. The system is asked without the detour through the C library, which sees to it that a
@@ -133,23 +134,23 @@ impl<S: AsRawFd> Evented<S> {
         self.poll(cx, Interest::Read, |socket| socket.receive(buffer), |&read| read > 0 && read < room)
     }
 
-    /// The same, and whether another receive would have to wait: the caller is woken when it would not.
-    pub(crate) fn poll_receive_all(
+    /// Receives into `buffer`, and reports whether the next receive would have to wait; if so, `cx` is registered.
+    pub(crate) fn poll_receive_hint(
         &self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
-    ) -> Poll<io::Result<(usize, bool)>>
+    ) -> Poll<io::Result<ReadOutcome>>
     where
         S: Stream,
     {
         let room = buffer.len();
         let (read, seen) = ready!(self.poll_seen(cx, Interest::Read, |socket| socket.receive(buffer)))?;
         // If no poller takes it, the next receive says so.
-        let drained = read > 0
+        let would_block_next = read > 0
             && read < room
             && self.readiness.wait_for_more(cx, Interest::Read, seen)
             && self.register().is_ok();
-        Poll::Ready(Ok((read, drained)))
+        Poll::Ready(Ok(ReadOutcome { bytes: read, would_block_next }))
     }
 
     /// Sends some of `slices`.

@@ -64,5 +64,5 @@ pub use server::{
 };
 pub use split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
-pub use transport::{Address, Bind, Listen, Shutdown, Transport};
+pub use transport::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport};
 pub use unix::{UnixAddress, UnixBind, UnixListener, UnixStream};

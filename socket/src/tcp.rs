@@ -15,7 +15,7 @@ use crate::{
     evented::Evented,
     readiness::Interest,
     send_file,
-    transport::{Address, Bind, Listen, Transport},
+    transport::{Address, Bind, Listen, ReadOutcome, Transport},
 };
 
 /// A TCP connection, for one or two processes: reading and writing are independent of each other.
@@ -101,7 +101,7 @@ impl fmt::Debug for TcpStream {
 }
 
 impl Transport for TcpStream {
-    fn holds_back(&self) -> bool {
+    fn is_buffered(&self) -> bool {
         false
     }
 
@@ -109,8 +109,8 @@ impl Transport for TcpStream {
         self.0.poll_receive(cx, buffer)
     }
 
-    fn poll_read_all(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
-        self.0.poll_receive_all(cx, buffer)
+    fn poll_read_hint(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<ReadOutcome>> {
+        self.0.poll_receive_hint(cx, buffer)
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -22,13 +22,14 @@ pub trait Transport: Send + Sync + 'static {
     /// Those of the connection.
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// The same, and whether it is known that another read would have to wait: the context is then woken when it would
-    /// not, as if it had been tried. By default nothing is known.
+    /// Receives into `buffer` as [`poll_read`](Self::poll_read) does, and reports whether the next read would have to
+    /// wait. If it would, `cx` is registered already: the task is woken when bytes arrive, as if that read had been
+    /// tried. By default nothing is known about the next read.
     ///
     /// # Errors
     /// Those of the connection.
-    fn poll_read_all(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
-        self.poll_read(cx, buffer).map_ok(|read| (read, false))
+    fn poll_read_hint(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<ReadOutcome>> {
+        self.poll_read(cx, buffer).map_ok(|bytes| ReadOutcome { bytes, would_block_next: false })
     }
 
     /// Sends some of `slices`, from their start, and says how much.
@@ -65,7 +66,7 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Whether it may hold back what [`poll_write`](Self::poll_write) has taken. One that never does is spared being asked
     /// to flush; whoever does not say is asked.
-    fn holds_back(&self) -> bool {
+    fn is_buffered(&self) -> bool {
         true
     }
 
@@ -92,6 +93,15 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection; that it is gone already is none.
     fn shutdown(&self, side: Shutdown) -> io::Result<()>;
+}
+
+/// The result of [`Transport::poll_read_hint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOutcome {
+    /// Bytes received; 0 at the end of what the peer sends.
+    pub bytes: usize,
+    /// Whether the next read is known to have to wait.
+    pub would_block_next: bool,
 }
 
 /// What accepts connections.

@@ -23,7 +23,7 @@ use crate::{
     evented::Evented,
     readiness::Interest,
     send_file,
-    transport::{Address, Bind, Listen, Shutdown, Transport},
+    transport::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport},
 };
 
 /// Where a Unix socket is.
@@ -167,7 +167,7 @@ impl fmt::Debug for UnixStream {
 }
 
 impl Transport for UnixStream {
-    fn holds_back(&self) -> bool {
+    fn is_buffered(&self) -> bool {
         false
     }
 
@@ -175,8 +175,8 @@ impl Transport for UnixStream {
         self.0.poll_receive(cx, buffer)
     }
 
-    fn poll_read_all(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
-        self.0.poll_receive_all(cx, buffer)
+    fn poll_read_hint(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<ReadOutcome>> {
+        self.0.poll_receive_hint(cx, buffer)
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

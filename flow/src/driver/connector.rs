@@ -1,4 +1,4 @@
-//! The Connector: the process of one client. It owns the connection, runs the application and keeps the time.
+//! The Connector: the process of one client. It owns the connection, and its poll slice is the way of a request.
 
 use std::{
     future::Future,
@@ -9,43 +9,51 @@ use std::{
 };
 
 use riot_actor::{
-    Reason, now,
+    Reason,
     process::{CatchPanic, Panic, SpawnOptions, catch_panic},
-    time::{Sleep, sleep_until},
+    time::now_coarse,
 };
 use riot_socket::{Connection, Shutdown};
 
 use super::{
-    Joint, Loop, Sides,
-    bell::{APPLICATION, INLET, TIMER},
-    reader, writer,
+    Link, Side,
+    application::{Application, Polled},
+    deadline::Deadline,
+    inbound::Filled,
+    link::LinkState,
+    outbound::Flushed,
+    reader,
+    wake_flags::{Due, SliceEnd},
+    writer,
 };
 use crate::{Flow, FlowError};
 
-/// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
-/// `application` runs. If the application panics the flow is told, what it has to say to the peer still leaves, and the
-/// process ends with that panic. If the connection ends first the application is dropped where it awaits.
+/// Drives `flow` over `connection` while `application` runs, until both directions are closed.
+///
+/// The calling process becomes a Connector: it spawns a Reader and a Writer, linked to it. If the application panics, the
+/// flow is told, what it still has to say to the peer is sent, and the process ends with that panic. If the connection
+/// ends first, the application is dropped where it awaits.
 ///
 /// A flow that is [upgraded](Flow::is_upgraded) gets the [`Connection`] [handed over](Flow::hand_over), open in both
 /// directions; the application then runs to its own end.
 ///
-/// For the body of a Connector, such as a [`Protocol`](riot_socket::Protocol).
+/// Use it as the body of a [`Protocol`](riot_socket::Protocol).
 ///
 /// # Panics
-/// Outside a process.
-pub fn connect<F, A>(connection: Connection, flow: F, application: A) -> impl Future<Output = Reason>
+/// Panics outside a process.
+pub fn drive<F, A>(connection: Connection, flow: F, application: A) -> impl Future<Output = Reason>
 where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(connection, flow, application, false)
+    Connector::new(connection, flow, application, AtTheEnd::DropApplication)
 }
 
-/// As [`connect`], but the application runs to its own end even if the connection ends first.
+/// Drives `flow` as [`drive`] does, but lets the application run to its own end even if the connection ends first.
 ///
 /// # Panics
-/// Outside a process.
-pub fn connect_to_the_end<F, A>(
+/// Panics outside a process.
+pub fn drive_to_completion<F, A>(
     connection: Connection,
     flow: F,
     application: A,
@@ -54,45 +62,57 @@ where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
 {
-    drive(connection, flow, application, true)
+    Connector::new(connection, flow, application, AtTheEnd::AwaitApplication)
 }
 
-fn drive<F: Flow, A: Future<Output = ()>>(
-    mut connection: Connection,
-    flow: F,
-    application: A,
-    to_the_end: bool,
-) -> Driving<F, A> {
-    let rest = connection.take_unread();
-    let joint = Arc::new(Joint::new(flow, connection.transport().clone(), rest, connection.meter()));
-    let turns = Turns::new(&joint);
-    let driven = Driven { joint, turns, connection, panic: None };
-    Driving { driven: Some(driven), application: catch_panic(application), to_the_end }
+/// What becomes of an application that still runs when the connection has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtTheEnd {
+    DropApplication,
+    AwaitApplication,
 }
 
 pin_project_lite::pin_project! {
-    /// The body of a Connector. Written out, because it is one piece of memory with the application in it: what a request
-    /// touches is close together, first of all, and nothing has room in it twice.
+    // The body of a Connector. It is written by hand, not as an `async fn`, so that it is one piece of memory that starts
+    // with what a request touches, and nothing has room in it twice.
     #[repr(C)]
-    struct Driving<F, A> {
+    struct Connector<F, A> {
         #[pin]
         application: CatchPanic<A>,
         driven: Option<Driven<F>>,
-        to_the_end: bool,
+        at_the_end: AtTheEnd,
     }
 }
 
-/// A connection that is driven.
+/// A connection while it is driven.
 #[repr(C)]
 struct Driven<F> {
-    joint: Arc<Joint<F>>,
-    turns: Turns,
-    /// That of the application: the rest is for the flow to have its last word.
+    link: Arc<Link<F>>,
+    application: Application,
+    begun: bool,
+    deadline: Deadline,
+    /// The application's panic. The connection goes on until the flow has said its last word.
     panic: Option<Arc<Panic>>,
     connection: Connection,
 }
 
-impl<F, A> Future for Driving<F, A>
+impl<F: Flow, A: Future<Output = ()>> Connector<F, A> {
+    fn new(mut connection: Connection, flow: F, application: A, at_the_end: AtTheEnd) -> Self {
+        let unread = connection.take_unread();
+        let link = Link::new(flow, connection.transport().clone(), unread, connection.meter());
+        let driven = Driven {
+            application: Application::new(&link.wakes),
+            link: Arc::new(link),
+            begun: false,
+            deadline: Deadline::new(),
+            panic: None,
+            connection,
+        };
+        Self { driven: Some(driven), application: catch_panic(application), at_the_end }
+    }
+}
+
+impl<F, A> Future for Connector<F, A>
 where
     F: Flow + Send + 'static,
     A: Future<Output = ()>,
@@ -108,12 +128,12 @@ where
         }
         cold_path();
         if let Some(driven) = this.driven.take() {
-            let serving = driven.turns.serving;
             if let Some(panic) = &driven.panic {
                 return Poll::Ready(Reason::Panic(panic.clone()));
             }
+            let is_running = driven.application.is_running();
             let upgraded = driven.close();
-            if !(serving && (upgraded || *this.to_the_end)) {
+            if !(is_running && (upgraded || *this.at_the_end == AtTheEnd::AwaitApplication)) {
                 return Poll::Ready(Reason::Normal);
             }
         }
@@ -122,197 +142,132 @@ where
     }
 }
 
+/// Bounds the rounds of one poll slice. A connection with more to do hands over to the Reader and the Writer, so that
+/// other processes get their turn; 8.
+const MAX_ROUNDS: usize = 8;
+
 impl<F: Flow + Send + 'static> Driven<F> {
-    /// Ready when both loops have ended.
-    fn poll<A: Future<Output = ()>>(
-        &mut self,
-        application: Pin<&mut CatchPanic<A>>,
-        cx: &Context<'_>,
-    ) -> Poll<()> {
-        if !self.turns.begun {
+    /// Runs one poll slice. Ready when both directions are closed.
+    fn poll<A: Future<Output = ()>>(&mut self, body: Pin<&mut CatchPanic<A>>, cx: &Context<'_>) -> Poll<()> {
+        if !self.begun {
             cold_path();
-            self.turns.begun = true;
+            self.begun = true;
             self.begin(cx.waker());
         }
-        if self.joint.bells.loops_ended() {
+        if self.link.wakes.both_sides_ended() {
             cold_path();
-            self.report();
+            self.report_timeout();
             return Poll::Ready(());
         }
-        if let Some(panic) = self.turns.take(&self.joint, application) {
-            cold_path();
-            self.joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
-            self.panic = Some(panic);
-        }
+        self.poll_slice(body, cx.waker());
         Poll::Pending
+    }
+
+    /// Everything a connection does in one poll slice: the way of a request.
+    fn poll_slice<A: Future<Output = ()>>(&mut self, mut body: Pin<&mut CatchPanic<A>>, waker: &Waker) {
+        let Self { link, application, deadline, panic, .. } = self;
+        let wakes = &*link.wakes;
+        let mut due = wakes.begin_slice();
+        // A message wakes the process and sets no flag, so the application is polled in any case.
+        due.add(Due::APPLICATION);
+        for _ in 0..MAX_ROUNDS {
+            // The instant that the flow is told, the same for what is read and for the responses to it.
+            let mut time = None;
+            // socket → flow
+            if due.remove(Due::READ) {
+                if link.fill(&mut time) == Filled::Closed {
+                    cold_path();
+                    wakes.wake_reader();
+                }
+                due.add(wakes.take());
+            }
+            // flow → handler → flow
+            if due.remove(Due::APPLICATION) {
+                if let Polled::Panicked(failure) = application.poll(body.as_mut()) {
+                    cold_path();
+                    link.change(|flow| flow.report_error(FlowError::Application(failure.message.clone())));
+                    *panic = Some(failure);
+                }
+                due.add(wakes.take());
+            }
+            // flow → socket
+            if due.remove(Due::WRITE)
+                && let Some(writer) = wakes.writer()
+                && link.flush(&mut Context::from_waker(writer), time.unwrap_or_else(now_coarse))
+                    != Flushed::Waiting
+            {
+                cold_path();
+                writer.wake_by_ref();
+            }
+            if due.remove(Due::DEADLINE) {
+                cold_path();
+                deadline.update(link);
+            }
+            if due.is_empty() {
+                match wakes.end_slice() {
+                    SliceEnd::Idle => return,
+                    SliceEnd::Continue(more) => due = more,
+                }
+            }
+            cold_path();
+        }
+        due.add(wakes.abandon_slice());
+        link.hand_over_slice(due, waker);
     }
 
     #[inline(never)]
     fn begin(&self, waker: &Waker) {
-        let Self { joint, connection, .. } = self;
-        // Most clients have said something by now: it is read in this very turn.
-        joint.bells.ring(INLET);
-        joint.bells.belong_to_connector(waker);
-        let control: Weak<Joint<F>> = Arc::downgrade(joint);
+        let Self { link, connection, .. } = self;
+        link.wakes.set_connector(waker);
+        let control: Weak<Link<F>> = Arc::downgrade(link);
         connection.controlled_by(control);
-        SpawnOptions::new().label("Reader").link().spawn(reader::run(Loop::new(joint)));
-        SpawnOptions::new().label("Writer").link().spawn(writer::run(Loop::new(joint)));
+        SpawnOptions::new().label("Reader").link().spawn(reader::run(Side::new(link)));
+        SpawnOptions::new().label("Writer").link().spawn(writer::run(Side::new(link)));
     }
 
-    /// Tells the server which timer ended the connection, if one did.
+    /// Counts, in the server's statistics, the timer that ended the connection, if one did.
     #[inline(never)]
-    fn report(&self) {
-        if let Some(timer) = self.joint.lock().timed_out() {
+    fn report_timeout(&self) {
+        if let Some(timer) = self.link.lock_flow().timed_out() {
             self.connection.count_timeout(timer);
         }
     }
 
-    /// Lets go of the connection, or gives it to the flow; says whether it did. Nobody else holds the flow any more:
-    /// whoever waits for it learns that nobody drives it.
+    /// Releases the connection, or gives it to an upgraded flow; returns whether it did. No other process holds the flow
+    /// any more, so a handler that still holds a part of it learns that nothing drives it.
     fn close(self) -> bool {
-        let Self { joint, connection, .. } = self;
-        let upgraded = joint.lock().is_upgraded();
+        let Self { link, connection, .. } = self;
+        let upgraded = link.lock_flow().is_upgraded();
         if upgraded {
-            hand_over(connection, &joint);
+            hand_over(connection, &link);
         }
         upgraded
     }
 }
 
-/// Gives the connection to the flow, as it was before it was driven: asked to finish, it ends its input.
-fn hand_over<F: Flow>(connection: Connection, joint: &Joint<F>) {
+impl<F: Flow> Link<F> {
+    /// Passes work that is left after [`MAX_ROUNDS`] to the processes that take over, and to the Connector's next slice.
+    #[cold]
+    fn hand_over_slice(&self, due: Due, connector: &Waker) {
+        if due.has(Due::READ) {
+            self.wakes.wake_reader();
+        }
+        if due.has(Due::WRITE) {
+            self.wakes.wake_writer();
+        }
+        for flag in [Due::APPLICATION, Due::DEADLINE] {
+            if due.has(flag) {
+                self.wakes.notify(flag);
+                connector.wake_by_ref();
+            }
+        }
+    }
+}
+
+/// Gives the connection to the flow. It behaves as before it was driven: when the server drains, its input ends.
+fn hand_over<F: Flow>(connection: Connection, link: &Link<F>) {
     let transport = connection.transport().clone();
     connection.on_drain(move || drop(transport.shutdown(Shutdown::Read)));
-    let Sides { flow, intake } = &mut *joint.sides.lock();
-    flow.hand_over(Box::new(connection), intake.take_rest());
-}
-
-/// What a Connector does whenever it is woken.
-#[repr(C)]
-struct Turns {
-    /// The two loops have been started.
-    begun: bool,
-    /// The application runs.
-    serving: bool,
-    /// Wakes the Connector for the application.
-    waker: Waker,
-    timer: Timer,
-}
-
-/// How often what an application did may bring in more for it within a turn. Then the Reader goes on, and others have
-/// had their turn in between.
-const ROUNDS_MAX: usize = 8;
-
-impl Turns {
-    fn new<F>(joint: &Joint<F>) -> Self {
-        // At first there is something to see to.
-        joint.bells.ring(TIMER);
-        Self {
-            begun: false,
-            serving: true,
-            waker: joint.bells.waker::<APPLICATION>(),
-            timer: Timer { sleep: None },
-        }
-    }
-
-    /// Reads, lets the application run, sends what it made, and sees to the time. Returns its panic.
-    fn take<F: Flow, A: Future<Output = ()>>(
-        &mut self,
-        joint: &Joint<F>,
-        application: Pin<&mut CatchPanic<A>>,
-    ) -> Option<Arc<Panic>> {
-        let panic = self.rounds(joint, application);
-        self.timer.poll(joint);
-        panic
-    }
-
-    fn rounds<F: Flow, A: Future<Output = ()>>(
-        &mut self,
-        joint: &Joint<F>,
-        mut application: Pin<&mut CatchPanic<A>>,
-    ) -> Option<Arc<Panic>> {
-        let bells = &*joint.bells;
-        let mut readable = bells.hold(INLET);
-        // Whatever it was woken for may be the application's: messages come to the process.
-        let mut runnable = true;
-        bells.heard(APPLICATION);
-        for _ in 0..ROUNDS_MAX {
-            // One time for what is read and what is answered to it.
-            let mut time = None;
-            if readable {
-                bells.hold_lightly(APPLICATION);
-                if joint.read(&mut time).is_ready() {
-                    cold_path();
-                    bells.wake_reader();
-                }
-                runnable |= bells.let_go(APPLICATION);
-            }
-            if self.serving && runnable {
-                let mut cx = Context::from_waker(&self.waker);
-                if let Poll::Ready(result) = joint.produce(time, || application.as_mut().poll(&mut cx)) {
-                    cold_path();
-                    self.serving = false;
-                    if let Err(panic) = result {
-                        bells.let_go(INLET);
-                        bells.wake_reader();
-                        return Some(Arc::new(panic));
-                    }
-                }
-            }
-            if !bells.hold_on_if_due(INLET) {
-                return None;
-            }
-            cold_path();
-            (readable, runnable) = (true, false);
-        }
-        bells.let_go(INLET);
-        bells.wake_reader();
-        None
-    }
-}
-
-/// The one timer of a connection. Deadlines that move out leave it running: it wakes too early once, which is cheaper
-/// than a new timer for every request.
-struct Timer {
-    /// Invariant: not later than the flow's deadline when it was last looked at.
-    sleep: Option<Sleep>,
-}
-
-impl Timer {
-    /// Tells the flow of deadlines that have passed, and sees to it that the bell rings for the next.
-    fn poll<F: Flow>(&mut self, joint: &Joint<F>) {
-        if joint.bells.heard(TIMER) {
-            cold_path();
-            self.look(joint);
-        }
-    }
-
-    #[inline(never)]
-    fn look<F: Flow>(&mut self, joint: &Joint<F>) {
-        loop {
-            let waker = joint.bells.waker::<TIMER>();
-            let earlier = {
-                let mut flow = joint.lock();
-                let set = self.sleep.as_ref().and_then(Sleep::deadline);
-                if flow.watch_deadline(&waker, set) { None } else { flow.next_deadline() }
-            };
-            match (earlier, &mut self.sleep) {
-                (Some(deadline), None) => self.sleep = Some(sleep_until(deadline)),
-                (Some(deadline), Some(sleep)) => sleep.reset(deadline),
-                (None, None) => return,
-                (None, Some(sleep)) => {
-                    if Pin::new(sleep).poll(&mut Context::from_waker(&waker)).is_pending() {
-                        return;
-                    }
-                    self.sleep = None;
-                    let now = now();
-                    if joint.lock().next_deadline().is_some_and(|deadline| deadline <= now) {
-                        joint.change(|flow| flow.handle_deadline(now));
-                    }
-                }
-            }
-            // Whatever rang meanwhile is looked at now.
-            joint.bells.heard(TIMER);
-        }
-    }
+    let LinkState { flow, inbound, .. } = &mut *link.state.lock();
+    flow.hand_over(Box::new(connection), inbound.take_unread());
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use riot_flow::{ByHand, Flow, FlowError};
+use riot_flow::{Flow, FlowError, ManualDriver};
 use riot_http::{Http1, HttpConfig, Reqd, Requests, Response, serve_requests};
 
 /// Larger bodies are not said back.
@@ -41,7 +41,7 @@ pub fn chunked(bytes: &[u8]) {
 /// Any order of events: bytes, ends, errors, time, answers of every kind. Each byte but those of input is a move.
 pub fn connection(bytes: &[u8]) {
     let (connection, mut requests) = Http1::new(config());
-    let mut hand = ByHand::new(connection);
+    let mut hand = ManualDriver::new(connection);
     let (mut reqd, mut body, mut rest) = (None, None, bytes);
     while let [what, more @ ..] = rest {
         rest = more;
@@ -95,7 +95,7 @@ pub fn connection(bytes: &[u8]) {
 /// What a handler that says everything back answers to these bytes, in reads of at most `cut`.
 fn answers(bytes: &[u8], cut: usize) -> Vec<u8> {
     let (connection, requests) = Http1::new(config());
-    let mut hand = ByHand::new(connection);
+    let mut hand = ManualDriver::new(connection);
     let mut serving: Serving = Some(Box::pin(async move { serve_requests(requests, &say_back).await }));
     let mut output = Vec::new();
     for piece in bytes.chunks(cut.max(1)) {
@@ -110,7 +110,7 @@ fn answers(bytes: &[u8], cut: usize) -> Vec<u8> {
 type Serving = Option<Pin<Box<dyn Future<Output = ()>>>>;
 
 /// Lets everybody run until nothing moves.
-fn run(hand: &mut ByHand<Http1>, serving: &mut Serving, output: &mut Vec<u8>) {
+fn run(hand: &mut ManualDriver<Http1>, serving: &mut Serving, output: &mut Vec<u8>) {
     loop {
         let before = (output.len(), hand.unread().len());
         if let Some(task) = serving

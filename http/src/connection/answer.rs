@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use riot_flow::{COPY_MAX, FilePart, Output};
+use riot_flow::{FilePart, MAX_COPY_BYTES, Output};
 
 use super::HttpConfig;
 use super::exchange::{Answer, Asked, Exchange, Left};
@@ -36,7 +36,7 @@ impl Payload<'_> {
     fn small(&self) -> Option<&[u8]> {
         match self {
             Self::Borrowed(bytes) => Some(bytes),
-            Self::Shared(bytes) => Some(&bytes[..]).filter(|bytes| bytes.len() <= COPY_MAX),
+            Self::Shared(bytes) => Some(&bytes[..]).filter(|bytes| bytes.len() <= MAX_COPY_BYTES),
             Self::File(_) => None,
         }
     }
@@ -498,7 +498,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_answer_given_plainly_is_the_one_that_the_rules_give(
-            requests in vec((0..REQUESTS.len(), 0..8_usize, prop_oneof![0..9_usize, Just(COPY_MAX), Just(COPY_MAX + 1)]), 1..40),
+            requests in vec((0..REQUESTS.len(), 0..8_usize, prop_oneof![0..9_usize, Just(MAX_COPY_BYTES), Just(MAX_COPY_BYTES + 1)]), 1..40),
             drained_at in 0..60_usize,
             named in any::<bool>(),
             last in prop_oneof![Just(None), (1..10_u64).prop_map(Some)],

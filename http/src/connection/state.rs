@@ -7,7 +7,7 @@ use std::{any::Any, hint::cold_path, net::SocketAddr, sync::Arc, task::Waker};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use riot_flow::{Output, Wake};
+use riot_flow::{Output, WakerSlot};
 
 use super::{
     HttpConfig,
@@ -110,9 +110,9 @@ pub(crate) struct Inner {
     pub(crate) output: Output,
     pub(crate) deadlines: Deadlines,
     /// Waits for the next request, and maybe for room to answer it.
-    pub(crate) next: Wake,
-    pub(crate) writer: Wake,
-    pub(crate) reader: Wake,
+    pub(crate) next: WakerSlot,
+    pub(crate) writer: WakerSlot,
+    pub(crate) reader: WakerSlot,
     /// Runs the handlers, and ends the one under way when the peer is gone.
     pub(crate) gone: Option<Waker>,
     /// The address at the other end, where it was told.
@@ -165,9 +165,9 @@ impl Inner {
             second: 0,
             output: Output::new(),
             deadlines: Deadlines::default(),
-            next: Wake::new(),
-            writer: Wake::new(),
-            reader: Wake::new(),
+            next: WakerSlot::new(),
+            writer: WakerSlot::new(),
+            reader: WakerSlot::new(),
             gone: None,
             peer: None,
             rare: None,

@@ -13,7 +13,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use riot_flow::ByHand;
+use riot_flow::ManualDriver;
 use riot_http::{Handler, Http1, HttpConfig, Limits, Reqd, Requests, Timeouts, serve_requests};
 
 /// The line that every final answer has here.
@@ -37,14 +37,14 @@ pub fn timed(timeouts: Timeouts) -> HttpConfig {
 
 /// A connection and its requests; the test is driver and handler.
 pub struct Held {
-    pub hand: ByHand<Http1>,
+    pub hand: ManualDriver<Http1>,
     pub requests: Requests,
 }
 
 impl Held {
     pub fn new(config: HttpConfig) -> Self {
         let (connection, requests) = Http1::new(Arc::new(config));
-        Self { hand: ByHand::new(connection), requests }
+        Self { hand: ManualDriver::new(connection), requests }
     }
 
     /// The next request, if it is there.
@@ -83,7 +83,7 @@ pub fn undated(bytes: Vec<u8>) -> String {
 
 /// A connection whose requests are handled.
 pub struct Served {
-    pub hand: ByHand<Http1>,
+    pub hand: ManualDriver<Http1>,
     task: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
@@ -91,7 +91,7 @@ impl Served {
     pub fn new(config: HttpConfig, handler: impl Handler) -> Self {
         let (connection, requests) = Http1::new(Arc::new(config));
         let task = Box::pin(async move { serve_requests(requests, &handler).await });
-        Self { hand: ByHand::new(connection), task: Some(task) }
+        Self { hand: ManualDriver::new(connection), task: Some(task) }
     }
 
     /// Lets everybody run until nobody has anything to do; what was sent meanwhile, in writes of at most `piece`.

@@ -105,7 +105,7 @@ impl fmt::Debug for Stream {
 }
 
 impl Transport for Stream {
-    fn holds_back(&self) -> bool {
+    fn is_buffered(&self) -> bool {
         false
     }
 

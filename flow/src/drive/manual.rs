@@ -18,7 +18,7 @@ const FILE_BYTES: usize = 64 * 1024;
 ///
 /// It is a driver as any other: it keeps what the flow did not consume and presents it again.
 #[derive(Debug)]
-pub struct ByHand<F> {
+pub struct ManualDriver<F> {
     /// The flow itself.
     pub flow: F,
     now: Instant,
@@ -39,7 +39,7 @@ impl Wake for Woken {
     }
 }
 
-impl<F: Flow> ByHand<F> {
+impl<F: Flow> ManualDriver<F> {
     /// Drives `flow`. Its clock starts at some instant and stands still.
     #[must_use]
     pub fn new(flow: F) -> Self {
@@ -203,7 +203,11 @@ impl<F: Flow> ByHand<F> {
 
 /// Joins two flows: what one sends the other receives, in pieces of at most `piece` bytes, until both are quiet.
 /// Returns how many bytes went from the first to the second, and back.
-pub fn join<A: Flow, B: Flow>(a: &mut ByHand<A>, b: &mut ByHand<B>, piece: usize) -> (usize, usize) {
+pub fn join<A: Flow, B: Flow>(
+    a: &mut ManualDriver<A>,
+    b: &mut ManualDriver<B>,
+    piece: usize,
+) -> (usize, usize) {
     let (mut there, mut back) = (0, 0);
     loop {
         let (from_a, from_b) = (pass(a, b, piece), pass(b, a, piece));
@@ -214,7 +218,7 @@ pub fn join<A: Flow, B: Flow>(a: &mut ByHand<A>, b: &mut ByHand<B>, piece: usize
     }
 }
 
-fn pass<A: Flow, B: Flow>(from: &mut ByHand<A>, to: &mut ByHand<B>, piece: usize) -> usize {
+fn pass<A: Flow, B: Flow>(from: &mut ManualDriver<A>, to: &mut ManualDriver<B>, piece: usize) -> usize {
     let bytes = from.collect_at_most(piece.max(1));
     if !bytes.is_empty() {
         to.push(&bytes);
@@ -231,7 +235,7 @@ mod tests {
 
     #[test]
     fn f03_unconsumed_bytes_come_back() {
-        let mut hand = ByHand::new(Lines::default());
+        let mut hand = ManualDriver::new(Lines::default());
         hand.push(b"hel");
         assert_eq!((hand.collect(), hand.unread()), (Vec::new(), &b"hel"[..]));
         hand.push(b"lo\nwor");
@@ -242,7 +246,7 @@ mod tests {
     fn f13_a_cut_anywhere_changes_nothing() {
         let input = b"a\nbcd\n\nefghi\n";
         for size in 1..input.len() {
-            let (mut hand, mut output) = (ByHand::new(Lines::default()), Vec::new());
+            let (mut hand, mut output) = (ManualDriver::new(Lines::default()), Vec::new());
             hand.push_cut(input, &[size, 1]);
             loop {
                 let piece = hand.collect_at_most(size);
@@ -257,14 +261,15 @@ mod tests {
 
     #[test]
     fn two_flows_talk_until_one_has_nothing_to_say() {
-        let (mut a, mut b) = (ByHand::new(Lines::default()), ByHand::new(Lines::talking(b"ping\n", 3)));
+        let (mut a, mut b) =
+            (ManualDriver::new(Lines::default()), ManualDriver::new(Lines::talking(b"ping\n", 3)));
         let (there, back) = join(&mut a, &mut b, 2);
         assert_eq!((there, back), (15, 15));
     }
 
     #[test]
     fn the_clock_stops_at_every_deadline() {
-        let mut hand = ByHand::new(Lines::default());
+        let mut hand = ManualDriver::new(Lines::default());
         hand.push(b"x\n");
         hand.advance(Lines::PATIENCE - Duration::from_millis(1));
         assert!(!hand.read_is_closed());

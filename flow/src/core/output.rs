@@ -3,33 +3,33 @@
 //! Small pieces are copied together so that a pipeline of answers leaves in one piece; large ones stay where they
 //! are and are sent from there.
 
-use std::{cell::RefCell, collections::VecDeque, hint::cold_path, io::IoSlice};
+use std::{cell::RefCell, collections::VecDeque, hint::cold_path};
 
 use bytes::{Buf, Bytes};
 
-use crate::{FilePart, WriteOperation, WriteResult};
+use super::{FilePart, Slices, WriteOperation, WriteResult};
 
 /// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
-pub const COPY_MAX: usize = 4 * 1024;
+pub const MAX_COPY_BYTES: usize = 4 * 1024;
 
 /// Room that has been sent is left to the next queue of this thread up to this size; above, it is given back.
-const SPARE_BYTES_MAX: usize = 16 * 1024;
+const MAX_POOLED_BYTES: usize = 16 * 1024;
 
 /// How much room is left to others at most.
-const SPARE_MAX: usize = 16;
+const MAX_POOLED: usize = 16;
 
 thread_local! {
     /// Room for tails, the last one used on top: it is still in the processor's cache, and a queue with nothing in it owns
     /// none.
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Room for so many bytes more in a tail.
 #[inline(never)]
-fn give_room(tail: &mut Vec<u8>, bytes: usize) {
+fn reserve(tail: &mut Vec<u8>, bytes: usize) {
     // Nothing is found where the thread is about to end.
     if tail.capacity() == 0
-        && let Some(room) = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten()
+        && let Some(room) = POOL.try_with(|spare| spare.borrow_mut().pop()).ok().flatten()
     {
         *tail = room;
     }
@@ -37,12 +37,12 @@ fn give_room(tail: &mut Vec<u8>, bytes: usize) {
 }
 
 /// Leaves room to the next tail.
-fn leave(mut room: Vec<u8>) {
+fn recycle(mut room: Vec<u8>) {
     room.clear();
-    if (1..=SPARE_BYTES_MAX).contains(&room.capacity()) {
-        let _ = SPARE.try_with(|spare| {
+    if (1..=MAX_POOLED_BYTES).contains(&room.capacity()) {
+        let _ = POOL.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_MAX {
+            if spare.len() < MAX_POOLED {
                 spare.push(room);
             }
         });
@@ -65,7 +65,7 @@ pub struct Output {
 }
 
 #[derive(Debug)]
-enum Chunk {
+pub(super) enum Chunk {
     Bytes(Bytes),
     File(FilePart),
 }
@@ -96,15 +96,15 @@ impl Output {
     /// Appends a copy.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
-        self.write_both(bytes, &[]);
+        self.write_pair(bytes, &[]);
     }
 
     /// Appends copies of both, the second behind the first, at the cost of one.
     #[inline]
-    pub fn write_both(&mut self, first: &[u8], second: &[u8]) {
+    pub fn write_pair(&mut self, first: &[u8], second: &[u8]) {
         let bytes = first.len() + second.len();
         if self.tail.capacity() - self.tail.len() < bytes {
-            give_room(&mut self.tail, bytes);
+            reserve(&mut self.tail, bytes);
         }
         self.tail.extend_from_slice(first);
         self.tail.extend_from_slice(second);
@@ -113,7 +113,7 @@ impl Output {
 
     /// Appends without copying, unless copying is cheaper.
     pub fn write_bytes(&mut self, bytes: Bytes) {
-        if bytes.len() <= COPY_MAX {
+        if bytes.len() <= MAX_COPY_BYTES {
             return self.write(&bytes);
         }
         self.seal();
@@ -147,13 +147,13 @@ impl Output {
 
     /// Where the next byte appended will stand in the stream: it has left once [`passed`](Self::passed) is greater.
     #[must_use]
-    pub fn position(&self) -> u64 {
+    pub fn end_position(&self) -> u64 {
         self.passed + self.pending as u64
     }
 
     /// How much of the stream has left.
     #[must_use]
-    pub fn passed(&self) -> u64 {
+    pub fn sent_position(&self) -> u64 {
         self.passed
     }
 
@@ -165,14 +165,14 @@ impl Output {
             return None;
         }
         if self.chunks.is_empty() {
-            return Some(WriteOperation::Write(Slices { chunks: &self.chunks, tail: self.unsent_tail() }));
+            return Some(WriteOperation::Write(Slices::new(&self.chunks, self.unsent_tail())));
         }
         cold_path();
-        Some(self.first_chunks())
+        Some(self.operation_slow())
     }
 
     #[inline(never)]
-    fn first_chunks(&self) -> WriteOperation<'_> {
+    fn operation_slow(&self) -> WriteOperation<'_> {
         match self.chunks.front() {
             Some(Chunk::File(part)) => WriteOperation::File(part),
             _ => WriteOperation::Write(self.slices()),
@@ -184,7 +184,7 @@ impl Output {
     pub fn slices(&self) -> Slices<'_> {
         let is_file = |chunk: &Chunk| matches!(chunk, Chunk::File(_));
         let tail = if self.chunks.iter().any(is_file) { &[] } else { self.unsent_tail() };
-        Slices { chunks: &self.chunks, tail }
+        Slices::new(&self.chunks, tail)
     }
 
     fn unsent_tail(&self) -> &[u8] {
@@ -201,7 +201,7 @@ impl Output {
         self.passed += sent as u64;
         if !self.chunks.is_empty() {
             cold_path();
-            sent = self.advance_chunks(sent);
+            sent = self.advance_slow(sent);
         }
         self.tail_sent += sent;
         if self.tail_sent < self.tail.len() || !self.chunks.is_empty() {
@@ -209,12 +209,12 @@ impl Output {
             return self.drop_sent();
         }
         self.tail_sent = 0;
-        leave(std::mem::take(&mut self.tail));
+        recycle(std::mem::take(&mut self.tail));
     }
 
     /// Says how many bytes are left for the tail.
     #[inline(never)]
-    fn advance_chunks(&mut self, mut sent: usize) -> usize {
+    fn advance_slow(&mut self, mut sent: usize) -> usize {
         while let Some(chunk) = self.chunks.front_mut() {
             if sent < chunk.len() {
                 chunk.advance(sent);
@@ -263,70 +263,6 @@ impl Output {
     }
 }
 
-/// How many pieces one write hands to the system at most. Far below every system's `IOV_MAX`; more pieces than this
-/// are worth a second system call.
-pub const SLICES_MAX: usize = 8;
-
-/// The bytes of one write, oldest first: at least one piece, none of them empty, at most [`SLICES_MAX`].
-#[derive(Clone, Copy, Debug)]
-pub struct Slices<'a> {
-    /// Up to the first file.
-    chunks: &'a VecDeque<Chunk>,
-    /// What comes behind them.
-    tail: &'a [u8],
-}
-
-impl<'a> Slices<'a> {
-    /// Of one piece, which must not be empty.
-    #[must_use]
-    pub fn one(bytes: &'a [u8]) -> Self {
-        static NONE: VecDeque<Chunk> = VecDeque::new();
-        Self { chunks: &NONE, tail: bytes }
-    }
-
-    /// The pieces.
-    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let bytes = |chunk: &'a Chunk| match chunk {
-            Chunk::Bytes(bytes) => Some(&bytes[..]),
-            Chunk::File(_) => None,
-        };
-        let tail = Some(self.tail).filter(|tail| !tail.is_empty());
-        self.chunks.iter().map_while(bytes).chain(tail).take(SLICES_MAX)
-    }
-
-    /// Calls `write` with the pieces, ready for a vectored write.
-    #[inline]
-    pub fn with_io_slices<R>(&self, write: impl FnOnce(&[IoSlice<'a>]) -> R) -> R {
-        if self.chunks.is_empty() {
-            return write(&[IoSlice::new(self.tail)]);
-        }
-        cold_path();
-        self.with_many(write)
-    }
-
-    #[inline(never)]
-    fn with_many<R>(&self, write: impl FnOnce(&[IoSlice<'a>]) -> R) -> R {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let used =
-            slices.iter_mut().zip(self.iter()).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
-        write(&slices[..used])
-    }
-
-    /// The bytes in all pieces.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.iter().map(<[u8]>::len).sum()
-    }
-
-    /// All pieces copied into one, for tests and small programs.
-    #[must_use]
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.total());
-        self.iter().for_each(|piece| all.extend_from_slice(piece));
-        all
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -337,7 +273,9 @@ mod tests {
         },
     };
 
-    use super::*;
+    use std::io::IoSlice;
+
+    use super::{super::MAX_SLICES, *};
     use proptest::prelude::*;
 
     /// A file that is gone when it is closed.
@@ -397,17 +335,17 @@ mod tests {
     #[test]
     fn a_write_has_so_many_pieces_and_no_more() {
         let mut output = Output::new();
-        (0..10).for_each(|_| output.write_bytes(Bytes::from(vec![7; COPY_MAX + 1])));
+        (0..10).for_each(|_| output.write_bytes(Bytes::from(vec![7; MAX_COPY_BYTES + 1])));
         output.write(b"tail");
         let slices = output.slices();
-        assert_eq!((slices.iter().count(), slices.total()), (SLICES_MAX, SLICES_MAX * (COPY_MAX + 1)));
-        assert_eq!(slices.with_io_slices(<[IoSlice<'_>]>::len), SLICES_MAX);
+        assert_eq!((slices.iter().count(), slices.total()), (MAX_SLICES, MAX_SLICES * (MAX_COPY_BYTES + 1)));
+        assert_eq!(slices.with_io_slices(<[IoSlice<'_>]>::len), MAX_SLICES);
         assert_eq!(Slices::one(b"piece").to_vec(), b"piece");
     }
 
     #[test]
     fn large_pieces_are_not_copied() {
-        let large = Bytes::from(vec![7; COPY_MAX + 1]);
+        let large = Bytes::from(vec![7; MAX_COPY_BYTES + 1]);
         let mut output = Output::new();
         output.write(b"head");
         output.write_bytes(large.clone());
@@ -428,10 +366,10 @@ mod tests {
         assert_eq!((one.tail.capacity(), one.chunks.capacity()), (0, 0));
         other.write(b"answer");
         assert_eq!(place(&other), room);
-        other.write(&[0; SPARE_BYTES_MAX]);
-        other.advance(SPARE_BYTES_MAX + 6);
+        other.write(&[0; MAX_POOLED_BYTES]);
+        other.advance(MAX_POOLED_BYTES + 6);
         one.write(b"answer");
-        assert!(one.tail.capacity() < SPARE_BYTES_MAX, "large room is given back");
+        assert!(one.tail.capacity() < MAX_POOLED_BYTES, "large room is given back");
     }
 
     #[test]
@@ -442,7 +380,7 @@ mod tests {
             output.write(&[0; 100]);
             output.advance(100);
         }
-        assert_eq!((output.pending(), output.passed()), (500, 1_000_000));
+        assert_eq!((output.pending(), output.sent_position()), (500, 1_000_000));
         assert!(output.tail.capacity() <= 4096, "{}", output.tail.capacity());
     }
 
@@ -457,20 +395,20 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_leave_in_order_however_writes_are_cut(
-            pieces in prop::collection::vec((0usize..3 * COPY_MAX, 0..4), 1..20),
-            cuts in prop::collection::vec(0usize..2 * COPY_MAX, 1..60),
+            pieces in prop::collection::vec((0usize..3 * MAX_COPY_BYTES, 0..4), 1..20),
+            cuts in prop::collection::vec(0usize..2 * MAX_COPY_BYTES, 1..60),
         ) {
             let mut output = Output::new();
             let (mut model, mut sent) = (Vec::new(), Vec::new());
             let mut cuts = cuts.into_iter().cycle();
-            let all: Vec<u8> = (0..3 * COPY_MAX + 20).map(|at| (at % 251) as u8).collect();
+            let all: Vec<u8> = (0..3 * MAX_COPY_BYTES + 20).map(|at| (at % 251) as u8).collect();
             let file = Arc::new(file(&all));
             for (number, (length, kind)) in pieces.into_iter().enumerate() {
                 let piece = &all[number..number + length];
                 model.extend_from_slice(piece);
                 match kind {
                     0 => output.write(piece),
-                    3 => output.write_both(&piece[..length / 3], &piece[length / 3..]),
+                    3 => output.write_pair(&piece[..length / 3], &piece[length / 3..]),
                     1 => output.write_bytes(Bytes::copy_from_slice(piece)),
                     _ => output.write_file(FilePart::new(file.clone(), number as u64, length)),
                 }
@@ -478,8 +416,8 @@ mod tests {
                 let taken = cuts.next().unwrap().min(offered.len());
                 sent.extend_from_slice(&offered[..taken]);
                 output.advance(taken);
-                prop_assert_eq!(output.passed() as usize, sent.len());
-                prop_assert_eq!(output.position() as usize, model.len());
+                prop_assert_eq!(output.sent_position() as usize, sent.len());
+                prop_assert_eq!(output.end_position() as usize, model.len());
             }
             while !output.is_empty() {
                 let offered = offered(&output);

@@ -17,7 +17,7 @@ thread_local! {
 
 /// A block in which nobody has bytes; none if there is none.
 #[inline(never)]
-pub(super) fn take() -> Option<BytesMut> {
+pub(super) fn take_block() -> Option<BytesMut> {
     BLOCKS.with_borrow_mut(|blocks| match blocks.iter().position(Bytes::is_unique) {
         Some(free) => blocks.swap_remove(free).try_into_mut().ok(),
         None => (blocks.len() < BLOCKS_MAX).then(|| BytesMut::zeroed(BLOCK_BYTES)),
@@ -25,7 +25,7 @@ pub(super) fn take() -> Option<BytesMut> {
 }
 
 /// Gives a block back, and says what its first `used` bytes are: it can be taken again once they are dropped.
-pub(super) fn give_back(block: BytesMut, used: usize) -> Bytes {
+pub(super) fn freeze_block(block: BytesMut, used: usize) -> Bytes {
     let block = block.freeze();
     let bytes = block.slice(..used);
     BLOCKS.with_borrow_mut(|blocks| blocks.push(block));
@@ -40,17 +40,17 @@ mod tests {
     fn a_block_is_used_again_when_its_bytes_are_dropped_and_not_before() {
         let mut kept = Vec::new();
         for number in 0..BLOCKS_MAX {
-            let mut block = take().expect("there are so many");
+            let mut block = take_block().expect("there are so many");
             block[..5].fill(number as u8);
-            kept.push(give_back(block, 5));
+            kept.push(freeze_block(block, 5));
         }
-        assert!(take().is_none(), "and no more");
+        assert!(take_block().is_none(), "and no more");
         let place = kept[3].as_ptr();
         assert!(kept.iter().enumerate().all(|(number, bytes)| **bytes == [number as u8; 5]));
         kept.remove(3);
-        let block = take().expect("one is free");
+        let block = take_block().expect("one is free");
         assert_eq!((block.as_ptr(), block.len()), (place, BLOCK_BYTES));
-        assert!(give_back(block, 0).is_empty());
-        assert!(take().is_some(), "nobody has bytes in it");
+        assert!(freeze_block(block, 0).is_empty());
+        assert!(take_block().is_some(), "nobody has bytes in it");
     }
 }

@@ -7,13 +7,13 @@ use std::task::Waker;
 ///
 /// Whoever waited last is remembered: most often it waits again, and then costs nothing to register.
 #[derive(Debug, Default)]
-pub struct Wake {
+pub struct WakerSlot {
     waker: Option<Waker>,
     waits: bool,
     due: bool,
 }
 
-impl Wake {
+impl WakerSlot {
     /// Nobody waits, nothing is due.
     #[must_use]
     pub fn new() -> Self {
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_waiter_is_woken_once() {
         let (count, waker) = counting();
-        let mut wake = Wake::new();
+        let mut wake = WakerSlot::new();
         wake.register(&waker);
         wake.wake();
         wake.wake();
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_wake_up_due_before_anyone_waits_comes_at_once() {
         let (count, waker) = counting();
-        let mut wake = Wake::new();
+        let mut wake = WakerSlot::new();
         wake.wake();
         wake.register(&waker);
         assert_eq!(count.0.load(SeqCst), 1);
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn settled_nothing_is_due() {
         let (count, waker) = counting();
-        let mut wake = Wake::new();
+        let mut wake = WakerSlot::new();
         wake.wake();
         wake.settle();
         wake.register(&waker);

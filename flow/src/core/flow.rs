@@ -4,7 +4,7 @@ use std::{any::Any, task::Waker, time::Instant};
 
 use bytes::Bytes;
 
-use crate::{FilePart, FlowError, Slices};
+use super::{FilePart, FlowError, Slices};
 
 /// A protocol for one connection, without any I/O: bytes and instants come in, bytes and deadlines go out.
 ///

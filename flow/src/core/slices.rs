@@ -1,0 +1,75 @@
+//! The bytes of one write.
+
+use std::{collections::VecDeque, hint::cold_path, io::IoSlice};
+
+use super::output::Chunk;
+
+/// How many pieces one write hands to the system at most. Far below every system's `IOV_MAX`; more pieces than this
+/// are worth a second system call.
+pub const MAX_SLICES: usize = 8;
+
+/// The bytes of one write, oldest first: at least one piece, none of them empty, at most [`MAX_SLICES`].
+#[derive(Clone, Copy, Debug)]
+pub struct Slices<'a> {
+    /// Up to the first file.
+    chunks: &'a VecDeque<Chunk>,
+    /// What comes behind them.
+    tail: &'a [u8],
+}
+
+impl<'a> Slices<'a> {
+    /// Wraps chunks and the bytes after them.
+    #[inline]
+    pub(super) fn new(chunks: &'a VecDeque<Chunk>, tail: &'a [u8]) -> Self {
+        Self { chunks, tail }
+    }
+
+    /// Of one piece, which must not be empty.
+    #[must_use]
+    pub fn one(bytes: &'a [u8]) -> Self {
+        static NONE: VecDeque<Chunk> = VecDeque::new();
+        Self { chunks: &NONE, tail: bytes }
+    }
+
+    /// The pieces.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let bytes = |chunk: &'a Chunk| match chunk {
+            Chunk::Bytes(bytes) => Some(&bytes[..]),
+            Chunk::File(_) => None,
+        };
+        let tail = Some(self.tail).filter(|tail| !tail.is_empty());
+        self.chunks.iter().map_while(bytes).chain(tail).take(MAX_SLICES)
+    }
+
+    /// Calls `write` with the pieces, ready for a vectored write.
+    #[inline]
+    pub fn with_io_slices<R>(&self, write: impl FnOnce(&[IoSlice<'a>]) -> R) -> R {
+        if self.chunks.is_empty() {
+            return write(&[IoSlice::new(self.tail)]);
+        }
+        cold_path();
+        self.with_io_slices_slow(write)
+    }
+
+    #[inline(never)]
+    fn with_io_slices_slow<R>(&self, write: impl FnOnce(&[IoSlice<'a>]) -> R) -> R {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let used =
+            slices.iter_mut().zip(self.iter()).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
+        write(&slices[..used])
+    }
+
+    /// The bytes in all pieces.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.iter().map(<[u8]>::len).sum()
+    }
+
+    /// All pieces copied into one, for tests and small programs.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.total());
+        self.iter().for_each(|piece| all.extend_from_slice(piece));
+        all
+    }
+}

@@ -1,0 +1,58 @@
+//! The one timer of a connection.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Waker},
+};
+
+use riot_actor::{
+    now,
+    time::{Sleep, sleep_until},
+};
+
+use super::{Link, WakeFlags, wake_flags::Due};
+use crate::Flow;
+
+/// Tells the flow when its deadlines have passed.
+///
+/// A deadline that moves out leaves the timer running: it fires too early once, which is cheaper than a new timer for
+/// every request.
+pub(super) struct Deadline {
+    /// Invariant: not later than the flow's deadline when that was last read.
+    sleep: Option<Sleep>,
+}
+
+impl Deadline {
+    pub(super) fn new() -> Self {
+        Self { sleep: None }
+    }
+
+    /// Tells the flow of deadlines that have passed, and arranges that [`Due::DEADLINE`] is notified for the next.
+    #[inline(never)]
+    pub(super) fn update<F: Flow>(&mut self, link: &Link<F>) {
+        let waker: Waker = WakeFlags::waker::<{ Due::DEADLINE.bits() }>(&link.wakes);
+        loop {
+            let earlier = {
+                let mut flow = link.lock_flow();
+                let set = self.sleep.as_ref().and_then(Sleep::deadline);
+                if flow.watch_deadline(&waker, set) { None } else { flow.next_deadline() }
+            };
+            match (earlier, &mut self.sleep) {
+                (Some(deadline), None) => self.sleep = Some(sleep_until(deadline)),
+                (Some(deadline), Some(sleep)) => sleep.reset(deadline),
+                (None, None) => return,
+                (None, Some(sleep)) => {
+                    if Pin::new(sleep).poll(&mut Context::from_waker(&waker)).is_pending() {
+                        return;
+                    }
+                    self.sleep = None;
+                    let now = now();
+                    if link.lock_flow().next_deadline().is_some_and(|deadline| deadline <= now) {
+                        link.change(|flow| flow.handle_deadline(now));
+                    }
+                }
+            }
+        }
+    }
+}
