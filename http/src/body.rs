@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue};
 use crate::{
     BodyError, Headers, WriteError,
     connection::{
-        exchange::Answer,
+        exchange::ResponseState,
         state::{Shared, register},
     },
 };
@@ -24,10 +24,10 @@ use crate::{
 /// A peer that waits for `100 Continue` gets it when the body is first asked for (RFC 9110 §10.1.1).
 pub struct Body(
     /// None: there is no body. Most requests have none, and are handed about.
-    Option<Box<Unread>>,
+    Option<Box<BodyReader>>,
 );
 
-struct Unread {
+struct BodyReader {
     shared: Arc<Shared>,
     id: u64,
     trailers: Option<Headers>,
@@ -43,7 +43,7 @@ impl Body {
 
     #[inline(never)]
     pub(crate) fn of(shared: Arc<Shared>, id: u64) -> Self {
-        Self(Some(Box::new(Unread { shared, id, trailers: None, ended: false })))
+        Self(Some(Box::new(BodyReader { shared, id, trailers: None, ended: false })))
     }
 
     /// There is nothing in it, and never was.
@@ -67,28 +67,29 @@ impl Body {
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let Some(unread) = &mut self.0 else { return Poll::Ready(Ok(None)) };
         let id = unread.id;
-        let mut inner = unread.shared.lock();
-        if let Some((failed, error)) = inner.rare.as_ref().and_then(|rare| rare.failure)
+        let mut state = unread.shared.lock();
+        if let Some((failed, error)) = state.cold.as_ref().and_then(|cold| cold.failure)
             && failed == id
         {
             return Poll::Ready(Err(BodyError::Request(error)));
         }
-        inner.invite_body(id);
-        let Some(exchange) = inner.active(id).filter(|exchange| exchange.answer != Answer::Complete) else {
+        state.invite_body(id);
+        let Some(exchange) = state.active(id).filter(|exchange| exchange.response != ResponseState::Complete)
+        else {
             return Poll::Ready(Err(BodyError::Closed));
         };
-        let Some(incoming) = exchange.asked.incoming.as_mut() else { return Poll::Ready(Ok(None)) };
+        let Some(incoming) = exchange.request.body.as_mut() else { return Poll::Ready(Ok(None)) };
         if let Some(piece) = incoming.pop() {
-            inner.read_ahead -= piece.len();
-            inner.leave();
+            state.read_ahead -= piece.len();
+            state.finish_call();
             return Poll::Ready(Ok(Some(piece)));
         }
         if incoming.is_complete() {
             unread.trailers = incoming.trailers().cloned();
             return Poll::Ready(Ok(None));
         }
-        register(&mut inner.rare().body, context.waker());
-        inner.leave();
+        register(&mut state.cold_mut().body, context.waker());
+        state.finish_call();
         Poll::Pending
     }
 
@@ -204,14 +205,14 @@ impl BodyWriter {
 
     /// Waits until everything written so far has left (F14).
     pub async fn flush(&mut self) -> Flushed {
-        let target = self.shared.lock().queued;
+        let target = self.shared.lock().bytes_queued;
         std::future::poll_fn(|context| {
-            let mut inner = self.shared.lock();
-            if inner.left < target {
-                inner.rare().flush = Some((target, context.waker().clone()));
+            let mut state = self.shared.lock();
+            if state.bytes_sent < target {
+                state.cold_mut().flush = Some((target, context.waker().clone()));
                 return Poll::Pending;
             }
-            let lost = inner.lost_at.is_some_and(|lost_at| lost_at < target);
+            let lost = state.lost_at.is_some_and(|lost_at| lost_at < target);
             Poll::Ready(if lost { Flushed::Closed } else { Flushed::Written })
         })
         .await

@@ -42,7 +42,7 @@ enum Place {
 
 /// What came of some bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum ChunkStep {
     /// All are consumed, and there was no data behind the last piece.
     More,
     /// So many bytes of data lie at the front of the input, not consumed; tell with [`Decoder::take`] how many are.
@@ -71,18 +71,18 @@ impl Decoder {
     }
 
     /// Reads framing until data or the end comes; says how many bytes that took.
-    pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, Step), RequestError> {
+    pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, ChunkStep), RequestError> {
         for (at, &byte) in input.iter().enumerate() {
             match self.place {
                 Place::Data => {
                     let here = usize::try_from(self.left).unwrap_or(usize::MAX);
-                    return Ok((at, Step::Data(here.min(input.len() - at))));
+                    return Ok((at, ChunkStep::Data(here.min(input.len() - at))));
                 }
-                Place::Done => return Ok((at, Step::End)),
+                Place::Done => return Ok((at, ChunkStep::End)),
                 _ => self.place = self.next(byte)?,
             }
         }
-        Ok((input.len(), if self.place == Place::Done { Step::End } else { Step::More }))
+        Ok((input.len(), if self.place == Place::Done { ChunkStep::End } else { ChunkStep::More }))
     }
 
     /// So many bytes of data were taken.
@@ -229,13 +229,13 @@ mod tests {
                 let (used, step) = decoder.step(&piece[at..])?;
                 at += used;
                 match step {
-                    Step::Data(bytes) => {
+                    ChunkStep::Data(bytes) => {
                         data.extend_from_slice(&piece[at..at + bytes]);
                         decoder.take(bytes);
                         at += bytes;
                     }
-                    Step::More => break,
-                    Step::End => {
+                    ChunkStep::More => break,
+                    ChunkStep::End => {
                         let trailers = decoder.trailers().map(|trailers| format!("{trailers:?}"));
                         return Ok((data, trailers.unwrap_or_default(), taken + at));
                     }

@@ -35,7 +35,7 @@ pub(crate) struct Added<'a> {
     /// The line, whole.
     pub(crate) server: Option<&'a Bytes>,
     /// When it is, in seconds since 1970.
-    pub(crate) second: u64,
+    pub(crate) unix_secs: u64,
 }
 
 /// Appends the head of a final answer, or of a switch of protocols.
@@ -58,7 +58,7 @@ pub(crate) fn head<'a>(
             field(head, name, value);
         }
         if !dated {
-            date::with_line(added.second, |line| head.extend_from_slice(line));
+            date::with_line(added.unix_secs, |line| head.extend_from_slice(line));
         }
         if let Some(server) = added.server.filter(|_| !served) {
             head.extend_from_slice(server);
@@ -68,7 +68,7 @@ pub(crate) fn head<'a>(
 }
 
 /// A head as it was written last, to be written again.
-struct Kept {
+struct ResponseHeadCache {
     status: StatusCode,
     content_type: Option<HeaderValue>,
     server: Option<Bytes>,
@@ -78,12 +78,12 @@ struct Kept {
     /// The head. Empty: there is none yet.
     bytes: Vec<u8>,
     /// How much of it says nothing of the body's length and of the connection.
-    begun: usize,
+    prefix_len: usize,
 }
 
 thread_local! {
     /// The next one is most often the same, or differs in its last lines.
-    static KEPT: RefCell<Kept> = const { RefCell::new(Kept::NONE) };
+    static KEPT: RefCell<ResponseHeadCache> = const { RefCell::new(ResponseHeadCache::NONE) };
     /// Where other heads are put together.
     static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -115,7 +115,7 @@ pub(crate) fn plain(
 
 /// The same of 200 on a connection that goes on, and with the body behind it.
 #[inline(never)]
-pub(crate) fn plain_answer(
+pub(crate) fn simple_response(
     output: &mut Output,
     content_type: Option<&HeaderValue>,
     server: Option<&Bytes>,
@@ -123,11 +123,11 @@ pub(crate) fn plain_answer(
     body: &[u8],
 ) {
     let (length, connection) = (LengthLine::Length(body.len() as u64), ConnectionLine::None);
-    let added = Added { length, connection, server, second };
+    let added = Added { length, connection, server, unix_secs: second };
     KEPT.with_borrow_mut(|kept| kept.write(output, StatusCode::OK, content_type, added, body));
 }
 
-impl Kept {
+impl ResponseHeadCache {
     const NONE: Self = Self {
         status: StatusCode::OK,
         content_type: None,
@@ -136,7 +136,7 @@ impl Kept {
         length: LengthLine::None,
         connection: ConnectionLine::None,
         bytes: Vec::new(),
-        begun: 0,
+        prefix_len: 0,
     };
 
     #[inline(always)]
@@ -148,35 +148,40 @@ impl Kept {
         added: Added<'_>,
         body: &[u8],
     ) {
-        if !(self.ends_like(added) && self.begins_like(status, content_type, added)) {
+        if !(self.suffix_matches(added) && self.prefix_matches(status, content_type, added)) {
             cold_path();
-            self.become_like(status, content_type, added);
+            self.rebuild(status, content_type, added);
         }
         output.write_pair(&self.bytes, body);
     }
 
     #[inline]
-    fn ends_like(&self, added: Added<'_>) -> bool {
+    fn suffix_matches(&self, added: Added<'_>) -> bool {
         self.length == added.length && self.connection == added.connection
     }
 
     #[inline]
-    fn begins_like(&self, status: StatusCode, content_type: Option<&HeaderValue>, added: Added<'_>) -> bool {
-        self.second == added.second
+    fn prefix_matches(
+        &self,
+        status: StatusCode,
+        content_type: Option<&HeaderValue>,
+        added: Added<'_>,
+    ) -> bool {
+        self.second == added.unix_secs
             && self.status == status
-            && alike(
+            && same_bytes(
                 self.content_type.as_ref().map(HeaderValue::as_bytes),
                 content_type.map(HeaderValue::as_bytes),
             )
-            && alike(self.server.as_deref(), added.server.map(|server| &server[..]))
-            && self.begun > 0
+            && same_bytes(self.server.as_deref(), added.server.map(|server| &server[..]))
+            && self.prefix_len > 0
     }
 
     /// From now on it is this one.
     #[inline(never)]
-    fn become_like(&mut self, status: StatusCode, content_type: Option<&HeaderValue>, added: Added<'_>) {
-        if self.begins_like(status, content_type, added) {
-            self.bytes.truncate(self.begun);
+    fn rebuild(&mut self, status: StatusCode, content_type: Option<&HeaderValue>, added: Added<'_>) {
+        if self.prefix_matches(status, content_type, added) {
+            self.bytes.truncate(self.prefix_len);
         } else {
             let mut bytes = std::mem::take(&mut self.bytes);
             bytes.clear();
@@ -184,11 +189,11 @@ impl Kept {
             if let Some(content_type) = content_type {
                 field(&mut bytes, &header::CONTENT_TYPE, content_type);
             }
-            date::with_line(added.second, |line| bytes.extend_from_slice(line));
+            date::with_line(added.unix_secs, |line| bytes.extend_from_slice(line));
             bytes.extend_from_slice(added.server.map_or(&[], |server| &server[..]));
             let (content_type, server) = (content_type.cloned(), added.server.cloned());
-            let (second, begun) = (added.second, bytes.len());
-            *self = Self { status, content_type, server, second, bytes, begun, ..Self::NONE };
+            let (second, begun) = (added.unix_secs, bytes.len());
+            *self = Self { status, content_type, server, second, bytes, prefix_len: begun, ..Self::NONE };
         }
         (self.length, self.connection) = (added.length, added.connection);
         last_lines(&mut self.bytes, added.length, added.connection);
@@ -197,7 +202,7 @@ impl Kept {
 
 /// The same bytes. Most are even in the same place, and that is seen at once.
 #[inline]
-fn alike(one: Option<&[u8]>, other: Option<&[u8]>) -> bool {
+fn same_bytes(one: Option<&[u8]>, other: Option<&[u8]>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => std::ptr::eq(one, other) || one == other,
         (None, None) => true,
@@ -290,7 +295,7 @@ mod tests {
         connection: ConnectionLine,
     ) -> String {
         let mut output = Output::new();
-        let added = Added { length, connection, server: None, second: 0 };
+        let added = Added { length, connection, server: None, unix_secs: 0 };
         let fields = fields.iter().map(|(name, value)| (name, value));
         head(&mut output, StatusCode::from_u16(status).unwrap(), fields, added);
         String::from_utf8(output.slices().to_vec()).unwrap()
@@ -335,7 +340,7 @@ mod tests {
                 connection: [ConnectionLine::None, ConnectionLine::Close, ConnectionLine::KeepAlive]
                     [(change / 8 % 3) as usize],
                 server,
-                second: change / 10,
+                unix_secs: change / 10,
             };
             let (mut kept, mut written) = (Output::new(), Output::new());
             plain(&mut kept, status, content_type, added());

@@ -7,7 +7,7 @@ use http::Method;
 use crate::{
     RequestError,
     headers::trim,
-    parse::{Table, leading},
+    parse::{ByteTable, leading},
 };
 
 /// Where a body ends.
@@ -29,13 +29,13 @@ impl Default for BodyLength {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) length: BodyLength,
-    pub(crate) terms: Terms,
+    pub(crate) traits: RequestTraits,
 }
 
 /// What a request asks of its answer and of the connection. Small and in one piece: every request carries it about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(align(8))]
-pub(crate) struct Terms {
+pub(crate) struct RequestTraits {
     pub(crate) is_head: bool,
     pub(crate) is_connect: bool,
     /// Of the version of HTTP: 0 or 1.
@@ -45,19 +45,19 @@ pub(crate) struct Terms {
     /// The peer has said that none will.
     pub(crate) peer_closes: bool,
     /// The answer may switch the protocol, so the bytes behind this request may be no request.
-    pub(crate) may_switch: bool,
+    pub(crate) may_upgrade: bool,
     /// The peer waits for `100 Continue` before it sends the body.
     pub(crate) continue_due: bool,
     /// Nothing is to be thought of: HTTP/1.1, no body, no switch, and the connection goes on. Most requests are.
-    pub(crate) plain: bool,
+    pub(crate) is_simple: bool,
 }
 
 /// Collects what matters while the fields pass by.
 #[derive(Default)]
-struct Seen<'a> {
+struct FramingFields<'a> {
     host: Option<&'a [u8]>,
     length: Option<u64>,
-    coding: Option<Coding>,
+    coding: Option<TransferCoding>,
     close: bool,
     keep_alive: bool,
     upgrade: bool,
@@ -68,7 +68,7 @@ struct Seen<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Coding {
+enum TransferCoding {
     /// The field is there, but names nothing.
     Empty,
     Chunked,
@@ -83,7 +83,7 @@ pub(crate) fn of_request<'a>(
     minor: u8,
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<Framing, RequestError> {
-    let (mut seen, mut others) = (Seen::default(), false);
+    let (mut seen, mut others) = (FramingFields::default(), false);
     for (name, value) in fields {
         // The length of a name tells most of them apart.
         match (name.len(), name.as_bytes()) {
@@ -101,32 +101,32 @@ pub(crate) fn of_request<'a>(
         _ => {}
     }
     let (is_head, is_connect) = (method == Method::HEAD, method == Method::CONNECT);
-    let mut terms = Terms {
+    let mut traits = RequestTraits {
         is_head,
         is_connect,
         minor,
         keep_alive: minor > 0,
         peer_closes: minor == 0,
-        may_switch: is_connect,
+        may_upgrade: is_connect,
         continue_due: false,
-        plain: minor > 0 && !is_head && !is_connect,
+        is_simple: minor > 0 && !is_head && !is_connect,
     };
     if !others {
-        return Ok(Framing { terms, ..Framing::default() });
+        return Ok(Framing { traits: traits, ..Framing::default() });
     }
     let length = seen.body_length(minor)?;
     if seen.expects_more && minor > 0 {
         return Err(RequestError::Expectation);
     }
-    terms.keep_alive = !seen.close && (minor > 0 || seen.keep_alive);
-    terms.peer_closes = !terms.keep_alive;
-    terms.may_switch |= seen.upgrade && seen.upgrade_named;
-    terms.continue_due = seen.continues && minor > 0 && length != BodyLength::Fixed(0);
-    terms.plain &= length == BodyLength::Fixed(0) && terms.keep_alive && !terms.may_switch;
-    Ok(Framing { length, terms })
+    traits.keep_alive = !seen.close && (minor > 0 || seen.keep_alive);
+    traits.peer_closes = !traits.keep_alive;
+    traits.may_upgrade |= seen.upgrade && seen.upgrade_named;
+    traits.continue_due = seen.continues && minor > 0 && length != BodyLength::Fixed(0);
+    traits.is_simple &= length == BodyLength::Fixed(0) && traits.keep_alive && !traits.may_upgrade;
+    Ok(Framing { length, traits: traits })
 }
 
-impl<'a> Seen<'a> {
+impl<'a> FramingFields<'a> {
     fn host(&mut self, value: &'a [u8]) -> Result<(), RequestError> {
         match self.host.replace(value) {
             Some(_) => Err(RequestError::Malformed("the host is given twice")),
@@ -172,16 +172,16 @@ impl<'a> Seen<'a> {
     }
 
     fn coding(&mut self, value: &[u8]) -> Result<(), RequestError> {
-        self.coding.get_or_insert(Coding::Empty);
+        self.coding.get_or_insert(TransferCoding::Empty);
         for coding in elements(value) {
             let chunked = coding.eq_ignore_ascii_case(b"chunked");
             self.coding = match self.coding {
                 // Chunked comes last, and once (RFC 9112 §6.1).
-                Some(Coding::Chunked) => {
+                Some(TransferCoding::Chunked) => {
                     return Err(RequestError::Malformed("chunked is not the last transfer coding"));
                 }
-                Some(Coding::Empty) if chunked => Some(Coding::Chunked),
-                _ => Some(Coding::Unknown),
+                Some(TransferCoding::Empty) if chunked => Some(TransferCoding::Chunked),
+                _ => Some(TransferCoding::Unknown),
             };
         }
         Ok(())
@@ -194,9 +194,11 @@ impl<'a> Seen<'a> {
                 Err(RequestError::Malformed("both a length and a transfer coding are given"))
             }
             (Some(_), _) if minor == 0 => Err(RequestError::Malformed("HTTP/1.0 has no transfer codings")),
-            (Some(Coding::Chunked), None) => Ok(BodyLength::Chunked),
-            (Some(Coding::Unknown), None) => Err(RequestError::Coding),
-            (Some(Coding::Empty), None) => Err(RequestError::Malformed("no transfer coding is named")),
+            (Some(TransferCoding::Chunked), None) => Ok(BodyLength::Chunked),
+            (Some(TransferCoding::Unknown), None) => Err(RequestError::Coding),
+            (Some(TransferCoding::Empty), None) => {
+                Err(RequestError::Malformed("no transfer coding is named"))
+            }
         }
     }
 }
@@ -311,7 +313,7 @@ fn is_name_byte(byte: u8) -> bool {
     NAME_BYTES[usize::from(byte)] == 1
 }
 
-static NAME_BYTES: Table = {
+static NAME_BYTES: ByteTable = {
     let mut table = [0; 256];
     let mut marks: &[u8] = b"-._~!$&'()*+,;=";
     while let [mark, rest @ ..] = marks {
@@ -371,7 +373,7 @@ mod tests {
 
     #[test]
     fn connections_persist_as_rfc_9112_9_3_says() {
-        let keeps = |minor, value| framing(minor, &[("Connection", value)]).unwrap().terms.keep_alive;
+        let keeps = |minor, value| framing(minor, &[("Connection", value)]).unwrap().traits.keep_alive;
         assert!(keeps(1, "") && keeps(1, "foo") && keeps(1, "xclose"));
         assert!(!keeps(1, "close") && !keeps(1, " foo,, CLOSE ,keep-alive"));
         assert!(keeps(0, "Keep-Alive") && !keeps(0, "foo") && !keeps(0, "keep-alive, close"));
@@ -410,12 +412,12 @@ mod tests {
     #[test]
     fn an_expectation_is_only_known_to_http_1_1() {
         let length = ("Content-Length", "1");
-        assert!(framing(1, &[length, ("Expect", "100-Continue")]).unwrap().terms.continue_due);
+        assert!(framing(1, &[length, ("Expect", "100-Continue")]).unwrap().traits.continue_due);
         assert!(
-            !framing(1, &[("Expect", "100-continue")]).unwrap().terms.continue_due,
+            !framing(1, &[("Expect", "100-continue")]).unwrap().traits.continue_due,
             "no body to wait for"
         );
-        assert!(!framing(0, &[length, ("Expect", "100-continue")]).unwrap().terms.continue_due);
+        assert!(!framing(0, &[length, ("Expect", "100-continue")]).unwrap().traits.continue_due);
         assert_eq!(framing(1, &[("Expect", "200-ok")]), Err(RequestError::Expectation));
         assert_eq!(framing(1, &[("Expect", "100-continue, x")]), Err(RequestError::Expectation));
     }

@@ -9,7 +9,7 @@ use crate::{
     framing::Framing,
     known,
     parse::RequestLine,
-    spare::{self, Spare},
+    spare::{self, Pool},
 };
 
 /// The head of a request: one copy of the bytes received, and where things are in it.
@@ -17,11 +17,11 @@ use crate::{
 /// It is carried from hand to hand, so it is small: a pointer to where it is.
 pub struct Head(
     /// None in one that is being dropped, and where there is none.
-    Option<Box<Parts>>,
+    Option<Box<HeadData>>,
 );
 
 #[derive(Clone, Default)]
-pub(crate) struct Parts {
+pub(crate) struct HeadData {
     line: RequestLine,
     framing: Framing,
     /// As received.
@@ -29,29 +29,29 @@ pub(crate) struct Parts {
     /// Invariant: they hold the whole checked head, to the empty line.
     headers: Headers,
     /// Which of those that are [known] this is; 0 if it is none.
-    number: u64,
+    cache_id: u64,
 }
 
 thread_local! {
     /// Places of heads that are gone, with the room they had.
-    static PLACES: Spare<Box<Parts>> = const { Spare::new(64) };
+    static PLACES: Pool<Box<HeadData>> = const { Pool::new(64) };
 }
 
 /// A place with more room than this is not kept.
-const ROOM_MAX: usize = 4 * 1024;
+const MAX_POOLED_BYTES: usize = 4 * 1024;
 
-impl Parts {
+impl HeadData {
     pub(crate) fn bytes(&self) -> &[u8] {
         self.headers.head()
     }
 
-    pub(crate) fn number(&self) -> u64 {
-        self.number
+    pub(crate) fn cache_id(&self) -> u64 {
+        self.cache_id
     }
 
     /// The same; it is known by this number.
-    pub(crate) fn numbered(&self, number: u64) -> Self {
-        Self { number, ..self.clone() }
+    pub(crate) fn with_cache_id(&self, number: u64) -> Self {
+        Self { cache_id: number, ..self.clone() }
     }
 }
 
@@ -60,16 +60,16 @@ impl Head {
     #[inline]
     pub(crate) fn new(line: RequestLine, framing: Framing, target: &str, bytes: &[u8]) -> Self {
         let mut place = spare::take(&PLACES).unwrap_or_default();
-        let Parts { headers, number, .. } = &mut *place;
+        let HeadData { headers, cache_id: number, .. } = &mut *place;
         headers.fill(bytes, line.end as usize, bytes.len() - 2);
         *number = 0;
         place.target.clear();
         place.target.push_str(target);
         (place.line, place.framing) = (line, framing);
-        Self::whole(place)
+        Self::from_data(place)
     }
 
-    pub(crate) fn whole(parts: Box<Parts>) -> Self {
+    pub(crate) fn from_data(parts: Box<HeadData>) -> Self {
         Self(Some(parts))
     }
 
@@ -80,17 +80,17 @@ impl Head {
 
     /// Takes it away, if it is one.
     pub(crate) fn take(&mut self) -> Option<Self> {
-        self.0.take().map(Self::whole)
+        self.0.take().map(Self::from_data)
     }
 
     #[inline]
-    pub(crate) fn parts(&self) -> &Parts {
+    pub(crate) fn data(&self) -> &HeadData {
         self.0.as_ref().expect("it is here until it is dropped")
     }
 
     /// What it says about the bytes behind it.
     pub(crate) fn framing(&self) -> Framing {
-        self.parts().framing
+        self.data().framing
     }
 
     /// The whole head; nothing, if there is none.
@@ -102,13 +102,13 @@ impl Head {
     #[inline]
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.parts().line.method
+        &self.data().line.method
     }
 
     /// The request target as received: a path, an absolute URI, an authority, or `*` (RFC 9112 §3.2).
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.parts().target
+        &self.data().target
     }
 
     /// The path of the target, nothing decoded: `/` if an absolute URI has none, `*` for the whole server, empty for
@@ -116,7 +116,7 @@ impl Head {
     #[inline]
     #[must_use]
     pub fn path(&self) -> &str {
-        let Parts { line, target, .. } = self.parts();
+        let HeadData { line, target, .. } = self.data();
         if line.path.len() == target.len() {
             return target; // It is nothing else.
         }
@@ -129,26 +129,26 @@ impl Head {
     /// What follows the `?`, nothing decoded.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        let Parts { line, target, .. } = self.parts();
+        let HeadData { line, target, .. } = self.data();
         target.get(line.path.end as usize + 1..)
     }
 
     /// HTTP/1.0 or HTTP/1.1.
     #[must_use]
     pub fn version(&self) -> Version {
-        if self.parts().framing.terms.minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
+        if self.data().framing.traits.minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
     }
 
     /// The fields.
     #[must_use]
     pub fn headers(&self) -> &Headers {
-        &self.parts().headers
+        &self.data().headers
     }
 }
 
 impl Clone for Head {
     fn clone(&self) -> Self {
-        Self::whole(Box::new(self.parts().clone()))
+        Self::from_data(Box::new(self.data().clone()))
     }
 }
 
@@ -156,18 +156,18 @@ impl Drop for Head {
     #[inline]
     fn drop(&mut self) {
         if let Some(place) = self.0.take() {
-            leave(place);
+            recycle(place);
         }
     }
 }
 
 /// Keeps what a head that is gone leaves: the same may come again; else the place alone.
 #[inline(never)]
-fn leave(place: Box<Parts>) {
-    if let Some(place) = known::take_back(place)
-        && place.target.capacity() + place.headers.capacity() <= ROOM_MAX
+fn recycle(place: Box<HeadData>) {
+    if let Some(place) = known::recycle(place)
+        && place.target.capacity() + place.headers.capacity() <= MAX_POOLED_BYTES
     {
-        spare::leave(&PLACES, place);
+        spare::put(&PLACES, place);
     }
 }
 
@@ -196,11 +196,11 @@ mod tests {
     #[test]
     fn the_place_of_one_that_is_gone_says_nothing_of_it() {
         let first = head("/first/and/longer", "authorization: x");
-        let place: *const Parts = first.parts();
+        let place: *const HeadData = first.data();
         let kept = first.clone();
         drop(first);
         let second = head("/second", "b: c");
-        assert_eq!(second.parts() as *const Parts, place);
+        assert_eq!(second.data() as *const HeadData, place);
         assert_eq!((second.target(), second.path(), second.headers().len()), ("/second", "/second", 1));
         assert_eq!((second.headers().get("authorization"), second.headers().get_str("b")), (None, Some("c")));
         assert_eq!((kept.path(), kept.headers().get_str("authorization")), ("/first/and/longer", Some("x")));
@@ -208,8 +208,8 @@ mod tests {
 
     #[test]
     fn much_room_is_not_kept() {
-        let large = head("/", &format!("a: {}", "b".repeat(ROOM_MAX)));
+        let large = head("/", &format!("a: {}", "b".repeat(MAX_POOLED_BYTES)));
         drop(large);
-        assert!(head("/", "a: b").parts().headers.capacity() <= ROOM_MAX);
+        assert!(head("/", "a: b").data().headers.capacity() <= MAX_POOLED_BYTES);
     }
 }

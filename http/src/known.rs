@@ -9,69 +9,69 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::{Head, HttpConfig, head::Parts, parse::quick_head};
+use crate::{Head, HttpConfig, head::HeadData, parse::parse};
 
 /// Longer heads are not remembered.
-const BYTES_MAX: usize = 1024;
+const MAX_CACHED_BYTES: usize = 1024;
 
 /// After so many others in a row a head is forgotten for the next: often enough to find one that comes again, seldom
 /// enough to cost nothing where none does.
-const MISSES_MAX: u8 = 64;
+const MAX_MISSES: u8 = 64;
 
 /// Fields whose values are nobody else's business: a head with one of them is never kept.
-const SECRETS: [&[u8]; 3] = [b"authorization:", b"cookie:", b"proxy-authorization:"];
+const SECRET_FIELDS: [&[u8]; 3] = [b"authorization:", b"cookie:", b"proxy-authorization:"];
 
 thread_local! {
-    static KNOWN: RefCell<Option<Known>> = const { RefCell::new(None) };
+    static KNOWN: RefCell<Option<CachedHead>> = const { RefCell::new(None) };
     /// Heads in a row that were others.
-    static MISSES: Cell<u8> = const { Cell::new(MISSES_MAX) };
+    static MISSES: Cell<u8> = const { Cell::new(MAX_MISSES) };
 }
 
 /// What the next one that is remembered is known by, in all threads: a head may be gone in another thread than the one
 /// that read it.
-static NUMBERS: AtomicU64 = AtomicU64::new(1);
+static NEXT_CACHE_ID: AtomicU64 = AtomicU64::new(1);
 
-struct Known {
-    head: Parts,
+struct CachedHead {
+    head: HeadData,
     /// Some that requests had, and that are as they were.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
-    copies: Vec<Box<Parts>>,
+    copies: Vec<Box<HeadData>>,
     /// If these are the limits.
     limits_number: u64,
 }
 
-impl Known {
+impl CachedHead {
     #[inline(never)]
-    fn copy(&self) -> Box<Parts> {
+    fn copy(&self) -> Box<HeadData> {
         Box::new(self.head.clone())
     }
 }
 
 /// So many are kept at most: a whole pipeline.
-const COPIES_MAX: usize = 16;
+const MAX_COPIES: usize = 16;
 
 /// The head at the front of the input, if it is the one that is known.
 #[inline]
-pub(crate) fn head(input: &[u8], config: &HttpConfig) -> Option<Head> {
+pub(crate) fn lookup(input: &[u8], config: &HttpConfig) -> Option<Head> {
     KNOWN.with_borrow_mut(|known| {
-        let known = known.as_mut().filter(|known| known.limits_number == config.limits_number)?;
+        let known = known.as_mut().filter(|known| known.limits_number == config.limits_id)?;
         if !input.starts_with(known.head.bytes()) {
             return None;
         }
         MISSES.set(0);
         let copy = known.copies.pop().unwrap_or_else(|| known.copy());
-        Some(Head::whole(copy))
+        Some(Head::from_data(copy))
     })
 }
 
 /// Keeps a head that is not needed any more, if it is the one that is known; else it comes back.
-pub(crate) fn take_back(head: Box<Parts>) -> Option<Box<Parts>> {
+pub(crate) fn recycle(head: Box<HeadData>) -> Option<Box<HeadData>> {
     let mut head = Some(head);
     // Nothing is known where the thread is about to end.
     let _ = KNOWN.try_with(|known| {
         if let Some(known) = &mut *known.borrow_mut()
-            && known.copies.len() < COPIES_MAX
-            && head.as_ref().is_some_and(|head| head.number() == known.head.number())
+            && known.copies.len() < MAX_COPIES
+            && head.as_ref().is_some_and(|head| head.cache_id() == known.head.cache_id())
         {
             known.copies.extend(head.take());
         }
@@ -80,31 +80,33 @@ pub(crate) fn take_back(head: Box<Parts>) -> Option<Box<Parts>> {
 }
 
 /// As [`quick_head`], of one that is not.
-pub(crate) fn other_head(input: &[u8], config: &HttpConfig) -> Option<Head> {
+pub(crate) fn parse_uncached(input: &[u8], config: &HttpConfig) -> Option<Head> {
     let misses = MISSES.get();
-    if misses < MISSES_MAX {
+    if misses < MAX_MISSES {
         MISSES.set(misses + 1);
-        return quick_head(input, &config.limits);
+        return parse(input, &config.limits);
     }
-    read_and_remember(input, config)
+    parse_and_cache(input, config)
 }
 
 #[inline(never)]
-fn read_and_remember(input: &[u8], config: &HttpConfig) -> Option<Head> {
-    let head = quick_head(input, &config.limits)?;
+fn parse_and_cache(input: &[u8], config: &HttpConfig) -> Option<Head> {
+    let head = parse(input, &config.limits)?;
     let bytes = head.bytes();
-    if bytes.len() <= BYTES_MAX && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
+    if bytes.len() <= MAX_CACHED_BYTES && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
         MISSES.set(0);
-        let number = NUMBERS.fetch_add(1, Relaxed);
-        let known = head.parts().numbered(number);
-        let limits_number = config.limits_number;
-        KNOWN.set(Some(Known { head: known, copies: Vec::new(), limits_number }));
+        let number = NEXT_CACHE_ID.fetch_add(1, Relaxed);
+        let known = head.data().with_cache_id(number);
+        let limits_number = config.limits_id;
+        KNOWN.set(Some(CachedHead { head: known, copies: Vec::new(), limits_number }));
     }
     Some(head)
 }
 
 fn is_secret(line: &[u8]) -> bool {
-    SECRETS.iter().any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
+    SECRET_FIELDS
+        .iter()
+        .any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
@@ -115,8 +117,8 @@ mod tests {
     /// What a head says, and that it says the same when it is read anew.
     fn path(input: &str, config: &HttpConfig) -> Option<String> {
         let input = input.as_bytes();
-        let found = head(input, config).or_else(|| other_head(input, config));
-        let anew = quick_head(input, &config.limits);
+        let found = lookup(input, config).or_else(|| parse_uncached(input, config));
+        let anew = parse(input, &config.limits);
         let said = |found: &Option<Head>| {
             found.as_ref().map(|head| (head.framing(), head.bytes().to_vec(), format!("{head:?}")))
         };
@@ -125,7 +127,7 @@ mod tests {
     }
 
     fn is_known(input: &str) -> bool {
-        let is_it = |known: &Known| known.head.bytes() == input.as_bytes();
+        let is_it = |known: &CachedHead| known.head.bytes() == input.as_bytes();
         KNOWN.with_borrow(|known| known.as_ref().is_some_and(is_it))
     }
 
@@ -162,7 +164,7 @@ mod tests {
             (0..200).for_each(|_| assert!(path(&head, &config).is_some()));
             assert!(!is_known(&head));
         }
-        let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(BYTES_MAX));
+        let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(MAX_CACHED_BYTES));
         (0..200).for_each(|_| assert!(path(&long, &config).is_some()));
         assert!(!is_known(&long));
     }
@@ -170,7 +172,7 @@ mod tests {
     /// Has a head known to this thread.
     fn know(text: &str) -> Head {
         let config = HttpConfig::new();
-        let read = || head(text.as_bytes(), &config).or_else(|| other_head(text.as_bytes(), &config));
+        let read = || lookup(text.as_bytes(), &config).or_else(|| parse_uncached(text.as_bytes(), &config));
         (0..200).for_each(|_| drop(read()));
         assert!(is_known(text));
         read().expect("it is a head")
@@ -183,7 +185,7 @@ mod tests {
         let there = std::thread::spawn(move || {
             drop(know(theirs));
             drop(ours);
-            (0..COPIES_MAX + 1).map(|_| know(theirs).path().to_owned()).collect::<Vec<_>>()
+            (0..MAX_COPIES + 1).map(|_| know(theirs).path().to_owned()).collect::<Vec<_>>()
         });
         assert!(there.join().expect("it does not panic").iter().all(|path| path == "/them"));
     }

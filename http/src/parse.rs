@@ -16,7 +16,7 @@ const HEADERS_ON_STACK: usize = 100;
 
 /// How far an incomplete head has been searched.
 #[derive(Debug, Default)]
-pub(crate) struct Scan {
+pub(crate) struct HeadScanner {
     /// Invariant: no line feed from `line` up to here.
     scanned: usize,
     /// Where the line being searched begins.
@@ -29,7 +29,7 @@ pub(crate) struct Scan {
 
 /// What the search found at the front of the input.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum ScanResult {
     /// Not enough yet.
     Incomplete,
     /// An empty line in front of a request, to be skipped (RFC 9112 §2.2).
@@ -38,7 +38,7 @@ pub(crate) enum Found {
     Head { bytes: usize, fields: usize, lines: usize },
 }
 
-impl Scan {
+impl HeadScanner {
     /// Nothing has been searched yet.
     pub(crate) fn is_fresh(&self) -> bool {
         self.scanned == 0
@@ -46,14 +46,14 @@ impl Scan {
 
     /// Goes on with the search. `input` begins where it began the last time. Unless incomplete, the next search is
     /// a new one.
-    pub(crate) fn find(&mut self, input: &[u8], limits: &Limits) -> Result<Found, RequestError> {
+    pub(crate) fn find(&mut self, input: &[u8], limits: &Limits) -> Result<ScanResult, RequestError> {
         loop {
             let newline = memchr(b'\n', &input[self.scanned..]).map(|at| self.scanned + at);
             let end = newline.unwrap_or(input.len());
             self.check_line(&input[self.line..end], end, limits)?;
             let Some(newline) = newline else {
                 self.scanned = input.len();
-                return Ok(Found::Incomplete);
+                return Ok(ScanResult::Incomplete);
             };
             if newline == self.line || input[newline - 1] != b'\r' {
                 return Err(RequestError::Malformed("a line ends without a carriage return"));
@@ -61,12 +61,12 @@ impl Scan {
             let (empty, next) = (newline - 1 == self.line, newline + 1);
             if empty && self.lines == 0 {
                 *self = Self::default();
-                return Ok(Found::EmptyLine(next));
+                return Ok(ScanResult::EmptyLine(next));
             }
             if empty {
                 let (fields, lines) = (self.fields, self.lines - 1);
                 *self = Self::default();
-                return Ok(Found::Head { bytes: next, fields, lines });
+                return Ok(ScanResult::Head { bytes: next, fields, lines });
             }
             if self.lines == 0 {
                 self.fields = next;
@@ -113,7 +113,7 @@ pub(crate) struct RequestLine {
 pub(crate) type Range = ops::Range<u32>;
 
 /// Reads a whole head that [`Scan`] has found, `fields` being where its field lines begin and `lines` their number.
-pub(crate) fn head(bytes: &[u8], fields: usize, lines: usize) -> Result<Head, RequestError> {
+pub(crate) fn parse_slow(bytes: &[u8], fields: usize, lines: usize) -> Result<Head, RequestError> {
     let mut on_stack = [const { MaybeUninit::uninit() }; HEADERS_ON_STACK];
     let mut on_heap = Vec::new();
     let room = if lines <= HEADERS_ON_STACK {
@@ -132,7 +132,7 @@ pub(crate) fn head(bytes: &[u8], fields: usize, lines: usize) -> Result<Head, Re
 
 /// Reads a head without searching for its end first, if it is complete and beyond suspicion; most are. None says
 /// nothing about it: [`Scan`] and [`head`] do.
-pub(crate) fn quick_head(input: &[u8], limits: &Limits) -> Option<Head> {
+pub(crate) fn parse(input: &[u8], limits: &Limits) -> Option<Head> {
     if !input.first().is_some_and(|&byte| is_token_byte(byte)) {
         return None;
     }
@@ -216,7 +216,7 @@ fn version(line: &[u8]) -> RequestError {
 #[inline]
 fn path(method: &Method, target: &[u8]) -> Option<Range> {
     let is_path = target.first() == Some(&b'/') && method != Method::CONNECT;
-    let start = if is_path { 0 } else { odd_path(method, target)? };
+    let start = if is_path { 0 } else { parse_non_origin_form(method, target)? };
     let end = start + leading(&target[start..], &PATH_BYTES);
     let is_valid = match &target[end..] {
         [] => true,
@@ -228,7 +228,7 @@ fn path(method: &Method, target: &[u8]) -> Option<Range> {
 
 /// Where the path of a target begins that is more than a path: at its end if it is none.
 #[inline(never)]
-fn odd_path(method: &Method, target: &[u8]) -> Option<usize> {
+fn parse_non_origin_form(method: &Method, target: &[u8]) -> Option<usize> {
     let all = |bytes: &[u8]| bytes.iter().all(|&byte| is_target_byte(byte));
     if method == Method::CONNECT {
         return (all(target) && framing::is_authority(target)).then_some(target.len());
@@ -245,7 +245,7 @@ const fn is_target_byte(byte: u8) -> bool {
 }
 
 /// The same without what ends a path.
-static PATH_BYTES: Table = {
+static PATH_BYTES: ByteTable = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 128 {
@@ -256,11 +256,11 @@ static PATH_BYTES: Table = {
 };
 
 /// A set of bytes: 1 for those in it. (Of `bool`s four at a time cost a branch each.)
-pub(crate) type Table = [u8; 256];
+pub(crate) type ByteTable = [u8; 256];
 
 /// How many bytes are in the table before the first that is not.
 #[inline]
-pub(crate) fn leading(bytes: &[u8], table: &Table) -> usize {
+pub(crate) fn leading(bytes: &[u8], table: &ByteTable) -> usize {
     let is_in = |byte: u8| table[usize::from(byte)];
     let mut rest = bytes;
     while let [a, b, c, d, after @ ..] = rest
@@ -291,15 +291,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn find(input: &[u8]) -> Result<Found, RequestError> {
-        Scan::default().find(input, &Limits::new())
+    fn find(input: &[u8]) -> Result<ScanResult, RequestError> {
+        HeadScanner::default().find(input, &Limits::new())
     }
 
     fn parse(input: &str) -> Result<Head, RequestError> {
         match find(input.as_bytes())? {
-            Found::Head { bytes, fields, lines } => {
-                let quick = quick_head(input.as_bytes(), &Limits::new());
-                let parsed = head(&input.as_bytes()[..bytes], fields, lines);
+            ScanResult::Head { bytes, fields, lines } => {
+                let quick = super::parse(input.as_bytes(), &Limits::new());
+                let parsed = parse_slow(&input.as_bytes()[..bytes], fields, lines);
                 assert!(quick.is_none() || parsed.is_ok(), "too quick: {input:?}");
                 parsed
             }
@@ -314,13 +314,13 @@ mod tests {
     #[test]
     fn a_head_is_found_however_it_trickles_in() {
         let input = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
-        let mut scan = Scan::default();
+        let mut scan = HeadScanner::default();
         for end in 0..27 {
-            assert_eq!(scan.find(&input[..end], &Limits::new()), Ok(Found::Incomplete), "{end}");
+            assert_eq!(scan.find(&input[..end], &Limits::new()), Ok(ScanResult::Incomplete), "{end}");
         }
-        let head = Found::Head { bytes: 27, fields: 16, lines: 1 };
+        let head = ScanResult::Head { bytes: 27, fields: 16, lines: 1 };
         assert_eq!(scan.find(&input[..27], &Limits::new()), Ok(head));
-        assert_eq!(find(b"\r\nGET"), Ok(Found::EmptyLine(2)));
+        assert_eq!(find(b"\r\nGET"), Ok(ScanResult::EmptyLine(2)));
     }
 
     #[test]
@@ -427,10 +427,12 @@ mod tests {
     fn more_fields_than_fit_on_the_stack() {
         let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(500));
         let limits = Limits::new().max_headers(1000);
-        let Ok(Found::Head { bytes, fields, lines }) = Scan::default().find(input.as_bytes(), &limits) else {
+        let Ok(ScanResult::Head { bytes, fields, lines }) =
+            HeadScanner::default().find(input.as_bytes(), &limits)
+        else {
             panic!("a head");
         };
-        let head = head(&input.as_bytes()[..bytes], fields, lines).unwrap();
+        let head = parse_slow(&input.as_bytes()[..bytes], fields, lines).unwrap();
         assert_eq!(head.headers().len(), 501);
     }
 
@@ -446,11 +448,11 @@ mod tests {
             lines.iter().zip(&ends).for_each(|(line, end)| { input.push_str(line); input.push_str(end); });
             input.push_str(ends[5]);
             let limits = Limits::new().max_line_bytes(24).max_header_bytes(14).max_headers(5).max_head_bytes(80);
-            let careful = match Scan::default().find(input.as_bytes(), &limits) {
-                Ok(Found::Head { bytes, fields, lines }) => head(&input.as_bytes()[..bytes], fields, lines).ok(),
+            let careful = match HeadScanner::default().find(input.as_bytes(), &limits) {
+                Ok(ScanResult::Head { bytes, fields, lines }) => parse_slow(&input.as_bytes()[..bytes], fields, lines).ok(),
                 _ => None,
             };
-            let quick = quick_head(input.as_bytes(), &limits);
+            let quick = super::parse(input.as_bytes(), &limits);
             let said = |head: &Head| (head.framing(), head.bytes().to_vec(), format!("{head:?} {}", head.path()));
             if let Some(quick) = &quick {
                 prop_assert_eq!(Some(said(quick)), careful.as_ref().map(said));

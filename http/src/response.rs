@@ -9,8 +9,8 @@ use riot_flow::FilePart;
 use crate::{BodyWriter, InvalidHeader};
 
 /// A body being written, bit by bit.
-pub(crate) type WrittenBody = Pin<Box<dyn Future<Output = ()> + Send>>;
-type Streaming = Box<dyn FnOnce(BodyWriter) -> WrittenBody + Send>;
+pub(crate) type BodyFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Streaming = Box<dyn FnOnce(BodyWriter) -> BodyFuture + Send>;
 
 /// An answer.
 ///
@@ -29,13 +29,13 @@ pub struct Response {
     /// Apart from the others, for most answers have this one alone and then need no memory for fields.
     content_type: Option<Cow<'static, HeaderValue>>,
     /// Most have no other: then there is nothing to look through, and nothing to drop.
-    others: Option<Box<Fields>>,
+    others: Option<Box<OtherFields>>,
     body: ResponseBody,
 }
 
 /// Fields, in a piece of memory of their own.
 #[derive(Default)]
-struct Fields(Vec<(HeaderName, HeaderValue)>);
+struct OtherFields(Vec<(HeaderName, HeaderValue)>);
 
 /// What a [`Response`] carries behind its head.
 #[derive(Default)]
@@ -44,11 +44,11 @@ pub(crate) enum ResponseBody {
     Empty,
     Bytes(Bytes),
     /// In a box, for most are not of this kind, and all are handed about.
-    Later(Box<LaterBody>),
+    Deferred(Box<DeferredBody>),
 }
 
 /// What is read, or written, when it is sent.
-pub(crate) enum LaterBody {
+pub(crate) enum DeferredBody {
     File(FilePart),
     Streaming(Streaming),
 }
@@ -63,7 +63,7 @@ impl ResponseBody {
         match self {
             Self::Empty => Some(Bytes::new()),
             Self::Bytes(bytes) => Some(bytes),
-            Self::Later(_) => None,
+            Self::Deferred(_) => None,
         }
     }
 }
@@ -150,7 +150,7 @@ impl Response {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let write: Streaming = Box::new(move |writer| Box::pin(write(writer)));
-        self.body = ResponseBody::Later(Box::new(LaterBody::Streaming(write)));
+        self.body = ResponseBody::Deferred(Box::new(DeferredBody::Streaming(write)));
         self
     }
 
@@ -218,7 +218,7 @@ impl Response {
     /// [`Reqd::respond_with_file`](crate::Reqd::respond_with_file).
     #[must_use]
     pub fn body_file(mut self, part: FilePart) -> Self {
-        self.body = ResponseBody::Later(Box::new(LaterBody::File(part)));
+        self.body = ResponseBody::Deferred(Box::new(DeferredBody::File(part)));
         self
     }
 
@@ -235,7 +235,7 @@ impl Response {
     }
 
     /// Its content type, if it has one, provided that it has no other field.
-    pub(crate) fn plain(&self) -> Option<Option<&HeaderValue>> {
+    pub(crate) fn simple_fields(&self) -> Option<Option<&HeaderValue>> {
         self.others.is_none().then_some(self.content_type.as_deref())
     }
 
@@ -250,9 +250,9 @@ impl fmt::Debug for Response {
         let body = match &self.body {
             ResponseBody::Empty => "none".to_owned(),
             ResponseBody::Bytes(bytes) => format!("{} bytes", bytes.len()),
-            ResponseBody::Later(later) => match &**later {
-                LaterBody::File(part) => format!("{} bytes of a file", part.length()),
-                LaterBody::Streaming(_) => "streaming".to_owned(),
+            ResponseBody::Deferred(later) => match &**later {
+                DeferredBody::File(part) => format!("{} bytes of a file", part.length()),
+                DeferredBody::Streaming(_) => "streaming".to_owned(),
             },
         };
         let headers: Vec<_> = self.headers().collect();

@@ -289,7 +289,7 @@ impl<H: Handler> Serving<H> {
             let (flow, requests) = Http1::new(config.clone());
             let requests = requests.from_peer(connection.peer().as_ip());
             if let Some(crowd) = connection.crowd().filter(|_| first.swap(false, Ordering::Relaxed)) {
-                config.crowded(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
+                config.overload_check(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
             }
             let handler = handler.clone();
             drive_to_completion(connection, flow, async move { serve(requests, &*handler, cancel).await })

@@ -143,7 +143,7 @@ where
                 && let Some(future) = place.as_mut().as_pin_mut()
             {
                 if future.poll(cx).is_pending() {
-                    return if *cancel { requests.poll_gone(cx) } else { Poll::Pending };
+                    return if *cancel { requests.poll_peer_gone(cx) } else { Poll::Pending };
                 }
                 if size_of::<H>() > KEEP_MAX {
                     *handling = None;

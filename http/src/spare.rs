@@ -5,12 +5,12 @@
 use std::{cell::RefCell, thread::LocalKey};
 
 /// So many things at most, that were used before and can be again.
-pub(crate) struct Spare<T> {
+pub(crate) struct Pool<T> {
     things: RefCell<Vec<T>>,
     max: usize,
 }
 
-impl<T> Spare<T> {
+impl<T> Pool<T> {
     pub(crate) const fn new(max: usize) -> Self {
         Self { things: RefCell::new(Vec::new()), max }
     }
@@ -18,13 +18,13 @@ impl<T> Spare<T> {
 
 /// Nothing is found where the thread is about to end.
 #[inline]
-pub(crate) fn take<T>(spare: &'static LocalKey<Spare<T>>) -> Option<T> {
+pub(crate) fn take<T>(spare: &'static LocalKey<Pool<T>>) -> Option<T> {
     spare.try_with(|spare| spare.things.borrow_mut().pop()).ok().flatten()
 }
 
 /// Leaves a thing to others, if there is room for it; else it is dropped.
 #[inline]
-pub(crate) fn leave<T>(spare: &'static LocalKey<Spare<T>>, thing: T) {
+pub(crate) fn put<T>(spare: &'static LocalKey<Pool<T>>, thing: T) {
     let _ = spare.try_with(|spare| {
         let mut things = spare.things.borrow_mut();
         if things.len() < spare.max {

@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::{FilePart, MAX_COPY_BYTES, Output};
 
 use super::HttpConfig;
-use super::exchange::{Answer, Asked, Exchange, Left};
-use super::state::{Inner, Reading, Writing};
+use super::exchange::{BodyRemaining, Exchange, PendingRequest, ResponseState};
+use super::state::{Reading, State, Writing};
 use crate::{
     RequestError, RespondError, Response, WriteError, chunked,
     encode::{self, Added, ConnectionLine, LengthLine},
@@ -33,7 +33,7 @@ impl Payload<'_> {
     }
 
     /// The body, if it is copied behind its head.
-    fn small(&self) -> Option<&[u8]> {
+    fn copied_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Borrowed(bytes) => Some(bytes),
             Self::Shared(bytes) => Some(&bytes[..]).filter(|bytes| bytes.len() <= MAX_COPY_BYTES),
@@ -51,14 +51,14 @@ impl Payload<'_> {
 }
 
 /// What a response says about itself.
-struct Declared {
+struct ResponseFields {
     length: Option<u64>,
     close: bool,
 }
 
-fn declared(response: &Response) -> Result<Declared, RespondError> {
-    let mut declared = Declared { length: None, close: false };
-    if response.plain().is_some() {
+fn declared(response: &Response) -> Result<ResponseFields, RespondError> {
+    let mut declared = ResponseFields { length: None, close: false };
+    if response.simple_fields().is_some() {
         return Ok(declared);
     }
     for (name, value) in response.headers() {
@@ -80,16 +80,16 @@ fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-impl Inner {
+impl State {
     /// The request, if it waits for its final answer, and if this status can be one.
-    fn waiting(&mut self, id: u64, status: StatusCode) -> Result<&mut Exchange, RespondError> {
+    fn unanswered(&mut self, id: u64, status: StatusCode) -> Result<&mut Exchange, RespondError> {
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
-        match exchange.answer {
-            Answer::Waiting if status.is_informational() => Err(RespondError::Informational),
-            Answer::Waiting if exchange.asked.terms.is_connect && status.is_success() => {
+        match exchange.response {
+            ResponseState::Waiting if status.is_informational() => Err(RespondError::Informational),
+            ResponseState::Waiting if exchange.request.traits.is_connect && status.is_success() => {
                 Err(RespondError::Upgrade)
             }
-            Answer::Waiting => Ok(exchange),
+            ResponseState::Waiting => Ok(exchange),
             _ => Err(RespondError::Answered),
         }
     }
@@ -101,39 +101,39 @@ impl Inner {
         response: &Response,
         payload: Payload<'_>,
     ) -> Result<(), RespondError> {
-        if self.is_plain(id)
+        if self.is_simple(id)
             && response.status_code() == StatusCode::OK
-            && let Some(content_type) = response.plain()
-            && let Some(body) = payload.small()
+            && let Some(content_type) = response.simple_fields()
+            && let Some(body) = payload.copied_bytes()
         {
-            self.respond_plainly(content_type, body);
+            self.respond_fast(content_type, body);
             return Ok(());
         }
-        self.respond_by_rules(id, response, payload)
+        self.respond_slow(id, response, payload)
     }
 
     /// This request waits for its answer, and nothing about it or its connection makes a difference to that.
     #[inline]
-    fn is_plain(&self, id: u64) -> bool {
-        let waits = |front: &Exchange| front.id == id && front.answer == Answer::Waiting;
-        self.exchanges.front().is_some_and(|front| waits(front) && front.asked.terms.plain)
+    fn is_simple(&self, id: u64) -> bool {
+        let waits = |front: &Exchange| front.id == id && front.response == ResponseState::Waiting;
+        self.exchanges.front().is_some_and(|front| waits(front) && front.request.traits.is_simple)
             // Otherwise the connection may end with this answer.
             && self.reading == Reading::Head
     }
 
     /// As [`respond_by_rules`](Self::respond_by_rules), where none of the rules changes anything. So most answers are.
     #[inline]
-    fn respond_plainly(&mut self, content_type: Option<&HeaderValue>, body: &[u8]) {
+    fn respond_fast(&mut self, content_type: Option<&HeaderValue>, body: &[u8]) {
         self.emit_head(|output, config, second| {
-            encode::plain_answer(output, content_type, config.server_line.as_ref(), second, body);
+            encode::simple_response(output, content_type, config.server_line.as_ref(), second, body);
         });
-        self.exchanges.move_up();
+        self.exchanges.pop_answered();
         self.advance();
-        self.leave_briefly();
+        self.finish_call_fast();
     }
 
     #[inline(never)]
-    fn respond_by_rules(
+    fn respond_slow(
         &mut self,
         id: u64,
         response: &Response,
@@ -144,8 +144,8 @@ impl Inner {
         if with_body {
             self.emit(|output| payload.write(output));
         }
-        self.answered(close);
-        self.leave_briefly();
+        self.finish_response(close);
+        self.finish_call_fast();
         Ok(())
     }
 
@@ -158,9 +158,9 @@ impl Inner {
         bytes: u64,
     ) -> Result<(LengthLine, bool, bool), RespondError> {
         let status = response.status_code();
-        let exchange = self.waiting(id, status)?;
-        let Declared { length, close } = declared(response)?;
-        let bodyless = exchange.asked.terms.is_head || has_no_body(status);
+        let exchange = self.unanswered(id, status)?;
+        let ResponseFields { length, close } = declared(response)?;
+        let bodyless = exchange.request.traits.is_head || has_no_body(status);
         if !bodyless && length.is_some_and(|length| length != bytes) {
             return Err(RespondError::Length);
         }
@@ -171,34 +171,38 @@ impl Inner {
             _ => LengthLine::Length(length.unwrap_or(bytes)),
         };
         let drain_max = self.config.limits.max_drain_bytes;
-        let missing = |incoming: &super::incoming::Incoming| incoming.missing() > drain_max;
-        let unread = self.exchanges.under_way().asked.incoming.as_deref().is_some_and(missing);
+        let missing = |incoming: &super::incoming::RequestBody| incoming.missing() > drain_max;
+        let unread = self.exchanges.active_mut().request.body.as_deref().is_some_and(missing);
         Ok((line, !bodyless, close || unread))
     }
 
     /// Begins an answer whose body is written bit by bit.
-    pub(crate) fn respond_streaming(&mut self, id: u64, response: &Response) -> Result<Left, RespondError> {
+    pub(crate) fn respond_streaming(
+        &mut self,
+        id: u64,
+        response: &Response,
+    ) -> Result<BodyRemaining, RespondError> {
         let status = response.status_code();
-        let exchange = self.waiting(id, status)?;
-        let Declared { length, mut close } = declared(response)?;
+        let exchange = self.unanswered(id, status)?;
+        let ResponseFields { length, mut close } = declared(response)?;
         let (line, left) = match length {
-            _ if status == StatusCode::NO_CONTENT => (LengthLine::None, Left::Nothing),
-            _ if status == StatusCode::RESET_CONTENT => (LengthLine::Length(0), Left::Nothing),
-            length if exchange.asked.terms.is_head || status == StatusCode::NOT_MODIFIED => {
-                (length.map_or(LengthLine::None, LengthLine::Length), Left::Nothing)
+            _ if status == StatusCode::NO_CONTENT => (LengthLine::None, BodyRemaining::Nothing),
+            _ if status == StatusCode::RESET_CONTENT => (LengthLine::Length(0), BodyRemaining::Nothing),
+            length if exchange.request.traits.is_head || status == StatusCode::NOT_MODIFIED => {
+                (length.map_or(LengthLine::None, LengthLine::Length), BodyRemaining::Nothing)
             }
-            Some(length) => (LengthLine::Length(length), Left::Bytes(length)),
-            None if exchange.asked.terms.minor > 0 => (LengthLine::Chunked, Left::Chunks),
+            Some(length) => (LengthLine::Length(length), BodyRemaining::Bytes(length)),
+            None if exchange.request.traits.minor > 0 => (LengthLine::Chunked, BodyRemaining::Chunks),
             None => {
                 close = true;
-                (LengthLine::None, Left::UntilClose)
+                (LengthLine::None, BodyRemaining::UntilClose)
             }
         };
         let close = self.write_head(response, line, close);
-        let exchange = self.exchanges.under_way();
-        exchange.answer = Answer::Streaming(left);
-        exchange.asked.terms.keep_alive &= !close;
-        self.leave();
+        let exchange = self.exchanges.active_mut();
+        exchange.response = ResponseState::Streaming(left);
+        exchange.request.traits.keep_alive &= !close;
+        self.finish_call();
         Ok(left)
     }
 
@@ -206,11 +210,11 @@ impl Inner {
     fn write_head(&mut self, response: &Response, length: LengthLine, close: bool) -> bool {
         let exchange = self.exchanges.front().expect("a request is under way");
         // A peer that never heard "continue" may send its body or not; only the end tells the two apart.
-        let terms = exchange.asked.terms;
-        let unsure = terms.continue_due && !exchange.body_is_complete();
-        let over = self.heads_over || !matches!(self.reading, Reading::Head | Reading::Body);
-        let close = close || unsure || !terms.keep_alive || (over && self.exchanges.len() == 1);
-        let connection = match (close, terms.minor) {
+        let traits = exchange.request.traits;
+        let unsure = traits.continue_due && !exchange.body_is_complete();
+        let over = self.no_more_requests || !matches!(self.reading, Reading::Head | Reading::Body);
+        let close = close || unsure || !traits.keep_alive || (over && self.exchanges.len() == 1);
+        let connection = match (close, traits.minor) {
             (true, _) => ConnectionLine::Close,
             (false, 0) => ConnectionLine::KeepAlive,
             (false, _) => ConnectionLine::None,
@@ -222,8 +226,8 @@ impl Inner {
     fn emit_response(&mut self, response: &Response, length: LengthLine, connection: ConnectionLine) {
         let status = response.status_code();
         self.emit_head(|output, config, second| {
-            let added = Added { length, connection, server: config.server_line.as_ref(), second };
-            match response.plain() {
+            let added = Added { length, connection, server: config.server_line.as_ref(), unix_secs: second };
+            match response.simple_fields() {
                 Some(content_type) => encode::plain(output, status, content_type, added),
                 None => encode::head(output, status, response.headers(), added),
             }
@@ -233,10 +237,10 @@ impl Inner {
     /// Queues a head, and maybe what is behind it; it is told the second for its `Date`.
     #[inline]
     fn emit_head(&mut self, write: impl FnOnce(&mut Output, &HttpConfig, u64)) {
-        let second = if self.second > 0 { u64::from(self.second) } else { self.config.second() };
+        let second = if self.date_secs > 0 { u64::from(self.date_secs) } else { self.config.unix_secs() };
         let wakes = self.emit_with(|output, config| write(output, config, second));
         if wakes {
-            self.second = u32::try_from(second).unwrap_or(0);
+            self.date_secs = u32::try_from(second).unwrap_or(0);
         }
     }
 
@@ -250,21 +254,21 @@ impl Inner {
     fn emit_with(&mut self, write: impl FnOnce(&mut Output, &HttpConfig)) -> bool {
         let before = self.output.pending();
         write(&mut self.output, &self.config);
-        self.queued += (self.output.pending() - before) as u64;
+        self.bytes_queued += (self.output.pending() - before) as u64;
         self.writer.wake_waiting()
     }
 
     /// Sends an informational answer ahead of the final one. HTTP/1.0 knows none (RFC 9110 §15.2).
-    pub(crate) fn respond_early<'a>(
+    pub(crate) fn respond_early_hints<'a>(
         &mut self,
         id: u64,
         fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
     ) -> Result<(), RespondError> {
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
-        if exchange.answer != Answer::Waiting {
+        if exchange.response != ResponseState::Waiting {
             return Err(RespondError::Answered);
         }
-        if exchange.asked.terms.minor > 0 {
+        if exchange.request.traits.minor > 0 {
             self.emit(|output| encode::interim(output, StatusCode::EARLY_HINTS, fields));
         }
         Ok(())
@@ -272,18 +276,18 @@ impl Inner {
 
     /// Answers in place of the handler of the first request, and ends the connection.
     #[cold]
-    pub(crate) fn refuse(&mut self, error: RequestError) {
-        self.answer_error(error, true);
+    pub(crate) fn respond_error_and_close(&mut self, error: RequestError) {
+        self.respond_error(error, true);
     }
 
-    fn answer_error(&mut self, error: RequestError, close: bool) {
-        let (response, body) = self.config.refusal(error);
+    fn respond_error(&mut self, error: RequestError, close: bool) {
+        let (response, body) = self.config.error_response(error);
         let close = self.write_head(&response, LengthLine::Length(body.len() as u64), close);
-        if !self.exchanges.under_way().asked.terms.is_head {
+        if !self.exchanges.active_mut().request.traits.is_head {
             self.emit(|output| output.write_bytes(body));
         }
         if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {
-            self.answered(close);
+            self.finish_response(close);
         } else {
             self.end();
         }
@@ -291,17 +295,17 @@ impl Inner {
 
     /// The handler of this request ended without an answer (H2).
     pub(crate) fn abandon(&mut self, id: u64, close: bool) {
-        if self.active(id).is_some_and(|exchange| exchange.answer == Answer::Waiting) {
-            self.answer_error(RequestError::HandlerFailed, close);
-            self.leave();
+        if self.active(id).is_some_and(|exchange| exchange.response == ResponseState::Waiting) {
+            self.respond_error(RequestError::HandlerFailed, close);
+            self.finish_call();
         }
     }
 
     /// The handler of the first request failed, or took too long.
     pub(crate) fn fail_handler(&mut self, error: RequestError) {
-        match self.exchanges.front().map(|front| front.answer) {
-            Some(Answer::Waiting) => self.refuse(error),
-            Some(Answer::Streaming(_)) => self.end(),
+        match self.exchanges.front().map(|front| front.response) {
+            Some(ResponseState::Waiting) => self.respond_error_and_close(error),
+            Some(ResponseState::Streaming(_)) => self.end(),
             _ => {}
         }
     }
@@ -309,8 +313,8 @@ impl Inner {
     /// Tells a peer that waits for it to send its body (H6).
     pub(crate) fn invite_body(&mut self, id: u64) {
         let Some(exchange) = self.active(id) else { return };
-        if exchange.asked.terms.continue_due && exchange.answer == Answer::Waiting {
-            exchange.asked.terms.continue_due = false;
+        if exchange.request.traits.continue_due && exchange.response == ResponseState::Waiting {
+            exchange.request.traits.continue_due = false;
             self.emit(|output| encode::interim(output, StatusCode::CONTINUE, [].into_iter()));
         }
     }
@@ -318,16 +322,16 @@ impl Inner {
     /// Writes a piece of the body (H9).
     pub(crate) fn write(&mut self, id: u64, data: Bytes) -> Result<(), WriteError> {
         let exchange = self.active(id).ok_or(WriteError::Closed)?;
-        let Answer::Streaming(left) = &mut exchange.answer else { return Err(WriteError::Closed) };
+        let ResponseState::Streaming(left) = &mut exchange.response else { return Err(WriteError::Closed) };
         match left {
-            Left::Nothing => {}
-            Left::Bytes(left) if data.len() as u64 > *left => return Err(WriteError::TooLong),
-            Left::Bytes(left) => {
+            BodyRemaining::Nothing => {}
+            BodyRemaining::Bytes(left) if data.len() as u64 > *left => return Err(WriteError::TooLong),
+            BodyRemaining::Bytes(left) => {
                 *left -= data.len() as u64;
                 self.emit(|output| output.write_bytes(data));
             }
-            Left::Chunks => self.emit(|output| chunked::write_chunk(output, data)),
-            Left::UntilClose => self.emit(|output| output.write_bytes(data)),
+            BodyRemaining::Chunks => self.emit(|output| chunked::write_chunk(output, data)),
+            BodyRemaining::UntilClose => self.emit(|output| output.write_bytes(data)),
         }
         Ok(())
     }
@@ -339,33 +343,33 @@ impl Inner {
         trailers: &[(HeaderName, HeaderValue)],
     ) -> Result<(), WriteError> {
         let exchange = self.active(id).ok_or(WriteError::Closed)?;
-        let Answer::Streaming(left) = exchange.answer else { return Err(WriteError::Closed) };
-        let close = !exchange.asked.terms.keep_alive;
+        let ResponseState::Streaming(left) = exchange.response else { return Err(WriteError::Closed) };
+        let close = !exchange.request.traits.keep_alive;
         match left {
-            Left::Bytes(1..) => {
+            BodyRemaining::Bytes(1..) => {
                 self.end();
-                self.leave();
+                self.finish_call();
                 return Err(WriteError::TooShort);
             }
-            Left::Chunks if trailers.is_empty() => {
+            BodyRemaining::Chunks if trailers.is_empty() => {
                 self.emit(chunked::write_end);
-                self.answered(close);
+                self.finish_response(close);
             }
-            Left::Chunks => {
+            BodyRemaining::Chunks => {
                 self.emit(|output| encode::trailers(output, trailers.iter()));
-                self.answered(close);
+                self.finish_response(close);
             }
-            _ => self.answered(close),
+            _ => self.finish_response(close),
         }
-        self.leave();
+        self.finish_call();
         Ok(())
     }
 
     /// Cuts a body off (H10).
     pub(crate) fn abort(&mut self, id: u64) {
-        if self.active(id).is_some_and(|exchange| matches!(exchange.answer, Answer::Streaming(_))) {
+        if self.active(id).is_some_and(|exchange| matches!(exchange.response, ResponseState::Streaming(_))) {
             self.end();
-            self.leave();
+            self.finish_call();
         }
     }
 
@@ -376,28 +380,28 @@ impl Inner {
             return Poll::Ready(());
         }
         // At half the mark, so that there is room for more than a byte.
-        let target = self.queued - high / 2;
-        self.rare().flush = Some((target, context.waker().clone()));
+        let target = self.bytes_queued - high / 2;
+        self.cold_mut().flush = Some((target, context.waker().clone()));
         Poll::Pending
     }
 
     /// The answer to the first request is queued as a whole. The rest of its body is dropped (H7).
-    fn answered(&mut self, close: bool) {
+    fn finish_response(&mut self, close: bool) {
         let drain_max = self.config.limits.max_drain_bytes;
         let Some(front) = self.exchanges.front_mut() else { return };
-        front.answer = Answer::Complete;
+        front.response = ResponseState::Complete;
         if front.body_is_complete() {
             if close {
                 // The peer that asked for the end has nothing more to send.
-                self.linger = !front.asked.terms.peer_closes
+                self.linger = !front.request.traits.peer_closes
                     || !matches!(self.reading, Reading::Discard { seen: false, .. });
                 return self.end();
             }
             return self.pop();
         }
-        let Some(incoming) = front.asked.incoming.as_mut() else { return };
+        let Some(incoming) = front.request.body.as_mut() else { return };
         self.read_ahead -= incoming.buffered();
-        incoming.drop_rest();
+        incoming.discard_rest();
         if close || incoming.missing() > drain_max || incoming.dropped() > drain_max {
             return self.end();
         }
@@ -405,28 +409,28 @@ impl Inner {
     }
 
     /// Answers with a switch of protocols (F12).
-    pub(crate) fn respond_switch(&mut self, id: u64, response: &Response) -> Result<(), RespondError> {
+    pub(crate) fn respond_upgrade(&mut self, id: u64, response: &Response) -> Result<(), RespondError> {
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
-        if exchange.answer != Answer::Waiting {
+        if exchange.response != ResponseState::Waiting {
             return Err(RespondError::Answered);
         }
         let status = response.status_code();
-        let Asked { terms, incoming, .. } = &exchange.asked;
-        let tunnel = terms.is_connect && status.is_success();
-        let switch = !terms.is_connect && status == StatusCode::SWITCHING_PROTOCOLS && terms.minor > 0;
+        let PendingRequest { traits, body: incoming, .. } = &exchange.request;
+        let tunnel = traits.is_connect && status.is_success();
+        let switch = !traits.is_connect && status == StatusCode::SWITCHING_PROTOCOLS && traits.minor > 0;
         let read = incoming.as_ref().is_none_or(|body| body.is_complete() && body.buffered() == 0);
-        if !(terms.may_switch && read && (tunnel || switch)) {
+        if !(traits.may_upgrade && read && (tunnel || switch)) {
             return Err(RespondError::Upgrade);
         }
         let connection = if tunnel { ConnectionLine::None } else { ConnectionLine::Upgrade };
         self.emit_response(response, LengthLine::None, connection);
-        self.writing = Writing::Switching;
+        self.writing = Writing::Upgrading;
         if self.reading != Reading::Closed {
-            self.reading = Reading::Switched;
+            self.reading = Reading::Upgraded;
         }
         self.exchanges.clear();
         self.read_ahead = 0;
-        self.leave();
+        self.finish_call();
         Ok(())
     }
 }
@@ -440,7 +444,7 @@ mod tests {
     use super::{super::state::Shared, *};
     use crate::Limits;
 
-    type Way = fn(&mut Inner, u64, &Response, Payload<'_>) -> Result<(), RespondError>;
+    type Way = fn(&mut State, u64, &Response, Payload<'_>) -> Result<(), RespondError>;
 
     const REQUESTS: [&str; 6] = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -472,26 +476,35 @@ mod tests {
         way: Way,
     ) -> String {
         let shared = Shared::new(config.clone());
-        let mut inner = shared.lock();
+        let mut state = shared.lock();
         let input: String = requests.iter().map(|&(request, ..)| REQUESTS[request]).collect();
         let (mut read, now, mut results) = (0, Instant::now(), Vec::new());
         for (place, &(_, number, bytes)) in requests.iter().enumerate() {
             if place == drained_at {
-                inner.drain();
+                state.drain();
             }
-            read += inner.read(&input.as_bytes()[read..], now);
-            let Some((id, _head)) = inner.hand_over() else { break };
+            read += state.read(&input.as_bytes()[read..], now);
+            let Some((id, _head)) = state.hand_over() else { break };
             let body = vec![b'x'; bytes];
             // Every other request is answered with bytes that could stay where they are.
             let payload =
                 if id % 2 == 0 { Payload::Borrowed(&body) } else { Payload::Shared(body.clone().into()) };
-            results.push(way(&mut inner, id, &response(number), payload));
+            results.push(way(&mut state, id, &response(number), payload));
         }
-        let Inner { reading, writing, heads_over, linger, requests, read_ahead, queued, .. } = &*inner;
+        let State {
+            reading,
+            writing,
+            no_more_requests: heads_over,
+            linger,
+            requests,
+            read_ahead,
+            bytes_queued: queued,
+            ..
+        } = &*state;
         format!(
             "{results:?} {reading:?} {writing:?} {heads_over} {linger} {requests} {read_ahead} {queued} {} {}",
-            inner.exchanges.len(),
-            String::from_utf8_lossy(&inner.output.slices().to_vec()),
+            state.exchanges.len(),
+            String::from_utf8_lossy(&state.output.slices().to_vec()),
         )
     }
 
@@ -506,8 +519,8 @@ mod tests {
             let name = named.then(|| HeaderValue::from_static("a name"));
             let config = HttpConfig::new().clock(|| UNIX_EPOCH).server_name(name).limits(Limits::new().max_requests(last));
             let config = Arc::new(config);
-            let plainly = conversation(&config, &requests, drained_at, Inner::respond);
-            let by_rules = conversation(&config, &requests, drained_at, Inner::respond_by_rules);
+            let plainly = conversation(&config, &requests, drained_at, State::respond);
+            let by_rules = conversation(&config, &requests, drained_at, State::respond_slow);
             prop_assert_eq!(plainly, by_rules);
         }
     }
@@ -515,12 +528,12 @@ mod tests {
     #[test]
     fn most_answers_are_given_plainly() {
         let shared = Shared::new(Arc::new(HttpConfig::new()));
-        let mut inner = shared.lock();
+        let mut state = shared.lock();
         for (request, is_plain) in REQUESTS.iter().zip([true, true, false, false, false]) {
-            inner.read(request.as_bytes(), Instant::now());
-            let (id, _head) = inner.hand_over().expect("it is a request");
-            assert_eq!(inner.is_plain(id), is_plain, "{request}");
-            inner.respond(id, &Response::text(""), Payload::Borrowed(b"x")).expect("it can be answered");
+            state.read(request.as_bytes(), Instant::now());
+            let (id, _head) = state.hand_over().expect("it is a request");
+            assert_eq!(state.is_simple(id), is_plain, "{request}");
+            state.respond(id, &Response::text(""), Payload::Borrowed(b"x")).expect("it can be answered");
         }
     }
 }

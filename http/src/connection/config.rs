@@ -17,7 +17,7 @@ use http::HeaderValue;
 use super::deadlines::{Nanos, nanos};
 use crate::{Limits, RequestError, Response, Timeouts, date};
 
-fn by_chance() -> u64 {
+fn random_from_std() -> u64 {
     RandomState::new().hash_one(())
 }
 
@@ -34,7 +34,7 @@ type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
 pub struct HttpConfig {
     pub(crate) limits: Limits,
     /// Which limits they are; 0 are the defaults. Two that are alike may have two numbers.
-    pub(crate) limits_number: u64,
+    pub(crate) limits_id: u64,
     pub(crate) timeouts: Timeouts,
     idle_nanos: (Option<Nanos>, Option<Nanos>),
     /// The `Server` line of every answer.
@@ -46,7 +46,7 @@ pub struct HttpConfig {
     /// Where what is left to chance is taken from.
     pub(crate) random: fn() -> u64,
     /// Whether there are so many connections that idle ones had better leave.
-    pub(crate) crowded: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
+    pub(crate) overload_check: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl HttpConfig {
@@ -56,14 +56,14 @@ impl HttpConfig {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
         Self {
             limits,
-            limits_number: 0,
+            limits_id: 0,
             idle_nanos: idle_nanos(&timeouts),
             timeouts,
             server_line: None,
             clock: None,
             error_page: None,
-            random: by_chance,
-            crowded: OnceLock::new(),
+            random: random_from_std,
+            overload_check: OnceLock::new(),
         }
     }
 
@@ -72,7 +72,7 @@ impl HttpConfig {
     pub fn limits(mut self, limits: Limits) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         self.limits = limits;
-        self.limits_number = NUMBERS.fetch_add(1, Relaxed);
+        self.limits_id = NUMBERS.fetch_add(1, Relaxed);
         self
     }
 
@@ -119,17 +119,17 @@ impl HttpConfig {
     }
 
     /// The second that it is, counted from 1970.
-    pub(crate) fn second(&self) -> u64 {
-        if self.clock.is_some() { self.second_told() } else { date::this_second() }
+    pub(crate) fn unix_secs(&self) -> u64 {
+        if self.clock.is_some() { self.date_from_clock() } else { date::this_second() }
     }
 
     #[cold]
-    fn second_told(&self) -> u64 {
+    fn date_from_clock(&self) -> u64 {
         self.clock.as_ref().map_or(0, |clock| date::second(clock()))
     }
 
     /// The answer to this error, and its body.
-    pub(crate) fn refusal(&self, error: RequestError) -> (Response, Bytes) {
+    pub(crate) fn error_response(&self, error: RequestError) -> (Response, Bytes) {
         let page = self.error_page.as_ref();
         let own = page.and_then(|page| {
             let mut response = catch_unwind(AssertUnwindSafe(|| page(&error))).ok()?;
@@ -146,29 +146,29 @@ impl HttpConfig {
     /// Says, when asked, whether there are so many connections that idle ones end after
     /// [`Timeouts::overloaded_idle`]. The first that is set stays; a [`Server`](crate::Server) sets its own: 80 % of
     /// the connections there may be.
-    pub fn crowded(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
-        let _ = self.crowded.set(Box::new(crowded));
+    pub fn overload_check(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.overload_check.set(Box::new(crowded));
     }
 
     /// As [`idle_step`](Self::idle_step) when a connection has just become idle; asked for every request.
     pub(crate) fn idle_first(&self) -> Option<Nanos> {
         let (idle, overloaded_idle) = self.idle_nanos;
-        if self.crowded.get().is_some() { overloaded_idle } else { idle }
+        if self.overload_check.get().is_some() { overloaded_idle } else { idle }
     }
 
     /// How long a connection that has been idle for `spent` is left alone; nothing if that was all.
     pub(crate) fn idle_step(&self, spent: Duration) -> Option<Duration> {
         let Timeouts { idle, overloaded_idle, .. } = self.timeouts;
         let left = idle.map(|idle| idle.saturating_sub(spent));
-        let crowded = overloaded_idle.filter(|_| self.crowded.get().is_some());
+        let crowded = overloaded_idle.filter(|_| self.overload_check.get().is_some());
         match (left, crowded) {
             (Some(left), Some(crowded)) => Some(left.min(crowded)),
             (left, crowded) => left.or(crowded),
         }
     }
 
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.get().is_some_and(|crowded| crowded())
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.overload_check.get().is_some_and(|crowded| crowded())
     }
 }
 

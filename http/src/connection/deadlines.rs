@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    exchange::Answer,
-    state::{Inner, Reading},
+    exchange::ResponseState,
+    state::{Reading, State},
 };
 use crate::RequestError;
 
@@ -82,12 +82,12 @@ impl Clock {
     fn set(&mut self, now: Instant) {
         // Several calls are told the same.
         if self.instant != Some(now) {
-            self.go_on(now);
+            self.set_slow(now);
         }
     }
 
     #[inline(never)]
-    fn go_on(&mut self, now: Instant) {
+    fn set_slow(&mut self, now: Instant) {
         let origin = *self.origin.get_or_insert(now);
         self.now = self.now.max(nanos(now.saturating_duration_since(origin)));
         self.instant = Some(now);
@@ -134,7 +134,7 @@ const LINGER: Waits = 16;
 /// In the order of the fields: what every request touches comes first.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Deadlines {
+pub(crate) struct Timers {
     clock: Clock,
     /// As the timers were last set.
     waits: Waits,
@@ -157,7 +157,7 @@ pub(crate) struct Deadlines {
     age: Timer,
 }
 
-impl Default for Deadlines {
+impl Default for Timers {
     fn default() -> Self {
         let timer = Timer::OFF;
         Self {
@@ -180,7 +180,7 @@ impl Default for Deadlines {
     }
 }
 
-impl Deadlines {
+impl Timers {
     /// Begins a call that is told the time.
     pub(crate) fn enter(&mut self, now: Instant) {
         self.clock.set(now);
@@ -188,7 +188,7 @@ impl Deadlines {
     }
 
     /// Begins a call that is told the time and will change nothing; says whether there is something to do all the same.
-    pub(crate) fn pass(&mut self, now: Instant) -> bool {
+    pub(crate) fn enter_read_only(&mut self, now: Instant) -> bool {
         self.clock.set(now);
         self.clock.told = self.clock.unset;
         self.clock.unset
@@ -302,11 +302,11 @@ impl Deadlines {
     }
 }
 
-impl Inner {
+impl State {
     /// Lets every timer run that has something to wait for, and no other.
     pub(crate) fn set_timers(&mut self) {
         let waits = self.waits();
-        let deadlines = &mut self.deadlines;
+        let deadlines = &mut self.timers;
         let changed = std::mem::replace(&mut deadlines.waits, waits) ^ waits;
         if changed & !IDLE == 0 && deadlines.bytes == 0 && !deadlines.clock.unset {
             // As most calls leave it: a request begins or ends being answered.
@@ -319,13 +319,13 @@ impl Inner {
             deadlines.clock.told = false;
         } else {
             cold_path();
-            self.set_each_timer(waits, changed);
+            self.set_timers_slow(waits, changed);
         }
     }
 
     #[inline(never)]
-    fn set_each_timer(&mut self, waits: Waits, changed: Waits) {
-        let deadlines = &mut self.deadlines;
+    fn set_timers_slow(&mut self, waits: Waits, changed: Waits) {
+        let deadlines = &mut self.timers;
         let timeouts = &self.config.timeouts;
         let waits_for = |what: Waits| waits & what != 0;
         if changed & IDLE != 0 {
@@ -370,12 +370,12 @@ impl Inner {
                 Reading::Head if self.partial_head => HEAD,
                 Reading::Head if self.is_idle() => IDLE,
                 Reading::Head => 0,
-                _ => self.waits_otherwise(),
+                _ => self.waits_slow(),
             }
     }
 
     #[inline(never)]
-    fn waits_otherwise(&self) -> Waits {
+    fn waits_slow(&self) -> Waits {
         match self.reading {
             Reading::Body if self.body_is_awaited() => BODY,
             Reading::Discard { .. } if self.writer_is_done() => LINGER,
@@ -385,79 +385,81 @@ impl Inner {
 
     fn is_handling(&self) -> bool {
         let first = self.exchanges.front();
-        first.is_some_and(|first| matches!(first.answer, Answer::Waiting | Answer::Streaming(_)))
+        first.is_some_and(|first| {
+            matches!(first.response, ResponseState::Waiting | ResponseState::Streaming(_))
+        })
     }
 
     fn body_is_awaited(&self) -> bool {
         let invited = !self.exchanges.last().is_some_and(|(last, answer)| {
-            last.terms.continue_due && matches!(answer, Answer::Queued | Answer::Waiting)
+            last.traits.continue_due && matches!(answer, ResponseState::Queued | ResponseState::Waiting)
         });
-        invited && self.may_read() && !self.held_back
+        invited && self.may_read() && !self.backpressured
     }
 
     /// Ends the connection if it has been idle for too long, by the measure of the moment.
-    fn look_at_idle(&mut self, now: Nanos) {
-        let spent = Duration::from_nanos(self.deadlines.idle_spent);
+    fn handle_idle(&mut self, now: Nanos) {
+        let spent = Duration::from_nanos(self.timers.idle_spent);
         let spent = spent + self.config.idle_step(spent).unwrap_or_default();
-        let crowded = self.config.is_crowded();
+        let crowded = self.config.is_overloaded();
         match self.config.idle_step(spent) {
             step if crowded || step == Some(Duration::ZERO) => {
-                self.rare().timed_out = Some("idle");
+                self.cold_mut().timed_out = Some("idle");
                 self.close();
             }
             Some(step) => {
-                self.deadlines.idle_spent = nanos(spent);
-                self.deadlines.idle = Timer(now + nanos(step));
+                self.timers.idle_spent = nanos(spent);
+                self.timers.idle = Timer(now + nanos(step));
             }
-            None => self.deadlines.idle = Timer::OFF,
+            None => self.timers.idle = Timer::OFF,
         }
     }
 
     /// Bytes have been handed to the writing loop: the peer has to take some.
     pub(crate) fn writing_begun(&mut self) {
-        let Deadlines { clock, write, .. } = &mut self.deadlines;
+        let Timers { clock, write, .. } = &mut self.timers;
         if let (Some(time), true) = (self.config.timeouts.write_stall, *write == Timer::OFF) {
             *write = clock.at(clock.now + nanos(time));
-            self.deadlines.check_watch();
+            self.timers.check_watch();
         }
     }
 
     /// Acts on what is due.
     pub(crate) fn handle_deadline(&mut self, now: Instant) {
-        self.deadlines.enter(now);
-        self.deadlines.clock.unset = true;
+        self.timers.enter(now);
+        self.timers.clock.unset = true;
         self.set_timers();
-        self.deadlines.clock.told = true;
-        let now = self.deadlines.clock.now;
-        if self.deadlines.write.is_due(now) {
-            self.rare().timed_out = Some("write stall");
-            self.lose();
+        self.timers.clock.told = true;
+        let now = self.timers.clock.now;
+        if self.timers.write.is_due(now) {
+            self.cold_mut().timed_out = Some("write stall");
+            self.transport_failed();
         }
-        if self.deadlines.linger.is_due(now) {
+        if self.timers.linger.is_due(now) {
             self.reading = Reading::Closed;
         }
-        if self.deadlines.head.is_due(now) {
-            self.rare().timed_out = Some("head");
+        if self.timers.head.is_due(now) {
+            self.cold_mut().timed_out = Some("head");
             self.reject(RequestError::TooSlow, false);
         }
-        if self.deadlines.body_idle.is_due(now) || self.deadlines.body_rate.is_due(now) {
-            self.rare().timed_out = Some("body");
+        if self.timers.body_idle.is_due(now) || self.timers.body_rate.is_due(now) {
+            self.cold_mut().timed_out = Some("body");
             self.fail_body(RequestError::TooSlow);
         }
-        if self.deadlines.handler.is_due(now) {
-            self.rare().timed_out = Some("handler");
+        if self.timers.handler.is_due(now) {
+            self.cold_mut().timed_out = Some("handler");
             self.fail_handler(RequestError::HandlerTooSlow);
         }
-        if self.deadlines.idle.is_due(now) {
-            self.look_at_idle(now);
+        if self.timers.idle.is_due(now) {
+            self.handle_idle(now);
         }
-        if self.deadlines.age.is_due(now) {
-            self.rare().timed_out = Some("age");
-            self.deadlines.age = Timer::OFF;
+        if self.timers.age.is_due(now) {
+            self.cold_mut().timed_out = Some("age");
+            self.timers.age = Timer::OFF;
             self.drain();
         }
-        self.leave();
-        self.deadlines.clock.earliest = self.deadlines.earliest();
+        self.finish_call();
+        self.timers.clock.earliest = self.timers.earliest();
     }
 }
 

@@ -7,16 +7,16 @@ use bytes::{Bytes, BytesMut};
 use super::input::Input;
 use crate::{
     Headers, RequestError,
-    chunked::{Decoder, Step},
+    chunked::{ChunkStep, Decoder},
     framing::BodyLength,
 };
 
 /// Pieces below are copied together, so that a body in tiny chunks costs little more than its bytes.
-const SMALL_BYTES: usize = 1024;
+const MIN_PIECE_BYTES: usize = 1024;
 
 #[derive(Debug)]
-pub(crate) struct Incoming {
-    decoder: Coding,
+pub(crate) struct RequestBody {
+    decoder: BodyDecoder,
     /// Pieces nobody has taken, oldest first; then `tail`, where small ones are collected.
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
@@ -31,20 +31,20 @@ pub(crate) struct Incoming {
 }
 
 #[derive(Debug)]
-enum Coding {
+enum BodyDecoder {
     Fixed(u64),
     Chunked(Decoder),
 }
 
 /// What bytes did to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum BodyProgress {
     /// More are needed, or room for them.
     Waiting,
     Complete,
 }
 
-impl Incoming {
+impl RequestBody {
     /// None if the length says that there is no body.
     pub(crate) fn new(
         length: BodyLength,
@@ -56,8 +56,8 @@ impl Incoming {
             BodyLength::Fixed(bytes) if max.is_some_and(|max| bytes > max) => {
                 return Err(RequestError::BodyTooLarge);
             }
-            BodyLength::Fixed(bytes) => Coding::Fixed(bytes),
-            BodyLength::Chunked => Coding::Chunked(Decoder::new(extra_max)),
+            BodyLength::Fixed(bytes) => BodyDecoder::Fixed(bytes),
+            BodyLength::Chunked => BodyDecoder::Chunked(Decoder::new(extra_max)),
         };
         let (pieces, tail) = (VecDeque::new(), BytesMut::new());
         let (buffered, received, complete, dropped, trailers) = (0, 0, false, None, None);
@@ -94,8 +94,8 @@ impl Incoming {
     /// How many bytes are known to be missing.
     pub(crate) fn missing(&self) -> u64 {
         match self.decoder {
-            Coding::Fixed(left) => left,
-            Coding::Chunked(_) => 0,
+            BodyDecoder::Fixed(left) => left,
+            BodyDecoder::Chunked(_) => 0,
         }
     }
 
@@ -104,18 +104,20 @@ impl Incoming {
         &mut self,
         input: &mut Input<'_>,
         mut room: usize,
-    ) -> Result<Progress, RequestError> {
+    ) -> Result<BodyProgress, RequestError> {
         loop {
             let here = match &mut self.decoder {
-                Coding::Fixed(0) => return Ok(self.finish()),
-                Coding::Fixed(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(input.rest().len()),
-                Coding::Chunked(decoder) => {
+                BodyDecoder::Fixed(0) => return Ok(self.finish()),
+                BodyDecoder::Fixed(left) => {
+                    usize::try_from(*left).unwrap_or(usize::MAX).min(input.rest().len())
+                }
+                BodyDecoder::Chunked(decoder) => {
                     let (used, step) = decoder.step(input.rest())?;
                     input.skip(used);
                     match step {
-                        Step::More => return Ok(Progress::Waiting),
-                        Step::Data(bytes) => bytes,
-                        Step::End => {
+                        ChunkStep::More => return Ok(BodyProgress::Waiting),
+                        ChunkStep::Data(bytes) => bytes,
+                        ChunkStep::End => {
                             self.trailers = decoder.trailers();
                             return Ok(self.finish());
                         }
@@ -126,15 +128,15 @@ impl Incoming {
             let whole = self.is_dropped() || (room > 0 && input.keeps(here));
             let bytes = if whole { here } else { here.min(room) };
             if bytes == 0 {
-                return Ok(Progress::Waiting);
+                return Ok(BodyProgress::Waiting);
             }
             self.received += bytes as u64;
             if self.max.is_some_and(|max| self.received > max) {
                 return Err(RequestError::BodyTooLarge);
             }
             match &mut self.decoder {
-                Coding::Fixed(left) => *left -= bytes as u64,
-                Coding::Chunked(decoder) => decoder.take(bytes),
+                BodyDecoder::Fixed(left) => *left -= bytes as u64,
+                BodyDecoder::Chunked(decoder) => decoder.take(bytes),
             }
             match &mut self.dropped {
                 Some(dropped) => {
@@ -161,7 +163,7 @@ impl Incoming {
     }
 
     /// Nobody wants it any more.
-    pub(crate) fn drop_rest(&mut self) {
+    pub(crate) fn discard_rest(&mut self) {
         self.dropped = Some(self.buffered as u64);
         self.pieces = VecDeque::new();
         self.tail = BytesMut::new();
@@ -173,7 +175,7 @@ impl Incoming {
     }
 
     fn keep(&mut self, input: &mut Input<'_>, bytes: usize) {
-        if bytes < SMALL_BYTES {
+        if bytes < MIN_PIECE_BYTES {
             self.tail.extend_from_slice(&input.rest()[..bytes]);
             input.skip(bytes);
         } else {
@@ -185,8 +187,8 @@ impl Incoming {
         self.buffered += bytes;
     }
 
-    fn finish(&mut self) -> Progress {
+    fn finish(&mut self) -> BodyProgress {
         self.complete = true;
-        Progress::Complete
+        BodyProgress::Complete
     }
 }

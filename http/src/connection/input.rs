@@ -7,22 +7,22 @@ use bytes::Bytes;
 use riot_flow::ReadOperation;
 
 use super::{
-    exchange::{Answer, Asked},
-    incoming::{Incoming, Progress},
-    state::{Inner, Reading, Writing},
+    exchange::{PendingRequest, ResponseState},
+    incoming::{BodyProgress, RequestBody},
+    state::{Reading, State, Writing},
 };
 use crate::{
     Head, RequestError,
-    framing::{BodyLength, Framing, Terms},
+    framing::{BodyLength, Framing, RequestTraits},
     known,
-    parse::{self, Found},
+    parse::{self, ScanResult},
 };
 
 /// Input up to this size is copied once for all requests in it.
-const SHARED_MAX: usize = 16 * 1024;
+const MAX_SHARED_BYTES: usize = 16 * 1024;
 
 /// Pieces from this size on are kept where they are, if they can be.
-const KEPT_MIN: usize = 8 * 1024;
+const MIN_KEPT_BYTES: usize = 8 * 1024;
 
 /// Bytes presented by the reading loop, and how many of them are consumed.
 pub(crate) struct Input<'a> {
@@ -46,7 +46,7 @@ impl<'a> Input<'a> {
 
     /// A piece of so many bytes can be kept where it is.
     pub(crate) fn keeps(&self, bytes: usize) -> bool {
-        self.whole.is_some() && bytes >= KEPT_MIN
+        self.whole.is_some() && bytes >= MIN_KEPT_BYTES
     }
 
     /// What is not consumed.
@@ -63,13 +63,13 @@ impl<'a> Input<'a> {
         let rest = self.rest();
         let (from, to) = (self.consumed, self.consumed + bytes);
         self.consumed = to;
-        if let Some(whole) = self.whole.filter(|_| bytes >= KEPT_MIN) {
+        if let Some(whole) = self.whole.filter(|_| bytes >= MIN_KEPT_BYTES) {
             return whole.slice(from..to);
         }
         if let Some((start, shared)) = &self.shared {
             return shared.slice(from - start..to - start);
         }
-        if bytes == rest.len() || rest.len() > SHARED_MAX {
+        if bytes == rest.len() || rest.len() > MAX_SHARED_BYTES {
             return Bytes::copy_from_slice(&rest[..bytes]);
         }
         let shared = Bytes::copy_from_slice(rest);
@@ -79,21 +79,21 @@ impl<'a> Input<'a> {
     }
 }
 
-impl Inner {
+impl State {
     /// What the reading loop does next. Changes nothing.
     pub(crate) fn read_operation(&self) -> ReadOperation {
-        if self.reading == Reading::Head && !self.held_back && !self.is_full() {
+        if self.reading == Reading::Head && !self.backpressured && !self.has_read_enough() {
             return ReadOperation::Read;
         }
-        self.read_otherwise_operation()
+        self.read_operation_slow()
     }
 
     #[inline(never)]
-    fn read_otherwise_operation(&self) -> ReadOperation {
+    fn read_operation_slow(&self) -> ReadOperation {
         match self.reading {
             Reading::Closed => ReadOperation::Close,
-            Reading::Switched if self.is_switched() => ReadOperation::Close,
-            Reading::Head | Reading::Body if self.held_back => ReadOperation::Yield,
+            Reading::Upgraded if self.is_upgraded() => ReadOperation::Close,
+            Reading::Head | Reading::Body if self.backpressured => ReadOperation::Yield,
             _ if self.may_read() => ReadOperation::Read,
             _ => ReadOperation::Yield,
         }
@@ -105,7 +105,7 @@ impl Inner {
         match self.reading {
             Reading::Head | Reading::Body => !self.is_paused(),
             Reading::Discard { left, .. } => left > 0,
-            Reading::Switched => self.is_switched(),
+            Reading::Upgraded => self.is_upgraded(),
             Reading::Closed => true,
         }
     }
@@ -113,9 +113,9 @@ impl Inner {
     /// Enough has been read ahead (F10, H1), or what follows may be another protocol (F12).
     pub(crate) fn is_paused(&self) -> bool {
         match self.reading {
-            Reading::Head => self.is_full(),
+            Reading::Head => self.has_read_enough(),
             Reading::Body => {
-                let incoming = self.exchanges.last().and_then(|(last, _)| last.incoming.as_ref());
+                let incoming = self.exchanges.last().and_then(|(last, _)| last.body.as_ref());
                 let wanted = incoming.is_some_and(|incoming| !incoming.is_dropped());
                 wanted && self.read_ahead >= self.config.limits.window_bytes
             }
@@ -125,11 +125,11 @@ impl Inner {
 
     /// The same where it is a head's turn.
     #[inline]
-    fn is_full(&self) -> bool {
+    fn has_read_enough(&self) -> bool {
         let limits = &self.config.limits;
         self.exchanges.len() >= limits.max_pipeline
             || self.read_ahead >= limits.window_bytes
-            || self.exchanges.may_end_in_a_switch()
+            || self.exchanges.last_may_upgrade()
     }
 
     /// Takes bytes; says how many were consumed.
@@ -145,21 +145,21 @@ impl Inner {
 
     #[inline]
     fn read_input(&mut self, input: Input<'_>, now: Instant) -> usize {
-        self.deadlines.enter(now);
+        self.timers.enter(now);
         let consumed = self.consume(input);
-        self.leave();
+        self.finish_call();
         consumed
     }
 
     /// The same at the end of input.
     pub(crate) fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize {
-        self.deadlines.enter(now);
+        self.timers.enter(now);
         let consumed = self.consume(Input::new(bytes));
         // What waits for room may hold whole requests: it is presented again when there is room.
         if consumed == bytes.len() || !self.is_paused() {
             self.input_ended(bytes.len() - consumed);
         }
-        self.leave();
+        self.finish_call();
         consumed
     }
 
@@ -168,17 +168,17 @@ impl Inner {
             self.read_heads(&mut input)
         } else {
             cold_path();
-            self.read_otherwise(&mut input)
+            self.consume_slow(&mut input)
         } {}
         let left = !input.rest().is_empty();
-        self.held_back = left && self.is_paused();
-        self.partial_head = left && !self.held_back && self.reading == Reading::Head;
+        self.backpressured = left && self.is_paused();
+        self.partial_head = left && !self.backpressured && self.reading == Reading::Head;
         input.consumed
     }
 
     /// Reads what is no head; says whether to go on behind it.
     #[inline(never)]
-    fn read_otherwise(&mut self, input: &mut Input<'_>) -> bool {
+    fn consume_slow(&mut self, input: &mut Input<'_>) -> bool {
         match self.reading {
             Reading::Body => return self.read_body(input),
             Reading::Discard { left, seen } => {
@@ -187,7 +187,7 @@ impl Inner {
                 self.reading = Reading::Discard { left: left.saturating_sub(here), seen: seen || here > 0 };
             }
             Reading::Closed => input.skip(input.rest().len()),
-            Reading::Head | Reading::Switched => {}
+            Reading::Head | Reading::Upgraded => {}
         }
         false
     }
@@ -195,8 +195,8 @@ impl Inner {
     /// Reads heads, as long as it is their turn; says whether it is another's.
     #[inline]
     fn read_heads(&mut self, input: &mut Input<'_>) -> bool {
-        while !input.rest().is_empty() && !self.is_full() {
-            let known = if self.scan.is_fresh() { known::head(input.rest(), &self.config) } else { None };
+        while !input.rest().is_empty() && !self.has_read_enough() {
+            let known = if self.scan.is_fresh() { known::lookup(input.rest(), &self.config) } else { None };
             match known {
                 Some(head) => self.accept(head, input),
                 None if self.read_head(input) => {}
@@ -213,25 +213,27 @@ impl Inner {
     #[inline(never)]
     fn read_head(&mut self, input: &mut Input<'_>) -> bool {
         if self.scan.is_fresh()
-            && let Some(head) = known::other_head(input.rest(), &self.config)
+            && let Some(head) = known::parse_uncached(input.rest(), &self.config)
         {
             self.accept(head, input);
             return true;
         }
-        self.search_head(input)
+        self.read_head_slow(input)
     }
 
     /// The same for a head that comes in pieces, or looks odd.
     #[inline(never)]
-    fn search_head(&mut self, input: &mut Input<'_>) -> bool {
+    fn read_head_slow(&mut self, input: &mut Input<'_>) -> bool {
         let found = self.scan.find(input.rest(), &self.config.limits);
         let result = match found {
-            Ok(Found::Incomplete) => return false,
-            Ok(Found::EmptyLine(bytes)) => {
+            Ok(ScanResult::Incomplete) => return false,
+            Ok(ScanResult::EmptyLine(bytes)) => {
                 input.skip(bytes);
                 return true;
             }
-            Ok(Found::Head { bytes, fields, lines }) => parse::head(&input.rest()[..bytes], fields, lines),
+            Ok(ScanResult::Head { bytes, fields, lines }) => {
+                parse::parse_slow(&input.rest()[..bytes], fields, lines)
+            }
             Err(error) => Err(error),
         };
         match result {
@@ -244,36 +246,42 @@ impl Inner {
     /// The next head, which is what the input begins with.
     #[inline(always)]
     fn accept(&mut self, head: Head, input: &mut Input<'_>) {
-        let Framing { length, terms } = head.framing();
-        self.deadlines.head_read();
-        if !terms.plain || self.config.limits.max_requests.is_some() {
+        let Framing { length, traits } = head.framing();
+        self.timers.head_read();
+        if !traits.is_simple || self.config.limits.max_requests.is_some() {
             cold_path();
-            return self.accept_by_rules(head, length, terms, input);
+            return self.accept_slow(head, length, traits, input);
         }
-        self.enqueue(Asked { head, incoming: None, terms }, input);
+        self.enqueue(PendingRequest { head, body: None, traits }, input);
     }
 
     /// The same if a body follows, or the connection may not go on.
     #[inline(never)]
-    fn accept_by_rules(&mut self, head: Head, length: BodyLength, mut terms: Terms, input: &mut Input<'_>) {
+    fn accept_slow(
+        &mut self,
+        head: Head,
+        length: BodyLength,
+        mut traits: RequestTraits,
+        input: &mut Input<'_>,
+    ) {
         let limits = &self.config.limits;
-        let incoming = match Incoming::new(length, limits.max_chunk_extra_bytes, limits.max_body_bytes) {
+        let incoming = match RequestBody::new(length, limits.max_chunk_extra_bytes, limits.max_body_bytes) {
             Ok(incoming) => incoming,
-            Err(error) => return self.reject(error, terms.is_head),
+            Err(error) => return self.reject(error, traits.is_head),
         };
-        terms.keep_alive &= limits.max_requests.is_none_or(|max| self.requests + 1 < max);
-        terms.plain &= terms.keep_alive;
+        traits.keep_alive &= limits.max_requests.is_none_or(|max| self.requests + 1 < max);
+        traits.is_simple &= traits.keep_alive;
         if incoming.is_some() {
             self.reading = Reading::Body;
         }
-        self.enqueue(Asked { head, incoming, terms }, input);
-        if self.reading == Reading::Head && !terms.keep_alive {
+        self.enqueue(PendingRequest { head, body: incoming, traits }, input);
+        if self.reading == Reading::Head && !traits.keep_alive {
             self.discard();
         }
     }
 
     #[inline(always)]
-    fn enqueue(&mut self, asked: Asked, input: &mut Input<'_>) {
+    fn enqueue(&mut self, asked: PendingRequest, input: &mut Input<'_>) {
         let bytes = asked.head.bytes().len();
         input.skip(bytes);
         self.read_ahead += bytes;
@@ -284,16 +292,16 @@ impl Inner {
     #[cold]
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
         self.discard();
-        let terms = Terms { is_head, minor: 1, ..Terms::default() };
+        let traits = RequestTraits { is_head, minor: 1, ..RequestTraits::default() };
         self.requests += 1;
-        self.exchanges.push(self.requests, Asked { terms, ..Asked::default() });
-        self.exchanges.refuse_last(error);
-        self.last_changed();
+        self.exchanges.push(self.requests, PendingRequest { traits, ..PendingRequest::default() });
+        self.exchanges.reject_last(error);
+        self.advance_if_first();
     }
 
     /// There is one request more, numbered as they are counted.
     #[inline]
-    fn push(&mut self, asked: Asked) {
+    fn push(&mut self, asked: PendingRequest) {
         self.requests += 1;
         if self.exchanges.push(self.requests, asked) {
             self.advance();
@@ -302,7 +310,7 @@ impl Inner {
 
     /// The last request is new, or has become one that the connection answers itself.
     #[inline]
-    fn last_changed(&mut self) {
+    fn advance_if_first(&mut self) {
         if self.exchanges.len() == 1 {
             self.advance();
         }
@@ -314,7 +322,7 @@ impl Inner {
         let room = self.config.limits.window_bytes.saturating_sub(self.read_ahead);
         let drain_max = self.config.limits.max_drain_bytes;
         let before = input.consumed;
-        let Some(incoming) = self.exchanges.last_incoming() else { return false };
+        let Some(incoming) = self.exchanges.last_body() else { return false };
         let kept = incoming.buffered();
         let result = incoming.receive(input, room);
         self.read_ahead += incoming.buffered() - kept;
@@ -322,7 +330,7 @@ impl Inner {
             self.end();
             return true;
         }
-        self.deadlines.body_read(input.consumed - before);
+        self.timers.body_read(input.consumed - before);
         match result {
             Err(error) => {
                 self.fail_body(error);
@@ -332,19 +340,19 @@ impl Inner {
                 if self.exchanges.len() == 1 {
                     self.wake_body();
                 }
-                if progress == Progress::Complete {
+                if progress == BodyProgress::Complete {
                     self.body_ended();
                 }
-                progress == Progress::Complete
+                progress == BodyProgress::Complete
             }
         }
     }
 
     fn body_ended(&mut self) {
         let Some((last, answer)) = self.exchanges.last() else { return };
-        let (keep_alive, answered) = (last.terms.keep_alive, answer == Answer::Complete);
+        let (keep_alive, answered) = (last.traits.keep_alive, answer == ResponseState::Complete);
         self.reading = Reading::Head;
-        if !keep_alive || self.heads_over {
+        if !keep_alive || self.no_more_requests {
             self.discard();
         }
         if answered {
@@ -359,14 +367,14 @@ impl Inner {
         let Some((_, answer)) = self.exchanges.last() else { return };
         let id = self.requests;
         match answer {
-            Answer::Queued => {
-                self.read_ahead -= self.exchanges.refuse_last(error);
-                self.last_changed();
+            ResponseState::Queued => {
+                self.read_ahead -= self.exchanges.reject_last(error);
+                self.advance_if_first();
             }
-            Answer::Waiting => self.refuse(error),
-            Answer::Streaming(_) | Answer::Complete => self.end(),
+            ResponseState::Waiting => self.respond_error_and_close(error),
+            ResponseState::Streaming(_) | ResponseState::Complete => self.end(),
         }
-        self.rare().failure = Some((id, error));
+        self.cold_mut().failure = Some((id, error));
         self.wake_body();
     }
 
@@ -377,7 +385,7 @@ impl Inner {
             Reading::Body => self.fail_body(RequestError::Truncated),
             _ => {}
         }
-        if self.reading != Reading::Switched {
+        if self.reading != Reading::Upgraded {
             self.partial_head = false;
             self.reading = Reading::Closed;
         }

@@ -21,7 +21,7 @@ pub(crate) use answer::Payload;
 pub use config::HttpConfig;
 pub use reqd::{Reqd, Responder, Upgrade, Upgraded};
 pub use requests::{Closed, Requests};
-use state::{Inner, Shared};
+use state::{Shared, State};
 
 /// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]: to be driven by two loops, while its [`Requests`] are answered
 /// wherever one likes.
@@ -80,27 +80,27 @@ impl Flow for Http1 {
     }
 
     fn yield_reader(&mut self, waker: &Waker) {
-        let mut inner = self.shared.lock();
-        inner.held_back &= inner.is_paused();
-        match inner.read_operation() {
+        let mut state = self.shared.lock();
+        state.backpressured &= state.is_paused();
+        match state.read_operation() {
             ReadOperation::Yield => {
-                inner.reader.register(waker);
-                inner.reader_waits = true;
+                state.reader.register(waker);
+                state.reader_waits = true;
             }
             _ => waker.wake_by_ref(),
         }
     }
 
     fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
-        let mut inner = self.shared.lock();
-        let consumed = inner.read(bytes, now);
-        (consumed, inner.read_operation())
+        let mut state = self.shared.lock();
+        let consumed = state.read(bytes, now);
+        (consumed, state.read_operation())
     }
 
     fn read_bytes(&mut self, bytes: &Bytes, now: Instant) -> (usize, ReadOperation) {
-        let mut inner = self.shared.lock();
-        let consumed = inner.read_bytes(bytes, now);
-        (consumed, inner.read_operation())
+        let mut state = self.shared.lock();
+        let consumed = state.read_bytes(bytes, now);
+        (consumed, state.read_operation())
     }
 
     fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_> {
@@ -116,131 +116,131 @@ impl Flow for Http1 {
     }
 
     fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {
-        let mut inner = self.shared.lock();
-        report_write(&mut self.sending, &mut inner, result, now);
-        let next = to_write(&mut self.sending, &mut inner);
+        let mut state = self.shared.lock();
+        report_write(&mut self.sending, &mut state, result, now);
+        let next = to_write(&mut self.sending, &mut state);
         if matches!(next, WriteOperation::Yield) {
-            inner.writer.register(waker);
+            state.writer.register(waker);
         }
         next
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.shared.lock().deadlines.next()
+        self.shared.lock().timers.next()
     }
 
     fn watch_deadline(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
-        self.shared.lock().deadlines.watch(waker, before)
+        self.shared.lock().timers.watch(waker, before)
     }
 
     fn handle_deadline(&mut self, now: Instant) {
-        let mut inner = self.shared.lock();
-        inner.handle_deadline(now);
-        if inner.lost_at.is_some() {
+        let mut state = self.shared.lock();
+        state.handle_deadline(now);
+        if state.lost_at.is_some() {
             self.sending.clear();
         }
     }
 
     fn report_error(&mut self, error: FlowError) {
-        let mut inner = self.shared.lock();
+        let mut state = self.shared.lock();
         match error {
             FlowError::Transport(_) => {
                 self.sending.clear();
-                inner.lose();
+                state.transport_failed();
             }
             FlowError::Application(_) => {
-                inner.fail_handler(RequestError::HandlerFailed);
-                inner.end();
+                state.fail_handler(RequestError::HandlerFailed);
+                state.end();
             }
         }
-        inner.leave();
+        state.finish_call();
     }
 
     fn shutdown_gracefully(&mut self) {
-        let mut inner = self.shared.lock();
-        inner.drain();
-        inner.leave();
+        let mut state = self.shared.lock();
+        state.drain();
+        state.finish_call();
     }
 
     fn shutdown(&mut self) {
-        let mut inner = self.shared.lock();
-        inner.close();
-        inner.leave();
+        let mut state = self.shared.lock();
+        state.close();
+        state.finish_call();
     }
 
     fn is_closed(&self) -> bool {
-        self.shared.lock().is_over()
+        self.shared.lock().is_closed()
     }
 
     fn activity(&self) -> Activity {
-        let inner = self.shared.lock();
-        Activity { state: inner.activity(), requests: inner.requests }
+        let state = self.shared.lock();
+        Activity { state: state.activity(), requests: state.requests }
     }
 
     fn timed_out(&self) -> Option<&'static str> {
-        self.shared.lock().rare.as_ref()?.timed_out
+        self.shared.lock().cold.as_ref()?.timed_out
     }
 
     fn is_upgraded(&self) -> bool {
-        self.shared.lock().is_switched()
+        self.shared.lock().is_upgraded()
     }
 
     fn hand_over(&mut self, transport: Box<dyn Any + Send>, unread: Bytes) {
-        let mut inner = self.shared.lock();
-        inner.rare().offer = Some((transport, unread));
-        inner.wake_switch();
+        let mut state = self.shared.lock();
+        state.cold_mut().offer = Some((transport, unread));
+        state.wake_upgrade();
     }
 }
 
-fn next_write<'a>(sending: &'a mut Output, inner: &mut Inner, now: Instant) -> WriteOperation<'a> {
-    if inner.deadlines.pass(now) {
-        inner.leave();
+fn next_write<'a>(sending: &'a mut Output, state: &mut State, now: Instant) -> WriteOperation<'a> {
+    if state.timers.enter_read_only(now) {
+        state.finish_call();
     }
-    inner.second = 0;
-    to_write(sending, inner)
+    state.date_secs = 0;
+    to_write(sending, state)
 }
 
-fn to_write<'a>(sending: &'a mut Output, inner: &mut Inner) -> WriteOperation<'a> {
-    if sending.is_empty() && !inner.output.is_empty() {
-        std::mem::swap(sending, &mut inner.output);
+fn to_write<'a>(sending: &'a mut Output, state: &mut State) -> WriteOperation<'a> {
+    if sending.is_empty() && !state.output.is_empty() {
+        std::mem::swap(sending, &mut state.output);
     }
     if let Some(operation) = sending.operation() {
-        inner.writing_begun();
+        state.writing_begun();
         return operation;
     }
-    if inner.writer_is_done() {
-        WriteOperation::Close(inner.rare.as_ref().map_or(0, |rare| rare.undelivered))
+    if state.writer_is_done() {
+        WriteOperation::Close(state.cold.as_ref().map_or(0, |cold| cold.undelivered))
     } else {
         WriteOperation::Yield
     }
 }
 
-fn report_write(sending: &mut Output, inner: &mut Inner, result: WriteResult, now: Instant) {
-    inner.deadlines.enter(now);
+fn report_write(sending: &mut Output, state: &mut State, result: WriteResult, now: Instant) {
+    state.timers.enter(now);
     match result {
         // The other loop saw the transport fail while this write was under way: it counts as lost.
-        WriteResult::Written(_) if inner.lost_at.is_some() => cold_path(),
+        WriteResult::Written(_) if state.lost_at.is_some() => cold_path(),
         WriteResult::Written(bytes) => {
             sending.advance(bytes);
-            inner.sent(bytes);
+            state.sent(bytes);
         }
         WriteResult::Closed => {
             cold_path();
             sending.clear();
-            inner.lose();
+            state.transport_failed();
         }
     }
-    inner.leave();
+    state.finish_call();
 }
 
 impl Drop for Http1 {
     fn drop(&mut self) {
-        let mut inner = self.shared.lock();
-        if !inner.is_over() {
-            inner.lose();
-            inner.leave();
+        let mut state = self.shared.lock();
+        if !state.is_closed() {
+            state.transport_failed();
+            state.finish_call();
         }
-        inner.driver_gone = true;
-        inner.wake_switch();
+        state.driver_gone = true;
+        state.wake_upgrade();
     }
 }

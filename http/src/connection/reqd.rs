@@ -19,12 +19,12 @@ use riot_flow::FilePart;
 
 use super::{
     Payload,
-    exchange::Left,
+    exchange::BodyRemaining,
     state::{Shared, register},
 };
 use crate::{
     Body, BodyWriter, Head, Request, RespondError, Response, UpgradeError,
-    response::{LaterBody, ResponseBody, WrittenBody},
+    response::{BodyFuture, DeferredBody, ResponseBody},
 };
 
 /// A request to be answered, once. After http/af's request descriptor.
@@ -220,15 +220,15 @@ impl Responder {
     }
 
     /// Answers with whatever body the response carries; one that is written bit by bit is still to be written.
-    pub(crate) fn begin(&self, mut response: Response) -> Result<Option<WrittenBody>, RespondError> {
+    pub(crate) fn begin(&self, mut response: Response) -> Result<Option<BodyFuture>, RespondError> {
         match response.take_body() {
             ResponseBody::Empty => self.respond_with(&response, Payload::Borrowed(&[]))?,
             ResponseBody::Bytes(bytes) => self.respond_with(&response, Payload::Shared(bytes))?,
-            ResponseBody::Later(later) => match *later {
-                LaterBody::File(part) => self.respond_with(&response, Payload::File(part))?,
-                LaterBody::Streaming(write) => {
+            ResponseBody::Deferred(later) => match *later {
+                DeferredBody::File(part) => self.respond_with(&response, Payload::File(part))?,
+                DeferredBody::Streaming(write) => {
                     let (writer, left) = self.begin_streaming(&response)?;
-                    if left != Left::Nothing {
+                    if left != BodyRemaining::Nothing {
                         return Ok(Some(write(writer)));
                     }
                     let _ = writer.close();
@@ -245,7 +245,7 @@ impl Responder {
     /// See [`RespondError`].
     pub fn respond_with_upgrade(&self, response: Response) -> Result<Upgrade, RespondError> {
         self.check()?;
-        self.shared.lock().respond_switch(self.id, &response)?;
+        self.shared.lock().respond_upgrade(self.id, &response)?;
         self.answered.store(true, Ordering::Relaxed);
         Ok(Upgrade { shared: self.shared.clone() })
     }
@@ -253,9 +253,9 @@ impl Responder {
     /// Lets this request's handler run to its end even if the client goes away; it learns of that from its next answer
     /// or piece of a body. For all requests: [`Server::cancel_handlers`](crate::Server::cancel_handlers).
     pub fn keep_handler(&self) {
-        let mut inner = self.shared.lock();
-        if inner.active(self.id).is_some() {
-            inner.kept = true;
+        let mut state = self.shared.lock();
+        if state.active(self.id).is_some() {
+            state.keep_handler = true;
         }
     }
 
@@ -265,7 +265,7 @@ impl Responder {
     /// See [`RespondError`].
     pub fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
         self.check()?;
-        self.shared.lock().respond_early(self.id, fields.iter().map(|(name, value)| (name, value)))
+        self.shared.lock().respond_early_hints(self.id, fields.iter().map(|(name, value)| (name, value)))
     }
 
     fn respond_with(&self, response: &Response, payload: Payload<'_>) -> Result<(), RespondError> {
@@ -277,7 +277,7 @@ impl Responder {
         result
     }
 
-    fn begin_streaming(&self, response: &Response) -> Result<(BodyWriter, Left), RespondError> {
+    fn begin_streaming(&self, response: &Response) -> Result<(BodyWriter, BodyRemaining), RespondError> {
         self.check()?;
         let left = self.shared.lock().respond_streaming(self.id, response)?;
         self.answered.store(true, Ordering::Relaxed);
@@ -340,14 +340,14 @@ impl Upgrade {
     }
 
     fn poll_offer(&self, waker: &Waker) -> Poll<Option<super::state::Offer>> {
-        let mut inner = self.shared.lock();
-        if let Some(offer) = inner.rare().offer.take() {
+        let mut state = self.shared.lock();
+        if let Some(offer) = state.cold_mut().offer.take() {
             return Poll::Ready(Some(offer));
         }
-        if inner.lost_at.is_some() || inner.driver_gone {
+        if state.lost_at.is_some() || state.driver_gone {
             return Poll::Ready(None);
         }
-        register(&mut inner.rare().switch, waker);
+        register(&mut state.cold_mut().upgrade, waker);
         Poll::Pending
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Reqd,
-    exchange::Answer,
+    exchange::ResponseState,
     state::{Shared, Writing, register},
 };
 
@@ -46,35 +46,35 @@ impl Requests {
 
     /// As [`next`](Self::next). Ready at once if a request waits and there is room to answer it.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Reqd>> {
-        let mut inner = self.shared.lock();
-        if inner.requests_are_over() {
+        let mut state = self.shared.lock();
+        if state.no_request_will_follow() {
             cold_path();
             return Poll::Ready(None);
         }
-        if inner.has_room() {
-            if let Some((id, head)) = inner.hand_over() {
-                let has_body = inner.active(id).is_some_and(|exchange| exchange.asked.incoming.is_some());
-                drop(inner);
+        if state.has_room() {
+            if let Some((id, head)) = state.hand_over() {
+                let has_body = state.active(id).is_some_and(|exchange| exchange.request.body.is_some());
+                drop(state);
                 let reqd = Reqd::new(self.shared.clone(), id, head, has_body);
                 return Poll::Ready(Some(reqd));
             }
         } else {
-            inner.next_needs_room = true;
+            state.next_needs_room = true;
         }
-        inner.next.register(context.waker());
+        state.next_request.register(context.waker());
         Poll::Pending
     }
 
     /// As [`closed`](Self::closed), unless the handler under way is to finish whatever becomes of the client.
-    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut inner = self.shared.lock();
-        if inner.kept {
+    pub(crate) fn poll_peer_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.lock();
+        if state.keep_handler {
             return Poll::Pending;
         }
-        if inner.is_dead() {
+        if state.peer_is_gone() {
             return Poll::Ready(());
         }
-        register(&mut inner.gone, context.waker());
+        register(&mut state.handler_waker, context.waker());
         Poll::Pending
     }
 
@@ -87,13 +87,14 @@ impl Requests {
 
 impl Drop for Requests {
     fn drop(&mut self) {
-        let mut inner = self.shared.lock();
-        if inner.writing == Writing::Open {
-            let waiting =
-                usize::from(inner.exchanges.front().is_some_and(|first| first.answer != Answer::Queued));
-            inner.forget_from(waiting);
-            inner.drain();
-            inner.leave();
+        let mut state = self.shared.lock();
+        if state.writing == Writing::Open {
+            let waiting = usize::from(
+                state.exchanges.front().is_some_and(|first| first.response != ResponseState::Queued),
+            );
+            state.truncate_requests(waiting);
+            state.drain();
+            state.finish_call();
         }
     }
 }
@@ -109,11 +110,11 @@ impl Future for Closed {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut inner = self.shared.lock();
-        if inner.is_dead() {
+        let mut state = self.shared.lock();
+        if state.peer_is_gone() {
             return Poll::Ready(());
         }
-        let closed = &mut inner.rare().closed;
+        let closed = &mut state.cold_mut().closed;
         if !closed.iter().any(|waker| waker.will_wake(context.waker())) {
             closed.push(context.waker().clone());
         }

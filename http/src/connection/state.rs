@@ -11,24 +11,24 @@ use riot_flow::{Output, WakerSlot};
 
 use super::{
     HttpConfig,
-    deadlines::Deadlines,
-    exchange::{Answer, Exchange, Exchanges},
+    deadlines::Timers,
+    exchange::{Exchange, ExchangeQueue, ResponseState},
 };
-use crate::{Head, RequestError, parse::Scan};
+use crate::{Head, RequestError, parse::HeadScanner};
 
 /// The connection as its loops, its requests and their bodies share it.
 ///
 /// Whoever holds the lock calls nobody else's code but wakers and the clock of `Date`, which must not come back here.
 #[derive(Debug)]
-pub(crate) struct Shared(Mutex<Inner>);
+pub(crate) struct Shared(Mutex<State>);
 
 impl Shared {
     pub(crate) fn new(config: Arc<HttpConfig>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Inner::new(config))))
+        Arc::new(Self(Mutex::new(State::new(config))))
     }
 
     /// Nothing under the lock panics half-way, so it is not poisoned.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock()
     }
 }
@@ -48,7 +48,7 @@ pub(crate) enum Reading {
         seen: bool,
     },
     /// Nothing: they are another protocol's.
-    Switched,
+    Upgraded,
     /// Nothing, and no more are asked for.
     Closed,
 }
@@ -61,7 +61,7 @@ pub(crate) enum Writing {
     /// What is queued is the last.
     Closing,
     /// What is queued is the last of this protocol.
-    Switching,
+    Upgrading,
 }
 
 /// A transport handed over after a switch of protocols.
@@ -70,7 +70,7 @@ pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 /// In the order of the fields, so that what every request touches is in as few cache lines as it takes.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Inner {
+pub(crate) struct State {
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
@@ -78,52 +78,52 @@ pub(crate) struct Inner {
     pub(crate) partial_head: bool,
     /// The last read left bytes for want of room. Until the reading loop has yielded it would wait for new ones, and
     /// there may be none.
-    pub(crate) held_back: bool,
+    pub(crate) backpressured: bool,
     /// The reading loop has yielded.
     pub(crate) reader_waits: bool,
     /// No further request is accepted.
-    pub(crate) heads_over: bool,
+    pub(crate) no_more_requests: bool,
     /// The peer may still be sending when the last answer leaves.
     pub(crate) linger: bool,
     /// The handler of the request under way is to finish, whatever becomes of the peer.
-    pub(crate) kept: bool,
+    pub(crate) keep_handler: bool,
     pub(crate) next_needs_room: bool,
     /// That of the `Date` of answers until the writing loop comes for them, if it was waiting: what is made at once has
     /// the same. Counted from 1970; 0: the clock is to be asked.
-    pub(crate) second: u32,
+    pub(crate) date_secs: u32,
     /// Nobody drives the connection any more.
     pub(crate) driver_gone: bool,
     /// Invariants: only the first has a handler, only the last may still receive its body, and nothing stands behind a
     /// refusal.
-    pub(crate) exchanges: Exchanges,
+    pub(crate) exchanges: ExchangeQueue,
     /// Requests so far.
     pub(crate) requests: u64,
     /// Bytes received that no handler has taken. Invariant: the sum over `exchanges`.
     pub(crate) read_ahead: usize,
     /// Bytes ever queued, and ever sent or dropped: positions in the stream. Invariant: `left <= queued`.
-    pub(crate) queued: u64,
-    pub(crate) left: u64,
+    pub(crate) bytes_queued: u64,
+    pub(crate) bytes_sent: u64,
     /// Set: the transport failed when so much of the stream had left.
     pub(crate) lost_at: Option<u64>,
-    pub(crate) scan: Scan,
+    pub(crate) scan: HeadScanner,
     /// Bytes for the writing loop to fetch.
     pub(crate) output: Output,
-    pub(crate) deadlines: Deadlines,
+    pub(crate) timers: Timers,
     /// Waits for the next request, and maybe for room to answer it.
-    pub(crate) next: WakerSlot,
+    pub(crate) next_request: WakerSlot,
     pub(crate) writer: WakerSlot,
     pub(crate) reader: WakerSlot,
     /// Runs the handlers, and ends the one under way when the peer is gone.
-    pub(crate) gone: Option<Waker>,
+    pub(crate) handler_waker: Option<Waker>,
     /// The address at the other end, where it was told.
     pub(crate) peer: Option<SocketAddr>,
     /// What most connections never have.
-    pub(crate) rare: Option<Box<Rare>>,
+    pub(crate) cold: Option<Box<Cold>>,
 }
 
-/// See [`Inner::rare`].
+/// See [`State::rare`].
 #[derive(Debug, Default)]
-pub(crate) struct Rare {
+pub(crate) struct Cold {
     /// Bytes that were queued and never left.
     pub(crate) undelivered: u64,
     /// The last body that failed, and why, for whoever still reads it.
@@ -136,51 +136,51 @@ pub(crate) struct Rare {
     /// Waits until so much of the stream has left.
     pub(crate) flush: Option<(u64, Waker)>,
     /// Waits for the transport after a switch.
-    pub(crate) switch: Option<Waker>,
+    pub(crate) upgrade: Option<Waker>,
     /// Wait for the end.
     pub(crate) closed: Vec<Waker>,
 }
 
-impl Inner {
+impl State {
     fn new(config: Arc<HttpConfig>) -> Self {
         Self {
             config,
             reading: Reading::Head,
             writing: Writing::Open,
             partial_head: false,
-            held_back: false,
+            backpressured: false,
             reader_waits: false,
-            heads_over: false,
+            no_more_requests: false,
             linger: true,
-            kept: false,
+            keep_handler: false,
             next_needs_room: false,
             driver_gone: false,
-            exchanges: Exchanges::default(),
+            exchanges: ExchangeQueue::default(),
             requests: 0,
             read_ahead: 0,
-            queued: 0,
-            left: 0,
+            bytes_queued: 0,
+            bytes_sent: 0,
             lost_at: None,
-            scan: Scan::default(),
-            second: 0,
+            scan: HeadScanner::default(),
+            date_secs: 0,
             output: Output::new(),
-            deadlines: Deadlines::default(),
-            next: WakerSlot::new(),
+            timers: Timers::default(),
+            next_request: WakerSlot::new(),
             writer: WakerSlot::new(),
             reader: WakerSlot::new(),
-            gone: None,
+            handler_waker: None,
             peer: None,
-            rare: None,
+            cold: None,
         }
     }
 
-    pub(crate) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
+    pub(crate) fn cold_mut(&mut self) -> &mut Cold {
+        self.cold.get_or_insert_default()
     }
 
     /// Bytes queued and not sent.
     pub(crate) fn pending(&self) -> u64 {
-        self.queued - self.left
+        self.bytes_queued - self.bytes_sent
     }
 
     /// The writing loop has nothing left to do, ever.
@@ -189,18 +189,18 @@ impl Inner {
     }
 
     /// Both loops have nothing left to do, ever.
-    pub(crate) fn is_over(&self) -> bool {
-        self.writer_is_done() && matches!(self.reading, Reading::Closed | Reading::Switched)
+    pub(crate) fn is_closed(&self) -> bool {
+        self.writer_is_done() && matches!(self.reading, Reading::Closed | Reading::Upgraded)
     }
 
     /// The protocol was switched and its last byte has left.
-    pub(crate) fn is_switched(&self) -> bool {
-        self.writing == Writing::Switching && self.writer_is_done() && self.lost_at.is_none()
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.writing == Writing::Upgrading && self.writer_is_done() && self.lost_at.is_none()
     }
 
     /// Whatever a handler still does, the peer will not see it.
-    pub(crate) fn is_dead(&self) -> bool {
-        self.lost_at.is_some() || (self.is_over() && !self.is_switched())
+    pub(crate) fn peer_is_gone(&self) -> bool {
+        self.lost_at.is_some() || (self.is_closed() && !self.is_upgraded())
     }
 
     /// Nothing is under way.
@@ -220,10 +220,10 @@ impl Inner {
     /// What is going on, in a word.
     pub(crate) fn activity(&self) -> &'static str {
         let first = self.exchanges.front();
-        match (self.writing, first.map(|first| first.answer)) {
-            (Writing::Switching, _) => "upgrading",
+        match (self.writing, first.map(|first| first.response)) {
+            (Writing::Upgrading, _) => "upgrading",
             (Writing::Closing, _) => "closing",
-            (Writing::Open, Some(Answer::Streaming(_))) => "answering",
+            (Writing::Open, Some(ResponseState::Streaming(_))) => "answering",
             (Writing::Open, Some(_)) => "handling",
             (Writing::Open, None) if self.pending() > 0 => "sending",
             (Writing::Open, None) if self.partial_head => "reading",
@@ -232,33 +232,33 @@ impl Inner {
     }
 
     /// No further request will be handed over.
-    pub(crate) fn requests_are_over(&self) -> bool {
+    pub(crate) fn no_request_will_follow(&self) -> bool {
         self.writing != Writing::Open
             || (self.exchanges.is_empty() && !matches!(self.reading, Reading::Head | Reading::Body))
     }
 
     /// The request with this number, if it is the one being handled.
     pub(crate) fn active(&mut self, id: u64) -> Option<&mut Exchange> {
-        self.exchanges.front_mut().filter(|front| front.id == id && front.answer != Answer::Queued)
+        self.exchanges.front_mut().filter(|front| front.id == id && front.response != ResponseState::Queued)
     }
 
     /// Hands the next request over, if there is one whose turn it is.
     pub(crate) fn hand_over(&mut self) -> Option<(u64, Head)> {
-        let front = self.exchanges.front_mut().filter(|front| front.answer == Answer::Queued)?;
-        let head = front.asked.head.take()?;
-        front.answer = Answer::Waiting;
-        self.kept = false;
+        let front = self.exchanges.front_mut().filter(|front| front.response == ResponseState::Queued)?;
+        let head = front.request.head.take()?;
+        front.response = ResponseState::Waiting;
+        self.keep_handler = false;
         self.read_ahead -= head.bytes().len();
         let id = front.id;
-        self.leave_briefly();
+        self.finish_call_fast();
         Some((id, head))
     }
 
     /// Nobody will handle what has no handler: drops the requests from this place on.
-    pub(crate) fn forget_from(&mut self, place: usize) {
+    pub(crate) fn truncate_requests(&mut self, place: usize) {
         let receiving = self.reading == Reading::Body && self.exchanges.len() > place;
         self.exchanges.truncate(place);
-        self.read_ahead = self.exchanges.kept();
+        self.read_ahead = self.exchanges.buffered_bytes();
         if receiving {
             self.discard();
         }
@@ -268,14 +268,14 @@ impl Inner {
     #[inline]
     pub(crate) fn advance(&mut self) {
         match self.exchanges.front() {
-            Some(Exchange { answer: Answer::Queued, .. }) => match self.exchanges.refusal() {
+            Some(Exchange { response: ResponseState::Queued, .. }) => match self.exchanges.rejection() {
                 Some(error) => {
                     cold_path();
-                    self.refuse(error);
+                    self.respond_error_and_close(error);
                 }
                 None => self.wake_next(),
             },
-            None if self.requests_are_over() => {
+            None if self.no_request_will_follow() => {
                 cold_path();
                 self.end();
             }
@@ -286,7 +286,7 @@ impl Inner {
     /// The first request is done with: answered, and its body received or dropped.
     pub(crate) fn pop(&mut self) {
         self.read_ahead -= self.exchanges.pop();
-        if self.heads_over && self.exchanges.is_empty() && self.reading == Reading::Head {
+        if self.no_more_requests && self.exchanges.is_empty() && self.reading == Reading::Head {
             self.discard();
         }
         self.advance();
@@ -321,19 +321,19 @@ impl Inner {
 
     /// The transport failed: what is queued is lost.
     #[cold]
-    pub(crate) fn lose(&mut self) {
-        self.lost_at.get_or_insert(self.left);
+    pub(crate) fn transport_failed(&mut self) {
+        self.lost_at.get_or_insert(self.bytes_sent);
         let lost = self.pending();
-        self.rare().undelivered += lost;
-        self.left = self.queued;
+        self.cold_mut().undelivered += lost;
+        self.bytes_sent = self.bytes_queued;
         self.output.clear();
-        self.deadlines.written();
+        self.timers.written();
         self.close();
     }
 
     /// Ends in order: what was accepted is answered.
     pub(crate) fn drain(&mut self) {
-        self.heads_over = true;
+        self.no_more_requests = true;
         if self.exchanges.is_empty() && matches!(self.reading, Reading::Head) {
             self.linger = false;
             self.end();
@@ -345,32 +345,32 @@ impl Inner {
     /// Resumes the reading loop, if it has yielded; it presents again what it has.
     pub(crate) fn wake_reader(&mut self) {
         if std::mem::take(&mut self.reader_waits) {
-            self.held_back = false;
+            self.backpressured = false;
             self.reader.wake_waiting();
         }
     }
 
     pub(crate) fn wake_next(&mut self) {
         self.next_needs_room = false;
-        self.next.wake_waiting();
+        self.next_request.wake_waiting();
     }
 
     /// So many bytes have left.
     pub(crate) fn sent(&mut self, bytes: usize) {
-        self.left += bytes as u64;
+        self.bytes_sent += bytes as u64;
         if bytes > 0 {
-            self.deadlines.written();
+            self.timers.written();
         }
-        if self.rare.is_some() || self.next_needs_room {
+        if self.cold.is_some() || self.next_needs_room {
             cold_path();
-            self.wake_those_in_want_of_room();
+            self.sent_slow();
         }
     }
 
     #[inline(never)]
-    fn wake_those_in_want_of_room(&mut self) {
-        if let Some(Rare { flush: Some((wanted, _)), .. }) = self.rare.as_deref()
-            && *wanted <= self.left
+    fn sent_slow(&mut self) {
+        if let Some(Cold { flush: Some((wanted, _)), .. }) = self.cold.as_deref()
+            && *wanted <= self.bytes_sent
         {
             self.wake_flush();
         }
@@ -385,19 +385,19 @@ impl Inner {
     }
 
     pub(crate) fn wake_body(&mut self) {
-        self.wake_rare(|rare| rare.body.take());
+        self.wake_cold(|cold| cold.body.take());
     }
 
     pub(crate) fn wake_flush(&mut self) {
-        self.wake_rare(|rare| rare.flush.take().map(|(_, waker)| waker));
+        self.wake_cold(|cold| cold.flush.take().map(|(_, waker)| waker));
     }
 
-    pub(crate) fn wake_switch(&mut self) {
-        self.wake_rare(|rare| rare.switch.take());
+    pub(crate) fn wake_upgrade(&mut self) {
+        self.wake_cold(|cold| cold.upgrade.take());
     }
 
-    fn wake_rare(&mut self, waker: impl FnOnce(&mut Rare) -> Option<Waker>) {
-        if let Some(waker) = self.rare.as_deref_mut().and_then(waker) {
+    fn wake_cold(&mut self, waker: impl FnOnce(&mut Cold) -> Option<Waker>) {
+        if let Some(waker) = self.cold.as_deref_mut().and_then(waker) {
             waker.wake();
         }
     }
@@ -408,34 +408,34 @@ impl Inner {
         self.wake_next();
         self.wake_body();
         self.wake_flush();
-        self.wake_switch();
+        self.wake_upgrade();
     }
 
     /// Ends every call: ends what has come to its end, resumes the reading loop if it may go on, sets the timers.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn finish_call(&mut self) {
         let goes_on =
             self.writing == Writing::Open && self.reading == Reading::Head && self.lost_at.is_none();
         if !goes_on || self.reader_waits {
             cold_path();
-            self.move_on();
+            self.advance_shutdown();
         }
         self.set_timers();
     }
 
     #[inline(never)]
-    fn move_on(&mut self) {
+    fn advance_shutdown(&mut self) {
         if self.writer_is_done()
             && let Reading::Discard { left, seen } = self.reading
             && (left == 0 || !(self.linger || seen))
         {
             self.reading = Reading::Closed;
         }
-        if self.is_over() {
+        if self.is_closed() {
             self.wake_all();
         }
-        if self.is_dead() {
-            let closed = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.closed)).unwrap_or_default();
-            self.gone.take().into_iter().chain(closed).for_each(Waker::wake);
+        if self.peer_is_gone() {
+            let closed = self.cold.as_mut().map(|cold| std::mem::take(&mut cold.closed)).unwrap_or_default();
+            self.handler_waker.take().into_iter().chain(closed).for_each(Waker::wake);
         }
         if self.reader_waits && self.may_read() {
             self.wake_reader();
@@ -443,19 +443,19 @@ impl Inner {
     }
 }
 
-impl Inner {
+impl State {
     /// Ends a call of the application. Most change nothing that is not looked at again when their output is fetched.
-    pub(crate) fn leave_briefly(&mut self) {
+    pub(crate) fn finish_call_fast(&mut self) {
         let timed = self.config.timeouts.handler.is_some() || self.reading != Reading::Head;
         if timed || self.reader_waits || self.writing != Writing::Open {
             cold_path();
-            self.leave_at_length();
+            self.finish_call_slow();
         }
     }
 
     #[inline(never)]
-    fn leave_at_length(&mut self) {
-        self.leave();
+    fn finish_call_slow(&mut self) {
+        self.finish_call();
     }
 }
 
