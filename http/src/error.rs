@@ -1,47 +1,54 @@
-//! Errors, and the status each one deserves.
+//! The errors of this crate: one type per operation.
 
 use http::StatusCode;
 
-/// Why the connection itself answers a request, in place of its handler.
+/// The reason for which the connection itself answers a request, in place of its handler.
+///
+/// ```
+/// use riot_http::{RequestError, http::StatusCode};
+/// assert_eq!(RequestError::LineTooLong.status(), StatusCode::URI_TOO_LONG);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
-    /// It is not HTTP, or not in the one way everybody reads alike (RFC 9112 §2.2, §3.2, §5, §6.3, §11).
+    /// The bytes are not HTTP, or could be read in two ways (RFC 9112 §2.2, §3.2, §5, §6.3, §11).
     #[error("{0}")]
     Malformed(&'static str),
     /// The request line is longer than [`Limits::max_line_bytes`](crate::Limits::max_line_bytes).
     #[error("the request line is too long")]
     LineTooLong,
-    /// The head passes one of the bounds in [`Limits`](crate::Limits).
+    /// The head exceeds one of the bounds in [`Limits`](crate::Limits).
     #[error("the header section is too large")]
     HeadTooLarge,
     /// The body is larger than [`Limits::max_body_bytes`](crate::Limits::max_body_bytes).
     #[error("the body is too large")]
     BodyTooLarge,
-    /// Neither HTTP/1.0 nor HTTP/1.1.
+    /// The version is neither HTTP/1.0 nor HTTP/1.1.
     #[error("this version of HTTP is not supported")]
     Version,
-    /// An `Expect` other than `100-continue` (RFC 9110 §10.1.1).
+    /// The request has an `Expect` other than `100-continue` (RFC 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
-    /// A transfer coding other than `chunked` (RFC 9112 §6.1).
+    /// The request has a transfer coding other than `chunked` (RFC 9112 §6.1).
     #[error("the transfer coding is not supported")]
     Coding,
-    /// The request did not come in time.
+    /// The request did not arrive in time; see [`Timeouts`](crate::Timeouts).
     #[error("the request took too long")]
     TooSlow,
-    /// The input ended in the middle of it.
+    /// The input ended in the middle of the request.
     #[error("the request ended too early")]
     Truncated,
-    /// The handler did not answer in time.
-    #[error("the answer took too long")]
+    /// The handler did not respond in time; see
+    /// [`Timeouts::handler_timeout`](crate::Timeouts::handler_timeout).
+    #[error("the response took too long")]
     HandlerTooSlow,
-    /// The handler panicked, or ended without an answer.
-    #[error("something went wrong here")]
+    /// The handler panicked, or ended without a response.
+    #[error("the server failed to answer the request")]
     HandlerFailed,
 }
 
 impl RequestError {
-    /// The status the peer is told.
+    /// Returns the status that the client is told.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -59,80 +66,82 @@ impl RequestError {
     }
 }
 
-/// Why a request's body cannot be read (further).
+/// The error of reading a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BodyError {
-    /// The peer sent something that is no body, too slowly, or not to its end. It has been told; nothing can be
-    /// answered any more unless the answer has begun.
-    #[error("the body cannot be read: {0}")]
-    Request(#[from] RequestError),
-    /// It is larger than the bound asked for. What is left of it has not been read.
+    /// The client sent a malformed body, sent it too slowly, or did not send all of it. It has been told so, unless the
+    /// response had begun; no other response can be given.
+    #[error("the request body is invalid or incomplete")]
+    Request(#[source] RequestError),
+    /// The body is larger than the bound the reader asked for. The rest of it has not been read.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// The connection is gone, or the answer is complete and the rest of the body was dropped.
-    #[error("the connection has no use for the body any more")]
+    /// The connection is gone, or the response is complete and the rest of the body was dropped.
+    #[error("the body is no longer available")]
     Closed,
 }
 
-/// Why an answer was not accepted. Nothing of it has been sent.
+/// The error of giving a response. Nothing of the response has been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RespondError {
-    /// This request has its answer already.
-    #[error("the request has been answered already")]
-    Answered,
-    /// The connection is gone, or has answered for itself: the body was malformed, or time was up.
-    #[error("the connection has no use for an answer any more")]
+    /// The connection is gone, or has responded itself: the body was malformed, or a timer expired. No response can be
+    /// given.
+    #[error("the connection accepts no response any more")]
     Closed,
-    /// `1xx` is no final answer; see [`Reqd::early_hints`](crate::Reqd::early_hints) and
+    /// A status `1xx` is not a final response; see [`Reqd::early_hints`](crate::Reqd::early_hints) and
     /// [`Reqd::respond_with_upgrade`](crate::Reqd::respond_with_upgrade).
-    #[error("an informational status is no final answer")]
+    #[error("an informational status is not a final response")]
     Informational,
-    /// The response declares a `Content-Length` that is no number, or not the length of its body.
+    /// The response declares a `Content-Length` that is not a number, or not the length of its body.
     #[error("the declared length is not the length of the body")]
     Length,
-    /// The switch was not asked for, its body is unread, or its status is neither 101 nor, for `CONNECT`, 2xx.
+    /// The request did not ask for the switch, its body is unread, or the status is neither 101 nor, for `CONNECT`, 2xx.
     #[error("the protocol cannot be switched here")]
     Upgrade,
 }
 
-/// Why a piece of a streamed body was not accepted.
+/// The error of writing a piece of a streamed body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
-    /// The connection is gone, or has aborted this answer.
-    #[error("the connection takes no more of this body")]
+    /// The connection is gone, or has aborted this response.
+    #[error("the connection accepts no more of this body")]
     Closed,
-    /// It is more than the `Content-Length` of the response leaves room for. Nothing of it was sent.
+    /// The piece is longer than the `Content-Length` of the response allows. Nothing of the piece was sent.
     #[error("the body is longer than its declared length")]
     TooLong,
-    /// It ended before the `Content-Length` of the response was reached; the connection has been cut off.
+    /// The body ended before its `Content-Length` was reached; the connection has been closed.
     #[error("the body is shorter than its declared length")]
     TooShort,
 }
 
-/// Why a transport was not handed over after a switch of protocols.
+/// The error of taking a transport over after a switch of protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum UpgradeError {
-    /// The connection was lost before the switch had been sent.
+    /// The connection was lost before the response had been sent.
     #[error("the connection was lost before the protocol was switched")]
     Closed,
-    /// Whoever drives the connection uses another type of transport.
+    /// The driver of the connection hands over another type of transport.
     #[error("the transport is of another type")]
     Transport,
 }
 
-/// A field name or value with octets that have no place in one (RFC 9110 §5.1, §5.5).
+/// The error of a field name or value that contains an octet not allowed there (RFC 9110 §5.1, §5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the field has octets that have no place in one")]
+#[error("the field contains an octet that is not allowed")]
 pub struct InvalidHeader;
 
-/// Why a body is not the JSON asked for.
+/// The error of reading a body as JSON.
 #[cfg(feature = "json")]
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// It could not be read.
+    /// The body could not be read.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// It is not JSON, or not of that shape. 400 or 422 says so.
-    #[error("the body is not the JSON asked for: {0}")]
+    /// The body is not JSON, or not of that shape. Respond with 400 or 422.
+    #[error("the body is not the expected JSON")]
     Json(#[from] serde_json::Error),
 }

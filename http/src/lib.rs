@@ -33,7 +33,7 @@
 //!
 //! - Requests of one connection come one after the other; answers leave in that order. Exactly one answer each: who
 //!   gives none is answered with 500, and so is who panics, whose connection then ends.
-//! - A handler whose client has gone is dropped where it awaits (`Server::cancel_handlers` says otherwise).
+//! - A handler whose client has gone is dropped where it awaits (unless `Server::keep_handlers` was called).
 //! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on from the start.
 //! - What frames a message is the library's alone: no handler can make a response that is read as two.
 #![forbid(unsafe_code)]
@@ -44,50 +44,41 @@ pub mod costs {}
 #[doc = include_str!("../CONTRACT.md")]
 pub mod contract {}
 
-mod body;
-mod chunked;
-mod connection;
-mod date;
-mod encode;
+mod config;
 mod error;
-mod events;
-mod file;
-mod framing;
-mod head;
-mod headers;
-mod known;
+mod exchange;
+mod h1;
 mod limits;
-mod parse;
-mod request;
-mod response;
-#[cfg(feature = "driver")]
+mod message;
 mod server;
-mod service;
-mod spare;
 mod timeouts;
-#[cfg(feature = "tower")]
-mod tower;
 
-pub use body::{Body, BodyWriter, Flushed};
-pub use connection::{Closed, Http1, HttpConfig, Reqd, Requests, Responder, Upgrade, Upgraded};
+pub use config::HttpConfig;
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};
-pub use events::{Event, EventWriter};
-pub use file::safe_path;
-pub use head::Head;
-pub use headers::{Headers, Iter};
+pub use exchange::{
+    Body, BodyWriter, Closed, Event, EventWriter, Flushed, IntoResponse, Reqd, Request, Requests, Responded,
+    Responder, Response, Upgrade, Upgraded, safe_path,
+};
+pub use h1::Http1;
 pub use limits::Limits;
-pub use request::Request;
-pub use response::{IntoResponse, Response};
+pub use message::{Head, Headers, Iter};
+#[cfg(feature = "driver")]
+pub use riot_actor as actor;
+pub use riot_flow as flow;
 pub use riot_flow::FilePart;
+#[cfg(feature = "driver")]
+pub use riot_socket as socket;
 #[cfg(feature = "driver")]
 pub use riot_socket::{ServerHandle, ServerStartError};
 #[cfg(feature = "driver")]
-pub use server::{Server, Serving, start_link};
-pub use service::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
-pub use timeouts::Timeouts;
+pub use riot_supervisor as supervisor;
+pub use server::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
 #[cfg(feature = "tower")]
-pub use tower::{OnUpgrade, TowerHandler};
+pub use server::{OnUpgrade, TowerHandler};
+#[cfg(feature = "driver")]
+pub use server::{Server, Serving, start_link};
+pub use timeouts::Timeouts;
 
 pub use http;

@@ -111,3 +111,13 @@ impl Default for Timeouts {
         Self::new()
     }
 }
+
+/// Nanoseconds since the connection was first told the time: half the room of an [`Instant`], and compared at once.
+pub(crate) type Nanos = u64;
+
+/// From here on a number is no time.
+pub(crate) const UNSET: Nanos = 1 << 63;
+
+pub(crate) fn nanos(time: Duration) -> Nanos {
+    Nanos::try_from(time.as_nanos()).map_or(UNSET >> 1, |nanos| nanos.min(UNSET >> 1))
+}

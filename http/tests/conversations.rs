@@ -244,25 +244,26 @@ async fn handle(mut reqd: Reqd, seen: Seen) {
                 sleep(Duration::from_millis(1)).await;
             }
             let _ = body.close();
-            Ok(())
+            return;
         }
         Kind::Echo | Kind::EchoChunked | Kind::EchoInvited => {
             let Ok(first) = reqd.body().chunk().await else { return };
             let mut next = first;
-            let Ok(mut body) = reqd.respond_with_streaming(response()) else { return };
+            let (mut request, responder) = reqd.into_parts();
+            let Ok(mut body) = responder.respond_with_streaming(response()) else { return };
             while let Some(piece) = next {
                 if body.write(piece).await.is_err() {
                     return;
                 }
-                next = match reqd.body().chunk().await {
+                next = match request.body().chunk().await {
                     Ok(piece) => piece,
                     Err(_) => return,
                 };
             }
             let _ = body.close();
-            Ok(())
+            return;
         }
-        Kind::Dropped => Ok(()),
+        Kind::Dropped => return,
         Kind::Crash => panic!("as it was asked"),
         Kind::Garbage => unreachable!("it is no request"),
     };

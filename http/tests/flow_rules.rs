@@ -401,8 +401,15 @@ fn f12_the_switch_is_sent_first_and_unread_bytes_are_handed_over() {
 #[test]
 fn f12_a_tunnel_begins_behind_its_answer() {
     let mut held = Held::new(config());
+    let refused = held.request("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
+    assert_eq!(
+        refused.respond_with_string(Response::ok(), ""),
+        Err(RespondError::Upgrade),
+        "2xx is a tunnel"
+    );
+    assert!(held.heard().starts_with("HTTP/1.1 500 "));
+    let mut held = Held::new(config());
     let reqd = held.request("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\nGET / HTTP/1.1\r\n\r\n");
-    assert_eq!(reqd.respond_with_string(Response::ok(), ""), Err(RespondError::Upgrade), "2xx is a tunnel");
     let upgrade = reqd.respond_with_upgrade(Response::ok()).unwrap();
     assert_eq!(held.heard(), "HTTP/1.1 200 OK\r\n\r\n");
     assert_eq!(held.hand.unread(), b"GET / HTTP/1.1\r\n\r\n");
@@ -427,9 +434,13 @@ fn f12_a_switch_must_have_been_asked_for() {
     let mut held = Held::new(config());
     let reqd = held.request(GET);
     let switch = || Response::new(StatusCode::SWITCHING_PROTOCOLS);
-    assert_eq!(reqd.respond_with_upgrade(switch()).unwrap_err(), RespondError::Upgrade);
-    assert_eq!(reqd.respond_with_string(switch(), ""), Err(RespondError::Informational));
-    reqd.respond_with_string(Response::ok(), "").unwrap();
+    let (reqd, error) = reqd.respond_with_upgrade(switch()).unwrap_err();
+    assert_eq!(error, RespondError::Upgrade);
+    reqd.respond_with_string(Response::ok(), "no").unwrap();
+    assert!(held.heard().ends_with("no"));
+    let error = held.request(GET).respond_with_string(switch(), "").unwrap_err();
+    assert_eq!(error, RespondError::Informational);
+    assert!(held.heard().starts_with("HTTP/1.1 500 "));
 }
 
 #[test]

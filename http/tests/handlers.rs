@@ -72,8 +72,11 @@ async fn leave(listener: Listener, cancel: bool, keep: bool) -> Result<(Duration
             work.clone().run(reqd)
         }
     };
-    let server =
-        Server::listen(listener.clone()).cancel_handlers(cancel).handler(handler).start_link().await?;
+    let mut server = Server::listen(listener.clone());
+    if !cancel {
+        server = server.keep_handlers();
+    }
+    let server = server.handler(handler).start_link().await?;
     let (stream, address) = listener.connect_stream()?;
     Connection::new(stream.clone(), address).write_all(GET).await?;
     while work.counts()[0] == 0 {

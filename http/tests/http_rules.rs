@@ -67,14 +67,13 @@ fn h01_a_pipeline_is_answered_in_one_write() {
 }
 
 #[test]
-fn h02_a_second_answer_is_an_error() {
+fn h02_a_response_that_is_refused_is_a_500() {
     let mut held = Held::new(config());
-    let reqd = held.request(GET);
-    reqd.respond_with_string(Response::ok(), "1").unwrap();
-    assert_eq!(reqd.respond_with_string(Response::ok(), "2"), Err(RespondError::Answered));
-    assert_eq!(reqd.respond_with_streaming(Response::ok()).unwrap_err(), RespondError::Answered);
-    assert_eq!(reqd.early_hints(&[]), Err(RespondError::Answered));
-    assert_eq!(held.heard(), ok("1"));
+    let wrong = Response::ok().header(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
+    assert_eq!(held.request(GET).respond_with_string(wrong, "1"), Err(RespondError::Length));
+    assert!(held.heard().starts_with("HTTP/1.1 500 "));
+    held.request(GET).respond_with_string(Response::ok(), "2").unwrap();
+    assert_eq!(held.heard(), ok("2"), "and the connection goes on");
 }
 
 #[test]
@@ -243,9 +242,9 @@ fn h06_continue_is_sent_when_the_body_is_asked_for() {
 fn h06_no_continue_behind_a_final_answer() {
     let expecting = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     let mut held = Held::new(config());
-    let mut reqd = held.request(expecting);
-    let _writer = reqd.respond_with_streaming(Response::ok()).unwrap();
-    assert!(poll(reqd.body().chunk()).is_pending());
+    let (mut request, responder) = held.request(expecting).into_parts();
+    let _writer = responder.respond_with_streaming(Response::ok()).unwrap();
+    assert!(poll(request.body().chunk()).is_pending());
     let heard = held.heard();
     assert!(!heard.contains("100 Continue") && heard.contains("connection: close"), "{heard}");
 }
@@ -355,7 +354,7 @@ fn h08_a_streamed_answer_to_head_has_no_body_either() {
 #[test]
 fn h08_every_final_answer_is_dated() {
     let mut held = Held::new(config());
-    let reqd = held.request(&format!("{GET}\0"));
+    let mut reqd = held.request(&format!("{GET}\0"));
     reqd.early_hints(&[(header::LINK, HeaderValue::from_static("</a>"))]).unwrap();
     reqd.respond_with_string(Response::ok(), "").unwrap();
     let heard = String::from_utf8(held.hand.collect()).unwrap();

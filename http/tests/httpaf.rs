@@ -65,13 +65,13 @@ fn asynchronous_response() {
 #[test]
 fn echo_post() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(POST);
+    let (mut request, responder) = held.request(POST).into_parts();
     held.hand.push(b"5\r\nhello\r\n");
-    let mut writer = reqd.respond_with_streaming(Response::ok()).unwrap();
-    ready(writer.write(ready(reqd.body().chunk()).unwrap().unwrap())).unwrap();
+    let mut writer = responder.respond_with_streaming(Response::ok()).unwrap();
+    ready(writer.write(ready(request.body().chunk()).unwrap().unwrap())).unwrap();
     assert_eq!(held.heard(), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
     held.hand.push(b"e\r\n, from an echo\r\n0\r\n\r\n");
-    while let Some(piece) = ready(reqd.body().chunk()).unwrap() {
+    while let Some(piece) = ready(request.body().chunk()).unwrap() {
         ready(writer.write(piece)).unwrap();
     }
     writer.close().unwrap();
@@ -136,7 +136,7 @@ fn page() -> riot_http::HttpConfig {
 }
 
 const PAGE: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n\
-                    content-length: 32\r\nconnection: close\r\n\r\nsorry: something went wrong here";
+                    content-length: 46\r\nconnection: close\r\n\r\nsorry: the server failed to answer the request";
 
 /// http/af's handler of errors may answer later; ours, the page, is called once, answers at once, and cannot leave the
 /// client without an answer. So what it has as four tests are two errors here, and one of them left unhandled.
@@ -170,7 +170,10 @@ fn error_left_unhandled() {
         let mut held = Held::new(config);
         drop(held.request(GET));
         let heard = held.heard();
-        assert!(heard.starts_with("HTTP/1.1 500 ") && heard.contains("something went wrong here"), "{heard}");
+        assert!(
+            heard.starts_with("HTTP/1.1 500 ") && heard.contains("the server failed to answer the request"),
+            "{heard}"
+        );
     }
 }
 
@@ -336,10 +339,11 @@ fn parse_failure_at_eof() {
 #[test]
 fn response_finished_before_body_read() {
     let mut held = Held::new(config());
-    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n");
-    reqd.respond_with_string(Response::ok(), "").unwrap();
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n";
+    let (mut request, responder) = held.request(post).into_parts();
+    responder.respond_with_string(Response::ok(), "").unwrap();
     assert_eq!(held.heard(), ok(""));
-    assert_eq!(ready(reqd.body().chunk()), Err(BodyError::Closed));
+    assert_eq!(ready(request.body().chunk()), Err(BodyError::Closed));
     held.hand.push(b"hello, world");
     held.request(GET).respond_with_string(Response::ok(), "").unwrap();
     assert_eq!(held.heard(), ok(""));
@@ -357,11 +361,11 @@ fn shutdown_in_request_handler() {
 #[test]
 fn shutdown_during_asynchronous_request() {
     let mut held = Held::new(config());
-    let mut reqd = held.request(POST);
+    let (mut request, responder) = held.request(POST).into_parts();
     held.hand.push(b"5\r\nhel");
-    let _writer = reqd.respond_with_streaming(Response::ok()).unwrap();
+    let _writer = responder.respond_with_streaming(Response::ok()).unwrap();
     held.hand.flow.shutdown();
-    assert_eq!(ready(reqd.body().chunk()), Err(BodyError::Closed));
+    assert_eq!(ready(request.body().chunk()), Err(BodyError::Closed));
     assert_eq!(held.heard(), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
     assert!(held.is_closed());
 }

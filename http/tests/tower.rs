@@ -35,7 +35,7 @@ impl Service<Request<Body>> for Shout {
             let mut response = Response::new(String::from("plain"));
             let switch = request.extensions().get::<OnUpgrade>().expect("every request has one");
             if request.uri().path() != "/silent" {
-                switch.to(|upgrade| async move {
+                switch.then(|upgrade| async move {
                     let Ok(mut connection) = upgrade.connection().await else { return };
                     let mut buffer = [0; 64];
                     while let Ok(read @ 1..) = connection.read(&mut buffer).await {

@@ -17,9 +17,12 @@ const SWITCH: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUp
 async fn shout(reqd: Reqd) -> Result<(), UpgradeError> {
     let response = Response::new(StatusCode::SWITCHING_PROTOCOLS)
         .header(header::UPGRADE, HeaderValue::from_static("lines"));
-    let Ok(upgrade) = reqd.respond_with_upgrade(response) else {
-        let _ = reqd.respond_with_string(Response::ok(), "plain");
-        return Ok(());
+    let upgrade = match reqd.respond_with_upgrade(response) {
+        Ok(upgrade) => upgrade,
+        Err((reqd, _)) => {
+            let _ = reqd.respond_with_string(Response::ok(), "plain");
+            return Ok(());
+        }
     };
     let mut connection = upgrade.connection().await?;
     let _: io::Result<()> = async {
@@ -138,7 +141,7 @@ fn asked_to_finish_an_upgraded_connection_hears_the_end_of_its_input() {
 fn a_connection_lost_before_the_switch_is_an_error() {
     simulate(|listener| async move {
         let server = Server::listen(listener.clone())
-            .cancel_handlers(false)
+            .keep_handlers()
             .handler(|reqd: Reqd| async move {
                 sleep(Duration::from_secs(1)).await;
                 let response = Response::new(StatusCode::SWITCHING_PROTOCOLS);

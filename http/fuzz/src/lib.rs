@@ -56,8 +56,8 @@ pub fn connection(bytes: &[u8]) {
             6 => reqd = next(&mut requests).or(reqd),
             7 => drop(reqd.take().map(|reqd: Reqd| reqd.respond_with_string(Response::ok(), "text"))),
             8 => {
-                body =
-                    reqd.as_ref().and_then(|reqd| reqd.respond_with_streaming(Response::ok()).ok()).or(body)
+                let writer = reqd.take().and_then(|reqd| reqd.respond_with_streaming(Response::ok()).ok());
+                body = writer.or(body);
             }
             9 => drop(reqd.take()),
             10 => body = None,

@@ -1,0 +1,197 @@
+//! What is the same for all connections of a server.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use crate::{
+    Limits, RequestError, Timeouts,
+    message::ResponseHead,
+    timeouts::{Nanos, nanos},
+};
+
+/// The second that it is. A clock that is some milliseconds late will do, and costs a fifth.
+#[cfg(target_os = "linux")]
+pub(crate) fn coarse_unix_secs() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::RealtimeCoarse).tv_sec.try_into().unwrap_or(0)
+}
+
+/// The second that it is.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn coarse_unix_secs() -> u64 {
+    unix_secs(SystemTime::now())
+}
+
+/// The second of a time, counted from 1970.
+pub(crate) fn unix_secs(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn random_from_std() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// How long a connection may be idle at first: where nobody knows whether there are many of them, and where somebody does.
+fn idle_nanos(timeouts: &Timeouts) -> (Option<Nanos>, Option<Nanos>) {
+    let idle = timeouts.idle.map(nanos);
+    let crowded = timeouts.overloaded_idle.map(nanos).into_iter().chain(idle).min();
+    (idle, crowded)
+}
+
+/// Renders the head and the body of a response for an error; none if the body is not known as a whole.
+type ErrorPage = dyn Fn(&RequestError) -> Option<(ResponseHead, Bytes)> + Send + Sync;
+
+/// Bounds, timers, a name and a clock; shared by the connections of a server.
+pub struct HttpConfig {
+    pub(crate) limits: Limits,
+    /// Which limits they are; 0 are the defaults. Two that are alike may have two numbers.
+    pub(crate) limits_id: u64,
+    pub(crate) timeouts: Timeouts,
+    idle_nanos: (Option<Nanos>, Option<Nanos>),
+    /// The `Server` line of every answer.
+    pub(crate) server_line: Option<Bytes>,
+    /// None: the system's.
+    clock: Option<Box<dyn Fn() -> SystemTime + Send + Sync>>,
+    /// What the connection's own answers say.
+    pub(crate) error_page: Option<Box<ErrorPage>>,
+    /// Where what is left to chance is taken from.
+    pub(crate) random: fn() -> u64,
+    /// Whether there are so many connections that idle ones had better leave.
+    pub(crate) overload_check: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl HttpConfig {
+    /// Every limit and timeout on, no `Server` field, the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        let (limits, timeouts) = (Limits::new(), Timeouts::new());
+        Self {
+            limits,
+            limits_id: 0,
+            idle_nanos: idle_nanos(&timeouts),
+            timeouts,
+            server_line: None,
+            clock: None,
+            error_page: None,
+            random: random_from_std,
+            overload_check: OnceLock::new(),
+        }
+    }
+
+    /// Other bounds.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        self.limits = limits;
+        self.limits_id = NUMBERS.fetch_add(1, Relaxed);
+        self
+    }
+
+    /// Other timers.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.idle_nanos = idle_nanos(&timeouts);
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// What answers say in `Server` (RFC 9110 §10.2.4); nothing by default.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<Option<HeaderValue>>) -> Self {
+        self.server_line = name.into().map(|name| [b"server: ", name.as_bytes(), b"\r\n"].concat().into());
+        self
+    }
+
+    /// Where `Date` is taken from, in place of the system's clock: one that is wound by hand, for instance.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// Where what is left to chance is taken from: the jitter of [`Timeouts::age`]. A [`Server`](crate::Server) takes it
+    /// from its runtime, so that a simulation repeats it.
+    #[must_use]
+    pub fn random(mut self, random: fn() -> u64) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The second that it is, counted from 1970.
+    pub(crate) fn unix_secs(&self) -> u64 {
+        if self.clock.is_some() { self.date_from_clock() } else { coarse_unix_secs() }
+    }
+
+    #[cold]
+    fn date_from_clock(&self) -> u64 {
+        self.clock.as_ref().map_or(0, |clock| unix_secs(clock()))
+    }
+
+    /// Renders the response for an error the connection answers itself.
+    pub(crate) fn error_response(&self, error: RequestError) -> (ResponseHead, Bytes) {
+        let page = self.error_page.as_ref();
+        let own = page.and_then(|page| catch_unwind(AssertUnwindSafe(|| page(&error))).ok().flatten());
+        let (mut head, body) = own.unwrap_or_else(|| {
+            static TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+            let text = format!("{}: {error}\n", error.status());
+            (ResponseHead::typed(Cow::Borrowed(&TYPE)), text.into())
+        });
+        head.status = error.status();
+        (head, body)
+    }
+
+    /// Says, when asked, whether there are so many connections that idle ones end after
+    /// [`Timeouts::overloaded_idle`]. The first that is set stays; a [`Server`](crate::Server) sets its own: 80 % of
+    /// the connections there may be.
+    pub fn overload_check(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.overload_check.set(Box::new(crowded));
+    }
+
+    /// As [`idle_step`](Self::idle_step) when a connection has just become idle; asked for every request.
+    pub(crate) fn idle_first(&self) -> Option<Nanos> {
+        let (idle, overloaded_idle) = self.idle_nanos;
+        if self.overload_check.get().is_some() { overloaded_idle } else { idle }
+    }
+
+    /// How long a connection that has been idle for `spent` is left alone; nothing if that was all.
+    pub(crate) fn idle_step(&self, spent: Duration) -> Option<Duration> {
+        let Timeouts { idle, overloaded_idle, .. } = self.timeouts;
+        let left = idle.map(|idle| idle.saturating_sub(spent));
+        let crowded = overloaded_idle.filter(|_| self.overload_check.get().is_some());
+        match (left, crowded) {
+            (Some(left), Some(crowded)) => Some(left.min(crowded)),
+            (left, crowded) => left.or(crowded),
+        }
+    }
+
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.overload_check.get().is_some_and(|crowded| crowded())
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for HttpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("HttpConfig");
+        debug.field("limits", &self.limits).field("timeouts", &self.timeouts);
+        debug.field("server_line", &self.server_line.as_deref().map(String::from_utf8_lossy));
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! The body of a response, written in pieces.
+
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+use super::handle::ExchangeHandle;
+use crate::{WriteError, h1::FlushState};
+
+/// The body of a response, written bit by bit.
+///
+/// Dropped without [`close`](Self::close) it is cut off, and the peer can tell that it is.
+pub struct BodyWriter {
+    handle: ExchangeHandle,
+    closed: bool,
+}
+
+impl BodyWriter {
+    pub(super) fn new(handle: ExchangeHandle) -> Self {
+        Self { handle, closed: false }
+    }
+
+    /// Writes a piece, once what waits to be sent is below the mark
+    /// ([`Limits::output_high_water_bytes`](crate::Limits::output_high_water_bytes)).
+    ///
+    /// # Errors
+    /// If nobody takes it any more, or it is more than was declared; see [`WriteError`].
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has written nothing.
+    pub async fn write(&mut self, piece: impl Into<Bytes>) -> Result<(), WriteError> {
+        let piece = piece.into();
+        std::future::poll_fn(|context| self.poll_ready(context)).await;
+        self.handle.write(piece)
+    }
+
+    /// Ready when a piece may be written without piling up, or will be refused.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.handle.poll_ready(context)
+    }
+
+    /// Waits until everything written so far has left (F14).
+    pub async fn flush(&mut self) -> Flushed {
+        let position = self.handle.written_position();
+        match std::future::poll_fn(|context| self.handle.poll_flush(position, context)).await {
+            FlushState::Sent => Flushed::Written,
+            FlushState::Lost => Flushed::Closed,
+        }
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// If nobody takes it any more, or it is shorter than was declared.
+    pub fn close(self) -> Result<(), WriteError> {
+        self.close_with_trailers(&[])
+    }
+
+    /// Ends the body with these fields behind it (RFC 9112 §7.1.2). They are only sent behind a chunked body.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_with_trailers(mut self, trailers: &[(HeaderName, HeaderValue)]) -> Result<(), WriteError> {
+        self.closed = true;
+        self.handle.finish(trailers)
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.handle.abort();
+        }
+    }
+}
+
+impl fmt::Debug for BodyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyWriter").finish_non_exhaustive()
+    }
+}
+
+/// What became of bytes that were waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// They have left.
+    Written,
+    /// They never will.
+    Closed,
+}

@@ -1,0 +1,105 @@
+//! The hold that a handler has on its exchange.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    BodyError, RespondError, UpgradeError, WriteError,
+    h1::{BodyRemaining, Chunk, FlushState, Offer, Payload, Shared},
+    message::ResponseHead,
+};
+
+/// Names one exchange of one connection, and carries every operation on it to the connection's protocol.
+///
+/// A second version of HTTP becomes a second case of what `connection` points to: nothing else in this room knows the
+/// protocol. Every operation takes the connection's lock once.
+#[derive(Clone, Debug)]
+pub(super) struct ExchangeHandle {
+    connection: Arc<Shared>,
+    id: u64,
+}
+
+impl ExchangeHandle {
+    #[inline]
+    pub(super) fn new(connection: Arc<Shared>, id: u64) -> Self {
+        Self { connection, id }
+    }
+
+    #[inline]
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.connection.peer()
+    }
+
+    /// Responds with a body known as a whole.
+    #[inline]
+    pub(super) fn respond(&self, head: &ResponseHead, payload: Payload<'_>) -> Result<(), RespondError> {
+        self.connection.lock().respond(self.id, head, payload)
+    }
+
+    /// Begins a response whose body is written in pieces, and returns what may be written.
+    pub(super) fn respond_streaming(&self, head: &ResponseHead) -> Result<BodyRemaining, RespondError> {
+        self.connection.lock().respond_streaming(self.id, head)
+    }
+
+    pub(super) fn respond_upgrade(&self, head: &ResponseHead) -> Result<(), RespondError> {
+        self.connection.lock().respond_upgrade(self.id, head)
+    }
+
+    pub(super) fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
+        let fields = fields.iter().map(|(name, value)| (name, value));
+        self.connection.lock().respond_early_hints(self.id, fields)
+    }
+
+    /// Records that no response will be given.
+    #[cold]
+    pub(super) fn abandon(&self) {
+        self.connection.lock().abandon(self.id, std::thread::panicking());
+    }
+
+    pub(super) fn keep_handler(&self) {
+        self.connection.lock().keep_handler(self.id);
+    }
+
+    pub(super) fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyError>> {
+        self.connection.lock().poll_chunk(self.id, cx)
+    }
+
+    pub(super) fn write(&self, piece: Bytes) -> Result<(), WriteError> {
+        self.connection.lock().write(self.id, piece)
+    }
+
+    /// Ready when a piece may be written below the high-water mark, or will be refused.
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.connection.lock().poll_room(self.id, cx)
+    }
+
+    /// Returns the position behind everything written so far.
+    pub(super) fn written_position(&self) -> u64 {
+        self.connection.lock().bytes_queued
+    }
+
+    /// Ready when everything before `position` has been sent, or is lost.
+    pub(super) fn poll_flush(&self, position: u64, cx: &mut Context<'_>) -> Poll<FlushState> {
+        self.connection.lock().poll_flush(position, cx)
+    }
+
+    pub(super) fn finish(&self, trailers: &[(HeaderName, HeaderValue)]) -> Result<(), WriteError> {
+        self.connection.lock().finish(self.id, trailers)
+    }
+
+    /// Cuts a body off that was not finished.
+    pub(super) fn abort(&self) {
+        self.connection.lock().abort(self.id);
+    }
+
+    /// Ready when the driver has handed the transport over, or never will.
+    pub(super) fn poll_transport(&self, waker: &Waker) -> Poll<Result<Offer, UpgradeError>> {
+        self.connection.lock().poll_transport(waker)
+    }
+}

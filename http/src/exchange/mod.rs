@@ -1,0 +1,31 @@
+//! One exchange, a request and its response, as handlers see it.
+//!
+//! Everything a handler holds of a live connection ([`Reqd`], [`Responder`], [`Body`], [`BodyWriter`], [`Upgrade`])
+//! reaches its protocol through one type, [`ExchangeHandle`](handle::ExchangeHandle).
+//!
+//! **Invariants:** only `handle` and `requests` know which protocol stands behind an exchange. A response is given by
+//! move, so it is given once.
+
+mod body;
+mod body_writer;
+mod conditional;
+mod file;
+mod handle;
+mod reqd;
+mod request;
+mod requests;
+mod responder;
+mod response;
+mod sse;
+mod upgrade;
+
+pub use body::Body;
+pub use body_writer::{BodyWriter, Flushed};
+pub use file::safe_path;
+pub use reqd::Reqd;
+pub use request::Request;
+pub use requests::{Closed, Requests};
+pub use responder::{Responded, Responder};
+pub use response::{IntoResponse, Response};
+pub use sse::{Event, EventWriter};
+pub use upgrade::{Upgrade, Upgraded};

@@ -1,0 +1,112 @@
+//! The requests of a connection, for whatever runs their handlers.
+
+use std::{
+    future::poll_fn,
+    hint::cold_path,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Reqd, handle::ExchangeHandle};
+use crate::{Http1, HttpConfig, h1::Shared};
+
+/// The requests of a connection, in the order in which they came.
+///
+/// The next one is ready when the response to the one before it is complete. Dropped, it lets the request under way
+/// finish and accepts no more.
+#[derive(Debug)]
+pub struct Requests {
+    shared: Arc<Shared>,
+}
+
+impl Http1 {
+    /// Creates the flow for a connection just opened, and the requests that will come on it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use riot_http::{Http1, HttpConfig};
+    /// let (flow, requests) = Http1::new(Arc::new(HttpConfig::new()));
+    /// # let _ = (flow, requests);
+    /// ```
+    #[must_use]
+    pub fn new(config: Arc<HttpConfig>) -> (Self, Requests) {
+        let shared = Shared::new(config);
+        (Self::with_state(shared.clone()), Requests { shared })
+    }
+}
+
+impl Requests {
+    /// Sets the address that these requests report as their [peer](Reqd::peer). The first one set stays.
+    #[must_use]
+    pub fn from_peer(self, peer: Option<SocketAddr>) -> Self {
+        if let Some(peer) = peer {
+            self.shared.set_peer(peer);
+        }
+        self
+    }
+
+    /// Returns the next request, or none when the connection will bring no more.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has taken nothing.
+    pub async fn next(&mut self) -> Option<Reqd> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Polls for the next request; see [`next`](Self::next). Ready at once if a request waits and there is room for its
+    /// response.
+    #[inline]
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reqd>> {
+        let mut state = self.shared.lock();
+        if state.no_request_will_follow() {
+            cold_path();
+            return Poll::Ready(None);
+        }
+        if state.has_room() {
+            if let Some((id, head)) = state.hand_over() {
+                let has_body = state.active(id).is_some_and(|exchange| exchange.request.body.is_some());
+                drop(state);
+                let handle = ExchangeHandle::new(self.shared.clone(), id);
+                return Poll::Ready(Some(Reqd::new(handle, head, has_body)));
+            }
+        } else {
+            state.next_needs_room = true;
+        }
+        state.next_request.register(cx.waker());
+        Poll::Pending
+    }
+
+    /// Ready as [`closed`](Self::closed) is, unless the handler under way runs to its end in any case.
+    pub(crate) fn poll_peer_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.lock().poll_peer_gone(cx.waker())
+    }
+
+    /// Waits until the peer is gone or both directions are closed: whatever a handler still does, the client will not
+    /// see it. A peer that only stopped sending is not gone.
+    pub fn closed(&self) -> Closed {
+        Closed { shared: self.shared.clone() }
+    }
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        self.shared.lock().requests_dropped();
+    }
+}
+
+/// A future that is ready when its connection has ended; see [`Requests::closed`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct Closed {
+    shared: Arc<Shared>,
+}
+
+impl Future for Closed {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.lock().poll_closed(cx.waker())
+    }
+}

@@ -1,0 +1,335 @@
+//! A response: a status, fields, and maybe a body.
+
+use std::{borrow::Cow, fmt, pin::Pin};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use riot_flow::FilePart;
+
+use super::BodyWriter;
+use crate::{HttpConfig, InvalidHeader, RequestError, message::ResponseHead};
+
+/// A body being written, bit by bit.
+pub(crate) type BodyFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Streaming = Box<dyn FnOnce(BodyWriter) -> BodyFuture + Send>;
+
+/// An answer.
+///
+/// What frames and dates a message is the library's: `Transfer-Encoding`, `Connection`, `Keep-Alive` and, unless a
+/// body is streamed or left away, `Content-Length` follow from the body, and `Date` is added where it is missing. A
+/// field `Connection: close` ends the connection after this answer; other options of it are not sent.
+///
+/// ```
+/// use riot_http::{Response, http::{HeaderValue, StatusCode, header}};
+/// let made = Response::new(StatusCode::CREATED).header(header::LOCATION, HeaderValue::from_static("/1"));
+/// let page = Response::html("<p>hello");
+/// # let _ = (made, page);
+/// ```
+pub struct Response {
+    pub(super) head: ResponseHead,
+    pub(super) body: ResponseBody,
+}
+
+/// What a [`Response`] carries behind its head.
+#[derive(Default)]
+pub(crate) enum ResponseBody {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    /// In a box, for most are not of this kind, and all are handed about.
+    Deferred(Box<DeferredBody>),
+}
+
+/// What is read, or written, when it is sent.
+pub(crate) enum DeferredBody {
+    File(FilePart),
+    Streaming(Streaming),
+}
+
+impl ResponseBody {
+    fn of(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Bytes(bytes) }
+    }
+
+    /// None if it is not in memory as a whole.
+    pub(crate) fn into_bytes(self) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Deferred(_) => None,
+        }
+    }
+}
+
+impl Response {
+    /// A response with this status, and nothing else.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self { head: ResponseHead::new(status), body: ResponseBody::Empty }
+    }
+
+    /// 200.
+    #[must_use]
+    pub fn ok() -> Self {
+        Self::new(StatusCode::OK)
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND)
+    }
+
+    /// 200 with a text.
+    #[must_use]
+    #[inline]
+    pub fn text(text: impl Into<Bytes>) -> Self {
+        static TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+        Self::typed(Cow::Borrowed(&TYPE), text.into())
+    }
+
+    /// 200 with a page.
+    #[must_use]
+    #[inline]
+    pub fn html(page: impl Into<Bytes>) -> Self {
+        static TYPE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+        Self::typed(Cow::Borrowed(&TYPE), page.into())
+    }
+
+    /// 200 with bytes of this media type.
+    ///
+    /// # Panics
+    /// If the media type has octets that have no place in a field value.
+    #[must_use]
+    #[inline]
+    pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self::typed(Cow::Owned(HeaderValue::from_static(media_type)), bytes.into())
+    }
+
+    #[inline]
+    fn typed(content_type: Cow<'static, HeaderValue>, bytes: Bytes) -> Self {
+        Self { head: ResponseHead::typed(content_type), body: ResponseBody::of(bytes) }
+    }
+
+    /// 200 with a body that is written bit by bit. With a field `Content-Length` the body is held to that length;
+    /// without, it is sent in chunks. Ended without [`BodyWriter::close`] it is cut off.
+    ///
+    /// ```
+    /// # use riot_http::Response;
+    /// let numbers = Response::streaming(|mut body| async move {
+    ///     for number in 0..1000 {
+    ///         if body.write(format!("{number}\n")).await.is_err() {
+    ///             return;
+    ///         }
+    ///     }
+    ///     let _ = body.close();
+    /// });
+    /// # let _ = numbers;
+    /// ```
+    #[must_use]
+    pub fn streaming<F, Fut>(write: F) -> Self
+    where
+        F: FnOnce(BodyWriter) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self::ok().stream(write)
+    }
+
+    /// The same with a body that is written bit by bit.
+    pub(crate) fn stream<F, Fut>(mut self, write: F) -> Self
+    where
+        F: FnOnce(BodyWriter) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let write: Streaming = Box::new(move |writer| Box::pin(write(writer)));
+        self.body = ResponseBody::Deferred(Box::new(DeferredBody::Streaming(write)));
+        self
+    }
+
+    /// 200 with a value as JSON.
+    ///
+    /// # Errors
+    /// If the value has no JSON: a map whose keys are no strings, or whatever its `Serialize` refuses.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        static TYPE: HeaderValue = HeaderValue::from_static("application/json");
+        serde_json::to_vec(value).map(|json| Self::typed(Cow::Borrowed(&TYPE), json.into()))
+    }
+
+    /// Sends the client elsewhere: 303 after a form, 307 for now, 308 for ever.
+    ///
+    /// ```
+    /// use riot_http::{Response, http::StatusCode};
+    /// let done = Response::redirect(StatusCode::SEE_OTHER, "/orders/7")?;
+    /// # Ok::<(), riot_http::InvalidHeader>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the location has octets that have no place in a field value.
+    pub fn redirect(status: StatusCode, location: &str) -> Result<Self, InvalidHeader> {
+        let location = HeaderValue::from_str(location).map_err(|_| InvalidHeader)?;
+        Ok(Self::new(status).header(header::LOCATION, location))
+    }
+
+    /// The same with another status.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.head.status = status;
+        self
+    }
+
+    /// One field more. A second `Content-Type` replaces the first; others add up.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.head.add(name, value);
+        self
+    }
+
+    /// One field more, from text.
+    ///
+    /// # Errors
+    /// If name or value have octets that have no place there; no field can be smuggled in that way.
+    pub fn try_header(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidHeader)?;
+        let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| InvalidHeader)?;
+        Ok(self.header(name, value))
+    }
+
+    /// The same with these bytes as its body.
+    #[must_use]
+    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.body = ResponseBody::of(bytes.into());
+        self
+    }
+
+    /// The same with a part of a file as its body; see
+    /// [`Reqd::respond_with_file`](crate::Reqd::respond_with_file).
+    #[must_use]
+    pub fn body_file(mut self, part: FilePart) -> Self {
+        self.body = ResponseBody::Deferred(Box::new(DeferredBody::File(part)));
+        self
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status_code(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// Its fields, in the order they are sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.head.headers()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = match &self.body {
+            ResponseBody::Empty => "none".to_owned(),
+            ResponseBody::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            ResponseBody::Deferred(later) => match &**later {
+                DeferredBody::File(part) => format!("{} bytes of a file", part.length()),
+                DeferredBody::Streaming(_) => "streaming".to_owned(),
+            },
+        };
+        let headers: Vec<_> = self.headers().collect();
+        let mut debug = f.debug_struct("Response");
+        debug.field("status", &self.head.status).field("headers", &headers).field("body", &body).finish()
+    }
+}
+
+impl HttpConfig {
+    /// What is answered where the connection answers for itself: to what is no request, takes too long, or whose
+    /// handler failed. Fields and body are the response's; the status is the [error's](RequestError::status). Without it
+    /// the answer is a line of text. (http/af: `error_handler`.)
+    ///
+    /// Called while the connection waits, so it must not block or use it. If it panics, or gives a body that is not known
+    /// as a whole, the line of text is sent.
+    #[must_use]
+    pub fn error_page(mut self, page: impl Fn(&RequestError) -> Response + Send + Sync + 'static) -> Self {
+        self.error_page = Some(Box::new(move |error| {
+            let Response { head, body } = page(error);
+            Some((head, body.into_bytes()?))
+        }));
+        self
+    }
+}
+
+/// What a service may answer with.
+pub trait IntoResponse {
+    /// As a response.
+    fn into_response(self) -> Response;
+}
+
+impl IntoResponse for Response {
+    fn into_response(self) -> Response {
+        self
+    }
+}
+
+impl IntoResponse for StatusCode {
+    fn into_response(self) -> Response {
+        Response::new(self)
+    }
+}
+
+impl IntoResponse for () {
+    fn into_response(self) -> Response {
+        Response::ok()
+    }
+}
+
+impl IntoResponse for &'static str {
+    fn into_response(self) -> Response {
+        Response::text(self)
+    }
+}
+
+impl IntoResponse for String {
+    fn into_response(self) -> Response {
+        Response::text(self)
+    }
+}
+
+impl IntoResponse for Bytes {
+    fn into_response(self) -> Response {
+        Response::bytes("application/octet-stream", self)
+    }
+}
+
+impl IntoResponse for Vec<u8> {
+    fn into_response(self) -> Response {
+        Response::bytes("application/octet-stream", self)
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(value) => value.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h10_no_field_can_be_smuggled_into_another() {
+        for value in ["a\r\nB: c", "a\nb", "a\rb", "a\0b"] {
+            assert_eq!(Response::ok().try_header("a", value).unwrap_err(), InvalidHeader, "{value:?}");
+        }
+        for name in ["a b", "a:", "a\r\n", ""] {
+            assert_eq!(Response::ok().try_header(name, "v").unwrap_err(), InvalidHeader, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_content_type_replaces_the_first() {
+        let response = Response::text("a").header(header::CONTENT_TYPE, HeaderValue::from_static("text/css"));
+        let headers: Vec<_> = response.headers().collect();
+        assert_eq!(headers, [(&header::CONTENT_TYPE, &HeaderValue::from_static("text/css"))]);
+    }
+}

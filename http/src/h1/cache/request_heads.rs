@@ -1,0 +1,174 @@
+//! A head that is, byte for byte, one that this worker has read before is not read again.
+//!
+//! What a head says follows from its bytes and the bounds alone. Probes, collectors and clients that poll send the same
+//! ones again and again, a pipeline often has nothing else; for them reading is one comparison. Others pay for a
+//! comparison that ends at the first byte that differs.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::WorkerCache;
+use crate::{
+    Head, HttpConfig,
+    h1::codec::{framing::Framing, request},
+    message::{HeadData, head_pool},
+};
+
+/// Longer heads are not remembered.
+const MAX_CACHED_BYTES: usize = 1024;
+
+/// After so many others in a row a head is forgotten for the next: often enough to find one that comes again, seldom
+/// enough to cost nothing where none does.
+const MAX_MISSES: u8 = 64;
+
+/// Fields whose values are nobody else's business: a head with one of them is never kept.
+const SECRET_FIELDS: [&[u8]; 3] = [b"authorization:", b"cookie:", b"proxy-authorization:"];
+
+/// The head that a worker has seen last among those that repeat.
+pub(super) struct RequestHeadCache {
+    cached: Option<CachedHead>,
+    /// Heads in a row that were different.
+    misses: u8,
+}
+
+struct CachedHead {
+    head: HeadData,
+    framing: Framing,
+    /// The head is valid under these limits.
+    limits_id: u64,
+}
+
+impl RequestHeadCache {
+    /// Nothing is cached; the first head will be.
+    pub(super) const EMPTY: Self = Self { cached: None, misses: MAX_MISSES };
+}
+
+/// Source of cache ids. Global, because a head may be dropped on another thread than the one that parsed it.
+static NEXT_CACHE_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Returns the head at the front of the input, if it is the cached one.
+#[inline]
+pub(crate) fn lookup(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
+    WorkerCache::with(|cache| {
+        let mut heads = cache.request_heads.borrow_mut();
+        let cached = heads.cached.as_ref().filter(|cached| cached.limits_id == config.limits_id)?;
+        if !input.starts_with(cached.head.bytes()) {
+            return None;
+        }
+        let found = (Head::from_data(head_pool::take_copy(&cached.head)), cached.framing);
+        heads.misses = 0;
+        Some(found)
+    })
+}
+
+/// Parses a head that is not the cached one, as [`request::parse`] does, and caches it from time to time.
+pub(crate) fn parse_uncached(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
+    let learns = WorkerCache::with(|cache| {
+        let mut heads = cache.request_heads.borrow_mut();
+        let learns = heads.misses >= MAX_MISSES;
+        heads.misses = heads.misses.saturating_add(1);
+        learns
+    });
+    if learns { parse_and_cache(input, config) } else { request::parse(input, &config.limits) }
+}
+
+#[inline(never)]
+fn parse_and_cache(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
+    let (head, framing) = request::parse(input, &config.limits)?;
+    let bytes = head.bytes();
+    if bytes.len() <= MAX_CACHED_BYTES && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
+        let copy = head.data().with_cache_id(NEXT_CACHE_ID.fetch_add(1, Relaxed));
+        let cached = Some(CachedHead { head: copy, framing, limits_id: config.limits_id });
+        let before =
+            WorkerCache::with(|cache| cache.request_heads.replace(RequestHeadCache { cached, misses: 0 }));
+        drop(before);
+    }
+    Some((head, framing))
+}
+
+fn is_secret(line: &[u8]) -> bool {
+    SECRET_FIELDS
+        .iter()
+        .any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    /// What a head says, and that it says the same when it is read anew.
+    fn path(input: &str, config: &HttpConfig) -> Option<String> {
+        let input = input.as_bytes();
+        let found = lookup(input, config).or_else(|| parse_uncached(input, config));
+        let anew = request::parse(input, &config.limits);
+        let said = |found: &Option<(Head, Framing)>| {
+            found.as_ref().map(|(head, framing)| (*framing, head.bytes().to_vec(), format!("{head:?}")))
+        };
+        assert_eq!(said(&found), said(&anew), "{input:?}");
+        found.map(|(head, _)| head.path().to_owned())
+    }
+
+    fn is_known(input: &str) -> bool {
+        let is_it = |cached: &CachedHead| cached.head.bytes() == input.as_bytes();
+        WorkerCache::with(|cache| cache.request_heads.borrow().cached.as_ref().is_some_and(is_it))
+    }
+
+    #[test]
+    fn a_head_that_comes_again_says_the_same() {
+        let config = HttpConfig::new();
+        let heads: Vec<String> = (0..5)
+            .map(|number| format!("GET /{} HTTP/1.1\r\nHost: a\r\nX: {number}\r\n\r\n", "a".repeat(number)))
+            .collect();
+        for number in 0..2_000_usize {
+            // One that comes again and again, then another; and others in between.
+            let head = &heads[if number % 3 == 0 { number % 5 } else { number / 500 }];
+            let input = format!("{head}{}", ["", "GET / HTTP/1.1\r\n\r\n", "\r\n", "x"][number % 4]);
+            let target = &head[4..head.find(" HTTP").unwrap()];
+            assert_eq!(path(&input, &config).as_deref(), Some(target));
+            assert_eq!(path(&head[..head.len() - 1], &config), None, "it is not all there");
+        }
+    }
+
+    #[test]
+    fn other_bounds_are_asked_again() {
+        let (wide, narrow) = (HttpConfig::new(), HttpConfig::new().limits(Limits::new().max_line_bytes(20)));
+        let head = "GET /a/rather/long/path HTTP/1.1\r\nHost: a\r\n\r\n";
+        (0..200).for_each(|_| assert!(path(head, &wide).is_some()));
+        assert!(is_known(head));
+        assert_eq!(path(head, &narrow), None);
+    }
+
+    #[test]
+    fn secrets_are_not_kept() {
+        let config = HttpConfig::new();
+        for field in ["Cookie: a=b", "AUTHORIZATION: Basic YTpi", "proxy-authorization:x"] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
+            (0..200).for_each(|_| assert!(path(&head, &config).is_some()));
+            assert!(!is_known(&head));
+        }
+        let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(MAX_CACHED_BYTES));
+        (0..200).for_each(|_| assert!(path(&long, &config).is_some()));
+        assert!(!is_known(&long));
+    }
+
+    /// Has a head known to this thread.
+    fn know(text: &str) -> Head {
+        let config = HttpConfig::new();
+        let read = || lookup(text.as_bytes(), &config).or_else(|| parse_uncached(text.as_bytes(), &config));
+        (0..200).for_each(|_| drop(read()));
+        assert!(is_known(text));
+        read().expect("it is a head").0
+    }
+
+    #[test]
+    fn a_head_that_is_gone_in_another_thread_is_not_taken_for_the_one_known_there() {
+        let ours = know("GET /ours HTTP/1.1\r\nHost: a\r\n\r\n");
+        let theirs = "GET /them HTTP/1.1\r\nHost: a\r\n\r\n";
+        let there = std::thread::spawn(move || {
+            drop(know(theirs));
+            drop(ours);
+            (0..20).map(|_| know(theirs).path().to_owned()).collect::<Vec<_>>()
+        });
+        assert!(there.join().expect("it does not panic").iter().all(|path| path == "/them"));
+    }
+}

@@ -1,0 +1,247 @@
+//! HTTP/1.1 as a flow (RFC 9112): bytes on one side, exchanges on the other.
+//!
+//! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind one lock.
+//! `read` turns bytes into requests and bodies, `respond` turns responses into bytes, `timers` acts on deadlines, `queue`
+//! holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps from one request to the next.
+//!
+//! **Invariants:** nothing here reads a clock, opens a file or calls user code, except the clock and the error page that
+//! the configuration brings. Positions in the stream only grow, and `bytes_sent <= bytes_queued`.
+
+pub(crate) mod cache;
+pub(crate) mod codec;
+mod queue;
+mod read;
+mod request_body;
+mod respond;
+mod state;
+mod timers;
+
+use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
+
+use bytes::Bytes;
+use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
+
+use crate::RequestError;
+pub(crate) use queue::BodyRemaining;
+pub(crate) use request_body::Chunk;
+pub(crate) use respond::Payload;
+use state::State;
+pub(crate) use state::{FlushState, Offer, Shared};
+
+/// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]: to be driven by two loops, while its [`Requests`] are answered
+/// wherever one likes.
+///
+/// Two things its driver has to know beyond [`Flow`]: bytes left over when the reader yielded are to be presented
+/// again as soon as it may read, whether new ones came or not; and the flow can end while a read is under way, so
+/// whoever sees [`is_closed`](Flow::is_closed) ends that read.
+///
+/// Dropped, it takes its requests with it: nothing can be answered any more.
+#[derive(Debug)]
+pub struct Http1 {
+    shared: Arc<Shared>,
+    /// Bytes the writing loop has been given. Sent before those it has not.
+    sending: Output,
+}
+
+impl Http1 {
+    pub(crate) fn with_state(shared: Arc<Shared>) -> Self {
+        Self { shared, sending: Output::new() }
+    }
+
+    /// Hands the transport over after a switch of protocols, with what was read of it and not consumed. Whoever
+    /// holds the [`Upgrade`] gets it. The same as [`Flow::hand_over`].
+    pub fn offer_transport<T: Any + Send>(&mut self, transport: T, unread: Bytes) {
+        self.hand_over(Box::new(transport), unread);
+    }
+
+    /// Requests received so far, refused ones included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.lock().requests
+    }
+
+    /// No request is under way and nothing is left to send.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.shared.lock().is_idle()
+    }
+}
+
+impl Flow for Http1 {
+    fn next_read_operation(&mut self) -> ReadOperation {
+        self.shared.lock().read_operation()
+    }
+
+    fn read(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.shared.lock().read(bytes, now)
+    }
+
+    fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.shared.lock().read_eof(bytes, now)
+    }
+
+    fn yield_reader(&mut self, waker: &Waker) {
+        let mut state = self.shared.lock();
+        state.backpressured &= state.is_paused();
+        match state.read_operation() {
+            ReadOperation::Yield => {
+                state.reader.register(waker);
+                state.reader_waits = true;
+            }
+            _ => waker.wake_by_ref(),
+        }
+    }
+
+    fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
+        let mut state = self.shared.lock();
+        let consumed = state.read(bytes, now);
+        (consumed, state.read_operation())
+    }
+
+    fn read_bytes(&mut self, bytes: &Bytes, now: Instant) -> (usize, ReadOperation) {
+        let mut state = self.shared.lock();
+        let consumed = state.read_bytes(bytes, now);
+        (consumed, state.read_operation())
+    }
+
+    fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_> {
+        next_write(&mut self.sending, &mut self.shared.lock(), now)
+    }
+
+    fn report_write_result(&mut self, result: WriteResult, now: Instant) {
+        report_write(&mut self.sending, &mut self.shared.lock(), result, now);
+    }
+
+    fn yield_writer(&mut self, waker: &Waker) {
+        self.shared.lock().yield_writer(waker);
+    }
+
+    fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {
+        let mut state = self.shared.lock();
+        report_write(&mut self.sending, &mut state, result, now);
+        let next = to_write(&mut self.sending, &mut state);
+        if matches!(next, WriteOperation::Yield) {
+            state.writer.register(waker);
+        }
+        next
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.shared.lock().timers.next()
+    }
+
+    fn watch_deadline(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
+        self.shared.lock().timers.watch(waker, before)
+    }
+
+    fn handle_deadline(&mut self, now: Instant) {
+        let mut state = self.shared.lock();
+        state.handle_deadline(now);
+        if state.lost_at.is_some() {
+            self.sending.clear();
+        }
+    }
+
+    fn report_error(&mut self, error: FlowError) {
+        let mut state = self.shared.lock();
+        match error {
+            FlowError::Transport(_) => {
+                self.sending.clear();
+                state.transport_failed();
+            }
+            FlowError::Application(_) => {
+                state.fail_handler(RequestError::HandlerFailed);
+                state.end();
+            }
+        }
+        state.finish_call();
+    }
+
+    fn shutdown_gracefully(&mut self) {
+        let mut state = self.shared.lock();
+        state.drain();
+        state.finish_call();
+    }
+
+    fn shutdown(&mut self) {
+        let mut state = self.shared.lock();
+        state.close();
+        state.finish_call();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.lock().is_closed()
+    }
+
+    fn activity(&self) -> Activity {
+        let state = self.shared.lock();
+        Activity { state: state.activity(), requests: state.requests }
+    }
+
+    fn timed_out(&self) -> Option<&'static str> {
+        self.shared.lock().cold.as_ref()?.timed_out
+    }
+
+    fn is_upgraded(&self) -> bool {
+        self.shared.lock().is_upgraded()
+    }
+
+    fn hand_over(&mut self, transport: Box<dyn Any + Send>, unread: Bytes) {
+        let mut state = self.shared.lock();
+        state.cold_mut().offer = Some((transport, unread));
+        state.wake_upgrade();
+    }
+}
+
+fn next_write<'a>(sending: &'a mut Output, state: &mut State, now: Instant) -> WriteOperation<'a> {
+    if state.timers.enter_read_only(now) {
+        state.finish_call();
+    }
+    state.date_secs = 0;
+    to_write(sending, state)
+}
+
+fn to_write<'a>(sending: &'a mut Output, state: &mut State) -> WriteOperation<'a> {
+    if sending.is_empty() && !state.output.is_empty() {
+        std::mem::swap(sending, &mut state.output);
+    }
+    if let Some(operation) = sending.operation() {
+        state.writing_begun();
+        return operation;
+    }
+    if state.writer_is_done() {
+        WriteOperation::Close(state.cold.as_ref().map_or(0, |cold| cold.undelivered))
+    } else {
+        WriteOperation::Yield
+    }
+}
+
+fn report_write(sending: &mut Output, state: &mut State, result: WriteResult, now: Instant) {
+    state.timers.enter(now);
+    match result {
+        // The other loop saw the transport fail while this write was under way: it counts as lost.
+        WriteResult::Written(_) if state.lost_at.is_some() => cold_path(),
+        WriteResult::Written(bytes) => {
+            sending.advance(bytes);
+            state.sent(bytes);
+        }
+        WriteResult::Closed => {
+            cold_path();
+            sending.clear();
+            state.transport_failed();
+        }
+    }
+    state.finish_call();
+}
+
+impl Drop for Http1 {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if !state.is_closed() {
+            state.transport_failed();
+            state.finish_call();
+        }
+        state.driver_gone = true;
+        state.wake_upgrade();
+    }
+}

@@ -1,0 +1,366 @@
+//! The requests of a connection and their answers, in order.
+
+use std::hint::cold_path;
+use std::ops::Range;
+
+use super::{cache::WorkerCache, codec::framing::RequestTraits, request_body::RequestBody};
+use crate::{Head, RequestError};
+
+/// How far the answer to a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseState {
+    /// No handler has seen the request.
+    Queued,
+    /// It has a handler, and no final answer.
+    Waiting,
+    /// The head is out, and the body is being written.
+    Streaming(BodyRemaining),
+    /// All of it is queued for sending.
+    Complete,
+}
+
+/// What may still be written to a streamed body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyRemaining {
+    /// Whatever is written is dropped: the answer has no body by its nature.
+    Nothing,
+    /// So many bytes, no more and no less.
+    Bytes(u64),
+    /// Chunks, then the last one.
+    Chunks,
+    /// Bytes, then the end of the connection.
+    UntilClose,
+}
+
+/// A request, as far as its connection has to know it.
+#[derive(Debug)]
+pub(crate) struct PendingRequest {
+    /// Until a handler takes it. None as well in one that the connection answers itself.
+    pub(crate) head: Head,
+    /// None: it has no body.
+    pub(crate) body: Option<Box<RequestBody>>,
+    pub(crate) traits: RequestTraits,
+}
+
+impl PendingRequest {
+    /// Bytes kept for a handler that has not taken them.
+    fn buffered_bytes(&self) -> usize {
+        self.head.bytes().len() + self.body.as_ref().map_or(0, |incoming| incoming.buffered())
+    }
+}
+
+impl Default for PendingRequest {
+    fn default() -> Self {
+        Self { head: Head::none(), body: None, traits: RequestTraits::default() }
+    }
+}
+
+/// A request and its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) id: u64,
+    pub(crate) response: ResponseState,
+    pub(crate) request: PendingRequest,
+}
+
+impl Exchange {
+    pub(crate) fn body_is_complete(&self) -> bool {
+        self.request.body.as_ref().is_none_or(|incoming| incoming.is_complete())
+    }
+}
+
+/// Oldest first. What most connections have is one at a time, so they own no queue.
+#[derive(Debug)]
+pub(crate) struct ExchangeQueue {
+    /// The oldest, if there is any.
+    first: Exchange,
+    any: bool,
+    /// Room for those behind it, which no handler has seen. Invariant: nothing is in it but they.
+    slots: Vec<PendingRequest>,
+    /// Where in the room they are. Invariant: nowhere if there is no first.
+    waiting: Range<usize>,
+    /// Set: the connection answers the last one itself.
+    rejection: Option<Box<RequestError>>,
+}
+
+/// Bounds the queues whose slots a worker keeps; 16.
+const MAX_POOLED_QUEUES: usize = 16;
+
+/// The slots that a queue has at first, and bounds those that are kept for another queue; 16.
+const MAX_POOLED_SLOTS: usize = 16;
+
+impl Default for ExchangeQueue {
+    fn default() -> Self {
+        let first = Exchange { id: 0, response: ResponseState::Queued, request: PendingRequest::default() };
+        Self { first, any: false, slots: Vec::new(), waiting: 0..0, rejection: None }
+    }
+}
+
+impl ExchangeQueue {
+    /// One more; `id` is one more than that of the one before it. Says whether it is the first.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, id: u64, asked: PendingRequest) -> bool {
+        if self.any {
+            self.push_slow(asked);
+            return false;
+        }
+        self.any = true;
+        (self.first.id, self.first.response) = (id, ResponseState::Queued);
+        self.first.request = asked;
+        true
+    }
+
+    #[inline(always)]
+    fn push_slow(&mut self, asked: PendingRequest) {
+        if self.waiting.end == self.slots.len() {
+            cold_path();
+            self.grow();
+        }
+        // Field by field: what is nothing is then dropped by a look.
+        let PendingRequest { head, body: incoming, traits } = asked;
+        let place = &mut self.slots[self.waiting.end];
+        (place.head, place.body, place.traits) = (head, incoming, traits);
+        self.waiting.end += 1;
+    }
+
+    #[inline(never)]
+    fn grow(&mut self) {
+        if self.slots.is_empty() {
+            self.slots =
+                WorkerCache::try_with(|cache| cache.slots.borrow_mut().pop()).flatten().unwrap_or_default();
+        }
+        let left = self.waiting.start;
+        self.slots.rotate_left(left);
+        self.waiting = 0..self.waiting.end - left;
+        if self.waiting.end == self.slots.len() {
+            let more = self.slots.len().max(MAX_POOLED_SLOTS);
+            self.slots.extend(std::iter::repeat_with(PendingRequest::default).take(more));
+        }
+    }
+
+    /// The connection answers the last one itself. Says how many bytes were kept for it.
+    pub(crate) fn reject_last(&mut self, error: RequestError) -> usize {
+        self.rejection = Some(Box::new(error));
+        let last = self.last_mut();
+        let kept = last.buffered_bytes();
+        (last.head, last.body) = (Head::none(), None);
+        kept
+    }
+
+    /// The connection answers the first one itself.
+    pub(crate) fn rejection(&self) -> Option<RequestError> {
+        self.rejection.as_deref().copied().filter(|_| self.len() == 1)
+    }
+
+    /// Takes the first one away; says how many bytes were kept for it.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> usize {
+        if !self.any {
+            return 0;
+        }
+        let kept = self.first.request.buffered_bytes();
+        (self.first.request.head, self.first.request.body) = (Head::none(), None);
+        self.pop_answered();
+        kept
+    }
+
+    /// The first one is done with, and nothing is kept for it.
+    #[inline]
+    pub(crate) fn pop_answered(&mut self) {
+        if self.waiting.start < self.waiting.end {
+            std::mem::swap(&mut self.first.request, &mut self.slots[self.waiting.start]);
+            self.waiting.start += 1;
+            self.first.id += 1;
+            self.first.response = ResponseState::Queued;
+            return;
+        }
+        self.any = false;
+        if !self.slots.is_empty() {
+            cold_path();
+            self.recycle_slots();
+        }
+    }
+
+    #[inline(never)]
+    fn recycle_slots(&mut self) {
+        let room = std::mem::take(&mut self.slots);
+        self.waiting = 0..0;
+        if room.len() <= MAX_POOLED_SLOTS {
+            WorkerCache::try_with(|cache| {
+                let mut pool = cache.slots.borrow_mut();
+                if pool.len() < MAX_POOLED_QUEUES {
+                    pool.push(room);
+                }
+            });
+        }
+    }
+
+    /// Drops those behind the first `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        if length >= self.len() {
+            return;
+        }
+        self.rejection = None;
+        match length.checked_sub(1) {
+            Some(length) => self.truncate_waiting(self.waiting.start + length),
+            None => self.clear(),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        (self.any, self.rejection, self.first.request) = (false, None, PendingRequest::default());
+        self.truncate_waiting(0);
+        self.waiting = 0..0;
+    }
+
+    /// Drops those from this place on.
+    fn truncate_waiting(&mut self, place: usize) {
+        self.slots[place..].fill_with(PendingRequest::default);
+        self.waiting.end = place;
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.any) + (self.waiting.end - self.waiting.start)
+    }
+
+    fn waiting(&self) -> &[PendingRequest] {
+        &self.slots[self.waiting.clone()]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any
+    }
+
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&Exchange> {
+        self.any.then_some(&self.first)
+    }
+
+    #[inline]
+    pub(crate) fn front_mut(&mut self) -> Option<&mut Exchange> {
+        self.any.then_some(&mut self.first)
+    }
+
+    /// The first one, where there is one.
+    pub(crate) fn active_mut(&mut self) -> &mut Exchange {
+        self.front_mut().expect("a request is under way")
+    }
+
+    /// What comes after the last one may be another protocol.
+    #[inline]
+    pub(crate) fn last_may_upgrade(&self) -> bool {
+        self.any && self.newest().traits.may_upgrade
+    }
+
+    /// The last one, where there is one.
+    #[inline]
+    fn newest(&self) -> &PendingRequest {
+        if self.waiting.is_empty() { &self.first.request } else { &self.slots[self.waiting.end - 1] }
+    }
+
+    /// The last one, and how far its answer is.
+    #[inline]
+    pub(crate) fn last(&self) -> Option<(&PendingRequest, ResponseState)> {
+        let answer = if self.waiting.is_empty() { self.first.response } else { ResponseState::Queued };
+        self.any.then(|| (self.newest(), answer))
+    }
+
+    /// The body of the last one.
+    pub(crate) fn last_body(&mut self) -> Option<&mut RequestBody> {
+        self.last_mut().body.as_deref_mut()
+    }
+
+    fn last_mut(&mut self) -> &mut PendingRequest {
+        self.slots[self.waiting.clone()].last_mut().unwrap_or(&mut self.first.request)
+    }
+
+    /// Bytes kept for handlers that have not taken them.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.front().map_or(0, |first| first.request.buffered_bytes())
+            + self.waiting().iter().map(PendingRequest::buffered_bytes).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push { minor: u8, may_upgrade: bool },
+        Pop,
+        Truncate(usize),
+        Clear,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            20 => (any::<u8>(), any::<bool>()).prop_map(|(minor, may_upgrade)| Step::Push { minor, may_upgrade }),
+            15 => Just(Step::Pop),
+            1 => (0..40_usize).prop_map(Step::Truncate),
+            1 => Just(Step::Clear),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn they_stay_in_order_however_many_there_are(steps in vec(step(), 0..300)) {
+            let (mut exchanges, mut model) = (ExchangeQueue::default(), VecDeque::new());
+            let mut id = 0;
+            for step in steps {
+                match step {
+                    Step::Push { minor, may_upgrade } => {
+                        let traits = RequestTraits { minor, may_upgrade, ..RequestTraits::default() };
+                        // Numbers go on behind what was forgotten.
+                        id = exchanges.front().map_or(id, |first| first.id + exchanges.len() as u64 - 1) + 1;
+                        let is_first = exchanges.push(id, PendingRequest { traits, ..PendingRequest::default() });
+                        prop_assert_eq!(is_first, model.is_empty());
+                        model.push_back((id, traits));
+                    }
+                    Step::Pop => {
+                        prop_assert_eq!(exchanges.pop(), 0);
+                        model.pop_front();
+                    }
+                    Step::Truncate(length) => {
+                        exchanges.truncate(length);
+                        model.truncate(length);
+                    }
+                    Step::Clear => {
+                        exchanges.clear();
+                        model.clear();
+                    }
+                }
+                let first = exchanges.front().map(|first| (first.id, first.request.traits));
+                prop_assert_eq!(first, model.front().copied());
+                let last = exchanges.last().map(|(last, _)| last.traits);
+                prop_assert_eq!(last, model.back().map(|&(_, traits)| traits));
+                prop_assert_eq!(exchanges.len(), model.len());
+                prop_assert_eq!(exchanges.is_empty(), model.is_empty());
+                let may_upgrade = model.back().is_some_and(|(_, traits)| traits.may_upgrade);
+                prop_assert_eq!(exchanges.last_may_upgrade(), may_upgrade);
+            }
+        }
+    }
+
+    #[test]
+    fn room_is_bounded_by_those_in_it() {
+        let mut exchanges = ExchangeQueue::default();
+        for id in 1..4 {
+            exchanges.push(id, PendingRequest::default());
+        }
+        for id in 4..10_000 {
+            exchanges.push(id, PendingRequest::default());
+            exchanges.pop();
+        }
+        assert_eq!((exchanges.len(), exchanges.slots.len()), (3, MAX_POOLED_SLOTS));
+        while !exchanges.is_empty() {
+            exchanges.pop();
+        }
+        assert_eq!(exchanges.slots.capacity(), 0, "it is left to others");
+    }
+}

@@ -1,0 +1,237 @@
+//! A request's body on its way in: what came and was not taken, and where it ends.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    codec::{
+        chunked::{ChunkStep, Decoder},
+        framing::BodyLength,
+    },
+    queue::ResponseState,
+    read::Input,
+    state::{State, register},
+};
+use crate::{BodyError, Headers, RequestError};
+
+/// Pieces below are copied together, so that a body in tiny chunks costs little more than its bytes.
+const MIN_PIECE_BYTES: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    decoder: BodyDecoder,
+    /// Pieces nobody has taken, oldest first; then `tail`, where small ones are collected.
+    pieces: VecDeque<Bytes>,
+    tail: BytesMut,
+    /// Invariant: the bytes in both.
+    buffered: usize,
+    received: u64,
+    max: Option<u64>,
+    complete: bool,
+    /// Set: nobody wants it; so many bytes were dropped.
+    dropped: Option<u64>,
+    trailers: Option<Headers>,
+}
+
+#[derive(Debug)]
+enum BodyDecoder {
+    Fixed(u64),
+    Chunked(Decoder),
+}
+
+/// What bytes did to a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyProgress {
+    /// More are needed, or room for them.
+    Waiting,
+    Complete,
+}
+
+impl RequestBody {
+    /// None if the length says that there is no body.
+    pub(crate) fn new(
+        length: BodyLength,
+        extra_max: usize,
+        max: Option<u64>,
+    ) -> Result<Option<Box<Self>>, RequestError> {
+        let decoder = match length {
+            BodyLength::Fixed(0) => return Ok(None),
+            BodyLength::Fixed(bytes) if max.is_some_and(|max| bytes > max) => {
+                return Err(RequestError::BodyTooLarge);
+            }
+            BodyLength::Fixed(bytes) => BodyDecoder::Fixed(bytes),
+            BodyLength::Chunked => BodyDecoder::Chunked(Decoder::new(extra_max)),
+        };
+        let (pieces, tail) = (VecDeque::new(), BytesMut::new());
+        let (buffered, received, complete, dropped, trailers) = (0, 0, false, None, None);
+        Ok(Some(Box::new(Self {
+            decoder,
+            pieces,
+            tail,
+            buffered,
+            received,
+            max,
+            complete,
+            dropped,
+            trailers,
+        })))
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped.is_some()
+    }
+
+    /// How many bytes were dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.unwrap_or(0)
+    }
+
+    /// How many bytes are known to be missing.
+    pub(crate) fn missing(&self) -> u64 {
+        match self.decoder {
+            BodyDecoder::Fixed(left) => left,
+            BodyDecoder::Chunked(_) => 0,
+        }
+    }
+
+    /// Receives from `input`, keeping at most `room` bytes more, but for a piece that need not be copied.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut Input<'_>,
+        mut room: usize,
+    ) -> Result<BodyProgress, RequestError> {
+        loop {
+            let here = match &mut self.decoder {
+                BodyDecoder::Fixed(0) => return Ok(self.finish()),
+                BodyDecoder::Fixed(left) => {
+                    usize::try_from(*left).unwrap_or(usize::MAX).min(input.rest().len())
+                }
+                BodyDecoder::Chunked(decoder) => {
+                    let (used, step) = decoder.step(input.rest())?;
+                    input.skip(used);
+                    match step {
+                        ChunkStep::More => return Ok(BodyProgress::Waiting),
+                        ChunkStep::Data(bytes) => bytes,
+                        ChunkStep::End => {
+                            self.trailers = decoder.trailers();
+                            return Ok(self.finish());
+                        }
+                    }
+                }
+            };
+            // What need not be copied has room if there is any: it is there already.
+            let whole = self.is_dropped() || (room > 0 && input.keeps(here));
+            let bytes = if whole { here } else { here.min(room) };
+            if bytes == 0 {
+                return Ok(BodyProgress::Waiting);
+            }
+            self.received += bytes as u64;
+            if self.max.is_some_and(|max| self.received > max) {
+                return Err(RequestError::BodyTooLarge);
+            }
+            match &mut self.decoder {
+                BodyDecoder::Fixed(left) => *left -= bytes as u64,
+                BodyDecoder::Chunked(decoder) => decoder.take(bytes),
+            }
+            match &mut self.dropped {
+                Some(dropped) => {
+                    *dropped += bytes as u64;
+                    input.skip(bytes);
+                }
+                None => {
+                    room = room.saturating_sub(bytes);
+                    self.keep(input, bytes);
+                }
+            }
+        }
+    }
+
+    /// Takes the oldest piece.
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let piece = match self.pieces.pop_front() {
+            Some(piece) => piece,
+            None if self.tail.is_empty() => return None,
+            None => self.tail.split().freeze(),
+        };
+        self.buffered -= piece.len();
+        Some(piece)
+    }
+
+    /// Nobody wants it any more.
+    pub(crate) fn discard_rest(&mut self) {
+        self.dropped = Some(self.buffered as u64);
+        self.pieces = VecDeque::new();
+        self.tail = BytesMut::new();
+        self.buffered = 0;
+    }
+
+    pub(crate) fn trailers(&self) -> Option<&Headers> {
+        self.trailers.as_ref()
+    }
+
+    fn keep(&mut self, input: &mut Input<'_>, bytes: usize) {
+        if bytes < MIN_PIECE_BYTES {
+            self.tail.extend_from_slice(&input.rest()[..bytes]);
+            input.skip(bytes);
+        } else {
+            if !self.tail.is_empty() {
+                self.pieces.push_back(self.tail.split().freeze());
+            }
+            self.pieces.push_back(input.take(bytes));
+        }
+        self.buffered += bytes;
+    }
+
+    fn finish(&mut self) -> BodyProgress {
+        self.complete = true;
+        BodyProgress::Complete
+    }
+}
+
+/// What reading a body gave.
+#[derive(Debug)]
+pub(crate) enum Chunk {
+    Data(Bytes),
+    /// The end, with the trailer fields if there were any.
+    End(Option<Headers>),
+}
+
+impl State {
+    /// Takes the oldest piece of the body of the request under way.
+    pub(crate) fn poll_chunk(&mut self, id: u64, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyError>> {
+        if let Some((failed, error)) = self.cold.as_ref().and_then(|cold| cold.failure)
+            && failed == id
+        {
+            return Poll::Ready(Err(BodyError::Request(error)));
+        }
+        self.invite_body(id);
+        let Some(exchange) = self.active(id).filter(|exchange| exchange.response != ResponseState::Complete)
+        else {
+            return Poll::Ready(Err(BodyError::Closed));
+        };
+        let Some(body) = exchange.request.body.as_mut() else { return Poll::Ready(Ok(Chunk::End(None))) };
+        if let Some(piece) = body.pop() {
+            self.read_ahead -= piece.len();
+            self.finish_call();
+            return Poll::Ready(Ok(Chunk::Data(piece)));
+        }
+        if body.is_complete() {
+            return Poll::Ready(Ok(Chunk::End(body.trailers().cloned())));
+        }
+        register(&mut self.cold_mut().body, cx.waker());
+        self.finish_call();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,551 @@
+//! The moves of answering: responses and bodies become bytes.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use riot_flow::{FilePart, MAX_COPY_BYTES, Output};
+
+use super::{
+    cache::response_heads,
+    codec::{
+        chunked, framing,
+        response::{self, Added, ConnectionLine, LengthLine},
+    },
+    queue::{BodyRemaining, Exchange, PendingRequest, ResponseState},
+    request_body::RequestBody,
+    state::{Reading, State, Writing},
+};
+use crate::{
+    HttpConfig, RequestError, RespondError, WriteError,
+    message::{ResponseHead, list_elements},
+};
+
+/// The body of an answer that is known as a whole.
+#[derive(Debug)]
+pub(crate) enum Payload<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+    File(FilePart),
+}
+
+impl Payload<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Borrowed(bytes) => bytes.len() as u64,
+            Self::Shared(bytes) => bytes.len() as u64,
+            Self::File(part) => part.length() as u64,
+        }
+    }
+
+    /// The body, if it is copied behind its head.
+    fn copied_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Borrowed(bytes) => Some(bytes),
+            Self::Shared(bytes) => Some(&bytes[..]).filter(|bytes| bytes.len() <= MAX_COPY_BYTES),
+            Self::File(_) => None,
+        }
+    }
+
+    fn write(self, output: &mut Output) {
+        match self {
+            Self::Borrowed(bytes) => output.write(bytes),
+            Self::Shared(bytes) => output.write_bytes(bytes),
+            Self::File(part) => output.write_file(part),
+        }
+    }
+}
+
+/// What a response says about itself.
+struct ResponseFields {
+    length: Option<u64>,
+    close: bool,
+}
+
+fn declared(head: &ResponseHead) -> Result<ResponseFields, RespondError> {
+    let mut declared = ResponseFields { length: None, close: false };
+    if head.simple_fields().is_some() {
+        return Ok(declared);
+    }
+    for (name, value) in head.headers() {
+        if name == header::CONTENT_LENGTH {
+            let length = framing::content_length(value.as_bytes()).map_err(|_| RespondError::Length)?;
+            if declared.length.replace(length).is_some_and(|other| other != length) {
+                return Err(RespondError::Length);
+            }
+        } else if name == header::CONNECTION {
+            declared.close |=
+                list_elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"close"));
+        }
+    }
+    Ok(declared)
+}
+
+/// 204 and 304 end with their head (RFC 9112 §6.3); 205 has an empty body (RFC 9110 §15.3.6).
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+impl State {
+    /// The request, if it waits for its final answer, and if this status can be one.
+    fn unanswered(&mut self, id: u64, status: StatusCode) -> Result<&mut Exchange, RespondError> {
+        let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        match exchange.response {
+            ResponseState::Waiting if status.is_informational() => Err(RespondError::Informational),
+            ResponseState::Waiting if exchange.request.traits.is_connect && status.is_success() => {
+                Err(RespondError::Upgrade)
+            }
+            ResponseState::Waiting => Ok(exchange),
+            _ => Err(RespondError::Closed),
+        }
+    }
+
+    /// Answers with a body known as a whole.
+    pub(crate) fn respond(
+        &mut self,
+        id: u64,
+        head: &ResponseHead,
+        payload: Payload<'_>,
+    ) -> Result<(), RespondError> {
+        if self.is_simple(id)
+            && head.status == StatusCode::OK
+            && let Some(content_type) = head.simple_fields()
+            && let Some(body) = payload.copied_bytes()
+        {
+            self.respond_fast(content_type, body);
+            return Ok(());
+        }
+        self.respond_slow(id, head, payload)
+    }
+
+    /// This request waits for its answer, and nothing about it or its connection makes a difference to that.
+    #[inline]
+    fn is_simple(&self, id: u64) -> bool {
+        let waits = |front: &Exchange| front.id == id && front.response == ResponseState::Waiting;
+        self.exchanges.front().is_some_and(|front| waits(front) && front.request.traits.is_simple)
+            // Otherwise the connection may end with this answer.
+            && self.reading == Reading::Head
+    }
+
+    /// As [`respond_by_rules`](Self::respond_by_rules), where none of the rules changes anything. So most answers are.
+    #[inline]
+    fn respond_fast(&mut self, content_type: Option<&HeaderValue>, body: &[u8]) {
+        self.emit_head(|output, config, second| {
+            response_heads::simple_response(output, content_type, config.server_line.as_ref(), second, body);
+        });
+        self.exchanges.pop_answered();
+        self.advance();
+        self.finish_call_fast();
+    }
+
+    #[inline(never)]
+    fn respond_slow(
+        &mut self,
+        id: u64,
+        head: &ResponseHead,
+        payload: Payload<'_>,
+    ) -> Result<(), RespondError> {
+        let (line, with_body, close) = self.frame(id, head, payload.len())?;
+        let close = self.write_head(head, line, close);
+        if with_body {
+            self.emit(|output| payload.write(output));
+        }
+        self.finish_response(close);
+        self.finish_call_fast();
+        Ok(())
+    }
+
+    /// How the head of an answer with a body of so many bytes frames it, whether the body is sent, and whether the answer
+    /// is the last.
+    fn frame(
+        &mut self,
+        id: u64,
+        head: &ResponseHead,
+        bytes: u64,
+    ) -> Result<(LengthLine, bool, bool), RespondError> {
+        let status = head.status;
+        let exchange = self.unanswered(id, status)?;
+        let ResponseFields { length, close } = declared(head)?;
+        let bodyless = exchange.request.traits.is_head || has_no_body(status);
+        if !bodyless && length.is_some_and(|length| length != bytes) {
+            return Err(RespondError::Length);
+        }
+        let line = match status {
+            StatusCode::NO_CONTENT => LengthLine::None,
+            StatusCode::NOT_MODIFIED => length.map_or(LengthLine::None, LengthLine::Length),
+            StatusCode::RESET_CONTENT => LengthLine::Length(0),
+            _ => LengthLine::Length(length.unwrap_or(bytes)),
+        };
+        let drain_max = self.config.limits.max_drain_bytes;
+        let missing = |incoming: &RequestBody| incoming.missing() > drain_max;
+        let unread = self.exchanges.active_mut().request.body.as_deref().is_some_and(missing);
+        Ok((line, !bodyless, close || unread))
+    }
+
+    /// Begins an answer whose body is written bit by bit.
+    pub(crate) fn respond_streaming(
+        &mut self,
+        id: u64,
+        head: &ResponseHead,
+    ) -> Result<BodyRemaining, RespondError> {
+        let status = head.status;
+        let exchange = self.unanswered(id, status)?;
+        let ResponseFields { length, mut close } = declared(head)?;
+        let (line, left) = match length {
+            _ if status == StatusCode::NO_CONTENT => (LengthLine::None, BodyRemaining::Nothing),
+            _ if status == StatusCode::RESET_CONTENT => (LengthLine::Length(0), BodyRemaining::Nothing),
+            length if exchange.request.traits.is_head || status == StatusCode::NOT_MODIFIED => {
+                (length.map_or(LengthLine::None, LengthLine::Length), BodyRemaining::Nothing)
+            }
+            Some(length) => (LengthLine::Length(length), BodyRemaining::Bytes(length)),
+            None if exchange.request.traits.minor > 0 => (LengthLine::Chunked, BodyRemaining::Chunks),
+            None => {
+                close = true;
+                (LengthLine::None, BodyRemaining::UntilClose)
+            }
+        };
+        let close = self.write_head(head, line, close);
+        let exchange = self.exchanges.active_mut();
+        exchange.response = ResponseState::Streaming(left);
+        exchange.request.traits.keep_alive &= !close;
+        self.finish_call();
+        Ok(left)
+    }
+
+    /// Writes the head of the first request's answer; says whether the connection ends with it.
+    fn write_head(&mut self, head: &ResponseHead, length: LengthLine, close: bool) -> bool {
+        let exchange = self.exchanges.front().expect("a request is under way");
+        // A peer that never heard "continue" may send its body or not; only the end tells the two apart.
+        let traits = exchange.request.traits;
+        let unsure = traits.continue_due && !exchange.body_is_complete();
+        let over = self.no_more_requests || !matches!(self.reading, Reading::Head | Reading::Body);
+        let close = close || unsure || !traits.keep_alive || (over && self.exchanges.len() == 1);
+        let connection = match (close, traits.minor) {
+            (true, _) => ConnectionLine::Close,
+            (false, 0) => ConnectionLine::KeepAlive,
+            (false, _) => ConnectionLine::None,
+        };
+        self.emit_response(head, length, connection);
+        close
+    }
+
+    fn emit_response(&mut self, head: &ResponseHead, length: LengthLine, connection: ConnectionLine) {
+        let status = head.status;
+        self.emit_head(|output, config, second| {
+            let added = Added { length, connection, server: config.server_line.as_ref(), unix_secs: second };
+            match head.simple_fields() {
+                Some(content_type) => response_heads::head(output, status, content_type, added),
+                None => response::head(output, status, head.headers(), added),
+            }
+        });
+    }
+
+    /// Queues a head, and maybe what is behind it; it is told the second for its `Date`.
+    #[inline]
+    fn emit_head(&mut self, write: impl FnOnce(&mut Output, &HttpConfig, u64)) {
+        let second = if self.date_secs > 0 { u64::from(self.date_secs) } else { self.config.unix_secs() };
+        let wakes = self.emit_with(|output, config| write(output, config, second));
+        if wakes {
+            self.date_secs = u32::try_from(second).unwrap_or(0);
+        }
+    }
+
+    /// Queues bytes for the writing loop.
+    fn emit(&mut self, write: impl FnOnce(&mut Output)) {
+        self.emit_with(|output, _| write(output));
+    }
+
+    /// Says whether the writing loop waited for it, and comes.
+    #[inline]
+    fn emit_with(&mut self, write: impl FnOnce(&mut Output, &HttpConfig)) -> bool {
+        let before = self.output.pending();
+        write(&mut self.output, &self.config);
+        self.bytes_queued += (self.output.pending() - before) as u64;
+        self.writer.wake_waiting()
+    }
+
+    /// Sends an informational answer ahead of the final one. HTTP/1.0 knows none (RFC 9110 §15.2).
+    pub(crate) fn respond_early_hints<'a>(
+        &mut self,
+        id: u64,
+        fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    ) -> Result<(), RespondError> {
+        let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        if exchange.response != ResponseState::Waiting {
+            return Err(RespondError::Closed);
+        }
+        if exchange.request.traits.minor > 0 {
+            self.emit(|output| response::interim(output, StatusCode::EARLY_HINTS, fields));
+        }
+        Ok(())
+    }
+
+    /// Answers in place of the handler of the first request, and ends the connection.
+    #[cold]
+    pub(crate) fn respond_error_and_close(&mut self, error: RequestError) {
+        self.respond_error(error, true);
+    }
+
+    fn respond_error(&mut self, error: RequestError, close: bool) {
+        let (head, body) = self.config.error_response(error);
+        let close = self.write_head(&head, LengthLine::Length(body.len() as u64), close);
+        if !self.exchanges.active_mut().request.traits.is_head {
+            self.emit(|output| output.write_bytes(body));
+        }
+        if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {
+            self.finish_response(close);
+        } else {
+            self.end();
+        }
+    }
+
+    /// The handler of this request ended without an answer (H2).
+    pub(crate) fn abandon(&mut self, id: u64, close: bool) {
+        if self.active(id).is_some_and(|exchange| exchange.response == ResponseState::Waiting) {
+            self.respond_error(RequestError::HandlerFailed, close);
+            self.finish_call();
+        }
+    }
+
+    /// The handler of the first request failed, or took too long.
+    pub(crate) fn fail_handler(&mut self, error: RequestError) {
+        match self.exchanges.front().map(|front| front.response) {
+            Some(ResponseState::Waiting) => self.respond_error_and_close(error),
+            Some(ResponseState::Streaming(_)) => self.end(),
+            _ => {}
+        }
+    }
+
+    /// Tells a peer that waits for it to send its body (H6).
+    pub(crate) fn invite_body(&mut self, id: u64) {
+        let Some(exchange) = self.active(id) else { return };
+        if exchange.request.traits.continue_due && exchange.response == ResponseState::Waiting {
+            exchange.request.traits.continue_due = false;
+            self.emit(|output| response::interim(output, StatusCode::CONTINUE, [].into_iter()));
+        }
+    }
+
+    /// Writes a piece of the body (H9).
+    pub(crate) fn write(&mut self, id: u64, data: Bytes) -> Result<(), WriteError> {
+        let exchange = self.active(id).ok_or(WriteError::Closed)?;
+        let ResponseState::Streaming(left) = &mut exchange.response else { return Err(WriteError::Closed) };
+        match left {
+            BodyRemaining::Nothing => {}
+            BodyRemaining::Bytes(left) if data.len() as u64 > *left => return Err(WriteError::TooLong),
+            BodyRemaining::Bytes(left) => {
+                *left -= data.len() as u64;
+                self.emit(|output| output.write_bytes(data));
+            }
+            BodyRemaining::Chunks => self.emit(|output| chunked::write_chunk(output, data)),
+            BodyRemaining::UntilClose => self.emit(|output| output.write_bytes(data)),
+        }
+        Ok(())
+    }
+
+    /// Ends the body. One that is shorter than declared is cut off with the connection.
+    pub(crate) fn finish(
+        &mut self,
+        id: u64,
+        trailers: &[(HeaderName, HeaderValue)],
+    ) -> Result<(), WriteError> {
+        let exchange = self.active(id).ok_or(WriteError::Closed)?;
+        let ResponseState::Streaming(left) = exchange.response else { return Err(WriteError::Closed) };
+        let close = !exchange.request.traits.keep_alive;
+        match left {
+            BodyRemaining::Bytes(1..) => {
+                self.end();
+                self.finish_call();
+                return Err(WriteError::TooShort);
+            }
+            BodyRemaining::Chunks if trailers.is_empty() => {
+                self.emit(chunked::write_end);
+                self.finish_response(close);
+            }
+            BodyRemaining::Chunks => {
+                self.emit(|output| response::trailers(output, trailers.iter()));
+                self.finish_response(close);
+            }
+            _ => self.finish_response(close),
+        }
+        self.finish_call();
+        Ok(())
+    }
+
+    /// Cuts a body off (H10).
+    pub(crate) fn abort(&mut self, id: u64) {
+        if self.active(id).is_some_and(|exchange| matches!(exchange.response, ResponseState::Streaming(_))) {
+            self.end();
+            self.finish_call();
+        }
+    }
+
+    /// Ready below the high-water mark, or when it makes no sense to wait.
+    pub(crate) fn poll_room(&mut self, id: u64, context: &Context<'_>) -> Poll<()> {
+        let high = self.config.limits.output_high_water_bytes as u64;
+        if self.has_room() || self.active(id).is_none() {
+            return Poll::Ready(());
+        }
+        // At half the mark, so that there is room for more than a byte.
+        let target = self.bytes_queued - high / 2;
+        self.cold_mut().flush = Some((target, context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// The answer to the first request is queued as a whole. The rest of its body is dropped (H7).
+    fn finish_response(&mut self, close: bool) {
+        let drain_max = self.config.limits.max_drain_bytes;
+        let Some(front) = self.exchanges.front_mut() else { return };
+        front.response = ResponseState::Complete;
+        if front.body_is_complete() {
+            if close {
+                // The peer that asked for the end has nothing more to send.
+                self.linger = !front.request.traits.peer_closes
+                    || !matches!(self.reading, Reading::Discard { seen: false, .. });
+                return self.end();
+            }
+            return self.pop();
+        }
+        let Some(incoming) = front.request.body.as_mut() else { return };
+        self.read_ahead -= incoming.buffered();
+        incoming.discard_rest();
+        if close || incoming.missing() > drain_max || incoming.dropped() > drain_max {
+            return self.end();
+        }
+        self.wake_body();
+    }
+
+    /// Answers with a switch of protocols (F12).
+    pub(crate) fn respond_upgrade(&mut self, id: u64, head: &ResponseHead) -> Result<(), RespondError> {
+        let exchange = self.active(id).ok_or(RespondError::Closed)?;
+        if exchange.response != ResponseState::Waiting {
+            return Err(RespondError::Closed);
+        }
+        let status = head.status;
+        let PendingRequest { traits, body: incoming, .. } = &exchange.request;
+        let tunnel = traits.is_connect && status.is_success();
+        let switch = !traits.is_connect && status == StatusCode::SWITCHING_PROTOCOLS && traits.minor > 0;
+        let read = incoming.as_ref().is_none_or(|body| body.is_complete() && body.buffered() == 0);
+        if !(traits.may_upgrade && read && (tunnel || switch)) {
+            return Err(RespondError::Upgrade);
+        }
+        let connection = if tunnel { ConnectionLine::None } else { ConnectionLine::Upgrade };
+        self.emit_response(head, LengthLine::None, connection);
+        self.writing = Writing::Upgrading;
+        if self.reading != Reading::Closed {
+            self.reading = Reading::Upgraded;
+        }
+        self.exchanges.clear();
+        self.read_ahead = 0;
+        self.finish_call();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Instant, time::UNIX_EPOCH};
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{super::state::Shared, *};
+    use crate::Limits;
+
+    type Way = fn(&mut State, u64, &ResponseHead, Payload<'_>) -> Result<(), RespondError>;
+
+    const REQUESTS: [&str; 6] = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /b HTTP/1.1\r\nHost: a\r\nAccept: c\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ];
+
+    fn response(number: usize) -> ResponseHead {
+        match number {
+            0 => with(StatusCode::OK, header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            1 => with(StatusCode::OK, header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            2 => ResponseHead::new(StatusCode::OK),
+            3 => ResponseHead::new(StatusCode::NOT_FOUND),
+            4 => ResponseHead::new(StatusCode::NO_CONTENT),
+            5 => ResponseHead::new(StatusCode::CONTINUE),
+            6 => with(StatusCode::OK, header::CONNECTION, "close"),
+            _ => with(StatusCode::OK, header::CONTENT_LENGTH, "3"),
+        }
+    }
+
+    fn with(status: StatusCode, name: HeaderName, value: &'static str) -> ResponseHead {
+        let mut head = ResponseHead::new(status);
+        head.add(name, HeaderValue::from_static(value));
+        head
+    }
+
+    /// What becomes of a connection whose requests are answered in this way.
+    fn conversation(
+        config: &Arc<HttpConfig>,
+        requests: &[(usize, usize, usize)],
+        drained_at: usize,
+        way: Way,
+    ) -> String {
+        let shared = Shared::new(config.clone());
+        let mut state = shared.lock();
+        let input: String = requests.iter().map(|&(request, ..)| REQUESTS[request]).collect();
+        let (mut read, now, mut results) = (0, Instant::now(), Vec::new());
+        for (place, &(_, number, bytes)) in requests.iter().enumerate() {
+            if place == drained_at {
+                state.drain();
+            }
+            read += state.read(&input.as_bytes()[read..], now);
+            let Some((id, _head)) = state.hand_over() else { break };
+            let body = vec![b'x'; bytes];
+            // Every other request is answered with bytes that could stay where they are.
+            let payload =
+                if id % 2 == 0 { Payload::Borrowed(&body) } else { Payload::Shared(body.clone().into()) };
+            results.push(way(&mut state, id, &response(number), payload));
+        }
+        let State {
+            reading,
+            writing,
+            no_more_requests: heads_over,
+            linger,
+            requests,
+            read_ahead,
+            bytes_queued: queued,
+            ..
+        } = &*state;
+        format!(
+            "{results:?} {reading:?} {writing:?} {heads_over} {linger} {requests} {read_ahead} {queued} {} {}",
+            state.exchanges.len(),
+            String::from_utf8_lossy(&state.output.slices().to_vec()),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_given_plainly_is_the_one_that_the_rules_give(
+            requests in vec((0..REQUESTS.len(), 0..8_usize, prop_oneof![0..9_usize, Just(MAX_COPY_BYTES), Just(MAX_COPY_BYTES + 1)]), 1..40),
+            drained_at in 0..60_usize,
+            named in any::<bool>(),
+            last in prop_oneof![Just(None), (1..10_u64).prop_map(Some)],
+        ) {
+            let name = named.then(|| HeaderValue::from_static("a name"));
+            let config = HttpConfig::new().clock(|| UNIX_EPOCH).server_name(name).limits(Limits::new().max_requests(last));
+            let config = Arc::new(config);
+            let plainly = conversation(&config, &requests, drained_at, State::respond);
+            let by_rules = conversation(&config, &requests, drained_at, State::respond_slow);
+            prop_assert_eq!(plainly, by_rules);
+        }
+    }
+
+    #[test]
+    fn most_answers_are_given_plainly() {
+        let shared = Shared::new(Arc::new(HttpConfig::new()));
+        let mut state = shared.lock();
+        for (request, is_plain) in REQUESTS.iter().zip([true, true, false, false, false]) {
+            state.read(request.as_bytes(), Instant::now());
+            let (id, _head) = state.hand_over().expect("it is a request");
+            assert_eq!(state.is_simple(id), is_plain, "{request}");
+            state.respond(id, &response(0), Payload::Borrowed(b"x")).expect("it can be answered");
+        }
+    }
+}

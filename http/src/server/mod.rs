@@ -1,0 +1,20 @@
+//! What answers requests, and the server that brings them.
+//!
+//! `handler` defines handlers and services, `serve` runs one for the requests of a connection, `tower` makes a handler of
+//! any tower service, `http_server` puts the supervised tree around them.
+//!
+//! **Invariant:** user code runs here, in the client's Connector; no lock of the connection is held while it does.
+
+mod handler;
+#[cfg(feature = "driver")]
+mod http_server;
+mod serve;
+#[cfg(feature = "tower")]
+mod tower;
+
+pub use handler::{Handler, HandlerOutput, Service, ServiceHandler, service};
+#[cfg(feature = "driver")]
+pub use http_server::{Server, Serving, start_link};
+pub use serve::serve_requests;
+#[cfg(feature = "tower")]
+pub use tower::{OnUpgrade, TowerHandler};

@@ -1,0 +1,85 @@
+//! Runs a handler for the requests of a connection.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use super::Handler;
+use crate::{Reqd, Requests};
+
+/// What becomes of a handler whose client is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenPeerIsGone {
+    /// It is dropped where it awaits.
+    DropHandler,
+    /// It runs to its end.
+    KeepHandler,
+}
+
+/// Handles the requests of a connection, one after the other, until it brings no more.
+///
+/// A connection that waits for its next request holds nothing for a handler whose future is larger than 256 bytes: that
+/// has its place made for every request.
+///
+/// # Panics
+/// If the handler does. Whoever catches that tells the connection with
+/// [`report_error`](riot_flow::Flow::report_error).
+pub fn serve_requests<H: Handler>(requests: Requests, handler: &H) -> impl Future<Output = ()> + Send {
+    serve(requests, handler, WhenPeerIsGone::KeepHandler)
+}
+
+/// Handles the requests of a connection as [`serve_requests`] does; `when_gone` decides about the handler under way.
+pub(super) fn serve<H: Handler>(
+    requests: Requests,
+    handler: &H,
+    when_gone: WhenPeerIsGone,
+) -> impl Future<Output = ()> + Send {
+    Serve { requests, handle: |reqd| handler.handle(reqd), handling: None, when_gone }
+}
+
+/// A handler's future up to this size, in bytes, leaves its place to the next one.
+const MAX_KEPT_BYTES: usize = 256;
+
+struct Serve<F, H> {
+    requests: Requests,
+    handle: F,
+    /// The place of the handler's future.
+    handling: Option<Pin<Box<Option<H>>>>,
+    when_gone: WhenPeerIsGone,
+}
+
+impl<F, H> Future for Serve<F, H>
+where
+    F: Fn(Reqd) -> H + Unpin,
+    H: Future<Output = ()>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { requests, handle, handling, when_gone } = &mut *self;
+        loop {
+            if let Some(place) = handling
+                && let Some(future) = place.as_mut().as_pin_mut()
+            {
+                if future.poll(cx).is_pending() {
+                    return match when_gone {
+                        WhenPeerIsGone::DropHandler => requests.poll_peer_gone(cx),
+                        WhenPeerIsGone::KeepHandler => Poll::Pending,
+                    };
+                }
+                if size_of::<H>() > MAX_KEPT_BYTES {
+                    *handling = None;
+                } else {
+                    place.set(None);
+                }
+            }
+            let Some(reqd) = ready!(requests.poll_next(cx)) else { return Poll::Ready(()) };
+            let future = Some(handle(reqd));
+            match handling {
+                Some(place) => place.set(future),
+                None => *handling = Some(Box::pin(future)),
+            }
+        }
+    }
+}

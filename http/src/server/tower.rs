@@ -1,0 +1,210 @@
+//! Any tower service as a handler, so that what was written for other servers runs on this one.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Buf;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http_body::Body as _;
+use tower_service::Service;
+
+use super::Handler;
+use crate::{Body, Head, Reqd, Responder, Response, Upgrade};
+
+/// Answers with a tower service. Each request gets a clone of it, as tower expects.
+///
+/// The service finds the client's address as a [`SocketAddr`] in the request's extensions, and a [`OnUpgrade`] for when it
+/// wants to go on in another protocol. An error of the service is answered with 500; an error of a response's body cuts
+/// it off.
+#[derive(Clone, Debug)]
+pub struct TowerHandler<S>(S);
+
+impl<S> TowerHandler<S> {
+    /// A handler that asks `service`.
+    pub fn new(service: S) -> Self {
+        Self(service)
+    }
+}
+
+impl<S, B> Handler for TowerHandler<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: http_body::Body<Data: Send> + Send,
+    B::Error: Send,
+    S::Error: Send,
+{
+    async fn handle(&self, reqd: Reqd) {
+        let peer = reqd.peer();
+        let (request, responder) = reqd.into_parts();
+        let (head, body) = request.into_parts();
+        let is_head = *head.method() == http::Method::HEAD;
+        let is_connect = *head.method() == http::Method::CONNECT;
+        let Some(mut request) = convert(&head, body, peer) else {
+            let refused = Response::text("the target cannot be read\n").status(StatusCode::BAD_REQUEST);
+            // It fails if the client is gone.
+            let _ = responder.respond(refused).await;
+            return;
+        };
+        drop(head);
+        let switch = OnUpgrade::default();
+        request.extensions_mut().insert(switch.clone());
+        let mut service = self.0.clone();
+        // Without an answer the responder gives one: 500.
+        if poll_fn(|context| service.poll_ready(context)).await.is_err() {
+            return;
+        }
+        let Ok(response) = service.call(request).await else { return };
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS
+            || (is_connect && response.status().is_success());
+        if !switches {
+            return answer(responder, response, is_head).await;
+        }
+        if let Ok(upgrade) = responder.respond_with_upgrade(headed(response.into_parts().0).0)
+            && let Some(then) = switch.take()
+        {
+            then(upgrade).await;
+        }
+    }
+}
+
+type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// What a tower service uses to go on in another protocol: it finds one in the extensions of every request.
+///
+/// It says what is [to](Self::then) come, and answers with 101 and the fields of the new protocol (or 2xx to `CONNECT`).
+/// What is to come runs in the place of the handler: in the client's Connector, so the switched connection is supervised
+/// like any other.
+///
+/// ```
+/// use riot_http::{Body, OnUpgrade, http::{Request, Response, StatusCode}};
+///
+/// async fn shout(request: Request<Body>) -> Response<String> {
+///     let mut response = Response::new(String::new());
+///     if let Some(on_upgrade) = request.extensions().get::<OnUpgrade>() {
+///         on_upgrade.then(|upgrade| async move {
+///             if let Ok(mut connection) = upgrade.connection().await {
+///                 let _ = connection.write_all(b"HELLO\n").await;
+///             }
+///         });
+///         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+///         response.headers_mut().insert("upgrade", "shout".parse().expect("it is a word"));
+///     }
+///     response
+/// }
+/// # let _ = shout;
+/// ```
+#[derive(Clone, Default)]
+pub struct OnUpgrade(Arc<Mutex<Option<AfterSwitch>>>);
+
+impl OnUpgrade {
+    /// Says what runs once the switch has been answered. Said again, the last holds; if the answer turns out to be no
+    /// switch, it does not run.
+    pub fn then<F, Fut>(&self, then: F)
+    where
+        F: FnOnce(Upgrade) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let then: AfterSwitch = Box::new(move |upgrade| Box::pin(then(upgrade)));
+        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(then);
+        drop(before);
+    }
+
+    fn take(&self) -> Option<AfterSwitch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for OnUpgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnUpgrade")
+    }
+}
+
+fn convert(head: &Head, body: Body, peer: Option<SocketAddr>) -> Option<http::Request<Body>> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = head.method().clone();
+    *request.uri_mut() = Uri::try_from(head.target()).ok()?;
+    *request.version_mut() = head.version();
+    *request.headers_mut() = head.headers().to_map();
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    Some(request)
+}
+
+/// Status and fields, and whether they declare a length.
+fn headed(parts: http::response::Parts) -> (Response, bool) {
+    let mut response = Response::new(parts.status);
+    let mut declares_length = false;
+    let mut name = None;
+    // A name is said once for all its values.
+    for (next, value) in parts.headers {
+        name = next.or(name);
+        if let Some(name) = &name {
+            declares_length |= name == header::CONTENT_LENGTH;
+            response = response.header(name.clone(), value);
+        }
+    }
+    (response, declares_length)
+}
+
+async fn answer<B: http_body::Body>(responder: Responder, answered: http::Response<B>, is_head: bool) {
+    let (parts, body) = answered.into_parts();
+    let (mut response, declares_length) = headed(parts);
+    let mut body = pin!(body);
+    if !declares_length
+        && let Some(length) = body.size_hint().exact()
+        && !is_head
+    {
+        response = response.header(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    // A body that is there as a whole leaves in one piece with its head.
+    if body.is_end_stream() && !is_head {
+        let _ = responder.respond_with_bytes(response, &b""[..]);
+        return;
+    }
+    let first = if is_head { None } else { frame(&mut body).await };
+    if body.is_end_stream()
+        && let Some(Ok(frame)) = first
+    {
+        if let Ok(mut data) = frame.into_data() {
+            let _ = responder.respond_with_bytes(response, data.copy_to_bytes(data.remaining()));
+        }
+        return;
+    }
+    let Ok(mut writer) = responder.respond_with_streaming(response) else { return };
+    let (mut next, mut trailers) = (first, Vec::new());
+    while let Some(Ok(piece)) = next {
+        match piece.into_data() {
+            Ok(mut data) => {
+                if writer.write(data.copy_to_bytes(data.remaining())).await.is_err() {
+                    return;
+                }
+            }
+            Err(frame) => trailers = frame.into_trailers().map(fields).unwrap_or_default(),
+        }
+        next = frame(&mut body).await;
+    }
+    if next.is_none() {
+        let _ = writer.close_with_trailers(&trailers);
+    }
+}
+
+async fn frame<B: http_body::Body>(
+    body: &mut Pin<&mut B>,
+) -> Option<Result<http_body::Frame<B::Data>, B::Error>> {
+    poll_fn(|context| body.as_mut().poll_frame(context)).await
+}
+
+fn fields(map: HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
