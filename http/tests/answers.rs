@@ -196,10 +196,9 @@ fn a_body_is_one_of_http_bodys() {
 
 #[test]
 fn who_asks_is_known_if_the_driver_says() {
-    let (connection, requests) = riot_http::Http1::new(config().into());
     let peer = "192.0.2.1:7".parse().ok();
-    let mut held =
-        Held { hand: riot_flow::ManualDriver::new(connection), requests: requests.from_peer(peer) };
+    let (connection, requests) = riot_http::Http1::for_peer(config().into(), peer);
+    let mut held = Held { hand: riot_flow::ManualDriver::new(connection), requests };
     let reqd: Reqd = held.request(GET);
     assert_eq!(reqd.peer(), peer);
     assert_eq!(reqd.into_parts().0.peer(), peer);

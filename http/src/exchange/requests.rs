@@ -32,21 +32,18 @@ impl Http1 {
     /// ```
     #[must_use]
     pub fn new(config: Arc<HttpConfig>) -> (Self, Requests) {
-        let shared = Shared::new(config);
+        Self::for_peer(config, None)
+    }
+
+    /// Creates the flow as [`new`](Self::new) does; its requests report `peer` as their [peer](Reqd::peer).
+    #[must_use]
+    pub fn for_peer(config: Arc<HttpConfig>, peer: Option<SocketAddr>) -> (Self, Requests) {
+        let shared = Shared::new(config, peer);
         (Self::with_state(shared.clone()), Requests { shared })
     }
 }
 
 impl Requests {
-    /// Sets the address that these requests report as their [peer](Reqd::peer). The first one set stays.
-    #[must_use]
-    pub fn from_peer(self, peer: Option<SocketAddr>) -> Self {
-        if let Some(peer) = peer {
-            self.shared.set_peer(peer);
-        }
-        self
-    }
-
     /// Returns the next request, or none when the connection will bring no more.
     ///
     /// # Cancel safety

@@ -65,7 +65,7 @@ impl Responder {
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
     #[inline]
     pub fn respond_with_string(
-        self,
+        mut self,
         response: Response,
         text: impl AsRef<str>,
     ) -> Result<Responded, RespondError> {
@@ -78,7 +78,7 @@ impl Responder {
     /// # Errors
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
     pub fn respond_with_bytes(
-        self,
+        mut self,
         response: Response,
         bytes: impl Into<Bytes>,
     ) -> Result<Responded, RespondError> {
@@ -102,7 +102,11 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
-    pub fn respond_with_file(self, response: Response, part: FilePart) -> Result<Responded, RespondError> {
+    pub fn respond_with_file(
+        mut self,
+        response: Response,
+        part: FilePart,
+    ) -> Result<Responded, RespondError> {
         self.respond_with(&response.head, Payload::File(part))
     }
 
@@ -111,7 +115,7 @@ impl Responder {
     ///
     /// # Errors
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
-    pub fn respond_with_streaming(self, response: Response) -> Result<BodyWriter, RespondError> {
+    pub fn respond_with_streaming(mut self, response: Response) -> Result<BodyWriter, RespondError> {
         self.begin_streaming(&response.head).map(|(writer, _)| writer)
     }
 
@@ -122,7 +126,7 @@ impl Responder {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, a body that is written in pieces is cut off.
-    pub async fn respond(self, response: Response) -> Result<Responded, RespondError> {
+    pub async fn respond(mut self, response: Response) -> Result<Responded, RespondError> {
         if let Some(streaming) = self.begin(response)? {
             streaming.await;
         }
@@ -131,19 +135,18 @@ impl Responder {
 
     /// Responds with the body that `response` carries. Returns the future that writes it if it is written in pieces.
     #[inline]
-    pub(crate) fn begin(self, response: Response) -> Result<Option<BodyFuture>, RespondError> {
-        let Response { head, body } = response;
-        match body {
-            ResponseBody::Empty => self.respond_with(&head, Payload::Borrowed(&[]))?,
-            ResponseBody::Bytes(bytes) => self.respond_with(&head, Payload::Shared(bytes))?,
-            ResponseBody::Deferred(deferred) => return self.begin_deferred(&head, *deferred),
+    pub(crate) fn begin(&mut self, mut response: Response) -> Result<Option<BodyFuture>, RespondError> {
+        match std::mem::take(&mut response.body) {
+            ResponseBody::Empty => self.respond_with(&response.head, Payload::Borrowed(&[]))?,
+            ResponseBody::Bytes(bytes) => self.respond_with(&response.head, Payload::Shared(bytes))?,
+            ResponseBody::Deferred(deferred) => return self.begin_deferred(&response.head, *deferred),
         };
         Ok(None)
     }
 
     #[cold]
     fn begin_deferred(
-        self,
+        &mut self,
         head: &ResponseHead,
         deferred: DeferredBody,
     ) -> Result<Option<BodyFuture>, RespondError> {
@@ -192,13 +195,13 @@ impl Responder {
     }
 
     #[inline]
-    fn respond_with(mut self, head: &ResponseHead, payload: Payload<'_>) -> Result<Responded, RespondError> {
+    fn respond_with(&mut self, head: &ResponseHead, payload: Payload<'_>) -> Result<Responded, RespondError> {
         self.handle.respond(head, payload)?;
         self.owes = false;
         Ok(Responded::PROOF)
     }
 
-    fn begin_streaming(mut self, head: &ResponseHead) -> Result<(BodyWriter, BodyRemaining), RespondError> {
+    fn begin_streaming(&mut self, head: &ResponseHead) -> Result<(BodyWriter, BodyRemaining), RespondError> {
         let remaining = self.handle.respond_streaming(head)?;
         self.owes = false;
         Ok((BodyWriter::new(self.handle.clone()), remaining))

@@ -100,7 +100,8 @@ impl State {
         }
     }
 
-    /// Answers with a body known as a whole.
+    /// Responds with a body known as a whole.
+    #[inline]
     pub(crate) fn respond(
         &mut self,
         id: u64,
@@ -487,7 +488,7 @@ mod tests {
         drained_at: usize,
         way: Way,
     ) -> String {
-        let shared = Shared::new(config.clone());
+        let shared = Shared::new(config.clone(), None);
         let mut state = shared.lock();
         let input: String = requests.iter().map(|&(request, ..)| REQUESTS[request]).collect();
         let (mut read, now, mut results) = (0, Instant::now(), Vec::new());
@@ -539,7 +540,7 @@ mod tests {
 
     #[test]
     fn most_answers_are_given_plainly() {
-        let shared = Shared::new(Arc::new(HttpConfig::new()));
+        let shared = Shared::new(Arc::new(HttpConfig::new()), None);
         let mut state = shared.lock();
         for (request, is_plain) in REQUESTS.iter().zip([true, true, false, false, false]) {
             state.read(request.as_bytes(), Instant::now());

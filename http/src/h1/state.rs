@@ -7,7 +7,7 @@ use std::{
     any::Any,
     hint::cold_path,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -28,13 +28,13 @@ use crate::{Head, HttpConfig, RequestError, UpgradeError};
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Outside the lock: it is set before the first request and never changes.
-    peer: OnceLock<SocketAddr>,
+    /// The address at the other end, if it is known. Outside the lock: it never changes.
+    peer: Option<SocketAddr>,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Arc<HttpConfig>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State::new(config)), peer: OnceLock::new() })
+    pub(crate) fn new(config: Arc<HttpConfig>, peer: Option<SocketAddr>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::new(config)), peer })
     }
 
     /// Locks the state. Nothing under the lock panics half-way, so it is never poisoned.
@@ -43,14 +43,9 @@ impl Shared {
         self.state.lock()
     }
 
-    /// Sets the address at the other end; the first one stays.
-    pub(crate) fn set_peer(&self, peer: SocketAddr) {
-        let _ = self.peer.set(peer);
-    }
-
     #[inline]
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer.get().copied()
+        self.peer
     }
 }
 

@@ -14,7 +14,7 @@ const MAX_COPIES: usize = 16;
 pub(super) const MAX_POOLED_BYTES: usize = 4 * 1024;
 
 struct HeadPool {
-    /// The cache id of `copies`; 0 before a head was cached.
+    /// The cache id of `copies`; no head has the one that stands here before a head was cached.
     cache_id: u64,
     /// Copies of the cached head, which are as they were when it was parsed.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
@@ -26,7 +26,7 @@ struct HeadPool {
 
 thread_local! {
     static POOL: RefCell<HeadPool> =
-        const { RefCell::new(HeadPool { cache_id: 0, copies: Vec::new(), blank: Vec::new() }) };
+        const { RefCell::new(HeadPool { cache_id: u64::MAX, copies: Vec::new(), blank: Vec::new() }) };
 }
 
 /// Takes a head whose contents the caller overwrites.
@@ -54,7 +54,7 @@ fn copy_slow(cached: &HeadData) -> Box<HeadData> {
 pub(super) fn put(head: Box<HeadData>) {
     let _ = POOL.try_with(|pool| {
         let pool = &mut *pool.borrow_mut();
-        if head.cache_id() == pool.cache_id && pool.cache_id != 0 && pool.copies.len() < MAX_COPIES {
+        if head.cache_id() == pool.cache_id && pool.copies.len() < MAX_COPIES {
             pool.copies.push(head);
         } else if head.capacity() <= MAX_POOLED_BYTES && pool.blank.len() < MAX_BLANK {
             pool.blank.push(head);

@@ -88,7 +88,7 @@ pub struct ServiceHandler<S>(S);
 
 impl<S: Service> Handler for ServiceHandler<S> {
     async fn handle(&self, reqd: Reqd) {
-        let (request, responder) = reqd.into_parts();
+        let (request, mut responder) = reqd.into_parts();
         let response = self.0.call(request).await.into_response();
         // What cannot be sent is answered by the responder's drop, if anything can.
         if let Ok(Some(streaming)) = responder.begin(response) {

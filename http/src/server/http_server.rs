@@ -295,8 +295,7 @@ impl<H: Handler> Serving<H> {
         let Self { server, config, handler, when_gone } = self;
         let first = AtomicBool::new(true);
         let protocol = move |connection: riot_socket::Connection| {
-            let (flow, requests) = Http1::new(config.clone());
-            let requests = requests.from_peer(connection.peer().as_ip());
+            let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
             if let Some(crowd) = connection.crowd().filter(|_| first.swap(false, Ordering::Relaxed)) {
                 config.overload_check(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
             }

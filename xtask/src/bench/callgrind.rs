@@ -34,7 +34,7 @@ pub(crate) fn count(
     requests: u64,
     caches: bool,
 ) -> Result<Counts, String> {
-    let out = build::results().join("callgrind.out");
+    let out = build::results().join(format!("callgrind-{}-{}.out", program.name, workload.name));
     fs::create_dir_all(build::results()).map_err(|error| error.to_string())?;
     let _ = fs::remove_file(&out);
     let option = format!("--callgrind-out-file={}", out.display());
