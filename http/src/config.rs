@@ -1,4 +1,4 @@
-//! What is the same for all connections of a server.
+//! What all connections of a server share: bounds, timers, a name and a clock.
 
 use std::{
     borrow::Cow,
@@ -21,20 +21,20 @@ use crate::{
     timeouts::{Nanos, nanos},
 };
 
-/// The second that it is. A clock that is some milliseconds late will do, and costs a fifth.
+/// Returns the time in seconds since 1970, from a clock that is some milliseconds late and costs a fifth.
 #[cfg(target_os = "linux")]
 pub(crate) fn coarse_unix_secs() -> u64 {
     use rustix::time::{ClockId, clock_gettime};
     clock_gettime(ClockId::RealtimeCoarse).tv_sec.try_into().unwrap_or(0)
 }
 
-/// The second that it is.
+/// Returns the time in seconds since 1970.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn coarse_unix_secs() -> u64 {
     unix_secs(SystemTime::now())
 }
 
-/// The second of a time, counted from 1970.
+/// Converts a time to seconds since 1970; an earlier time is 0.
 pub(crate) fn unix_secs(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -43,37 +43,38 @@ fn random_from_std() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// How long a connection may be idle at first: where nobody knows whether there are many of them, and where somebody does.
+/// Returns how long a connection may be idle at first: without an overload check, and with one.
 fn idle_nanos(timeouts: &Timeouts) -> (Option<Nanos>, Option<Nanos>) {
-    let idle = timeouts.idle.map(nanos);
-    let crowded = timeouts.overloaded_idle.map(nanos).into_iter().chain(idle).min();
+    let idle = timeouts.idle_timeout.map(nanos);
+    let crowded = timeouts.overloaded_idle_timeout.map(nanos).into_iter().chain(idle).min();
     (idle, crowded)
 }
 
-/// Renders the head and the body of a response for an error; none if the body is not known as a whole.
+/// Renders the head and the body of a response for an error. Returns none if the body is not known as a
+/// whole.
 type ErrorPage = dyn Fn(&RequestError) -> Option<(ResponseHead, Bytes)> + Send + Sync;
 
-/// Bounds, timers, a name and a clock; shared by the connections of a server.
+/// The configuration that the connections of a server share: bounds, timers, a name and a clock.
 pub struct HttpConfig {
     pub(crate) limits: Limits,
-    /// Which limits they are; 0 are the defaults. Two that are alike may have two numbers.
+    /// Identifies the limits for caches; 0 are the defaults. Equal limits may have two ids.
     pub(crate) limits_id: u64,
     pub(crate) timeouts: Timeouts,
     idle_nanos: (Option<Nanos>, Option<Nanos>),
-    /// The `Server` line of every answer.
+    /// The complete `Server` line of every response.
     pub(crate) server_line: Option<Bytes>,
-    /// None: the system's.
+    /// Replaces the system's clock, if set.
     clock: Option<Box<dyn Fn() -> SystemTime + Send + Sync>>,
-    /// What the connection's own answers say.
+    /// Renders the responses that the connection gives itself, if set.
     pub(crate) error_page: Option<Box<ErrorPage>>,
-    /// Where what is left to chance is taken from.
+    /// The source of random numbers.
     pub(crate) random: fn() -> u64,
-    /// Whether there are so many connections that idle ones had better leave.
+    /// Tells whether the server is overloaded, so that idle connections end earlier.
     pub(crate) overload_check: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl HttpConfig {
-    /// Every limit and timeout on, no `Server` field, the system's clock.
+    /// Returns a configuration with every limit and timeout on, no `Server` field, and the system's clock.
     #[must_use]
     pub fn new() -> Self {
         let (limits, timeouts) = (Limits::new(), Timeouts::new());
@@ -90,7 +91,7 @@ impl HttpConfig {
         }
     }
 
-    /// Other bounds.
+    /// Sets the bounds.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -99,7 +100,7 @@ impl HttpConfig {
         self
     }
 
-    /// Other timers.
+    /// Sets the timers.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.idle_nanos = idle_nanos(&timeouts);
@@ -107,29 +108,29 @@ impl HttpConfig {
         self
     }
 
-    /// What answers say in `Server` (RFC 9110 §10.2.4); nothing by default.
+    /// Sets the value of `Server` in every response (RFC 9110 §10.2.4); the field is absent by default.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<Option<HeaderValue>>) -> Self {
         self.server_line = name.into().map(|name| [b"server: ", name.as_bytes(), b"\r\n"].concat().into());
         self
     }
 
-    /// Where `Date` is taken from, in place of the system's clock: one that is wound by hand, for instance.
+    /// Sets the clock of `Date`, in place of the system's. A test sets a clock that stands still.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Some(Box::new(clock));
         self
     }
 
-    /// Where what is left to chance is taken from: the jitter of [`Timeouts::age`]. A [`Server`](crate::Server) takes it
-    /// from its runtime, so that a simulation repeats it.
+    /// Sets the source of random numbers, which the jitter of [`Timeouts::age_timeout`] uses. A
+    /// [`Server`](crate::Server) takes it from its runtime, so that a simulation repeats it.
     #[must_use]
     pub fn random(mut self, random: fn() -> u64) -> Self {
         self.random = random;
         self
     }
 
-    /// The second that it is, counted from 1970.
+    /// Returns the time in seconds since 1970.
     pub(crate) fn unix_secs(&self) -> u64 {
         if self.clock.is_some() { self.date_from_clock() } else { coarse_unix_secs() }
     }
@@ -152,22 +153,23 @@ impl HttpConfig {
         (head, body)
     }
 
-    /// Says, when asked, whether there are so many connections that idle ones end after
-    /// [`Timeouts::overloaded_idle`]. The first that is set stays; a [`Server`](crate::Server) sets its own: 80 % of
-    /// the connections there may be.
+    /// Sets the check that tells whether the server is overloaded, so that idle connections end after
+    /// [`Timeouts::overloaded_idle_timeout`]. The first check set stays. A [`Server`](crate::Server) sets its
+    /// own: more than 80 % of the connections allowed.
     pub fn overload_check(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
         let _ = self.overload_check.set(Box::new(crowded));
     }
 
-    /// As [`idle_step`](Self::idle_step) when a connection has just become idle; asked for every request.
+    /// Returns what [`idle_step`](Self::idle_step) does when a connection has just become idle. It is asked
+    /// for every request.
     pub(crate) fn idle_first(&self) -> Option<Nanos> {
         let (idle, overloaded_idle) = self.idle_nanos;
         if self.overload_check.get().is_some() { overloaded_idle } else { idle }
     }
 
-    /// How long a connection that has been idle for `spent` is left alone; nothing if that was all.
+    /// Returns how long a connection that has been idle for `spent` is left alone; zero if that was all.
     pub(crate) fn idle_step(&self, spent: Duration) -> Option<Duration> {
-        let Timeouts { idle, overloaded_idle, .. } = self.timeouts;
+        let Timeouts { idle_timeout: idle, overloaded_idle_timeout: overloaded_idle, .. } = self.timeouts;
         let left = idle.map(|idle| idle.saturating_sub(spent));
         let crowded = overloaded_idle.filter(|_| self.overload_check.get().is_some());
         match (left, crowded) {

@@ -1,8 +1,7 @@
-//! Every bound of a connection: what it limits, its default, and why.
-//!
-//! All are on unless said otherwise. A bound that is passed is answered with the status named beside it.
+//! The bounds of a connection: what each limits, its default, and what happens beyond it.
 
-/// The bounds of one connection.
+/// The bounds of what one client may make the server hold or do. All are on unless their documentation says
+/// otherwise. A request that exceeds a bound is answered with the status named there.
 ///
 /// ```
 /// let limits = riot_http::Limits::new().max_headers(64).max_head_bytes(16 * 1024);
@@ -24,7 +23,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The defaults.
+    /// Returns the defaults.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -43,95 +42,112 @@ impl Limits {
         }
     }
 
-    /// The request line, in bytes; 8000 by default, as RFC 9112 §3 recommends. Above: 414, or 400 for a method
-    /// that long.
+    /// Bounds the request line, in bytes; 8000 by default, as RFC 9112 §3 recommends. Beyond it: 414, or 400
+    /// if the method alone is that long.
     #[must_use]
     pub fn max_line_bytes(mut self, bytes: usize) -> Self {
         self.max_line_bytes = bytes;
         self
     }
 
-    /// Fields in a head; 100 by default. Above: 431.
+    /// Bounds the number of fields in a head; 100 by default. Beyond it: 431.
     #[must_use]
     pub fn max_headers(mut self, fields: usize) -> Self {
         self.max_headers = fields;
         self
     }
 
-    /// One field line, in bytes; 8 KiB by default. Above: 431.
+    /// Bounds one field line, in bytes; 8 KiB by default. Beyond it: 431.
     #[must_use]
     pub fn max_header_bytes(mut self, bytes: usize) -> Self {
         self.max_header_bytes = bytes;
         self
     }
 
-    /// A whole head, in bytes; 64 KiB by default. Above: 431. The driver's buffer must hold as much, for an
-    /// incomplete head stays there.
+    /// Bounds a whole head, in bytes; 64 KiB by default. Beyond it: 431. The driver's buffer must hold as
+    /// much, because an incomplete head stays there.
     #[must_use]
     pub fn max_head_bytes(mut self, bytes: usize) -> Self {
         self.max_head_bytes = bytes.min(u32::MAX as usize);
         self
     }
 
-    /// All chunk extensions and trailers of one body, in bytes; 16 KiB by default (RFC 9112 §7.1.1 asks for a
-    /// bound). Above: 400 for extensions, 431 for trailers.
+    /// Bounds all chunk extensions and trailers of one body, in bytes; 16 KiB by default (RFC 9112 §7.1.1
+    /// asks for a bound). Beyond it: 400 for extensions, 431 for trailers.
     #[must_use]
     pub fn max_chunk_extra_bytes(mut self, bytes: usize) -> Self {
         self.max_chunk_extra_bytes = bytes;
         self
     }
 
-    /// A request's body, in bytes; none by default, since a streamed body costs no memory and
-    /// [`Body::bytes`](crate::Body::bytes) asks for its own bound. Above: 413.
+    /// Bounds the body of a request, in bytes; unlimited by default, since a streamed body costs no memory
+    /// and [`Body::bytes`](crate::Body::bytes) asks for a bound of its own. Beyond it: 413.
     #[must_use]
-    pub fn max_body_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
-        self.max_body_bytes = bytes.into();
+    pub fn max_body_bytes(mut self, bytes: u64) -> Self {
+        self.max_body_bytes = Some(bytes);
         self
     }
 
-    /// How much of a body nobody read is received and dropped to keep the connection, in bytes; 1 MiB by default.
-    /// Above, a new connection is cheaper.
+    /// Bounds how much of an unread body is received and dropped to keep the connection, in bytes; 1 MiB by
+    /// default. Beyond it the connection closes, since a new connection is cheaper.
     #[must_use]
     pub fn max_drain_bytes(mut self, bytes: u64) -> Self {
         self.max_drain_bytes = bytes;
         self
     }
 
-    /// Requests read ahead of their answers, at least 1; 16 by default. At the bound reading pauses.
+    /// Bounds the requests read ahead of their responses; 16 by default. At the bound reading pauses.
+    ///
+    /// # Panics
+    /// Panics if `requests` is zero.
     #[must_use]
     pub fn max_pipeline(mut self, requests: usize) -> Self {
-        self.max_pipeline = requests.max(1);
+        assert!(requests > 0, "riot_http: max_pipeline must be greater than zero");
+        self.max_pipeline = requests;
         self
     }
 
-    /// Bytes received that no handler has taken yet, at least 1; 64 KiB by default. At the bound reading pauses;
-    /// the read that reaches it may go beyond, as far as its bytes need no copy: by 256 KiB at most, and only where a worker
-    /// has such memory left.
+    /// Bounds the body bytes buffered before reading pauses; 64 KiB by default. One read that needs no copy
+    /// may exceed it by up to 256 KiB.
+    ///
+    /// # Panics
+    /// Panics if `bytes` is zero.
     #[must_use]
     pub fn window_bytes(mut self, bytes: usize) -> Self {
-        self.window_bytes = bytes.max(1);
+        assert!(bytes > 0, "riot_http: window_bytes must be greater than zero");
+        self.window_bytes = bytes;
         self
     }
 
-    /// Bytes waiting to be sent above which a handler that writes more has to wait, at least 1; 64 KiB by default.
+    /// Bounds the bytes waiting to be sent, above which a handler that writes more has to wait; 64 KiB by
+    /// default.
+    ///
+    /// # Panics
+    /// Panics if `bytes` is zero.
     #[must_use]
     pub fn output_high_water_bytes(mut self, bytes: usize) -> Self {
-        self.output_high_water_bytes = bytes.max(1);
+        assert!(bytes > 0, "riot_http: output_high_water_bytes must be greater than zero");
+        self.output_high_water_bytes = bytes;
         self
     }
 
-    /// What is received and dropped after the last answer so that the peer can still read it, in bytes; 64 KiB by
-    /// default (RFC 9112 §9.6).
+    /// Bounds what is received and dropped after the last response, so that the peer can still read it, in
+    /// bytes; 64 KiB by default (RFC 9112 §9.6).
     #[must_use]
     pub fn max_linger_bytes(mut self, bytes: usize) -> Self {
         self.max_linger_bytes = bytes;
         self
     }
 
-    /// Requests served on one connection; any number by default. The last answer says `Connection: close`.
+    /// Bounds the requests served on one connection; unlimited by default. The last response carries
+    /// `Connection: close`.
+    ///
+    /// # Panics
+    /// Panics if `requests` is zero.
     #[must_use]
-    pub fn max_requests(mut self, requests: impl Into<Option<u64>>) -> Self {
-        self.max_requests = requests.into();
+    pub fn max_requests(mut self, requests: u64) -> Self {
+        assert!(requests > 0, "riot_http: max_requests must be greater than zero");
+        self.max_requests = Some(requests);
         self
     }
 }

@@ -1,107 +1,188 @@
-//! Every timer of a connection: what it waits for, its default, and why.
+//! The timers of a connection: what each waits for, its default, and what happens then.
 
 use std::time::Duration;
 
-/// The timers of one connection. Each setter takes a [`Duration`], or `None` to switch its timer off.
+/// The timers of one connection. All are on by default, except the handler's and the connection's age.
+///
+/// Durations bound phases of a connection. A connection's clock may be up to about 10 ms late.
 ///
 /// ```
 /// use std::time::Duration;
-/// let timeouts = riot_http::Timeouts::new().idle(Duration::from_secs(15)).handler(Duration::from_secs(30));
+/// use riot_http::Timeouts;
+/// let timeouts = Timeouts::new()
+///     .idle_timeout(Duration::from_secs(15))
+///     .handler_timeout(Duration::from_secs(30))
+///     .without_write_stall_timeout();
+/// # let _ = timeouts;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    pub(crate) head: Option<Duration>,
-    pub(crate) idle: Option<Duration>,
-    pub(crate) overloaded_idle: Option<Duration>,
-    pub(crate) body_idle: Option<Duration>,
+    pub(crate) head_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) overloaded_idle_timeout: Option<Duration>,
+    pub(crate) body_idle_timeout: Option<Duration>,
+    pub(crate) handler_timeout: Option<Duration>,
+    pub(crate) write_stall_timeout: Option<Duration>,
+    pub(crate) age_timeout: Option<Duration>,
     pub(crate) min_body_rate: Option<u32>,
-    pub(crate) handler: Option<Duration>,
-    pub(crate) write_stall: Option<Duration>,
-    pub(crate) linger: Duration,
-    pub(crate) age: Option<Duration>,
+    pub(crate) linger_timeout: Duration,
+}
+
+fn checked(timeout: Duration, name: &str) -> Option<Duration> {
+    assert!(!timeout.is_zero(), "riot_http: {name} must be longer than zero");
+    Some(timeout)
 }
 
 impl Timeouts {
-    /// The defaults.
+    /// Returns the defaults.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            head: Some(Duration::from_secs(10)),
-            idle: Some(Duration::from_secs(60)),
-            overloaded_idle: Some(Duration::from_secs(15)),
-            body_idle: Some(Duration::from_secs(30)),
+            head_timeout: Some(Duration::from_secs(10)),
+            idle_timeout: Some(Duration::from_secs(60)),
+            overloaded_idle_timeout: Some(Duration::from_secs(15)),
+            body_idle_timeout: Some(Duration::from_secs(30)),
+            handler_timeout: None,
+            write_stall_timeout: Some(Duration::from_secs(30)),
+            age_timeout: None,
             min_body_rate: Some(240),
-            handler: None,
-            write_stall: Some(Duration::from_secs(30)),
-            linger: Duration::from_secs(1),
-            age: None,
+            linger_timeout: Duration::from_secs(1),
         }
     }
 
     /// From the first byte of a head to its last; 10 s by default. Then 408 (RFC 9110 §15.5.9).
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
     #[must_use]
-    pub fn head(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.head = time.into();
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.head_timeout = checked(timeout, "head_timeout");
         self
     }
 
-    /// Between requests, and before the first; 60 s by default. Then the connection closes without a word.
+    /// Switches the head timeout off.
     #[must_use]
-    pub fn idle(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.idle = time.into();
+    pub fn without_head_timeout(mut self) -> Self {
+        self.head_timeout = None;
         self
     }
 
-    /// The same when the server is more than 80 % full; 15 s by default. It is looked at each time so much has
-    /// passed, so that places are found soon once they are needed.
+    /// Between requests, and before the first; 60 s by default. Then the connection closes without a response.
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
     #[must_use]
-    pub fn overloaded_idle(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.overloaded_idle = time.into();
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = checked(timeout, "idle_timeout");
         self
     }
 
-    /// Between two pieces of a body that is waited for; 30 s by default. Then 408, or an aborted answer.
+    /// Switches the idle timeout off.
     #[must_use]
-    pub fn body_idle(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.body_idle = time.into();
+    pub fn without_idle_timeout(mut self) -> Self {
+        self.idle_timeout = None;
         self
     }
 
-    /// How fast a body has to come while it is waited for, in bytes a second; 240 by default. The peer may fall
-    /// behind by [`body_idle`](Self::body_idle); then as there.
+    /// Replaces the idle timeout while the server is more than 80 % full; 15 s by default. It is checked each time it has
+    /// passed, so that connections are freed soon once they are needed.
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
     #[must_use]
-    pub fn min_body_rate(mut self, bytes: impl Into<Option<u32>>) -> Self {
-        self.min_body_rate = bytes.into().filter(|&rate| rate > 0);
+    pub fn overloaded_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.overloaded_idle_timeout = checked(timeout, "overloaded_idle_timeout");
         self
     }
 
-    /// From handing a request over to the end of its answer; off by default, for the library cannot know how long
-    /// work takes. Then 503, or an aborted answer.
+    /// Switches the overloaded idle timeout off.
     #[must_use]
-    pub fn handler(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.handler = time.into();
+    pub fn without_overloaded_idle_timeout(mut self) -> Self {
+        self.overloaded_idle_timeout = None;
         self
     }
 
-    /// How long a peer may take nothing of what is to be sent; 30 s by default. Then the connection is dropped.
+    /// Between two pieces of a body that a handler waits for; 30 s by default. Then 408, or a response that is cut off if
+    /// it had begun.
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
     #[must_use]
-    pub fn write_stall(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.write_stall = time.into();
+    pub fn body_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.body_idle_timeout = checked(timeout, "body_idle_timeout");
         self
     }
 
-    /// How long the peer may take to close after the last answer; 1 s by default (RFC 9112 §9.6).
+    /// Switches the body idle timeout off.
     #[must_use]
-    pub fn linger(mut self, time: Duration) -> Self {
-        self.linger = time;
+    pub fn without_body_idle_timeout(mut self) -> Self {
+        self.body_idle_timeout = None;
         self
     }
 
-    /// A connection's whole life, less up to a tenth by chance so that connections opened together do not end
-    /// together; off by default. Then it ends in order.
+    /// From handing a request over to the end of its response; off by default, since the library cannot know how long work
+    /// takes. Then 503, or a response that is cut off if it had begun.
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
     #[must_use]
-    pub fn age(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.age = time.into();
+    pub fn handler_timeout(mut self, timeout: Duration) -> Self {
+        self.handler_timeout = checked(timeout, "handler_timeout");
+        self
+    }
+
+    /// Bounds how long a peer may accept nothing of what is to be sent; 30 s by default. Then the connection is dropped.
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
+    #[must_use]
+    pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.write_stall_timeout = checked(timeout, "write_stall_timeout");
+        self
+    }
+
+    /// Switches the write stall timeout off.
+    #[must_use]
+    pub fn without_write_stall_timeout(mut self) -> Self {
+        self.write_stall_timeout = None;
+        self
+    }
+
+    /// Bounds the life of a connection, less up to a tenth at random, so that connections opened together do not end
+    /// together; off by default. Then the connection finishes the request under way and closes.
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
+    #[must_use]
+    pub fn age_timeout(mut self, timeout: Duration) -> Self {
+        self.age_timeout = checked(timeout, "age_timeout");
+        self
+    }
+
+    /// The lowest rate at which a body may arrive while a handler waits for it, in bytes a second; 240 by default. The
+    /// peer may fall behind by [`body_idle_timeout`](Self::body_idle_timeout); then the same happens as there.
+    ///
+    /// # Panics
+    /// Panics if `bytes` is zero.
+    #[must_use]
+    pub fn min_body_rate(mut self, bytes: u32) -> Self {
+        assert!(bytes > 0, "riot_http: min_body_rate must be greater than zero");
+        self.min_body_rate = Some(bytes);
+        self
+    }
+
+    /// Lets bodies arrive at any rate.
+    #[must_use]
+    pub fn without_min_body_rate(mut self) -> Self {
+        self.min_body_rate = None;
+        self
+    }
+
+    /// Bounds how long the peer may take to close after the last response; 1 s by default (RFC 9112 §9.6). Zero closes
+    /// at once.
+    #[must_use]
+    pub fn linger_timeout(mut self, timeout: Duration) -> Self {
+        self.linger_timeout = timeout;
         self
     }
 }
@@ -112,12 +193,14 @@ impl Default for Timeouts {
     }
 }
 
-/// Nanoseconds since the connection was first told the time: half the room of an [`Instant`], and compared at once.
+/// Nanoseconds since a connection was first told the time. Half the size of an [`Instant`](std::time::Instant), and
+/// compared at once.
 pub(crate) type Nanos = u64;
 
-/// From here on a number is no time.
+/// The first number that is not a time.
 pub(crate) const UNSET: Nanos = 1 << 63;
 
+/// Converts a duration; one of more than a century counts as a century.
 pub(crate) fn nanos(time: Duration) -> Nanos {
     Nanos::try_from(time.as_nanos()).map_or(UNSET >> 1, |nanos| nanos.min(UNSET >> 1))
 }

@@ -536,7 +536,7 @@ fn h11_a_peer_that_takes_nothing_is_dropped() {
 
 #[test]
 fn h11_a_handler_can_be_given_a_time() {
-    let mut held = Held::new(timed(Timeouts::new().handler(Duration::from_secs(5))));
+    let mut held = Held::new(timed(Timeouts::new().handler_timeout(Duration::from_secs(5))));
     let reqd = held.request(GET);
     held.hand.advance(Duration::from_secs(5));
     assert!(held.heard().starts_with("HTTP/1.1 503 "));
@@ -545,7 +545,8 @@ fn h11_a_handler_can_be_given_a_time() {
 
 #[test]
 fn h11_a_connection_can_be_given_an_age() {
-    let mut held = Held::new(timed(Timeouts::new().age(Duration::from_secs(100)).idle(None)));
+    let mut held =
+        Held::new(timed(Timeouts::new().age_timeout(Duration::from_secs(100)).without_idle_timeout()));
     held.hand.advance(Duration::from_secs(89));
     let reqd = held.request(GET);
     held.hand.advance(Duration::from_secs(11));
@@ -555,7 +556,12 @@ fn h11_a_connection_can_be_given_an_age() {
 
 #[test]
 fn h11_every_timer_can_be_off() {
-    let off = Timeouts::new().head(None).idle(None).body_idle(None).min_body_rate(None).write_stall(None);
+    let off = Timeouts::new()
+        .without_head_timeout()
+        .without_idle_timeout()
+        .without_body_idle_timeout()
+        .without_min_body_rate()
+        .without_write_stall_timeout();
     let mut held = Held::new(timed(off));
     held.hand.push(b"GET");
     held.hand.advance(Duration::from_secs(1_000_000));

@@ -167,7 +167,7 @@ fn h11_a_body_that_drips_falls_behind_the_minimum_rate() {
 
 #[test]
 fn h11_a_handler_that_takes_too_long_is_ended_if_asked_for() {
-    let limit = || Timeouts::new().handler(Duration::from_secs(7));
+    let limit = || Timeouts::new().handler_timeout(Duration::from_secs(7));
     check(b"GET /for-ever HTTP/1.1\r\nHost: a\r\n\r\n", AT_ONCE, limit, "HTTP/1.1 503 ", 7);
 }
 
@@ -233,7 +233,7 @@ fn h11_a_connection_of_age_ends_between_two_requests() {
     Simulation::sweep(0..30, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone())
-            .timeouts(Timeouts::new().age(Duration::from_secs(100)))
+            .timeouts(Timeouts::new().age_timeout(Duration::from_secs(100)))
             .handler(hello)
             .start_link()
             .await?;

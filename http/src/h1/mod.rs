@@ -9,6 +9,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod codec;
+mod moves;
 mod queue;
 mod read;
 mod request_body;
@@ -28,18 +29,18 @@ pub(crate) use respond::Payload;
 use state::State;
 pub(crate) use state::{FlushState, Offer, Shared};
 
-/// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]: to be driven by two loops, while its [`Requests`] are answered
-/// wherever one likes.
+/// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]. Two loops drive it, while its [`Requests`](crate::Requests) are answered
+/// in any process or thread.
 ///
-/// Two things its driver has to know beyond [`Flow`]: bytes left over when the reader yielded are to be presented
-/// again as soon as it may read, whether new ones came or not; and the flow can end while a read is under way, so
-/// whoever sees [`is_closed`](Flow::is_closed) ends that read.
+/// A driver has to know two things beyond [`Flow`]. Bytes left over when the reader yielded are to be presented again as soon
+/// as reading may go on, whether new bytes arrived or not. And the flow can end while a read is under way: a driver that sees
+/// [`is_closed`](Flow::is_closed) ends that read.
 ///
-/// Dropped, it takes its requests with it: nothing can be answered any more.
+/// When it is dropped, nothing can be answered any more.
 #[derive(Debug)]
 pub struct Http1 {
     shared: Arc<Shared>,
-    /// Bytes the writing loop has been given. Sent before those it has not.
+    /// Bytes that the writer has been given. They are sent before those in the state's `output`.
     sending: Output,
 }
 
@@ -48,19 +49,19 @@ impl Http1 {
         Self { shared, sending: Output::new() }
     }
 
-    /// Hands the transport over after a switch of protocols, with what was read of it and not consumed. Whoever
-    /// holds the [`Upgrade`] gets it. The same as [`Flow::hand_over`].
+    /// Hands the transport over after a switch of protocols, with the bytes read and not consumed, to the
+    /// holder of the [`Upgrade`](crate::Upgrade). Does what [`Flow::hand_over`] does.
     pub fn offer_transport<T: Any + Send>(&mut self, transport: T, unread: Bytes) {
         self.hand_over(Box::new(transport), unread);
     }
 
-    /// Requests received so far, refused ones included.
+    /// Returns the number of requests received, rejected ones included.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.lock().requests
     }
 
-    /// No request is under way and nothing is left to send.
+    /// Returns whether no request is under way and nothing is left to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.shared.lock().is_idle()

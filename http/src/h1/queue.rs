@@ -1,4 +1,4 @@
-//! The requests of a connection and their answers, in order.
+//! The exchanges of a connection, in order.
 
 use std::hint::cold_path;
 use std::ops::Range;
@@ -6,44 +6,44 @@ use std::ops::Range;
 use super::{cache::WorkerCache, codec::framing::RequestTraits, request_body::RequestBody};
 use crate::{Head, RequestError};
 
-/// How far the answer to a request is.
+/// The state of the response to a request. The legal moves are in [`ResponseState::MOVES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseState {
-    /// No handler has seen the request.
+    /// No handler has taken the request.
     Queued,
-    /// It has a handler, and no final answer.
+    /// The request has a handler, and no final response.
     Waiting,
-    /// The head is out, and the body is being written.
+    /// The head is queued, and the body is being written.
     Streaming(BodyRemaining),
-    /// All of it is queued for sending.
+    /// All of the response is queued.
     Complete,
 }
 
 /// What may still be written to a streamed body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyRemaining {
-    /// Whatever is written is dropped: the answer has no body by its nature.
+    /// Whatever is written is dropped, because the response has no body.
     Nothing,
-    /// So many bytes, no more and no less.
+    /// Exactly this many bytes.
     Bytes(u64),
-    /// Chunks, then the last one.
+    /// Chunks, then the last chunk.
     Chunks,
     /// Bytes, then the end of the connection.
     UntilClose,
 }
 
-/// A request, as far as its connection has to know it.
+/// A request that waits in the queue.
 #[derive(Debug)]
 pub(crate) struct PendingRequest {
-    /// Until a handler takes it. None as well in one that the connection answers itself.
+    /// The head, until a handler takes it. Empty also in a rejected request.
     pub(crate) head: Head,
-    /// None: it has no body.
+    /// The body, if there is one.
     pub(crate) body: Option<Box<RequestBody>>,
     pub(crate) traits: RequestTraits,
 }
 
 impl PendingRequest {
-    /// Bytes kept for a handler that has not taken them.
+    /// Returns the bytes kept for a handler that has not taken them.
     fn buffered_bytes(&self) -> usize {
         self.head.bytes().len() + self.body.as_ref().map_or(0, |incoming| incoming.buffered())
     }
@@ -55,7 +55,7 @@ impl Default for PendingRequest {
     }
 }
 
-/// A request and its answer.
+/// A request and its response.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) id: u64,
@@ -69,17 +69,17 @@ impl Exchange {
     }
 }
 
-/// Oldest first. What most connections have is one at a time, so they own no queue.
+/// Requests in arrival order. The first is inline; the queue is allocated only for pipelining.
 #[derive(Debug)]
 pub(crate) struct ExchangeQueue {
-    /// The oldest, if there is any.
+    /// The oldest exchange, if `any`.
     first: Exchange,
     any: bool,
-    /// Room for those behind it, which no handler has seen. Invariant: nothing is in it but they.
+    /// Slots for the requests behind the first. Invariant: slots outside `waiting` are empty.
     slots: Vec<PendingRequest>,
-    /// Where in the room they are. Invariant: nowhere if there is no first.
+    /// The slots in use. Invariant: empty if there is no first.
     waiting: Range<usize>,
-    /// Set: the connection answers the last one itself.
+    /// The reason for which the connection answers the last request itself.
     rejection: Option<Box<RequestError>>,
 }
 
@@ -97,7 +97,7 @@ impl Default for ExchangeQueue {
 }
 
 impl ExchangeQueue {
-    /// One more; `id` is one more than that of the one before it. Says whether it is the first.
+    /// Appends a request, whose `id` follows that of the one before it. Returns whether it is the first.
     #[inline(always)]
     pub(crate) fn push(&mut self, id: u64, asked: PendingRequest) -> bool {
         if self.any {
@@ -116,7 +116,7 @@ impl ExchangeQueue {
             cold_path();
             self.grow();
         }
-        // Field by field: what is nothing is then dropped by a look.
+        // perf: pipelined; field by field, so that dropping an empty slot is a comparison.
         let PendingRequest { head, body: incoming, traits } = asked;
         let place = &mut self.slots[self.waiting.end];
         (place.head, place.body, place.traits) = (head, incoming, traits);
@@ -138,7 +138,7 @@ impl ExchangeQueue {
         }
     }
 
-    /// The connection answers the last one itself. Says how many bytes were kept for it.
+    /// Makes the connection answer the last request itself. Returns the bytes that were kept for it.
     pub(crate) fn reject_last(&mut self, error: RequestError) -> usize {
         self.rejection = Some(Box::new(error));
         let last = self.last_mut();
@@ -147,12 +147,12 @@ impl ExchangeQueue {
         kept
     }
 
-    /// The connection answers the first one itself.
+    /// Returns the error with which the connection answers the first request itself, if it does.
     pub(crate) fn rejection(&self) -> Option<RequestError> {
         self.rejection.as_deref().copied().filter(|_| self.len() == 1)
     }
 
-    /// Takes the first one away; says how many bytes were kept for it.
+    /// Removes the first exchange; returns the bytes that were kept for it.
     #[inline]
     pub(crate) fn pop(&mut self) -> usize {
         if !self.any {
@@ -164,7 +164,7 @@ impl ExchangeQueue {
         kept
     }
 
-    /// The first one is done with, and nothing is kept for it.
+    /// Removes the first exchange, for which nothing is kept any more.
     #[inline]
     pub(crate) fn pop_answered(&mut self) {
         if self.waiting.start < self.waiting.end {
@@ -195,7 +195,7 @@ impl ExchangeQueue {
         }
     }
 
-    /// Drops those behind the first `length`.
+    /// Drops the requests behind the first `length`.
     pub(crate) fn truncate(&mut self, length: usize) {
         if length >= self.len() {
             return;
@@ -213,7 +213,7 @@ impl ExchangeQueue {
         self.waiting = 0..0;
     }
 
-    /// Drops those from this place on.
+    /// Drops the requests from this slot on.
     fn truncate_waiting(&mut self, place: usize) {
         self.slots[place..].fill_with(PendingRequest::default);
         self.waiting.end = place;
@@ -242,31 +242,31 @@ impl ExchangeQueue {
         self.any.then_some(&mut self.first)
     }
 
-    /// The first one, where there is one.
+    /// Returns the first exchange, which must exist.
     pub(crate) fn active_mut(&mut self) -> &mut Exchange {
         self.front_mut().expect("a request is under way")
     }
 
-    /// What comes after the last one may be another protocol.
+    /// Returns whether another protocol may follow the last request.
     #[inline]
     pub(crate) fn last_may_upgrade(&self) -> bool {
         self.any && self.newest().traits.may_upgrade
     }
 
-    /// The last one, where there is one.
+    /// Returns the last request, which must exist.
     #[inline]
     fn newest(&self) -> &PendingRequest {
         if self.waiting.is_empty() { &self.first.request } else { &self.slots[self.waiting.end - 1] }
     }
 
-    /// The last one, and how far its answer is.
+    /// Returns the last request and the state of its response.
     #[inline]
     pub(crate) fn last(&self) -> Option<(&PendingRequest, ResponseState)> {
         let answer = if self.waiting.is_empty() { self.first.response } else { ResponseState::Queued };
         self.any.then(|| (self.newest(), answer))
     }
 
-    /// The body of the last one.
+    /// Returns the body of the last request.
     pub(crate) fn last_body(&mut self) -> Option<&mut RequestBody> {
         self.last_mut().body.as_deref_mut()
     }
@@ -275,7 +275,7 @@ impl ExchangeQueue {
         self.slots[self.waiting.clone()].last_mut().unwrap_or(&mut self.first.request)
     }
 
-    /// Bytes kept for handlers that have not taken them.
+    /// Returns the bytes kept for handlers that have not taken them.
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.front().map_or(0, |first| first.request.buffered_bytes())
             + self.waiting().iter().map(PendingRequest::buffered_bytes).sum::<usize>()
@@ -316,7 +316,7 @@ mod tests {
                 match step {
                     Step::Push { minor, may_upgrade } => {
                         let traits = RequestTraits { minor, may_upgrade, ..RequestTraits::default() };
-                        // Numbers go on behind what was forgotten.
+                        // Numbers continue behind dropped requests.
                         id = exchanges.front().map_or(id, |first| first.id + exchanges.len() as u64 - 1) + 1;
                         let is_first = exchanges.push(id, PendingRequest { traits, ..PendingRequest::default() });
                         prop_assert_eq!(is_first, model.is_empty());

@@ -18,19 +18,20 @@ use super::{
 };
 use crate::{Head, RequestError};
 
-/// Input up to this size is copied once for all requests in it.
+/// Bounds the input that is copied once for all requests in it, in bytes; 16 KiB.
 const MAX_SHARED_BYTES: usize = 16 * 1024;
 
-/// Pieces from this size on are kept where they are, if they can be.
+/// The smallest piece that is kept without a copy, in bytes; 8 KiB, since a small piece would keep a whole
+/// block alive.
 const MIN_KEPT_BYTES: usize = 8 * 1024;
 
-/// Bytes presented by the reading loop, and how many of them are consumed.
+/// The bytes that the reader presents, and how many of them are consumed.
 pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     consumed: usize,
-    /// The same, to be kept.
+    /// The same bytes, if they can be kept without a copy.
     whole: Option<&'a Bytes>,
-    /// A copy of the bytes from this place on.
+    /// A copy of the bytes from this position on.
     shared: Option<(usize, Bytes)>,
 }
 
@@ -39,17 +40,17 @@ impl<'a> Input<'a> {
         Self { bytes, consumed: 0, whole: None, shared: None }
     }
 
-    /// Of bytes that need not be copied to be kept.
+    /// Wraps bytes that can be kept without a copy.
     fn whole(bytes: &'a Bytes) -> Self {
         Self { whole: Some(bytes), ..Self::new(bytes) }
     }
 
-    /// A piece of so many bytes can be kept where it is.
+    /// Returns whether a piece of this length can be kept without a copy.
     pub(crate) fn keeps(&self, bytes: usize) -> bool {
         self.whole.is_some() && bytes >= MIN_KEPT_BYTES
     }
 
-    /// What is not consumed.
+    /// Returns the bytes that are not consumed.
     pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.consumed..]
     }
@@ -80,7 +81,7 @@ impl<'a> Input<'a> {
 }
 
 impl State {
-    /// What the reading loop does next. Changes nothing.
+    /// Returns what the reader does next. Changes nothing.
     pub(crate) fn read_operation(&self) -> ReadOperation {
         if self.reading == Reading::Head && !self.backpressured && !self.has_read_enough() {
             return ReadOperation::Read;
@@ -99,7 +100,7 @@ impl State {
         }
     }
 
-    /// Nothing is in the reading loop's way, were it to ask.
+    /// Returns whether nothing stops the reader.
     #[inline]
     pub(crate) fn may_read(&self) -> bool {
         match self.reading {
@@ -110,7 +111,7 @@ impl State {
         }
     }
 
-    /// Enough has been read ahead (F10, H1), or what follows may be another protocol (F12).
+    /// Returns whether enough has been read ahead, or what follows may be another protocol.
     pub(crate) fn is_paused(&self) -> bool {
         match self.reading {
             Reading::Head => self.has_read_enough(),
@@ -123,7 +124,7 @@ impl State {
         }
     }
 
-    /// The same where it is a head's turn.
+    /// Returns whether no further head may be read for now.
     #[inline]
     fn has_read_enough(&self) -> bool {
         let limits = &self.config.limits;
@@ -132,13 +133,13 @@ impl State {
             || self.exchanges.last_may_upgrade()
     }
 
-    /// Takes bytes; says how many were consumed.
+    /// Consumes bytes, and returns how many.
     #[inline]
     pub(crate) fn read(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.read_input(Input::new(bytes), now)
     }
 
-    /// Takes bytes that need not be copied.
+    /// Consumes bytes that can be kept without a copy, and returns how many.
     pub(crate) fn read_bytes(&mut self, bytes: &Bytes, now: Instant) -> usize {
         self.read_input(Input::whole(bytes), now)
     }
@@ -151,11 +152,11 @@ impl State {
         consumed
     }
 
-    /// The same at the end of input.
+    /// Consumes the last bytes, and returns how many.
     pub(crate) fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.timers.enter(now);
         let consumed = self.consume(Input::new(bytes));
-        // What waits for room may hold whole requests: it is presented again when there is room.
+        // A leftover that waits for room may hold whole requests: it is presented again when there is room.
         if consumed == bytes.len() || !self.is_paused() {
             self.input_ended(bytes.len() - consumed);
         }
@@ -176,7 +177,7 @@ impl State {
         input.consumed
     }
 
-    /// Reads what is no head; says whether to go on behind it.
+    /// Consumes what is not a head; returns whether to continue behind it.
     #[inline(never)]
     fn consume_slow(&mut self, input: &mut Input<'_>) -> bool {
         match self.reading {
@@ -184,7 +185,10 @@ impl State {
             Reading::Discard { left, seen } => {
                 let here = input.rest().len();
                 input.skip(here);
-                self.reading = Reading::Discard { left: left.saturating_sub(here), seen: seen || here > 0 };
+                self.move_reading(Reading::Discard {
+                    left: left.saturating_sub(here),
+                    seen: seen || here > 0,
+                });
             }
             Reading::Closed => input.skip(input.rest().len()),
             Reading::Head | Reading::Upgraded => {}
@@ -192,7 +196,7 @@ impl State {
         false
     }
 
-    /// Reads heads, as long as it is their turn; says whether it is another's.
+    /// Reads heads while heads are expected; returns whether something else is expected.
     #[inline]
     fn read_heads(&mut self, input: &mut Input<'_>) -> bool {
         while !input.rest().is_empty() && !self.has_read_enough() {
@@ -210,7 +214,7 @@ impl State {
         false
     }
 
-    /// Reads one head; says whether it was all there.
+    /// Reads one head; returns whether it was complete.
     #[inline(never)]
     fn read_head(&mut self, input: &mut Input<'_>) -> bool {
         if self.scan.is_fresh()
@@ -222,7 +226,7 @@ impl State {
         self.read_head_slow(input)
     }
 
-    /// The same for a head that comes in pieces, or looks odd.
+    /// Reads a head that arrives in pieces, or that the fast path does not accept.
     #[inline(never)]
     fn read_head_slow(&mut self, input: &mut Input<'_>) -> bool {
         let found = self.scan.find(input.rest(), &self.config.limits);
@@ -244,7 +248,7 @@ impl State {
         true
     }
 
-    /// The next head, which is what the input begins with.
+    /// Accepts the head that the input begins with.
     #[inline(always)]
     fn accept(&mut self, head: Head, Framing { length, traits }: Framing, input: &mut Input<'_>) {
         self.timers.head_read();
@@ -255,7 +259,7 @@ impl State {
         self.enqueue(PendingRequest { head, body: None, traits }, input);
     }
 
-    /// The same if a body follows, or the connection may not go on.
+    /// Accepts a head that a body follows, or after which the connection may not go on.
     #[inline(never)]
     fn accept_slow(
         &mut self,
@@ -272,7 +276,7 @@ impl State {
         traits.keep_alive &= limits.max_requests.is_none_or(|max| self.requests + 1 < max);
         traits.is_simple &= traits.keep_alive;
         if incoming.is_some() {
-            self.reading = Reading::Body;
+            self.move_reading(Reading::Body);
         }
         self.enqueue(PendingRequest { head, body: incoming, traits }, input);
         if self.reading == Reading::Head && !traits.keep_alive {
@@ -288,7 +292,7 @@ impl State {
         self.push(asked);
     }
 
-    /// Queues the refusal of what is no request; nothing behind it is read.
+    /// Queues the rejection of bytes that are not a request; nothing behind them is read.
     #[cold]
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
         self.discard();
@@ -299,7 +303,7 @@ impl State {
         self.advance_if_first();
     }
 
-    /// There is one request more, numbered as they are counted.
+    /// Queues a request, numbered in the order of arrival.
     #[inline]
     fn push(&mut self, asked: PendingRequest) {
         self.requests += 1;
@@ -308,7 +312,7 @@ impl State {
         }
     }
 
-    /// The last request is new, or has become one that the connection answers itself.
+    /// Acts on the last request if it is the first: it is new, or has been rejected.
     #[inline]
     fn advance_if_first(&mut self) {
         if self.exchanges.len() == 1 {
@@ -316,7 +320,7 @@ impl State {
         }
     }
 
-    /// Reads the body of the last request; says whether to go on behind it.
+    /// Reads the body of the last request; returns whether to continue behind it.
     #[inline(never)]
     fn read_body(&mut self, input: &mut Input<'_>) -> bool {
         let room = self.config.limits.window_bytes.saturating_sub(self.read_ahead);
@@ -351,7 +355,7 @@ impl State {
     fn body_ended(&mut self) {
         let Some((last, answer)) = self.exchanges.last() else { return };
         let (keep_alive, answered) = (last.traits.keep_alive, answer == ResponseState::Complete);
-        self.reading = Reading::Head;
+        self.move_reading(Reading::Head);
         if !keep_alive || self.no_more_requests {
             self.discard();
         }
@@ -360,7 +364,7 @@ impl State {
         }
     }
 
-    /// The body of the last request cannot be read to its end.
+    /// Records that the body of the last request cannot be read to its end.
     #[cold]
     pub(crate) fn fail_body(&mut self, error: RequestError) {
         self.discard();
@@ -378,7 +382,7 @@ impl State {
         self.wake_body();
     }
 
-    /// The input ended with so many bytes of a head.
+    /// Handles the end of input, which came after `partial` bytes of a head.
     fn input_ended(&mut self, partial: usize) {
         match self.reading {
             Reading::Head if partial > 0 => self.reject(RequestError::Truncated, false),
@@ -387,7 +391,7 @@ impl State {
         }
         if self.reading != Reading::Upgraded {
             self.partial_head = false;
-            self.reading = Reading::Closed;
+            self.move_reading(Reading::Closed);
         }
         if self.exchanges.is_empty() && self.writing == Writing::Open {
             self.end();

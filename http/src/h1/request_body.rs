@@ -1,4 +1,4 @@
-//! A request's body on its way in: what came and was not taken, and where it ends.
+//! The body of a request on its way in: what arrived and was not taken, and where it ends.
 
 use std::{
     collections::VecDeque,
@@ -18,21 +18,22 @@ use super::{
 };
 use crate::{BodyError, Headers, RequestError};
 
-/// Pieces below are copied together, so that a body in tiny chunks costs little more than its bytes.
+/// The smallest piece that is kept by itself, in bytes; 1 KiB. Smaller ones are copied together, so that a
+/// body in tiny chunks costs little more than its bytes.
 const MIN_PIECE_BYTES: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     decoder: BodyDecoder,
-    /// Pieces nobody has taken, oldest first; then `tail`, where small ones are collected.
+    /// Pieces not taken, oldest first; then `tail`, where small pieces are collected.
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
-    /// Invariant: the bytes in both.
+    /// Invariant: the bytes in `pieces` and `tail`.
     buffered: usize,
     received: u64,
     max: Option<u64>,
     complete: bool,
-    /// Set: nobody wants it; so many bytes were dropped.
+    /// Set when no handler wants the body any more; counts the bytes dropped.
     dropped: Option<u64>,
     trailers: Option<Headers>,
 }
@@ -46,13 +47,13 @@ enum BodyDecoder {
 /// What bytes did to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyProgress {
-    /// More are needed, or room for them.
+    /// More bytes are needed, or room for them.
     Waiting,
     Complete,
 }
 
 impl RequestBody {
-    /// None if the length says that there is no body.
+    /// Creates the state for a body of this length; returns none if there is no body.
     pub(crate) fn new(
         length: BodyLength,
         extra_max: usize,
@@ -93,12 +94,12 @@ impl RequestBody {
         self.dropped.is_some()
     }
 
-    /// How many bytes were dropped.
+    /// Returns the bytes dropped.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.unwrap_or(0)
     }
 
-    /// How many bytes are known to be missing.
+    /// Returns the bytes known to be missing.
     pub(crate) fn missing(&self) -> u64 {
         match self.decoder {
             BodyDecoder::Fixed(left) => left,
@@ -106,7 +107,7 @@ impl RequestBody {
         }
     }
 
-    /// Receives from `input`, keeping at most `room` bytes more, but for a piece that need not be copied.
+    /// Receives from `input`. Keeps at most `room` bytes more, except for a piece that needs no copy.
     pub(crate) fn receive(
         &mut self,
         input: &mut Input<'_>,
@@ -131,7 +132,7 @@ impl RequestBody {
                     }
                 }
             };
-            // What need not be copied has room if there is any: it is there already.
+            // A piece that needs no copy has room if there is any: it is in memory already.
             let whole = self.is_dropped() || (room > 0 && input.keeps(here));
             let bytes = if whole { here } else { here.min(room) };
             if bytes == 0 {
@@ -169,7 +170,7 @@ impl RequestBody {
         Some(piece)
     }
 
-    /// Nobody wants it any more.
+    /// Drops what was received and what will be: no handler wants it any more.
     pub(crate) fn discard_rest(&mut self) {
         self.dropped = Some(self.buffered as u64);
         self.pieces = VecDeque::new();

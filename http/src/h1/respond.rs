@@ -1,4 +1,4 @@
-//! The moves of answering: responses and bodies become bytes.
+//! The moves of responding: responses and bodies become bytes.
 
 use std::task::{Context, Poll};
 
@@ -21,7 +21,7 @@ use crate::{
     message::{ResponseHead, list_elements},
 };
 
-/// The body of an answer that is known as a whole.
+/// The body of a response that is known as a whole.
 #[derive(Debug)]
 pub(crate) enum Payload<'a> {
     Borrowed(&'a [u8]),
@@ -38,7 +38,7 @@ impl Payload<'_> {
         }
     }
 
-    /// The body, if it is copied behind its head.
+    /// Returns the body if it is copied behind its head.
     fn copied_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Borrowed(bytes) => Some(bytes),
@@ -56,7 +56,7 @@ impl Payload<'_> {
     }
 }
 
-/// What a response says about itself.
+/// What a response says about its framing.
 struct ResponseFields {
     length: Option<u64>,
     close: bool,
@@ -81,13 +81,14 @@ fn declared(head: &ResponseHead) -> Result<ResponseFields, RespondError> {
     Ok(declared)
 }
 
-/// 204 and 304 end with their head (RFC 9112 §6.3); 205 has an empty body (RFC 9110 §15.3.6).
+/// Returns whether a response with this status has no body: 204 and 304 end with their head (RFC 9112 §6.3),
+/// 205 has an empty body (RFC 9110 §15.3.6).
 fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 impl State {
-    /// The request, if it waits for its final answer, and if this status can be one.
+    /// Returns the exchange, if it waits for its final response and this status can be one.
     fn unanswered(&mut self, id: u64, status: StatusCode) -> Result<&mut Exchange, RespondError> {
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
         match exchange.response {
@@ -119,16 +120,18 @@ impl State {
         self.respond_slow(id, head, payload)
     }
 
-    /// This request waits for its answer, and nothing about it or its connection makes a difference to that.
+    /// Returns whether the request waits for its response, and nothing about it or its connection affects the
+    /// framing.
     #[inline]
     fn is_simple(&self, id: u64) -> bool {
         let waits = |front: &Exchange| front.id == id && front.response == ResponseState::Waiting;
         self.exchanges.front().is_some_and(|front| waits(front) && front.request.traits.is_simple)
-            // Otherwise the connection may end with this answer.
+            // Otherwise the connection may end with this response.
             && self.reading == Reading::Head
     }
 
-    /// As [`respond_by_rules`](Self::respond_by_rules), where none of the rules changes anything. So most answers are.
+    /// Responds as [`respond_slow`](Self::respond_slow) does, where none of its rules applies. Most responses
+    /// are of this kind.
     #[inline]
     fn respond_fast(&mut self, content_type: Option<&HeaderValue>, body: &[u8]) {
         self.emit_head(|output, config, second| {
@@ -156,8 +159,8 @@ impl State {
         Ok(())
     }
 
-    /// How the head of an answer with a body of so many bytes frames it, whether the body is sent, and whether the answer
-    /// is the last.
+    /// Returns how the head of a response with a body of `bytes` bytes frames it, whether the body is sent,
+    /// and whether the response is the last.
     fn frame(
         &mut self,
         id: u64,
@@ -183,7 +186,7 @@ impl State {
         Ok((line, !bodyless, close || unread))
     }
 
-    /// Begins an answer whose body is written bit by bit.
+    /// Begins a response whose body is written in pieces.
     pub(crate) fn respond_streaming(
         &mut self,
         id: u64,
@@ -207,16 +210,17 @@ impl State {
         };
         let close = self.write_head(head, line, close);
         let exchange = self.exchanges.active_mut();
-        exchange.response = ResponseState::Streaming(left);
+        exchange.move_response(ResponseState::Streaming(left));
         exchange.request.traits.keep_alive &= !close;
         self.finish_call();
         Ok(left)
     }
 
-    /// Writes the head of the first request's answer; says whether the connection ends with it.
+    /// Writes the head of the first exchange's response; returns whether the connection ends with it.
     fn write_head(&mut self, head: &ResponseHead, length: LengthLine, close: bool) -> bool {
         let exchange = self.exchanges.front().expect("a request is under way");
-        // A peer that never heard "continue" may send its body or not; only the end tells the two apart.
+        // A peer that never got 100 may or may not send its body; only the end of the connection tells the
+        // two apart.
         let traits = exchange.request.traits;
         let unsure = traits.continue_due && !exchange.body_is_complete();
         let over = self.no_more_requests || !matches!(self.reading, Reading::Head | Reading::Body);
@@ -241,7 +245,7 @@ impl State {
         });
     }
 
-    /// Queues a head, and maybe what is behind it; it is told the second for its `Date`.
+    /// Queues a head, and what `write` puts behind it. `write` gets the Unix seconds for `Date`.
     #[inline]
     fn emit_head(&mut self, write: impl FnOnce(&mut Output, &HttpConfig, u64)) {
         let second = if self.date_secs > 0 { u64::from(self.date_secs) } else { self.config.unix_secs() };
@@ -251,12 +255,12 @@ impl State {
         }
     }
 
-    /// Queues bytes for the writing loop.
+    /// Queues bytes for the writer.
     fn emit(&mut self, write: impl FnOnce(&mut Output)) {
         self.emit_with(|output, _| write(output));
     }
 
-    /// Says whether the writing loop waited for it, and comes.
+    /// Queues bytes; returns whether the writer waited for them and was woken.
     #[inline]
     fn emit_with(&mut self, write: impl FnOnce(&mut Output, &HttpConfig)) -> bool {
         let before = self.output.pending();
@@ -265,7 +269,7 @@ impl State {
         self.writer.wake_waiting()
     }
 
-    /// Sends an informational answer ahead of the final one. HTTP/1.0 knows none (RFC 9110 §15.2).
+    /// Sends an informational response ahead of the final one. HTTP/1.0 has none (RFC 9110 §15.2).
     pub(crate) fn respond_early_hints<'a>(
         &mut self,
         id: u64,
@@ -281,7 +285,7 @@ impl State {
         Ok(())
     }
 
-    /// Answers in place of the handler of the first request, and ends the connection.
+    /// Responds in place of the handler of the first exchange, and ends the connection.
     #[cold]
     pub(crate) fn respond_error_and_close(&mut self, error: RequestError) {
         self.respond_error(error, true);
@@ -300,7 +304,7 @@ impl State {
         }
     }
 
-    /// The handler of this request ended without an answer (H2).
+    /// Handles a handler that ended without a response.
     pub(crate) fn abandon(&mut self, id: u64, close: bool) {
         if self.active(id).is_some_and(|exchange| exchange.response == ResponseState::Waiting) {
             self.respond_error(RequestError::HandlerFailed, close);
@@ -308,7 +312,7 @@ impl State {
         }
     }
 
-    /// The handler of the first request failed, or took too long.
+    /// Handles a handler that failed or took too long.
     pub(crate) fn fail_handler(&mut self, error: RequestError) {
         match self.exchanges.front().map(|front| front.response) {
             Some(ResponseState::Waiting) => self.respond_error_and_close(error),
@@ -317,7 +321,7 @@ impl State {
         }
     }
 
-    /// Tells a peer that waits for it to send its body (H6).
+    /// Sends 100 to a peer that waits for it before it sends its body.
     pub(crate) fn invite_body(&mut self, id: u64) {
         let Some(exchange) = self.active(id) else { return };
         if exchange.request.traits.continue_due && exchange.response == ResponseState::Waiting {
@@ -326,7 +330,7 @@ impl State {
         }
     }
 
-    /// Writes a piece of the body (H9).
+    /// Writes a piece of the body.
     pub(crate) fn write(&mut self, id: u64, data: Bytes) -> Result<(), WriteError> {
         let exchange = self.active(id).ok_or(WriteError::Closed)?;
         let ResponseState::Streaming(left) = &mut exchange.response else { return Err(WriteError::Closed) };
@@ -343,7 +347,7 @@ impl State {
         Ok(())
     }
 
-    /// Ends the body. One that is shorter than declared is cut off with the connection.
+    /// Ends the body. A body shorter than declared is cut off together with the connection.
     pub(crate) fn finish(
         &mut self,
         id: u64,
@@ -372,7 +376,7 @@ impl State {
         Ok(())
     }
 
-    /// Cuts a body off (H10).
+    /// Cuts a body off.
     pub(crate) fn abort(&mut self, id: u64) {
         if self.active(id).is_some_and(|exchange| matches!(exchange.response, ResponseState::Streaming(_))) {
             self.end();
@@ -380,26 +384,26 @@ impl State {
         }
     }
 
-    /// Ready below the high-water mark, or when it makes no sense to wait.
+    /// Ready below the high-water mark, or when waiting is pointless.
     pub(crate) fn poll_room(&mut self, id: u64, context: &Context<'_>) -> Poll<()> {
         let high = self.config.limits.output_high_water_bytes as u64;
         if self.has_room() || self.active(id).is_none() {
             return Poll::Ready(());
         }
-        // At half the mark, so that there is room for more than a byte.
+        // Wake at half the mark, so that there is room for more than one byte.
         let target = self.bytes_queued - high / 2;
         self.cold_mut().flush = Some((target, context.waker().clone()));
         Poll::Pending
     }
 
-    /// The answer to the first request is queued as a whole. The rest of its body is dropped (H7).
+    /// Records that the response to the first request is queued as a whole. The rest of its body is dropped.
     fn finish_response(&mut self, close: bool) {
         let drain_max = self.config.limits.max_drain_bytes;
         let Some(front) = self.exchanges.front_mut() else { return };
-        front.response = ResponseState::Complete;
+        front.move_response(ResponseState::Complete);
         if front.body_is_complete() {
             if close {
-                // The peer that asked for the end has nothing more to send.
+                // A peer that asked for the end has nothing more to send.
                 self.linger = !front.request.traits.peer_closes
                     || !matches!(self.reading, Reading::Discard { seen: false, .. });
                 return self.end();
@@ -415,7 +419,7 @@ impl State {
         self.wake_body();
     }
 
-    /// Answers with a switch of protocols (F12).
+    /// Responds by switching to another protocol.
     pub(crate) fn respond_upgrade(&mut self, id: u64, head: &ResponseHead) -> Result<(), RespondError> {
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
         if exchange.response != ResponseState::Waiting {
@@ -431,9 +435,9 @@ impl State {
         }
         let connection = if tunnel { ConnectionLine::None } else { ConnectionLine::Upgrade };
         self.emit_response(head, LengthLine::None, connection);
-        self.writing = Writing::Upgrading;
+        self.move_writing(Writing::Upgrading);
         if self.reading != Reading::Closed {
-            self.reading = Reading::Upgraded;
+            self.move_reading(Reading::Upgraded);
         }
         self.exchanges.clear();
         self.read_ahead = 0;
@@ -481,7 +485,7 @@ mod tests {
         head
     }
 
-    /// What becomes of a connection whose requests are answered in this way.
+    /// Returns what becomes of a connection whose requests are answered with `way`.
     fn conversation(
         config: &Arc<HttpConfig>,
         requests: &[(usize, usize, usize)],
@@ -530,7 +534,7 @@ mod tests {
             last in prop_oneof![Just(None), (1..10_u64).prop_map(Some)],
         ) {
             let name = named.then(|| HeaderValue::from_static("a name"));
-            let config = HttpConfig::new().clock(|| UNIX_EPOCH).server_name(name).limits(Limits::new().max_requests(last));
+            let config = HttpConfig::new().clock(|| UNIX_EPOCH).server_name(name).limits(last.map_or_else(Limits::new, |last| Limits::new().max_requests(last)));
             let config = Arc::new(config);
             let plainly = conversation(&config, &requests, drained_at, State::respond);
             let by_rules = conversation(&config, &requests, drained_at, State::respond_slow);

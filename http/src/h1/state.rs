@@ -1,7 +1,7 @@
-//! What a connection knows: its requests in order, its two directions, who waits for what.
+//! The state of a connection: its exchanges, its two directions, and the wakers of what waits.
 //!
-//! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
-//! those of time in `deadlines`.
+//! Everything is one value behind one lock. The moves of reading are in `read`, those of responding in `respond`, those of
+//! time in `timers`.
 
 use std::{
     any::Any,
@@ -49,30 +49,30 @@ impl Shared {
     }
 }
 
-/// What the reading loop's bytes are for.
+/// What the received bytes are for. The legal moves are in [`Reading::MOVES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// The head of a next request.
+    /// The head of the next request.
     Head,
     /// The body of the last request in the queue.
     Body,
-    /// Nothing: they are dropped, so that the peer is not cut off before it has read its last answer.
+    /// Bytes are dropped, so that the peer is not cut off before it has read its last response.
     Discard {
-        /// How many more.
+        /// Bytes that may still be dropped.
         left: usize,
-        /// Some came.
+        /// Whether any were.
         seen: bool,
     },
-    /// Nothing: they are another protocol's.
+    /// Bytes belong to another protocol.
     Upgraded,
-    /// Nothing, and no more are asked for.
+    /// Nothing more is read.
     Closed,
 }
 
-/// Where the writing direction is.
+/// The state of the sending direction. The legal moves are in [`Writing::MOVES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writing {
-    /// More answers may come.
+    /// More responses may follow.
     Open,
     /// What is queued is the last.
     Closing,
@@ -80,78 +80,81 @@ pub(crate) enum Writing {
     Upgrading,
 }
 
-/// A transport handed over after a switch of protocols.
+/// The transport that a driver hands over after a switch of protocols, with the bytes read and not consumed.
 pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 
-/// In the order of the fields, so that what every request touches is in as few cache lines as it takes.
+/// The state of a connection.
+///
+/// perf: the fields are laid out in this order, so that what every request touches is in the fewest cache lines
+/// (`cold lines a request` of `cargo xtask bench figures`).
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct State {
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
-    /// The reading loop holds the beginning of a head.
+    /// The reader holds the beginning of a head.
     pub(crate) partial_head: bool,
-    /// The last read left bytes for want of room. Until the reading loop has yielded it would wait for new ones, and
-    /// there may be none.
+    /// The last read consumed part of its input because a limit was reached. The reader must yield and
+    /// present the rest again; waiting for new bytes could hang.
     pub(crate) backpressured: bool,
-    /// The reading loop has yielded.
+    /// The reader has yielded.
     pub(crate) reader_waits: bool,
     /// No further request is accepted.
     pub(crate) no_more_requests: bool,
-    /// The peer may still be sending when the last answer leaves.
+    /// The peer may still be sending when the last response leaves.
     pub(crate) linger: bool,
-    /// The handler of the request under way is to finish, whatever becomes of the peer.
+    /// The handler under way runs to its end whatever becomes of the peer.
     pub(crate) keep_handler: bool,
     pub(crate) next_needs_room: bool,
-    /// That of the `Date` of answers until the writing loop comes for them, if it was waiting: what is made at once has
-    /// the same. Counted from 1970; 0: the clock is to be asked.
+    /// Unix seconds for `Date`, shared by responses written in one batch; 0 = unknown.
     pub(crate) date_secs: u32,
-    /// Nobody drives the connection any more.
+    /// The driver has been dropped.
     pub(crate) driver_gone: bool,
-    /// Invariants: only the first has a handler, only the last may still receive its body, and nothing stands behind a
-    /// refusal.
+    /// Invariants: only the first exchange has a handler, only the last may still receive its body, and
+    /// nothing stands behind a rejected request.
     pub(crate) exchanges: ExchangeQueue,
-    /// Requests so far.
+    /// Requests received, rejected ones included.
     pub(crate) requests: u64,
     /// Bytes received that no handler has taken. Invariant: the sum over `exchanges`.
     pub(crate) read_ahead: usize,
-    /// Bytes ever queued, and ever sent or dropped: positions in the stream. Invariant: `left <= queued`.
+    /// Bytes ever queued, and ever sent or dropped: positions in the stream. Invariant: `bytes_sent <=
+    /// bytes_queued`.
     pub(crate) bytes_queued: u64,
     pub(crate) bytes_sent: u64,
-    /// Set: the transport failed when so much of the stream had left.
+    /// The position in the stream at which the transport failed, if it did.
     pub(crate) lost_at: Option<u64>,
     pub(crate) scan: HeadScanner,
-    /// Bytes for the writing loop to fetch.
+    /// Bytes for the writer to fetch.
     pub(crate) output: Output,
     pub(crate) timers: Timers,
-    /// Waits for the next request, and maybe for room to answer it.
+    /// Waits for the next request, and for room for its response.
     pub(crate) next_request: WakerSlot,
     pub(crate) writer: WakerSlot,
     pub(crate) reader: WakerSlot,
-    /// Runs the handlers, and ends the one under way when the peer is gone.
+    /// The task that runs the handlers. It is woken when the peer is gone, to drop the handler under way.
     pub(crate) handler_waker: Option<Waker>,
-    /// What most connections never have.
+    /// What most connections never need.
     pub(crate) cold: Option<Box<Cold>>,
 }
 
-/// See [`State::rare`].
+/// See [`State::cold`].
 #[derive(Debug, Default)]
 pub(crate) struct Cold {
-    /// Bytes that were queued and never left.
+    /// Bytes that were queued and never sent.
     pub(crate) undelivered: u64,
-    /// The last body that failed, and why, for whoever still reads it.
+    /// The last body that failed, by its exchange, for the handler that still reads it.
     pub(crate) failure: Option<(u64, RequestError)>,
-    /// The timer that acted last.
+    /// The timer that expired last.
     pub(crate) timed_out: Option<&'static str>,
     pub(crate) offer: Option<Offer>,
     /// Waits for a piece of the first request's body.
     pub(crate) body: Option<Waker>,
-    /// Waits until so much of the stream has left.
+    /// Waits until this much of the stream has been sent.
     pub(crate) flush: Option<(u64, Waker)>,
-    /// Waits for the transport after a switch.
+    /// Waits for the transport after a switch of protocols.
     pub(crate) upgrade: Option<Waker>,
-    /// Wait for the end.
+    /// Wait for the end of the connection.
     pub(crate) closed: Vec<Waker>,
 }
 
@@ -191,37 +194,37 @@ impl State {
         self.cold.get_or_insert_default()
     }
 
-    /// Bytes queued and not sent.
+    /// Returns the bytes queued and not sent.
     pub(crate) fn pending(&self) -> u64 {
         self.bytes_queued - self.bytes_sent
     }
 
-    /// The writing loop has nothing left to do, ever.
+    /// Returns whether the writer has nothing left to do, ever.
     pub(crate) fn writer_is_done(&self) -> bool {
         self.writing != Writing::Open && self.pending() == 0
     }
 
-    /// Both loops have nothing left to do, ever.
+    /// Returns whether both directions have nothing left to do, ever.
     pub(crate) fn is_closed(&self) -> bool {
         self.writer_is_done() && matches!(self.reading, Reading::Closed | Reading::Upgraded)
     }
 
-    /// The protocol was switched and its last byte has left.
+    /// Returns whether the protocol was switched and its last byte has been sent.
     pub(crate) fn is_upgraded(&self) -> bool {
         self.writing == Writing::Upgrading && self.writer_is_done() && self.lost_at.is_none()
     }
 
-    /// Whatever a handler still does, the peer will not see it.
+    /// Returns whether the peer will see nothing of what a handler still does.
     pub(crate) fn peer_is_gone(&self) -> bool {
         self.lost_at.is_some() || (self.is_closed() && !self.is_upgraded())
     }
 
-    /// Nothing is under way.
+    /// Returns whether nothing is under way.
     pub(crate) fn is_idle(&self) -> bool {
         self.exchanges.is_empty() && self.reading == Reading::Head && self.pending() == 0
     }
 
-    /// The writing loop waits, unless there is something for it.
+    /// Registers the writer, unless there is something for it.
     pub(crate) fn yield_writer(&mut self, waker: &Waker) {
         if self.pending() > 0 || self.writer_is_done() {
             waker.wake_by_ref();
@@ -230,7 +233,7 @@ impl State {
         }
     }
 
-    /// What is going on, in a word.
+    /// Returns what the connection is doing, in one word.
     pub(crate) fn activity(&self) -> &'static str {
         let first = self.exchanges.front();
         match (self.writing, first.map(|first| first.response)) {
@@ -244,22 +247,22 @@ impl State {
         }
     }
 
-    /// No further request will be handed over.
+    /// Returns whether no further request will be handed over.
     pub(crate) fn no_request_will_follow(&self) -> bool {
         self.writing != Writing::Open
             || (self.exchanges.is_empty() && !matches!(self.reading, Reading::Head | Reading::Body))
     }
 
-    /// The request with this number, if it is the one being handled.
+    /// Returns the exchange with this number, if it is the one being handled.
     pub(crate) fn active(&mut self, id: u64) -> Option<&mut Exchange> {
         self.exchanges.front_mut().filter(|front| front.id == id && front.response != ResponseState::Queued)
     }
 
-    /// Hands the next request over, if there is one whose turn it is.
+    /// Hands the next request over, if its turn has come.
     pub(crate) fn hand_over(&mut self) -> Option<(u64, Head)> {
         let front = self.exchanges.front_mut().filter(|front| front.response == ResponseState::Queued)?;
         let head = front.request.head.take()?;
-        front.response = ResponseState::Waiting;
+        front.move_response(ResponseState::Waiting);
         self.keep_handler = false;
         self.read_ahead -= head.bytes().len();
         let id = front.id;
@@ -267,7 +270,7 @@ impl State {
         Some((id, head))
     }
 
-    /// Nobody will handle what has no handler: drops the requests from this place on.
+    /// Drops the requests from this place on: no handler will take them.
     pub(crate) fn truncate_requests(&mut self, place: usize) {
         let receiving = self.reading == Reading::Body && self.exchanges.len() > place;
         self.exchanges.truncate(place);
@@ -277,7 +280,7 @@ impl State {
         }
     }
 
-    /// Looks at the first in the queue after it has changed.
+    /// Acts on the first exchange after the queue has changed.
     #[inline]
     pub(crate) fn advance(&mut self) {
         match self.exchanges.front() {
@@ -296,7 +299,7 @@ impl State {
         }
     }
 
-    /// The first request is done with: answered, and its body received or dropped.
+    /// Removes the first exchange: it was answered, and its body was received or dropped.
     pub(crate) fn pop(&mut self) {
         self.read_ahead -= self.exchanges.pop();
         if self.no_more_requests && self.exchanges.is_empty() && self.reading == Reading::Head {
@@ -305,34 +308,36 @@ impl State {
         self.advance();
     }
 
-    /// What is queued is the last; nobody waits for anything else any more.
+    /// Makes what is queued the last, and wakes everything that waits.
     #[inline(never)]
     pub(crate) fn end(&mut self) {
         self.exchanges.clear();
         self.read_ahead = 0;
         if self.writing == Writing::Open {
-            self.writing = Writing::Closing;
+            self.move_writing(Writing::Closing);
         }
         self.discard();
         self.wake_all();
     }
 
-    /// Whatever else comes is dropped.
+    /// Drops whatever else is received.
     pub(crate) fn discard(&mut self) {
         if matches!(self.reading, Reading::Head | Reading::Body) {
-            self.reading =
-                Reading::Discard { left: self.config.limits.max_linger_bytes, seen: self.partial_head };
+            self.move_reading(Reading::Discard {
+                left: self.config.limits.max_linger_bytes,
+                seen: self.partial_head,
+            });
             self.partial_head = false;
         }
     }
 
-    /// Both directions end; what is queued is still sent.
+    /// Ends both directions; what is queued is still sent.
     pub(crate) fn close(&mut self) {
         self.end();
-        self.reading = Reading::Closed;
+        self.move_reading(Reading::Closed);
     }
 
-    /// The transport failed: what is queued is lost.
+    /// Records that the transport failed: what is queued is lost.
     #[cold]
     pub(crate) fn transport_failed(&mut self) {
         self.lost_at.get_or_insert(self.bytes_sent);
@@ -344,7 +349,7 @@ impl State {
         self.close();
     }
 
-    /// Ends in order: what was accepted is answered.
+    /// Ends in order: accepted requests are still answered.
     pub(crate) fn drain(&mut self) {
         self.no_more_requests = true;
         if self.exchanges.is_empty() && matches!(self.reading, Reading::Head) {
@@ -355,7 +360,7 @@ impl State {
         }
     }
 
-    /// Resumes the reading loop, if it has yielded; it presents again what it has.
+    /// Resumes the reader if it has yielded; it presents its leftover again.
     pub(crate) fn wake_reader(&mut self) {
         if std::mem::take(&mut self.reader_waits) {
             self.backpressured = false;
@@ -368,7 +373,7 @@ impl State {
         self.next_request.wake_waiting();
     }
 
-    /// So many bytes have left.
+    /// Records that bytes have been sent.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes_sent += bytes as u64;
         if bytes > 0 {
@@ -392,7 +397,8 @@ impl State {
         }
     }
 
-    /// What waits to be sent is below the high-water mark (F10).
+    /// Returns whether fewer bytes wait to be sent than the high-water mark. *Rule:*
+    /// [F10](crate::contract#H10).
     pub(crate) fn has_room(&self) -> bool {
         self.pending() < self.config.limits.output_high_water_bytes as u64
     }
@@ -424,7 +430,8 @@ impl State {
         self.wake_upgrade();
     }
 
-    /// Ends every call: ends what has come to its end, resumes the reading loop if it may go on, sets the timers.
+    /// Finishes a call: ends what has come to its end, resumes the reader if it may continue, and sets the
+    /// timers.
     pub(crate) fn finish_call(&mut self) {
         let goes_on =
             self.writing == Writing::Open && self.reading == Reading::Head && self.lost_at.is_none();
@@ -441,7 +448,7 @@ impl State {
             && let Reading::Discard { left, seen } = self.reading
             && (left == 0 || !(self.linger || seen))
         {
-            self.reading = Reading::Closed;
+            self.move_reading(Reading::Closed);
         }
         if self.is_closed() {
             self.wake_all();
@@ -457,9 +464,10 @@ impl State {
 }
 
 impl State {
-    /// Ends a call of the application. Most change nothing that is not looked at again when their output is fetched.
+    /// Finishes a call of the application. Most such calls change nothing that is not looked at again when
+    /// their output is fetched.
     pub(crate) fn finish_call_fast(&mut self) {
-        let timed = self.config.timeouts.handler.is_some() || self.reading != Reading::Head;
+        let timed = self.config.timeouts.handler_timeout.is_some() || self.reading != Reading::Head;
         if timed || self.reader_waits || self.writing != Writing::Open {
             cold_path();
             self.finish_call_slow();
@@ -547,7 +555,7 @@ impl State {
     }
 }
 
-/// Keeps `waker` in `slot`; clones it only if it is another one.
+/// Keeps `waker` in `slot`; clones it only if the slot holds another one.
 pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
     match slot {
         Some(old) => old.clone_from(waker),

@@ -1,10 +1,13 @@
-//! The moves of time (H11). Instants come in; nothing here reads a clock.
+//! The timers of a connection. Instants come in; nothing here reads a clock.
 //!
-//! A timer can be started by a call that was not told the time. It is then due at once, and the first call that is
-//! told the time starts it in earnest.
+//! [`TABLE`] says of each timer what it waits for, how long, and what happens when it expires: a new timer is a row there.
+//!
+//! A timer can be started by a call that was not told the time. It is then due at once, and the first call that is told
+//! the time starts it in earnest.
 
 use std::{
     hint::cold_path,
+    ops::{Index, IndexMut},
     task::Waker,
     time::{Duration, Instant},
 };
@@ -14,28 +17,128 @@ use super::{
     state::{Reading, State},
 };
 use crate::{
-    RequestError,
+    RequestError, Timeouts,
     timeouts::{Nanos, UNSET, nanos},
 };
 
-/// When something is due. One that was started without knowing the time is to be started when it is known, and has how
-/// long it is to run.
+/// A timer, by its position in [`Timers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Timer {
+    /// Between requests.
+    Idle,
+    /// While the peer accepts nothing of what is to be sent.
+    WriteStall,
+    /// From the first byte of a head to its last.
+    Head,
+    /// Between two pieces of a body that a handler waits for.
+    BodyIdle,
+    /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
+    BodyRate,
+    /// From handing a request over to the end of its response.
+    Handler,
+    /// From the last response to the peer's close.
+    Linger,
+    /// The life of the connection.
+    Age,
+}
+
+/// The number of timers.
+const TIMERS: usize = 8;
+
+/// A set of phases in which a timer runs.
+type Phases = u8;
+
+const HEAD: Phases = 1;
+const IDLE: Phases = 2;
+const HANDLER: Phases = 4;
+const BODY: Phases = 8;
+const LINGER: Phases = 16;
+/// The timer is started elsewhere: by a write, or once for the whole connection.
+const ELSEWHERE: Phases = 0;
+
+/// What is known of a timer.
+struct Row {
+    timer: Timer,
+    /// The phase in which it runs.
+    phase: Phases,
+    timeout: fn(&Timeouts) -> Option<Duration>,
+    /// The name under which its expiry is counted, unless the expiry is no fault of the peer.
+    name: Option<&'static str>,
+    expire: fn(&mut State),
+}
+
+/// Every timer, in the order in which expired ones are handled.
+const TABLE: [Row; TIMERS] = {
+    use Timer::*;
+    const fn row(
+        timer: Timer,
+        phase: Phases,
+        timeout: fn(&Timeouts) -> Option<Duration>,
+        name: Option<&'static str>,
+        expire: fn(&mut State),
+    ) -> Row {
+        Row { timer, phase, timeout, name, expire }
+    }
+    [
+        row(WriteStall, ELSEWHERE, |t| t.write_stall_timeout, Some("write stall"), State::transport_failed),
+        row(Linger, LINGER, |t| Some(t.linger_timeout), None, State::stop_reading),
+        row(Head, HEAD, |t| t.head_timeout, Some("head"), |state| state.reject(RequestError::TooSlow, false)),
+        row(
+            BodyIdle,
+            BODY,
+            |t| t.body_idle_timeout,
+            Some("body"),
+            |state| state.fail_body(RequestError::TooSlow),
+        ),
+        row(
+            BodyRate,
+            BODY,
+            |t| t.body_idle_timeout,
+            Some("body"),
+            |state| state.fail_body(RequestError::TooSlow),
+        ),
+        row(
+            Handler,
+            HANDLER,
+            |t| t.handler_timeout,
+            Some("handler"),
+            |state| {
+                state.fail_handler(RequestError::HandlerTooSlow);
+            },
+        ),
+        row(Idle, IDLE, |t| t.idle_timeout, None, State::handle_idle),
+        row(
+            Age,
+            ELSEWHERE,
+            |t| t.age_timeout,
+            Some("age"),
+            |state| {
+                state.timers[Age] = Due::NEVER;
+                state.drain();
+            },
+        ),
+    ]
+};
+
+/// When a timer is due: at a time, never, or a duration after the time is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer(Nanos);
+pub(crate) struct Due(Nanos);
 
-impl Timer {
-    const OFF: Self = Self(Nanos::MAX);
+impl Due {
+    const NEVER: Self = Self(Nanos::MAX);
 
-    fn unset(time: Nanos) -> Self {
-        Self(UNSET | time)
+    /// Due `duration` after the time is known.
+    fn after(duration: Nanos) -> Self {
+        Self(UNSET | duration)
     }
 
-    /// How long it is to run once it is started.
-    fn to_run(self) -> Option<Nanos> {
-        (self.0 >= UNSET && self != Self::OFF).then_some(self.0 & !UNSET)
+    /// Returns the duration to wait once the time is known.
+    fn duration(self) -> Option<Nanos> {
+        (self.0 >= UNSET && self != Self::NEVER).then_some(self.0 & !UNSET)
     }
 
-    fn at(&mut self) -> Option<&mut Nanos> {
+    fn time_mut(&mut self) -> Option<&mut Nanos> {
         (self.0 < UNSET).then_some(&mut self.0)
     }
 
@@ -43,12 +146,12 @@ impl Timer {
         self.0 <= now
     }
 
-    /// Runs exactly while there is a time for it.
-    fn keep(&mut self, time: Option<Duration>, clock: &mut Clock) {
-        match time {
-            Some(time) if *self == Self::OFF => *self = clock.start(nanos(time)),
+    /// Starts the timer if there is a timeout and it does not run, and stops it if there is none.
+    fn keep(&mut self, timeout: Option<Duration>, clock: &mut Clock) {
+        match timeout {
+            Some(timeout) if *self == Self::NEVER => *self = clock.start(nanos(timeout)),
             Some(_) => {}
-            None => *self = Self::OFF,
+            None => *self = Self::NEVER,
         }
     }
 }
@@ -56,24 +159,24 @@ impl Timer {
 /// What the timers know of the time.
 #[derive(Debug)]
 struct Clock {
-    /// When the time was told first.
+    /// The first time told.
     origin: Option<Instant>,
-    /// The latest time told, and as it was told.
+    /// The latest time told, in nanoseconds after `origin` and as it was told.
     now: Nanos,
     instant: Option<Instant>,
-    /// This call was told it.
+    /// The present call was told the time.
     told: bool,
-    /// Timers may wait to be started.
+    /// Some timers may wait for the time to be known.
     unset: bool,
-    /// No timer is due before. When timers stop or move out it is left alone: looking once too early costs less than
-    /// looking for the earliest at every change.
-    earliest: Timer,
+    /// No timer is due before this. It is left alone when timers stop or move out: checking once too early costs less than
+    /// searching for the earliest at every change.
+    earliest: Due,
 }
 
 impl Clock {
     #[inline]
     fn set(&mut self, now: Instant) {
-        // Several calls are told the same.
+        // Several calls are told the same time.
         if self.instant != Some(now) {
             self.set_slow(now);
         }
@@ -86,7 +189,7 @@ impl Clock {
         self.instant = Some(now);
     }
 
-    fn start(&mut self, time: Nanos) -> Timer {
+    fn start(&mut self, time: Nanos) -> Due {
         if self.told {
             return self.at(self.now + time);
         }
@@ -94,82 +197,77 @@ impl Clock {
         if self.origin.is_some() {
             let _ = self.at(self.now);
         }
-        Timer::unset(time)
+        Due::after(time)
     }
 
-    fn at(&mut self, at: Nanos) -> Timer {
-        self.earliest = self.earliest.min(Timer(at));
-        Timer(at)
+    fn at(&mut self, at: Nanos) -> Due {
+        self.earliest = self.earliest.min(Due(at));
+        Due(at)
     }
 
-    fn instant(&self, timer: Timer) -> Option<Instant> {
+    fn instant(&self, timer: Due) -> Option<Instant> {
         self.origin.filter(|_| timer.0 < UNSET).map(|origin| origin + Duration::from_nanos(timer.0))
     }
 
-    /// Due at `instant`; never, if there is none.
-    fn timer(&self, instant: Option<Instant>) -> Timer {
+    /// Returns the due time of `instant`; never if there is none.
+    fn due(&self, instant: Option<Instant>) -> Due {
         match (instant, self.origin) {
-            (Some(instant), Some(origin)) => Timer(nanos(instant.saturating_duration_since(origin))),
-            _ => Timer::OFF,
+            (Some(instant), Some(origin)) => Due(nanos(instant.saturating_duration_since(origin))),
+            _ => Due::NEVER,
         }
     }
 }
 
-/// What is waited for, as far as a timer depends on it: a sum of these.
-type Waits = u8;
-
-const HEAD: Waits = 1;
-const IDLE: Waits = 2;
-const HANDLER: Waits = 4;
-const BODY: Waits = 8;
-const LINGER: Waits = 16;
-
-/// In the order of the fields: what every request touches comes first.
+/// The timers of one connection.
+///
+/// perf: the fields are laid out in this order, so that what every request touches comes first.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Timers {
     clock: Clock,
-    /// As the timers were last set.
-    waits: Waits,
-    age_set: bool,
-    idle: Timer,
-    /// How long the connection has been idle when `idle` was last set.
+    /// The phases for which the timers were last set.
+    phases: Phases,
+    age_started: bool,
+    /// How long the connection had been idle when `Idle` was last set.
     idle_spent: Nanos,
-    write: Timer,
-    /// Who is woken when there comes to be a timer that is due before this.
-    watch: Option<(Timer, Waker)>,
-    bytes: usize,
-    /// How far ahead `body_rate` was when waiting for the body was interrupted, if it was.
-    body_credit: Timer,
-    head: Timer,
-    body_idle: Timer,
-    /// When the peer will have fallen too far behind the minimum rate; every byte moves it out.
-    body_rate: Timer,
-    handler: Timer,
-    linger: Timer,
-    age: Timer,
+    due: [Due; TIMERS],
+    /// The waker to use when a timer becomes due before this.
+    watch: Option<(Due, Waker)>,
+    /// Body bytes received in the present call.
+    body_bytes: usize,
+    /// How far ahead `BodyRate` was when waiting for the body was interrupted, if it was.
+    body_credit: Due,
 }
 
 impl Default for Timers {
     fn default() -> Self {
-        let timer = Timer::OFF;
+        let never = Due::NEVER;
         Self {
-            clock: Clock { origin: None, now: 0, instant: None, told: false, unset: true, earliest: timer },
-            waits: 0,
-            head: timer,
-            idle: timer,
+            clock: Clock { origin: None, now: 0, instant: None, told: false, unset: true, earliest: never },
+            phases: 0,
+            age_started: false,
             idle_spent: 0,
-            body_idle: timer,
-            body_rate: timer,
-            body_credit: timer,
-            handler: timer,
-            write: timer,
-            linger: timer,
-            age: timer,
-            age_set: false,
-            bytes: 0,
+            due: [never; TIMERS],
             watch: None,
+            body_bytes: 0,
+            body_credit: never,
         }
+    }
+}
+
+impl Index<Timer> for Timers {
+    type Output = Due;
+
+    #[inline]
+    fn index(&self, timer: Timer) -> &Due {
+        &self.due[timer as usize]
+    }
+}
+
+impl IndexMut<Timer> for Timers {
+    #[inline]
+    fn index_mut(&mut self, timer: Timer) -> &mut Due {
+        &mut self.due[timer as usize]
     }
 }
 
@@ -180,52 +278,46 @@ impl Timers {
         self.clock.told = true;
     }
 
-    /// Begins a call that is told the time and will change nothing; says whether there is something to do all the same.
+    /// Begins a call that is told the time and changes nothing; returns whether timers wait for the time all the same.
     pub(crate) fn enter_read_only(&mut self, now: Instant) -> bool {
         self.clock.set(now);
         self.clock.told = self.clock.unset;
         self.clock.unset
     }
 
-    /// A head is complete; the next begins its own time.
+    /// Records that a head is complete; the next one has a timer of its own.
     pub(crate) fn head_read(&mut self) {
-        if self.head != Timer::OFF {
+        if self[Timer::Head] != Due::NEVER {
             cold_path();
-            self.head = Timer::OFF;
-            self.waits &= !HEAD;
+            self[Timer::Head] = Due::NEVER;
+            self.phases &= !HEAD;
         }
     }
 
-    /// So many bytes of a body came.
+    /// Records that bytes of a body were received.
     pub(crate) fn body_read(&mut self, bytes: usize) {
-        self.bytes += bytes;
+        self.body_bytes += bytes;
     }
 
-    /// The peer took something, or there is nothing more to take.
+    /// Records that the peer accepted something, or that nothing is left to accept.
     pub(crate) fn written(&mut self) {
-        self.write = Timer::OFF;
+        self[Timer::WriteStall] = Due::NEVER;
     }
 
-    fn all(&mut self) -> [&mut Timer; 8] {
-        let Self { head, idle, body_idle, body_rate, handler, write, linger, age, .. } = self;
-        [head, idle, body_idle, body_rate, handler, write, linger, age]
-    }
-
-    /// The earliest; at once if one is to be started.
-    fn earliest(&self) -> Timer {
-        let Self { head, idle, body_idle, body_rate, handler, write, linger, age, .. } = self;
-        let timers = [head, idle, body_idle, body_rate, handler, write, linger, age];
-        let due = |timer: &Timer| timer.to_run().map_or(*timer, |_| Timer(self.clock.now));
-        timers.into_iter().map(due).min().unwrap_or(Timer::OFF)
+    /// Returns the earliest due time; now, if a timer waits for the time to be known.
+    fn earliest(&self) -> Due {
+        let due = |due: &Due| due.duration().map_or(*due, |_| Due(self.clock.now));
+        self.due.iter().map(due).min().unwrap_or(Due::NEVER)
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.clock.instant(self.earliest())
     }
 
-    /// Wakes `waker` when the earliest becomes earlier than `before`. Not if it is.
+    /// Registers `waker` to be woken when the earliest timer becomes due before `before`. Returns false, and registers
+    /// nothing, if one is already.
     pub(crate) fn watch(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
-        let before = self.clock.timer(before);
+        let before = self.clock.due(before);
         if self.clock.earliest < before {
             self.clock.earliest = self.earliest();
             if self.clock.earliest < before && self.clock.origin.is_some() {
@@ -242,36 +334,36 @@ impl Timers {
         true
     }
 
-    /// Idle time begins, or is over.
+    /// Starts or stops the idle timer.
     fn keep_idle(&mut self, first: Option<Nanos>) {
         self.idle_spent = 0;
-        self.idle = first.map_or(Timer::OFF, |first| self.clock.start(first));
-        self.body_credit = Timer::OFF;
+        self[Timer::Idle] = first.map_or(Due::NEVER, |first| self.clock.start(first));
+        self.body_credit = Due::NEVER;
     }
 
-    /// A body's bytes move its timers out.
+    /// Moves the timers of a body out for the bytes received.
     fn credit_body(&mut self, idle: Option<Duration>, rate: Option<u32>) {
-        let bytes = std::mem::take(&mut self.bytes) as u64;
+        let bytes = std::mem::take(&mut self.body_bytes) as u64;
         let (true, Some(idle)) = (bytes > 0, idle) else { return };
         let latest = self.clock.now + nanos(idle);
-        if let Some(at) = self.body_idle.at() {
-            *at = latest;
+        if let Some(time) = self[Timer::BodyIdle].time_mut() {
+            *time = latest;
         }
-        if let (Some(at), Some(rate)) = (self.body_rate.at(), rate) {
+        if let (Some(time), Some(rate)) = (self[Timer::BodyRate].time_mut(), rate) {
             let credit = bytes.saturating_mul(1_000_000_000) / u64::from(rate.max(1));
-            *at = at.saturating_add(credit).min(latest);
+            *time = time.saturating_add(credit).min(latest);
         }
     }
 
-    /// Starts what is to be started, if the time is known.
+    /// Starts the timers that wait for the time, if it is known.
     fn start(&mut self) {
         if self.clock.told && self.clock.unset {
             self.clock.unset = false;
             let (now, mut earliest) = (self.clock.now, self.clock.earliest);
-            for timer in self.all() {
-                if let Some(time) = timer.to_run() {
-                    *timer = Timer(now + time);
-                    earliest = earliest.min(*timer);
+            for due in &mut self.due {
+                if let Some(duration) = due.duration() {
+                    *due = Due(now + duration);
+                    earliest = earliest.min(*due);
                 }
             }
             self.clock.earliest = earliest;
@@ -280,7 +372,7 @@ impl Timers {
         self.check_watch();
     }
 
-    /// Wakes whoever would sleep too long.
+    /// Wakes the watcher if it would sleep too long.
     fn check_watch(&mut self) {
         if self.watch.as_ref().is_some_and(|(before, _)| self.clock.earliest < *before) {
             self.wake_watch();
@@ -298,77 +390,65 @@ impl Timers {
 impl State {
     /// Lets every timer run that has something to wait for, and no other.
     pub(crate) fn set_timers(&mut self) {
-        let waits = self.waits();
-        let deadlines = &mut self.timers;
-        let changed = std::mem::replace(&mut deadlines.waits, waits) ^ waits;
-        if changed & !IDLE == 0 && deadlines.bytes == 0 && !deadlines.clock.unset {
-            // As most calls leave it: a request begins or ends being answered.
-            if changed & waits != 0 {
-                deadlines.keep_idle(self.config.idle_first());
-                deadlines.check_watch();
+        let phases = self.phases();
+        let timers = &mut self.timers;
+        let changed = std::mem::replace(&mut timers.phases, phases) ^ phases;
+        if changed & !IDLE == 0 && timers.body_bytes == 0 && !timers.clock.unset {
+            // Most calls end here: a request begins or ends being answered.
+            if changed & phases != 0 {
+                timers.keep_idle(self.config.idle_first());
+                timers.check_watch();
             } else if changed != 0 {
-                deadlines.keep_idle(None);
+                timers.keep_idle(None);
             }
-            deadlines.clock.told = false;
+            timers.clock.told = false;
         } else {
             cold_path();
-            self.set_timers_slow(waits, changed);
+            self.set_timers_slow(phases, changed);
         }
     }
 
     #[inline(never)]
-    fn set_timers_slow(&mut self, waits: Waits, changed: Waits) {
-        let deadlines = &mut self.timers;
-        let timeouts = &self.config.timeouts;
-        let waits_for = |what: Waits| waits & what != 0;
-        if changed & IDLE != 0 {
-            deadlines.keep_idle(self.config.idle_first().filter(|_| waits_for(IDLE)));
-        }
-        if changed & HEAD != 0 {
-            deadlines.head.keep(timeouts.head.filter(|_| waits_for(HEAD)), &mut deadlines.clock);
-        }
-        if changed & HANDLER != 0 {
-            deadlines.handler.keep(timeouts.handler.filter(|_| waits_for(HANDLER)), &mut deadlines.clock);
-        }
-        if changed & LINGER != 0 {
-            deadlines.linger.keep(waits_for(LINGER).then_some(timeouts.linger), &mut deadlines.clock);
-        }
-        if !deadlines.age_set {
-            deadlines.age_set = true;
-            let age = timeouts.age.map(|age| jittered(age, (self.config.random)()));
-            deadlines.age.keep(age, &mut deadlines.clock);
-        }
-        if deadlines.bytes > 0 || (waits | changed) & BODY != 0 {
-            deadlines.credit_body(timeouts.body_idle, timeouts.min_body_rate);
-            deadlines.body_idle.keep(timeouts.body_idle.filter(|_| waits_for(BODY)), &mut deadlines.clock);
-            if let (Some(at), false) = (deadlines.body_rate.at(), waits_for(BODY)) {
-                deadlines.body_credit = Timer(at.saturating_sub(deadlines.clock.now));
+    fn set_timers_slow(&mut self, phases: Phases, changed: Phases) {
+        let (timers, timeouts) = (&mut self.timers, &self.config.timeouts);
+        for Row { timer, phase, timeout, .. } in &TABLE {
+            if changed & phase != 0 && !matches!(timer, Timer::Idle | Timer::BodyIdle | Timer::BodyRate) {
+                let timeout = timeout(timeouts).filter(|_| phases & phase != 0);
+                timers.due[*timer as usize].keep(timeout, &mut timers.clock);
             }
-            let credit =
-                deadlines.body_credit.at().map(|left| Duration::from_nanos(*left)).or(timeouts.body_idle);
-            let credit = credit.filter(|_| waits_for(BODY) && timeouts.min_body_rate.is_some());
-            deadlines.body_rate.keep(credit, &mut deadlines.clock);
+        }
+        if changed & IDLE != 0 {
+            timers.keep_idle(self.config.idle_first().filter(|_| phases & IDLE != 0));
+        }
+        if !timers.age_started {
+            timers.age_started = true;
+            let age = timeouts.age_timeout.map(|age| jittered(age, (self.config.random)()));
+            timers.due[Timer::Age as usize].keep(age, &mut timers.clock);
+        }
+        if timers.body_bytes > 0 || (phases | changed) & BODY != 0 {
+            timers.set_body_timers(timeouts, phases & BODY != 0);
         }
         if self.reading != Reading::Body {
-            deadlines.body_credit = Timer::OFF;
+            timers.body_credit = Due::NEVER;
         }
-        deadlines.start();
+        timers.start();
     }
 
-    fn waits(&self) -> Waits {
-        let handles = self.config.timeouts.handler.is_some() && self.is_handling();
+    /// Returns the phases that the connection is in.
+    fn phases(&self) -> Phases {
+        let handles = self.config.timeouts.handler_timeout.is_some() && self.is_handling();
         let handler = if handles { HANDLER } else { 0 };
         handler
             | match self.reading {
                 Reading::Head if self.partial_head => HEAD,
                 Reading::Head if self.is_idle() => IDLE,
                 Reading::Head => 0,
-                _ => self.waits_slow(),
+                _ => self.phases_slow(),
             }
     }
 
     #[inline(never)]
-    fn waits_slow(&self) -> Waits {
+    fn phases_slow(&self) -> Phases {
         match self.reading {
             Reading::Body if self.body_is_awaited() => BODY,
             Reading::Discard { .. } if self.writer_is_done() => LINGER,
@@ -384,79 +464,105 @@ impl State {
     }
 
     fn body_is_awaited(&self) -> bool {
-        let invited = !self.exchanges.last().is_some_and(|(last, answer)| {
-            last.traits.continue_due && matches!(answer, ResponseState::Queued | ResponseState::Waiting)
+        let invited = !self.exchanges.last().is_some_and(|(last, response)| {
+            last.traits.continue_due && matches!(response, ResponseState::Queued | ResponseState::Waiting)
         });
         invited && self.may_read() && !self.backpressured
     }
 
-    /// Ends the connection if it has been idle for too long, by the measure of the moment.
-    fn handle_idle(&mut self, now: Nanos) {
+    /// Ends the connection if it has been idle for too long under the present load.
+    fn handle_idle(&mut self) {
         let spent = Duration::from_nanos(self.timers.idle_spent);
         let spent = spent + self.config.idle_step(spent).unwrap_or_default();
-        let crowded = self.config.is_overloaded();
+        let overloaded = self.config.is_overloaded();
         match self.config.idle_step(spent) {
-            step if crowded || step == Some(Duration::ZERO) => {
+            step if overloaded || step == Some(Duration::ZERO) => {
                 self.cold_mut().timed_out = Some("idle");
                 self.close();
             }
             Some(step) => {
                 self.timers.idle_spent = nanos(spent);
-                self.timers.idle = Timer(now + nanos(step));
+                self.timers[Timer::Idle] = Due(self.timers.clock.now + nanos(step));
             }
-            None => self.timers.idle = Timer::OFF,
+            None => self.timers[Timer::Idle] = Due::NEVER,
         }
     }
 
-    /// Bytes have been handed to the writing loop: the peer has to take some.
+    /// Reads nothing more.
+    fn stop_reading(&mut self) {
+        self.move_reading(Reading::Closed);
+    }
+
+    /// Records that bytes have been handed to the writer: the peer has to accept some.
     pub(crate) fn writing_begun(&mut self) {
-        let Timers { clock, write, .. } = &mut self.timers;
-        if let (Some(time), true) = (self.config.timeouts.write_stall, *write == Timer::OFF) {
-            *write = clock.at(clock.now + nanos(time));
-            self.timers.check_watch();
+        let timers = &mut self.timers;
+        if let (Some(timeout), true) =
+            (self.config.timeouts.write_stall_timeout, timers[Timer::WriteStall] == Due::NEVER)
+        {
+            timers[Timer::WriteStall] = timers.clock.at(timers.clock.now + nanos(timeout));
+            timers.check_watch();
         }
     }
 
-    /// Acts on what is due.
+    /// Acts on the timers that have expired.
     pub(crate) fn handle_deadline(&mut self, now: Instant) {
         self.timers.enter(now);
         self.timers.clock.unset = true;
         self.set_timers();
         self.timers.clock.told = true;
         let now = self.timers.clock.now;
-        if self.timers.write.is_due(now) {
-            self.cold_mut().timed_out = Some("write stall");
-            self.transport_failed();
-        }
-        if self.timers.linger.is_due(now) {
-            self.reading = Reading::Closed;
-        }
-        if self.timers.head.is_due(now) {
-            self.cold_mut().timed_out = Some("head");
-            self.reject(RequestError::TooSlow, false);
-        }
-        if self.timers.body_idle.is_due(now) || self.timers.body_rate.is_due(now) {
-            self.cold_mut().timed_out = Some("body");
-            self.fail_body(RequestError::TooSlow);
-        }
-        if self.timers.handler.is_due(now) {
-            self.cold_mut().timed_out = Some("handler");
-            self.fail_handler(RequestError::HandlerTooSlow);
-        }
-        if self.timers.idle.is_due(now) {
-            self.handle_idle(now);
-        }
-        if self.timers.age.is_due(now) {
-            self.cold_mut().timed_out = Some("age");
-            self.timers.age = Timer::OFF;
-            self.drain();
+        let mut body_failed = false;
+        for Row { timer, name, expire, .. } in &TABLE {
+            if !self.timers[*timer].is_due(now) {
+                continue;
+            }
+            // Both timers of a body end it, and it ends once.
+            if matches!(timer, Timer::BodyIdle | Timer::BodyRate) && std::mem::replace(&mut body_failed, true)
+            {
+                continue;
+            }
+            if let Some(name) = name {
+                self.cold_mut().timed_out = Some(name);
+            }
+            expire(self);
         }
         self.finish_call();
         self.timers.clock.earliest = self.timers.earliest();
     }
 }
 
-/// Less up to a tenth.
+impl Timers {
+    /// Starts, moves or stops the timers of a body that is awaited or not.
+    fn set_body_timers(&mut self, timeouts: &Timeouts, awaited: bool) {
+        self.credit_body(timeouts.body_idle_timeout, timeouts.min_body_rate);
+        let idle = timeouts.body_idle_timeout.filter(|_| awaited);
+        self.due[Timer::BodyIdle as usize].keep(idle, &mut self.clock);
+        let now = self.clock.now;
+        if let (Some(time), false) = (self[Timer::BodyRate].time_mut(), awaited) {
+            self.body_credit = Due(time.saturating_sub(now));
+        }
+        let credit = self.body_credit.time_mut().map(|left| Duration::from_nanos(*left));
+        let credit = credit.or(timeouts.body_idle_timeout);
+        let credit = credit.filter(|_| awaited && timeouts.min_body_rate.is_some());
+        self.due[Timer::BodyRate as usize].keep(credit, &mut self.clock);
+    }
+}
+
+/// Shortens `age` by up to a tenth.
 fn jittered(age: Duration, random: u64) -> Duration {
     age - age.mul_f64((random % 1000) as f64 / 10_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_timer_has_one_row() {
+        let mut rows = [0; TIMERS];
+        for row in &TABLE {
+            rows[row.timer as usize] += 1;
+        }
+        assert_eq!(rows, [1; TIMERS]);
+    }
 }
