@@ -1,22 +1,21 @@
 //! HTTP/1.1 for servers, as a flow: strict where smuggling lives, bounded everywhere, and free of I/O.
 //!
-//! A [`Http1`] is told bytes and instants and says what to send; its [`Requests`] are answered by a handler. Who
-//! moves the bytes is another's business: processes, threads, or a test that holds both ends.
+//! An [`Http1`] is given bytes and instants and says what to send; a handler answers its [`Requests`]. A driver moves the
+//! bytes: the processes of [`Server`], two threads, or a test that holds both ends.
 //!
 //! ```
 //! use std::{sync::Arc, time::Instant};
-//! use riot_flow::{Flow, WriteOperation};
-//! use riot_http::{HttpConfig, Http1, Response};
+//! use riot_http::{Http1, HttpConfig, Response, flow::{Flow, WriteOperation}};
 //!
 //! let (mut connection, mut requests) = Http1::new(Arc::new(HttpConfig::new()));
 //! connection.read(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", Instant::now());
 //!
-//! let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-//! let std::task::Poll::Ready(Some(mut reqd)) = requests.poll_next(&mut context) else { panic!("a request") };
+//! let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+//! let std::task::Poll::Ready(Some(reqd)) = requests.poll_next(&mut cx) else { panic!("a request") };
 //! assert_eq!(reqd.request().path(), "/");
 //! reqd.respond_with_string(Response::ok(), "Hello, World!")?;
 //!
-//! let WriteOperation::Write(slices) = connection.next_write_operation(Instant::now()) else { panic!("an answer") };
+//! let WriteOperation::Write(slices) = connection.next_write_operation(Instant::now()) else { panic!("a response") };
 //! assert!(slices.to_vec().ends_with(b"\r\n\r\nHello, World!"));
 //! # Ok::<(), riot_http::RespondError>(())
 //! ```
@@ -25,17 +24,29 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `driver` (default) | `Server`: a supervised tree with a process for every client |
+//! | `driver` (default) | `Server`: a supervised tree with a process for every client; re-exports of the crates below |
+//! | `tls` | `Server::tls` |
 //! | `tower` | `Server::tower`: any tower service as a handler, such as an axum `Router` |
 //! | `json` | `Response::json` and `Body::json`, with serde |
 //!
-//! # What a handler may count on
+//! # What a handler can rely on
 //!
-//! - Requests of one connection come one after the other; answers leave in that order. Exactly one answer each: who
-//!   gives none is answered with 500, and so is who panics, whose connection then ends.
-//! - A handler whose client has gone is dropped where it awaits (unless `Server::keep_handlers` was called).
+//! - Requests of one connection are handled one after the other, and responses are sent in that order. Every request gets
+//!   exactly one response. A handler that gives none is answered for with 500, and so is a handler that panics; after a panic
+//!   the connection ends.
+//! - A handler whose client has disconnected is dropped where it awaits, unless `Server::keep_handlers` was called.
 //! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on from the start.
-//! - What frames a message is the library's alone: no handler can make a response that is read as two.
+//! - The library alone frames a message: no handler can make a response that is read as two.
+//!
+//! # Terms
+//!
+//! **Head**: the request or status line and the fields of a message. **Exchange**: a request and its response.
+//! **Pipelining**: requests sent before the responses to earlier ones; they wait in a queue. **Framing**: how a message says
+//! where its body ends. **Keep-alive**: the connection goes on after an exchange. **Upgrade**: the connection goes on in
+//! another protocol. **Informational response**: a status `1xx`, sent before the final response. **Flow**, **driver**,
+//! **leftover** and the rest are explained in [`flow`].
+//!
+//! The rules that connections follow, with their sources and tests, are in [`contract`]; prices are in [`costs`].
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]

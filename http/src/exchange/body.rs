@@ -13,22 +13,34 @@ use crate::{BodyError, Headers, h1::Chunk};
 
 /// The body of a request.
 ///
-/// What is not taken stays at the peer: at most [`Limits::window_bytes`](crate::Limits::window_bytes) are kept here.
-/// A peer that waits for `100 Continue` gets it when the body is first asked for (RFC 9110 §10.1.1).
+/// Data that is not taken stays at the peer: at most [`Limits::window_bytes`](crate::Limits::window_bytes) are buffered. A
+/// peer that waits for `100 Continue` gets it when the body is first read (RFC 9110 §10.1.1).
+///
+/// ```
+/// use riot_http::{Request, Response};
+///
+/// async fn length(mut request: Request) -> Response {
+///     match request.body().bytes(64 * 1024).await {
+///         Ok(bytes) => Response::text(bytes.len().to_string()),
+///         Err(error) => Response::text(error.to_string()).status(riot_http::http::StatusCode::BAD_REQUEST),
+///     }
+/// }
+/// # let _ = length;
+/// ```
 pub struct Body(
-    /// None: there is no body. Most requests have none, and are handed about.
+    /// Boxed, and none without a body: most requests have none, and pass through several hands.
     Option<Box<BodyReader>>,
 );
 
 struct BodyReader {
     handle: ExchangeHandle,
     trailers: Option<Headers>,
-    /// Its last frame has been given out.
+    /// The last frame has been returned.
     ended: bool,
 }
 
 impl Body {
-    /// That of a request which has none.
+    /// Creates the body of a request that has none.
     pub(super) fn none() -> Self {
         Self(None)
     }
@@ -38,13 +50,13 @@ impl Body {
         Self(Some(Box::new(BodyReader { handle, trailers: None, ended: false })))
     }
 
-    /// There is nothing in it, and never was.
+    /// Returns whether the request has no body.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The next piece; none at the end.
+    /// Returns the next piece, or none at the end.
     ///
     /// # Errors
     /// If the body cannot be read to its end; see [`BodyError`].
@@ -67,10 +79,10 @@ impl Body {
         })
     }
 
-    /// All of it, if it is no larger than `limit` bytes.
+    /// Returns the whole body, if it is no larger than `limit` bytes.
     ///
     /// # Errors
-    /// If it is larger, or cannot be read to its end; see [`BodyError`].
+    /// If the body is larger, or cannot be read to its end; see [`BodyError`].
     pub async fn bytes(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         if first.len() > limit {
@@ -89,10 +101,10 @@ impl Body {
         Ok(all.freeze())
     }
 
-    /// All of it as JSON, if it is no larger than `limit` bytes.
+    /// Parses the whole body as JSON, if it is no larger than `limit` bytes.
     ///
     /// # Errors
-    /// If it cannot be read, or is not the JSON of a `T`.
+    /// If the body cannot be read, or is not the JSON of a `T`.
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(
         &mut self,
@@ -101,15 +113,15 @@ impl Body {
         Ok(serde_json::from_slice(&self.bytes(limit).await?)?)
     }
 
-    /// The fields behind a chunked body (RFC 9112 §7.1.2), once [`chunk`](Self::chunk) has said that it is at its
-    /// end. They are never merged into those of the head.
+    /// Returns the trailer fields of a chunked body (RFC 9112 §7.1.2), once [`chunk`](Self::chunk) has
+    /// returned the end. They are never merged into those of the head.
     #[must_use]
     pub fn trailers(&self) -> Option<&Headers> {
         self.0.as_ref()?.trailers.as_ref()
     }
 }
 
-/// For whatever reads bodies of this kind. Its trailers are the last frame.
+/// Makes the body readable by other libraries. Trailers are its last frame.
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;

@@ -11,9 +11,22 @@ use http::{HeaderName, HeaderValue};
 use super::handle::ExchangeHandle;
 use crate::{WriteError, h1::FlushState};
 
-/// The body of a response, written bit by bit.
+/// The body of a response, written in pieces.
 ///
-/// Dropped without [`close`](Self::close) it is cut off, and the peer can tell that it is.
+/// Dropped without [`close`](Self::close), the body is cut off, and the peer can tell that it is incomplete.
+///
+/// ```
+/// use riot_http::{Reqd, Response, WriteError};
+///
+/// async fn count(reqd: Reqd) -> Result<(), WriteError> {
+///     let Ok(mut body) = reqd.respond_with_streaming(Response::ok()) else { return Ok(()) };
+///     for number in 0..1_000 {
+///         body.write(format!("{number}\n")).await?;
+///     }
+///     body.close()
+/// }
+/// # let _ = count;
+/// ```
 pub struct BodyWriter {
     handle: ExchangeHandle,
     closed: bool,
@@ -24,11 +37,11 @@ impl BodyWriter {
         Self { handle, closed: false }
     }
 
-    /// Writes a piece, once what waits to be sent is below the mark
+    /// Writes a piece, once fewer bytes than the high-water mark wait to be sent
     /// ([`Limits::output_high_water_bytes`](crate::Limits::output_high_water_bytes)).
     ///
     /// # Errors
-    /// If nobody takes it any more, or it is more than was declared; see [`WriteError`].
+    /// If the client is gone, or the piece is longer than was declared; see [`WriteError`].
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it has written nothing.
@@ -38,12 +51,15 @@ impl BodyWriter {
         self.handle.write(piece)
     }
 
-    /// Ready when a piece may be written without piling up, or will be refused.
+    /// Ready when a piece may be written below the high-water mark, or will be refused.
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.handle.poll_ready(context)
     }
 
-    /// Waits until everything written so far has left (F14).
+    /// Waits until everything written so far has been sent.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any time.
     pub async fn flush(&mut self) -> Flushed {
         let position = self.handle.written_position();
         match std::future::poll_fn(|context| self.handle.poll_flush(position, context)).await {
@@ -55,12 +71,12 @@ impl BodyWriter {
     /// Ends the body.
     ///
     /// # Errors
-    /// If nobody takes it any more, or it is shorter than was declared.
+    /// If the client is gone, or the body is shorter than was declared.
     pub fn close(self) -> Result<(), WriteError> {
         self.close_with_trailers(&[])
     }
 
-    /// Ends the body with these fields behind it (RFC 9112 §7.1.2). They are only sent behind a chunked body.
+    /// Ends the body with trailer fields (RFC 9112 §7.1.2). They are sent only after a chunked body.
     ///
     /// # Errors
     /// As [`close`](Self::close).
@@ -87,8 +103,8 @@ impl fmt::Debug for BodyWriter {
 /// What became of bytes that were waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flushed {
-    /// They have left.
+    /// The bytes have been sent.
     Written,
-    /// They never will.
+    /// The bytes will never be sent.
     Closed,
 }

@@ -7,16 +7,16 @@ use http::{HeaderValue, Method, header};
 use super::{Response, file::value};
 use crate::{Head, message::list_elements};
 
-/// More ranges in one request are no honest client's wish; such a request gets the whole file.
+/// Bounds the ranges of one request; 16. A request with more gets the whole file.
 const MAX_RANGES: usize = 16;
 
-/// What conditions and ranges are about.
+/// The validators of a file, which conditions and ranges refer to.
 #[derive(Debug)]
 pub(super) struct Validators {
     pub(super) length: u64,
-    /// In whole seconds, as `Last-Modified` says it.
+    /// The time of modification, in whole seconds as `Last-Modified` says it.
     modified: SystemTime,
-    /// Quotes included.
+    /// The entity tag, with its quotes.
     pub(super) tag: String,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Decision {
         first: u64,
         last: u64,
     },
-    /// Two or more, in the order asked for: first and last byte of each.
+    /// Two or more ranges, in the order asked for: first and last byte of each.
     Ranges(Vec<(u64, u64)>),
     NotModified,
     Failed,
@@ -52,7 +52,7 @@ impl Validators {
         }
     }
 
-    /// In the order of RFC 9110 §13.2.2.
+    /// Decides in the order of RFC 9110 §13.2.2.
     pub(super) fn decide(&self, head: &Head) -> Decision {
         let headers = head.headers();
         let is_get = matches!(*head.method(), Method::GET | Method::HEAD);
@@ -74,7 +74,7 @@ impl Validators {
         {
             return Decision::NotModified;
         }
-        // A range is for GET alone (RFC 9110 §14.2).
+        // A range applies to GET alone (RFC 9110 §14.2).
         if *head.method() != Method::GET {
             return Decision::Whole;
         }
@@ -89,7 +89,8 @@ impl Validators {
         }
     }
 
-    /// A field that lists entity tags names this one. Weak tags match only where that is enough (§8.8.3.2).
+    /// Returns whether a field that lists entity tags names this one. Weak tags match only where that is
+    /// enough (§8.8.3.2).
     fn is_in(&self, head: &Head, name: &str, strong: bool) -> bool {
         head.headers().get_all(name).flat_map(list_elements).any(|tag| {
             let weak = tag.strip_prefix(b"W/");
@@ -97,8 +98,8 @@ impl Validators {
         })
     }
 
-    /// Ranges of bytes (RFC 9110 §14.1.2). Other units, what is malformed, and more or larger ranges than an honest
-    /// client has a use for are left aside, as a server may (§14.2, §17.15).
+    /// Parses ranges of bytes (RFC 9110 §14.1.2). Other units, malformed ranges, and more or larger ranges
+    /// than an honest client needs are ignored, as a server may (§14.2, §17.15).
     fn range(&self, range: &str) -> Decision {
         let Some(list) =
             range.get(..6).filter(|unit| unit.eq_ignore_ascii_case("bytes=")).map(|_| &range[6..])
@@ -122,12 +123,13 @@ impl Validators {
         }
     }
 
-    /// One element of the list: first and last byte, or nothing if the file has none of them. None if it is malformed.
+    /// Parses one element of the list: first and last byte, or nothing if the file has none of them. Returns
+    /// none if it is malformed.
     #[expect(clippy::option_option, reason = "malformed, beyond the end, or a range")]
     fn element(&self, element: &str) -> Option<Option<(u64, u64)>> {
         let number = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            // A number beyond all numbers is beyond the end as well.
+            // A number too large to parse is beyond the end as well.
             digits.then(|| text.parse().unwrap_or(u64::MAX))
         };
         let (first, last) = element.split_once('-')?;
@@ -157,7 +159,7 @@ mod tests {
         time::Instant,
     };
 
-    /// What is decided of a request with these fields; the file has 100 bytes.
+    /// Returns what is decided for a request with these fields, of a file with 100 bytes.
     fn decide(method: &str, fields: &str) -> Decision {
         let (mut connection, mut requests) = Http1::new(Arc::new(HttpConfig::new()));
         let request = format!("{method} / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");

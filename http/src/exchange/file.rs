@@ -1,7 +1,7 @@
-//! Files as answers: conditions (RFC 9110 §13) and ranges (§14), sent by the system where it can.
+//! Files as responses, with conditions (RFC 9110 §13) and ranges (§14), sent by the system where it can.
 //!
-//! Sending blocks the worker for as long as the system takes to fetch a piece: microseconds out of its cache, more if the
-//! disk has to turn. Who serves what lies on slow disks reads it in a thread and streams it.
+//! Sending blocks the worker for as long as the system takes to fetch a piece: microseconds from its cache, more if the disk
+//! has to be read. Serve files on slow disks by reading them in a thread and streaming them.
 
 use std::{fs::File, hash::Hasher, io, path::Path, sync::Arc, time::UNIX_EPOCH};
 
@@ -14,12 +14,17 @@ use super::{
 };
 use crate::Head;
 
-/// Up to here reading and sending head and body together is cheaper than a system call for each of them.
+/// The size up to which head and body are read and sent together, in bytes; 64 KiB. Below it that is cheaper
+/// than a system call for each.
 const PIECE_BYTES: usize = 64 * 1024;
 
 impl Response {
-    /// The file at `path`, for this request: 200, or 206 with the ranges it asks for, or 304, 412 or 416 as its
-    /// conditions say. The media type follows from the extension; a field `Content-Type` set afterwards replaces it.
+    /// Serves the file at `path` for this request: 200, or 206 with the ranges it asks for, or 304, 412 or
+    /// 416 as its conditions say. The media type follows from the extension; a field `Content-Type` set
+    /// afterwards replaces it.
+    ///
+    /// The path is used as it is. A path made from a request's target has to be checked first: see
+    /// [`safe_path`](crate::safe_path).
     ///
     /// The path is taken as it is. One made out of a request's target has to be checked before: see
     /// [`safe_path`](crate::safe_path).
@@ -61,8 +66,8 @@ impl Response {
     }
 }
 
-/// A path below a folder, out of the path of a request: decoded, and only if it stays below. None if it does not, or
-/// names something hidden, or is no text.
+/// Converts the path of a request to a relative path below a folder: decoded, and only if it stays below.
+/// Returns none if it does not, or names a hidden file, or is not UTF-8.
 ///
 /// ```
 /// use riot_http::safe_path;
@@ -100,7 +105,8 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// So many bytes of a file from `first` on. A small part is read at once, to leave in one write with its head.
+/// Responds with `length` bytes of a file from `first` on. A small part is read at once, to leave in one
+/// write with its head.
 fn contents(response: Response, head: &Head, file: File, first: u64, length: u64) -> io::Result<Response> {
     let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     let part = FilePart::new(file, first, length);
@@ -110,7 +116,7 @@ fn contents(response: Response, head: &Head, file: File, first: u64, length: u64
     Ok(response.body(part.to_vec()?))
 }
 
-/// Several parts of a file in one answer (RFC 9110 §14.6).
+/// Several parts of a file in one response (RFC 9110 §14.6).
 struct Multipart<'a> {
     about: &'a Validators,
     boundary: String,
@@ -118,8 +124,8 @@ struct Multipart<'a> {
 }
 
 impl<'a> Multipart<'a> {
-    /// The boundary follows from the file, so that an answer is the same whenever it is asked for; a file that holds it
-    /// does so by a chance of one in 2^64.
+    /// Creates the parts. The boundary follows from the file, so that a response is the same whenever it is
+    /// asked for; a file contains it with a probability of one in 2^64.
     fn new(about: &'a Validators, media_type: Option<&'static str>) -> Self {
         let mut hash = std::hash::DefaultHasher::new();
         hash.write(about.tag.as_bytes());
@@ -172,7 +178,7 @@ pub(super) fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("digits and dates are text")
 }
 
-/// The media types a site is made of; whatever else a file may be, it is bytes.
+/// Returns the media type of a file by its extension. Any other file is bytes.
 fn media_type(path: &Path) -> Option<&'static str> {
     let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     Some(match extension.as_deref().unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! A request: its head, and its body.
+//! A request: its head and its body.
 
 use std::net::SocketAddr;
 
@@ -7,6 +7,15 @@ use http::{Method, Version};
 use crate::{Body, Head, Headers};
 
 /// A request as a [`Service`](crate::Service) gets it.
+///
+/// ```
+/// use riot_http::{Request, Response};
+///
+/// async fn target(request: Request) -> Response {
+///     Response::text(format!("{} {} for {:?}", request.method(), request.path(), request.peer()))
+/// }
+/// # let _ = target;
+/// ```
 #[derive(Debug)]
 pub struct Request {
     head: Head,
@@ -19,60 +28,60 @@ impl Request {
         Self { head, body, peer }
     }
 
-    /// The address at the other end of the connection, if it is known and an internet address.
+    /// Returns the address at the other end of the connection, if it is known and an internet address.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// The whole head.
+    /// Returns the head.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// The method; see [`Head::method`].
+    /// Returns the method; see [`Head::method`].
     #[must_use]
     pub fn method(&self) -> &Method {
         self.head.method()
     }
 
-    /// The target as received; see [`Head::target`].
+    /// Returns the target as received; see [`Head::target`].
     #[must_use]
     pub fn target(&self) -> &str {
         self.head.target()
     }
 
-    /// The path; see [`Head::path`].
+    /// Returns the path; see [`Head::path`].
     #[must_use]
     pub fn path(&self) -> &str {
         self.head.path()
     }
 
-    /// The query; see [`Head::query`].
+    /// Returns the query; see [`Head::query`].
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.head.query()
     }
 
-    /// HTTP/1.0 or HTTP/1.1.
+    /// Returns the version of HTTP.
     #[must_use]
     pub fn version(&self) -> Version {
         self.head.version()
     }
 
-    /// The fields.
+    /// Returns the fields.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         self.head.headers()
     }
 
-    /// The body, to be read.
+    /// Returns the body, to be read.
     pub fn body(&mut self) -> &mut Body {
         &mut self.body
     }
 
-    /// Head and body, apart.
+    /// Splits into head and body.
     #[must_use]
     pub fn into_parts(self) -> (Head, Body) {
         (self.head, self.body)

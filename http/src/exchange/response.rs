@@ -1,4 +1,4 @@
-//! A response: a status, fields, and maybe a body.
+//! A response: a status, fields, and perhaps a body.
 
 use std::{borrow::Cow, fmt, pin::Pin};
 
@@ -9,11 +9,16 @@ use riot_flow::FilePart;
 use super::BodyWriter;
 use crate::{HttpConfig, InvalidHeader, RequestError, message::ResponseHead};
 
-/// A body being written, bit by bit.
+/// The future that writes a body in pieces.
 pub(crate) type BodyFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Streaming = Box<dyn FnOnce(BodyWriter) -> BodyFuture + Send>;
 
-/// An answer.
+/// A response.
+///
+/// The library frames and dates it: `Transfer-Encoding`, `Connection`, `Keep-Alive` and, unless a body is
+/// streamed or absent, `Content-Length` follow from the body, and `Date` is added where it is missing. A
+/// field `Connection: close` ends the connection after this response; other options of that field are not
+/// sent.
 ///
 /// What frames and dates a message is the library's: `Transfer-Encoding`, `Connection`, `Keep-Alive` and, unless a
 /// body is streamed or left away, `Content-Length` follow from the body, and `Date` is added where it is missing. A
@@ -36,11 +41,11 @@ pub(crate) enum ResponseBody {
     #[default]
     Empty,
     Bytes(Bytes),
-    /// In a box, for most are not of this kind, and all are handed about.
+    /// Boxed: few bodies are of this kind, and every response passes through several hands.
     Deferred(Box<DeferredBody>),
 }
 
-/// What is read, or written, when it is sent.
+/// A body that is read or written when it is sent.
 pub(crate) enum DeferredBody {
     File(FilePart),
     Streaming(Streaming),
@@ -51,7 +56,7 @@ impl ResponseBody {
         if bytes.is_empty() { Self::Empty } else { Self::Bytes(bytes) }
     }
 
-    /// None if it is not in memory as a whole.
+    /// Returns the body if it is in memory as a whole.
     pub(crate) fn into_bytes(self) -> Option<Bytes> {
         match self {
             Self::Empty => Some(Bytes::new()),
@@ -62,25 +67,25 @@ impl ResponseBody {
 }
 
 impl Response {
-    /// A response with this status, and nothing else.
+    /// Creates a response with this status, and nothing else.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self { head: ResponseHead::new(status), body: ResponseBody::Empty }
     }
 
-    /// 200.
+    /// Creates a response `200 OK` without a body.
     #[must_use]
     pub fn ok() -> Self {
         Self::new(StatusCode::OK)
     }
 
-    /// 404.
+    /// Creates a response `404 Not Found` without a body.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND)
     }
 
-    /// 200 with a text.
+    /// Creates a response `200 OK` with a text.
     #[must_use]
     #[inline]
     pub fn text(text: impl Into<Bytes>) -> Self {
@@ -88,7 +93,7 @@ impl Response {
         Self::typed(Cow::Borrowed(&TYPE), text.into())
     }
 
-    /// 200 with a page.
+    /// Creates a response `200 OK` with an HTML page.
     #[must_use]
     #[inline]
     pub fn html(page: impl Into<Bytes>) -> Self {
@@ -96,10 +101,10 @@ impl Response {
         Self::typed(Cow::Borrowed(&TYPE), page.into())
     }
 
-    /// 200 with bytes of this media type.
+    /// Creates a response `200 OK` with bytes of this media type.
     ///
     /// # Panics
-    /// If the media type has octets that have no place in a field value.
+    /// Panics if the media type contains an octet that is not allowed in a field value.
     #[must_use]
     #[inline]
     pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
@@ -111,8 +116,9 @@ impl Response {
         Self { head: ResponseHead::typed(content_type), body: ResponseBody::of(bytes) }
     }
 
-    /// 200 with a body that is written bit by bit. With a field `Content-Length` the body is held to that length;
-    /// without, it is sent in chunks. Ended without [`BodyWriter::close`] it is cut off.
+    /// Creates a response `200 OK` whose body is written in pieces. With a field `Content-Length` the body is
+    /// held to that length; without one it is sent in chunks. A body that ends without [`BodyWriter::close`]
+    /// is cut off.
     ///
     /// ```
     /// # use riot_http::Response;
@@ -135,7 +141,7 @@ impl Response {
         Self::ok().stream(write)
     }
 
-    /// The same with a body that is written bit by bit.
+    /// Replaces the body with one that is written in pieces.
     pub(crate) fn stream<F, Fut>(mut self, write: F) -> Self
     where
         F: FnOnce(BodyWriter) -> Fut + Send + 'static,
@@ -146,17 +152,19 @@ impl Response {
         self
     }
 
-    /// 200 with a value as JSON.
+    /// Creates a response `200 OK` with a value as JSON.
     ///
     /// # Errors
-    /// If the value has no JSON: a map whose keys are no strings, or whatever its `Serialize` refuses.
+    /// If the value cannot be represented as JSON: a map whose keys are not strings, or an error of its
+    /// `Serialize`.
     #[cfg(feature = "json")]
     pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         static TYPE: HeaderValue = HeaderValue::from_static("application/json");
         serde_json::to_vec(value).map(|json| Self::typed(Cow::Borrowed(&TYPE), json.into()))
     }
 
-    /// Sends the client elsewhere: 303 after a form, 307 for now, 308 for ever.
+    /// Creates a response that redirects the client: 303 after a form, 307 for a temporary and 308 for a
+    /// permanent move.
     ///
     /// ```
     /// use riot_http::{Response, http::StatusCode};
@@ -171,38 +179,39 @@ impl Response {
         Ok(Self::new(status).header(header::LOCATION, location))
     }
 
-    /// The same with another status.
+    /// Replaces the status.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {
         self.head.status = status;
         self
     }
 
-    /// One field more. A second `Content-Type` replaces the first; others add up.
+    /// Adds a field. A second `Content-Type` replaces the first; other fields add up.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.head.add(name, value);
         self
     }
 
-    /// One field more, from text.
+    /// Adds a field given as text.
     ///
     /// # Errors
-    /// If name or value have octets that have no place there; no field can be smuggled in that way.
+    /// If name or value contain an octet that is not allowed there, so that no second field can be smuggled
+    /// in.
     pub fn try_header(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidHeader)?;
         let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| InvalidHeader)?;
         Ok(self.header(name, value))
     }
 
-    /// The same with these bytes as its body.
+    /// Replaces the body with these bytes.
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         self.body = ResponseBody::of(bytes.into());
         self
     }
 
-    /// The same with a part of a file as its body; see
+    /// Replaces the body with a part of a file; see
     /// [`Reqd::respond_with_file`](crate::Reqd::respond_with_file).
     #[must_use]
     pub fn body_file(mut self, part: FilePart) -> Self {
@@ -210,13 +219,13 @@ impl Response {
         self
     }
 
-    /// Its status.
+    /// Returns the status.
     #[must_use]
     pub fn status_code(&self) -> StatusCode {
         self.head.status
     }
 
-    /// Its fields, in the order they are sent.
+    /// Returns the fields in the order in which they are sent.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.head.headers()
     }
@@ -239,12 +248,20 @@ impl fmt::Debug for Response {
 }
 
 impl HttpConfig {
-    /// What is answered where the connection answers for itself: to what is no request, takes too long, or whose
-    /// handler failed. Fields and body are the response's; the status is the [error's](RequestError::status). Without it
-    /// the answer is a line of text. (http/af: `error_handler`.)
+    /// Sets what renders the response for errors the connection answers itself: malformed requests, timeouts, failed handlers.
     ///
-    /// Called while the connection waits, so it must not block or use it. If it panics, or gives a body that is not known
-    /// as a whole, the line of text is sent.
+    /// Fields and body are those of the returned response; the status is the [error's](RequestError::status). By default the body
+    /// is a line of text. (http/af: `error_handler`.)
+    ///
+    /// `page` runs while the connection waits, so it must neither block nor use the connection. If it panics, or returns a body
+    /// that is not known as a whole, the line of text is sent.
+    ///
+    /// ```
+    /// use riot_http::{HttpConfig, RequestError, Response};
+    /// let config = HttpConfig::new()
+    ///     .error_page(|error: &RequestError| Response::html(format!("<h1>{}</h1>", error.status())));
+    /// # let _ = config;
+    /// ```
     #[must_use]
     pub fn error_page(mut self, page: impl Fn(&RequestError) -> Response + Send + Sync + 'static) -> Self {
         self.error_page = Some(Box::new(move |error| {
@@ -255,9 +272,22 @@ impl HttpConfig {
     }
 }
 
-/// What a service may answer with.
+/// What a service may return.
+///
+/// ```
+/// use riot_http::{IntoResponse, Response};
+///
+/// struct Greeting(&'static str);
+///
+/// impl IntoResponse for Greeting {
+///     fn into_response(self) -> Response {
+///         Response::html(format!("<p>hello {}", self.0))
+///     }
+/// }
+/// # let _ = Greeting("world").into_response();
+/// ```
 pub trait IntoResponse {
-    /// As a response.
+    /// Converts into a response.
     fn into_response(self) -> Response;
 }
 

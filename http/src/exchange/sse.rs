@@ -8,7 +8,7 @@ use http::{HeaderValue, header};
 use super::{BodyWriter, Flushed, Response};
 use crate::WriteError;
 
-/// One event.
+/// An event.
 ///
 /// ```
 /// use riot_http::Event;
@@ -24,27 +24,29 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event with this text, which may have several lines.
+    /// Creates an event with this text, which may have several lines.
     #[must_use]
     pub fn new(data: impl Into<String>) -> Self {
         Self { data: data.into(), ..Self::default() }
     }
 
-    /// Its type; `message` if not said. Ends at the first line break, for it has one line.
+    /// Sets the type, which is `message` by default. The type ends at the first line break, because it has
+    /// one line.
     #[must_use]
     pub fn event(mut self, event: impl Into<String>) -> Self {
         self.event = Some(one_line(event.into()));
         self
     }
 
-    /// What a client that connects again says in `Last-Event-ID`. Ends at the first line break or NUL.
+    /// Sets what a client that reconnects sends in `Last-Event-ID`. The id ends at the first line break or
+    /// NUL.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(one_line(id.into()));
         self
     }
 
-    /// How long a client that lost the connection waits before it connects again.
+    /// Sets how long a client that lost the connection waits before it reconnects.
     #[must_use]
     pub fn retry(mut self, time: Duration) -> Self {
         self.retry = Some(time);
@@ -52,7 +54,7 @@ impl Event {
     }
 }
 
-/// What could begin a field of its own is cut off.
+/// Cuts off what could begin another field.
 fn one_line(mut text: String) -> String {
     if let Some(end) = text.find(['\r', '\n', '\0']) {
         text.truncate(end);
@@ -71,7 +73,7 @@ impl std::fmt::Display for Event {
         if let Some(retry) = self.retry {
             writeln!(f, "retry: {}", retry.as_millis())?;
         }
-        // CR LF, LF and CR all end a line for whoever reads this.
+        // CR LF, LF and CR all end a line for the reader.
         for line in self.data.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
         {
             writeln!(f, "data: {line}")?;
@@ -85,7 +87,7 @@ impl std::fmt::Display for Event {
 pub struct EventWriter(BodyWriter);
 
 impl EventWriter {
-    /// Sends one, once there is room.
+    /// Sends an event, once there is room.
     ///
     /// # Errors
     /// If the client is gone.
@@ -96,20 +98,26 @@ impl EventWriter {
         self.0.write(event.to_string()).await
     }
 
-    /// Sends a line that clients skip, so that nobody on the way takes the connection for dead.
+    /// Sends a line that clients skip, so that intermediaries do not close the connection for being idle.
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has sent nothing.
     pub async fn keep_alive(&mut self) -> Result<(), WriteError> {
         self.0.write(Bytes::from_static(b":\n\n")).await
     }
 
     /// Waits until everything sent so far has left.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any time.
     pub async fn flush(&mut self) -> Flushed {
         self.0.flush().await
     }
 
-    /// Ends the stream. A browser connects again unless told otherwise; 204 to its next request tells it.
+    /// Ends the stream. A browser reconnects unless its next request is answered with 204.
     ///
     /// # Errors
     /// If the client is gone.
@@ -119,7 +127,7 @@ impl EventWriter {
 }
 
 impl Response {
-    /// 200 with events, sent as they come.
+    /// Creates a response `200 OK` with a stream of events.
     ///
     /// ```
     /// # use riot_http::{Event, Response};

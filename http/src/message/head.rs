@@ -1,4 +1,4 @@
-//! The head of a request as it came, and how it is carried about.
+//! The head of a request.
 
 use std::fmt;
 
@@ -6,11 +6,21 @@ use http::{Method, Version};
 
 use super::{Headers, Range, head_pool};
 
-/// The head of a request: one copy of the bytes received, and where things are in it.
+/// The head of a request: one copy of the bytes received, and the positions of its parts.
 ///
-/// It is carried from hand to hand, so it is small: a pointer to where it is.
+/// It is as small as a pointer, because it passes through several hands.
+///
+/// ```
+/// use riot_http::{Reqd, Response};
+///
+/// async fn describe(reqd: Reqd) {
+///     let head = reqd.request();
+///     let text = format!("{} {} {:?}", head.method(), head.path(), head.headers().get_str("user-agent"));
+///     let _ = reqd.respond_with_string(Response::ok(), text);
+/// }
+/// ```
 pub struct Head(
-    /// None in one that is being dropped, and where there is none.
+    /// None only while it is dropped, and in an empty slot.
     Option<Box<HeadData>>,
 );
 
@@ -18,9 +28,9 @@ pub struct Head(
 #[derive(Clone, Default)]
 pub(crate) struct RequestLine {
     pub(crate) method: Method,
-    /// Where in the target, which is ASCII, the path is. A `?` and the query may follow, nothing else.
+    /// The position of the path in the target, which is ASCII. A `?` and the query may follow, nothing else.
     pub(crate) path: Range,
-    /// Where in the head the line ends, and the field lines begin.
+    /// The position in the head where the line ends and the field lines begin.
     pub(crate) end: u32,
 }
 
@@ -28,11 +38,11 @@ pub(crate) struct RequestLine {
 pub(crate) struct HeadData {
     line: RequestLine,
     version: Version,
-    /// As received.
+    /// The target as received.
     target: String,
-    /// Invariant: they hold the whole checked head, to the empty line.
+    /// Invariant: they hold the whole checked head, up to the empty line.
     headers: Headers,
-    /// Which of those that are [known] this is; 0 if it is none.
+    /// Identifies the cached head that this is a copy of; 0 if it is no copy.
     cache_id: u64,
 }
 
@@ -50,14 +60,14 @@ impl HeadData {
         self.target.capacity() + self.headers.capacity()
     }
 
-    /// The same; it is known by this number.
+    /// Returns a copy under a cache id.
     pub(crate) fn with_cache_id(&self, number: u64) -> Self {
         Self { cache_id: number, ..self.clone() }
     }
 }
 
 impl Head {
-    /// `bytes` are the whole head that the others were found in.
+    /// Creates a head. `bytes` is the whole head, in which the other parts were found.
     #[inline]
     pub(crate) fn new(line: RequestLine, version: Version, target: &str, bytes: &[u8]) -> Self {
         let mut place = head_pool::take();
@@ -74,12 +84,12 @@ impl Head {
         Self(Some(parts))
     }
 
-    /// None, in no more room than one.
+    /// Creates an empty slot, as large as a head.
     pub(crate) const fn none() -> Self {
         Self(None)
     }
 
-    /// Takes it away, if it is one.
+    /// Takes the head out of the slot, if there is one.
     pub(crate) fn take(&mut self) -> Option<Self> {
         self.0.take().map(Self::from_data)
     }
@@ -89,26 +99,26 @@ impl Head {
         self.0.as_ref().expect("it is here until it is dropped")
     }
 
-    /// The whole head; nothing, if there is none.
+    /// Returns the bytes of the whole head; none in an empty slot.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |parts| parts.bytes())
     }
 
-    /// The method, in the case it came in: methods are case-sensitive (RFC 9110 §9.1).
+    /// Returns the method as received: methods are case-sensitive (RFC 9110 §9.1).
     #[inline]
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.data().line.method
     }
 
-    /// The request target as received: a path, an absolute URI, an authority, or `*` (RFC 9112 §3.2).
+    /// Returns the request target as received: a path, an absolute URI, an authority, or `*` (RFC 9112 §3.2).
     #[must_use]
     pub fn target(&self) -> &str {
         &self.data().target
     }
 
-    /// The path of the target, nothing decoded: `/` if an absolute URI has none, `*` for the whole server, empty for
-    /// `CONNECT`.
+    /// Returns the path of the target, not decoded: `/` if an absolute URI has none, `*` for the whole
+    /// server, empty for `CONNECT`.
     #[inline]
     #[must_use]
     pub fn path(&self) -> &str {
@@ -122,20 +132,20 @@ impl Head {
         }
     }
 
-    /// What follows the `?`, nothing decoded.
+    /// Returns what follows the `?` of the target, not decoded.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         let HeadData { line, target, .. } = self.data();
         target.get(line.path.end as usize + 1..)
     }
 
-    /// HTTP/1.0 or HTTP/1.1.
+    /// Returns the version of HTTP.
     #[must_use]
     pub fn version(&self) -> Version {
         self.data().version
     }
 
-    /// The fields.
+    /// Returns the fields.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.data().headers

@@ -1,63 +1,73 @@
-//! The fields of a head: slices of its bytes, found when asked for.
+//! The fields of a head: slices of its bytes, found when they are asked for.
 //!
-//! They were checked when the head was parsed. No map is built, for most handlers look at a field or two.
+//! They are checked when the head is parsed. No map is built, since most handlers look at one or two fields.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
 /// The fields of a head or of a trailer section, in the order received.
+///
+/// ```
+/// use riot_http::Request;
+///
+/// fn accepts_json(request: &Request) -> bool {
+///     request.headers().get_str("accept").is_some_and(|value| value.contains("application/json"))
+/// }
+/// # let _ = accepts_json;
+/// ```
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// A whole head, or the lines alone.
+    /// A whole head, or the field lines alone.
     bytes: Vec<u8>,
-    /// Where the fields are in it. Invariant: lines by RFC 9112 §5 without folding, each ended by CR LF.
+    /// The position of the fields. Invariant: lines as in RFC 9112 §5 without folding, each ended by CR LF.
     start: u32,
     end: u32,
 }
 
 impl Headers {
-    /// These must be checked field lines alone.
+    /// Wraps field lines, which must have been checked.
     pub(crate) fn from_checked(lines: Vec<u8>) -> Self {
         Self { start: 0, end: lines.len() as u32, bytes: lines }
     }
 
-    /// The lines from `start` to `end` in a head, which must have been checked. The room there was is used again.
+    /// Fills in the lines from `start` to `end` of a head, which must have been checked. The memory is used
+    /// again.
     pub(crate) fn fill(&mut self, head: &[u8], start: usize, end: usize) {
         self.bytes.clear();
         self.bytes.extend_from_slice(head);
         (self.start, self.end) = (start as u32, end as u32);
     }
 
-    /// The bytes of the whole head.
+    /// Returns the bytes of the whole head.
     pub(crate) fn head(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The room there is.
+    /// Returns the bytes of memory held.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// The value of the first field of this name, in any case.
+    /// Returns the value of the first field of this name, in any case.
     ///
-    /// Where a field may come several times ask [`get_all`](Self::get_all).
+    /// For a field that may occur several times use [`get_all`](Self::get_all).
     #[must_use]
     pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
         self.values(name.as_ref().as_bytes()).next()
     }
 
-    /// The first value of this name, if it is text.
+    /// Returns the first value of this name, if it is UTF-8.
     #[must_use]
     pub fn get_str(&self, name: impl AsRef<str>) -> Option<&str> {
         std::str::from_utf8(self.get(name)?).ok()
     }
 
-    /// The values of all fields of this name, in any case, in order.
+    /// Returns the values of all fields of this name, in any case, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.values(name.as_bytes())
     }
 
-    /// Where a name ends is only looked for in lines that have a colon where this one does.
+    /// Returns the values of a name. Only lines with a colon at the right position are compared.
     fn values<'a, 'n>(&'a self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let mut rest = &self.bytes[self.start as usize..self.end as usize];
         let lines = std::iter::from_fn(move || {
@@ -73,7 +83,7 @@ impl Headers {
         })
     }
 
-    /// All fields, name and value as received, without the space around the value.
+    /// Returns all fields: name and value as received, without the space around the value.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter { lines: self.lines() }
@@ -83,12 +93,12 @@ impl Headers {
         Lines(&self.bytes[self.start as usize..self.end as usize])
     }
 
-    /// As the map that other libraries use; everything is copied.
+    /// Copies the fields into the map that other libraries use.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in self {
-            // They were checked by the same rules.
+            // Both were checked by the same rules.
             if let (Ok(name), Ok(value)) =
                 (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
             {
@@ -98,13 +108,13 @@ impl Headers {
         map
     }
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lines().count()
     }
 
-    /// There are none.
+    /// Returns whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
@@ -127,7 +137,7 @@ impl<'a> IntoIterator for &'a Headers {
     }
 }
 
-/// The fields of [`Headers`], one after the other.
+/// An iterator over [`Headers`].
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     lines: Lines<'a>,
@@ -142,7 +152,7 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// The same with names that nobody has made text of.
+/// An iterator over the fields, with names as bytes.
 #[derive(Clone, Debug)]
 struct Lines<'a>(&'a [u8]);
 
@@ -158,7 +168,7 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// Without the optional whitespace around it: space and tab, nothing else (RFC 9110 §5.6.3).
+/// Removes optional whitespace, space and tab, around a value (RFC 9110 §5.6.3).
 pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
@@ -169,7 +179,7 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// The elements of a list, empty ones skipped (RFC 9110 §5.6.1).
+/// Returns the elements of a list; empty ones are skipped (RFC 9110 §5.6.1).
 pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
 }

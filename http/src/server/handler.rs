@@ -1,5 +1,4 @@
-//! What answers requests: a handler, which holds the request and its answer, or a service, which maps one to the
-//! other.
+//! Handlers, which hold a request and its response, and services, which map one to the other.
 
 use std::{
     pin::Pin,
@@ -8,10 +7,19 @@ use std::{
 
 use crate::{IntoResponse, Reqd, Request, Responded};
 
-/// Answers requests however it likes.
+/// Answers requests.
 ///
-/// Any `Fn(Reqd) -> impl Future` is one, whether the future gives `()` or a `Result`, whose error is dropped: a
-/// request nobody answered is answered with 500.
+/// Any `Fn(Reqd) -> impl Future` is a handler, where the future returns `()`, the [`Responded`] that responding gives, or a
+/// `Result` of one of them. An error is dropped; a request without a response is answered with 500.
+///
+/// ```
+/// use riot_http::{Handler, Reqd, Response};
+///
+/// fn greeter() -> impl Handler {
+///     |reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "hello") }
+/// }
+/// # let _ = greeter();
+/// ```
 pub trait Handler: Send + Sync + 'static {
     /// Handles one request.
     fn handle(&self, reqd: Reqd) -> impl Future<Output = ()> + Send;
@@ -28,7 +36,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The future of a handler, without what it gives. (An `async` block around it would have room for it twice.)
+    /// The future of a handler, without its output. An `async` block around it would have room for it twice.
     struct Handling<F> {
         #[pin]
         future: F,
@@ -43,15 +51,24 @@ impl<F: Future> Future for Handling<F> {
     }
 }
 
-/// What the future of a handler may give.
+/// What the future of a handler may return.
 pub trait HandlerOutput {}
 impl HandlerOutput for () {}
 impl HandlerOutput for Responded {}
 impl<T: HandlerOutput, E> HandlerOutput for Result<T, E> {}
 
-/// Maps a request to a response. Any `Fn(Request) -> impl Future` that gives an [`IntoResponse`] is one.
+/// Maps a request to a response. Any `Fn(Request) -> impl Future` that returns an [`IntoResponse`] is a service.
+///
+/// ```
+/// use riot_http::{Request, Response, Service};
+///
+/// fn echo_target() -> impl Service {
+///     |request: Request| async move { Response::text(request.target().to_owned()) }
+/// }
+/// # let _ = echo_target();
+/// ```
 pub trait Service: Send + Sync + 'static {
-    /// What it answers with.
+    /// The output of the service.
     type Response: IntoResponse;
 
     /// Answers one request.
@@ -70,7 +87,7 @@ where
     }
 }
 
-/// A service as a handler.
+/// Makes a handler of a service.
 ///
 /// ```
 /// use riot_http::{Request, Response, service};
@@ -82,7 +99,7 @@ pub fn service<S: Service>(service: S) -> ServiceHandler<S> {
     ServiceHandler(service)
 }
 
-/// See [`service()`].
+/// A service as a handler; see [`service()`].
 #[derive(Clone, Debug)]
 pub struct ServiceHandler<S>(S);
 
@@ -90,7 +107,7 @@ impl<S: Service> Handler for ServiceHandler<S> {
     async fn handle(&self, reqd: Reqd) {
         let (request, mut responder) = reqd.into_parts();
         let response = self.0.call(request).await.into_response();
-        // What cannot be sent is answered by the responder's drop, if anything can.
+        // A response that cannot be sent is replaced when the responder is dropped, if that is possible.
         if let Ok(Some(streaming)) = responder.begin(response) {
             streaming.await;
         }

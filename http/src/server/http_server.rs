@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{Http1, HttpConfig, Limits, RequestError, Response, Timeouts};
 
-/// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to the
-/// caller, and accepts when this returns.
+/// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to
+/// the caller, and accepts connections when this returns.
 ///
 /// ```no_run
 /// use riot_http::{Reqd, Response};
@@ -48,7 +48,7 @@ pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerHandle
     server.handler(handler).start_link().await
 }
 
-/// A server that does not know yet what to answer.
+/// A server without a handler yet. It is built in steps and started by [`Serving::start_link`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,10 +80,10 @@ fn config() -> HttpConfig {
 }
 
 impl Server {
-    /// A server on a TCP address; names are looked up here and now.
+    /// Creates a server on a TCP address. A name is looked up now.
     ///
     /// # Errors
-    /// If the name stands for no address.
+    /// If the name has no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self {
             server: riot_socket::Server::bind(address)?,
@@ -92,7 +92,7 @@ impl Server {
         })
     }
 
-    /// A server on anything that can be bound.
+    /// Creates a server on anything that can be bound.
     pub fn listen(bind: impl Bind) -> Self {
         Self {
             server: riot_socket::Server::listen(bind),
@@ -101,31 +101,32 @@ impl Server {
         }
     }
 
-    /// A server on a Unix socket, whose file is removed when it stops.
+    /// Creates a server on a Unix socket, whose file is removed when it stops.
     pub fn bind_unix(path: impl AsRef<Path>) -> Self {
         Self::listen(UnixBind::new(path.as_ref()))
     }
 
-    /// Processes that accept; default 10.
+    /// Sets the number of processes that accept connections; 10 by default.
     pub fn acceptors(mut self, acceptors: usize) -> Self {
         self.server = self.server.acceptors(acceptors);
         self
     }
 
-    /// Connections there may be at once; default 16 384.
+    /// Bounds the connections open at once; 16 384 by default.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.server = self.server.max_connections(connections);
         self
     }
 
-    /// What becomes of clients for whom there is no place; by default they wait. See also [`busy`](Self::busy).
+    /// Sets what happens to clients beyond [`max_connections`](Self::max_connections); by default they wait.
+    /// See also [`busy`](Self::busy).
     pub fn overflow(mut self, overflow: ConnectionOverflow) -> Self {
         self.server = self.server.overflow(overflow);
         self
     }
 
-    /// Clients for whom there is no place are answered with 503 and told to come back after `retry`, in whole seconds
-    /// (RFC 9110 §10.2.3), instead of waiting.
+    /// Answers clients beyond [`max_connections`](Self::max_connections) with 503, instead of letting them
+    /// wait, and tells them to come back after `retry`, in whole seconds (RFC 9110 §10.2.3).
     pub fn busy(self, retry: Duration) -> Self {
         let seconds = retry.as_secs().max(1);
         let answer = format!(
@@ -154,57 +155,59 @@ impl Server {
         self
     }
 
-    /// Options of the listening socket.
+    /// Sets the options of the listening socket.
     pub fn options(mut self, options: Options) -> Self {
         self.server = self.server.options(options);
         self
     }
 
-    /// How long connections may take to finish when a supervisor stops the server; default 15 s.
+    /// Bounds how long connections may take to finish when a supervisor stops the server; 15 s by default.
     pub fn shutdown(mut self, limit: Duration) -> Self {
         self.server = self.server.shutdown(limit);
         self
     }
 
-    /// Something to be done on every connection before its first request; see
+    /// Adds work to be done on every connection before its first request; see
     /// [`Handshake`](riot_socket::Handshake).
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
         self.server = self.server.handshake(handshake);
         self
     }
 
-    /// Takes a PROXY header off every connection: a request's peer is then the client, not the proxy in between.
+    /// Expects a PROXY header on every connection. The peer of a request is then the client, not the proxy in
+    /// between.
     pub fn proxy_protocol(self, proxy: ProxyProtocol) -> Self {
         self.handshake(proxy)
     }
 
-    /// Speaks TLS on every connection, after what was asked for before this; by ALPN it is `http/1.1`, unless said
-    /// otherwise.
+    /// Speaks TLS on every connection, after the handshakes added before this. ALPN offers `http/1.1` unless
+    /// `tls` names other protocols.
     #[cfg(feature = "tls")]
     pub fn tls(self, tls: riot_socket::tls::Tls) -> Self {
         let named = !tls.config().alpn_protocols.is_empty();
         self.handshake(if named { tls } else { tls.alpn(["http/1.1"]) })
     }
 
-    /// How long all the handshakes of a connection may take together, before it is closed; default 5 s.
+    /// Bounds how long all handshakes of a connection may take together; 5 s by default. Then the connection
+    /// is closed.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.server = self.server.handshake_timeout(limit);
         self
     }
 
-    /// Bounds of what clients may send.
+    /// Sets the bounds of what clients may send.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.config = self.config.limits(limits);
         self
     }
 
-    /// Timers of a connection.
+    /// Sets the timers of a connection.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.config = self.config.timeouts(timeouts);
         self
     }
 
-    /// What is answered where the connection answers for itself; see [`HttpConfig::error_page`].
+    /// Sets how errors that the connection answers itself are rendered; see [`HttpConfig::error_page`].
     ///
     /// ```
     /// use riot_http::{RequestError, Response, Server};
@@ -220,7 +223,7 @@ impl Server {
         self
     }
 
-    /// What answers say in `Server`; nothing by default.
+    /// Sets the value of `Server` in every response; the field is absent by default.
     pub fn server_name(mut self, name: HeaderValue) -> Self {
         self.config = self.config.server_name(name);
         self
@@ -234,13 +237,14 @@ impl Server {
         self
     }
 
-    /// Answers with a handler, which holds the request and its answer.
+    /// Answers requests with a handler, which holds the request and its response.
     pub fn handler<H: Handler>(self, handler: H) -> Serving<H> {
         let Self { server, config, when_gone } = self;
         Serving { server, config: Arc::new(config), handler: Arc::new(handler), when_gone }
     }
 
-    /// Answers with a tower service, such as an axum `Router`; see [`TowerHandler`](super::TowerHandler).
+    /// Answers requests with a tower service, such as an axum `Router`; see
+    /// [`TowerHandler`](super::TowerHandler).
     #[cfg(feature = "tower")]
     pub fn tower<S, B>(self, service: S) -> Serving<super::TowerHandler<S>>
     where
@@ -250,13 +254,29 @@ impl Server {
         self.handler(super::TowerHandler::new(service))
     }
 
-    /// Answers with a service, which maps a request to a response.
+    /// Answers requests with a service, which maps a request to a response.
     pub fn service<S: Service>(self, service: S) -> Serving<ServiceHandler<S>> {
         self.handler(super::service(service))
     }
 }
 
-/// A server that knows what to answer.
+/// A server with its handler, ready to be started.
+///
+/// ```
+/// use riot_http::{Reqd, Response, Server};
+/// use riot_supervisor::Supervisor;
+///
+/// # riot_actor::run(async {
+/// let serving = Server::bind("127.0.0.1:0")?
+///     .handler(|reqd: Reqd| async move { reqd.respond_with_string(Response::ok(), "hello") });
+/// // As a child of a supervisor; `start_link` starts it alone.
+/// let (spec, server) = serving.child("http");
+/// let supervisor = Supervisor::one_for_one().child(spec).start_link().await?;
+/// println!("listening on {}", server.local_addr());
+/// # let _ = supervisor;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 #[must_use = "nothing listens before `start_link`"]
 pub struct Serving<H> {
     server: riot_socket::Server,
@@ -266,31 +286,31 @@ pub struct Serving<H> {
 }
 
 impl<H: Handler> Serving<H> {
-    /// Starts the tree, linked to the caller. When this returns the server is bound and accepts.
+    /// Starts the tree, linked to the caller. When this returns, the server is bound and accepts connections.
     ///
     /// # Errors
-    /// If the address cannot be bound. Nothing is left behind.
+    /// If the address cannot be bound. No process is left behind then.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn start_link(self) -> Result<ServerHandle, ServerStartError> {
         let (server, protocol) = self.into_protocol();
         server.start_link(protocol).await
     }
 
-    /// The server as a child of a supervisor of yours.
+    /// Returns the spec of a child that runs the server under a supervisor.
     pub fn child_spec(self, id: impl Into<ChildId>) -> ChildSpec {
         self.child(id).0
     }
 
-    /// The server as a child of a supervisor of yours, and a handle to it; see
+    /// Returns the spec of a child that runs the server under a supervisor, and a handle to the server; see
     /// [`riot_socket::Server::child`].
     pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle) {
         let (server, protocol) = self.into_protocol();
         server.child(id, protocol)
     }
 
-    /// What a Connector runs: the handler's process is the client's own.
+    /// Returns what a Connector runs. The handler runs in the client's own process.
     fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
         let Self { server, config, handler, when_gone } = self;
         let first = AtomicBool::new(true);

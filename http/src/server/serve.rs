@@ -11,19 +11,19 @@ use crate::{Reqd, Requests};
 /// What becomes of a handler whose client is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhenPeerIsGone {
-    /// It is dropped where it awaits.
+    /// The handler is dropped where it awaits.
     DropHandler,
-    /// It runs to its end.
+    /// The handler runs to its end.
     KeepHandler,
 }
 
 /// Handles the requests of a connection, one after the other, until it brings no more.
 ///
-/// A connection that waits for its next request holds nothing for a handler whose future is larger than 256 bytes: that
-/// has its place made for every request.
+/// A connection that waits for its next request keeps no memory for a handler whose future is larger than 256 bytes: memory
+/// for such a future is allocated for every request.
 ///
 /// # Panics
-/// If the handler does. Whoever catches that tells the connection with
+/// If the handler panics. A driver that catches the panic tells the connection with
 /// [`report_error`](riot_flow::Flow::report_error).
 pub fn serve_requests<H: Handler>(requests: Requests, handler: &H) -> impl Future<Output = ()> + Send {
     serve(requests, handler, WhenPeerIsGone::KeepHandler)
@@ -38,13 +38,13 @@ pub(super) fn serve<H: Handler>(
     Serve { requests, handle: |reqd| handler.handle(reqd), handling: None, when_gone }
 }
 
-/// A handler's future up to this size, in bytes, leaves its place to the next one.
+/// Bounds the size of a handler's future whose memory is kept for the next request, in bytes; 256.
 const MAX_KEPT_BYTES: usize = 256;
 
 struct Serve<F, H> {
     requests: Requests,
     handle: F,
-    /// The place of the handler's future.
+    /// The memory of the handler's future.
     handling: Option<Pin<Box<Option<H>>>>,
     when_gone: WhenPeerIsGone,
 }

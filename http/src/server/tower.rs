@@ -1,4 +1,4 @@
-//! Any tower service as a handler, so that what was written for other servers runs on this one.
+//! Tower services as handlers.
 
 use std::{
     fmt,
@@ -16,16 +16,16 @@ use tower_service::Service;
 use super::Handler;
 use crate::{Body, Head, Reqd, Responder, Response, Upgrade};
 
-/// Answers with a tower service. Each request gets a clone of it, as tower expects.
+/// Answers requests with a tower service. Each request gets a clone of it, as tower expects.
 ///
-/// The service finds the client's address as a [`SocketAddr`] in the request's extensions, and a [`OnUpgrade`] for when it
-/// wants to go on in another protocol. An error of the service is answered with 500; an error of a response's body cuts
-/// it off.
+/// The service finds the client's address as a [`SocketAddr`] in the request's extensions, and an
+/// [`OnUpgrade`] by which it can switch to another protocol. An error of the service is answered with 500; an
+/// error of a response's body cuts the response off.
 #[derive(Clone, Debug)]
 pub struct TowerHandler<S>(S);
 
 impl<S> TowerHandler<S> {
-    /// A handler that asks `service`.
+    /// Makes a handler of `service`.
     pub fn new(service: S) -> Self {
         Self(service)
     }
@@ -50,7 +50,7 @@ where
         let is_connect = *head.method() == http::Method::CONNECT;
         let Some(mut request) = convert(&head, body, peer) else {
             let refused = Response::text("the target cannot be read\n").status(StatusCode::BAD_REQUEST);
-            // It fails if the client is gone.
+            // Responding fails if the client is gone.
             let _ = responder.respond(refused).await;
             return;
         };
@@ -58,7 +58,7 @@ where
         let switch = OnUpgrade::default();
         request.extensions_mut().insert(switch.clone());
         let mut service = self.0.clone();
-        // Without an answer the responder gives one: 500.
+        // Without a response the responder answers 500 when it is dropped.
         if poll_fn(|context| service.poll_ready(context)).await.is_err() {
             return;
         }
@@ -78,7 +78,11 @@ where
 
 type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// What a tower service uses to go on in another protocol: it finds one in the extensions of every request.
+/// The switch to another protocol, for a tower service. Every request has one in its extensions.
+///
+/// The service sets with [`then`](Self::then) what runs after the switch, and responds with 101 and the
+/// fields of the new protocol (or 2xx to `CONNECT`). What is set runs in place of the handler, in the
+/// client's Connector, so the switched connection is supervised like any other.
 ///
 /// It says what is [to](Self::then) come, and answers with 101 and the fields of the new protocol (or 2xx to `CONNECT`).
 /// What is to come runs in the place of the handler: in the client's Connector, so the switched connection is supervised
@@ -106,8 +110,8 @@ type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + 
 pub struct OnUpgrade(Arc<Mutex<Option<AfterSwitch>>>);
 
 impl OnUpgrade {
-    /// Says what runs once the switch has been answered. Said again, the last holds; if the answer turns out to be no
-    /// switch, it does not run.
+    /// Sets what runs once the switch has been answered. A later call replaces an earlier one. If the
+    /// response is not a switch, nothing runs.
     pub fn then<F, Fut>(&self, then: F)
     where
         F: FnOnce(Upgrade) -> Fut + Send + 'static,
@@ -141,12 +145,12 @@ fn convert(head: &Head, body: Body, peer: Option<SocketAddr>) -> Option<http::Re
     Some(request)
 }
 
-/// Status and fields, and whether they declare a length.
+/// Returns status and fields, and whether they declare a length.
 fn headed(parts: http::response::Parts) -> (Response, bool) {
     let mut response = Response::new(parts.status);
     let mut declares_length = false;
     let mut name = None;
-    // A name is said once for all its values.
+    // The iterator gives a name once for all its values.
     for (next, value) in parts.headers {
         name = next.or(name);
         if let Some(name) = &name {
@@ -167,7 +171,7 @@ async fn answer<B: http_body::Body>(responder: Responder, answered: http::Respon
     {
         response = response.header(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    // A body that is there as a whole leaves in one piece with its head.
+    // A body that is complete leaves in one piece with its head.
     if body.is_end_stream() && !is_head {
         let _ = responder.respond_with_bytes(response, &b""[..]);
         return;

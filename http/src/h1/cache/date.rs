@@ -1,10 +1,10 @@
-//! The `Date` line (RFC 9110 §6.6.1), written out once a second.
+//! The `Date` line (RFC 9110 §6.6.1), formatted once a second.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::WorkerCache;
 
-/// `Date: Sun, 06 Nov 1994 08:49:37 GMT` and CR LF.
+/// The length of `Date: Sun, 06 Nov 1994 08:49:37 GMT` and CR LF.
 const LINE_BYTES: usize = 37;
 
 pub(super) struct DateLine {
@@ -28,7 +28,7 @@ pub(crate) fn with_line<R>(unix_secs: u64, write: impl FnOnce(&[u8]) -> R) -> R 
 }
 
 fn format(second: u64) -> [u8; LINE_BYTES] {
-    // The last second a four-digit year can say; httpdate panics beyond.
+    // The last second of a four-digit year; httpdate panics beyond it.
     let second = second.min(253_402_300_799);
     let text = format!("Date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second)));
     text.as_bytes().try_into().expect("an IMF-fixdate has a fixed length")

@@ -1,7 +1,7 @@
-//! A head that is, byte for byte, one that this worker has read before is not read again.
+//! The request head that a worker parsed last, so that an identical one is not parsed again.
 //!
-//! What a head says follows from its bytes and the bounds alone. Probes, collectors and clients that poll send the same
-//! ones again and again, a pipeline often has nothing else; for them reading is one comparison. Others pay for a
+//! What a head says follows from its bytes and the limits alone. Probes, collectors and clients that poll send the same head
+//! again and again, and a pipeline often has nothing else: for them parsing is one comparison. Other heads pay for a
 //! comparison that ends at the first byte that differs.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,20 +13,20 @@ use crate::{
     message::{HeadData, head_pool},
 };
 
-/// Longer heads are not remembered.
+/// Bounds the length of a cached head, in bytes; 1 KiB.
 const MAX_CACHED_BYTES: usize = 1024;
 
-/// After so many others in a row a head is forgotten for the next: often enough to find one that comes again, seldom
-/// enough to cost nothing where none does.
+/// The number of different heads in a row after which the next head is cached; 64. It is low enough to find a
+/// head that repeats, and high enough to cost nothing where none does.
 const MAX_MISSES: u8 = 64;
 
-/// Fields whose values are nobody else's business: a head with one of them is never kept.
+/// Fields with credentials: a head with one of them is never cached.
 const SECRET_FIELDS: [&[u8]; 3] = [b"authorization:", b"cookie:", b"proxy-authorization:"];
 
 /// The head that a worker has seen last among those that repeat.
 pub(super) struct RequestHeadCache {
     cached: Option<CachedHead>,
-    /// Heads in a row that were different.
+    /// Heads in a row that were not the cached one.
     misses: u8,
 }
 
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::Limits;
 
-    /// What a head says, and that it says the same when it is read anew.
+    /// Returns what a head says, and checks that it says the same when it is parsed anew.
     fn path(input: &str, config: &HttpConfig) -> Option<String> {
         let input = input.as_bytes();
         let found = lookup(input, config).or_else(|| parse_uncached(input, config));
@@ -120,7 +120,7 @@ mod tests {
             .map(|number| format!("GET /{} HTTP/1.1\r\nHost: a\r\nX: {number}\r\n\r\n", "a".repeat(number)))
             .collect();
         for number in 0..2_000_usize {
-            // One that comes again and again, then another; and others in between.
+            // One head that comes again and again, then another, and others in between.
             let head = &heads[if number % 3 == 0 { number % 5 } else { number / 500 }];
             let input = format!("{head}{}", ["", "GET / HTTP/1.1\r\n\r\n", "\r\n", "x"][number % 4]);
             let target = &head[4..head.find(" HTTP").unwrap()];
@@ -151,7 +151,7 @@ mod tests {
         assert!(!is_known(&long));
     }
 
-    /// Has a head known to this thread.
+    /// Makes this thread cache a head.
     fn know(text: &str) -> Head {
         let config = HttpConfig::new();
         let read = || lookup(text.as_bytes(), &config).or_else(|| parse_uncached(text.as_bytes(), &config));

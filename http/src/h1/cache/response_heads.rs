@@ -19,13 +19,14 @@ pub(super) struct ResponseHeadCache {
     second: u64,
     length: LengthLine,
     connection: ConnectionLine,
-    /// The head. Empty: there is none yet.
+    /// The head; empty before the first.
     bytes: Vec<u8>,
-    /// How much of it says nothing of the body's length and of the connection.
+    /// The length of the part that depends neither on the body's length nor on the connection.
     prefix_len: usize,
 }
 
-/// As [`head`], of a response with no field but maybe a content type.
+/// Appends the head of a response that has no field but perhaps a content type. The bytes are those that
+/// [`response::head`] writes.
 pub(crate) fn head(
     output: &mut Output,
     status: StatusCode,
@@ -37,7 +38,7 @@ pub(crate) fn head(
     });
 }
 
-/// The same of 200 on a connection that goes on, and with the body behind it.
+/// Appends a 200 response, head and body, on a connection that goes on.
 #[inline(never)]
 pub(crate) fn simple_response(
     output: &mut Output,
@@ -103,7 +104,7 @@ impl ResponseHeadCache {
             && self.prefix_len > 0
     }
 
-    /// From now on it is this one.
+    /// Replaces the cached head.
     #[inline(never)]
     fn rebuild(&mut self, status: StatusCode, content_type: Option<&HeaderValue>, added: Added<'_>) {
         if self.prefix_matches(status, content_type, added) {

@@ -1,6 +1,6 @@
-//! The chunked coding, both ways (RFC 9112 §7.1).
+//! The chunked coding, in both directions (RFC 9112 §7.1).
 //!
-//! The decoder is told bytes in whatever pieces they come, keeps nothing but its place and the trailers, and is
+//! The decoder is given bytes in whatever pieces they arrive and keeps nothing but its position and the trailers. It is
 //! strict: what the grammar does not allow is an error, bare line feeds included.
 
 use bytes::Bytes;
@@ -9,10 +9,10 @@ use riot_flow::Output;
 use super::table::is_token_byte;
 use crate::{Headers, RequestError};
 
-/// Where the decoder is in the grammar.
+/// A position in the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// At the first digit of a size, then behind one.
+    /// Before the first digit of a size, and after it.
     Size,
     SizeDigits,
     /// In an extension: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`.
@@ -25,53 +25,55 @@ enum Place {
     Quoted,
     QuotedPair,
     AfterQuoted,
-    /// Behind the CR of a size line.
+    /// After the CR of a size line.
     SizeEnd,
     Data,
-    /// Behind a chunk's data: at its CR, then at its LF.
+    /// After a chunk's data: before its CR, and before its LF.
     DataCr,
     DataLf,
-    /// At the start of a trailer line; in its name; in its value; behind its CR.
+    /// In a trailer line: before its name, in its name, in its value, and after its CR.
     Trailer,
     TrailerName,
     TrailerValue,
     TrailerLf,
-    /// Behind the CR of the last line.
+    /// After the CR of the last line.
     End,
     Done,
 }
 
-/// What came of some bytes.
+/// What the decoder found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ChunkStep {
-    /// All are consumed, and there was no data behind the last piece.
+    /// All bytes are consumed, and no data was behind the last of them.
     More,
-    /// So many bytes of data lie at the front of the input, not consumed; tell with [`Decoder::take`] how many are.
+    /// This many bytes of data lie at the front of the input, not consumed. The caller reports with
+    /// [`Decoder::take`] how many it takes.
     Data(usize),
     /// The body is complete.
     End,
 }
 
-/// Reads a chunked body.
+/// Decodes a chunked body.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     place: Place,
-    /// Of the chunk: what is left of it.
+    /// The bytes left of the present chunk.
     left: u64,
-    /// Extensions and trailers so far. Invariant: at most `extra_max`.
+    /// The bytes of extensions and trailers so far. Invariant: at most `extra_max`.
     extra: usize,
     extra_max: usize,
-    /// Field lines without the last, empty one.
+    /// The trailer lines, without the last, empty one.
     trailers: Vec<u8>,
 }
 
 impl Decoder {
-    /// At the start of a body. `extra_max` bounds the bytes of its extensions and trailers.
+    /// Creates a decoder for the start of a body. `extra_max` bounds the bytes of its extensions and
+    /// trailers.
     pub(crate) fn new(extra_max: usize) -> Self {
         Self { place: Place::Size, left: 0, extra: 0, extra_max, trailers: Vec::new() }
     }
 
-    /// Reads framing until data or the end comes; says how many bytes that took.
+    /// Consumes framing up to data or the end; returns how many bytes that took.
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, ChunkStep), RequestError> {
         for (at, &byte) in input.iter().enumerate() {
             match self.place {
@@ -86,7 +88,7 @@ impl Decoder {
         Ok((input.len(), if self.place == Place::Done { ChunkStep::End } else { ChunkStep::More }))
     }
 
-    /// So many bytes of data were taken.
+    /// Records that bytes of data were taken.
     pub(crate) fn take(&mut self, bytes: usize) {
         debug_assert!(bytes as u64 <= self.left);
         self.left -= bytes as u64;
@@ -95,7 +97,7 @@ impl Decoder {
         }
     }
 
-    /// What followed the last chunk, if anything did.
+    /// Returns the trailer fields, if there were any.
     pub(crate) fn trailers(&mut self) -> Option<Headers> {
         let lines = std::mem::take(&mut self.trailers);
         (!lines.is_empty()).then(|| Headers::from_checked(lines))
@@ -193,7 +195,7 @@ fn hex(byte: u8) -> Option<u64> {
     char::from(byte).to_digit(16).map(u64::from)
 }
 
-/// Appends one chunk. An empty one would end the body, so nothing is written for it.
+/// Appends one chunk. An empty chunk would end the body, so nothing is written for it.
 pub(crate) fn write_chunk(output: &mut Output, data: Bytes) {
     if data.is_empty() {
         return;
@@ -221,7 +223,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Data and trailers; how many bytes the body took.
+    /// Returns data, trailers, and how many bytes the body took.
     fn decode(pieces: &[&[u8]]) -> Result<(Vec<u8>, String, usize), RequestError> {
         let (mut decoder, mut data, mut taken) = (Decoder::new(64), Vec::new(), 0);
         for piece in pieces {

@@ -1,16 +1,16 @@
-//! How long is the body, and does the connection go on after it: RFC 9112 §6 and §9, all of it, only here.
+//! The framing of requests: how long the body is, and whether the connection goes on after it (RFC 9112 §6 and §9).
 //!
-//! Whatever two readers might understand differently is refused, never guessed at (§11.2).
+//! Whatever two readers might understand differently is rejected, never guessed at (§11.2).
 
 use http::Method;
 
 use super::table::{ByteTable, leading};
 use crate::{RequestError, message::list_elements};
 
-/// Where a body ends.
+/// The end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyLength {
-    /// So many bytes, maybe none.
+    /// After this many bytes, perhaps none.
     Fixed(u64),
     /// Where the chunked coding says so.
     Chunked,
@@ -29,27 +29,29 @@ pub(crate) struct Framing {
     pub(crate) traits: RequestTraits,
 }
 
-/// What a request asks of its answer and of the connection. Small and in one piece: every request carries it about.
+/// What a request asks of its response and of the connection. perf: eight bytes in one word, because every
+/// request copies it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(align(8))]
 pub(crate) struct RequestTraits {
     pub(crate) is_head: bool,
     pub(crate) is_connect: bool,
-    /// Of the version of HTTP: 0 or 1.
+    /// The minor version of HTTP/1: 0 or 1.
     pub(crate) minor: u8,
     /// Another request may follow.
     pub(crate) keep_alive: bool,
-    /// The peer has said that none will.
+    /// The peer has said that no request will follow.
     pub(crate) peer_closes: bool,
-    /// The answer may switch the protocol, so the bytes behind this request may be no request.
+    /// The response may switch the protocol, so the bytes behind this request may not be a request.
     pub(crate) may_upgrade: bool,
     /// The peer waits for `100 Continue` before it sends the body.
     pub(crate) continue_due: bool,
-    /// Nothing is to be thought of: HTTP/1.1, no body, no switch, and the connection goes on. Most requests are.
+    /// HTTP/1.1, no body, no switch, and the connection goes on: no rule of responding applies. Most requests
+    /// are of this kind.
     pub(crate) is_simple: bool,
 }
 
-/// Collects what matters while the fields pass by.
+/// The fields that matter for framing, as they are collected.
 #[derive(Default)]
 struct FramingFields<'a> {
     host: Option<&'a [u8]>,
@@ -60,21 +62,20 @@ struct FramingFields<'a> {
     upgrade: bool,
     upgrade_named: bool,
     continues: bool,
-    /// Something else is expected.
+    /// The request expects something other than `100-continue`.
     expects_more: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum TransferCoding {
-    /// The field is there, but names nothing.
+    /// The field is there, but names no coding.
     Empty,
     Chunked,
     Unknown,
 }
 
-/// Reads the fields of a request head.
-///
-/// `fields` are name and value, the value without the space around it.
+/// Reads the framing from the fields of a request head. Of each field, `fields` gives the name and the value
+/// without the space around it.
 pub(crate) fn of_request<'a>(
     method: &Method,
     minor: u8,
@@ -82,7 +83,7 @@ pub(crate) fn of_request<'a>(
 ) -> Result<Framing, RequestError> {
     let (mut seen, mut others) = (FramingFields::default(), false);
     for (name, value) in fields {
-        // The length of a name tells most of them apart.
+        // The length of a name tells most fields apart.
         match (name.len(), name.as_bytes()) {
             (_, &[h, o, s, t]) if [h | 32, o | 32, s | 32, t | 32] == *b"host" => seen.host(value)?,
             (6 | 7 | 10 | 14 | 17, _) => {
@@ -131,7 +132,8 @@ impl<'a> FramingFields<'a> {
         }
     }
 
-    /// Apart, for most requests have a host and nothing else of this.
+    /// Collects a field other than `Host`. Out of line, because most requests have no other field of this
+    /// kind.
     #[inline(never)]
     fn other(&mut self, name: &str, value: &[u8]) -> Result<(), RequestError> {
         match name.len() {
@@ -200,7 +202,7 @@ impl<'a> FramingFields<'a> {
     }
 }
 
-/// Digits alone; no sign, no list, nothing else (RFC 9112 §6.3).
+/// Parses a content length: digits alone, no sign and no list (RFC 9112 §6.3).
 pub(crate) fn content_length(value: &[u8]) -> Result<u64, RequestError> {
     let no_number = Err(RequestError::Malformed("the content length is no number"));
     if value.is_empty() {
@@ -217,9 +219,9 @@ pub(crate) fn content_length(value: &[u8]) -> Result<u64, RequestError> {
     length.ok_or(RequestError::BodyTooLarge)
 }
 
-/// `uri-host [ ":" port ]`, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2).
+/// Returns whether the value is `uri-host [ ":" port ]` or empty (RFC 9110 §7.2, RFC 3986 §3.2.2).
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    // Most are a name, and maybe a port; the empty one passes as well.
+    // Most values are a name and perhaps a port; the empty one passes as well.
     let name = leading(value, &NAME_BYTES);
     match &value[name..] {
         [] => true,
@@ -228,14 +230,15 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
     }
 }
 
-/// `host ":" port`, neither of them empty: what `CONNECT` names (RFC 9112 §3.2.3).
+/// Returns whether the value is `host ":" port` with neither empty, as `CONNECT` requires (RFC 9112 §3.2.3).
 pub(crate) fn is_authority(value: &[u8]) -> bool {
     split_host(value).is_some_and(|(host, port)| {
         !host.is_empty() && port.is_some_and(|port| !port.is_empty() && is_port(port))
     })
 }
 
-/// `host [ ":" port ]` with a host: the authority of an `http` URI, which has no user (RFC 9110 §4.2).
+/// Returns whether the value is `host [ ":" port ]` with a host: the authority of an `http` URI, which has no
+/// user (RFC 9110 §4.2).
 pub(crate) fn is_uri_authority(value: &[u8]) -> bool {
     split_host(value).is_some_and(|(host, port)| !host.is_empty() && port.is_none_or(is_port))
 }
@@ -300,7 +303,7 @@ fn is_reg_name(name: &[u8]) -> bool {
     true
 }
 
-/// `unreserved / sub-delims` (RFC 3986 §2).
+/// Returns whether the byte is `unreserved / sub-delims` (RFC 3986 §2).
 fn is_name_byte(byte: u8) -> bool {
     NAME_BYTES[usize::from(byte)] == 1
 }
@@ -415,14 +418,15 @@ mod tests {
     }
 
     proptest! {
-        /// The plain model: a number's text is a length, anything else is not.
+        /// Compares with a plain model: the text of a number is a length, anything else is not.
         #[test]
         fn content_length_is_the_number_or_an_error(text in "[0-9+\\-, x]{0,22}") {
             let model = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
             prop_assert_eq!(content_length(text.as_bytes()).ok(), model);
         }
 
-        /// The plain model: one length alone, or chunked alone in HTTP/1.1, or nothing; all else is refused.
+        /// Compares with a plain model: one length alone, or chunked alone in HTTP/1.1, or nothing; all else
+        /// is rejected.
         #[test]
         fn a_body_has_one_end_or_is_refused(
             minor in 0u8..2,

@@ -1,8 +1,8 @@
-//! Bytes in, a head or a reason out.
+//! Request heads: bytes in, a head or the reason of a rejection out.
 //!
-//! A head is searched for its end first, line by line, which is also where the bounds and the line ends are checked;
-//! the search remembers how far it came, so bytes that trickle in are looked at once. Then httparse reads it. A head that
-//! comes in one piece, as nearly all do, is read without the search.
+//! The slow path searches a head for its end first, line by line, and checks bounds and line ends on the way. The search
+//! remembers how far it got, so bytes that trickle in are looked at once. Then httparse reads the head. A head that arrives in
+//! one piece, as nearly all do, is parsed without the search.
 
 use std::mem::MaybeUninit;
 
@@ -18,41 +18,41 @@ use crate::{
     message::{Range, RequestLine},
 };
 
-/// Heads with up to so many fields are parsed without an allocation.
+/// Bounds the fields that are parsed without an allocation; 100.
 const HEADERS_ON_STACK: usize = 100;
 
 /// How far an incomplete head has been searched.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
-    /// Invariant: no line feed from `line` up to here.
+    /// Invariant: no line feed between `line` and here.
     scanned: usize,
-    /// Where the line being searched begins.
+    /// The start of the line being searched.
     line: usize,
-    /// Lines before it.
+    /// The number of lines before it.
     lines: usize,
-    /// Where the first field line begins.
+    /// The start of the first field line.
     fields: usize,
 }
 
 /// What the search found at the front of the input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ScanResult {
-    /// Not enough yet.
+    /// The head is not complete.
     Incomplete,
-    /// An empty line in front of a request, to be skipped (RFC 9112 §2.2).
+    /// An empty line before a request, to be skipped (RFC 9112 §2.2); its length.
     EmptyLine(usize),
-    /// A whole head.
+    /// A complete head.
     Head { bytes: usize, fields: usize, lines: usize },
 }
 
 impl HeadScanner {
-    /// Nothing has been searched yet.
+    /// Returns whether nothing has been searched yet.
     pub(crate) fn is_fresh(&self) -> bool {
         self.scanned == 0
     }
 
-    /// Goes on with the search. `input` begins where it began the last time. Unless incomplete, the next search is
-    /// a new one.
+    /// Continues the search. `input` starts where it started the last time. Unless the result is
+    /// `Incomplete`, the next search is a new one.
     pub(crate) fn find(&mut self, input: &[u8], limits: &Limits) -> Result<ScanResult, RequestError> {
         loop {
             let newline = memchr(b'\n', &input[self.scanned..]).map(|at| self.scanned + at);
@@ -82,7 +82,8 @@ impl HeadScanner {
         }
     }
 
-    /// `line` may still grow; `end` is where it ends in the head so far.
+    /// Checks the bounds of a line, which may still grow. `end` is the position in the head where it ends so
+    /// far.
     fn check_line(&self, line: &[u8], end: usize, limits: &Limits) -> Result<(), RequestError> {
         if self.lines == 0 {
             if line.first().is_some_and(|&byte| byte != b'\r' && !is_token_byte(byte)) {
@@ -102,7 +103,8 @@ impl HeadScanner {
     }
 }
 
-/// Reads a whole head that [`Scan`] has found, `fields` being where its field lines begin and `lines` their number.
+/// Parses a complete head that [`HeadScanner`] found. `fields` is where its field lines start, and `lines`
+/// their number.
 pub(crate) fn parse_slow(bytes: &[u8], fields: usize, lines: usize) -> Result<(Head, Framing), RequestError> {
     let mut on_stack = [const { MaybeUninit::uninit() }; HEADERS_ON_STACK];
     let mut on_heap = Vec::new();
@@ -120,8 +122,8 @@ pub(crate) fn parse_slow(bytes: &[u8], fields: usize, lines: usize) -> Result<(H
     }
 }
 
-/// Reads a head without searching for its end first, if it is complete and beyond suspicion; most are. None says
-/// nothing about it: [`Scan`] and [`head`] do.
+/// Parses a head without searching for its end first, if it is complete and clearly valid, as most are. None
+/// says nothing about the head: [`HeadScanner`] and [`parse_slow`] decide.
 pub(crate) fn parse(input: &[u8], limits: &Limits) -> Option<(Head, Framing)> {
     if !input.first().is_some_and(|&byte| is_token_byte(byte)) {
         return None;
@@ -139,7 +141,7 @@ pub(crate) fn parse(input: &[u8], limits: &Limits) -> Option<(Head, Framing)> {
     }
     let (mut line, mut bytes_max) = (0, limits.max_line_bytes);
     for field in parsed.headers.iter() {
-        // Each name follows a line end, where httparse would take a line feed alone.
+        // Each name follows a line end, where httparse would accept a bare line feed.
         let next = offset(input, field.name);
         if input[next - 2] != b'\r' || next - line > bytes_max + 2 {
             return None;
@@ -177,7 +179,7 @@ fn read(
     Ok((Head::new(line, version, target, bytes), framing))
 }
 
-/// Where `part` is in `whole`, of which it is a slice.
+/// Returns the position of `part` in `whole`, of which it is a slice.
 fn offset(whole: &[u8], part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
 }
@@ -193,7 +195,7 @@ fn reason(error: httparse::Error, line: &[u8]) -> RequestError {
     })
 }
 
-/// A version this is not, or not a version at all.
+/// Tells an unsupported version from a malformed one.
 fn version(line: &[u8]) -> RequestError {
     match line.strip_suffix(b"\r\n").and_then(|line| line.rsplit(|&byte| byte == b' ').next()) {
         Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
@@ -207,7 +209,7 @@ fn version(line: &[u8]) -> RequestError {
     }
 }
 
-/// Finds the path of a target, if it is a valid one (RFC 9112 §3.2).
+/// Finds the path of a target, if the target is valid (RFC 9112 §3.2).
 #[inline]
 fn path(method: &Method, target: &[u8]) -> Option<Range> {
     let is_path = target.first() == Some(&b'/') && method != Method::CONNECT;
@@ -221,7 +223,8 @@ fn path(method: &Method, target: &[u8]) -> Option<Range> {
     is_valid.then_some(start as u32..end as u32)
 }
 
-/// Where the path of a target begins that is more than a path: at its end if it is none.
+/// Finds the start of the path of a target in absolute-, authority- or asterisk-form; at its end if it has
+/// none.
 #[inline(never)]
 fn parse_non_origin_form(method: &Method, target: &[u8]) -> Option<usize> {
     let all = |bytes: &[u8]| bytes.iter().all(|&byte| is_target_byte(byte));
@@ -234,12 +237,12 @@ fn parse_non_origin_form(method: &Method, target: &[u8]) -> Option<usize> {
     absolute_path(target).filter(|&path| all(&target[..path]))
 }
 
-/// What may stand in a target at all: visible ASCII, and no fragment.
+/// Returns whether the byte may stand in a target: visible ASCII, and no fragment.
 const fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
 }
 
-/// The same without what ends a path.
+/// The bytes of a target that do not end its path.
 static PATH_BYTES: ByteTable = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -250,7 +253,7 @@ static PATH_BYTES: ByteTable = {
     table
 };
 
-/// Where the path of an absolute URI begins.
+/// Returns the start of the path of an absolute URI.
 fn absolute_path(target: &[u8]) -> Option<usize> {
     let colon = memchr(b':', target)?;
     let (scheme, rest) = (&target[..colon], target[colon + 1..].strip_prefix(b"//")?);
@@ -411,7 +414,7 @@ mod tests {
     }
 
     proptest! {
-        /// The plain model of the quick way is the careful one.
+        /// Compares the fast path with the slow one.
         #[test]
         fn what_is_read_quickly_is_read_alike(
             lines in prop::collection::vec("(GET|Host|A|[A-Za-z/ :]{1,6})(: ?| / HTTP/1.[01]|[ -~]{0,4})[a-z0-9]{0,9}", 1..6),

@@ -1,4 +1,4 @@
-//! A head as bytes, straight into the output.
+//! Response heads as bytes.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -6,10 +6,10 @@ use riot_flow::Output;
 
 use crate::h1::cache::{WorkerCache, date};
 
-/// How the body behind a head is framed, as the head says it.
+/// How a head frames the body behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LengthLine {
-    /// Not at all: there is none, or it ends with the connection.
+    /// The head says nothing: there is no body, or it ends with the connection.
     None,
     Length(u64),
     Chunked,
@@ -29,13 +29,13 @@ pub(crate) enum ConnectionLine {
 pub(crate) struct Added<'a> {
     pub(crate) length: LengthLine,
     pub(crate) connection: ConnectionLine,
-    /// The line, whole.
+    /// The complete `Server` line.
     pub(crate) server: Option<&'a Bytes>,
-    /// When it is, in seconds since 1970.
+    /// The time for `Date`, in seconds since 1970.
     pub(crate) unix_secs: u64,
 }
 
-/// Appends the head of a final answer, or of a switch of protocols.
+/// Appends the head of a final response, or of a switch of protocols.
 #[inline(never)]
 pub(crate) fn head<'a>(
     output: &mut Output,
@@ -67,7 +67,7 @@ pub(crate) fn head<'a>(
 /// Bounds the scratch memory that a worker keeps; 8 KiB.
 const MAX_SCRATCH_BYTES: usize = 8 * 1024;
 
-/// Has bytes put together, and appends them.
+/// Composes bytes in the worker's scratch memory, and appends them.
 fn append(output: &mut Output, compose: impl FnOnce(&mut Vec<u8>)) {
     WorkerCache::with(|cache| {
         let scratch = &mut *cache.scratch.borrow_mut();
@@ -80,7 +80,7 @@ fn append(output: &mut Output, compose: impl FnOnce(&mut Vec<u8>)) {
     });
 }
 
-/// The last lines of a head.
+/// Appends the last lines of a head.
 pub(crate) fn last_lines(head: &mut Vec<u8>, length: LengthLine, connection: ConnectionLine) {
     match length {
         LengthLine::Length(length) => {
@@ -99,7 +99,7 @@ pub(crate) fn last_lines(head: &mut Vec<u8>, length: LengthLine, connection: Con
     });
 }
 
-/// Appends an informational answer (RFC 9110 §15.2): it has neither date nor framing.
+/// Appends an informational response (RFC 9110 §15.2), which has neither date nor framing.
 pub(crate) fn interim<'a>(
     output: &mut Output,
     status: StatusCode,
@@ -112,7 +112,8 @@ pub(crate) fn interim<'a>(
     });
 }
 
-/// Appends trailer fields and the end of a chunked body. Fields that may not be trailers are left out (RFC 9110 §6.5.1).
+/// Appends trailer fields and the end of a chunked body. Fields that may not be trailers are left out (RFC
+/// 9110 §6.5.1).
 pub(crate) fn trailers<'a>(output: &mut Output, fields: impl Iterator<Item = &'a (HeaderName, HeaderValue)>) {
     append(output, |end| {
         end.extend_from_slice(b"0\r\n");
@@ -123,7 +124,7 @@ pub(crate) fn trailers<'a>(output: &mut Output, fields: impl Iterator<Item = &'a
     });
 }
 
-/// The fields that only the connection writes.
+/// Returns whether only the connection writes this field.
 fn is_framing(name: &HeaderName) -> bool {
     [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(name)
         || name == "keep-alive"
@@ -199,7 +200,7 @@ mod tests {
         let types = [None, Some(HeaderValue::from_static("a/b")), Some(HeaderValue::from_static("a/c"))];
         let servers = [Bytes::from_static(b"server: a\r\n"), Bytes::from_static(b"server: b\r\n")];
         for change in 0..200_u64 {
-            // Everything differs from the one before at some time, and nothing at some.
+            // Each part differs from the one before at some time, and stays the same at some.
             let status = [StatusCode::OK, StatusCode::NOT_FOUND][(change / 3 % 2) as usize];
             let content_type = types[(change / 5 % 3) as usize].as_ref();
             let server = [None, Some(&servers[0]), Some(&servers[1])][(change / 7 % 3) as usize];

@@ -1,14 +1,14 @@
 //! Sets of bytes.
 
-/// `tchar` (RFC 9110 §5.6.2).
+/// Returns whether the byte is a `tchar` (RFC 9110 §5.6.2).
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// A set of bytes: 1 for those in it. (Of `bool`s four at a time cost a branch each.)
+/// A set of bytes: 1 for those in it. (With `bool`, four at a time would cost a branch each.)
 pub(crate) type ByteTable = [u8; 256];
 
-/// How many bytes are in the table before the first that is not.
+/// Returns how many bytes at the start of `bytes` are in the table.
 #[inline]
 pub(crate) fn leading(bytes: &[u8], table: &ByteTable) -> usize {
     let is_in = |byte: u8| table[usize::from(byte)];
