@@ -1,4 +1,4 @@
-//! A small flow for this crate's tests: it answers every line in capitals.
+//! A small flow for the tests of this crate: it answers every line in capitals.
 
 use std::{
     task::Waker,
@@ -12,13 +12,13 @@ pub(crate) struct Lines {
     output: Output,
     reader: WakerSlot,
     writer: WakerSlot,
-    /// Lines it will still say of itself when it hears one.
+    /// How many more lines it sends by itself when it receives one.
     talk: usize,
     line: &'static [u8],
     closing: bool,
     deadline: Option<Instant>,
     undelivered: usize,
-    /// Yields its reader while so many bytes wait.
+    /// The number of waiting bytes at which it yields its reader.
     high: Option<usize>,
 }
 

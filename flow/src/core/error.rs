@@ -1,14 +1,15 @@
-//! What can go wrong around a flow.
+//! The errors that a driver reports to a flow.
 
 use std::io;
 
-/// Why a connection cannot go on as it was.
+/// The reason for which a connection cannot go on as it was. A driver reports it with
+/// [`Flow::report_error`](crate::Flow::report_error).
 #[derive(Debug, thiserror::Error)]
 pub enum FlowError {
     /// The transport failed: the peer reset the connection, or the system refused. Nothing more can be sent.
-    #[error("the transport failed: {0}")]
+    #[error("the transport failed")]
     Transport(#[from] io::Error),
-    /// The program behind the protocol failed. The peer can still be told.
+    /// The application failed, with this message. The peer can still be told.
     #[error("the application failed: {0}")]
     Application(String),
 }

@@ -1,10 +1,20 @@
-//! A part of a file to be sent: named here, read or sent by whoever drives the flow.
+//! A part of a file to be sent: a flow names it, its driver reads or sends it.
 
 use std::{fs::File, io, sync::Arc};
 
-/// So many bytes of a file from an offset on.
+/// A range of bytes of a file.
 ///
-/// The flow that names it reads nothing. Its driver has the system send it (sendfile(2)), or [reads](Self::read) it.
+/// The flow that names it reads nothing. Its driver lets the system send it (sendfile(2)), or [reads](Self::read) it.
+///
+/// ```no_run
+/// use std::fs::File;
+/// use riot_flow::{FilePart, Output};
+///
+/// let part = FilePart::whole(File::open("page.html")?)?;
+/// let mut output = Output::new();
+/// output.write_file(part);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FilePart {
     file: Arc<File>,
@@ -13,16 +23,17 @@ pub struct FilePart {
 }
 
 impl FilePart {
-    /// `length` bytes from `offset` on. If the file has fewer when they are sent, the connection is cut off.
+    /// Names `length` bytes from `offset` on. If the file has fewer when they are sent, the connection is cut
+    /// off.
     #[must_use]
     pub fn new(file: impl Into<Arc<File>>, offset: u64, length: usize) -> Self {
         Self { file: file.into(), offset, length }
     }
 
-    /// The whole of a file.
+    /// Names a whole file.
     ///
     /// # Errors
-    /// Those of the system; [`io::ErrorKind::FileTooLarge`] if there are more bytes than this machine can count.
+    /// Those of the system; [`io::ErrorKind::FileTooLarge`] if the length does not fit in a `usize`.
     pub fn whole(file: impl Into<Arc<File>>) -> io::Result<Self> {
         let file = file.into();
         let length = file.metadata()?.len();
@@ -30,25 +41,25 @@ impl FilePart {
         Ok(Self { file, offset: 0, length })
     }
 
-    /// The file. Its own position is nobody's business.
+    /// Returns the file. Its own position is neither used nor changed.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where the part begins.
+    /// Returns the offset of the part in the file.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// How many bytes it has.
+    /// Returns the length of the part, in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Reads its first bytes, for drivers whose system sends no files.
+    /// Reads the first bytes of the part, for drivers whose system sends no files.
     ///
     /// # Errors
     /// Those of the system; [`io::ErrorKind::UnexpectedEof`] if the file has become shorter than the part.
@@ -63,7 +74,7 @@ impl FilePart {
         }
     }
 
-    /// Reads all of it.
+    /// Reads the whole part.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -77,7 +88,7 @@ impl FilePart {
         Ok(bytes)
     }
 
-    /// Takes bytes off its front.
+    /// Removes bytes from the front.
     pub(crate) fn advance(&mut self, sent: usize) {
         self.offset += sent as u64;
         self.length -= sent;
@@ -92,4 +103,9 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 #[cfg(windows)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,4 +1,4 @@
-//! The trait: what a protocol is asked and told. It answers at once, and does nothing by itself.
+//! The trait of a protocol: what it is asked and told.
 
 use std::{any::Any, task::Waker, time::Instant};
 
@@ -12,60 +12,68 @@ use super::{FilePart, FlowError, Slices};
 /// carries it out and reports back:
 ///
 /// ```text
-///            next_read_operation                       next_write_operation
-///   Read  →  fill a buffer, then read / read_eof       Write →  send, then report_write_result
-///   Yield →  yield_reader(waker), sleep                Yield →  yield_writer(waker), sleep
-///   Close →  shut the receiving side down              Close →  shut the sending side down
+///          next_read_operation                       next_write_operation
+/// Read  →  fill a buffer, then read / read_eof       Write →  send, then report_write_result
+/// Yield →  yield_reader(waker), sleep                Yield →  yield_writer(waker), sleep
+/// Close →  shut the receiving side down              Close →  shut the sending side down
 /// ```
 ///
-/// A flow never blocks, never reads a clock and never touches a socket. What it knows of the time it was told: every
-/// call that can start a timer takes `now`.
+/// A flow never blocks, never reads a clock and never touches a socket. It knows of the time what it is told: every call that
+/// can start a timer takes `now`. The front page of this crate shows a complete flow; the rules are in
+/// [`contract`](crate::contract).
 pub trait Flow {
-    /// What the reading loop does next. Asked again with no event in between it answers the same. A `Read` stands until the
-    /// transport has brought something, or the loop is woken: a read under way is not asked for again.
+    /// Returns what the reader does next. Asked again with no event in between, the flow answers the same. A
+    /// `Read` stands until the transport has brought something or the reader is woken: the flow is not asked
+    /// again for a read that is pending.
     fn next_read_operation(&mut self) -> ReadOperation;
 
-    /// Takes bytes received, and returns how many it consumed: `0..=bytes.len()`. The caller presents the rest
-    /// again, in front of what comes next. Only called after [`ReadOperation::Read`].
+    /// Takes bytes received, and returns how many it consumed: `0..=bytes.len()`. The driver presents the
+    /// leftover again, in front of what comes next. Called only after [`ReadOperation::Read`].
     ///
-    /// A flow that consumes nothing of a full buffer has met its limit and must say so: an answer, then `Close`.
+    /// A flow that consumes nothing of a full buffer has reached its limit and must say so: a response, then
+    /// `Close`.
     fn read(&mut self, bytes: &[u8], now: Instant) -> usize;
 
-    /// The same for the last bytes; the peer sends no more. What came complete before the end is still served.
+    /// Takes the last bytes, and returns how many it consumed; the peer sends no more. What was complete
+    /// before the end is still served.
     fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize;
 
-    /// Registers who is woken, once, when reading may go on. Only called after [`ReadOperation::Yield`]; if reading
-    /// may already go on the wake-up comes at once. A second registration replaces the first.
+    /// Registers the waker that is woken once when reading may go on. Called only after
+    /// [`ReadOperation::Yield`]; if reading may already go on, the waker is woken at once. A second
+    /// registration replaces the first.
     ///
-    /// Whoever was woken and is told to read presents what was not consumed at once, without waiting for more: it may
-    /// be all that the peer will ever send.
+    /// A reader that was woken and is told to read presents its leftover at once, without waiting for more:
+    /// it may be all that the peer will ever send.
     fn yield_reader(&mut self, waker: &Waker);
 
-    /// What the writing loop does next.
+    /// Returns what the writer does next.
     fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_>;
 
-    /// Answers a [`WriteOperation::Write`] or [`WriteOperation::File`], exactly once each.
+    /// Reports the result of a [`WriteOperation::Write`] or [`WriteOperation::File`], exactly once each.
     fn report_write_result(&mut self, result: WriteResult, now: Instant);
 
-    /// Registers who is woken, once, when there is something to write. Only called after [`WriteOperation::Yield`];
-    /// if there already is, the wake-up comes at once. A second registration replaces the first.
+    /// Registers the waker that is woken once when there is something to write. Called only after
+    /// [`WriteOperation::Yield`]; if there already is, the waker is woken at once. A second registration
+    /// replaces the first.
     fn yield_writer(&mut self, waker: &Waker);
 
-    /// [`read`](Flow::read), then [`next_read_operation`](Flow::next_read_operation), which a loop asks next anyway: a flow
-    /// behind a lock can do both under one.
+    /// Calls [`read`](Flow::read), then [`next_read_operation`](Flow::next_read_operation), which the reader
+    /// asks next anyway. A flow behind a lock can do both under one lock.
     fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
         let consumed = self.read(bytes, now);
         (consumed, self.next_read_operation())
     }
 
-    /// As [`read_on`](Flow::read_on), with bytes that can be kept without being copied: a driver has them where they come
-    /// in bulk. Whoever keeps some of them keeps the memory they all are in, so few bytes had better be copied.
+    /// Takes bytes as [`read_on`](Flow::read_on) does; these can be kept without a copy. A driver has such
+    /// bytes where they arrive in bulk. A flow that keeps some of them keeps the memory of all, so it should
+    /// copy a few.
     fn read_bytes(&mut self, bytes: &Bytes, now: Instant) -> (usize, ReadOperation) {
         self.read_on(bytes, now)
     }
 
-    /// [`report_write_result`](Flow::report_write_result), then [`next_write_operation`](Flow::next_write_operation); and
-    /// if that is [`WriteOperation::Yield`], [`yield_writer`](Flow::yield_writer). Likewise.
+    /// Calls [`report_write_result`](Flow::report_write_result), then
+    /// [`next_write_operation`](Flow::next_write_operation), and, if that is [`WriteOperation::Yield`],
+    /// [`yield_writer`](Flow::yield_writer). A flow behind a lock can do all three under one lock.
     fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {
         self.report_write_result(result, now);
         if matches!(self.next_write_operation(now), WriteOperation::Yield) {
@@ -75,15 +83,15 @@ pub trait Flow {
         self.next_write_operation(now)
     }
 
-    /// The next instant at which the flow wants to be told the time. It may change with any call.
+    /// Returns the next instant at which the flow wants to be told the time. It may change with any call.
     fn next_deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// Registers who is woken, once, when [`next_deadline`](Flow::next_deadline) becomes earlier than `before`, or there
-    /// comes to be one at all, if that is none. If it is earlier already this says false, and registers nobody. A second
-    /// registration replaces the first. Deadlines that move out need no wake-up: whoever sleeps until the old one asks
-    /// again then.
+    /// Registers the waker that is woken once when [`next_deadline`](Flow::next_deadline) becomes earlier
+    /// than `before`, or, if that is none, when there is a deadline at all. Returns false, and registers
+    /// nothing, if it is earlier already. A second registration replaces the first. A deadline that moves out
+    /// needs no wake-up: the driver that sleeps until the old one asks again then.
     fn watch_deadline(&mut self, _waker: &Waker, before: Option<Instant>) -> bool {
         self.next_deadline().is_none_or(|next| before.is_some_and(|before| before <= next))
     }
@@ -91,8 +99,9 @@ pub trait Flow {
     /// Acts on every deadline that is not after `now`.
     fn handle_deadline(&mut self, _now: Instant) {}
 
-    /// The transport or the application failed. Said once; what the peer sees of it follows from the state. It may
-    /// come while a write is under way; that write is reported all the same.
+    /// Reports that the transport or the application failed. It is reported once; what the peer sees of it
+    /// follows from the state. It may be reported while a write is under way; that write is reported all the
+    /// same.
     fn report_error(&mut self, error: FlowError);
 
     /// Ends in order: at once if idle, else after what was accepted has been answered.
@@ -101,73 +110,73 @@ pub trait Flow {
     /// Ends: both sides close after what is already queued.
     fn shutdown(&mut self);
 
-    /// Both directions are closed and nothing is left to write. It can become so while a read is under way; whoever
-    /// drives the flow then ends that read.
+    /// Returns whether both directions are closed and nothing is left to write. This can become true while a
+    /// read is under way; the driver then ends that read.
     fn is_closed(&self) -> bool;
 
-    /// What it is doing, for whoever looks at the running system.
+    /// Returns what the flow is doing, for tools that show the running system.
     fn activity(&self) -> Activity {
         Activity { state: "open", requests: 0 }
     }
 
-    /// The timer that ended it, if one did: in a word, such as `idle`.
+    /// Returns the name of the timer that ended the flow, if one did, such as `idle`.
     fn timed_out(&self) -> Option<&'static str> {
         None
     }
 
-    /// The flow has ended and another protocol goes on: neither side is shut down. The transport, and every byte read
-    /// but not consumed, belong to whoever asked for the change.
+    /// Returns whether the flow has ended and another protocol goes on. Then neither side is shut down: the
+    /// transport, and every byte read but not consumed, belong to the code that asked for the change.
     fn is_upgraded(&self) -> bool {
         false
     }
 
-    /// Takes the transport of an upgraded flow from whoever drove it, with the bytes read and not consumed, for
-    /// whoever asked for the change. Called once, after both loops have ended; by default both are dropped.
+    /// Takes the transport of an upgraded flow from its driver, with the bytes read and not consumed. Called
+    /// once, after both loops have ended; by default both are dropped.
     fn hand_over(&mut self, _transport: Box<dyn Any + Send>, _unread: Bytes) {}
 }
 
 /// What a flow is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// In a word, such as `idle`.
+    /// One word, such as `idle`.
     pub state: &'static str,
-    /// Requests it has served, if it serves such.
+    /// Requests served, in a protocol that has requests.
     pub requests: u64,
 }
 
-/// What the reading loop does next.
+/// What the reader does next.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOperation {
-    /// Receive, then [`Flow::read`] or [`Flow::read_eof`].
+    /// Receive, then call [`Flow::read`] or [`Flow::read_eof`].
     Read,
-    /// Nothing until the waker given to [`Flow::yield_reader`] is woken.
+    /// Wait until the waker given to [`Flow::yield_reader`] is woken.
     Yield,
-    /// Nothing more will be read: shut the receiving side down.
+    /// Read nothing more: shut the receiving side down.
     Close,
 }
 
-/// What the writing loop does next.
+/// What the writer does next.
 #[must_use]
 #[derive(Debug)]
 pub enum WriteOperation<'a> {
-    /// Send some of these bytes, from their start, then [`Flow::report_write_result`]. Never empty.
+    /// Send some of these bytes, from their start, then call [`Flow::report_write_result`]. Never empty.
     Write(Slices<'a>),
-    /// Send some of this part of a file, from its start, then [`Flow::report_write_result`]. Never empty. A file that
-    /// has become shorter than its part is reported as [`WriteResult::Closed`].
+    /// Send some of this part of a file, from its start, then call [`Flow::report_write_result`]. Never
+    /// empty. A file that has become shorter than its part is reported as [`WriteResult::Closed`].
     File(&'a FilePart),
-    /// Nothing until the waker given to [`Flow::yield_writer`] is woken.
+    /// Wait until the waker given to [`Flow::yield_writer`] is woken.
     Yield,
-    /// Nothing more will be written: shut the sending side down. Says how many bytes were accepted from the
-    /// application and never delivered.
+    /// Write nothing more: shut the sending side down. Carries the number of bytes that were accepted from
+    /// the application and never delivered.
     Close(u64),
 }
 
-/// How a [`WriteOperation::Write`] or [`WriteOperation::File`] went.
+/// The result of a [`WriteOperation::Write`] or [`WriteOperation::File`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteResult {
-    /// So many bytes have left, counted from the first; any number from none to all.
+    /// This many bytes were sent, counted from the first; any number from none to all.
     Written(usize),
-    /// The peer takes no more.
+    /// The peer accepts no more.
     Closed,
 }

@@ -1,7 +1,7 @@
-//! Bytes to send, oldest first; survives partial writes.
+//! Bytes to send, oldest first, across partial writes.
 //!
-//! Small pieces are copied together so that a pipeline of answers leaves in one piece; large ones stay where they
-//! are and are sent from there.
+//! Small pieces are copied together, so that a pipeline of responses leaves in one piece; large ones stay
+//! where they are and are sent from there.
 
 use std::{cell::RefCell, collections::VecDeque, hint::cold_path};
 
@@ -9,25 +9,27 @@ use bytes::{Buf, Bytes};
 
 use super::{FilePart, Slices, WriteOperation, WriteResult};
 
-/// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
+/// Bounds the pieces that are copied behind the one before them, in bytes; 4 KiB. Below it the copy is
+/// cheaper than a slice of its own.
 pub const MAX_COPY_BYTES: usize = 4 * 1024;
 
-/// Room that has been sent is left to the next queue of this thread up to this size; above, it is given back.
+/// Bounds the buffer of a tail that is kept for the next queue of this thread, in bytes; 16 KiB. A larger one
+/// is freed.
 const MAX_POOLED_BYTES: usize = 16 * 1024;
 
-/// How much room is left to others at most.
+/// Bounds the buffers kept by a thread; 16.
 const MAX_POOLED: usize = 16;
 
 thread_local! {
-    /// Room for tails, the last one used on top: it is still in the processor's cache, and a queue with nothing in it owns
-    /// none.
+    /// Buffers for tails. The last one used is on top, because it is still in the processor's cache; an empty
+    /// queue owns none.
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Room for so many bytes more in a tail.
+/// Makes room for this many more bytes in a tail.
 #[inline(never)]
 fn reserve(tail: &mut Vec<u8>, bytes: usize) {
-    // Nothing is found where the thread is about to end.
+    // The pool is gone when the thread is about to end.
     if tail.capacity() == 0
         && let Some(room) = POOL.try_with(|spare| spare.borrow_mut().pop()).ok().flatten()
     {
@@ -36,7 +38,7 @@ fn reserve(tail: &mut Vec<u8>, bytes: usize) {
     tail.reserve(bytes);
 }
 
-/// Leaves room to the next tail.
+/// Keeps the buffer of a tail for the next one.
 fn recycle(mut room: Vec<u8>) {
     room.clear();
     if (1..=MAX_POOLED_BYTES).contains(&room.capacity()) {
@@ -49,14 +51,24 @@ fn recycle(mut room: Vec<u8>) {
     }
 }
 
-/// A queue of bytes to send. With nothing in it, it owns no memory.
+/// A queue of bytes to send. An empty queue owns no memory.
+///
+/// ```
+/// use riot_flow::Output;
+///
+/// let mut output = Output::new();
+/// output.write(b"hello ");
+/// output.write(b"world");
+/// output.advance(4); // the transport accepted four bytes
+/// assert_eq!(output.slices().to_vec(), b"o world");
+/// ```
 #[derive(Debug, Default)]
 pub struct Output {
     /// Finished pieces, sent before `tail`. Invariant: none is empty.
     chunks: VecDeque<Chunk>,
-    /// Where small pieces are collected.
+    /// The buffer in which small pieces are collected.
     tail: Vec<u8>,
-    /// So much of it has been sent. Invariant: less than all of it, or nothing.
+    /// The bytes of `tail` already sent. Invariant: fewer than all of them, or none.
     tail_sent: usize,
     /// Invariant: the bytes in `chunks` and `tail` that have not been sent.
     pending: usize,
@@ -87,19 +99,19 @@ impl Chunk {
 }
 
 impl Output {
-    /// An empty queue.
+    /// Creates an empty queue.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends a copy.
+    /// Appends a copy of `bytes`.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
         self.write_pair(bytes, &[]);
     }
 
-    /// Appends copies of both, the second behind the first, at the cost of one.
+    /// Appends copies of both slices, one behind the other, at the cost of one.
     #[inline]
     pub fn write_pair(&mut self, first: &[u8], second: &[u8]) {
         let bytes = first.len() + second.len();
@@ -111,7 +123,7 @@ impl Output {
         self.pending += bytes;
     }
 
-    /// Appends without copying, unless copying is cheaper.
+    /// Appends bytes without copying them, unless copying is cheaper; see [`MAX_COPY_BYTES`].
     pub fn write_bytes(&mut self, bytes: Bytes) {
         if bytes.len() <= MAX_COPY_BYTES {
             return self.write(&bytes);
@@ -121,8 +133,8 @@ impl Output {
         self.chunks.push_back(Chunk::Bytes(bytes));
     }
 
-    /// Appends a part of a file, which is read when it is sent. It comes as [`WriteOperation::File`] out of
-    /// [`operation`](Self::operation).
+    /// Appends a part of a file, which is read when it is sent. [`operation`](Self::operation) returns it as
+    /// [`WriteOperation::File`].
     pub fn write_file(&mut self, part: FilePart) {
         if part.length() > 0 {
             self.seal();
@@ -131,33 +143,34 @@ impl Output {
         }
     }
 
-    /// Bytes not sent yet.
+    /// Returns the number of bytes not sent yet.
     #[inline]
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending
     }
 
-    /// Nothing is left to send.
+    /// Returns whether nothing is left to send.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending == 0
     }
 
-    /// Where the next byte appended will stand in the stream: it has left once [`passed`](Self::passed) is greater.
+    /// Returns the position in the stream of the next byte appended. That byte has been sent once
+    /// [`sent_position`](Self::sent_position) is greater.
     #[must_use]
     pub fn end_position(&self) -> u64 {
         self.passed + self.pending as u64
     }
 
-    /// How much of the stream has left.
+    /// Returns the position in the stream up to which bytes have been sent or dropped.
     #[must_use]
     pub fn sent_position(&self) -> u64 {
         self.passed
     }
 
-    /// What to send next; none if there is nothing.
+    /// Returns what to send next, if there is anything.
     #[inline]
     #[must_use]
     pub fn operation(&self) -> Option<WriteOperation<'_>> {
@@ -179,7 +192,7 @@ impl Output {
         }
     }
 
-    /// The oldest bytes, as far as one write takes them; none if a file comes first.
+    /// Returns the oldest bytes, as far as one write takes them; none if a file comes first.
     #[must_use]
     pub fn slices(&self) -> Slices<'_> {
         let is_file = |chunk: &Chunk| matches!(chunk, Chunk::File(_));
@@ -191,10 +204,10 @@ impl Output {
         &self.tail[self.tail_sent..]
     }
 
-    /// Takes `sent` bytes off the front.
+    /// Removes `sent` bytes from the front.
     ///
     /// # Panics
-    /// If that is more than was pending.
+    /// Panics if fewer bytes are pending.
     pub fn advance(&mut self, mut sent: usize) {
         assert!(sent <= self.pending, "{sent} bytes reported as sent, {} were pending", self.pending);
         self.pending -= sent;
@@ -212,7 +225,7 @@ impl Output {
         recycle(std::mem::take(&mut self.tail));
     }
 
-    /// Says how many bytes are left for the tail.
+    /// Removes bytes from the chunks; returns how many are left for the tail.
     #[inline(never)]
     fn advance_slow(&mut self, mut sent: usize) -> usize {
         while let Some(chunk) = self.chunks.front_mut() {
@@ -227,7 +240,8 @@ impl Output {
         sent
     }
 
-    /// Acts on what the transport reported; a closed peer empties the queue. Returns how many bytes were lost.
+    /// Applies what the transport reported; a closed peer empties the queue. Returns how many bytes were
+    /// lost.
     pub fn report(&mut self, result: WriteResult) -> usize {
         match result {
             WriteResult::Written(sent) => {
@@ -238,7 +252,7 @@ impl Output {
         }
     }
 
-    /// Drops everything not sent, and says how much that was.
+    /// Drops everything not sent, and returns how many bytes that was.
     pub fn clear(&mut self) -> usize {
         let lost = std::mem::take(&mut self.pending);
         self.passed += lost as u64;
@@ -254,7 +268,7 @@ impl Output {
         }
     }
 
-    /// What has been sent of a tail that is never empty must not fill the memory.
+    /// Removes the sent part of a tail that is never empty, so that it does not fill the memory.
     #[inline(never)]
     fn drop_sent(&mut self) {
         if self.tail_sent > self.tail.len() / 2 {
@@ -278,7 +292,7 @@ mod tests {
     use super::{super::MAX_SLICES, *};
     use proptest::prelude::*;
 
-    /// A file that is gone when it is closed.
+    /// Creates a file that is removed when it is closed.
     fn file(contents: &[u8]) -> File {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -289,7 +303,7 @@ mod tests {
         file
     }
 
-    /// What the next write may send.
+    /// Returns what the next write may send.
     fn offered(output: &Output) -> Vec<u8> {
         match output.operation() {
             Some(WriteOperation::Write(slices)) => slices.to_vec(),

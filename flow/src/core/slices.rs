@@ -4,16 +4,16 @@ use std::{collections::VecDeque, hint::cold_path, io::IoSlice};
 
 use super::output::Chunk;
 
-/// How many pieces one write hands to the system at most. Far below every system's `IOV_MAX`; more pieces than this
-/// are worth a second system call.
+/// Bounds the slices that one write passes to the system; 8. It is far below every system's `IOV_MAX`; more
+/// slices are worth a second system call.
 pub const MAX_SLICES: usize = 8;
 
-/// The bytes of one write, oldest first: at least one piece, none of them empty, at most [`MAX_SLICES`].
+/// The bytes of one write, oldest first: at least one slice, none of them empty, at most [`MAX_SLICES`].
 #[derive(Clone, Copy, Debug)]
 pub struct Slices<'a> {
-    /// Up to the first file.
+    /// The chunks up to the first file.
     chunks: &'a VecDeque<Chunk>,
-    /// What comes behind them.
+    /// The bytes behind the chunks.
     tail: &'a [u8],
 }
 
@@ -24,14 +24,14 @@ impl<'a> Slices<'a> {
         Self { chunks, tail }
     }
 
-    /// Of one piece, which must not be empty.
+    /// Wraps one slice, which must not be empty.
     #[must_use]
     pub fn one(bytes: &'a [u8]) -> Self {
         static NONE: VecDeque<Chunk> = VecDeque::new();
         Self { chunks: &NONE, tail: bytes }
     }
 
-    /// The pieces.
+    /// Returns the slices.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let bytes = |chunk: &'a Chunk| match chunk {
             Chunk::Bytes(bytes) => Some(&bytes[..]),
@@ -41,7 +41,7 @@ impl<'a> Slices<'a> {
         self.chunks.iter().map_while(bytes).chain(tail).take(MAX_SLICES)
     }
 
-    /// Calls `write` with the pieces, ready for a vectored write.
+    /// Calls `write` with the slices, ready for a vectored write.
     #[inline]
     pub fn with_io_slices<R>(&self, write: impl FnOnce(&[IoSlice<'a>]) -> R) -> R {
         if self.chunks.is_empty() {
@@ -59,13 +59,13 @@ impl<'a> Slices<'a> {
         write(&slices[..used])
     }
 
-    /// The bytes in all pieces.
+    /// Returns the number of bytes in all slices.
     #[must_use]
     pub fn total(&self) -> usize {
         self.iter().map(<[u8]>::len).sum()
     }
 
-    /// All pieces copied into one, for tests and small programs.
+    /// Copies all slices into one, for tests and small programs.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.total());

@@ -1,11 +1,20 @@
-//! How a loop that yielded is resumed: one waiter, woken once, and never too early to be heard.
+//! The slot in which a loop that yielded waits to be woken.
 
 use std::hint::cold_path;
 use std::task::Waker;
 
-/// The place where one loop waits. A wake-up that is due before anyone waits is kept, so none is ever lost.
+/// The slot of one waiting loop. A wake-up that is due before the loop waits is kept, so none is lost.
 ///
-/// Whoever waited last is remembered: most often it waits again, and then costs nothing to register.
+/// The last waker is kept after it was woken: usually the same loop waits again, and registers at no cost.
+///
+/// ```
+/// use riot_flow::WakerSlot;
+///
+/// let mut slot = WakerSlot::new();
+/// slot.wake(); // due, although no loop waits
+/// slot.register(std::task::Waker::noop()); // wakes at once
+/// assert!(!slot.wake_waiting(), "the slot waits for nothing");
+/// ```
 #[derive(Debug, Default)]
 pub struct WakerSlot {
     waker: Option<Waker>,
@@ -14,13 +23,13 @@ pub struct WakerSlot {
 }
 
 impl WakerSlot {
-    /// Nobody waits, nothing is due.
+    /// Creates an empty slot with nothing due.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Registers the one waiter, in place of any before it. If a wake-up is due it comes at once.
+    /// Registers the waiting loop, in place of one before it. A wake-up that is due wakes it at once.
     pub fn register(&mut self, waker: &Waker) {
         if std::mem::take(&mut self.due) {
             cold_path();
@@ -39,14 +48,15 @@ impl WakerSlot {
         self.waker = Some(waker.clone());
     }
 
-    /// Wakes the waiter, or the next one to register.
+    /// Wakes the waiting loop, or the next one to register.
     pub fn wake(&mut self) {
         if !self.wake_waiting() {
             self.due = true;
         }
     }
 
-    /// Wakes the waiter if there is one, and says whether there is; whoever registers later asks for the state anyway.
+    /// Wakes the waiting loop, and returns whether there is one. A loop that registers later asks for the
+    /// state anyway.
     pub fn wake_waiting(&mut self) -> bool {
         let waits = std::mem::take(&mut self.waits);
         if let (true, Some(waker)) = (waits, &self.waker) {
@@ -55,7 +65,7 @@ impl WakerSlot {
         waits
     }
 
-    /// Forgets that a wake-up was due: the loop has come to look by itself.
+    /// Forgets a wake-up that is due: the loop has looked at the state by itself.
     pub fn settle(&mut self) {
         self.due = false;
     }

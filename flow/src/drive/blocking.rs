@@ -1,7 +1,7 @@
-//! A flow on two plain blocking threads: the whole of a driver on two pages.
+//! A driver of two plain blocking threads, on two pages.
 //!
-//! The reading thread sleeps in `read`. The writing thread sends, keeps the time, and when the flow has ended wakes
-//! the reading one by shutting its side down.
+//! The reading thread sleeps in `read`. The writing thread sends and keeps the time. When the flow has ended it wakes the
+//! reading thread by shutting its side down.
 
 use std::{
     io::{self, Read, Write},
@@ -14,13 +14,14 @@ use std::{
 
 use crate::{Flow, FlowError, ReadOperation, WriteOperation, WriteResult};
 
-/// What one read asks for.
+/// The size of one read, in bytes; 16 KiB.
 const READ_BYTES: usize = 16 * 1024;
 
-/// What is copied out of the flow for one write, so that a peer that takes nothing does not keep the flow locked.
+/// Bounds what is copied out of the flow for one write, in bytes; 64 KiB. A copy is sent, so that a peer that
+/// accepts nothing does not keep the flow locked.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// The writing thread keeps little on its stack.
+/// The stack of the writing thread, in bytes; 128 KiB.
 const WRITER_STACK_BYTES: usize = 128 * 1024;
 
 /// How a flow ended.
@@ -28,16 +29,19 @@ const WRITER_STACK_BYTES: usize = 128 * 1024;
 pub enum Served {
     /// Both sides are shut down.
     Closed,
-    /// Another protocol goes on (F12): neither side is shut down, and these bytes were read but not consumed.
+    /// Another protocol goes on: neither side is shut down, and these bytes were read but not consumed. (Rule
+    /// F12 in [`contract`](crate::contract).)
     Upgraded(TcpStream, Vec<u8>),
 }
 
 /// Drives `flow` over `stream`, on this thread and one more, until both directions have ended.
 ///
-/// The lock is held for the flow's own work only, never while a thread sleeps, so the application may be anywhere.
+/// The lock is held only for the flow's own work, never while a thread sleeps, so the application may run on
+/// any thread.
 ///
 /// # Errors
-/// If the second thread cannot be started or the stream cannot be set up. What fails later is told to the flow.
+/// If the second thread cannot be started or the stream cannot be set up. Later failures are reported to the
+/// flow.
 pub fn serve<F: Flow + Send + 'static>(flow: Arc<Mutex<F>>, stream: TcpStream) -> io::Result<Served> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(None)?;
@@ -55,13 +59,13 @@ pub fn serve<F: Flow + Send + 'static>(flow: Arc<Mutex<F>>, stream: TcpStream) -
 struct Reader<'a, F> {
     flow: Arc<Mutex<F>>,
     stream: &'a TcpStream,
-    /// Invariant: its first `filled` bytes are received and not consumed.
+    /// Invariant: the first `filled` bytes are received and not consumed.
     buffer: Vec<u8>,
     filled: usize,
 }
 
 impl<F: Flow> Reader<'_, F> {
-    /// Returns what was not consumed.
+    /// Returns the leftover.
     fn run(mut self) -> Vec<u8> {
         let waker = unparking(thread::current());
         let (mut ended, mut again) = (false, false);
@@ -70,7 +74,8 @@ impl<F: Flow> Reader<'_, F> {
             match flow.next_read_operation() {
                 ReadOperation::Read => {
                     drop(flow);
-                    // Woken, the flow has room for what it left: it may hold all that the peer will ever send.
+                    // A flow that was woken has room for its leftover, which may be all that the peer will
+                    // ever send.
                     if !(ended || (again && self.filled > 0)) {
                         ended = self.receive();
                     }
@@ -94,7 +99,7 @@ impl<F: Flow> Reader<'_, F> {
         }
     }
 
-    /// Says whether the input has ended.
+    /// Receives once; returns whether the input has ended.
     fn receive(&mut self) -> bool {
         if self.buffer.len() - self.filled < READ_BYTES {
             self.buffer.resize(self.filled + READ_BYTES, 0);
@@ -172,7 +177,7 @@ impl<F: Flow> Writer<F> {
                 }
             }
         }
-        // The reader may go on for a while, and nobody else keeps the time.
+        // The reader may go on for a while, and no other thread keeps the time.
         loop {
             let flow = lock(&self.flow);
             if flow.is_closed() {
@@ -186,7 +191,7 @@ impl<F: Flow> Writer<F> {
     }
 
     fn send(&mut self, bytes: &[u8], patience: Option<Duration>) -> io::Result<usize> {
-        // The system knows no timeout of zero.
+        // The system does not accept a timeout of zero.
         self.stream.set_write_timeout(patience.map(|patience| patience.max(Duration::from_millis(1))))?;
         self.stream.write(bytes)
     }
@@ -207,7 +212,7 @@ impl<F: Flow> Writer<F> {
     }
 }
 
-/// Sleeps until woken, or until a deadline, which is then told.
+/// Sleeps until woken, or until a deadline, of which the flow is then told.
 fn sleep<F: Flow>(mut flow: MutexGuard<'_, F>, waker: &Waker) {
     let now = Instant::now();
     let deadline = flow.next_deadline();
@@ -225,7 +230,7 @@ fn sleep<F: Flow>(mut flow: MutexGuard<'_, F>, waker: &Waker) {
     }
 }
 
-/// A flow that panicked is asked on: it says how it ends.
+/// Locks the flow, even after a panic: the flow itself says how it ends.
 fn lock<F>(flow: &Mutex<F>) -> MutexGuard<'_, F> {
     flow.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -252,7 +257,7 @@ mod tests {
     use super::*;
     use crate::tests::Lines;
 
-    /// A client's end, and the thread that serves the other.
+    /// Returns a client's end, and the thread that serves the other end.
     fn serving(lines: Lines) -> (TcpStream, thread::JoinHandle<io::Result<Served>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

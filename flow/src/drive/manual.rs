@@ -1,4 +1,4 @@
-//! Flows without a transport: one driven by hand, or two joined in memory. For tests, and to try a protocol out.
+//! Flows without a transport: one driven by calls, or two joined in memory. For tests and experiments.
 
 use std::{
     sync::{
@@ -11,25 +11,26 @@ use std::{
 
 use crate::{Flow, FlowError, ReadOperation, WriteOperation, WriteResult};
 
-/// What is read of a file at once.
+/// The size of one read of a file, in bytes; 64 KiB.
 const FILE_BYTES: usize = 64 * 1024;
 
-/// A flow whose bytes are pushed and collected by hand, cut wherever one likes, and whose clock is wound by hand.
+/// A driver that is moved by calls: bytes are pushed and collected, cut anywhere, and the clock is set.
 ///
-/// It is a driver as any other: it keeps what the flow did not consume and presents it again.
+/// Like any driver it keeps what the flow did not consume, and presents it again. The front page of this
+/// crate shows one in use.
 #[derive(Debug)]
 pub struct ManualDriver<F> {
-    /// The flow itself.
+    /// The flow.
     pub flow: F,
     now: Instant,
-    /// Pushed and not consumed.
+    /// Bytes pushed and not consumed.
     input: Vec<u8>,
     input_ended: bool,
     write_closed: Option<u64>,
     woken: Arc<Woken>,
 }
 
-/// The reading loop was woken.
+/// Records that the reader was woken.
 #[derive(Debug, Default)]
 struct Woken(AtomicBool);
 
@@ -40,33 +41,33 @@ impl Wake for Woken {
 }
 
 impl<F: Flow> ManualDriver<F> {
-    /// Drives `flow`. Its clock starts at some instant and stands still.
+    /// Starts to drive `flow`. The clock starts at some instant and stands still.
     #[must_use]
     pub fn new(flow: F) -> Self {
         let (input, now, woken) = (Vec::new(), Instant::now(), Arc::default());
         let mut hand = Self { flow, now, input, input_ended: false, write_closed: None, woken };
-        // Both loops ask at once; that is how the flow first hears of the time.
+        // Both loops ask at once, which is how the flow first hears of the time.
         hand.collect_at_most(0);
         hand.pump();
         hand
     }
 
-    /// What the clock shows.
+    /// Returns the time on the clock.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// Lets the peer send these bytes, in one piece.
+    /// Receives bytes from the peer, in one piece.
     pub fn push(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
         self.pump();
     }
 
-    /// Lets the peer send these bytes in pieces of these sizes, over and over.
+    /// Receives bytes from the peer in pieces of these sizes, used in turn.
     ///
     /// # Panics
-    /// If there are no sizes, or only zeros.
+    /// Panics if there are no sizes, or only zeros.
     pub fn push_cut(&mut self, mut bytes: &[u8], sizes: &[usize]) {
         assert!(sizes.iter().any(|&size| size > 0), "pieces need a size");
         for &size in sizes.iter().cycle() {
@@ -79,13 +80,13 @@ impl<F: Flow> ManualDriver<F> {
         }
     }
 
-    /// Lets the peer end its side.
+    /// Receives the end of the peer's input.
     pub fn end_input(&mut self) {
         self.input_ended = true;
         self.pump();
     }
 
-    /// Lets the reading loop run as far as it comes: what was not consumed is presented again once it is woken.
+    /// Runs the reader as far as it gets: the leftover is presented again once the reader is woken.
     pub fn pump(&mut self) {
         loop {
             match self.flow.next_read_operation() {
@@ -111,7 +112,7 @@ impl<F: Flow> ManualDriver<F> {
         }
     }
 
-    /// Everything the flow has to send.
+    /// Collects everything the flow has to send.
     pub fn collect(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
@@ -123,7 +124,7 @@ impl<F: Flow> ManualDriver<F> {
         }
     }
 
-    /// What one write of at most so many bytes sends; nothing if there is nothing to send.
+    /// Collects what one write of at most `bytes` bytes sends; nothing if there is nothing to send.
     pub fn collect_at_most(&mut self, bytes: usize) -> Vec<u8> {
         let mut piece = match self.flow.next_write_operation(self.now) {
             WriteOperation::Write(slices) => slices.to_vec(),
@@ -148,19 +149,19 @@ impl<F: Flow> ManualDriver<F> {
         piece
     }
 
-    /// Lets the peer take no more: the next write fails.
+    /// Makes the next write fail, as if the peer accepted no more.
     pub fn refuse_output(&mut self) {
         if let WriteOperation::Write(_) | WriteOperation::File(_) = self.flow.next_write_operation(self.now) {
             self.flow.report_write_result(WriteResult::Closed, self.now);
         }
     }
 
-    /// Lets the transport fail.
+    /// Makes the transport fail.
     pub fn reset(&mut self) {
         self.flow.report_error(FlowError::Transport(std::io::ErrorKind::ConnectionReset.into()));
     }
 
-    /// Winds the clock, stopping at every deadline on the way.
+    /// Moves the clock, stopping at every deadline on the way.
     pub fn advance(&mut self, time: Duration) {
         let end = self.now + time;
         let mut stops = 0;
@@ -174,23 +175,23 @@ impl<F: Flow> ManualDriver<F> {
         self.pump();
     }
 
-    /// Pushed, and not consumed yet.
+    /// Returns the bytes pushed and not consumed yet.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         &self.input
     }
 
-    /// What the reading loop does next.
+    /// Returns what the reader does next.
     pub fn read_operation(&mut self) -> ReadOperation {
         self.flow.next_read_operation()
     }
 
-    /// The flow reads no more.
+    /// Returns whether the flow reads no more.
     pub fn read_is_closed(&mut self) -> bool {
         self.flow.next_read_operation() == ReadOperation::Close
     }
 
-    /// The flow writes no more, and how many bytes it could not deliver.
+    /// Returns the number of undelivered bytes once the flow writes no more.
     pub fn write_is_closed(&mut self) -> Option<u64> {
         if self.write_closed.is_none()
             && let WriteOperation::Close(undelivered) = self.flow.next_write_operation(self.now)
@@ -201,8 +202,8 @@ impl<F: Flow> ManualDriver<F> {
     }
 }
 
-/// Joins two flows: what one sends the other receives, in pieces of at most `piece` bytes, until both are quiet.
-/// Returns how many bytes went from the first to the second, and back.
+/// Joins two flows: each receives what the other sends, in pieces of at most `piece` bytes, until both are
+/// quiet. Returns how many bytes went from the first to the second, and back.
 pub fn join<A: Flow, B: Flow>(
     a: &mut ManualDriver<A>,
     b: &mut ManualDriver<B>,

@@ -1,21 +1,22 @@
-//! Memory for bytes that come in bulk: read into it once, and never copied after.
+//! Memory for bytes that arrive in bulk: they are read into it once, and never copied after.
 
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
 
-/// What one read into a block takes in at most.
+/// The size of a block, and so of one read into it, in bytes; 256 KiB.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// So many blocks a worker has at most, in use or not; made when they are first wanted. Whoever keeps bytes keeps the
-/// block they are in, so this is also what slow readers of bodies can hold; without a block bytes are copied.
+/// Bounds the blocks of a worker, in use or not; 8. They are allocated when they are first needed. A flow
+/// that keeps bytes keeps their block, so this also bounds what slow readers of bodies can hold; without a
+/// free block bytes are copied.
 const BLOCKS_MAX: usize = 8;
 
 thread_local! {
     static BLOCKS: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A block in which nobody has bytes; none if there is none.
+/// Takes a block that no flow holds bytes of, if there is one.
 #[inline(never)]
 pub(super) fn take_block() -> Option<BytesMut> {
     BLOCKS.with_borrow_mut(|blocks| match blocks.iter().position(Bytes::is_unique) {
@@ -24,7 +25,7 @@ pub(super) fn take_block() -> Option<BytesMut> {
     })
 }
 
-/// Gives a block back, and says what its first `used` bytes are: it can be taken again once they are dropped.
+/// Returns a block, and its first `used` bytes. The block can be taken again once those are dropped.
 pub(super) fn freeze_block(block: BytesMut, used: usize) -> Bytes {
     let block = block.freeze();
     let bytes = block.slice(..used);

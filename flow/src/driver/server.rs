@@ -7,7 +7,20 @@ use riot_socket::{Address, ChildId, ChildSpec, Connection, Server, ServerHandle,
 use super::drive;
 use crate::Flow;
 
-/// Flows as protocols of a server.
+/// Extends [`Server`] with flows as protocols.
+///
+/// `make` is called for every client with its address. The whole tree stands around each flow: limits, drain,
+/// supervision.
+///
+/// ```
+/// use riot_flow::{Flow, FlowServer};
+/// use riot_socket::Server;
+///
+/// async fn serve<F: Flow + Send + 'static>(make: fn() -> F) -> Result<(), Box<dyn std::error::Error>> {
+///     Server::bind("127.0.0.1:7000")?.flow(move |_peer| make()).start_link().await?;
+///     Ok(())
+/// }
+/// ```
 pub trait FlowServer {
     /// Serves every client with a flow of its own, made by `make`.
     fn flow<F, M>(self, make: M) -> Flowing<M>
@@ -26,7 +39,7 @@ impl FlowServer for Server {
     }
 }
 
-/// A server of a flow that has not been started.
+/// A server of a flow, ready to be started; see [`FlowServer::flow`].
 #[must_use = "nothing listens before `start_link`"]
 pub struct Flowing<M> {
     server: Server,
@@ -40,7 +53,7 @@ impl<M> Flowing<M> {
     /// As [`Server::start_link`].
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn start_link<F>(self) -> Result<ServerHandle, ServerStartError>
     where
         F: Flow + Send + 'static,
@@ -55,7 +68,7 @@ impl<M> Flowing<M> {
             .await
     }
 
-    /// The server as a child of a supervisor of yours.
+    /// Returns the spec of a child that runs the server under a supervisor.
     pub fn child_spec<F>(self, id: impl Into<ChildId>) -> ChildSpec
     where
         F: Flow + Send + 'static,
@@ -64,7 +77,8 @@ impl<M> Flowing<M> {
         self.child(id).0
     }
 
-    /// The server as a child of a supervisor of yours, and a handle to it; see [`Server::child`].
+    /// Returns the spec of a child that runs the server under a supervisor, and a handle to the server; see
+    /// [`Server::child`].
     pub fn child<F>(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle)
     where
         F: Flow + Send + 'static,
