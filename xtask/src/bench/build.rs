@@ -2,10 +2,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
+
+pub(crate) use crate::workspace::root;
+use crate::workspace::{self, target};
 
 /// What has been spent on building, in milliseconds.
 static BUILDING: AtomicU64 = AtomicU64::new(0);
@@ -13,15 +15,6 @@ static BUILDING: AtomicU64 = AtomicU64::new(0);
 /// For how long things were built so far: so much longer this run is than one that finds them built.
 pub(crate) fn building() -> Duration {
     Duration::from_millis(BUILDING.load(Relaxed))
-}
-
-/// The folder of the workspace.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace")
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
 /// Where results and temporary files of the benches go.
@@ -68,18 +61,8 @@ pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> Result<(), String> {
 pub(crate) fn cargo_with(folder: &Path, arguments: &[&str], paths: &[(&str, &Path)]) -> Result<(), String> {
     let line = arguments.join(" ");
     eprintln!("── cargo {line}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = workspace::cargo();
     command.arg("--quiet").args(arguments).current_dir(folder);
-    // The cargo that runs us says so in our environment; build scripts that look there would run anew.
-    for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-        {
-            command.env_remove(name);
-        }
-    }
     command.envs(paths.iter().copied());
     let start = Instant::now();
     let status = command.status();

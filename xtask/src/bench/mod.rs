@@ -33,6 +33,7 @@ use args::Args;
 
 pub(crate) use load::main as load;
 pub(crate) use system::become_pinned as pinned;
+pub(crate) use table::Table;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [WHAT] [OPTION…]
