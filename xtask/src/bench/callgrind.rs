@@ -7,7 +7,7 @@ use std::{collections::HashMap, fs, process::Command};
 use super::{
     build, check,
     load::{Client, Until},
-    peers::{Before, Program},
+    peers::{Launcher, Program},
     server::Server,
     workload::Workload,
 };
@@ -41,7 +41,7 @@ pub(crate) fn count(
     let mut words =
         vec!["valgrind", "--tool=callgrind", "--instr-atstart=no", "--combine-dumps=yes", &option];
     words.extend(CACHES.iter().filter(|_| caches));
-    let server = Server::start(program, 1, Before::Program(&words))?;
+    let server = Server::start(program, 1, Launcher::Program(&words))?;
     let mut client = Client::connect(&check::spec(&server, workload, 0.0)?)?;
     client.run(Until::Requests(WARM_UP.max(2 * workload.connections as u64)))?;
     control("on", server.pid())?;

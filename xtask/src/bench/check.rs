@@ -24,7 +24,7 @@ fn answer_bytes(server: &Server, workload: &Workload) -> Result<usize, String> {
         .set_read_timeout(patience)
         .and_then(|()| stream.set_write_timeout(patience))
         .map_err(|e| wrong(e.to_string()))?;
-    let batches = if workload.pace == super::load::Pace::Churn { 1 } else { 2 };
+    let batches = if workload.shape == super::load::LoadShape::Churn { 1 } else { 2 };
     let mut lengths = Vec::new();
     for _ in 0..batches {
         // Somebody else sends: a large answer may begin before all of the request is there.

@@ -17,7 +17,7 @@ const BENCHES: &[(&str, &str, Option<&str>)] = &[
 ];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct CriterionRow {
     pub(crate) bench: String,
     /// Nanoseconds, with the interval that holds the median of nineteen in twenty such runs.
     pub(crate) median: f64,
@@ -26,7 +26,7 @@ pub(crate) struct Row {
 }
 
 /// Has cargo run them, then reads what criterion wrote.
-pub(crate) fn run(quick: bool) -> Result<Vec<Row>, String> {
+pub(crate) fn run(quick: bool) -> Result<Vec<CriterionRow>, String> {
     let folder = build::results().join("criterion");
     // What an earlier run left would look like a result of this one.
     let _ = fs::remove_dir_all(&folder);
@@ -48,7 +48,7 @@ pub(crate) fn run(quick: bool) -> Result<Vec<Row>, String> {
 }
 
 /// Every `new/estimates.json` below `folder`; what lies between is the name of a bench.
-fn collect(root: &Path, folder: &Path, rows: &mut Vec<Row>) {
+fn collect(root: &Path, folder: &Path, rows: &mut Vec<CriterionRow>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.ends_with("new") {
@@ -61,11 +61,11 @@ fn collect(root: &Path, folder: &Path, rows: &mut Vec<Row>) {
     }
 }
 
-fn estimates(bench: String, text: &str) -> Option<Row> {
+fn estimates(bench: String, text: &str) -> Option<CriterionRow> {
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
     let median = json.get("median")?;
     let interval = median.get("confidence_interval")?;
-    Some(Row {
+    Some(CriterionRow {
         bench,
         median: median.get("point_estimate")?.as_f64()?,
         lower: interval.get("lower_bound")?.as_f64()?,
@@ -73,7 +73,7 @@ fn estimates(bench: String, text: &str) -> Option<Row> {
     })
 }
 
-pub(crate) fn table(rows: &[Row], kept: &[Row]) -> Table {
+pub(crate) fn table(rows: &[CriterionRow], kept: &[CriterionRow]) -> Table {
     let mut table = Table::new(["", "ns", "", "now / kept"]);
     for row in rows {
         let before = kept.iter().find(|kept| kept.bench == row.bench);
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn what_criterion_writes_is_understood() {
         let text = r#"{"mean":{},"median":{"confidence_interval":{"confidence_level":0.95,"lower_bound":9.5,"upper_bound":11},"point_estimate":10.0,"standard_error":0.1}}"#;
-        let row = Row { bench: "ring/riot/1".into(), median: 10.0, lower: 9.5, upper: 11.0 };
+        let row = CriterionRow { bench: "ring/riot/1".into(), median: 10.0, lower: 9.5, upper: 11.0 };
         assert_eq!(estimates("ring/riot/1".into(), text), Some(row.clone()));
         assert_eq!(estimates("ring/riot/1".into(), "{}"), None);
-        let kept = Row { median: 20.0, ..row.clone() };
+        let kept = CriterionRow { median: 20.0, ..row.clone() };
         assert!(table(&[row], &[kept]).to_string().contains("0.50"));
     }
 }

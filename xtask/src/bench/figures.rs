@@ -27,7 +27,7 @@ use super::{
     chart::{Bar, Panel, Unit},
     check,
     load::{Client, Spec, Until},
-    peers::{Before, OURS, Program},
+    peers::{Launcher, OURS, Program},
     processes,
     report::grouped,
     server::Server,
@@ -38,7 +38,7 @@ use super::{
 };
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct FigureRow {
     pub(crate) figure: String,
     pub(crate) server: String,
     pub(crate) value: f64,
@@ -71,7 +71,7 @@ impl Amounts {
 }
 
 /// Everything that `args` asks for.
-pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
+pub(crate) fn run(args: &Args) -> Result<Vec<FigureRow>, String> {
     let mut programs = Program::all(|name| Args::wants(&args.peers, name))?;
     programs.retain(Program::can_be_counted);
     let amounts = if args.quick { QUICK } else { LONG };
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
     Ok(rows.0)
 }
 
-struct Rows(Vec<Row>);
+struct Rows(Vec<FigureRow>);
 
 impl Rows {
     fn count_instructions(&mut self, program: &Program, amounts: &Amounts) -> Result<(), String> {
@@ -134,20 +134,21 @@ impl Rows {
             }
             Ok(value) => {
                 eprintln!("── {figure}, {server}: {value:.3}");
-                self.0.push(Row { figure, server: server.into(), value });
+                self.0.push(FigureRow { figure, server: server.into(), value });
                 Ok(())
             }
         }
     }
 }
 
-pub(crate) fn table(rows: &[Row]) -> Table {
+pub(crate) fn table(rows: &[FigureRow]) -> Table {
     let servers = distinct(rows.iter().map(|row| row.server.as_str()));
     let mut table = Table::new(std::iter::once("").chain(servers.iter().copied()));
     for figure in distinct(rows.iter().map(|row| row.figure.as_str())) {
         let value = |server: &&str| rows.iter().find(|row| row.figure == figure && row.server == **server);
-        let readable =
-            |row: &Row| if row.value < 100.0 { format!("{:.3}", row.value) } else { grouped(row.value) };
+        let readable = |row: &FigureRow| {
+            if row.value < 100.0 { format!("{:.3}", row.value) } else { grouped(row.value) }
+        };
         let cells = servers.iter().map(|server| value(server).map_or("-".into(), readable));
         table.row(std::iter::once(figure.to_owned()).chain(cells));
     }
@@ -155,8 +156,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
 }
 
 /// A panel for each figure.
-pub(crate) fn panels(rows: &[Row]) -> Vec<Panel> {
-    let bar = |row: &Row| {
+pub(crate) fn panels(rows: &[FigureRow]) -> Vec<Panel> {
+    let bar = |row: &FigureRow| {
         let spread = Spread { median: row.value, min: row.value, max: row.value };
         Bar { label: row.server.clone(), spread, ours: row.server == OURS }
     };
@@ -182,7 +183,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 fn system_calls(program: &Program, workload: &Workload, requests: u64) -> Result<f64, String> {
     let out = build::results().join("strace.out");
     fs::create_dir_all(build::results()).map_err(|error| error.to_string())?;
-    let server = Server::start(program, 1, Before::Core(system::cores().first().copied()))?;
+    let server = Server::start(program, 1, Launcher::Core(system::cores().first().copied()))?;
     let mut client = Client::connect(&check::spec(&server, workload, 0.0)?)?;
     let mut strace = Command::new("strace")
         .args(["-c", "-f", "-p", &server.pid().to_string(), "-o"])
@@ -212,7 +213,7 @@ fn calls(text: &str) -> Option<u64> {
 }
 
 fn connection_bytes(program: &Program, connections: usize) -> Result<f64, String> {
-    let server = Server::start(program, 1, Before::Core(None))?;
+    let server = Server::start(program, 1, Launcher::Core(None))?;
     let plain = check::spec(&server, workload::named("a"), 0.0)?;
     // What the first ones take, all later ones share.
     drop(Client::connect(&Spec { connections: 200, ..plain.clone() })?);
@@ -243,8 +244,11 @@ mod tests {
 
     #[test]
     fn a_figure_is_a_row_and_a_server_a_column() {
-        let row =
-            |figure: &str, server: &str, value| Row { figure: figure.into(), server: server.into(), value };
+        let row = |figure: &str, server: &str, value| FigureRow {
+            figure: figure.into(),
+            server: server.into(),
+            value,
+        };
         let text =
             table(&[row("a", OURS, 1661.0), row("a", "hyper", 7922.0), row("b", "hyper", 2.03)]).to_string();
         assert!(text.contains("1 661") && text.contains("7 922") && text.contains("2.030"), "{text}");
@@ -252,8 +256,11 @@ mod tests {
 
     #[test]
     fn a_figure_is_a_panel_and_a_server_a_bar() {
-        let row =
-            |figure: &str, server: &str| Row { figure: figure.into(), server: server.into(), value: 1.0 };
+        let row = |figure: &str, server: &str| FigureRow {
+            figure: figure.into(),
+            server: server.into(),
+            value: 1.0,
+        };
         let panels = panels(&[row("a", OURS), row("b", OURS), row("a", "hyper")]);
         let bars: Vec<usize> = panels.iter().map(|panel| panel.bars.len()).collect();
         assert_eq!((bars, panels[0].bars[0].ours, panels[0].bars[1].ours), (vec![2, 1], true, false));

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     args::Args,
     check,
-    load::{self, Outcome, Pace, Spec},
-    peers::{Before, OURS, Program},
+    load::{self, LoadShape, Outcome, Spec},
+    peers::{Launcher, OURS, Program},
     server::Server,
     stats::Spread,
     system,
@@ -22,7 +22,7 @@ use super::{
 };
 
 /// A turn in which other programs had more of the machine than this is taken again.
-const OTHERS_MAX: f64 = 0.05;
+const MAX_FOREIGN_CPU: f64 = 0.05;
 
 /// So often; the least disturbed one counts.
 const AGAIN_MAX: usize = 2;
@@ -32,12 +32,12 @@ const AGAIN_MAX: usize = 2;
 pub(crate) struct Report {
     pub(crate) generator: String,
     pub(crate) seconds: f64,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<HttpRow>,
 }
 
 /// One server under one workload.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct HttpRow {
     pub(crate) mode: String,
     pub(crate) workload: String,
     pub(crate) title: String,
@@ -47,7 +47,7 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Outcome>,
 }
 
-impl Row {
+impl HttpRow {
     pub(crate) fn figures(&self, figure: impl Fn(&Outcome) -> f64) -> Vec<f64> {
         self.samples.iter().map(figure).collect()
     }
@@ -88,7 +88,7 @@ impl Plan {
 
     pub(crate) fn start(&self, programs: &[Program], workers: usize) -> Result<Vec<Server>, String> {
         let servers =
-            programs.iter().map(|program| Server::start(program, workers, Before::Core(self.server_core)));
+            programs.iter().map(|program| Server::start(program, workers, Launcher::Core(self.server_core)));
         servers.collect()
     }
 
@@ -96,11 +96,11 @@ impl Plan {
     fn ask(&self, spec: &Spec) -> Result<Outcome, String> {
         let mut best = self.ask_once(spec)?;
         for _ in 0..self.again_max {
-            if best.others.is_none_or(|others| others <= OTHERS_MAX) {
+            if best.foreign_cpu.is_none_or(|foreign| foreign <= MAX_FOREIGN_CPU) {
                 break;
             }
             let again = self.ask_once(spec)?;
-            if again.others < best.others {
+            if again.foreign_cpu < best.foreign_cpu {
                 best = again;
             }
         }
@@ -115,7 +115,7 @@ impl Plan {
     }
 
     /// Checks each server, then measures all in rounds. One of theirs that fails is left out, and that is said.
-    pub(crate) fn measure(&self, workload: &Workload, servers: &[&Server]) -> Result<Vec<Row>, String> {
+    pub(crate) fn measure(&self, workload: &Workload, servers: &[&Server]) -> Result<Vec<HttpRow>, String> {
         let mut measured = Vec::new();
         for &server in servers {
             match check::spec(server, workload, self.seconds) {
@@ -142,8 +142,8 @@ impl Plan {
         Ok(measured.into_iter().map(|(row, ..)| row).collect())
     }
 
-    fn row(&self, workload: &Workload, server: &Server, connections: usize) -> Row {
-        Row {
+    fn row(&self, workload: &Workload, server: &Server, connections: usize) -> HttpRow {
+        HttpRow {
             mode: self.mode.into(),
             workload: workload.name.into(),
             title: workload.title.into(),
@@ -183,7 +183,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, String> {
             let asked: Vec<&Server> = programs
                 .iter()
                 .zip(&servers)
-                .filter(|(program, _)| program.answers(workload.ask))
+                .filter(|(program, _)| program.answers(workload.kind))
                 .map(|(_, server)| server)
                 .collect();
             report.rows.extend(plan.measure(workload, &asked)?);
@@ -196,7 +196,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, String> {
 /// sleeps, as one that keeps a rate does, would take a core from the server.
 fn suits(mode: &str, workload: &Workload, args: &Args) -> bool {
     mode == "split"
-        || (!matches!(workload.pace, Pace::Rate(_))
+        || (!matches!(workload.shape, LoadShape::Rate(_))
             && (!args.workloads.is_empty() || matches!(workload.name, "a" | "b")))
 }
 
@@ -206,16 +206,17 @@ fn generator(plan: &Plan) -> String {
 }
 
 /// What other programs had of the machine, in words: the median of all turns where it is known.
-pub(crate) fn others(rows: &[Row]) -> String {
-    let all = rows.iter().flat_map(|row| &row.samples).filter_map(|outcome| outcome.others);
+pub(crate) fn foreign_cpu(rows: &[HttpRow]) -> String {
+    let all = rows.iter().flat_map(|row| &row.samples).filter_map(|outcome| outcome.foreign_cpu);
     let part = |spread: Spread| format!("others had {:.0} % of the machine", spread.median * 100.0);
     Spread::of(all).map_or("what others had of the machine is not known".into(), part)
 }
 
 /// The rows of ours, each with those of the others under the same workload.
-pub(crate) fn beside(rows: &[Row]) -> impl Iterator<Item = (&Row, Vec<&Row>)> {
-    let same =
-        |ours: &Row, row: &&Row| row.mode == ours.mode && row.workload == ours.workload && row.server != OURS;
+pub(crate) fn beside(rows: &[HttpRow]) -> impl Iterator<Item = (&HttpRow, Vec<&HttpRow>)> {
+    let same = |ours: &HttpRow, row: &&HttpRow| {
+        row.mode == ours.mode && row.workload == ours.workload && row.server != OURS
+    };
     rows.iter()
         .filter(|row| row.server == OURS)
         .map(move |ours| (ours, rows.iter().filter(|row| same(ours, row)).collect()))

@@ -181,7 +181,7 @@ fn run_part(part: &str, args: &Args) -> Result<(), String> {
 
 fn run_criterion(args: &Args) -> Result<(), String> {
     let rows = criterion::run(args.quick)?;
-    let kept: Vec<criterion::Row> = results::kept("criterion").unwrap_or_default();
+    let kept: Vec<criterion::CriterionRow> = results::kept("criterion").unwrap_or_default();
     println!(
         "\nbenches of the crates: medians [interval], and against those that were kept\n{}",
         criterion::table(&rows, &kept)
@@ -205,7 +205,7 @@ fn run_http(args: &Args) -> Result<(), String> {
         "\nHTTP: medians of {} s each, and ratios within a round [least–greatest]; load by {}; {}\n{}",
         report.seconds,
         report.generator,
-        http::others(&report.rows),
+        http::foreign_cpu(&report.rows),
         report::http_table(&report)
     );
     results::write("http", &report, args.keep)?;
@@ -215,18 +215,18 @@ fn run_http(args: &Args) -> Result<(), String> {
 fn draw_http(report: &http::Report, keep: bool) -> Result<(), String> {
     let note = format!(
         "processor time of the server for one request, on one core, riot being 1; shorter is better; {}",
-        http::others(&report.rows)
+        http::foreign_cpu(&report.rows)
     );
     results::draw("http", keep, &chart::draw("HTTP servers", &note, 3, &report::http_panels(report)))
 }
 
-fn draw_processes(rows: &[processes::Row], keep: bool) -> Result<(), String> {
+fn draw_processes(rows: &[processes::ProcessRow], keep: bool) -> Result<(), String> {
     let note = "what an operation takes, tokio's tasks and channels being 1; shorter is better";
     let panels = report::processes_panels(rows);
     results::draw("processes", keep, &chart::draw("Processes beside tokio", note, 2, &panels))
 }
 
-fn draw_figures(rows: &[figures::Row], keep: bool) -> Result<(), String> {
+fn draw_figures(rows: &[figures::FigureRow], keep: bool) -> Result<(), String> {
     let note = "for one request, on one worker; shorter is better; the same however busy the machine is";
     results::draw("figures", keep, &chart::draw("Without noise", note, 3, &figures::panels(rows)))
 }
@@ -262,8 +262,10 @@ mod tests {
     #[test]
     fn what_was_kept_can_be_drawn() {
         assert!(results::kept::<http::Report>("http").is_some_and(|report| !report.rows.is_empty()));
-        assert!(results::kept::<Vec<processes::Row>>("processes").is_some_and(|rows| !rows.is_empty()));
-        assert!(results::kept::<Vec<figures::Row>>("figures").is_some_and(|rows| !rows.is_empty()));
+        assert!(
+            results::kept::<Vec<processes::ProcessRow>>("processes").is_some_and(|rows| !rows.is_empty())
+        );
+        assert!(results::kept::<Vec<figures::FigureRow>>("figures").is_some_and(|rows| !rows.is_empty()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
-use super::{build, system, workload::Ask};
+use super::{build, system, workload::RequestKind};
 
 pub(crate) const OURS: &str = "riot";
 
@@ -51,15 +51,20 @@ impl Program {
     }
 
     /// Whether it can be asked that: nginx has nothing that echoes.
-    pub(crate) fn answers(&self, ask: Ask) -> bool {
-        self.name != NGINX || !matches!(ask, Ask::Echo(_))
+    pub(crate) fn answers(&self, kind: RequestKind) -> bool {
+        self.name != NGINX || !matches!(kind, RequestKind::Echo(_))
     }
 
-    /// The command that serves on `port` of this machine; `before` is a program to run it under, with its arguments.
-    pub(crate) fn command(&self, port: u16, workers: usize, before: Before<'_>) -> Result<Command, String> {
-        let mut command = match before {
-            Before::Core(core) => system::pinned(core, &self.path),
-            Before::Program(words) => {
+    /// The command that serves on `port` of this machine.
+    pub(crate) fn command(
+        &self,
+        port: u16,
+        workers: usize,
+        launcher: Launcher<'_>,
+    ) -> Result<Command, String> {
+        let mut command = match launcher {
+            Launcher::Core(core) => system::pinned(core, &self.path),
+            Launcher::Program(words) => {
                 let mut command = Command::new(words[0]);
                 command.args(&words[1..]).arg(&self.path);
                 command
@@ -101,7 +106,7 @@ fn has_library(folder: &Path, library: &str) -> bool {
 
 /// What a server is started by.
 #[derive(Clone, Copy)]
-pub(crate) enum Before<'a> {
+pub(crate) enum Launcher<'a> {
     /// Nothing, on that core alone.
     Core(Option<usize>),
     Program(&'a [&'a str]),

@@ -52,7 +52,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct ProcessRow {
     pub(crate) bench: String,
     pub(crate) title: String,
     pub(crate) workers: usize,
@@ -63,7 +63,7 @@ pub(crate) struct Row {
 }
 
 /// Everything that `args` asks for.
-pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
+pub(crate) fn run(args: &Args) -> Result<Vec<ProcessRow>, String> {
     let (ours, theirs) = programs()?;
     let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 5 });
     let mut rows = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
             if bench.name == "skynet" { bench.n.min(if args.quick { 100_000 } else { bench.n }) } else { n };
         for &workers in bench.workers {
             eprintln!("── {} {n} with {workers} workers, {rounds} rounds", bench.name);
-            let mut row = Row {
+            let mut row = ProcessRow {
                 bench: bench.name.into(),
                 title: bench.title.into(),
                 workers,

@@ -2,7 +2,7 @@
 
 use super::{
     chart::{Bar, Panel, Unit},
-    http::{self, Row, beside},
+    http::{self, HttpRow, beside},
     load::Outcome,
     peers::OURS,
     processes,
@@ -53,7 +53,7 @@ pub(crate) fn http_table(report: &http::Report) -> Table {
 }
 
 /// How many were open is said where that is the point, and may be fewer than were wanted.
-fn title(row: &Row) -> String {
+fn title(row: &HttpRow) -> String {
     match row.workload.as_str() {
         "c1" | "c10" => format!("{} {} open, 64 ask", row.workload, grouped(row.connections as f64)),
         name => format!("{name} {}", row.title),
@@ -85,11 +85,11 @@ pub(crate) fn grouped(figure: f64) -> String {
 
 /// For each workload what others take, ours being one: processor time, or where there is a rate, the time to an answer.
 pub(crate) fn http_panels(report: &http::Report) -> Vec<Panel> {
-    let rows: Vec<Row> = report.rows.iter().filter(|row| row.mode == "split").cloned().collect();
-    let panel = |(ours, others): (&Row, Vec<&Row>)| {
+    let rows: Vec<HttpRow> = report.rows.iter().filter(|row| row.mode == "split").cloned().collect();
+    let panel = |(ours, others): (&HttpRow, Vec<&HttpRow>)| {
         let figure: Figure = if ours.workload == "g" { |it| it.p50_micros } else { Outcome::cpu_micros };
         let own = ours.figures(figure);
-        let of = |row: &Row| Spread::of_ratios(&row.figures(figure), &own);
+        let of = |row: &HttpRow| Spread::of_ratios(&row.figures(figure), &own);
         let all = std::iter::once(ours).chain(others);
         let bars = all.filter_map(|row| {
             Some(Bar { label: row.server.clone(), spread: of(row)?, ours: row.server == OURS })
@@ -104,7 +104,7 @@ pub(crate) fn http_panels(report: &http::Report) -> Vec<Panel> {
     beside(&rows).map(panel).collect()
 }
 
-pub(crate) fn processes_table(rows: &[processes::Row]) -> Table {
+pub(crate) fn processes_table(rows: &[processes::ProcessRow]) -> Table {
     let mut table = Table::new(["", "workers", "riot", "tokio", "riot / tokio"]);
     for row in rows {
         let ratio = Spread::of_ratios(&row.ours, &row.tokio).map_or("-".into(), |ratio| ratio.to_string());
@@ -120,7 +120,7 @@ pub(crate) fn processes_table(rows: &[processes::Row]) -> Table {
 }
 
 /// A panel for each number of workers: ours, tokio's being one.
-pub(crate) fn processes_panels(rows: &[processes::Row]) -> Vec<Panel> {
+pub(crate) fn processes_panels(rows: &[processes::ProcessRow]) -> Vec<Panel> {
     let panel = |workers: usize| {
         let bars = rows.iter().filter(|row| row.workers == workers).filter_map(|row| {
             let spread = Spread::of_ratios(&row.ours, &row.tokio)?;
@@ -136,16 +136,16 @@ pub(crate) fn processes_panels(rows: &[processes::Row]) -> Vec<Panel> {
 mod tests {
     use super::*;
 
-    fn row(mode: &str, server: &str, cpu: &[u64]) -> Row {
+    fn row(mode: &str, server: &str, cpu: &[u64]) -> HttpRow {
         let outcome = |&cpu: &u64| Outcome {
             requests: 1_000,
             seconds: 1.0,
             server_cpu_nanos: cpu,
             p50_micros: 2.0,
             p99_micros: 3.0,
-            others: None,
+            foreign_cpu: None,
         };
-        Row {
+        HttpRow {
             mode: mode.into(),
             workload: "a".into(),
             title: "keep-alive".into(),

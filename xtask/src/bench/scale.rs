@@ -21,7 +21,7 @@ use super::{
 };
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct ScaleRow {
     pub(crate) what: String,
     /// Of how many there are.
     pub(crate) at: usize,
@@ -32,18 +32,18 @@ pub(crate) struct Row {
 }
 
 /// What is kept of an outcome: a name, a unit and the figure.
-type Figure = (&'static str, &'static str, fn(&Outcome) -> f64);
+type OutcomeFigure = (&'static str, &'static str, fn(&Outcome) -> f64);
 
-const CPU: Figure = ("CPU a request, connections open", "µs", Outcome::cpu_micros);
-const PER_SECOND: Figure = ("requests a second, workers", "/s", Outcome::per_second);
-const OVERLOADED: [Figure; 3] = [
+const CPU: OutcomeFigure = ("CPU a request, connections open", "µs", Outcome::cpu_micros);
+const PER_SECOND: OutcomeFigure = ("requests a second, workers", "/s", Outcome::per_second);
+const OVERLOADED: [OutcomeFigure; 3] = [
     ("all ask: requests a second, connections", "/s", Outcome::per_second),
     ("all ask: p50, connections", "µs", |outcome| outcome.p50_micros),
     ("all ask: p99, connections", "µs", |outcome| outcome.p99_micros),
 ];
 
 /// Everything; beside ours those that `args` names, hyper where it names none.
-pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
+pub(crate) fn run(args: &Args) -> Result<Vec<ScaleRow>, String> {
     let hyper =
         |name: &str| if args.peers.is_empty() { name == "hyper" } else { Args::wants(&args.peers, name) };
     let programs = Program::all(hyper)?;
@@ -75,17 +75,17 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
 
 /// Adds a row for each server and figure; they are told apart by `at`, else by the connections that were open.
 fn measure(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<ScaleRow>,
     plan: &Plan,
     servers: &[Server],
     workload: &Workload,
-    figures: &[Figure],
+    figures: &[OutcomeFigure],
     at: Option<usize>,
 ) -> Result<(), String> {
     let servers: Vec<&Server> = servers.iter().collect();
     for measured in plan.measure(workload, &servers)? {
         for (what, unit, figure) in figures {
-            rows.push(Row {
+            rows.push(ScaleRow {
                 what: (*what).into(),
                 at: at.unwrap_or(measured.connections),
                 server: measured.server.clone(),
@@ -98,7 +98,7 @@ fn measure(
 }
 
 /// What an operation costs beside processes that wait for a message.
-fn idle(rows: &mut Vec<Row>, rounds: usize, n: usize) -> Result<(), String> {
+fn idle(rows: &mut Vec<ScaleRow>, rounds: usize, n: usize) -> Result<(), String> {
     let (ours, theirs) = processes::programs()?;
     for (what, bench) in [("ping-pong, idle processes", "pingidle"), ("spawn, idle processes", "spawnidle")] {
         for at in [0, 100_000, 1_000_000] {
@@ -110,7 +110,13 @@ fn idle(rows: &mut Vec<Row>, rounds: usize, n: usize) -> Result<(), String> {
                 }
             }
             for (samples, server) in samples.into_iter().zip([OURS, "tokio"]) {
-                rows.push(Row { what: what.into(), at, server: server.into(), unit: "ns".into(), samples });
+                rows.push(ScaleRow {
+                    what: what.into(),
+                    at,
+                    server: server.into(),
+                    unit: "ns".into(),
+                    samples,
+                });
             }
         }
     }
@@ -118,11 +124,11 @@ fn idle(rows: &mut Vec<Row>, rounds: usize, n: usize) -> Result<(), String> {
 }
 
 /// Each beside the smallest of its kind.
-pub(crate) fn table(rows: &[Row]) -> Table {
+pub(crate) fn table(rows: &[ScaleRow]) -> Table {
     let mut table = Table::new(["", "of", "", "median", "against the first"]);
-    let mut first: Option<&Row> = None;
+    let mut first: Option<&ScaleRow> = None;
     for row in rows {
-        let same = |first: &&Row| first.what == row.what && first.server == row.server;
+        let same = |first: &&ScaleRow| first.what == row.what && first.server == row.server;
         let base = *first.filter(same).get_or_insert(row);
         first = Some(base);
         let ratio =
@@ -144,7 +150,7 @@ mod tests {
 
     #[test]
     fn each_is_set_against_the_first_of_its_kind() {
-        let row = |server: &str, at, sample| Row {
+        let row = |server: &str, at, sample| ScaleRow {
             what: "CPU".into(),
             at,
             server: server.into(),

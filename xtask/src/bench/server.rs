@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    peers::{Before, Program},
+    peers::{Launcher, Program},
     system,
 };
 
@@ -27,10 +27,10 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server on a free port, and waits until it listens.
-    pub(crate) fn start(program: &Program, workers: usize, before: Before<'_>) -> Result<Self, String> {
+    pub(crate) fn start(program: &Program, workers: usize, launcher: Launcher<'_>) -> Result<Self, String> {
         let port = free_port().map_err(|error| format!("no port is free: {error}"))?;
         let child = program
-            .command(port, workers, before)?
+            .command(port, workers, launcher)?
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

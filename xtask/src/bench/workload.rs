@@ -1,6 +1,6 @@
 //! What is asked of an HTTP server, and how many ask.
 
-use super::load::{Pace, Spec};
+use super::load::{LoadShape, Spec};
 
 const HELLO: &[u8] = b"Hello, World!";
 
@@ -16,17 +16,17 @@ const RATE: f64 = 5_000.0;
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) ask: Ask,
+    pub(crate) kind: RequestKind,
     /// Open at once; as many as descriptors allow.
     pub(crate) connections: usize,
     /// Of them, those that ask.
     active: usize,
     pub(crate) pipeline: usize,
-    pub(crate) pace: Pace,
+    pub(crate) shape: LoadShape,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Ask {
+pub(crate) enum RequestKind {
     Hello,
     /// The same, and every request has a [number](NUMBER) of its own.
     Numbered,
@@ -37,16 +37,16 @@ pub(crate) enum Ask {
 const PLAIN: Workload = Workload {
     name: "a",
     title: "keep-alive, 64 connections",
-    ask: Ask::Hello,
+    kind: RequestKind::Hello,
     connections: ACTIVE,
     active: ACTIVE,
     pipeline: 1,
-    pace: Pace::Closed,
+    shape: LoadShape::Closed,
 };
 
 pub(crate) const WORKLOADS: &[Workload] = &[
     PLAIN,
-    Workload { name: "n", title: "the same, no two requests alike", ask: Ask::Numbered, ..PLAIN },
+    Workload { name: "n", title: "the same, no two requests alike", kind: RequestKind::Numbered, ..PLAIN },
     Workload {
         name: "b",
         title: "16 pipelined, 256 connections",
@@ -57,18 +57,18 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload { name: "c1", title: "1 000 open, 64 ask", connections: 1_000, ..PLAIN },
     Workload { name: "c10", title: "10 000 open, 64 ask", connections: 10_000, ..PLAIN },
-    Workload { name: "d", title: "a connection a request", pace: Pace::Churn, ..PLAIN },
-    Workload { name: "e4", title: "echo of 4 KiB", ask: Ask::Echo(4 * 1024), ..PLAIN },
+    Workload { name: "d", title: "a connection a request", shape: LoadShape::Churn, ..PLAIN },
+    Workload { name: "e4", title: "echo of 4 KiB", kind: RequestKind::Echo(4 * 1024), ..PLAIN },
     Workload {
         name: "e1m",
         title: "echo of 1 MiB, 8 connections",
-        ask: Ask::Echo(1024 * 1024),
+        kind: RequestKind::Echo(1024 * 1024),
         connections: 8,
         active: 8,
         ..PLAIN
     },
-    Workload { name: "f", title: "answers of 64 KiB", ask: Ask::Big, ..PLAIN },
-    Workload { name: "g", title: "5 000 a second, 64 connections", pace: Pace::Rate(RATE), ..PLAIN },
+    Workload { name: "f", title: "answers of 64 KiB", kind: RequestKind::Big, ..PLAIN },
+    Workload { name: "g", title: "5 000 a second, 64 connections", shape: LoadShape::Rate(RATE), ..PLAIN },
 ];
 
 pub(crate) fn names() -> Vec<&'static str> {
@@ -82,19 +82,19 @@ pub(crate) fn named(name: &str) -> &'static Workload {
 impl Workload {
     /// One request.
     pub(crate) fn request(&self) -> Vec<u8> {
-        let close = if self.pace == Pace::Churn { "Connection: close\r\n" } else { "" };
-        let head = match self.ask {
-            Ask::Hello => format!("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
-            Ask::Numbered => {
+        let close = if self.shape == LoadShape::Churn { "Connection: close\r\n" } else { "" };
+        let head = match self.kind {
+            RequestKind::Hello => format!("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
+            RequestKind::Numbered => {
                 format!("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n{close}{NUMBER}00000000\r\n\r\n")
             }
-            Ask::Big => format!("GET /big HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
-            Ask::Echo(length) => {
+            RequestKind::Big => format!("GET /big HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"),
+            RequestKind::Echo(length) => {
                 format!("POST /echo HTTP/1.1\r\nHost: localhost\r\n{close}Content-Length: {length}\r\n\r\n")
             }
         };
         let mut request = head.into_bytes();
-        if let Ask::Echo(_) = self.ask {
+        if let RequestKind::Echo(_) = self.kind {
             request.extend(self.body());
         }
         request
@@ -102,11 +102,11 @@ impl Workload {
 
     /// The body of its answer.
     pub(crate) fn body(&self) -> Vec<u8> {
-        match self.ask {
-            Ask::Hello | Ask::Numbered => HELLO.to_vec(),
-            Ask::Big => vec![b'x'; 65_536],
+        match self.kind {
+            RequestKind::Hello | RequestKind::Numbered => HELLO.to_vec(),
+            RequestKind::Big => vec![b'x'; 65_536],
             // Longer than no power of two, so that no piece looks like the one after it.
-            Ask::Echo(length) => (0..length).map(|at| b'a' + (at % 23) as u8).collect(),
+            RequestKind::Echo(length) => (0..length).map(|at| b'a' + (at % 23) as u8).collect(),
         }
     }
 
@@ -121,7 +121,7 @@ impl Workload {
             connections,
             active: self.active.min(connections),
             pipeline: self.pipeline,
-            pace: self.pace,
+            shape: self.shape,
             seconds,
         }
     }

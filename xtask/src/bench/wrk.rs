@@ -1,10 +1,10 @@
-//! wrk as the load generator, for the workloads that it can do: what all connections ask, at their own pace.
+//! wrk as the load generator, for the workloads that it can do: what all connections ask, at their own shape.
 
 use std::fs;
 
 use super::{
     build,
-    load::{Outcome, Pace, Spec},
+    load::{LoadShape, Outcome, Spec},
     system,
     workload::NUMBER,
 };
@@ -12,7 +12,7 @@ use super::{
 /// Whether wrk can do it: it has no rate, all its connections ask, and all ask the same.
 pub(crate) fn can(spec: &Spec) -> bool {
     let alike = spec.request.starts_with("GET") && !spec.request.contains(NUMBER);
-    !matches!(spec.pace, Pace::Rate(_)) && alike && spec.connections <= 1_000
+    !matches!(spec.shape, LoadShape::Rate(_)) && alike && spec.connections <= 1_000
 }
 
 /// Runs it with one thread.
@@ -61,7 +61,7 @@ fn parse(text: &str, server_cpu_nanos: u64) -> Option<Outcome> {
         p50_micros: latency("50%")?,
         p99_micros: latency("99%")?,
         // It does not say when it began to count.
-        others: None,
+        foreign_cpu: None,
     })
 }
 

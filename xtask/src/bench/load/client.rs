@@ -12,7 +12,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use super::{super::workload::NUMBER, Pace, Spec};
+use super::{super::workload::NUMBER, LoadShape, Spec};
 
 /// As much as is read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -51,7 +51,7 @@ struct Connection {
 
 pub(crate) struct Client {
     address: SocketAddr,
-    pace: Pace,
+    shape: LoadShape,
     active: usize,
     pipeline: usize,
     /// The requests of a batch.
@@ -71,7 +71,7 @@ impl Client {
         let batch = spec.request.repeat(spec.pipeline);
         let mut client = Self {
             address: spec.address.parse().map_err(|_| format!("`{}` is no address", spec.address))?,
-            pace: spec.pace,
+            shape: spec.shape,
             active: spec.active,
             pipeline: spec.pipeline,
             numbers: batch.match_indices(NUMBER).map(|(at, _)| at + NUMBER.len()).collect(),
@@ -88,7 +88,7 @@ impl Client {
             for _ in first..spec.connections.min(first + OPENED_AT_ONCE) {
                 client.connections.push(Connection { stream: None, unsent: 0, expected: 0, since: now });
             }
-            if client.pace != Pace::Churn {
+            if client.shape != LoadShape::Churn {
                 client.ask_once(first).map_err(|error| client.failed(&error))?;
             }
         }
@@ -144,13 +144,13 @@ impl Client {
                 return Ok(counted);
             }
             while !idle.is_empty() && !enough(&counted, busy * self.pipeline, now) {
-                let since = match self.pace {
-                    Pace::Rate(_) if due > now => break,
-                    Pace::Rate(rate) => {
+                let since = match self.shape {
+                    LoadShape::Rate(_) if due > now => break,
+                    LoadShape::Rate(rate) => {
                         let next = due + Duration::from_secs_f64(1.0 / rate);
                         std::mem::replace(&mut due, next)
                     }
-                    Pace::Closed | Pace::Churn => Instant::now(),
+                    LoadShape::Closed | LoadShape::Churn => Instant::now(),
                 };
                 let nth = idle.pop_front().expect("one is idle");
                 match self.start(nth, since) {
@@ -180,9 +180,9 @@ impl Client {
 
     /// How long to wait for an event: not at all where something will be due.
     fn patience(&self, over: bool, busy: usize) -> Option<Duration> {
-        match self.pace {
-            Pace::Rate(_) if !over => Some(Duration::ZERO),
-            Pace::Churn if !over && busy < self.active => Some(Duration::from_millis(1)),
+        match self.shape {
+            LoadShape::Rate(_) if !over => Some(Duration::ZERO),
+            LoadShape::Churn if !over && busy < self.active => Some(Duration::from_millis(1)),
             _ => Some(SILENCE_MAX),
         }
     }
@@ -260,7 +260,7 @@ impl Client {
             };
             connection.expected = left;
             if left == 0 {
-                if self.pace == Pace::Churn {
+                if self.shape == LoadShape::Churn {
                     connection.stream = None;
                 }
                 return Ok(true);

@@ -32,12 +32,12 @@ pub(crate) struct Spec {
     pub(crate) connections: usize,
     pub(crate) active: usize,
     pub(crate) pipeline: usize,
-    pub(crate) pace: Pace,
+    pub(crate) shape: LoadShape,
     pub(crate) seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Pace {
+pub(crate) enum LoadShape {
     /// Who has an answer asks again.
     Closed,
     /// The same, each on a new connection.
@@ -56,7 +56,7 @@ pub(crate) struct Outcome {
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
     /// The part of the machine that neither of the two had meanwhile, but other programs; if it is known.
-    pub(crate) others: Option<f64>,
+    pub(crate) foreign_cpu: Option<f64>,
 }
 
 impl Outcome {
@@ -103,7 +103,7 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
     client.run(Until::Elapsed(WARM_UP.min(time / 2)))?;
     let clocks = Clocks::read(spec.pid);
     let mut counted = client.run(Until::Elapsed(time))?;
-    let (server_cpu_nanos, others) = clocks.since(counted.elapsed);
+    let (server_cpu_nanos, foreign_cpu) = clocks.since(counted.elapsed);
     counted.nanos.sort_unstable();
     let micros = |part| f64::from(percentile(&counted.nanos, part)) / 1_000.0;
     Ok(Outcome {
@@ -112,7 +112,7 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
         server_cpu_nanos,
         p50_micros: micros(0.5),
         p99_micros: micros(0.99),
-        others: Some(others),
+        foreign_cpu: Some(foreign_cpu),
     })
 }
 
@@ -134,9 +134,9 @@ impl Clocks {
     fn since(&self, elapsed: Duration) -> (u64, f64) {
         let now = Self::read(self.pid);
         let server = now.server - self.server;
-        let others = (now.machine - self.machine).saturating_sub(server + now.client - self.client);
+        let foreign = (now.machine - self.machine).saturating_sub(server + now.client - self.client);
         let all = elapsed.as_nanos() as f64 * system::cores_in_all() as f64;
-        (server, others as f64 / all)
+        (server, foreign as f64 / all)
     }
 }
 
@@ -169,8 +169,8 @@ mod tests {
         address
     }
 
-    fn spec(address: String, pace: Pace) -> Spec {
-        let close = if pace == Pace::Churn { "Connection: close\r\n" } else { "" };
+    fn spec(address: String, shape: LoadShape) -> Spec {
+        let close = if shape == LoadShape::Churn { "Connection: close\r\n" } else { "" };
         let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{close}\r\n");
         Spec {
             address,
@@ -180,25 +180,25 @@ mod tests {
             connections: 8,
             active: 4,
             pipeline: 1,
-            pace,
+            shape,
             seconds: 0.05,
         }
     }
 
     #[test]
     fn every_pace_is_answered() {
-        for pace in [Pace::Closed, Pace::Churn, Pace::Rate(1_000.0)] {
-            let outcome = measure(&spec(server(ANSWER), pace)).expect("it is answered");
+        for shape in [LoadShape::Closed, LoadShape::Churn, LoadShape::Rate(1_000.0)] {
+            let outcome = measure(&spec(server(ANSWER), shape)).expect("it is answered");
             assert!(
                 outcome.requests > 0 && outcome.p99_micros >= outcome.p50_micros,
-                "{pace:?}: {outcome:?}"
+                "{shape:?}: {outcome:?}"
             );
         }
     }
 
     #[test]
     fn so_many_requests_are_so_many_and_batches_are_whole() {
-        let spec = Spec { pipeline: 16, ..spec(server(ANSWER), Pace::Closed) };
+        let spec = Spec { pipeline: 16, ..spec(server(ANSWER), LoadShape::Closed) };
         let mut client = Client::connect(&spec).expect("it connects");
         assert_eq!(client.run(Until::Requests(1_000)).expect("it is answered").requests, 1_008);
         assert_eq!(client.run(Until::Requests(64)).expect("again").requests, 64);
@@ -207,13 +207,13 @@ mod tests {
     #[test]
     fn an_answer_that_is_no_200_ends_it() {
         let answer = "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nok";
-        let error = measure(&spec(server(answer), Pace::Closed)).expect_err("it is wrong");
+        let error = measure(&spec(server(answer), LoadShape::Closed)).expect_err("it is wrong");
         assert!(error.contains("500"), "{error}");
     }
 
     #[test]
     fn an_answer_that_is_too_long_ends_it() {
-        let spec = Spec { answer_bytes: ANSWER.len() - 1, ..spec(server(ANSWER), Pace::Closed) };
+        let spec = Spec { answer_bytes: ANSWER.len() - 1, ..spec(server(ANSWER), LoadShape::Closed) };
         assert!(measure(&spec).expect_err("it is longer").contains("more than"));
     }
 }
