@@ -1,7 +1,8 @@
-//! Whether each published crate builds with every combination of features that matters: `cargo xtask features`.
+//! Whether each published crate builds with every combination of features that matters: `cargo xtask
+//! features`.
 //!
-//! The features come from `cargo metadata`, so that a new one cannot be forgotten. Only libraries are checked:
-//! dev-dependencies would switch on features that a user does not have.
+//! The features come from `cargo metadata`, so that a new one cannot be forgotten. Only libraries are
+//! checked: dev-dependencies would switch on features that a user does not have.
 
 use crate::{
     steps::{StepOutcome, run},

@@ -1,8 +1,8 @@
 //! The gate: what must pass before a change is accepted. `.ci/run` runs all of it.
 //!
-//! A step whose tools are missing is skipped and says so, so that a machine with only a Rust toolchain can run the
-//! gate. Steps that need other compiler flags or another toolchain build into folders of their own below the target
-//! folder, so that they do not throw away what the other steps have built.
+//! A step whose tools are missing is skipped and says so, so that a machine with only a Rust toolchain can
+//! run the gate. Steps that need other compiler flags or another toolchain build into folders of their own
+//! below the target folder, so that they do not throw away what the other steps have built.
 
 use std::{fs, process::Command};
 
@@ -124,8 +124,8 @@ fn wasm() -> StepOutcome {
     ])
 }
 
-/// Each fuzz package is a workspace of its own. Checking needs no libFuzzer, so an empty file stands in for it and
-/// no C++ compiler is needed.
+/// Each fuzz package is a workspace of its own. Checking needs no libFuzzer, so an empty file stands in for
+/// it and no C++ compiler is needed.
 fn fuzz() -> StepOutcome {
     let folder = target().join("fuzz");
     let library = folder.join("libfuzzer.a");
@@ -147,7 +147,7 @@ fn fuzz() -> StepOutcome {
     StepOutcome::Passed
 }
 
-/// What `cargo publish` would upload, unpacked and built, each with the archives of the others.
+/// Builds each archive that `cargo publish` would upload, with the archives of the others.
 fn package() -> StepOutcome {
     try_package().into()
 }
@@ -181,7 +181,8 @@ fn try_package() -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{found} archives instead of {expected}")) }
 }
 
-/// Advisories are left to the scheduled job of the forge: they change without a change of ours, and need a network.
+/// Advisories are left to the scheduled job of the forge: they change without a change of ours, and need a
+/// network.
 fn deny() -> StepOutcome {
     let mut version = cargo();
     version.args(["deny", "--version"]);

@@ -29,8 +29,8 @@ pub(crate) fn cargo_of(toolchain: &str) -> Command {
     command
 }
 
-/// `cargo run` describes the package xtask in the environment; the variables would make build scripts that read
-/// them run again.
+/// `cargo run` describes the package xtask in the environment; the variables would make build scripts that
+/// read them run again.
 fn command(program: OsString) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());

@@ -86,10 +86,25 @@ mod tests {
 
     #[test]
     fn a_doc_block_begins_with_a_subject() {
-        let text = "//! It runs.\n//! It stops.\n\n/// Its name.\n/// Returns it.\n\n/// Items, one of each.\n\n\
-                    /// One of two.\n\n/// What it is.\n\n/// None.\n\n/// Whole.\n\n// It is no doc comment.\n\n\
-                    /// So many of them.\n\n/// So it is.\n";
-        assert_eq!(lines(&beginnings(text)), [1, 4, 9, 11, 13, 19]);
+        let text = [
+            "//! It runs.",
+            "//! It stops.",
+            "",
+            "/// Its name.",
+            "/// Returns it.",
+            "fn f() {}",
+            "    /// Items, one of each.",
+            "    x: u8,",
+            "    /// One of two.",
+            "    y: u8,",
+            "// What: an ordinary comment.",
+            "/// None.",
+            "",
+            "/// So many of them.",
+            "",
+            "/// So it is.",
+        ];
+        assert_eq!(lines(&beginnings(&text.join("\n"))), [1, 4, 9, 12, 14]);
     }
 
     #[test]
@@ -108,8 +123,15 @@ mod tests {
 
     #[test]
     fn words_for_people_are_counted_in_prose_only() {
-        let text = "/// Nobody waits, whoever it is; anybody's.\n/// ```\n/// let who = somebody();\n/// ```\n/// Who?\n// who\n";
-        let (found, words) = people(text);
+        let text = [
+            "/// Nobody waits, whoever it is; anybody's.",
+            "/// ```",
+            "/// let who = somebody();",
+            "/// ```",
+            "/// Who?",
+            "// who",
+        ];
+        let (found, words) = people(&text.join("\n"));
         assert_eq!(lines(&found), [1, 1, 5]);
         assert_eq!(words, 7);
     }

@@ -13,8 +13,8 @@ pub(super) struct TypeName {
     pub(super) is_public: bool,
 }
 
-/// Returns the structs, enums, traits, unions and type aliases of a file, without its unit tests. Associated types of
-/// traits are no names of their own.
+/// Returns the structs, enums, traits, unions and type aliases of a file, without its unit tests. Associated
+/// types of traits are no names of their own.
 pub(super) fn type_names(text: &str) -> Vec<TypeName> {
     let lines = text.lines().take_while(|line| !source::begins_tests(line)).enumerate();
     lines.filter_map(|(nth, line)| type_name(line, nth + 1)).collect()
@@ -40,8 +40,9 @@ fn type_name(line: &str, number: usize) -> Option<TypeName> {
     (is_type && is_named).then(|| TypeName { name: name.to_owned(), line: number, is_public })
 }
 
-/// Finds names that stand in more than one place: at each place but the first, where `exceptions` does not allow it.
-/// A place is a file of a crate, or a crate of the workspace. Each type comes with its place and its file.
+/// Finds names that stand in more than one place: at each place but the first, where `exceptions` does not
+/// allow it. A place is a file of a crate, or a crate of the workspace. Each type comes with its place and
+/// its file.
 pub(super) fn repeated<'a>(
     types: impl IntoIterator<Item = (&'a str, &'a Path, TypeName)>,
     exceptions: &[&str],
@@ -67,10 +68,21 @@ mod tests {
 
     #[test]
     fn types_are_found_with_their_visibility() {
-        let text = "pub struct A;\npub(crate) enum B<T> {}\n    pub(in super::x) unsafe trait C: Send {\n        type Output;\n\
-                    union D { a: u8 }\ntype E = u8;\nuse structs::F;\nfn struct_name() {}\n/// struct G;\nmod tests {\n    struct H;\n";
+        let text = [
+            "pub struct A;",
+            "pub(crate) enum B<T> {}",
+            "    pub(in super::x) unsafe trait C: Send {",
+            "        type Output;",
+            "union D { a: u8 }",
+            "type E = u8;",
+            "use structs::F;",
+            "fn struct_name() {}",
+            "/// struct G;",
+            "mod tests {",
+            "    struct H;",
+        ];
         assert_eq!(
-            type_names(text),
+            type_names(&text.join("\n")),
             [
                 named("A", true, 1),
                 named("B", false, 2),

@@ -14,7 +14,8 @@ pub(crate) struct File {
     pub(crate) text: String,
 }
 
-/// Returns every `.rs` file below a folder of the workspace, in the order of their paths, without what cargo built.
+/// Returns every `.rs` file below a folder of the workspace, in the order of their paths, without what cargo
+/// built.
 pub(crate) fn files(folder: &str) -> Vec<File> {
     let mut files = Vec::new();
     collect(&root().join(folder), &mut files);
