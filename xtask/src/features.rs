@@ -1,5 +1,4 @@
-//! Whether each published crate builds with every combination of features that matters: `cargo xtask
-//! features`.
+//! Builds of each published crate with every combination of features that matters: `cargo xtask features`.
 //!
 //! The features come from `cargo metadata`, so that a new one cannot be forgotten. Only libraries are
 //! checked: dev-dependencies would switch on features that a user does not have.
@@ -9,7 +8,7 @@ use crate::{
     workspace::{Package, cargo, packages, target},
 };
 
-/// The step of the gate: no feature, each alone, all.
+/// Runs the step of the gate: no feature, each alone, all.
 pub(crate) fn singles() -> StepOutcome {
     check(false).into()
 }
@@ -23,7 +22,7 @@ pub(crate) fn check(pairs: bool) -> Result<(), String> {
             if !features.is_empty() {
                 command.args(["--features", &features.join(",")]);
             }
-            // The flags are part of every artefact's identity, so these are kept apart.
+            // Other flags would rebuild the artefacts of the other steps.
             command.env("RUSTFLAGS", "-D warnings").env("CARGO_TARGET_DIR", target().join("features"));
             run(command)?;
         }
@@ -31,7 +30,7 @@ pub(crate) fn check(pairs: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// No feature, each alone, with `pairs` each two, and all; none of them twice.
+/// Returns no feature, each alone, with `pairs` each two, and all; no combination twice.
 fn combinations(package: &Package, pairs: bool) -> Vec<Vec<&str>> {
     let all: Vec<&str> = package.features.iter().map(String::as_str).collect();
     let mut found = vec![Vec::new()];

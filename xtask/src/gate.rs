@@ -18,7 +18,7 @@ const MAX_ARCHIVE_BYTES: u64 = 512 * 1024;
 /// Files of `actor/src`, without `.rs`, whose unit tests exercise unsafe code and need no runtime.
 const MIRI_FILES: &[&str] = &["message", "part_waker", "table"];
 
-/// All steps, in the order in which a failure is cheapest to find.
+/// All steps, in the order in which they run.
 pub(crate) const GATE: &[Step] = &[
     Step { name: "format", about: "rustfmt", run: format },
     Step { name: "lints", about: "clippy on all targets with all features, no warnings", run: lints },
@@ -98,7 +98,7 @@ fn is_release_of(text: &str, minimum: &str) -> bool {
     text.strip_prefix(minimum).is_some_and(|rest| rest.starts_with(['.', '-']))
 }
 
-/// The compiler that cargo uses.
+/// Returns a command of the compiler that cargo uses.
 fn rustc(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     command.args(arguments).current_dir(root());
@@ -124,8 +124,8 @@ fn wasm() -> StepOutcome {
     ])
 }
 
-/// Each fuzz package is a workspace of its own. Checking needs no libFuzzer, so an empty file stands in for
-/// it and no C++ compiler is needed.
+/// Checks each fuzz package, a workspace of its own. Checking needs no libFuzzer, so an empty file stands in
+/// for it and no C++ compiler is needed.
 fn fuzz() -> StepOutcome {
     let folder = target().join("fuzz");
     let library = folder.join("libfuzzer.a");
@@ -155,7 +155,7 @@ fn package() -> StepOutcome {
 fn try_package() -> Result<(), String> {
     let packages = packages()?;
     let mut command = cargo();
-    // The working tree may be one that is being worked on.
+    // The gate also runs before a commit.
     command.args(["package", "--workspace", "--allow-dirty"]);
     for private in packages.iter().filter(|package| !package.is_published) {
         command.args(["--exclude", &private.name]);
@@ -181,8 +181,8 @@ fn try_package() -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{found} archives instead of {expected}")) }
 }
 
-/// Advisories are left to the scheduled job of the forge: they change without a change of ours, and need a
-/// network.
+/// Checks dependencies with cargo-deny, except advisories: those change without a change of ours and need a
+/// network, so the forge's scheduled job checks them.
 fn deny() -> StepOutcome {
     let mut version = cargo();
     version.args(["deny", "--version"]);

@@ -8,14 +8,14 @@ use crate::{
     workspace::members,
 };
 
-/// Lines of one file or of many.
+/// Numbers of lines, of one file or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Lines {
     files: usize,
-    /// Neither blank, nor a comment, nor below `mod tests {`.
+    /// Lines that are neither blank, nor a comment, nor below `mod tests {`.
     code: usize,
     comments: usize,
-    /// Of `mod tests`, blank ones and comments included.
+    /// All lines of `mod tests`.
     tests: usize,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// The lines of code of each crate, in one line of text.
+/// Returns the lines of code of each crate, in one line of text.
 pub(crate) fn summary() -> Result<String, String> {
     let count = |member: String| format!("{member} {}", total(&rooms(&member)).code);
     Ok(format!("lines of code: {}", members().into_iter().map(count).collect::<Vec<_>>().join(", ")))
@@ -77,7 +77,8 @@ fn total(rooms: &BTreeMap<String, Lines>) -> Lines {
     total
 }
 
-/// The rooms of a crate, `.` for files beside `lib.rs`. A crate without `src` is one room.
+/// Returns the rooms of a crate with their lines, `.` for files beside `lib.rs`. A crate without `src` is one
+/// room.
 fn rooms(member: &str) -> BTreeMap<String, Lines> {
     let mut rooms: BTreeMap<String, Lines> = BTreeMap::new();
     let src = format!("{member}/src");

@@ -16,9 +16,9 @@ pub(crate) struct Step {
 #[derive(Debug, PartialEq)]
 pub(crate) enum StepOutcome {
     Passed,
-    /// Nothing was checked; holds the reason.
+    /// The step checked nothing; holds the reason.
     Skipped(String),
-    /// Holds what failed.
+    /// Holds a description of the failure.
     Failed(String),
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     }
 }
 
-/// The program and its arguments, as they would be typed.
+/// Returns the program and its arguments as a command line.
 fn describe(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let program = program.file_name().unwrap_or(command.get_program());
@@ -90,7 +90,7 @@ impl Summary {
         self.0.iter().any(|(.., outcome)| matches!(outcome, StepOutcome::Failed(_)))
     }
 
-    /// A line a step, with a skipped step's reason, then the totals.
+    /// Returns a line per step, with the reason of a skipped one, then the totals.
     fn text(&self, title: &str) -> String {
         let mut text = format!("── {title}\n");
         let (mut passed, mut failed, mut skipped) = (0, 0, 0);

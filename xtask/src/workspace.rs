@@ -29,8 +29,8 @@ pub(crate) fn cargo_of(toolchain: &str) -> Command {
     command
 }
 
-/// `cargo run` describes the package xtask in the environment; the variables would make build scripts that
-/// read them run again.
+/// Returns a command without the variables by which `cargo run` describes the package xtask: build scripts
+/// that read them would run again.
 fn command(program: OsString) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
@@ -49,13 +49,13 @@ pub(crate) fn output(mut command: Command) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The folders of the workspace's packages, as its manifest lists them.
+/// Returns the folders of the workspace's packages, as its manifest lists them.
 pub(crate) fn members() -> Vec<String> {
     let line = manifest_value("members").unwrap_or_default();
     line.trim_matches(['[', ']']).split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect()
 }
 
-/// The oldest version of Rust that is supported: `rust-version` of the workspace.
+/// Returns the oldest version of Rust that is supported: `rust-version` of the workspace.
 pub(crate) fn minimum_rust() -> String {
     manifest_value("rust-version")
         .expect("the workspace states its rust-version")
@@ -63,7 +63,7 @@ pub(crate) fn minimum_rust() -> String {
         .to_owned()
 }
 
-/// The value of the first line `key = value` of the workspace's manifest.
+/// Returns the value of the first line `key = value` of the workspace's manifest.
 fn manifest_value(key: &str) -> Option<String> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).ok()?;
     let value = |line: &str| line.strip_prefix(key)?.trim_start().strip_prefix('=').map(str::to_owned);
@@ -74,13 +74,13 @@ fn manifest_value(key: &str) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// Without `default`.
+    /// All features but `default`.
     pub(crate) features: Vec<String>,
     /// False for `publish = false`.
     pub(crate) is_published: bool,
 }
 
-/// Asks cargo for the packages of the workspace.
+/// Returns the packages of the workspace.
 pub(crate) fn packages() -> Result<Vec<Package>, String> {
     let mut metadata = cargo();
     metadata.args(["metadata", "--no-deps", "--format-version", "1"]);

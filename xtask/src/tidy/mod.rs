@@ -8,6 +8,8 @@ mod language;
 #[cfg(test)]
 mod layout;
 mod names;
+#[cfg(test)]
+mod papers;
 pub(crate) mod source;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -32,8 +34,8 @@ struct CheckReport {
     tolerated: usize,
 }
 
-/// Findings that a crate may have. Lower them with each that is ended; a crate that is missing here may have
-/// none.
+/// The findings that a crate may have. Lower them with each finding that is removed. A crate without a line
+/// may have none.
 struct Ceiling {
     crate_folder: &'static str,
     beginnings: usize,
@@ -51,23 +53,23 @@ const CEILINGS: &[Ceiling] = &[
     Ceiling { crate_folder: "examples", beginnings: 11, people: 5, columns: 14, names: 0 },
 ];
 
-/// The ceiling of public names that a second crate has: a user imports from several of our crates in one
+/// The ceiling of public names that stand in two crates: a user imports from several of our crates in one
 /// file.
 const MAX_SHARED_PUBLIC_NAMES: usize = 11;
 
 /// Types of two crates that share a name on purpose.
 const SHARED_PUBLIC_NAMES: &[&str] = &[
-    // A connection server, and the HTTP server that is one: whoever imports one seldom needs the other.
+    // A connection server, and the HTTP server: programs seldom import both.
     "Server",
 ];
 
 /// Types that stand in two files of a crate on purpose.
 const REPEATED_NAMES: &[&str] = &[];
 
-/// In a thousand words of a crate's doc comments, as many words for people are no fault. Times ten.
+/// Words for people that are tolerated in 10 000 words of a crate's doc comments.
 const PEOPLE_PER_10_000_WORDS: usize = 3;
 
-/// The checks that a crate's folder can be run through, by name.
+/// Names of the checks of a crate.
 const CHECKS: [&str; 4] = ["beginnings", "people", "columns", "names"];
 
 impl CheckReport {
@@ -99,7 +101,7 @@ impl CheckReport {
     }
 }
 
-/// `cargo xtask tidy [CRATE…]`: lists every finding, then the counts.
+/// Runs `cargo xtask tidy [CRATE…]`: lists every finding, then the counts.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let members = members();
     if let Some(unknown) = arguments.iter().find(|argument| !members.contains(argument)) {
@@ -120,7 +122,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     if reports.iter().all(CheckReport::is_within_ceiling) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Every check of every crate, and of all crates together.
+/// Runs every check of every crate, and the check across crates.
 fn reports() -> Vec<CheckReport> {
     let crates: Vec<(String, Vec<File>)> = members()
         .into_iter()
@@ -156,8 +158,7 @@ fn in_files(files: &[File], check: impl Fn(&str) -> Vec<Finding>) -> Vec<(PathBu
     found.collect()
 }
 
-/// Names in two files of `src`. Tests, benches and examples are programs of their own, with names of their
-/// own.
+/// Finds type names in two files of `src`. Tests, benches and examples are programs with names of their own.
 fn repeated_names(files: &[File]) -> Vec<(PathBuf, Finding)> {
     let types = files.iter().filter(|file| is_source(file)).flat_map(|file| {
         let place = file.path.to_str().expect("paths are UTF-8");
