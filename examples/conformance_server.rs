@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use riot_actor::{Config, Reason, sleep};
+use riot_actor::{Reason, runtime::Config, sleep};
 use riot_http::{
     Reqd, Request, Response, Server,
     http::{HeaderValue, Method},

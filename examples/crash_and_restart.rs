@@ -11,15 +11,18 @@
 
 use std::time::Duration;
 
-use riot_actor::{Reason, Request, await_name, call, exit, receive, receive_if, register, run, this, tree};
-use riot_supervisor::{Event, Supervisor, SupervisorRef, process, supervisor};
+use riot_actor::{
+    Reason, call, call::CallRequest, exit, mailbox::receive_if, name::wait_for_name, process::tree, receive,
+    register, run, this,
+};
+use riot_supervisor::{Supervisor, SupervisorEvent, SupervisorRef, process, supervisor};
 
 struct Order(&'static str);
 
 async fn desk() -> Result<(), Reason> {
     register("desk", this())?;
     loop {
-        let order = receive::<Request<Order, &'static str>>().await;
+        let order = receive::<CallRequest<Order, &'static str>>().await;
         match order.query {
             Order("dragon") => panic!("there are no dragons"),
             Order(thing) => order.reply.send(thing),
@@ -43,12 +46,12 @@ fn orders() -> Supervisor {
 
 /// Waits for the news that a child was restarted, by one of the supervisors we subscribed to.
 async fn restarted(id: &'static str) {
-    receive_if(|event: &Event| matches!(event, Event::Restarted { id: which, .. } if *which == id.into()))
+    receive_if(|event: &SupervisorEvent| matches!(event, SupervisorEvent::Restarted { id: which, .. } if *which == id.into()))
         .await;
 }
 
 async fn order(thing: &'static str) -> Result<(), Reason> {
-    match call::<_, &str>(await_name("desk", None).await?, Order(thing), None).await {
+    match call::<_, &str>(wait_for_name("desk", None).await?, Order(thing), None).await {
         Ok(thing) => println!("sold: {thing}"),
         Err(error) => println!("not sold: {error}"),
     }
@@ -63,7 +66,7 @@ async fn story() -> Result<(), Reason> {
         .start_link()
         .await?;
     shop.subscribe().await?;
-    SupervisorRef::new(await_name("orders", None).await?).subscribe().await?;
+    SupervisorRef::new(wait_for_name("orders", None).await?).subscribe().await?;
     print!("{}", tree().find(shop.pid()).expect("it runs"));
 
     println!("\n-- a dragon is ordered: the desk crashes, and is restarted alone");
@@ -72,7 +75,7 @@ async fn story() -> Result<(), Reason> {
     order("teapot").await?;
 
     println!("\n-- the stock burns: the desk is of no use without, so both are restarted");
-    exit(await_name("stock", None).await?, Reason::other("fire"));
+    exit(wait_for_name("stock", None).await?, Reason::other("fire"));
     restarted("desk").await;
 
     println!("\n-- another dragon is one crash too many: orders gives up, and the shop restarts all of it");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use riot_actor::{Exit, Reason, receive, run, trap_exit};
-use riot_supervisor::{ChildSpec, Event, StartChildError, Supervisor, SupervisorRef, process};
+use riot_supervisor::{ChildSpec, StartChildError, Supervisor, SupervisorEvent, SupervisorRef, process};
 
 /// A job ends normally when it is done, so a transient child is what it wants to be: restarted after a crash only.
 fn job(number: u32) -> ChildSpec {
@@ -37,9 +37,11 @@ async fn work(number: u32, attempt: u32) -> Result<(), Reason> {
 /// Waits until a job has ended for good.
 async fn place_free() {
     loop {
-        match receive::<Event>().await {
-            Event::Ended { reason, .. } if reason.is_clean() => return,
-            Event::Ended { id, reason, .. } => println!("job {id} failed, and is tried again: {reason}"),
+        match receive::<SupervisorEvent>().await {
+            SupervisorEvent::Ended { reason, .. } if reason.is_clean() => return,
+            SupervisorEvent::Ended { id, reason, .. } => {
+                println!("job {id} failed, and is tried again: {reason}")
+            }
             _ => {}
         }
     }

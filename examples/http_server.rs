@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Config, Reason};
+use riot_actor::{Reason, runtime::Config};
 use riot_http::{Reqd, Response, Server, http::Method};
 use riot_socket::signals::Signals;
 
@@ -40,7 +40,7 @@ async fn serve(options: Options) -> Result<(), Reason> {
         .handler(answer)
         .start_link()
         .await?;
-    print!("{}", riot_actor::tree());
+    print!("{}", riot_actor::process::tree());
     println!("listening on http://{}", server.local_addr());
 
     let signal = signals.next().await?;
@@ -56,7 +56,7 @@ async fn answer(reqd: Reqd) {
     let (method, path) = (reqd.request().method().clone(), reqd.request().path().to_owned());
     let response = match (method, path.as_str()) {
         (Method::GET | Method::HEAD, "/") => Response::text("Hello, World!"),
-        (Method::GET | Method::HEAD, "/tree") => Response::text(riot_actor::tree().to_string()),
+        (Method::GET | Method::HEAD, "/tree") => Response::text(riot_actor::process::tree().to_string()),
         (Method::GET | Method::HEAD, "/crash") => panic!("somebody asked for /crash"),
         _ => Response::not_found(),
     };

@@ -26,8 +26,16 @@ use std::{
 };
 
 use riot_actor::{
-    Call, Config, GenServer, Pid, Reason, Request, SpawnOptions, call, join, link, receive, send, send_after,
-    spawn, spawn_link, this, trap_exit, yield_now,
+    Pid, Reason, call,
+    call::CallRequest,
+    gen_server::{Call, GenServer},
+    link,
+    process::{SpawnOptions, join, yield_now},
+    receive,
+    runtime::Config,
+    send, spawn, spawn_link, this,
+    time::send_after,
+    trap_exit,
 };
 use riot_supervisor::{Supervisor, process};
 
@@ -137,7 +145,7 @@ async fn memory(n: usize) {
     let pids = idle(n).await;
     let parent = this();
     let last = *pids.last().expect("at least one");
-    spawn(async move { send(parent, riot_actor::info(last).expect("it waits").mailbox) });
+    spawn(async move { send(parent, riot_actor::process::info(last).expect("it waits").mailbox) });
     assert_eq!(receive::<usize>().await, 0);
     println!("{{\"bytes\": {:.1}}}", (resident() - before) as f64 / n as f64);
     stop(pids);
@@ -263,7 +271,7 @@ async fn calls(n: usize, unmatched: usize) {
     let server = spawn(async {
         loop {
             riot_actor::receive! {
-                request: Request<usize, usize> => request.reply.send(request.query + 1),
+                request: CallRequest<usize, usize> => request.reply.send(request.query + 1),
                 Stop => return,
             }
         }
@@ -284,7 +292,7 @@ struct Adder;
 
 impl GenServer for Adder {
     type Args = ();
-    async fn init((): ()) -> Result<Self, riot_actor::Stop> {
+    async fn init((): ()) -> Result<Self, riot_actor::gen_server::Stop> {
         Ok(Self)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use riot_actor::{Reason, interval, run};
+use riot_actor::{Reason, run, time::interval};
 use riot_http::{
     Event, Request, Response, Server,
     http::{HeaderValue, Method, StatusCode, header},

@@ -6,15 +6,15 @@ use crate::{
     exit::Outcome,
     pid::Pid,
     process::spawn::SpawnOptions,
-    receive::{AnyOfType, Limited, Receive, receive, timeout},
-    send::{SendWait, TrySendError, send, send_wait, try_send},
+    receive::{ByType, Receive, TimeoutFuture, receive, timeout},
+    send::{SendAsync, TrySendError, send, send_async, try_send},
 };
 
 /// A process that understands messages of type `T`: through its `Addr` nothing else can be sent to it. `Copy`, like the
 /// pid it is made of.
 ///
 /// ```
-/// use riot_actor::{Addr, run};
+/// use riot_actor::{mailbox::Addr, run};
 ///
 /// enum Order { Add(u32), Done }
 ///
@@ -29,14 +29,14 @@ use crate::{
 ///     till.send(Order::Add(2));
 ///     till.send(Order::Add(3));
 ///     till.send(Order::Done);
-/// #   riot_actor::wait(till.pid()).await;
+/// #   riot_actor::process::wait(till.pid()).await;
 /// });
 /// ```
 ///
 /// What it does not understand is a compile error:
 ///
 /// ```compile_fail,E0308
-/// # use riot_actor::{Addr, run};
+/// # use riot_actor::{mailbox::Addr, run};
 /// # run(async {
 /// let adder: Addr<u32> = Addr::spawn(|inbox| async move { inbox.receive().await; });
 /// adder.send("seven");
@@ -91,7 +91,7 @@ impl<T: Send + 'static> Addr<T> {
         send(self.pid, message);
     }
 
-    /// [`try_send`](crate::try_send).
+    /// [`try_send`](crate::mailbox::try_send).
     ///
     /// # Errors
     /// See [`TrySendError`].
@@ -102,9 +102,9 @@ impl<T: Send + 'static> Addr<T> {
         try_send(self.pid, message)
     }
 
-    /// [`send_wait`](crate::send_wait).
-    pub fn send_wait(self, message: T) -> SendWait<T> {
-        send_wait(self.pid, message)
+    /// [`send_async`](crate::mailbox::send_async).
+    pub fn send_async(self, message: T) -> SendAsync<T> {
+        send_async(self.pid, message)
     }
 }
 
@@ -118,18 +118,18 @@ impl<T: Send + 'static> Inbox<T> {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it has taken nothing.
-    pub fn receive(&self) -> Receive<T, AnyOfType> {
+    pub fn receive(&self) -> Receive<T, ByType> {
         receive()
     }
 
     /// The oldest message of type `T`, if it comes within `limit`.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::TimedOut) if none came in time; the mailbox is as it was.
+    /// [`TimedOut`](crate::time::TimedOut) if none came in time; the mailbox is as it was.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it has taken nothing.
-    pub fn receive_timeout(&self, limit: std::time::Duration) -> Limited<Receive<T, AnyOfType>> {
+    pub fn receive_timeout(&self, limit: std::time::Duration) -> TimeoutFuture<Receive<T, ByType>> {
         timeout(limit, receive())
     }
 }

@@ -17,7 +17,9 @@ use crate::{
 /// A part of a program that starts and stops as one: a process at its top, a supervisor as a rule, and all below it.
 ///
 /// ```
-/// use riot_actor::{Application, Config, GenServer, Reason, ServerOptions, Stop, whereis};
+/// use riot_actor::{
+///     gen_server::{GenServer, GenServerOptions, Stop}, runtime::{Application, Config}, whereis, Reason,
+/// };
 ///
 /// struct Db;
 /// impl GenServer for Db {
@@ -26,10 +28,10 @@ use crate::{
 /// }
 ///
 /// let reason = Config::new()
-///     .application(Application::new("db", || ServerOptions::new().name("db").start_link::<Db>(())))
+///     .application(Application::new("db", || GenServerOptions::new().name("db").start_link::<Db>(())))
 ///     .run(async { assert!(whereis("db").is_some()) })?;      // main begins when all have started
 /// assert_eq!(reason, Reason::Normal);
-/// # Ok::<(), riot_actor::RunError>(())
+/// # Ok::<(), riot_actor::runtime::RunError>(())
 /// ```
 #[must_use = "it is started by `Config::run`"]
 pub struct Application {
@@ -131,7 +133,7 @@ impl Shared {
         applications: Vec<Application>,
         start_main: impl FnOnce() + Send + 'static,
     ) {
-        let hard_limit = self.config.hard_limit;
+        let kill_timeout = self.config.kill_timeout;
         let options = SpawnOptions::new().label("applications").trap_exit();
         let body = Box::pin(async move {
             let mut running = Vec::new();
@@ -142,15 +144,15 @@ impl Shared {
                 }
                 Err(Some(failed)) => {
                     drop(start_main);
-                    stop_all(running, hard_limit).await;
-                    let reason = Reason::ShutdownWith(crate::Detail::new(failed.name.clone()));
+                    stop_all(running, kill_timeout).await;
+                    let reason = Reason::ShutdownWith(crate::process::Detail::new(failed.name.clone()));
                     context::with_shared("applications", |shared| shared.start_failed(failed));
                     shutdown(reason);
                     return Reason::Normal;
                 }
                 Err(None) => drop(start_main),
             }
-            stop_all(running, hard_limit).await;
+            stop_all(running, kill_timeout).await;
             Reason::Normal
         });
         self.spawn_root(options, body, &self.applications);
@@ -221,7 +223,7 @@ async fn watch(running: &mut Vec<Running>) {
 }
 
 /// The last that started stops first, each as a supervisor stops a child.
-async fn stop_all(running: Vec<Running>, hard_limit: Duration) {
+async fn stop_all(running: Vec<Running>, kill_timeout: Duration) {
     for Running { name, shutdown, top, reference, .. } in running.into_iter().rev() {
         let down = || receive_if(move |down: &Down| down.reference == reference);
         exit(top, Reason::Shutdown);
@@ -237,7 +239,7 @@ async fn stop_all(running: Vec<Running>, hard_limit: Duration) {
             }
         }
         exit(top, Reason::Kill);
-        if timeout(hard_limit, down()).await.is_err() {
+        if timeout(kill_timeout, down()).await.is_err() {
             tracing::error!(target: "riot::application", application = %name, "was killed and does not give way");
         }
     }

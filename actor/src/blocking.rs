@@ -20,13 +20,13 @@ const LINGER: Duration = Duration::from_secs(5);
 ///
 /// ```
 /// # riot_actor::run(async {
-/// let text = riot_actor::blocking(|| std::fs::read_to_string("Cargo.toml")).await?;
+/// let text = riot_actor::runtime::blocking(|| std::fs::read_to_string("Cargo.toml")).await?;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
 /// ```
 ///
 /// # Panics
-/// If `f` does; or outside a process.
+/// Filter `f` does; or outside a process.
 pub async fn blocking<R, F>(f: F) -> R
 where
     R: Send + 'static,
@@ -70,7 +70,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that come when there is work, and go when there is none for a while.
 pub(crate) struct Pool {
-    threads_max: usize,
+    max_threads: usize,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
@@ -83,15 +83,15 @@ struct State {
 }
 
 impl Pool {
-    pub(crate) fn new(threads_max: usize) -> Self {
-        Self { threads_max, state: Arc::default() }
+    pub(crate) fn new(max_threads: usize) -> Self {
+        Self { max_threads, state: Arc::default() }
     }
 
     fn start(&self, job: Job) {
         let (state, changed) = &*self.state;
         let mut pool = lock(state);
         pool.jobs.push_back(job);
-        if pool.idle >= pool.jobs.len() || pool.threads >= self.threads_max {
+        if pool.idle >= pool.jobs.len() || pool.threads >= self.max_threads {
             return changed.notify_one();
         }
         pool.threads += 1;

@@ -16,11 +16,11 @@ use std::{
 
 use crate::lock::lock;
 
-/// What a plain [`send`](crate::send()) does when the mailbox of the receiver is full. [`try_send`](crate::try_send)
-/// and [`send_wait`](crate::send_wait) ask first, so they never bring it about.
+/// What a plain [`send`](crate::send()) does when the mailbox of the receiver is full. [`try_send`](crate::mailbox::try_send)
+/// and [`send_async`](crate::mailbox::send_async) ask first, so they never bring it about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overflow {
-    /// The message is dropped, and counted in [`ProcessInfo::refused`](crate::ProcessInfo::refused).
+pub enum MailboxOverflow {
+    /// The message is dropped, and counted in [`ProcessInfo::refused`](crate::process::ProcessInfo::refused).
     #[default]
     DropNewest,
     /// The receiver ends with [`Reason::other`](crate::Reason::other) of [`MailboxFull`]: better a restart by its
@@ -32,19 +32,19 @@ pub enum Overflow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxFull {
     /// How many messages it takes.
-    pub messages_max: usize,
+    pub max_messages: usize,
 }
 
 impl fmt::Display for MailboxFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a mailbox of {} messages is full", self.messages_max)
+        write!(f, "a mailbox of {} messages is full", self.max_messages)
     }
 }
 impl std::error::Error for MailboxFull {}
 
 pub(crate) struct Bound {
-    messages_max: usize,
-    overflow: Overflow,
+    max_messages: usize,
+    overflow: MailboxOverflow,
     /// Messages accepted and not taken yet. It grows under the lock of the process's record, and shrinks without.
     used: AtomicUsize,
     refused: AtomicU64,
@@ -67,9 +67,9 @@ struct Waiting {
 pub(crate) struct Ticket(u64);
 
 impl Bound {
-    pub(crate) fn new(messages_max: usize, overflow: Overflow) -> Self {
+    pub(crate) fn new(max_messages: usize, overflow: MailboxOverflow) -> Self {
         Self {
-            messages_max,
+            max_messages,
             overflow,
             used: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
@@ -78,12 +78,12 @@ impl Bound {
         }
     }
 
-    pub(crate) fn messages_max(&self) -> usize {
-        self.messages_max
+    pub(crate) fn max_messages(&self) -> usize {
+        self.max_messages
     }
 
     pub(crate) fn full(&self) -> MailboxFull {
-        MailboxFull { messages_max: self.messages_max }
+        MailboxFull { max_messages: self.max_messages }
     }
 
     /// A message is about to be accepted; false if there is no room for it. Only under the lock of the record.
@@ -96,12 +96,12 @@ impl Bound {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.used.load(Ordering::SeqCst) < self.messages_max
+        self.used.load(Ordering::SeqCst) < self.max_messages
     }
 
     /// A plain send found no room: what becomes of it.
-    pub(crate) fn overflow(&self) -> Overflow {
-        if self.overflow == Overflow::DropNewest {
+    pub(crate) fn overflow(&self) -> MailboxOverflow {
+        if self.overflow == MailboxOverflow::DropNewest {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         self.overflow
@@ -158,7 +158,7 @@ impl Bound {
         !self.has_room()
     }
 
-    /// One that waited does so no longer. If it was woken and did not use the room, the next one gets it.
+    /// One that waited does so no longer. Filter it was woken and did not use the room, the next one gets it.
     pub(crate) fn give_up(&self, ticket: Ticket, used_the_room: bool) {
         let (removed, room_left) = {
             let mut waiting = lock(&self.waiting);

@@ -27,12 +27,12 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Instant {
         if self.by_hand {
-            return self.recently();
+            return self.now_coarse();
         }
         Instant::now()
     }
 
-    /// The time, also kept for [`recently`](Self::recently).
+    /// The time, also kept for [`now_coarse`](Self::now_coarse).
     pub(crate) fn read(&self) -> Instant {
         let now = self.now();
         if !self.by_hand {
@@ -48,7 +48,7 @@ impl Clock {
 
     /// The time when somebody last read the clock: each worker does every few turns and when it wakes, and the watchdog
     /// every few milliseconds while any of them runs.
-    pub(crate) fn recently(&self) -> Instant {
+    pub(crate) fn now_coarse(&self) -> Instant {
         self.start + Duration::from_nanos(self.recently_nanos())
     }
 

@@ -45,17 +45,17 @@ where
 /// What a runtime is made of.
 ///
 /// ```
-/// # use riot_actor::Config;
+/// # use riot_actor::runtime::Config;
 /// let reason = Config::new().workers(2).run(async {})?;
-/// # Ok::<(), riot_actor::RunError>(())
+/// # Ok::<(), riot_actor::runtime::RunError>(())
 /// ```
 #[must_use = "nothing runs before `run`"]
 pub struct Config {
     pub(crate) workers: usize,
     pub(crate) grace: Duration,
-    pub(crate) hard_limit: Duration,
-    pub(crate) long_turn: Duration,
-    pub(crate) blocking_max: usize,
+    pub(crate) kill_timeout: Duration,
+    pub(crate) long_schedule: Duration,
+    pub(crate) max_blocking_threads: usize,
     pub(crate) on_crash: Option<CrashHook>,
     #[cfg(all(unix, feature = "signals"))]
     signals: bool,
@@ -69,9 +69,9 @@ impl Config {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             grace: Duration::from_secs(5),
-            hard_limit: Duration::from_secs(30),
-            long_turn: Duration::from_millis(100),
-            blocking_max: 64,
+            kill_timeout: Duration::from_secs(30),
+            long_schedule: Duration::from_millis(100),
+            max_blocking_threads: 64,
             on_crash: None,
             #[cfg(all(unix, feature = "signals"))]
             signals: false,
@@ -82,7 +82,7 @@ impl Config {
     /// How many threads run processes; default one a core.
     ///
     /// # Panics
-    /// If zero.
+    /// Filter zero.
     pub fn workers(mut self, workers: usize) -> Self {
         assert!(workers > 0, "somebody has to do the work");
         self.workers = workers;
@@ -96,24 +96,24 @@ impl Config {
     }
 
     /// How long a process that was killed may go on without giving way, before `run` leaves without it; default 30 s.
-    pub fn hard_limit(mut self, limit: Duration) -> Self {
-        self.hard_limit = limit;
+    pub fn kill_timeout(mut self, limit: Duration) -> Self {
+        self.kill_timeout = limit;
         self
     }
 
     /// A process that does not give way for longer than this is reported, once; default 100 ms.
-    pub fn long_turn(mut self, limit: Duration) -> Self {
-        self.long_turn = limit;
+    pub fn long_schedule(mut self, limit: Duration) -> Self {
+        self.long_schedule = limit;
         self
     }
 
-    /// How many [`blocking`](crate::blocking()) calls may run at once; default 64.
+    /// How many [`blocking`](crate::blocking::blocking()) calls may run at once; default 64.
     ///
     /// # Panics
-    /// If zero.
-    pub fn blocking_max(mut self, threads: usize) -> Self {
+    /// Filter zero.
+    pub fn max_blocking_threads(mut self, threads: usize) -> Self {
         assert!(threads > 0, "somebody has to do the work");
-        self.blocking_max = threads;
+        self.max_blocking_threads = threads;
         self
     }
 
@@ -193,8 +193,8 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("workers", &self.workers)
             .field("grace", &self.grace)
-            .field("hard_limit", &self.hard_limit)
-            .field("long_turn", &self.long_turn)
+            .field("kill_timeout", &self.kill_timeout)
+            .field("long_schedule", &self.long_schedule)
             .field("applications", &lock(&self.applications))
             .finish_non_exhaustive()
     }

@@ -4,13 +4,13 @@
 
 use std::{
     future::poll_fn,
+    hint::cold_path,
     task::{Context, Poll},
 };
 
 use crate::{
     context,
     process::{Process, Slot},
-    seldom,
 };
 
 /// Spends one unit of the running process's turn. `Pending` when the turn is used up (the process is queued again
@@ -25,11 +25,11 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 #[inline]
 pub(crate) fn proceed(slot: &Slot, running: &mut Process, cx: &mut Context<'_>) -> Poll<()> {
     if slot.is_condemned() {
-        seldom();
+        cold_path();
         return Poll::Pending;
     }
     if running.budget == 0 {
-        seldom();
+        cold_path();
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }

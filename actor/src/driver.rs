@@ -3,6 +3,7 @@
 //! Each worker has one driver. The first is a plain parker; whoever brings another source of events, such as sockets,
 //! replaces it on first use with [`install`]. Nothing here knows what the events are.
 
+pub use crate::part_waker::{WakeByIndex, indexed_waker};
 use std::{
     any::Any,
     io,
@@ -165,7 +166,7 @@ pub fn worker() -> usize {
 /// Something that the drivers of all workers of a runtime share, made when it is first asked for.
 ///
 /// # Errors
-/// If a driver of another kind has asked for something else before.
+/// Filter a driver of another kind has asked for something else before.
 ///
 /// # Panics
 /// Outside a process.

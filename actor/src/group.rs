@@ -49,7 +49,7 @@ impl std::error::Error for NotJoined {}
 /// nothing.
 ///
 /// ```
-/// # use riot_actor::{broadcast, join_group, members, receive, run, this};
+/// # use riot_actor::{group::{broadcast, join_group, members}, receive, run, this};
 /// # run(async {
 /// join_group("listeners", this());
 /// assert_eq!(members("listeners"), [this()]);
@@ -68,7 +68,7 @@ pub fn join_group(group: impl Into<Name>, pid: Pid) {
 /// Undoes one [`join_group`].
 ///
 /// # Errors
-/// If there is none to undo.
+/// Filter there is none to undo.
 ///
 /// # Panics
 /// Outside a process.

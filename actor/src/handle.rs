@@ -47,7 +47,7 @@ impl Handle {
         self.shared.deliver(to, Message::new(message));
     }
 
-    /// [`shutdown`](crate::shutdown).
+    /// [`shutdown`](crate::runtime::shutdown).
     pub fn shutdown(&self, reason: Reason) {
         self.shared.shut_down(reason);
     }

@@ -26,25 +26,28 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 mod addr;
 mod application;
 mod blocking;
 mod bound;
-mod call;
+pub mod call;
 mod clock;
 mod config;
 mod context;
 pub mod coop;
 pub mod driver;
 mod exit;
-mod gen_server;
-mod group;
+pub mod gen_server;
+pub mod group;
 mod handle;
 #[cfg(all(unix, feature = "signals"))]
 mod interrupt;
 mod lock;
 pub mod log;
-mod mailbox;
+pub mod mailbox;
 mod message;
 #[cfg(doctest)]
 mod misuse;
@@ -54,80 +57,63 @@ mod panic;
 mod part_waker;
 mod pid;
 mod planted;
-mod process;
+pub mod process;
 mod random;
 mod receive;
 mod registry;
 mod report;
-mod runtime;
+pub mod runtime;
 mod scheduler;
 mod send;
 mod short_lock;
 mod signal;
 pub mod simulation;
-mod state_machine;
+pub mod state_machine;
 mod sync;
-mod task;
+pub mod task;
 pub mod telemetry;
 mod timer;
-mod trace;
+pub mod trace;
 
-pub use addr::{Addr, Inbox};
-pub use application::Application;
-pub use blocking::blocking;
-pub use bound::{MailboxFull, Overflow};
-pub use call::{CALL_TIMEOUT, CallError, ReplyTo, Request, Wait, call, join, wait};
-pub use config::{Config, RunError, run};
-pub use coop::yield_now;
-pub use exit::{Detail, Outcome, Panic, Reason};
-pub use gen_server::{
-    Call, Cast, GenServer, PendingReply, ServerOptions, ServerRef, StartError, Stop, StopError, server,
-};
-pub use group::{
-    GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members,
-    monitor_group,
-};
-pub use handle::Handle;
+pub mod name {
+    //! Names of processes: a process registers one, others find it and send to it by that name.
+
+    pub use crate::registry::{
+        Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_named, unregister,
+        wait_for_name, whereis,
+    };
+}
+
+pub mod stats {
+    //! Counters of the scheduler, for each worker and in sum.
+
+    pub use crate::scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
+}
+
+pub mod time {
+    //! Clocks, sleeping, timeouts, and messages sent later.
+
+    pub use crate::{
+        receive::{TimedOut, TimeoutFuture, timeout},
+        runtime::{now, now_coarse},
+        timer::{
+            Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval,
+            sleep, sleep_until, start_timer,
+        },
+    };
+}
+
+pub use call::call;
+pub use config::run;
+pub use exit::Reason;
 pub use message::Message;
-pub use panic::{CatchPanic, catch_panic};
-pub use part_waker::{WakePart, part_waker};
 pub use pid::Pid;
-pub use process::{
-    Priority,
-    info::{ProcessInfo, State, info, processes, set_label, set_priority},
-    spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
-    tree::{Node, Tree, tree},
-};
-pub use random::random;
+pub use process::spawn::{spawn, spawn_link};
 #[doc(hidden)]
 pub use receive::__private;
-pub use receive::{
-    AnyOfType, If, Limited, Mark, Receive, Select, TimedOut, Wanted, mark, receive, receive_any, receive_if,
-    receive_timeout, select, timeout,
-};
-pub use registry::{
-    Name, NameTaken, NoSuchName, RegisterError, Undelivered, await_name, register, send_name, unregister,
-    whereis,
-};
-pub use report::CrashReport;
-pub use runtime::{now, recently, shutdown, this, try_this};
-pub use scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
-pub use send::{SendWait, TrySendError, send, send_wait, try_send};
-pub use signal::{
-    Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_now, is_alive, link, monitor,
-    monitor_name, trap_exit, unlink, unlink_flush,
-};
-pub use state_machine::{Input, Machine, MachineRef, StateMachine, Step};
-pub use task::{Task, TaskError, task};
-pub use timer::{
-    Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval, sleep,
-    sleep_until, start_timer,
-};
-pub use trace::{TraceEvent, Traced, trace};
-
-/// What stands behind this is seldom done: its code goes out of the way of the rest. A jump that is taken costs more than
-/// any instruction besides where the kernel has used the processor's tables meanwhile.
-#[doc(hidden)]
-#[cold]
-#[inline]
-pub const fn seldom() {}
+pub use receive::{receive, timeout};
+pub use registry::{register, whereis};
+pub use runtime::{now, this};
+pub use send::send;
+pub use signal::{Down, Exit, demonitor, exit, link, monitor, trap_exit, unlink};
+pub use timer::sleep;

@@ -1,21 +1,23 @@
 //! Logging that waits for nobody: records are messages to a process that writes them.
 //!
 //! Everything here logs through `tracing`; this is one place for its records to go to, for programs that have no
-//! subscriber of their own. Whoever logs formats the line and sends it. If the process that writes is gone, or has ended
+//! subscriber of their own. Whoever logs formats the line and sends it. Filter the process that writes is gone, or has ended
 //! its runtime, lines go to the standard error; if it lags behind by more than its mailbox holds they are dropped and
 //! counted, and the next line that is written says how many.
 //!
 //! ```no_run
-//! use riot_actor::{Config, Overflow, SpawnOptions, log::{LogSubscriber, write_log}};
+//! use riot_actor::{
+//!     log::{LogSubscriber, write_log}, mailbox::MailboxOverflow, process::SpawnOptions, runtime::Config,
+//! };
 //!
 //! Config::new().run(async {
-//!     let options = SpawnOptions::new().name("log").trap_exit().mailbox_max(10_000, Overflow::DropNewest);
+//!     let options = SpawnOptions::new().name("log").trap_exit().max_mailbox(10_000, MailboxOverflow::DropNewest);
 //!     options.spawn(write_log(std::io::stdout()));      // or below a supervisor
 //!     tracing::subscriber::set_global_default(LogSubscriber::new("log"))?;
 //!     tracing::info!(port = 2112, "listening");         // "    0.001234 INFO main: listening port=2112"
 //!     Ok::<(), riot_actor::Reason>(())
 //! })?;
-//! # Ok::<(), riot_actor::RunError>(())
+//! # Ok::<(), riot_actor::runtime::RunError>(())
 //! ```
 
 use std::{
@@ -35,7 +37,8 @@ use tracing::{
 };
 
 use crate::{
-    blocking, context,
+    blocking::blocking,
+    context,
     message::Message,
     receive::receive_timeout,
     registry::Name,

@@ -3,9 +3,18 @@
 //! Every message has a number, so that a receive that found nothing goes on behind the last one it looked at. Those that
 //! came last have numbers in a row up to the next one, so only those that were passed over carry theirs with them.
 
-use std::collections::VecDeque;
+pub use crate::{
+    addr::{Addr, Inbox},
+    bound::{MailboxFull, MailboxOverflow},
+    message::Message,
+    receive::{
+        ByType, Filter, Mark, Receive, Select, Wanted, mark, receive, receive_any, receive_if,
+        receive_timeout, select,
+    },
+    send::{SendAsync, TrySendError, send, send_async, try_send},
+};
 
-use crate::message::Message;
+use std::collections::VecDeque;
 
 /// What has been accepted for a process and was not handed over to it. Most have none: those own no queue.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use std::{
     ptr::{self, NonNull},
 };
 
-/// A message of any type, as [`receive_any`](crate::receive_any) hands it out.
+/// A message of any type, as [`receive_any`](crate::mailbox::receive_any) hands it out.
 ///
 /// ```
 /// use riot_actor::Message;

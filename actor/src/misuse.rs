@@ -43,7 +43,7 @@ struct ReceivedMessagesBorrowNothing;
 /// riot_actor::run(async {
 ///     riot_actor::spawn(async {
 ///         let mine = std::rc::Rc::new(1);
-///         riot_actor::yield_now().await;
+///         riot_actor::process::yield_now().await;
 ///         drop(mine);
 ///     });
 /// });
@@ -52,7 +52,7 @@ struct ReceivedMessagesBorrowNothing;
 /// riot_actor::run(async {
 ///     riot_actor::spawn(async {
 ///         let mine = std::sync::Arc::new(1);
-///         riot_actor::yield_now().await;
+///         riot_actor::process::yield_now().await;
 ///         drop(mine);
 ///     });
 /// });
@@ -81,7 +81,7 @@ struct BodiesBorrowNothing;
 /// riot_actor::run(async { riot_actor::spawn(async { 42 }); });
 /// ```
 /// ```no_run
-/// riot_actor::run(async { riot_actor::task(async { 42 }); });
+/// riot_actor::run(async { riot_actor::task::Task::spawn(async { 42 }); });
 /// ```
 struct BodiesEndWithAReason;
 
@@ -99,11 +99,11 @@ struct BodiesEndWithAReason;
 struct ExitsAreNotForged;
 
 /// ```compile_fail
-/// use riot_actor::{Down, MonitorRef, Reason};
+/// use riot_actor::{process::MonitorRef, Down, Reason};
 /// fn forge(reference: MonitorRef) -> Down { Down { reference, pid: None, name: None, reason: Reason::Normal } }
 /// ```
 /// ```no_run
-/// use riot_actor::{Down, MonitorRef};
+/// use riot_actor::{process::MonitorRef, Down};
 /// async fn wait(reference: MonitorRef) -> Down { reference.down().await }
 /// ```
 struct DownsAreNotForged;
@@ -111,59 +111,59 @@ struct DownsAreNotForged;
 /// An `Addr<T>` takes a `T`.
 ///
 /// ```compile_fail
-/// fn pay(till: riot_actor::Addr<u32>) { till.send("seven") }
+/// fn pay(till: riot_actor::mailbox::Addr<u32>) { till.send("seven") }
 /// ```
 /// ```no_run
-/// fn pay(till: riot_actor::Addr<u32>) { till.send(7) }
+/// fn pay(till: riot_actor::mailbox::Addr<u32>) { till.send(7) }
 /// ```
 struct AddrsAreTyped;
 
 /// A server is asked and told what it handles.
 ///
 /// ```compile_fail
-/// # use riot_actor::{Call, GenServer, ServerRef, Stop};
+/// # use riot_actor::gen_server::{Call, GenServer, GenServerRef, Stop};
 /// # struct Till; struct Sum; struct Price;
 /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
 /// # impl Call<Sum> for Till { type Reply = u32; async fn call(&mut self, _: Sum) -> u32 { 0 } }
-/// async fn ask(till: ServerRef<Till>) { drop(till.call(Price).await) }
+/// async fn ask(till: GenServerRef<Till>) { drop(till.call(Price).await) }
 /// ```
 /// ```compile_fail
-/// # use riot_actor::{Call, GenServer, ServerRef, Stop};
+/// # use riot_actor::gen_server::{Call, GenServer, GenServerRef, Stop};
 /// # struct Till; struct Sum;
 /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
 /// # impl Call<Sum> for Till { type Reply = u32; async fn call(&mut self, _: Sum) -> u32 { 0 } }
-/// fn tell(till: ServerRef<Till>) { till.cast(Sum) }
+/// fn tell(till: GenServerRef<Till>) { till.cast(Sum) }
 /// ```
 /// ```compile_fail
-/// # use riot_actor::{Call, GenServer, ServerRef, Stop};
+/// # use riot_actor::gen_server::{Call, GenServer, GenServerRef, Stop};
 /// # struct Till; struct Sum;
 /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
 /// # impl Call<Sum> for Till { type Reply = u32; async fn call(&mut self, _: Sum) -> u32 { 0 } }
-/// async fn ask(till: ServerRef<Till>) -> String { till.call(Sum).await.unwrap() }
+/// async fn ask(till: GenServerRef<Till>) -> String { till.call(Sum).await.unwrap() }
 /// ```
 /// ```no_run
-/// # use riot_actor::{Call, GenServer, ServerRef, Stop};
+/// # use riot_actor::gen_server::{Call, GenServer, GenServerRef, Stop};
 /// # struct Till; struct Sum;
 /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
 /// # impl Call<Sum> for Till { type Reply = u32; async fn call(&mut self, _: Sum) -> u32 { 0 } }
-/// async fn ask(till: ServerRef<Till>) -> u32 { till.call(Sum).await.unwrap() }
+/// async fn ask(till: GenServerRef<Till>) -> u32 { till.call(Sum).await.unwrap() }
 /// ```
 struct ServersAreTyped;
 
 /// A request is answered once.
 ///
 /// ```compile_fail
-/// fn twice(reply: riot_actor::ReplyTo<u32>) { reply.send(1); reply.send(2); }
+/// fn twice(reply: riot_actor::call::ReplyTo<u32>) { reply.send(1); reply.send(2); }
 /// ```
 /// ```no_run
-/// fn once(reply: riot_actor::ReplyTo<u32>) { reply.send(1); }
+/// fn once(reply: riot_actor::call::ReplyTo<u32>) { reply.send(1); }
 /// ```
 struct RepliesAreGivenOnce;
 
 /// A state machine's step ends in a state of that machine.
 ///
 /// ```compile_fail
-/// # use riot_actor::{Input, StateMachine, Step, Stop};
+/// # use riot_actor::{gen_server::Stop, state_machine::{Input, StateMachine, Step}};
 /// # struct Lamp;
 /// # impl StateMachine for Lamp {
 /// #     type Args = (); type State = bool; type Event = ();
@@ -172,7 +172,7 @@ struct RepliesAreGivenOnce;
 /// # }
 /// ```
 /// ```no_run
-/// # use riot_actor::{Input, StateMachine, Step, Stop};
+/// # use riot_actor::{gen_server::Stop, state_machine::{Input, StateMachine, Step}};
 /// # struct Lamp;
 /// # impl StateMachine for Lamp {
 /// #     type Args = (); type State = bool; type Event = ();
@@ -185,14 +185,14 @@ struct StatesAreTyped;
 /// What is awaited by its owner cannot be given to somebody else at the same time.
 ///
 /// ```compile_fail
-/// fn both(mut task: riot_actor::Task<u32>) {
+/// fn both(mut task: riot_actor::task::Task<u32>) {
 ///     let first = task.wait(None);
 ///     let second = task.wait(None);
 ///     drop((first, second));
 /// }
 /// ```
 /// ```no_run
-/// async fn one_by_one(mut task: riot_actor::Task<u32>) {
+/// async fn one_by_one(mut task: riot_actor::task::Task<u32>) {
 ///     let _ = task.wait(Some(std::time::Duration::ZERO)).await;
 ///     let _ = task.wait(None).await;
 /// }

@@ -20,7 +20,7 @@ use crate::{context, exit::Panic};
 ///
 /// ```
 /// # riot_actor::run(async {
-/// let panic = riot_actor::catch_panic(async { panic!("out of cheese") }).await.unwrap_err();
+/// let panic = riot_actor::process::catch_panic(async { panic!("out of cheese") }).await.unwrap_err();
 /// assert_eq!(panic.message, "out of cheese");
 /// # });
 /// ```

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Something that is woken for several reasons, and wants to know for which. As [`Wake`], with a waker for each part.
-pub trait WakePart: Send + Sync + 'static {
+pub trait WakeByIndex: Send + Sync + 'static {
     /// The waker of this part was used.
     fn wake_part(&self, part: usize);
 }
@@ -15,25 +15,25 @@ pub trait WakePart: Send + Sync + 'static {
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicUsize, Ordering::SeqCst}};
-/// use riot_actor::{WakePart, part_waker};
+/// use riot_actor::driver::{WakeByIndex, indexed_waker};
 ///
 /// #[derive(Default)]
 /// struct Counts([AtomicUsize; 2]);
-/// impl WakePart for Counts {
+/// impl WakeByIndex for Counts {
 ///     fn wake_part(&self, part: usize) {
 ///         self.0[part].fetch_add(1, SeqCst);
 ///     }
 /// }
 ///
 /// let counts = Arc::new(Counts::default());
-/// let (readable, writable) = (part_waker::<0, _>(counts.clone()), part_waker::<1, _>(counts.clone()));
+/// let (readable, writable) = (indexed_waker::<0, _>(counts.clone()), indexed_waker::<1, _>(counts.clone()));
 /// writable.wake_by_ref();
 /// writable.wake();
 /// readable.wake();
 /// assert_eq!(counts.0.each_ref().map(|count| count.load(SeqCst)), [1, 2]);
 /// ```
 #[must_use]
-pub fn part_waker<const PART: usize, W: WakePart>(shared: Arc<W>) -> Waker {
+pub fn indexed_waker<const PART: usize, W: WakeByIndex>(shared: Arc<W>) -> Waker {
     let part = Arc::into_raw(shared).cast::<Part<PART, W>>();
     // Safety: `Part` is a transparent wrapper of `W`, so of the same size and alignment, and valid wherever that is; the
     // count that `into_raw` left behind is the one that `from_raw` takes over.
@@ -48,7 +48,7 @@ pub fn part_waker<const PART: usize, W: WakePart>(shared: Arc<W>) -> Waker {
 #[repr(transparent)]
 struct Part<const PART: usize, W>(W);
 
-impl<const PART: usize, W: WakePart> Wake for Part<PART, W> {
+impl<const PART: usize, W: WakeByIndex> Wake for Part<PART, W> {
     fn wake(self: Arc<Self>) {
         self.0.wake_part(PART);
     }
@@ -70,7 +70,7 @@ mod tests {
     #[derive(Default)]
     struct Counts([AtomicUsize; 2]);
 
-    impl WakePart for Counts {
+    impl WakeByIndex for Counts {
         fn wake_part(&self, part: usize) {
             self.0[part].fetch_add(1, SeqCst);
         }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn wakers_hold_what_they_share_and_let_it_go() {
         let counts = Arc::new(Counts::default());
-        let wakers = [part_waker::<0, _>(counts.clone()), part_waker::<1, _>(counts.clone())];
+        let wakers = [indexed_waker::<0, _>(counts.clone()), indexed_waker::<1, _>(counts.clone())];
         let threads: Vec<_> = (0..4)
             .map(|number: usize| {
                 let waker = wakers[number % 2].clone();

@@ -38,9 +38,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        Reason, exit, monitor, receive, receive_any, receive_if, register, send,
+        Reason, exit,
+        mailbox::{receive_any, receive_if},
+        monitor,
+        process::{spawn_monitor, wait},
+        receive, register, send,
         simulation::{Simulation, interleave},
-        spawn, spawn_monitor, this, wait,
+        spawn, this,
     };
 
     /// The first seed under which a program fails with a bug planted. Without it, it has to stand the same seeds.
@@ -121,7 +125,7 @@ mod tests {
         // What it did it did before it was condemned.
         let first = receive::<&str>().await;
         if first == "killed" {
-            let more = crate::receive_timeout::<&str>(std::time::Duration::ZERO).await;
+            let more = crate::mailbox::receive_timeout::<&str>(std::time::Duration::ZERO).await;
             assert!(more.is_err(), "it received after its end");
         }
     }

@@ -8,7 +8,7 @@ use crate::context;
 /// replays exactly. For delays that are to differ and for choices; not for secrets.
 ///
 /// ```
-/// use riot_actor::{random, simulation::Simulation};
+/// use riot_actor::{runtime::random, simulation::Simulation};
 ///
 /// let number = |seed| {
 ///     let (tell, told) = std::sync::mpsc::channel();

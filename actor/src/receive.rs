@@ -21,7 +21,7 @@ use crate::{
     process::Process,
     runtime::Shared,
     timer::{Sleep, sleep},
-    trace::{TraceEvent, Traced},
+    trace::{TraceEvent, TraceFlags},
 };
 
 /// Takes the oldest message of type `T`; the others keep their places.
@@ -41,8 +41,8 @@ use crate::{
 ///
 /// # Panics
 /// When awaited outside a process.
-pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
-    Receive { wanted: AnyOfType, seen: 0, _type: PhantomData }
+pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
+    Receive { wanted: ByType, seen: 0, _type: PhantomData }
 }
 
 /// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is shown to
@@ -53,8 +53,8 @@ pub fn receive<T: Send + 'static>() -> Receive<T, AnyOfType> {
 ///
 /// # Panics
 /// When awaited outside a process. A panic in `wanted` ends the process.
-pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, If<F>> {
-    Receive { wanted: If(wanted), seen: 0, _type: PhantomData }
+pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, Filter<F>> {
+    Receive { wanted: Filter(wanted), seen: 0, _type: PhantomData }
 }
 
 /// A place in the mailbox of one process: what comes behind it was accepted after [`mark`] returned.
@@ -68,7 +68,7 @@ pub struct Mark {
 /// nothing for what is there, however much that is: for the answer to something that is sent after the mark.
 ///
 /// ```
-/// # use riot_actor::{mark, receive, run, send, this};
+/// # use riot_actor::{mailbox::mark, receive, run, send, this};
 /// # run(async {
 /// send(this(), "before");
 /// let now = mark();
@@ -116,20 +116,20 @@ pub trait Wanted<T>: private::Sealed {
 
 /// Takes every one.
 #[derive(Clone, Copy, Debug)]
-pub struct AnyOfType;
+pub struct ByType;
 
 /// Asks a guard.
 #[derive(Clone, Copy, Debug)]
-pub struct If<F>(F);
+pub struct Filter<F>(F);
 
-impl<T> Wanted<T> for AnyOfType {
+impl<T> Wanted<T> for ByType {
     fn wants(&mut self, _: &T) -> bool {
         true
     }
     const FOREIGN: bool = false;
 }
 
-impl<T, F: FnMut(&T) -> bool> Wanted<T> for If<F> {
+impl<T, F: FnMut(&T) -> bool> Wanted<T> for Filter<F> {
     fn wants(&mut self, value: &T) -> bool {
         (self.0)(value)
     }
@@ -138,8 +138,8 @@ impl<T, F: FnMut(&T) -> bool> Wanted<T> for If<F> {
 
 mod private {
     pub trait Sealed {}
-    impl Sealed for super::AnyOfType {}
-    impl<F> Sealed for super::If<F> {}
+    impl Sealed for super::ByType {}
+    impl<F> Sealed for super::Filter<F> {}
 }
 
 /// Takes the oldest message of type `T`, if one is there or comes within `limit`. A `limit` of zero looks at the whole
@@ -153,7 +153,7 @@ mod private {
 ///
 /// # Panics
 /// When awaited outside a process.
-pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> Limited<Receive<T, AnyOfType>> {
+pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> TimeoutFuture<Receive<T, ByType>> {
     timeout(limit, receive::<T>())
 }
 
@@ -168,19 +168,19 @@ pub fn receive_any() -> Select<fn(&Message) -> bool> {
     select_here(|_| true)
 }
 
-/// Awaits `future`, but no longer than `limit`. If both are over at the same look, the future wins.
+/// Awaits `future`, but no longer than `limit`. Filter both are over at the same look, the future wins.
 ///
 /// # Errors
 /// [`TimedOut`]; the future was dropped.
-pub fn timeout<F: Future>(limit: Duration, future: F) -> Limited<F> {
-    Limited { future, limit, sleep: None }
+pub fn timeout<F: Future>(limit: Duration, future: F) -> TimeoutFuture<F> {
+    TimeoutFuture { future, limit, sleep: None }
 }
 
 pin_project! {
     /// The future of [`timeout`] and [`receive_timeout`]. (A type with a name: of an `async fn` the compiler cannot
     /// always see that it is `Send`.)
     #[must_use = "nothing happens before it is awaited"]
-    pub struct Limited<F> {
+    pub struct TimeoutFuture<F> {
         #[pin]
         future: F,
         limit: Duration,
@@ -188,13 +188,13 @@ pin_project! {
     }
 }
 
-impl<F> fmt::Debug for Limited<F> {
+impl<F> fmt::Debug for TimeoutFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limited").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("TimeoutFuture").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
-impl<F: Future> Future for Limited<F> {
+impl<F: Future> Future for TimeoutFuture<F> {
     type Output = Result<F::Output, TimedOut>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -256,7 +256,7 @@ impl<T, F> Receive<T, F> {
     /// Looks only at messages accepted after `mark`.
     ///
     /// # Panics
-    /// If the mark is another process's.
+    /// Filter the mark is another process's.
     #[track_caller]
     pub fn since(mut self, mark: Mark) -> Self {
         self.seen = mark.start();
@@ -300,7 +300,7 @@ impl<F> Select<F> {
     /// Looks only at messages accepted after `mark`.
     ///
     /// # Panics
-    /// If the mark is another process's.
+    /// Filter the mark is another process's.
     #[track_caller]
     pub fn since(mut self, mark: Mark) -> Self {
         self.seen = mark.start();
@@ -400,7 +400,7 @@ fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) 
 /// Whether anybody is to hear that this process takes a message: see [`took`].
 #[inline]
 fn is_watched(shared: &Shared, process: &Process) -> bool {
-    process.bounded || shared.tracer.is_on(Traced::RECEIVES)
+    process.bounded || shared.tracer.is_on(TraceFlags::RECEIVES)
 }
 
 /// What is left to say of a message that was taken.
@@ -427,7 +427,7 @@ fn took(taken: Taken) {
     }
     let message = taken.type_name;
     context::with_shared("receive", |shared| {
-        shared.trace(Traced::RECEIVES, || TraceEvent::Received { pid, message });
+        shared.trace(TraceFlags::RECEIVES, || TraceEvent::Received { pid, message });
     });
 }
 
@@ -465,7 +465,7 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
 ///
 /// ```
 /// use std::time::Duration;
-/// use riot_actor::{Down, receive, run, send, spawn_monitor, this};
+/// use riot_actor::{process::spawn_monitor, receive, run, send, this, Down};
 ///
 /// struct Tick;
 /// struct Add(u32);
@@ -550,7 +550,7 @@ macro_rules! __receive {
         };
         $crate::__receive!(@dispatch chosen received [$([($pattern) ($type) ($body)])*] [$($late)?])
     }};
-    (@wait $future:expr) => { ::std::result::Result::<_, $crate::TimedOut>::Ok($future.await) };
+    (@wait $future:expr) => { ::std::result::Result::<_, $crate::time::TimedOut>::Ok($future.await) };
     (@wait $future:expr, $limit:expr) => { $crate::timeout($limit, $future).await };
     // Nothing of ours may stand around a body that `break` or `continue` could mean.
     (@dispatch $chosen:ident $received:ident [$($arms:tt)*] [$($late:expr)?]) => {

@@ -62,7 +62,7 @@ impl fmt::Debug for Name {
 /// of the holder's end.
 ///
 /// # Errors
-/// If another process holds it, or `pid` does not live.
+/// Filter another process holds it, or `pid` does not live.
 ///
 /// # Panics
 /// Outside a process.
@@ -73,7 +73,7 @@ pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
 /// Takes a name from its holder.
 ///
 /// # Errors
-/// If nobody holds it.
+/// Filter nobody holds it.
 ///
 /// # Panics
 /// Outside a process.
@@ -111,7 +111,7 @@ pub fn whereis(name: &str) -> Option<Pid> {
 ///
 /// # Panics
 /// Outside a process.
-pub async fn await_name(name: impl Into<Name>, limit: Option<Duration>) -> Result<Pid, TimedOut> {
+pub async fn wait_for_name(name: impl Into<Name>, limit: Option<Duration>) -> Result<Pid, TimedOut> {
     let mut waiting = Waiting { name: name.into(), place: Arc::default(), handle: Handle::current() };
     let taken = poll_fn(|cx| {
         if coop::poll_proceed(cx).is_pending() {
@@ -169,12 +169,12 @@ impl Drop for Waiting {
 /// Sends to whoever holds a name.
 ///
 /// # Errors
-/// If nobody does; the message comes back.
+/// Filter nobody does; the message comes back.
 ///
 /// # Panics
 /// Outside a process.
-pub fn send_name<M: Send + 'static>(name: &str, message: M) -> Result<(), Undelivered<M>> {
-    context::with_shared("send_name", |shared| match shared.registry.whereis(name) {
+pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undelivered<M>> {
+    context::with_shared("send_named", |shared| match shared.registry.whereis(name) {
         Some(pid) => {
             shared.deliver(pid, Message::new(message));
             Ok(())

@@ -1,5 +1,13 @@
 //! A runtime: what its parts share, and its end.
 
+pub use crate::{
+    application::Application,
+    blocking::blocking,
+    config::{Config, RunError, run},
+    handle::Handle,
+    random::random,
+};
+
 use std::{
     any::Any,
     future::Future,
@@ -14,15 +22,13 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use crate::{
-    application::{Application, StartFailed},
+    application::StartFailed,
     blocking::Pool,
     clock::Clock,
-    config::{Config, RunError},
     context,
     driver::Driver,
     exit::{Outcome, Reason},
     group::Groups,
-    handle::Handle,
     lock::lock,
     pid::Pid,
     process::{
@@ -60,12 +66,12 @@ pub fn now() -> Instant {
 ///
 /// ```
 /// # riot_actor::run(async {
-/// assert!(riot_actor::recently() <= riot_actor::now());
+/// assert!(riot_actor::time::now_coarse() <= riot_actor::now());
 /// # });
 /// ```
 #[must_use]
-pub fn recently() -> Instant {
-    context::with_local(|local| local.map_or_else(Instant::now, |local| local.shared.clock().recently()))
+pub fn now_coarse() -> Instant {
+    context::with_local(|local| local.map_or_else(Instant::now, |local| local.shared.clock().now_coarse()))
 }
 
 /// The running process.
@@ -150,7 +156,7 @@ impl Shared {
         let id = NonZeroU32::new(NEXT_ID.fetch_add(1, Ordering::Relaxed))
             .expect("fewer than four billion runtimes");
         let start = clock.start();
-        let blocking = Pool::new(config.blocking_max);
+        let blocking = Pool::new(config.max_blocking_threads);
         let shared = Arc::new(Self {
             id,
             config,
@@ -365,13 +371,13 @@ impl Shared {
         if !self.wait_until(Some(self.config.grace), || self.live() == 0) {
             self.kill_all();
         }
-        let all_gone = self.wait_until(Some(self.config.hard_limit), || self.live() == 0);
+        let all_gone = self.wait_until(Some(self.config.kill_timeout), || self.live() == 0);
         self.stop();
         self.timers.clear();
         if !all_gone {
             return Err(RunError::Stuck(self.processes()));
         }
-        if !self.blocking.close(self.config.hard_limit) {
+        if !self.blocking.close(self.config.kill_timeout) {
             tracing::warn!(target: "riot::blocking", "blocking work goes on after the end of its runtime");
         }
         for thread in threads {

@@ -9,22 +9,22 @@ use std::{
 };
 
 use crate::{
-    bound::{Bound, Overflow, Ticket},
+    bound::{Bound, MailboxOverflow, Ticket},
     context, coop,
     exit::Reason,
     message::Message,
     pid::Pid,
     process::Core,
     runtime::Shared,
-    trace::{TraceEvent, Traced},
+    trace::{TraceEvent, TraceFlags},
 };
 
 /// Sends a message, whatever its type. It never waits and never fails: to a process that has ended it goes nowhere, nor
-/// to a mailbox that is full, see [`SpawnOptions::mailbox_max`](crate::SpawnOptions::mailbox_max). When this returns the
+/// to a mailbox that is full, see [`SpawnOptions::max_mailbox`](crate::process::SpawnOptions::max_mailbox). When this returns the
 /// message is in the mailbox, behind all that the caller sent before.
 ///
 /// # Panics
-/// Outside a process; plain threads use [`Handle::send`](crate::Handle::send).
+/// Outside a process; plain threads use [`Handle::send`](crate::runtime::Handle::send).
 pub fn send<M: Send + 'static>(to: Pid, message: M) {
     context::with_shared("send", |shared| shared.deliver(to, Message::new(message)));
 }
@@ -33,9 +33,9 @@ pub fn send<M: Send + 'static>(to: Pid, message: M) {
 /// go unread.
 ///
 /// ```
-/// # use riot_actor::{Overflow, SpawnOptions, TrySendError, run, try_send};
+/// # use riot_actor::{mailbox::{MailboxOverflow, TrySendError, try_send}, process::SpawnOptions, run};
 /// # run(async {
-/// let slow = SpawnOptions::new().mailbox_max(1, Overflow::DropNewest).spawn(std::future::pending::<()>());
+/// let slow = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest).spawn(std::future::pending::<()>());
 /// assert_eq!(try_send(slow, "first"), Ok(()));
 /// assert_eq!(try_send(slow, "second"), Err(TrySendError::Full("second")));
 /// # });
@@ -61,16 +61,16 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendErr
 /// meanwhile. Where that can happen, put it into a [`timeout`](crate::timeout).
 ///
 /// ```
-/// # use riot_actor::{Overflow, SpawnOptions, receive, run, send_wait};
+/// # use riot_actor::{mailbox::{MailboxOverflow, send_async}, process::SpawnOptions, receive, run};
 /// # run(async {
-/// let options = SpawnOptions::new().mailbox_max(2, Overflow::DropNewest);
+/// let options = SpawnOptions::new().max_mailbox(2, MailboxOverflow::DropNewest);
 /// let slow = options.spawn(async {
 ///     for expected in 0..10 {
 ///         assert_eq!(receive::<i32>().await, expected);
 ///     }
 /// });
 /// for number in 0..10 {
-///     send_wait(slow, number).await.expect("it is there");
+///     send_async(slow, number).await.expect("it is there");
 /// }
 /// # });
 /// ```
@@ -83,28 +83,28 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendErr
 ///
 /// # Panics
 /// When awaited outside a process.
-pub fn send_wait<M: Send + 'static>(to: Pid, message: M) -> SendWait<M> {
-    SendWait { to, message: Some(message), place: None }
+pub fn send_async<M: Send + 'static>(to: Pid, message: M) -> SendAsync<M> {
+    SendAsync { to, message: Some(message), place: None }
 }
 
-/// The future of [`send_wait`].
+/// The future of [`send_async`].
 #[must_use = "nothing is sent before it is awaited"]
-pub struct SendWait<M> {
+pub struct SendAsync<M> {
     to: Pid,
     message: Option<M>,
     /// Where it waits in a queue.
     place: Option<(Arc<Bound>, Option<Ticket>)>,
 }
 
-impl<M> Unpin for SendWait<M> {}
+impl<M> Unpin for SendAsync<M> {}
 
-impl<M> fmt::Debug for SendWait<M> {
+impl<M> fmt::Debug for SendAsync<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendWait").field("to", &self.to).finish_non_exhaustive()
+        f.debug_struct("SendAsync").field("to", &self.to).finish_non_exhaustive()
     }
 }
 
-impl<M: Send + 'static> Future for SendWait<M> {
+impl<M: Send + 'static> Future for SendAsync<M> {
     type Output = Result<(), M>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -113,7 +113,7 @@ impl<M: Send + 'static> Future for SendWait<M> {
         }
         loop {
             let Some(message) = self.message.take() else {
-                panic!("riot_actor: `send_wait` was polled after its end")
+                panic!("riot_actor: `send_async` was polled after its end")
             };
             let message = match try_send(self.to, message) {
                 Ok(()) => {
@@ -128,7 +128,7 @@ impl<M: Send + 'static> Future for SendWait<M> {
             };
             self.message = Some(message);
             if self.place.is_none() {
-                let bound = context::with_shared("send_wait", |shared| shared.bound_of(self.to));
+                let bound = context::with_shared("send_async", |shared| shared.bound_of(self.to));
                 self.place = bound.map(|bound| (bound, None));
             }
             if let Some((bound, ticket)) = &mut self.place
@@ -140,7 +140,7 @@ impl<M: Send + 'static> Future for SendWait<M> {
     }
 }
 
-impl<M> SendWait<M> {
+impl<M> SendAsync<M> {
     fn leave_queue(&mut self, sent: bool) {
         if let Some((bound, Some(ticket))) = self.place.take() {
             bound.give_up(ticket, sent);
@@ -148,7 +148,7 @@ impl<M> SendWait<M> {
     }
 }
 
-impl<M> Drop for SendWait<M> {
+impl<M> Drop for SendAsync<M> {
     fn drop(&mut self) {
         self.leave_queue(false);
     }
@@ -157,7 +157,7 @@ impl<M> Drop for SendWait<M> {
 /// Why a message was not accepted; here it is again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrySendError<M> {
-    /// The mailbox is full: try later, do without, or [`send_wait`].
+    /// The mailbox is full: try later, do without, or [`send_async`].
     Full(M),
     /// There is no such process.
     NoProc(M),
@@ -199,7 +199,7 @@ impl Shared {
     /// Puts a message into a mailbox; gives it back if it finds no place there.
     #[inline(always)]
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
-        if self.tracer.is_on(Traced::SENDS) {
+        if self.tracer.is_on(TraceFlags::SENDS) {
             self.trace_sent(pid, &message);
         }
         let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
@@ -220,7 +220,7 @@ impl Shared {
     pub(crate) fn trace_sent(&self, to: Pid, message: &Message) {
         if message.counts() {
             let message = message.type_name();
-            self.trace(Traced::SENDS, || TraceEvent::Sent { from: context::current(), to, message });
+            self.trace(TraceFlags::SENDS, || TraceEvent::Sent { from: context::current(), to, message });
         }
     }
 
@@ -237,8 +237,8 @@ impl Shared {
             self.act_on(pid, |slot, core| {
                 let bound = core.bound().filter(|_| core.is_live())?;
                 match bound.overflow() {
-                    Overflow::DropNewest => None,
-                    Overflow::Exit => slot.end_by_signal(core, Reason::other(bound.full())),
+                    MailboxOverflow::DropNewest => None,
+                    MailboxOverflow::Exit => slot.end_by_signal(core, Reason::other(bound.full())),
                 }
             });
         }

@@ -3,8 +3,9 @@
 use std::{future::Future, sync::Arc};
 
 use crate::{
-    Handle, context,
+    context,
     exit::Reason,
+    handle::Handle,
     message::Message,
     pid::Pid,
     process::{
@@ -127,11 +128,11 @@ pub fn monitor(pid: Pid) -> MonitorRef {
     })
 }
 
-/// Watches whoever holds `name` now: [`monitor`], with the name in the [`Down`]. If the name moves to another process the
-/// monitor stays with the first. If nobody holds it the [`Down`] comes at once, with [`Reason::NoProc`] and no pid.
+/// Watches whoever holds `name` now: [`monitor`], with the name in the [`Down`]. Filter the name moves to another process the
+/// monitor stays with the first. Filter nobody holds it the [`Down`] comes at once, with [`Reason::NoProc`] and no pid.
 ///
 /// ```
-/// # use riot_actor::{SpawnOptions, monitor_name, run, Reason};
+/// # use riot_actor::{process::{SpawnOptions, monitor_name}, run, Reason};
 /// # run(async {
 /// SpawnOptions::new().name("clerk").spawn(async {});
 /// let down = monitor_name("clerk").down().await;
@@ -174,7 +175,7 @@ pub fn demonitor_flush(reference: MonitorRef) -> bool {
     prevented
 }
 
-/// Asks `pid` to end with `reason`. If it traps exits it gets the message [`Exit`] instead, unless the reason is
+/// Asks `pid` to end with `reason`. Filter it traps exits it gets the message [`Exit`] instead, unless the reason is
 /// [`Reason::Kill`], which ends any process, with [`Reason::Killed`]. `Normal` is ignored by whoever does not trap.
 /// A process that has ended is asked in vain.
 ///
@@ -189,9 +190,9 @@ pub fn exit(pid: Pid, reason: Reason) {
 ///
 /// # Panics
 /// Outside a process.
-pub async fn exit_now(reason: Reason) -> ! {
+pub async fn exit_self(reason: Reason) -> ! {
     let this = crate::this();
-    context::with_shared("exit_now", |shared| {
+    context::with_shared("exit_self", |shared| {
         let slot = shared.table.slot(this.index());
         let refused = slot.condemn(&mut slot.lock(), reason, false);
         drop(refused);

@@ -81,7 +81,10 @@ const INTERRUPTED_MAX: usize = 8;
 /// The caller must hold no lock the others take: there is one thread, and nobody to let go of it.
 ///
 /// ```
-/// use riot_actor::{exit, receive_if, send, simulation::{Simulation, interleave}, spawn, this, wait, Reason};
+/// use riot_actor::{
+///     exit, mailbox::receive_if, process::wait, send, simulation::{Simulation, interleave}, spawn, this,
+///     Reason,
+/// };
 ///
 /// Simulation::sweep(0..100, || async {
 ///     let main = this();
@@ -147,7 +150,7 @@ impl Simulation {
     /// Runs a program made anew for each seed, for every seed in `seeds`.
     ///
     /// # Panics
-    /// If a run ends otherwise than [`Reason::Normal`]; the message names the seed that did it. (A `main` that was taken
+    /// Filter a run ends otherwise than [`Reason::Normal`]; the message names the seed that did it. (A `main` that was taken
     /// along by a link has not shown anything, however clean its end.)
     #[track_caller]
     pub fn sweep<F>(seeds: impl IntoIterator<Item = u64>, program: impl Fn() -> F)

@@ -6,7 +6,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use riot_actor::{Input, MachineRef, ReplyTo, StateMachine, Step, Stop, run};
+//! use riot_actor::{
+//!     call::ReplyTo, gen_server::Stop, run, state_machine::{Input, MachineRef, StateMachine, Step},
+//! };
 //!
 //! #[derive(PartialEq)]
 //! enum Door { Closed, Open }
@@ -53,7 +55,7 @@ use std::{
 use crate::{
     call::{CALL_TIMEOUT, CallError, ReplyTo},
     exit::Reason,
-    gen_server::{Cast, GenServer, ServerOptions, ServerRef, StartError, Stop, server},
+    gen_server::{self, Cast, GenServer, GenServerOptions, GenServerRef, GenServerStartError, Stop},
     message::Message,
     timer::{Timeout, TimerRef, start_timer},
 };
@@ -64,13 +66,13 @@ pub trait StateMachine: Sized + Send + 'static {
     type Args: Send + 'static;
     /// Where it can be. Two that are equal are the same state: going from one to the other is no change.
     type State: PartialEq + Send + Sync + 'static;
-    /// What can happen to it. One that wants an answer carries a [`ReplyTo`], see [`MachineRef::ask`](ServerRef::ask).
+    /// What can happen to it. One that wants an answer carries a [`ReplyTo`], see [`MachineRef::ask`](GenServerRef::ask).
     type Event: Send + 'static;
 
     /// Makes it, in its own process, with the state it begins in. Whoever starts it waits for this.
     fn init(args: Self::Args) -> impl Future<Output = Result<(Self, Self::State), Stop>> + Send;
 
-    /// Something has happened: what it comes to. [`server::stop`] ends the machine after it.
+    /// Something has happened: what it comes to. [`gen_server::stop`] ends the machine after it.
     fn handle(
         &mut self,
         state: &Self::State,
@@ -83,20 +85,22 @@ pub trait StateMachine: Sized + Send + 'static {
     }
 
     /// Starts it, linked to nobody. Returns once `init` has. With a name, a bound or a limit:
-    /// `ServerOptions::start::<Machine<M>>`.
+    /// `GenServerOptions::start::<Machine<M>>`.
     ///
     /// # Errors
-    /// See [`StartError`].
-    fn start(args: Self::Args) -> impl Future<Output = Result<MachineRef<Self>, StartError>> + Send {
-        ServerOptions::new().start::<Machine<Self>>(args)
+    /// See [`GenServerStartError`].
+    fn start(args: Self::Args) -> impl Future<Output = Result<MachineRef<Self>, GenServerStartError>> + Send {
+        GenServerOptions::new().start::<Machine<Self>>(args)
     }
 
     /// Starts it, linked to the caller. Returns once `init` has.
     ///
     /// # Errors
-    /// See [`StartError`].
-    fn start_link(args: Self::Args) -> impl Future<Output = Result<MachineRef<Self>, StartError>> + Send {
-        ServerOptions::new().start_link::<Machine<Self>>(args)
+    /// See [`GenServerStartError`].
+    fn start_link(
+        args: Self::Args,
+    ) -> impl Future<Output = Result<MachineRef<Self>, GenServerStartError>> + Send {
+        GenServerOptions::new().start_link::<Machine<Self>>(args)
     }
 }
 
@@ -138,7 +142,7 @@ impl<M: StateMachine> Step<M> {
         Self { to: None, postponed: None, inserted: Vec::new(), timers: Vec::new() }
     }
 
-    /// The state becomes `state`. If it was another one, its timeout is over, and all events put off come again, in the
+    /// The state becomes `state`. Filter it was another one, its timeout is over, and all events put off come again, in the
     /// order they came in first, before any newer one.
     pub fn to(state: M::State) -> Self {
         Self { to: Some(state), ..Self::stay() }
@@ -204,18 +208,18 @@ pub struct Machine<M: StateMachine> {
 }
 
 /// The typed name of a state machine.
-pub type MachineRef<M> = ServerRef<Machine<M>>;
+pub type MachineRef<M> = GenServerRef<Machine<M>>;
 
 /// Go on with what is next.
 struct Next;
 
 impl<M: StateMachine> Machine<M> {
-    /// The state it is in; for [`ServerRef::look`].
+    /// The state it is in; for [`GenServerRef::look`].
     pub fn state(&self) -> &M::State {
         &self.state
     }
 
-    /// What it is made of; for [`ServerRef::look`].
+    /// What it is made of; for [`GenServerRef::look`].
     pub fn data(&self) -> &M {
         &self.data
     }
@@ -237,7 +241,7 @@ impl<M: StateMachine> Machine<M> {
             }
         }
         if !self.next.is_empty() {
-            server::continue_with(Next);
+            gen_server::continue_with(Next);
         }
     }
 
@@ -310,7 +314,7 @@ impl<M: StateMachine> fmt::Debug for Machine<M> {
     }
 }
 
-impl<M: StateMachine> ServerRef<Machine<M>> {
+impl<M: StateMachine> GenServerRef<Machine<M>> {
     /// Sends the event `make` makes of the right to answer, and waits for the answer for at most five seconds.
     ///
     /// # Errors
@@ -322,14 +326,14 @@ impl<M: StateMachine> ServerRef<Machine<M>> {
         self,
         make: impl FnOnce(ReplyTo<R>) -> M::Event,
     ) -> Result<R, CallError> {
-        self.ask_within(make, Some(CALL_TIMEOUT)).await
+        self.ask_timeout(make, Some(CALL_TIMEOUT)).await
     }
 
     /// [`ask`](Self::ask) that waits for at most `limit`; `None` waits for ever.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn ask_within<R: Send + 'static>(
+    pub async fn ask_timeout<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M::Event,
         limit: Option<Duration>,

@@ -16,33 +16,6 @@ use crate::{
 /// How long a task that traps exits may go on after its owner has ended, or [`Task::shutdown`] asked it to.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Starts `body` in a process of its own; its result is for the caller.
-///
-/// The task ends with its owner. Its own failure ends nobody: the owner sees it where it waits.
-///
-/// ```
-/// use riot_actor::{run, task};
-/// run(async {
-///     let mut sum = task(async { (1..=100).sum::<u32>() });
-///     assert_eq!(sum.wait(None).await, Ok(5050));
-/// });
-/// ```
-///
-/// # Panics
-/// Outside a process.
-pub fn task<T, F>(body: F) -> Task<T>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    let owner = crate::this();
-    let reference = context::with_shared("task", |shared| shared.next_reference());
-    let (pid, result) = answer_of(|reply| {
-        SpawnOptions::new().label("task").task_of(reference).spawn(Running { body, reply })
-    });
-    Task { pid, owner, result, done: false }
-}
-
 pin_project_lite::pin_project! {
     /// The body of a task: its result is sent by itself, and it ends normally.
     struct Running<F, T> {
@@ -98,6 +71,33 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {}
 
 impl<T: Send> Task<T> {
+    /// Starts `body` in a process of its own; its result is for the caller.
+    ///
+    /// The task ends with its owner. Its own failure ends nobody: the owner sees it where it waits.
+    ///
+    /// ```
+    /// use riot_actor::{run, task::Task};
+    /// run(async {
+    ///     let mut sum = Task::spawn(async { (1..=100).sum::<u32>() });
+    ///     assert_eq!(sum.wait(None).await, Ok(5050));
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub fn spawn<F>(body: F) -> Self
+    where
+        T: 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let owner = crate::this();
+        let reference = context::with_shared("Task::spawn", |shared| shared.next_reference());
+        let (pid, result) = answer_of(|reply| {
+            SpawnOptions::new().label("task").task_of(reference).spawn(Running { body, reply })
+        });
+        Self { pid, owner, result, done: false }
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> Pid {

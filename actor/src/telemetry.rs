@@ -17,6 +17,7 @@
 //!
 //! Handlers belong to one runtime. An event nobody handles costs a load.
 
+pub use crate::report::CrashReport;
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
@@ -26,7 +27,7 @@ use std::{
     },
 };
 
-use crate::{Handle, context, lock::lock, panic::catch, runtime::Shared};
+use crate::{context, lock::lock, panic::catch, runtime::Handle, runtime::Shared};
 
 /// A handler that was attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

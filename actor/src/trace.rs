@@ -1,6 +1,6 @@
 //! Watching processes at work, as Erlang's `trace` does: each spawn, exit, send, receive and turn as an event.
 //!
-//! Events are shown to the handlers of [`TraceEvent`](crate::TraceEvent) that [`telemetry`](crate::telemetry) has, on the
+//! Events are shown to the handlers of [`TraceEvent`] that [`telemetry`](crate::telemetry) has, on the
 //! worker where they happen. Nothing is traced before [`trace`] says so. Until then each place an event could come from
 //! costs a load and a branch: 20 instructions of 620 for a message that wakes its receiver, its turn included, 11 of 270
 //! for one that does not, 40 of 1 420 for the whole life of a process. (Counted by callgrind: `process_bench` ring, fanin and
@@ -11,13 +11,13 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use crate::{Handle, context, exit::Reason, pid::Pid, runtime::Shared};
+use crate::{context, exit::Reason, pid::Pid, runtime::Handle, runtime::Shared};
 
 /// Kinds of events to be traced; several are joined with `|`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traced(u8);
+pub struct TraceFlags(u8);
 
-impl Traced {
+impl TraceFlags {
     /// Nothing.
     pub const NOTHING: Self = Self(0);
     /// [`TraceEvent::Spawned`] and [`TraceEvent::Exited`].
@@ -34,7 +34,7 @@ impl Traced {
     }
 }
 
-impl BitOr for Traced {
+impl BitOr for TraceFlags {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -91,25 +91,25 @@ pub enum TraceEvent {
 /// handler does itself is not traced. Off by default.
 ///
 /// ```
-/// use riot_actor::{TraceEvent, Traced, run, spawn, telemetry, trace};
+/// use riot_actor::{run, spawn, telemetry, trace::{TraceEvent, TraceFlags, trace}};
 ///
 /// run(async {
 ///     telemetry::attach(|event: &TraceEvent| println!("{event:?}"));
-///     trace(Traced::LIVES | Traced::SENDS);
+///     trace(TraceFlags::LIVES | TraceFlags::SENDS);
 ///     spawn(async {});                                    // Spawned { pid: <1.1.0>, parent: Some(<1.0.0>) }
-///     trace(Traced::NOTHING);
+///     trace(TraceFlags::NOTHING);
 /// });
 /// ```
 ///
 /// # Panics
 /// Outside a process.
-pub fn trace(what: Traced) -> Traced {
+pub fn trace(what: TraceFlags) -> TraceFlags {
     context::with_shared("trace", |shared| shared.tracer.set(what))
 }
 
 impl Handle {
     /// [`trace`] from a plain thread.
-    pub fn trace(&self, what: Traced) -> Traced {
+    pub fn trace(&self, what: TraceFlags) -> TraceFlags {
         self.shared.tracer.set(what)
     }
 }
@@ -119,20 +119,20 @@ impl Handle {
 pub(crate) struct Tracer(AtomicU8);
 
 impl Tracer {
-    fn set(&self, what: Traced) -> Traced {
-        Traced(self.0.swap(what.0, Ordering::Relaxed))
+    fn set(&self, what: TraceFlags) -> TraceFlags {
+        TraceFlags(self.0.swap(what.0, Ordering::Relaxed))
     }
 
     #[inline]
-    pub(crate) fn is_on(&self, what: Traced) -> bool {
-        Traced(self.0.load(Ordering::Relaxed)).includes(what)
+    pub(crate) fn is_on(&self, what: TraceFlags) -> bool {
+        TraceFlags(self.0.load(Ordering::Relaxed)).includes(what)
     }
 }
 
 impl Shared {
     /// Shows an event of a kind that is traced. Only where no lock is held.
     #[inline]
-    pub(crate) fn trace(&self, what: Traced, event: impl FnOnce() -> TraceEvent) {
+    pub(crate) fn trace(&self, what: TraceFlags, event: impl FnOnce() -> TraceEvent) {
         if self.tracer.is_on(what) {
             self.show_traced(&event());
         }

@@ -9,8 +9,13 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Application, Config, Exit, Pid, Reason, RunError, SpawnOptions, exit, now, receive, send, shutdown,
-    simulation::Simulation, sleep, spawn, this, trap_exit, whereis, yield_now,
+    Exit, Pid, Reason, exit, now,
+    process::{SpawnOptions, yield_now},
+    receive,
+    runtime::{Application, Config, RunError, shutdown},
+    send,
+    simulation::Simulation,
+    sleep, spawn, this, trap_exit, whereis,
 };
 
 /// What happened, in its order.
@@ -184,7 +189,9 @@ fn a03_applications_stop_before_all_others_are_asked() {
                 receive::<Exit>().await;
                 log(&other, "other");
             });
-            while riot_actor::info(pid).is_some_and(|info| info.state != riot_actor::State::Waiting) {
+            while riot_actor::process::info(pid)
+                .is_some_and(|info| info.state != riot_actor::process::ProcessState::Waiting)
+            {
                 yield_now().await;
             }
         },
@@ -224,7 +231,7 @@ fn an_application_may_outlive_a_killed_process_of_applications_no_more_than_its_
     everywhere_with(
         |log| Config::new().application(application("a", log)),
         |_| async {
-            let starter = riot_actor::info(whereis("a").unwrap()).unwrap().parent.unwrap();
+            let starter = riot_actor::process::info(whereis("a").unwrap()).unwrap().parent.unwrap();
             exit(starter, Reason::Kill);
             pending::<()>().await;
         },

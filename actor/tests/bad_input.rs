@@ -12,8 +12,18 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Call, CallError, Config, GenServer, Pid, Reason, ServerOptions, Stop, exit, info, monitor, receive,
-    receive_if, register, send, send_after, spawn, spawn_monitor, this, whereis, yield_now,
+    Pid, Reason,
+    call::CallError,
+    exit,
+    gen_server::{Call, GenServer, GenServerOptions, Stop},
+    mailbox::receive_if,
+    monitor,
+    process::{info, spawn_monitor, yield_now},
+    receive, register,
+    runtime::Config,
+    send, spawn, this,
+    time::send_after,
+    whereis,
 };
 
 /// Counts its end, and panics at it.
@@ -60,8 +70,8 @@ impl GenServer for Server {
 }
 impl Call<Quit> for Server {
     type Reply = ();
-    async fn handle_call(&mut self, _: Quit, _reply: riot_actor::ReplyTo<()>) {
-        riot_actor::server::stop(Reason::Normal);
+    async fn handle_call(&mut self, _: Quit, _reply: riot_actor::call::ReplyTo<()>) {
+        riot_actor::gen_server::stop(Reason::Normal);
     }
 }
 
@@ -70,7 +80,7 @@ fn a_state_that_panics_when_it_is_dropped_takes_its_server_along_and_nobody_else
     everywhere(|| async {
         for kill in [false, true] {
             let dropped = Counter::default();
-            let options = ServerOptions::new().name("server");
+            let options = GenServerOptions::new().name("server");
             let server = options.start::<Server>(dropped.clone()).await.unwrap();
             let end = monitor(server.pid());
             if kill {
@@ -174,7 +184,9 @@ fn processes_that_kill_each_other_all_end_once() {
             })
             .collect();
         let monitors: Vec<_> = pids.iter().map(|&pid| monitor(pid)).collect();
-        while pids.iter().any(|&pid| info(pid).is_some_and(|info| info.state != riot_actor::State::Waiting)) {
+        while pids.iter().any(|&pid| {
+            info(pid).is_some_and(|info| info.state != riot_actor::process::ProcessState::Waiting)
+        }) {
             yield_now().await;
         }
         pids.iter().for_each(|&pid| send(pid, pids.clone()));

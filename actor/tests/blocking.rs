@@ -5,7 +5,11 @@ mod common;
 use std::{sync::mpsc, time::Duration};
 
 use common::{everywhere, threaded};
-use riot_actor::{Config, Reason, blocking, exit, monitor, receive, send, spawn, this};
+use riot_actor::{
+    Reason, exit, monitor, receive,
+    runtime::{Config, blocking},
+    send, spawn, this,
+};
 
 #[test]
 fn c05_only_the_caller_is_suspended() {
@@ -62,7 +66,7 @@ fn the_result_comes_back_and_a_panic_too() {
 
 #[test]
 fn more_work_than_threads_waits_its_turn() {
-    let reason = Config::new().workers(2).blocking_max(2).run(async {
+    let reason = Config::new().workers(2).max_blocking_threads(2).run(async {
         let me = this();
         for n in 0..50_u32 {
             spawn(async move { send(me, blocking(move || n).await) });

@@ -12,16 +12,23 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Addr, Call, CallError, Exit, GenServer, MailboxFull, Overflow, Pid, Reason, Request, ServerOptions,
-    SpawnOptions, Stop, TimedOut, TrySendError, call, exit, info, link, monitor, receive, receive_timeout,
-    send, send_after, send_wait, sleep, spawn, spawn_monitor, start_timer, this, timeout, trap_exit,
-    try_send, wait, yield_now,
+    Exit, Pid, Reason, call,
+    call::{CallError, CallRequest},
+    exit,
+    gen_server::{Call, GenServer, GenServerOptions, Stop},
+    link,
+    mailbox::{Addr, MailboxFull, MailboxOverflow, TrySendError, receive_timeout, send_async, try_send},
+    monitor,
+    process::{SpawnOptions, info, spawn_monitor, wait, yield_now},
+    receive, send, sleep, spawn, this,
+    time::{TimedOut, send_after, start_timer},
+    timeout, trap_exit,
 };
 
 struct Begin;
 
-fn slow(max: usize, overflow: Overflow) -> Pid {
-    SpawnOptions::new().mailbox_max(max, overflow).spawn(pending::<()>())
+fn slow(max: usize, overflow: MailboxOverflow) -> Pid {
+    SpawnOptions::new().max_mailbox(max, overflow).spawn(pending::<()>())
 }
 
 fn waiting(pid: Pid) -> (usize, u64) {
@@ -33,7 +40,7 @@ fn waiting(pid: Pid) -> (usize, u64) {
 fn a_full_mailbox_drops_the_newest_and_says_so_to_whoever_asks() {
     everywhere(|| async {
         let observer = this();
-        let pid = SpawnOptions::new().mailbox_max(2, Overflow::DropNewest).spawn(async move {
+        let pid = SpawnOptions::new().max_mailbox(2, MailboxOverflow::DropNewest).spawn(async move {
             receive::<Begin>().await;
             loop {
                 send(observer, receive::<i32>().await);
@@ -42,7 +49,7 @@ fn a_full_mailbox_drops_the_newest_and_says_so_to_whoever_asks() {
         (1..=2).for_each(|number| send(pid, number));
         send(pid, 3);
         assert_eq!(waiting(pid), (2, 1));
-        assert_eq!(info(pid).unwrap().mailbox_max, Some(2));
+        assert_eq!(info(pid).unwrap().max_mailbox, Some(2));
         assert_eq!(try_send(pid, 4), Err(TrySendError::Full(4)));
         assert_eq!(waiting(pid), (2, 1), "who asks loses nothing");
         exit(pid, Reason::Kill);
@@ -54,10 +61,10 @@ fn a_full_mailbox_drops_the_newest_and_says_so_to_whoever_asks() {
 fn room_is_made_by_every_message_taken() {
     everywhere(|| async {
         let observer = this();
-        let pid = SpawnOptions::new().mailbox_max(3, Overflow::DropNewest).spawn(async move {
+        let pid = SpawnOptions::new().max_mailbox(3, MailboxOverflow::DropNewest).spawn(async move {
             loop {
                 // Behind others too, with a guard or without.
-                let number = riot_actor::receive_if(|number: &i32| *number % 2 == 0).await;
+                let number = riot_actor::mailbox::receive_if(|number: &i32| *number % 2 == 0).await;
                 send(observer, number);
                 send(observer, receive::<i32>().await);
             }
@@ -75,13 +82,13 @@ fn room_is_made_by_every_message_taken() {
 #[test]
 fn a_process_may_choose_to_end_rather_than_lag_behind() {
     everywhere(|| async {
-        let pid = slow(2, Overflow::Exit);
+        let pid = slow(2, MailboxOverflow::Exit);
         let end = monitor(pid);
         (1..=2).for_each(|number| send(pid, number));
         assert_eq!(try_send(pid, 3), Err(TrySendError::Full(3)), "who asks ends nobody");
         send(pid, 3);
         let reason = end.down().await.reason;
-        assert_eq!(reason, Reason::other(MailboxFull { messages_max: 2 }));
+        assert_eq!(reason, Reason::other(MailboxFull { max_messages: 2 }));
     });
 }
 
@@ -89,7 +96,7 @@ fn a_process_may_choose_to_end_rather_than_lag_behind() {
 fn signals_and_what_the_runtime_sends_are_let_in_always() {
     everywhere(|| async {
         let observer = this();
-        let options = SpawnOptions::new().mailbox_max(1, Overflow::Exit).trap_exit();
+        let options = SpawnOptions::new().max_mailbox(1, MailboxOverflow::Exit).trap_exit();
         let pid = options.spawn(async move {
             let watched = spawn(async { receive::<()>().await });
             link(watched);
@@ -116,7 +123,7 @@ fn signals_and_what_the_runtime_sends_are_let_in_always() {
 fn who_waits_for_room_is_served_in_turn() {
     everywhere(|| async {
         let observer = this();
-        let pid = SpawnOptions::new().mailbox_max(1, Overflow::DropNewest).spawn(async move {
+        let pid = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest).spawn(async move {
             for _ in 0..30 {
                 send(observer, receive::<i32>().await);
             }
@@ -125,7 +132,7 @@ fn who_waits_for_room_is_served_in_turn() {
             .map(|sender| {
                 spawn(async move {
                     for nth in 0..10 {
-                        send_wait(pid, sender * 10 + nth).await.expect("it is there");
+                        send_async(pid, sender * 10 + nth).await.expect("it is there");
                     }
                 })
             })
@@ -138,21 +145,21 @@ fn who_waits_for_room_is_served_in_turn() {
             let of: Vec<i32> = heard.iter().copied().filter(|number| number / 10 == sender).collect();
             assert_eq!(of, (sender * 10..sender * 10 + 10).collect::<Vec<_>>(), "each in its own order");
         }
-        riot_actor::join(&senders).await;
+        riot_actor::process::join(&senders).await;
     });
 }
 
 #[test]
 fn who_gives_up_waiting_passes_the_room_on() {
     everywhere(|| async {
-        let pid = slow(1, Overflow::DropNewest);
+        let pid = slow(1, MailboxOverflow::DropNewest);
         send(pid, 0);
-        assert_eq!(timeout(millis(1), send_wait(pid, 1)).await, Err(TimedOut));
+        assert_eq!(timeout(millis(1), send_async(pid, 1)).await, Err(TimedOut));
         let waiting = spawn(async move {
-            assert_eq!(send_wait(pid, 2).await, Err(2), "it ended");
+            assert_eq!(send_async(pid, 2).await, Err(2), "it ended");
         });
         let end = monitor(waiting);
-        while !info(waiting).is_some_and(|info| info.state == riot_actor::State::Waiting) {
+        while !info(waiting).is_some_and(|info| info.state == riot_actor::process::ProcessState::Waiting) {
             yield_now().await;
         }
         exit(pid, Reason::Kill);
@@ -161,7 +168,7 @@ fn who_gives_up_waiting_passes_the_room_on() {
     // Woken and condemned before it could use the room: the next one gets it.
     everywhere(|| async {
         let observer = this();
-        let pid = SpawnOptions::new().mailbox_max(1, Overflow::DropNewest).spawn(async move {
+        let pid = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest).spawn(async move {
             loop {
                 receive::<Begin>().await;
                 send(observer, "taken");
@@ -170,13 +177,13 @@ fn who_gives_up_waiting_passes_the_room_on() {
         let senders: Vec<Pid> = (0..4)
             .map(|_| {
                 spawn(async move {
-                    send_wait(pid, Begin).await.ok();
+                    send_async(pid, Begin).await.ok();
                 })
             })
             .collect();
         exit(senders[1], Reason::Kill);
         exit(senders[2], Reason::Kill);
-        riot_actor::join(&senders).await;
+        riot_actor::process::join(&senders).await;
         receive::<&str>().await;
     });
 }
@@ -202,14 +209,16 @@ fn a_flood_is_held_to_the_bound_whatever_the_policy() {
     threaded(|| async {
         let live = Arc::new(AtomicUsize::new(0));
         for nth in 0..3 {
-            let pid = slow(1000, [Overflow::DropNewest, Overflow::Exit][nth % 2]);
+            let pid = slow(1000, [MailboxOverflow::DropNewest, MailboxOverflow::Exit][nth % 2]);
             let flooding: Vec<_> = (0..4)
                 .map(|_| {
                     let live = live.clone();
                     let flood = async move {
                         for _ in 0..25_000 {
                             match nth {
-                                2 => drop(timeout(Duration::ZERO, send_wait(pid, Counted::new(&live))).await),
+                                2 => {
+                                    drop(timeout(Duration::ZERO, send_async(pid, Counted::new(&live))).await)
+                                }
                                 _ => send(pid, Counted::new(&live)),
                             }
                             // What is on its way besides the mailbox: one for each sender.
@@ -240,7 +249,7 @@ impl GenServer for Till {
 }
 impl Call<Price> for Till {
     type Reply = u32;
-    async fn handle_call(&mut self, _: Price, _reply: riot_actor::ReplyTo<u32>) {
+    async fn handle_call(&mut self, _: Price, _reply: riot_actor::call::ReplyTo<u32>) {
         pending::<()>().await;
     }
 }
@@ -248,12 +257,12 @@ impl Call<Price> for Till {
 #[test]
 fn a_call_to_a_full_mailbox_fails_at_once_and_the_server_can_still_be_stopped() {
     everywhere(|| async {
-        let pid = slow(1, Overflow::Exit);
+        let pid = slow(1, MailboxOverflow::Exit);
         send(pid, 0);
         assert_eq!(call::<u8, u8>(pid, 1, None).await, Err(CallError::Full));
-        assert!(riot_actor::is_alive(pid));
+        assert!(riot_actor::process::is_alive(pid));
 
-        let options = ServerOptions::new().mailbox_max(1, Overflow::DropNewest);
+        let options = GenServerOptions::new().max_mailbox(1, MailboxOverflow::DropNewest);
         let till = options.start::<Till>(()).await.unwrap();
         // The first is being handled, for ever; the second fills the mailbox.
         let first = till.send_request(Price).unwrap();
@@ -276,7 +285,7 @@ fn a_call_to_a_full_mailbox_fails_at_once_and_the_server_can_still_be_stopped() 
 fn an_addr_takes_one_type_and_is_a_pid_besides() {
     everywhere(|| async {
         trap_exit(true);
-        let options = SpawnOptions::new().link().mailbox_max(1, Overflow::DropNewest);
+        let options = SpawnOptions::new().link().max_mailbox(1, MailboxOverflow::DropNewest);
         let observer = this();
         let adder = Addr::<u32>::spawn_with(options, move |inbox| async move {
             receive::<Begin>().await;
@@ -288,9 +297,9 @@ fn an_addr_takes_one_type_and_is_a_pid_besides() {
         assert_eq!(Pid::from(adder), adder.pid());
         exit(adder.pid(), Reason::Kill);
         assert_eq!(receive::<Exit>().await.from, adder.pid());
-        assert_eq!(adder.send_wait(3).await, Err(3));
+        assert_eq!(adder.send_async(3).await, Err(3));
         // A request is a message like others.
-        let doubler = Addr::<Request<u32, u32>>::spawn(|inbox| async move {
+        let doubler = Addr::<CallRequest<u32, u32>>::spawn(|inbox| async move {
             let request = inbox.receive().await;
             request.reply.send(request.query * 2);
         });
@@ -301,7 +310,7 @@ fn an_addr_takes_one_type_and_is_a_pid_besides() {
 #[test]
 fn a_timer_finds_a_full_mailbox_like_any_sender() {
     simulated(|| async {
-        let pid = slow(1, Overflow::DropNewest);
+        let pid = slow(1, MailboxOverflow::DropNewest);
         send(pid, 1);
         send_after(millis(1), pid, 2);
         sleep(millis(5)).await;

@@ -14,17 +14,24 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    CallError, Config, Pid, Reason, ReplyTo, Request, blocking, call, exit, info, join, monitor, now,
-    receive, scheduler_stats, send, sleep, spawn, spawn_monitor, this, timeout, wait, yield_now,
+    Pid, Reason, call,
+    call::{CallError, CallRequest, ReplyTo},
+    exit, monitor, now,
+    process::{info, join, spawn_monitor, wait, yield_now},
+    receive,
+    runtime::{Config, blocking},
+    send, sleep, spawn,
+    stats::scheduler_stats,
+    this, timeout,
 };
 
-type Ask = Request<&'static str, u32>;
+type Ask = CallRequest<&'static str, u32>;
 
 /// A server that does what it is asked.
 fn server() -> Pid {
     spawn(async {
         loop {
-            let Request { query, reply, .. } = receive::<Ask>().await;
+            let CallRequest { query, reply, .. } = receive::<Ask>().await;
             match query {
                 "answer" => reply.send(42),
                 "never" => drop(reply),
@@ -216,7 +223,10 @@ fn a_condemned_server_answers_after_its_release() {
         });
         exit(server, Reason::other("end"));
         assert_eq!(ask(server, "answer", None).await, Err(CallError::Exit(Reason::other("end"))));
-        assert_eq!(riot_actor::receive_timeout(Duration::ZERO).await, Ok(Dropped("held", Some(server))));
+        assert_eq!(
+            riot_actor::mailbox::receive_timeout(Duration::ZERO).await,
+            Ok(Dropped("held", Some(server)))
+        );
     });
 }
 
@@ -256,9 +266,9 @@ fn calls_of_one_process_at_a_time_have_an_answer_each() {
         let server = spawn(async {
             let mut asked = Vec::new();
             while asked.len() < 3 {
-                asked.push(receive::<Request<usize, usize>>().await);
+                asked.push(receive::<CallRequest<usize, usize>>().await);
             }
-            for Request { query, reply, .. } in asked.into_iter().rev() {
+            for CallRequest { query, reply, .. } in asked.into_iter().rev() {
                 reply.send(query + 10);
                 yield_now().await;
             }
@@ -346,9 +356,9 @@ fn a_call_begun_by_one_process_may_be_waited_for_by_another() {
 fn g12_a_reply_may_come_from_a_thread_of_no_runtime_or_of_another() {
     threaded(|| async {
         let server = spawn(async {
-            let first = receive::<Request<(), &'static str>>().await;
+            let first = receive::<CallRequest<(), &'static str>>().await;
             blocking(move || first.reply.send("a thread")).await;
-            let second = receive::<Request<(), &'static str>>().await;
+            let second = receive::<CallRequest<(), &'static str>>().await;
             let other =
                 std::thread::spawn(move || Config::new().run(async move { second.reply.send("a runtime") }));
             blocking(move || other.join().unwrap()).await.expect("it runs");
@@ -389,7 +399,7 @@ fn g09_answers_and_calls_that_are_given_up_do_not_meet() {
             .collect();
         let server = spawn(async move {
             for replier in repliers.iter().cycle() {
-                let Request { query, reply, .. } = receive::<Request<String, String>>().await;
+                let CallRequest { query, reply, .. } = receive::<CallRequest<String, String>>().await;
                 send(*replier, (query, reply));
             }
         });

@@ -15,9 +15,16 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Config, Message, Pid, Priority, Reason, SpawnOptions, exit, info, join, now, receive, receive_any,
-    receive_if, receive_timeout, register, select, send, send_interval, sleep, spawn, spawn_monitor, this,
-    try_this, unregister, wait, whereis, yield_now,
+    Message, Pid, Reason, exit,
+    mailbox::{receive_any, receive_if, receive_timeout, select},
+    name::unregister,
+    now,
+    process::{Priority, SpawnOptions, info, join, spawn_monitor, try_this, wait, yield_now},
+    receive, register,
+    runtime::Config,
+    send, sleep, spawn, this,
+    time::send_interval,
+    whereis,
 };
 
 #[test]
@@ -170,7 +177,7 @@ fn c07_low_gets_one_turn_in_nine() {
             (pid, count)
         };
         let (low, normal) = (turns(Priority::Low), turns(Priority::Normal));
-        riot_actor::set_priority(Priority::High);
+        riot_actor::process::set_priority(Priority::High);
         while normal.1.get() < 8_000 {
             sleep(millis(1)).await;
         }
@@ -191,7 +198,7 @@ fn c08_a_suspended_process_that_is_condemned_is_released_promptly() {
             spawn(receive::<()>()),
             spawn(async { receive_timeout::<()>(secs(3600)).await.map_err(Reason::from) }),
         ] {
-            while info(pid).unwrap().state != riot_actor::State::Waiting {
+            while info(pid).unwrap().state != riot_actor::process::ProcessState::Waiting {
                 yield_now().await;
             }
             exit(pid, Reason::Kill);
@@ -224,7 +231,7 @@ fn c09_processes_that_only_yield_get_even_turns() {
 
 /// Whatever runs inside the runtime on somebody's behalf may use the runtime.
 fn use_everything() {
-    riot_actor::processes().into_iter().for_each(|pid| drop(info(pid)));
+    riot_actor::process::processes().into_iter().for_each(|pid| drop(info(pid)));
     let _ = whereis("nobody");
     if try_this().is_none() {
         return; // A timer's message that nobody takes: there is no process to act for.
@@ -239,7 +246,7 @@ fn use_everything() {
         let _ = whereis(&name);
         unregister(&name).ok();
     }
-    riot_actor::send_after(secs(1), pid, ()).cancel();
+    riot_actor::time::send_after(secs(1), pid, ()).cancel();
     exit(pid, Reason::Kill);
 }
 
@@ -279,7 +286,7 @@ fn c10_user_code_is_never_called_under_a_lock() {
             pending::<()>().await;
         });
         send(pid, Busy);
-        riot_actor::send_after(secs(3600), pid, Busy);
+        riot_actor::time::send_after(secs(3600), pid, Busy);
         send_interval(millis(1), pid, Busy).unwrap();
         sleep(millis(3)).await;
         exit(pid, Reason::Kill);

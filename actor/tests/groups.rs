@@ -6,9 +6,20 @@ use std::{future::pending, time::Duration};
 
 use common::{everywhere, simulated};
 use riot_actor::{
-    Config, GroupChange, GroupEvent, NotJoined, Pid, Reason, TimedOut, await_name, broadcast,
-    demonitor_group, exit, info, join_group, leave_group, members, monitor, monitor_group, now, receive,
-    receive_timeout, register, send, sleep, spawn, this,
+    Pid, Reason, exit,
+    group::{
+        GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members,
+        monitor_group,
+    },
+    mailbox::receive_timeout,
+    monitor,
+    name::wait_for_name,
+    now,
+    process::info,
+    receive, register,
+    runtime::Config,
+    send, sleep, spawn, this,
+    time::TimedOut,
 };
 
 async fn kill(pid: Pid) {
@@ -21,11 +32,11 @@ async fn kill(pid: Pid) {
 fn r05_await_name_returns_at_once_if_held_and_else_when_taken() {
     everywhere(|| async {
         register("held", this()).expect("it is free");
-        assert_eq!(await_name("held", None).await, Ok(this()));
+        assert_eq!(wait_for_name("held", None).await, Ok(this()));
 
         let me = this();
         for _ in 0..3 {
-            spawn(async move { send(me, await_name("later", None).await.expect("it waits for ever")) });
+            spawn(async move { send(me, wait_for_name("later", None).await.expect("it waits for ever")) });
         }
         let holder = spawn(async {
             sleep(Duration::from_millis(2)).await;
@@ -42,13 +53,13 @@ fn r05_await_name_returns_at_once_if_held_and_else_when_taken() {
 fn r05_it_returns_the_holder_even_if_that_has_ended_and_gives_up_in_time() {
     simulated(|| async {
         let me = this();
-        spawn(async move { send(me, await_name("short", None).await.expect("it waits for ever")) });
+        spawn(async move { send(me, wait_for_name("short", None).await.expect("it waits for ever")) });
         sleep(Duration::from_millis(1)).await;
         let short = spawn(async { register("short", this()).expect("it is free") });
         assert_eq!(receive::<Pid>().await, short);
 
         let start = now();
-        assert_eq!(await_name("never", Some(Duration::from_secs(3))).await, Err(TimedOut));
+        assert_eq!(wait_for_name("never", Some(Duration::from_secs(3))).await, Err(TimedOut));
         assert_eq!((now() - start).as_secs(), 3);
         register("never", this()).expect("nobody waits any more, and it is free");
     });

@@ -5,9 +5,13 @@ use std::{future::pending, time::Duration};
 
 use common::*;
 use riot_actor::{
-    Exit, Pid, Reason, SpawnOptions, TimedOut, exit, info, link, monitor, receive, receive_if,
-    receive_timeout, send, spawn, spawn_link, spawn_monitor, this, trap_exit, unlink, unlink_flush, wait,
-    yield_now,
+    Exit, Pid, Reason, exit, link,
+    mailbox::{receive_if, receive_timeout},
+    monitor,
+    process::{SpawnOptions, info, spawn_monitor, unlink_flush, wait, yield_now},
+    receive, send, spawn, spawn_link, this,
+    time::TimedOut,
+    trap_exit, unlink,
 };
 
 fn idle() -> Pid {
@@ -189,7 +193,7 @@ fn l07_an_end_spreads_to_those_that_do_not_trap() {
         assert_eq!(end.down().await.reason, Reason::Killed);
         let exit = receive::<Exit>().await;
         assert_eq!((exit.from, exit.reason), (c, Reason::Killed));
-        assert!(riot_actor::is_alive(a) && riot_actor::is_alive(b));
+        assert!(riot_actor::process::is_alive(a) && riot_actor::process::is_alive(b));
         no_exit().await;
     });
 }
@@ -208,7 +212,7 @@ fn l08_a_normal_end_takes_nobody_along() {
         end.down().await;
         let exit = receive::<Exit>().await;
         assert_eq!((exit.from, exit.reason), (gone, Reason::Normal));
-        assert!(riot_actor::is_alive(plain));
+        assert!(riot_actor::process::is_alive(plain));
         assert_eq!(links(plain), []);
     });
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Config, Pid, Reason, SpawnOptions, this};
+use riot_actor::{Pid, Reason, process::SpawnOptions, runtime::Config, this};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -68,7 +68,7 @@ fn c06_a_poll_longer_than_the_limit_is_reported_once_and_nothing_is_stopped() {
     let reports = Reports::default();
     tracing::subscriber::set_global_default(reports.clone()).unwrap();
     let seen = reports.clone();
-    let reason = Config::new().workers(3).long_turn(Duration::from_millis(20)).run(async move {
+    let reason = Config::new().workers(3).long_schedule(Duration::from_millis(20)).run(async move {
         let main = this();
         // Each on a worker of its own, and neither on main's.
         let (tell, told) = mpsc::channel();

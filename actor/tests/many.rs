@@ -4,8 +4,14 @@
 #![cfg(target_os = "linux")]
 
 use riot_actor::{
-    Config, Reason, SpawnOptions, exit, link, monitor, processes, receive, register, scheduler_stats, send,
-    send_after, spawn, this, yield_now,
+    Reason, exit, link, monitor,
+    process::{SpawnOptions, processes, yield_now},
+    receive, register,
+    runtime::Config,
+    send, spawn,
+    stats::scheduler_stats,
+    this,
+    time::send_after,
 };
 
 /// What one batch leaves of the lives a short process can have.
@@ -26,7 +32,7 @@ async fn batch(size: usize) {
             3 => {
                 spawn(async move {
                     register(format!("{nth}"), this()).expect("it is free");
-                    riot_actor::join_group("all", this());
+                    riot_actor::group::join_group("all", this());
                     send_after(std::time::Duration::from_secs(3600), this(), "too late");
                     send(main, ());
                 });
@@ -76,7 +82,7 @@ fn millions_of_short_processes_give_all_memory_back() {
         let stats = scheduler_stats();
         assert_eq!((stats.processes, stats.timers), (1, 0));
         assert!(stats.spawned as usize >= total);
-        assert_eq!(riot_actor::members("all"), []);
+        assert_eq!(riot_actor::group::members("all"), []);
     });
     assert_eq!(reason.unwrap(), Reason::Normal);
 }

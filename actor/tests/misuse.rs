@@ -11,8 +11,17 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Config, Handle, Overflow, Reason, RunError, SpawnOptions, TaskError, interval, mark, receive, register,
-    run, send, send_wait, server, simulation::Simulation, spawn, spawn_monitor, task, this,
+    Reason, gen_server,
+    mailbox::{MailboxOverflow, mark, send_async},
+    process::{SpawnOptions, spawn_monitor},
+    receive, register, run,
+    runtime::{Config, Handle, RunError},
+    send,
+    simulation::Simulation,
+    spawn,
+    task::{Task, TaskError},
+    this,
+    time::interval,
 };
 
 /// What a panic of `f` says.
@@ -30,17 +39,17 @@ fn outside_a_process_everything_that_acts_for_one_says_where_to_call_it() {
         &|| _ = this(),
         &|| _ = spawn(async {}),
         &|| _ = spawn_monitor(async {}),
-        &|| riot_actor::shutdown(Reason::Normal),
+        &|| riot_actor::runtime::shutdown(Reason::Normal),
         &|| _ = riot_actor::trap_exit(true),
         &|| _ = mark(),
-        &|| _ = riot_actor::processes(),
+        &|| _ = riot_actor::process::processes(),
         &|| _ = riot_actor::whereis("name"),
-        &|| _ = riot_actor::tree(),
-        &|| _ = riot_actor::scheduler_stats(),
-        &|| _ = riot_actor::members("group"),
-        &|| riot_actor::set_label("label"),
-        &|| _ = riot_actor::monitor_name("name"),
-        &|| _ = riot_actor::trace(riot_actor::Traced::NOTHING),
+        &|| _ = riot_actor::process::tree(),
+        &|| _ = riot_actor::stats::scheduler_stats(),
+        &|| _ = riot_actor::group::members("group"),
+        &|| riot_actor::process::set_label("label"),
+        &|| _ = riot_actor::process::monitor_name("name"),
+        &|| _ = riot_actor::trace::trace(riot_actor::trace::TraceFlags::NOTHING),
         &|| _ = riot_actor::telemetry::attach(|_: &u8| ()),
         &|| {
             let mut receive = pin!(receive::<u8>());
@@ -57,8 +66,8 @@ fn outside_a_process_everything_that_acts_for_one_says_where_to_call_it() {
 #[test]
 fn settings_that_mean_nothing_are_refused_where_they_are_made() {
     assert!(says(|| Config::new().workers(0)).contains("somebody has to do the work"));
-    assert!(says(|| Config::new().blocking_max(0)).contains("somebody has to do the work"));
-    assert!(says(|| SpawnOptions::new().mailbox_max(0, Overflow::Exit)).contains("no mailbox"));
+    assert!(says(|| Config::new().max_blocking_threads(0)).contains("somebody has to do the work"));
+    assert!(says(|| SpawnOptions::new().max_mailbox(0, MailboxOverflow::Exit)).contains("no mailbox"));
     assert!(says(|| interval(Duration::ZERO)).contains("longer than nothing"));
 }
 
@@ -78,20 +87,22 @@ fn inside_a_process_misuse_ends_that_process_and_says_why() {
             SpawnOptions::new().name("taken").spawn(async {});
         };
         assert!(panic_of(named).await.contains("the name taken is taken by <"));
-        let stopping = async { server::stop(Reason::Normal) };
-        assert!(panic_of(stopping).await.contains("`server::stop` is for the handlers of a generic server"));
-        let idling = async { server::idle_timeout(secs(1)) };
+        let stopping = async { gen_server::stop(Reason::Normal) };
+        assert!(
+            panic_of(stopping).await.contains("`gen_server::stop` is for the handlers of a generic server")
+        );
+        let idling = async { gen_server::idle_timeout(secs(1)) };
         assert!(panic_of(idling).await.contains("for the handlers of a generic server"));
         let again = async {
             send(this(), ());
-            let mut sending = pin!(send_wait(this(), 1));
+            let mut sending = pin!(send_async(this(), 1));
             sending.as_mut().await.unwrap();
             let _ = sending.as_mut().await;
         };
         assert!(panic_of(again).await.contains("polled after its end"));
         let mark = mark();
         let foreign = async move {
-            riot_actor::select(|_| true).since(mark).await;
+            riot_actor::mailbox::select(|_| true).since(mark).await;
         };
         assert!(panic_of(foreign).await.contains("call `mark` in the process that receives"));
     });
@@ -100,8 +111,8 @@ fn inside_a_process_misuse_ends_that_process_and_says_why() {
 #[test]
 fn what_is_another_process_s_is_an_error_and_not_a_wait_for_ever() {
     everywhere(|| async {
-        let mut mine = task(async { 1 });
-        let stolen = task(async move { mine.wait(None).await });
+        let mut mine = Task::spawn(async { 1 });
+        let stolen = Task::spawn(async move { mine.wait(None).await });
         let mut stolen = stolen;
         assert_eq!(stolen.wait(None).await, Ok(Err(TaskError::NotOwner)));
     });

@@ -10,9 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::*;
 use proptest::prelude::*;
 use riot_actor::{
-    Down, Exit, Message, MonitorRef, Pid, Reason, RegisterError, SpawnOptions, demonitor, exit, info,
-    is_alive, link, monitor, receive, receive_any, receive_timeout, register, send, simulation::Simulation,
-    sleep, this, trap_exit, unlink, unregister, whereis,
+    Down, Exit, Message, Pid, Reason, demonitor, exit, link,
+    mailbox::{receive_any, receive_timeout},
+    monitor,
+    name::{RegisterError, unregister},
+    process::{MonitorRef, SpawnOptions, info, is_alive},
+    receive, register, send,
+    simulation::Simulation,
+    sleep, this, trap_exit, unlink, whereis,
 };
 
 /// Places for processes besides `main`, which is number 0 for all its life.

@@ -5,9 +5,14 @@ use std::{future::pending, time::Duration};
 
 use common::*;
 use riot_actor::{
-    Down, Exit, Reason, TimedOut, demonitor, demonitor_flush, exit, info, join, monitor, monitor_name,
-    receive, receive_any, receive_timeout, register, send, spawn, spawn_monitor, this, trap_exit, unregister,
-    wait, yield_now,
+    Down, Exit, Reason, demonitor, exit,
+    mailbox::{receive_any, receive_timeout},
+    monitor,
+    name::unregister,
+    process::{demonitor_flush, info, join, monitor_name, spawn_monitor, wait, yield_now},
+    receive, register, send, spawn, this,
+    time::TimedOut,
+    trap_exit,
 };
 
 async fn no_down() {
@@ -75,7 +80,7 @@ fn n06_a_monitor_is_one_way() {
             Reason::other("crash")
         });
         end.down().await;
-        assert!(riot_actor::is_alive(target));
+        assert!(riot_actor::process::is_alive(target));
         assert_eq!(info(target).unwrap().monitored_by, []);
         monitor(this());
         yield_now().await;
@@ -189,7 +194,7 @@ fn n10_messages_precede_the_end_of_their_sender() {
         trap_exit(true);
         for nth in 0..20 {
             let me = this();
-            let (pid, _) = riot_actor::SpawnOptions::new().link().spawn_monitor(async move {
+            let (pid, _) = riot_actor::process::SpawnOptions::new().link().spawn_monitor(async move {
                 send(me, 1);
                 for _ in 0..nth % 3 {
                     yield_now().await;

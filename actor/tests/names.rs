@@ -5,8 +5,12 @@ use std::{future::pending, sync::mpsc};
 
 use common::*;
 use riot_actor::{
-    Config, NameTaken, Pid, Reason, RegisterError, SpawnOptions, exit, info, receive, register, send, spawn,
-    this, unregister, wait, whereis, yield_now,
+    Pid, Reason, exit,
+    name::{NameTaken, RegisterError, unregister},
+    process::{SpawnOptions, info, wait, yield_now},
+    receive, register,
+    runtime::Config,
+    send, spawn, this, whereis,
 };
 
 #[test]
@@ -69,7 +73,7 @@ fn r03_unregister_frees_a_name_that_is_held() {
             unregister("handed on").unwrap();
             receive::<()>().await;
         });
-        while info(first).unwrap().state != riot_actor::State::Waiting {
+        while info(first).unwrap().state != riot_actor::process::ProcessState::Waiting {
             yield_now().await;
         }
         register("handed on", this()).unwrap();
@@ -112,7 +116,7 @@ fn r04_no_name_outlives_its_holder_however_it_was_taken_and_given() {
                     })
                 })
                 .collect();
-            riot_actor::join(&rivals).await;
+            riot_actor::process::join(&rivals).await;
             exit(holder, Reason::Kill);
             wait(holder).await;
             assert_eq!(whereis("contended"), None);

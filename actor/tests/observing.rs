@@ -5,8 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use riot_actor::{
-    Pid, Reason, SpawnOptions, TraceEvent, Traced, exit, receive, receive_if, run, scheduler_stats, send,
-    send_after, sleep, spawn, spawn_link, telemetry, this, trace, tree, wait, yield_now,
+    Pid, Reason, exit,
+    mailbox::receive_if,
+    process::{SpawnOptions, tree, wait, yield_now},
+    receive, run, send, sleep, spawn, spawn_link,
+    stats::scheduler_stats,
+    telemetry, this,
+    time::send_after,
+    trace::{TraceEvent, TraceFlags, trace},
 };
 
 #[test]
@@ -37,7 +43,7 @@ fn a_tree_shows_every_process_below_the_one_that_spawned_it() {
         assert!(tree.to_string().contains("│  "), "{tree}");
         exit(shop, Reason::Kill);
         wait(shop).await;
-        let tree = riot_actor::tree();
+        let tree = riot_actor::process::tree();
         assert!(tree.find(shop).is_none());
         assert_eq!(tree.roots.len(), 4, "children of one that is gone stand at the top");
     });
@@ -54,14 +60,15 @@ fn the_scheduler_counts_what_it_does() {
             wait(pid).await;
         }
         // A sleep is counted when it is over, and whoever runs this may be another worker than the one that slept.
-        let slept = |stats: &riot_actor::SchedulerStats| {
+        let slept = |stats: &riot_actor::stats::SchedulerStats| {
             stats.workers.iter().any(|worker| worker.parks > 0 && worker.asleep >= millis(1))
         };
         while !slept(&scheduler_stats()) {
             sleep(millis(2)).await;
         }
         let after = scheduler_stats();
-        let turns = |stats: &riot_actor::SchedulerStats| stats.workers.iter().map(|w| w.turns).sum::<u64>();
+        let turns =
+            |stats: &riot_actor::stats::SchedulerStats| stats.workers.iter().map(|w| w.turns).sum::<u64>();
         assert!(turns(&after) - turns(&before) >= 200, "{before:?} {after:?}");
         assert_eq!((after.spawned - before.spawned, after.processes), (100, before.processes));
         assert_eq!((after.timers, after.injected), (before.timers + 1, 0));
@@ -111,11 +118,14 @@ fn a_trace_shows_what_a_process_does_in_its_order() {
             Reason::other("end")
         });
         let (handler, events) = keep(pid);
-        assert_eq!(trace(Traced::LIVES | Traced::SENDS | Traced::RECEIVES | Traced::TURNS), Traced::NOTHING);
+        assert_eq!(
+            trace(TraceFlags::LIVES | TraceFlags::SENDS | TraceFlags::RECEIVES | TraceFlags::TURNS),
+            TraceFlags::NOTHING
+        );
         send(pid, 7_u16);
         send(pid, 1_u8);
         wait(pid).await;
-        trace(Traced::NOTHING);
+        trace(TraceFlags::NOTHING);
         let mut seen = std::mem::take(&mut *events.lock().unwrap());
         seen.retain(|event| !matches!(event, TraceEvent::In { .. } | TraceEvent::Out { .. }));
         let sent = |message| TraceEvent::Sent { from: Some(main), to: pid, message };
@@ -133,10 +143,10 @@ fn a_trace_shows_turns_and_spawns() {
         let all: Events = Events::default();
         let kept = all.clone();
         telemetry::attach(move |event: &TraceEvent| kept.lock().unwrap().push(event.clone()));
-        trace(Traced::LIVES | Traced::TURNS);
+        trace(TraceFlags::LIVES | TraceFlags::TURNS);
         let pid = spawn_link(yield_now());
         wait(pid).await;
-        trace(Traced::NOTHING);
+        trace(TraceFlags::NOTHING);
         let seen = std::mem::take(&mut *all.lock().unwrap());
         assert_eq!(seen[0], TraceEvent::Spawned { pid, parent: Some(main) });
         let turns: Vec<_> = seen
@@ -154,7 +164,7 @@ fn a_trace_shows_turns_and_spawns() {
 fn a_handler_of_traces_that_panics_is_detached() {
     run(async {
         let handler = telemetry::attach(|_: &TraceEvent| panic!("no more"));
-        trace(Traced::SENDS);
+        trace(TraceFlags::SENDS);
         send(this(), 1);
         send(this(), 2);
         assert!(!telemetry::detach(handler));

@@ -11,10 +11,18 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Config, Down, Exit, Handle, Message, Pid, Priority, Reason, SpawnOptions, State, TimedOut, catch_panic,
-    exit, exit_now, info, is_alive, link, monitor, now, processes, receive, receive_any, receive_timeout,
-    register, run, send, set_priority, sleep, spawn, spawn_link, spawn_monitor, this, trap_exit, try_this,
-    wait, whereis, yield_now,
+    Down, Exit, Message, Pid, Reason, exit, link,
+    mailbox::{receive_any, receive_timeout},
+    monitor, now,
+    process::{
+        Priority, ProcessState, SpawnOptions, catch_panic, exit_self, info, is_alive, processes,
+        set_priority, spawn_monitor, try_this, wait, yield_now,
+    },
+    receive, register, run,
+    runtime::{Config, Handle},
+    send, sleep, spawn, spawn_link, this,
+    time::TimedOut,
+    trap_exit, whereis,
 };
 
 #[test]
@@ -76,7 +84,7 @@ fn p03_how_a_body_ends_is_its_reason() {
     });
 }
 
-async fn reason<T: riot_actor::Outcome>(body: impl Future<Output = T> + Send + 'static) -> Reason {
+async fn reason<T: riot_actor::process::Outcome>(body: impl Future<Output = T> + Send + 'static) -> Reason {
     spawn_monitor(body).1.down().await.reason
 }
 
@@ -123,7 +131,7 @@ fn p04_a_reason_that_came_too_late_is_dropped_where_it_may_do_anything() {
         assert!(receive::<bool>().await);
         let exiting = async move {
             exit(this(), Reason::Shutdown);
-            exit_now(Reason::other(Last(observer))).await;
+            exit_self(Reason::other(Last(observer))).await;
         };
         assert_eq!(reason(exiting).await, Reason::Shutdown);
         assert!(receive::<bool>().await);
@@ -231,7 +239,7 @@ fn p09_a_condemned_process_goes_on_to_its_next_await_which_never_completes() {
         || Box::pin(riot_actor::timeout(secs(1), pending::<()>()).map_(drop)),
         || Box::pin(wait(spawn(async {})).map_(drop)),
         || Box::pin(async { drop(riot_actor::call::<u8, u8>(spawn(async {}), 1, None).await) }),
-        || Box::pin(async { exit_now(Reason::other("later")).await }),
+        || Box::pin(async { exit_self(Reason::other("later")).await }),
     ];
     for next in awaits {
         simulated(move || async move {
@@ -271,7 +279,7 @@ fn p10_an_exit_cannot_be_undone_by_catching_panics() {
                 loop {
                     let _ = catch_panic(async {
                         if now_or_later {
-                            exit_now(Reason::other("end")).await;
+                            exit_self(Reason::other("end")).await;
                         }
                         exit(this(), Reason::other("end"));
                         yield_now().await;
@@ -479,7 +487,7 @@ fn p22_the_dead_take_signals_without_complaint() {
         wait(pid).await;
         send(pid, 1);
         exit(pid, Reason::Kill);
-        assert_eq!(riot_actor::try_send(pid, 7), Err(riot_actor::TrySendError::NoProc(7)));
+        assert_eq!(riot_actor::mailbox::try_send(pid, 7), Err(riot_actor::mailbox::TrySendError::NoProc(7)));
     });
 }
 
@@ -535,8 +543,10 @@ fn p24_a_child_killed_at_once_is_still_told_of() {
         });
         for _ in 0..20_000 {
             let (pid, end) = SpawnOptions::new().link().spawn_monitor(pending::<()>());
-            let exit =
-                riot_actor::timeout(secs(20), riot_actor::receive_if(move |exit: &Exit| exit.from == pid));
+            let exit = riot_actor::timeout(
+                secs(20),
+                riot_actor::mailbox::receive_if(move |exit: &Exit| exit.from == pid),
+            );
             assert_eq!(exit.await.expect("its end is told").reason, Reason::Killed);
             assert_eq!(end.down().await.reason, Reason::Killed);
         }
@@ -655,7 +665,7 @@ fn p29_info_shows_a_process_and_disturbs_nobody() {
         monitor(pid);
         send(pid, this());
         send(pid, "left");
-        while info(pid).unwrap().state != State::Waiting || info(pid).unwrap().mailbox != 1 {
+        while info(pid).unwrap().state != ProcessState::Waiting || info(pid).unwrap().mailbox != 1 {
             yield_now().await;
         }
         let seen = info(pid).unwrap();
@@ -666,12 +676,12 @@ fn p29_info_shows_a_process_and_disturbs_nobody() {
         );
         assert_eq!((seen.trap_exit, seen.priority), (true, Priority::Low));
         assert_eq!((seen.names, seen.parent), (vec!["known".into()], Some(this())));
-        assert_eq!(info(this()).unwrap().state, State::Running);
+        assert_eq!(info(this()).unwrap().state, ProcessState::Running);
         assert_eq!(processes(), [this(), pid]);
         let ready = spawn(async {});
-        assert_eq!(info(ready).unwrap().state, State::Runnable);
+        assert_eq!(info(ready).unwrap().state, ProcessState::Runnable);
         exit(ready, Reason::Kill);
-        assert_eq!(info(ready).unwrap().state, State::Exiting);
+        assert_eq!(info(ready).unwrap().state, ProcessState::Exiting);
         send(pid, ());
         wait(pid).await;
         assert!(info(pid).is_none());
@@ -707,7 +717,7 @@ fn p31_no_table_keeps_a_process_that_is_gone() {
                     SpawnOptions::new().link().spawn_monitor(body).0
                 })
                 .collect();
-            riot_actor::join(&batch).await;
+            riot_actor::process::join(&batch).await;
         }
         while let Ok(()) = riot_actor::timeout(Duration::ZERO, receive_any().map_(drop)).await {}
         while processes().len() > before.0 {

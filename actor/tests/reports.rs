@@ -11,9 +11,11 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Overflow, Pid, Reason, SpawnOptions, exit, info,
+    Pid, Reason, exit,
     log::{LogSubscriber, write_log},
-    receive, send, spawn, telemetry, this, wait, whereis, yield_now,
+    mailbox::MailboxOverflow,
+    process::{SpawnOptions, info, wait, yield_now},
+    receive, send, spawn, telemetry, this, whereis,
 };
 
 /// What was written; it fails when it is told to.
@@ -42,7 +44,7 @@ impl Paper {
 }
 
 fn writer(paper: &Paper) -> Pid {
-    let options = SpawnOptions::new().name("log").trap_exit().mailbox_max(100, Overflow::DropNewest);
+    let options = SpawnOptions::new().name("log").trap_exit().max_mailbox(100, MailboxOverflow::DropNewest);
     options.spawn(write_log(paper.clone()))
 }
 
@@ -75,7 +77,7 @@ fn a13_a_logger_that_lags_behind_or_is_down_fails_nobody() {
         let paper = Paper::default();
         // It does not read before it is let go.
         let slow = paper.clone();
-        let options = SpawnOptions::new().name("log").mailbox_max(10, Overflow::DropNewest);
+        let options = SpawnOptions::new().name("log").max_mailbox(10, MailboxOverflow::DropNewest);
         let log = options.spawn(async move {
             receive::<()>().await;
             write_log(slow).await

@@ -9,12 +9,19 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Config, Exit, Handle, Pid, Reason, RunError, SpawnOptions, info, is_alive, now, receive, recently, run,
-    send, shutdown, simulation::Simulation, sleep, spawn, spawn_link, this, trap_exit, yield_now,
+    Exit, Pid, Reason, now,
+    process::{SpawnOptions, info, is_alive, yield_now},
+    receive, run,
+    runtime::{Config, Handle, RunError, shutdown},
+    send,
+    simulation::Simulation,
+    sleep, spawn, spawn_link, this,
+    time::now_coarse,
+    trap_exit,
 };
 
 /// The reason of a program, under a seed and on threads.
-fn reasons<T: riot_actor::Outcome + 'static, F>(program: impl Fn() -> F) -> [Reason; 2]
+fn reasons<T: riot_actor::process::Outcome + 'static, F>(program: impl Fn() -> F) -> [Reason; 2]
 where
     F: Future<Output = T> + Send + 'static,
 {
@@ -128,7 +135,7 @@ fn a04_when_run_returns_nothing_is_left() {
 fn a05_a_body_that_does_not_give_way_is_left_behind() {
     let (let_go, held) = mpsc::channel::<()>();
     let (say, hear) = mpsc::channel::<Pid>();
-    let result = Config::new().workers(2).grace(millis(20)).hard_limit(millis(50)).run(async move {
+    let result = Config::new().workers(2).grace(millis(20)).kill_timeout(millis(50)).run(async move {
         let main = this();
         spawn(async move {
             say.send(this()).unwrap();
@@ -244,11 +251,11 @@ fn a12_one_crash_report_for_each_abnormal_end() {
         while info(cause).unwrap().links.is_empty() {
             yield_now().await;
         }
-        let (first, second) = (riot_actor::wait(cause), riot_actor::wait(follower));
+        let (first, second) = (riot_actor::process::wait(cause), riot_actor::process::wait(follower));
         send(cause, ());
         first.await;
         second.await;
-        riot_actor::wait(spawn(async { Reason::shutdown_with("clean") })).await;
+        riot_actor::process::wait(spawn(async { Reason::shutdown_with("clean") })).await;
         let crashes = crashes.lock().unwrap();
         let seen: Vec<_> = crashes.iter().map(|report| (report.pid, report.by_signal)).collect();
         assert_eq!(seen, [(cause, false), (follower, true)]);
@@ -300,13 +307,13 @@ fn a_simulation_names_those_that_wait_for_ever() {
 fn a_simulation_does_not_wait_for_a_timer_beyond_all_time() {
     let far: [fn(); 4] = [
         || {
-            riot_actor::send_after(std::time::Duration::MAX, this(), ());
+            riot_actor::time::send_after(std::time::Duration::MAX, this(), ());
         },
         || {
-            riot_actor::start_timer(secs(600 * 365 * 24 * 3600), this(), ());
+            riot_actor::time::start_timer(secs(600 * 365 * 24 * 3600), this(), ());
         },
         || {
-            riot_actor::send_interval(std::time::Duration::MAX, this(), ()).unwrap();
+            riot_actor::time::send_interval(std::time::Duration::MAX, this(), ()).unwrap();
         },
         || {
             spawn(sleep(secs(u64::MAX / 4)));
@@ -334,11 +341,11 @@ fn a_simulation_does_not_wait_for_a_timer_beyond_all_time() {
 #[test]
 fn the_recent_time_is_that_of_the_last_wake_up_or_later() {
     let program = || async {
-        let mut last = recently();
+        let mut last = now_coarse();
         for _ in 0..20 {
             let before = now();
             sleep(Duration::from_millis(2)).await;
-            let recent = recently();
+            let recent = now_coarse();
             assert!(before + Duration::from_millis(2) <= recent && recent <= now() && last <= recent);
             last = recent;
         }
@@ -349,8 +356,8 @@ fn the_recent_time_is_that_of_the_last_wake_up_or_later() {
 #[test]
 fn the_recent_time_goes_on_though_a_process_keeps_its_worker() {
     let keeps = async {
-        let (before, begun) = (recently(), Instant::now());
-        while recently() < before + Duration::from_millis(50) {
+        let (before, begun) = (now_coarse(), Instant::now());
+        while now_coarse() < before + Duration::from_millis(50) {
             assert!(begun.elapsed() < Duration::from_secs(30), "nobody looks at the clock");
             std::thread::yield_now();
         }

@@ -11,9 +11,15 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Exit, Pid, Reason, TimedOut, exit, info, mark, monitor, now, receive, receive_any, receive_if,
-    receive_timeout, select, send, send_after, send_name, sleep, spawn, spawn_monitor, this, timeout,
-    trap_exit, wait, yield_now,
+    Exit, Pid, Reason, exit,
+    mailbox::{mark, receive_any, receive_if, receive_timeout, select},
+    monitor,
+    name::send_named,
+    now,
+    process::{info, spawn_monitor, wait, yield_now},
+    receive, send, sleep, spawn, this,
+    time::{TimedOut, send_after},
+    timeout, trap_exit,
 };
 
 #[test]
@@ -50,10 +56,10 @@ fn m02_a_message_to_the_dead_is_dropped_by_its_sender() {
 #[test]
 fn m03_a_message_to_a_free_name_comes_back() {
     everywhere(|| async {
-        let undelivered = send_name("nobody", String::from("hello")).unwrap_err();
+        let undelivered = send_named("nobody", String::from("hello")).unwrap_err();
         assert_eq!((undelivered.name.0.as_str(), undelivered.message.as_str()), ("nobody", "hello"));
         riot_actor::register("me", this()).unwrap();
-        send_name("me", 7_u8).unwrap();
+        send_named("me", 7_u8).unwrap();
         assert_eq!(receive::<u8>().await, 7);
     });
 }
@@ -113,7 +119,9 @@ fn m06_a_declined_message_stays_and_a_panicking_selector_ends_the_process() {
         send(this(), 1);
         send(this(), 2);
         let caught =
-            riot_actor::catch_panic(receive_if(|nth: &i32| if *nth == 2 { panic!("2") } else { false }));
+            riot_actor::process::catch_panic(receive_if(
+                |nth: &i32| if *nth == 2 { panic!("2") } else { false },
+            ));
         assert!(caught.await.is_err());
         assert_eq!((receive::<i32>().await, receive::<i32>().await), (1, 2));
     });
@@ -322,8 +330,8 @@ fn m15_exit_down_and_timeout_are_received_like_any_type() {
         let pid = riot_actor::spawn_link(async { Reason::other("end") });
         let end = monitor(pid);
         wait(pid).await;
-        let timer = riot_actor::start_timer(Duration::ZERO, this(), 7_u8);
-        let timeout = receive::<riot_actor::Timeout<u8>>().await;
+        let timer = riot_actor::time::start_timer(Duration::ZERO, this(), 7_u8);
+        let timeout = receive::<riot_actor::time::Timeout<u8>>().await;
         assert_eq!((timeout.timer, timeout.value), (timer, 7));
         let down = receive_if(|down: &riot_actor::Down| down.reference == end).await;
         let received = select(|message| message.is::<Exit>()).await;
@@ -394,7 +402,7 @@ fn a_reply_is_found_behind_a_backlog() {
     everywhere(|| async {
         let server = spawn(async {
             loop {
-                let request = receive::<riot_actor::Request<u32, u32>>().await;
+                let request = receive::<riot_actor::call::CallRequest<u32, u32>>().await;
                 request.reply.send(request.query + 1);
             }
         });

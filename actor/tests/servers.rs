@@ -6,9 +6,19 @@ use std::{future::pending, time::Duration};
 
 use common::{everywhere, simulated};
 use riot_actor::{
-    Call, CallError, Cast, Exit, GenServer, Message, Pid, Reason, ReplyTo, ServerOptions, ServerRef,
-    StartError, Stop, StopError, exit, info, is_alive, link, monitor, now, processes, receive,
-    receive_timeout, send, server, shutdown, sleep, spawn, this, trap_exit, whereis, yield_now,
+    Exit, Message, Pid, Reason,
+    call::{CallError, ReplyTo},
+    exit, gen_server,
+    gen_server::{
+        Call, Cast, GenServer, GenServerOptions, GenServerRef, GenServerStartError, GenServerStopError, Stop,
+    },
+    link,
+    mailbox::receive_timeout,
+    monitor, now,
+    process::{info, is_alive, processes, yield_now},
+    receive,
+    runtime::shutdown,
+    send, sleep, spawn, this, trap_exit, whereis,
 };
 
 /// Says everything that happens to it to a watcher.
@@ -56,10 +66,10 @@ impl GenServer for Talker {
             Init::Panic => panic!("bad luck"),
             Init::Hang => pending().await,
             Init::Continue => {
-                server::continue_with("first of all");
+                gen_server::continue_with("first of all");
                 sleep(Duration::from_millis(1)).await;
             }
-            Init::Idle(millis) => server::idle_timeout(Duration::from_millis(millis)),
+            Init::Idle(millis) => gen_server::idle_timeout(Duration::from_millis(millis)),
         }
         Ok(Talker { watcher, seen: Vec::new() })
     }
@@ -113,7 +123,7 @@ struct StopWith(Reason);
 impl Call<StopWith> for Talker {
     type Reply = &'static str;
     async fn call(&mut self, StopWith(reason): StopWith) -> &'static str {
-        server::stop(reason);
+        gen_server::stop(reason);
         "stopping"
     }
 }
@@ -140,12 +150,12 @@ impl Call<Delegate> for Talker {
 struct After(&'static str, u64);
 impl Cast<After> for Talker {
     async fn cast(&mut self, After(text, millis): After) {
-        server::continue_with(text);
-        server::idle_timeout(Duration::from_millis(millis));
+        gen_server::continue_with(text);
+        gen_server::idle_timeout(Duration::from_millis(millis));
     }
 }
 
-async fn talker(init: Init) -> ServerRef<Talker> {
+async fn talker(init: Init) -> GenServerRef<Talker> {
     Talker::start_link((this(), init)).await.expect("it starts")
 }
 
@@ -163,10 +173,10 @@ fn g01_start_returns_what_init_came_to() {
     everywhere(|| async {
         assert!(is_alive(Talker::start((this(), Init::Fine)).await.expect("it starts").pid()));
         let start = |init| Talker::start((this(), init));
-        assert_eq!(start(Init::Ignore).await, Err(StartError::Ignored));
-        assert_eq!(start(Init::Fail).await, Err(StartError::Failed(Reason::other("no luck"))));
+        assert_eq!(start(Init::Ignore).await, Err(GenServerStartError::Ignored));
+        assert_eq!(start(Init::Fail).await, Err(GenServerStartError::Failed(Reason::other("no luck"))));
         match start(Init::Panic).await {
-            Err(StartError::Failed(Reason::Panic(panic))) => assert_eq!(panic.message, "bad luck"),
+            Err(GenServerStartError::Failed(Reason::Panic(panic))) => assert_eq!(panic.message, "bad luck"),
             other => panic!("{other:?}"),
         }
     });
@@ -188,7 +198,7 @@ fn g01_killed_in_init_is_a_failed_start() {
             }
         });
         let start = Talker::start_link((me, Init::Hang)).await;
-        assert_eq!(start, Err(StartError::Failed(Reason::Killed)));
+        assert_eq!(start, Err(GenServerStartError::Failed(Reason::Killed)));
         nothing_in_the_mailbox().await;
     });
 }
@@ -199,7 +209,7 @@ fn g02_after_a_failed_start_the_name_is_free_and_nothing_is_in_the_mailbox() {
         for traps in [false, true] {
             trap_exit(traps);
             for init in [Init::Ignore, Init::Fail, Init::Panic] {
-                let options = ServerOptions::new().name("talker");
+                let options = GenServerOptions::new().name("talker");
                 assert!(options.start_link::<Talker>((this(), init)).await.is_err());
                 assert_eq!(whereis("talker"), None);
                 assert_eq!(processes(), [this()]);
@@ -212,10 +222,10 @@ fn g02_after_a_failed_start_the_name_is_free_and_nothing_is_in_the_mailbox() {
 #[test]
 fn g03_the_name_is_taken_before_init() {
     everywhere(|| async {
-        let first = ServerOptions::new().name("talker").start::<Talker>((this(), Init::Fine)).await;
+        let first = GenServerOptions::new().name("talker").start::<Talker>((this(), Init::Fine)).await;
         let first = first.expect("it starts").pid();
-        let second = ServerOptions::new().name("talker").start::<Talker>((this(), Init::Panic)).await;
-        assert_eq!(second, Err(StartError::AlreadyStarted(first)), "its init did not run");
+        let second = GenServerOptions::new().name("talker").start::<Talker>((this(), Init::Panic)).await;
+        assert_eq!(second, Err(GenServerStartError::AlreadyStarted(first)), "its init did not run");
     });
 }
 
@@ -223,9 +233,9 @@ fn g03_the_name_is_taken_before_init() {
 fn g04_a_start_that_takes_too_long_is_killed_and_awaited() {
     simulated(|| async {
         let start = now();
-        let options = ServerOptions::new().name("talker").timeout(Duration::from_secs(3));
+        let options = GenServerOptions::new().name("talker").timeout(Duration::from_secs(3));
         let started = options.start_link::<Talker>((this(), Init::Hang)).await;
-        assert_eq!(started, Err(StartError::Timeout));
+        assert_eq!(started, Err(GenServerStartError::Timeout));
         assert_eq!((now() - start).as_secs(), 3);
         assert_eq!((whereis("talker"), processes()), (None, vec![this()]));
         nothing_in_the_mailbox().await;
@@ -264,7 +274,7 @@ fn g06_what_comes_during_init_is_handled_after_it_and_a_continue_before_that() {
             send(server, 1_u32);
             send(server, 2_u32);
         });
-        let options = ServerOptions::new().name("talker");
+        let options = GenServerOptions::new().name("talker");
         options.start_link::<Talker>((watcher, Init::Continue)).await.expect("it starts");
         let order = [said().await, said().await, said().await];
         assert_eq!(order, ["continue first of all", "info 1", "info 2"]);
@@ -277,7 +287,7 @@ fn g07_a_call_is_answered_or_says_why_not() {
         let server = talker(Init::Fine).await;
         assert_eq!(server.call(Slow(4_000)).await, Ok(4_000));
         assert_eq!(server.call(Slow(6_000)).await, Err(CallError::Timeout), "five seconds by default");
-        assert_eq!(server.call_within(Slow(60_000), None).await, Ok(60_000));
+        assert_eq!(server.call_timeout(Slow(60_000), None).await, Ok(60_000));
         server.stop(Reason::Normal, None).await.expect("it stops");
         assert_eq!(server.call(Log).await, Err(CallError::NoProc));
     });
@@ -298,7 +308,7 @@ fn g08_a_reply_that_is_there_at_the_last_moment_counts() {
 fn g09_a_late_reply_is_never_seen() {
     simulated(|| async {
         let server = talker(Init::Fine).await;
-        let late = server.call_within(Slow(2_000), Some(Duration::from_secs(1))).await;
+        let late = server.call_timeout(Slow(2_000), Some(Duration::from_secs(1))).await;
         assert_eq!(late, Err(CallError::Timeout));
         sleep(Duration::from_secs(5)).await;
         nothing_in_the_mailbox().await;
@@ -415,7 +425,7 @@ fn g15_a_panic_in_terminate_replaces_the_reason() {
     everywhere(|| async {
         let server = Sore::start(()).await.expect("it starts");
         match server.stop(Reason::Normal, None).await {
-            Err(StopError::Exit(Reason::Panic(panic))) => assert_eq!(panic.message, "not like this"),
+            Err(GenServerStopError::Exit(Reason::Panic(panic))) => assert_eq!(panic.message, "not like this"),
             other => panic!("{other:?}"),
         }
     });
@@ -442,7 +452,7 @@ fn g16_one_that_does_not_trap_outlives_its_parents_normal_end() {
         spawn(
             async move { send(watcher, Talker::start_link((watcher, Init::Fine)).await.expect("it starts")) },
         );
-        let server: ServerRef<Talker> = receive().await;
+        let server: GenServerRef<Talker> = receive().await;
         for _ in 0..100 {
             yield_now().await;
         }
@@ -516,12 +526,12 @@ fn g19_stop_returns_after_the_release() {
         let server = Talker::start((this(), Init::Fine)).await.expect("it starts");
         assert_eq!(server.stop(Reason::Shutdown, None).await, Ok(()));
         assert_eq!(info(server.pid()).map(|info| info.pid), None);
-        assert_eq!(server.stop(Reason::Shutdown, None).await, Err(StopError::NoProc));
+        assert_eq!(server.stop(Reason::Shutdown, None).await, Err(GenServerStopError::NoProc));
 
         let busy = Talker::start((this(), Init::Fine)).await.expect("it starts");
         let _pending = busy.send_request(Slow(5_000)).expect("it lives");
         let stopped = busy.stop(Reason::Normal, Some(Duration::from_secs(1))).await;
-        assert_eq!(stopped, Err(StopError::Timeout));
+        assert_eq!(stopped, Err(GenServerStopError::Timeout));
         assert!(monitor(busy.pid()).down().await.reason.is_clean(), "the stop goes on");
     });
 }
@@ -540,11 +550,11 @@ fn g20_handlers_are_not_reentrant() {
 
 #[test]
 fn g21_a_call_inside_a_server_leaves_its_messages_where_they_are() {
-    struct Middle(ServerRef<Talker>, Vec<u32>);
+    struct Middle(GenServerRef<Talker>, Vec<u32>);
     struct Through;
     impl GenServer for Middle {
-        type Args = ServerRef<Talker>;
-        async fn init(inner: ServerRef<Talker>) -> Result<Self, Stop> {
+        type Args = GenServerRef<Talker>;
+        async fn init(inner: GenServerRef<Talker>) -> Result<Self, Stop> {
             Ok(Middle(inner, Vec::new()))
         }
         async fn handle_info(&mut self, message: Message) {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use riot_actor::{Config, Exit, Reason, receive, trap_exit};
+use riot_actor::{Exit, Reason, receive, runtime::Config, trap_exit};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     low_level::raise,

@@ -3,8 +3,16 @@ mod common;
 
 use common::*;
 use riot_actor::{
-    Down, Input, Machine, MachineRef, Message, Pid, Reason, ReplyTo, ServerOptions, StateMachine, Step, Stop,
-    TimedOut, Timeout, exit, now, receive, receive_timeout, send, server, sleep, spawn, this, trap_exit,
+    Down, Message, Pid, Reason,
+    call::ReplyTo,
+    exit, gen_server,
+    gen_server::{GenServerOptions, Stop},
+    mailbox::receive_timeout,
+    now, receive, send, sleep, spawn,
+    state_machine::{Input, Machine, MachineRef, StateMachine, Step},
+    this,
+    time::{TimedOut, Timeout},
+    trap_exit,
 };
 
 /// Notes what it handles, and in which state; does what it is told.
@@ -77,7 +85,7 @@ impl StateMachine for Scribe {
                 Step::stay()
             }
             Event::Stop => {
-                server::stop(Reason::other("stop"));
+                gen_server::stop(Reason::other("stop"));
                 Step::stay()
             }
         }
@@ -211,7 +219,7 @@ fn g24_a_machine_is_a_server_like_others() {
     everywhere(|| async {
         trap_exit(true);
         let machine =
-            ServerOptions::new().name("scribe").start_link::<Machine<Scribe>>(this()).await.unwrap();
+            GenServerOptions::new().name("scribe").start_link::<Machine<Scribe>>(this()).await.unwrap();
         assert_eq!(machine.ask(Event::Ask).await, Ok(State::Busy));
         assert_eq!(machine.look(|machine| *machine.state()).await, Ok(State::Busy));
         let watched = spawn(async {});
@@ -219,7 +227,7 @@ fn g24_a_machine_is_a_server_like_others() {
         assert!(receive::<Noted>().await.0.ends_with("Pid"));
         machine.cast(Event::Stop);
         noted(&["ends Busy: \"stop\""]).await;
-        riot_actor::wait(machine.pid()).await;
+        riot_actor::process::wait(machine.pid()).await;
         assert_eq!(riot_actor::whereis("scribe"), None);
 
         let other = Scribe::start(this()).await.unwrap();

@@ -6,17 +6,20 @@ use std::{future::pending, time::Duration};
 
 use common::{everywhere, simulated};
 use riot_actor::{
-    Pid, Reason, Task, TaskError, exit, info, is_alive, monitor, now, receive, send, sleep, spawn, task,
-    this, trap_exit, yield_now,
+    Pid, Reason, exit, monitor, now,
+    process::{info, is_alive, yield_now},
+    receive, send, sleep, spawn,
+    task::{Task, TaskError},
+    this, trap_exit,
 };
 
 #[test]
 fn k01_the_result_is_the_owners() {
     everywhere(|| async {
-        let mut sum = task(async { 1 + 2 });
+        let mut sum = Task::spawn(async { 1 + 2 });
         assert_eq!(sum.wait(None).await, Ok(3));
         assert_eq!(sum.wait(None).await, Err(TaskError::Taken));
-        let mine: Task<u8> = task(async { 7 });
+        let mine: Task<u8> = Task::spawn(async { 7 });
         let owner = this();
         spawn(async move {
             let mut mine = mine;
@@ -29,7 +32,7 @@ fn k01_the_result_is_the_owners() {
 #[test]
 fn k02_after_a_timeout_it_runs_on_and_may_be_waited_for_again() {
     simulated(|| async {
-        let mut slow = task(async {
+        let mut slow = Task::spawn(async {
             sleep(Duration::from_secs(10)).await;
             "done"
         });
@@ -42,7 +45,7 @@ fn k02_after_a_timeout_it_runs_on_and_may_be_waited_for_again() {
 fn k02_a_dropped_handle_discards_the_result_and_nothing_else() {
     everywhere(|| async {
         let owner = this();
-        drop(task(async move { send(owner, 1_u8) }));
+        drop(Task::spawn(async move { send(owner, 1_u8) }));
         assert_eq!(receive::<u8>().await, 1, "it ran all the same");
     });
 }
@@ -50,12 +53,12 @@ fn k02_a_dropped_handle_discards_the_result_and_nothing_else() {
 #[test]
 fn k03_a_failing_task_terminates_nobody() {
     everywhere(|| async {
-        let mut failing: Task<()> = task(async { panic!("not today") });
+        let mut failing: Task<()> = Task::spawn(async { panic!("not today") });
         match failing.wait(None).await {
             Err(TaskError::Exit(Reason::Panic(panic))) => assert_eq!(panic.message, "not today"),
             other => panic!("{other:?}"),
         }
-        let mut killed: Task<()> = task(pending());
+        let mut killed: Task<()> = Task::spawn(pending());
         exit(killed.pid(), Reason::Kill);
         assert_eq!(killed.wait(None).await, Err(TaskError::Exit(Reason::Killed)));
     });
@@ -66,7 +69,7 @@ fn k04_a_task_ends_with_its_owner() {
     everywhere(|| async {
         let watcher = this();
         let owner = spawn(async move {
-            let unfinished: Task<()> = task(pending());
+            let unfinished: Task<()> = Task::spawn(pending());
             send(watcher, unfinished.pid());
             pending::<()>().await;
         });
@@ -81,7 +84,7 @@ fn k04_one_that_traps_is_killed_after_five_seconds() {
     simulated(|| async {
         let watcher = this();
         spawn(async move {
-            let deaf: Task<()> = task(async move {
+            let deaf: Task<()> = Task::spawn(async move {
                 trap_exit(true);
                 send(watcher, this());
                 pending().await
@@ -99,16 +102,16 @@ fn k04_one_that_traps_is_killed_after_five_seconds() {
 #[test]
 fn k05_shutdown_gives_the_result_or_ends_the_task() {
     simulated(|| async {
-        let quick = task(async { 1 });
+        let quick = Task::spawn(async { 1 });
         sleep(Duration::from_millis(1)).await;
         assert_eq!(quick.shutdown(Duration::from_secs(1)).await, Ok(1));
 
-        let unfinished: Task<()> = task(pending());
+        let unfinished: Task<()> = Task::spawn(pending());
         let pid = unfinished.pid();
         assert_eq!(unfinished.shutdown(Duration::from_secs(1)).await, Err(TaskError::Exit(Reason::Shutdown)));
         assert!(info(pid).is_none(), "it is gone");
 
-        let deaf: Task<()> = task(async {
+        let deaf: Task<()> = Task::spawn(async {
             trap_exit(true);
             pending().await
         });
@@ -121,7 +124,7 @@ fn k05_shutdown_gives_the_result_or_ends_the_task() {
 fn k06_neither_result_nor_failure_is_a_message() {
     everywhere(|| async {
         trap_exit(true);
-        let mut tasks = [task(async { 1 }), task(async { panic!("no") })];
+        let mut tasks = [Task::spawn(async { 1 }), Task::spawn(async { panic!("no") })];
         for task in &mut tasks {
             let _ = task.wait(None).await;
         }

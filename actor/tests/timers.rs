@@ -5,9 +5,16 @@ use std::{future::pending, sync::Arc, sync::mpsc, time::Duration};
 
 use common::*;
 use riot_actor::{
-    Config, Reason, TimedOut, Timeout, ZeroPeriod, exit, info, interval, now, receive, receive_timeout,
-    register, send, send_after, send_interval, simulation::Simulation, sleep, sleep_until, spawn,
-    start_timer, this, wait, yield_now,
+    Reason, exit,
+    mailbox::receive_timeout,
+    now,
+    process::{info, wait, yield_now},
+    receive, register,
+    runtime::Config,
+    send,
+    simulation::Simulation,
+    sleep, spawn, this,
+    time::{TimedOut, Timeout, ZeroPeriod, interval, send_after, send_interval, sleep_until, start_timer},
 };
 
 async fn nothing<T: Send + std::fmt::Debug + PartialEq + 'static>() {
@@ -177,7 +184,7 @@ fn t11_a_duration_beyond_all_time_never_fires() {
         let sleeper = spawn(sleep(Duration::MAX));
         send_interval(Duration::MAX, this(), 2).unwrap();
         assert!(receive_timeout::<i32>(secs(86_400 * 365)).await.is_err());
-        assert!(timer.cancel().is_some() && riot_actor::is_alive(sleeper));
+        assert!(timer.cancel().is_some() && riot_actor::process::is_alive(sleeper));
     });
 }
 

@@ -56,7 +56,7 @@ fn stop(mut child: Child) {
 }
 
 #[test]
-fn b15_it_serves_on_the_sockets_it_was_started_with_and_refuses_nobody_between_two_lives() {
+fn b15_it_serves_on_inherited_sockets_and_refuses_no_client_between_two_lives() {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let tcp = listening(Domain::IPV4, &any.into());
     let address = tcp.local_addr().expect("it is bound").as_socket().expect("TCP");

@@ -51,7 +51,7 @@ fn a_port_in_use_is_a_readable_error_and_exit_code_1() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn b12_a_second_signal_ends_it_at_once() {
     let mut server = Example::start("http_server", &["--port", "0"]);
     // A client in the middle of a request keeps it from stopping in order.
     let mut client = TcpStream::connect(&server.address).expect("it accepts");

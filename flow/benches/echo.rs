@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_main};
-use riot_actor::{Config, Reason};
+use riot_actor::{Reason, runtime::Config};
 use riot_flow::{
     ByHand, Flow, FlowError, FlowServer, Output, ReadOperation, Wake, WriteOperation, WriteResult,
 };

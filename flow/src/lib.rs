@@ -17,6 +17,9 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 pub mod blocking;
 #[cfg(feature = "driver")]
 mod driver;
@@ -37,10 +40,3 @@ pub use flow::{Activity, Flow, ReadOperation, WriteOperation, WriteResult};
 pub use output::{COPY_MAX, Output, SLICES_MAX, Slices};
 pub use pair::{ByHand, join};
 pub use wake::Wake;
-
-/// What stands behind this is seldom done: its code goes where it is not between that of the rest, which a processor then has
-/// fewer cache lines of to fetch.
-#[doc(hidden)]
-#[cold]
-#[inline]
-pub const fn seldom() {}

@@ -3,11 +3,11 @@
 //! Small pieces are copied together so that a pipeline of answers leaves in one piece; large ones stay where they
 //! are and are sent from there.
 
-use std::{cell::RefCell, collections::VecDeque, io::IoSlice};
+use std::{cell::RefCell, collections::VecDeque, hint::cold_path, io::IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::{FilePart, WriteOperation, WriteResult, seldom};
+use crate::{FilePart, WriteOperation, WriteResult};
 
 /// A piece up to this size is copied behind the one before it: below, the copy is cheaper than a slice of its own.
 pub const COPY_MAX: usize = 4 * 1024;
@@ -167,7 +167,7 @@ impl Output {
         if self.chunks.is_empty() {
             return Some(WriteOperation::Write(Slices { chunks: &self.chunks, tail: self.unsent_tail() }));
         }
-        seldom();
+        cold_path();
         Some(self.first_chunks())
     }
 
@@ -200,12 +200,12 @@ impl Output {
         self.pending -= sent;
         self.passed += sent as u64;
         if !self.chunks.is_empty() {
-            seldom();
+            cold_path();
             sent = self.advance_chunks(sent);
         }
         self.tail_sent += sent;
         if self.tail_sent < self.tail.len() || !self.chunks.is_empty() {
-            seldom();
+            cold_path();
             return self.drop_sent();
         }
         self.tail_sent = 0;
@@ -300,7 +300,7 @@ impl<'a> Slices<'a> {
         if self.chunks.is_empty() {
             return write(&[IoSlice::new(self.tail)]);
         }
-        seldom();
+        cold_path();
         self.with_many(write)
     }
 

@@ -1,8 +1,7 @@
 //! How a loop that yielded is resumed: one waiter, woken once, and never too early to be heard.
 
+use std::hint::cold_path;
 use std::task::Waker;
-
-use crate::seldom;
 
 /// The place where one loop waits. A wake-up that is due before anyone waits is kept, so none is ever lost.
 ///
@@ -24,13 +23,13 @@ impl Wake {
     /// Registers the one waiter, in place of any before it. If a wake-up is due it comes at once.
     pub fn register(&mut self, waker: &Waker) {
         if std::mem::take(&mut self.due) {
-            seldom();
+            cold_path();
             self.waits = false;
             return waker.wake_by_ref();
         }
         self.waits = true;
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            seldom();
+            cold_path();
             self.remember(waker);
         }
     }

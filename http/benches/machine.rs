@@ -16,7 +16,7 @@ use std::{
 
 use criterion::{Criterion, Throughput, criterion_main};
 use riot_flow::ByHand;
-use riot_http::{Config, Connection, Reqd, Requests, Response};
+use riot_http::{Http1, HttpConfig, Reqd, Requests, Response};
 
 const SMALLEST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -38,13 +38,13 @@ const BODY_BYTES: usize = 64 * 1024;
 
 /// A connection and its requests; the bench is driver and handler.
 struct Held {
-    hand: ByHand<Connection>,
+    hand: ByHand<Http1>,
     requests: Requests,
 }
 
 impl Held {
     fn new() -> Self {
-        let (connection, requests) = Connection::new(Arc::new(Config::new()));
+        let (connection, requests) = Http1::new(Arc::new(HttpConfig::new()));
         Self { hand: ByHand::new(connection), requests }
     }
 

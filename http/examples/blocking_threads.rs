@@ -16,7 +16,7 @@ use std::{
 };
 
 use riot_flow::{Flow, FlowError, blocking};
-use riot_http::{Config, Connection, Request, Requests, serve_requests, service};
+use riot_http::{Http1, HttpConfig, Request, Requests, serve_requests, service};
 
 mod routes;
 
@@ -26,7 +26,7 @@ fn main() -> std::io::Result<()> {
     let addr = std::env::args().skip_while(|arg| arg != "--addr").nth(1);
     let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
     println!("listening on {}", listener.local_addr()?);
-    let config = Arc::new(Config::new());
+    let config = Arc::new(HttpConfig::new());
     for stream in listener.incoming() {
         let config = config.clone();
         let started = stream.and_then(|stream| {
@@ -39,8 +39,8 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-fn serve(stream: TcpStream, config: Arc<Config>) {
-    let (connection, requests) = Connection::new(config);
+fn serve(stream: TcpStream, config: Arc<HttpConfig>) {
+    let (connection, requests) = Http1::new(config);
     let connection = Arc::new(Mutex::new(connection));
     let driven = connection.clone();
     let driver =

@@ -14,7 +14,7 @@ use std::{
 };
 
 use riot_flow::{Flow, FlowError, ReadOperation, WriteOperation, WriteResult};
-use riot_http::{Config, Connection, Request, Requests, serve_requests, service};
+use riot_http::{Http1, HttpConfig, Request, Requests, serve_requests, service};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{Sleep, sleep, sleep_until},
@@ -27,7 +27,7 @@ fn main() -> io::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async move {
         let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080")).await?;
         println!("listening on {}", listener.local_addr()?);
-        let config = Arc::new(Config::new());
+        let config = Arc::new(HttpConfig::new());
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => drop(tokio::spawn(serve(stream, config.clone()))),
@@ -37,9 +37,9 @@ fn main() -> io::Result<()> {
     })
 }
 
-async fn serve(stream: TcpStream, config: Arc<Config>) {
+async fn serve(stream: TcpStream, config: Arc<HttpConfig>) {
     let _ = stream.set_nodelay(true);
-    let (connection, requests) = Connection::new(config);
+    let (connection, requests) = Http1::new(config);
     let flow = Arc::new(Mutex::new(connection));
     let handler = tokio::spawn(handle(requests));
     let failing = flow.clone();
@@ -72,7 +72,7 @@ async fn handle(requests: Requests) {
 }
 
 struct Driver {
-    flow: Arc<Mutex<Connection>>,
+    flow: Arc<Mutex<Http1>>,
     stream: TcpStream,
     /// Received and not consumed.
     rest: Vec<u8>,
@@ -200,6 +200,6 @@ impl Driver {
     }
 }
 
-fn lock(flow: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+fn lock(flow: &Mutex<Http1>) -> MutexGuard<'_, Http1> {
     flow.lock().unwrap_or_else(PoisonError::into_inner)
 }

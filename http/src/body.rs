@@ -184,7 +184,7 @@ impl BodyWriter {
     }
 
     /// Writes a piece, once what waits to be sent is below the mark
-    /// ([`Limits::output_bytes_high`](crate::Limits::output_bytes_high)).
+    /// ([`Limits::output_high_water_bytes`](crate::Limits::output_high_water_bytes)).
     ///
     /// # Errors
     /// If nobody takes it any more, or it is more than was declared; see [`WriteError`].

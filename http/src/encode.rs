@@ -1,10 +1,11 @@
 //! A head as bytes, straight into the output.
 
 use std::cell::RefCell;
+use std::hint::cold_path;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use riot_flow::{Output, seldom};
+use riot_flow::Output;
 
 use crate::date;
 
@@ -148,7 +149,7 @@ impl Kept {
         body: &[u8],
     ) {
         if !(self.ends_like(added) && self.begins_like(status, content_type, added)) {
-            seldom();
+            cold_path();
             self.become_like(status, content_type, added);
         }
         output.write_both(&self.bytes, body);

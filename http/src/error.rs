@@ -8,13 +8,13 @@ pub enum RequestError {
     /// It is not HTTP, or not in the one way everybody reads alike (RFC 9112 §2.2, §3.2, §5, §6.3, §11).
     #[error("{0}")]
     Malformed(&'static str),
-    /// The request line is longer than [`Limits::line_bytes_max`](crate::Limits::line_bytes_max).
+    /// The request line is longer than [`Limits::max_line_bytes`](crate::Limits::max_line_bytes).
     #[error("the request line is too long")]
     LineTooLong,
     /// The head passes one of the bounds in [`Limits`](crate::Limits).
     #[error("the header section is too large")]
     HeadTooLarge,
-    /// The body is larger than [`Limits::body_bytes_max`](crate::Limits::body_bytes_max).
+    /// The body is larger than [`Limits::max_body_bytes`](crate::Limits::max_body_bytes).
     #[error("the body is too large")]
     BodyTooLarge,
     /// Neither HTTP/1.0 nor HTTP/1.1.

@@ -346,7 +346,7 @@ fn media_type(path: &Path) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Connection};
+    use crate::{Http1, HttpConfig};
     use riot_flow::Flow;
     use std::{
         sync::Arc,
@@ -356,7 +356,7 @@ mod tests {
 
     /// What is decided of a request with these fields; the file has 100 bytes.
     fn decide(method: &str, fields: &str) -> Decision {
-        let (mut connection, mut requests) = Connection::new(Arc::new(Config::new()));
+        let (mut connection, mut requests) = Http1::new(Arc::new(HttpConfig::new()));
         let request = format!("{method} / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         connection.read(request.as_bytes(), Instant::now());
         let Poll::Ready(Some(reqd)) = requests.poll_next(&mut Context::from_waker(Waker::noop())) else {

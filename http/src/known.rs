@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::{Config, Head, head::Parts, parse::quick_head};
+use crate::{Head, HttpConfig, head::Parts, parse::quick_head};
 
 /// Longer heads are not remembered.
 const BYTES_MAX: usize = 1024;
@@ -52,7 +52,7 @@ const COPIES_MAX: usize = 16;
 
 /// The head at the front of the input, if it is the one that is known.
 #[inline]
-pub(crate) fn head(input: &[u8], config: &Config) -> Option<Head> {
+pub(crate) fn head(input: &[u8], config: &HttpConfig) -> Option<Head> {
     KNOWN.with_borrow_mut(|known| {
         let known = known.as_mut().filter(|known| known.limits_number == config.limits_number)?;
         if !input.starts_with(known.head.bytes()) {
@@ -80,7 +80,7 @@ pub(crate) fn take_back(head: Box<Parts>) -> Option<Box<Parts>> {
 }
 
 /// As [`quick_head`], of one that is not.
-pub(crate) fn other_head(input: &[u8], config: &Config) -> Option<Head> {
+pub(crate) fn other_head(input: &[u8], config: &HttpConfig) -> Option<Head> {
     let misses = MISSES.get();
     if misses < MISSES_MAX {
         MISSES.set(misses + 1);
@@ -90,7 +90,7 @@ pub(crate) fn other_head(input: &[u8], config: &Config) -> Option<Head> {
 }
 
 #[inline(never)]
-fn read_and_remember(input: &[u8], config: &Config) -> Option<Head> {
+fn read_and_remember(input: &[u8], config: &HttpConfig) -> Option<Head> {
     let head = quick_head(input, &config.limits)?;
     let bytes = head.bytes();
     if bytes.len() <= BYTES_MAX && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
@@ -113,7 +113,7 @@ mod tests {
     use crate::Limits;
 
     /// What a head says, and that it says the same when it is read anew.
-    fn path(input: &str, config: &Config) -> Option<String> {
+    fn path(input: &str, config: &HttpConfig) -> Option<String> {
         let input = input.as_bytes();
         let found = head(input, config).or_else(|| other_head(input, config));
         let anew = quick_head(input, &config.limits);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_head_that_comes_again_says_the_same() {
-        let config = Config::new();
+        let config = HttpConfig::new();
         let heads: Vec<String> = (0..5)
             .map(|number| format!("GET /{} HTTP/1.1\r\nHost: a\r\nX: {number}\r\n\r\n", "a".repeat(number)))
             .collect();
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn other_bounds_are_asked_again() {
-        let (wide, narrow) = (Config::new(), Config::new().limits(Limits::new().line_bytes_max(20)));
+        let (wide, narrow) = (HttpConfig::new(), HttpConfig::new().limits(Limits::new().max_line_bytes(20)));
         let head = "GET /a/rather/long/path HTTP/1.1\r\nHost: a\r\n\r\n";
         (0..200).for_each(|_| assert!(path(head, &wide).is_some()));
         assert!(is_known(head));
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn secrets_are_not_kept() {
-        let config = Config::new();
+        let config = HttpConfig::new();
         for field in ["Cookie: a=b", "AUTHORIZATION: Basic YTpi", "proxy-authorization:x"] {
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
             (0..200).for_each(|_| assert!(path(&head, &config).is_some()));
@@ -169,7 +169,7 @@ mod tests {
 
     /// Has a head known to this thread.
     fn know(text: &str) -> Head {
-        let config = Config::new();
+        let config = HttpConfig::new();
         let read = || head(text.as_bytes(), &config).or_else(|| other_head(text.as_bytes(), &config));
         (0..200).for_each(|_| drop(read()));
         assert!(is_known(text));

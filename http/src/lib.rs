@@ -1,14 +1,14 @@
 //! HTTP/1.1 for servers, as a flow: strict where smuggling lives, bounded everywhere, and free of I/O.
 //!
-//! A [`Connection`] is told bytes and instants and says what to send; its [`Requests`] are answered by a handler. Who
+//! A [`Http1`] is told bytes and instants and says what to send; its [`Requests`] are answered by a handler. Who
 //! moves the bytes is another's business: processes, threads, or a test that holds both ends.
 //!
 //! ```
 //! use std::{sync::Arc, time::Instant};
 //! use riot_flow::{Flow, WriteOperation};
-//! use riot_http::{Config, Connection, Response};
+//! use riot_http::{HttpConfig, Http1, Response};
 //!
-//! let (mut connection, mut requests) = Connection::new(Arc::new(Config::new()));
+//! let (mut connection, mut requests) = Http1::new(Arc::new(HttpConfig::new()));
 //! connection.read(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", Instant::now());
 //!
 //! let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -41,6 +41,9 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 mod body;
 mod chunked;
 mod connection;
@@ -66,7 +69,7 @@ mod timeouts;
 mod tower;
 
 pub use body::{Body, BodyWriter, Flushed};
-pub use connection::{Closed, Config, Connection, Reqd, Requests, Responder, Upgrade, Upgraded};
+pub use connection::{Closed, Http1, HttpConfig, Reqd, Requests, Responder, Upgrade, Upgraded};
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};
@@ -79,12 +82,12 @@ pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use riot_flow::FilePart;
 #[cfg(feature = "driver")]
-pub use riot_socket::{ServerRef, StartError};
+pub use riot_socket::{ServerHandle, ServerStartError};
 #[cfg(feature = "driver")]
 pub use server::{Server, Serving, start_link};
-pub use service::{Handler, Outcome, Service, ServiceHandler, serve_requests, service};
+pub use service::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
 pub use timeouts::Timeouts;
 #[cfg(feature = "tower")]
-pub use tower::{Switch, TowerHandler};
+pub use tower::{OnUpgrade, TowerHandler};
 
 pub use http;

@@ -81,17 +81,17 @@ impl Scan {
             if line.first().is_some_and(|&byte| byte != b'\r' && !is_token_byte(byte)) {
                 return Err(RequestError::Malformed("this is no request"));
             }
-            if line.len() > limits.line_bytes_max + 1 {
-                let method_ends = memchr(b' ', &line[..limits.line_bytes_max]).is_some();
+            if line.len() > limits.max_line_bytes + 1 {
+                let method_ends = memchr(b' ', &line[..limits.max_line_bytes]).is_some();
                 let long_method = RequestError::Malformed("the method is too long");
                 return Err(if method_ends { RequestError::LineTooLong } else { long_method });
             }
-        } else if line.len() > limits.header_bytes_max + 1
-            || (self.lines > limits.headers_max && line.len() > 1)
+        } else if line.len() > limits.max_header_bytes + 1
+            || (self.lines > limits.max_headers && line.len() > 1)
         {
             return Err(RequestError::HeadTooLarge);
         }
-        if end >= limits.head_bytes_max { Err(RequestError::HeadTooLarge) } else { Ok(()) }
+        if end >= limits.max_head_bytes { Err(RequestError::HeadTooLarge) } else { Ok(()) }
     }
 }
 
@@ -141,20 +141,20 @@ pub(crate) fn quick_head(input: &[u8], limits: &Limits) -> Option<Head> {
     let Ok(httparse::Status::Complete(end)) = parsed.parse_with_uninit_headers(input, &mut room) else {
         return None;
     };
-    if end > limits.head_bytes_max
-        || parsed.headers.len() > limits.headers_max
+    if end > limits.max_head_bytes
+        || parsed.headers.len() > limits.max_headers
         || !input[..end].ends_with(b"\r\n\r\n")
     {
         return None;
     }
-    let (mut line, mut bytes_max) = (0, limits.line_bytes_max);
+    let (mut line, mut bytes_max) = (0, limits.max_line_bytes);
     for field in parsed.headers.iter() {
         // Each name follows a line end, where httparse would take a line feed alone.
         let next = offset(input, field.name);
         if input[next - 2] != b'\r' || next - line > bytes_max + 2 {
             return None;
         }
-        (line, bytes_max) = (next, limits.header_bytes_max);
+        (line, bytes_max) = (next, limits.max_header_bytes);
     }
     if line == 0 || end - 2 - line > bytes_max + 2 {
         return None;
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn more_fields_than_fit_on_the_stack() {
         let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(500));
-        let limits = Limits::new().headers_max(1000);
+        let limits = Limits::new().max_headers(1000);
         let Ok(Found::Head { bytes, fields, lines }) = Scan::default().find(input.as_bytes(), &limits) else {
             panic!("a head");
         };
@@ -445,7 +445,7 @@ mod tests {
             let mut input = if host { "GET / HTTP/1.1\r\nHost: a\r\n".to_owned() } else { String::new() };
             lines.iter().zip(&ends).for_each(|(line, end)| { input.push_str(line); input.push_str(end); });
             input.push_str(ends[5]);
-            let limits = Limits::new().line_bytes_max(24).header_bytes_max(14).headers_max(5).head_bytes_max(80);
+            let limits = Limits::new().max_line_bytes(24).max_header_bytes(14).max_headers(5).max_head_bytes(80);
             let careful = match Scan::default().find(input.as_bytes(), &limits) {
                 Ok(Found::Head { bytes, fields, lines }) => head(&input.as_bytes()[..bytes], fields, lines).ok(),
                 _ => None,

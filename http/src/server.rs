@@ -14,12 +14,12 @@ use std::{
 use http::HeaderValue;
 use riot_flow::connect_to_the_end;
 use riot_socket::{
-    Bind, ChildId, ChildSpec, Handshake, Options, Overflow, Protocol, ServerRef, StartError, UnixBind,
-    proxy::ProxyProtocol,
+    Bind, ChildId, ChildSpec, ConnectionOverflow, Handshake, Options, Protocol, ServerHandle,
+    ServerStartError, UnixBind, proxy::ProxyProtocol,
 };
 
 use crate::{
-    Config, Connection, Handler, Limits, RequestError, Response, Service, ServiceHandler, Timeouts, service,
+    Handler, Http1, HttpConfig, Limits, RequestError, Response, Service, ServiceHandler, Timeouts, service,
     service::serve,
 };
 
@@ -33,7 +33,7 @@ use crate::{
 ///     riot_http::start_link(2112, |reqd: Reqd| async move {
 ///         reqd.respond_with_string(Response::ok(), "Hello, World!")
 ///     }).await?;
-///     std::future::pending::<Result<(), riot_http::StartError>>().await
+///     std::future::pending::<Result<(), riot_http::ServerStartError>>().await
 /// });
 /// ```
 ///
@@ -42,8 +42,8 @@ use crate::{
 ///
 /// # Panics
 /// Outside a process.
-pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerRef, StartError> {
-    let server = Server::bind(("0.0.0.0", port)).map_err(StartError::Bind)?;
+pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerHandle, ServerStartError> {
+    let server = Server::bind(("0.0.0.0", port)).map_err(ServerStartError::Bind)?;
     server.handler(handler).start_link().await
 }
 
@@ -57,7 +57,7 @@ pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerRef, S
 /// let server = Server::bind("127.0.0.1:0")?
 ///     .acceptors(10)
 ///     .max_connections(10_000)
-///     .limits(Limits::new().head_bytes_max(16 * 1024))
+///     .limits(Limits::new().max_head_bytes(16 * 1024))
 ///     .service(|request: Request| async move { Response::text(format!("you asked for {}", request.target())) })
 ///     .start_link()
 ///     .await?;
@@ -70,12 +70,12 @@ pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerRef, S
 #[must_use = "nothing listens before `start_link`"]
 pub struct Server {
     server: riot_socket::Server,
-    config: Config,
+    config: HttpConfig,
     cancel: bool,
 }
 
-fn config() -> Config {
-    Config::new().random(riot_actor::random)
+fn config() -> HttpConfig {
+    HttpConfig::new().random(riot_actor::runtime::random)
 }
 
 impl Server {
@@ -110,7 +110,7 @@ impl Server {
     }
 
     /// What becomes of clients for whom there is no place; by default they wait. See also [`busy`](Self::busy).
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
+    pub fn overflow(mut self, overflow: ConnectionOverflow) -> Self {
         self.server = self.server.overflow(overflow);
         self
     }
@@ -123,7 +123,7 @@ impl Server {
             "HTTP/1.1 503 Service Unavailable\r\nretry-after: {seconds}\r\nconnection: close\r\n\
              content-length: 0\r\n\r\n"
         );
-        self.overflow(Overflow::Answer(answer.into()))
+        self.overflow(ConnectionOverflow::Answer(answer.into()))
     }
 
     /// Changes what is below HTTP: any setting of [`riot_socket::Server`].
@@ -195,7 +195,7 @@ impl Server {
         self
     }
 
-    /// What is answered where the connection answers for itself; see [`Config::error_page`].
+    /// What is answered where the connection answers for itself; see [`HttpConfig::error_page`].
     ///
     /// ```
     /// use riot_http::{RequestError, Response, Server};
@@ -251,7 +251,7 @@ impl Server {
 #[must_use = "nothing listens before `start_link`"]
 pub struct Serving<H> {
     server: riot_socket::Server,
-    config: Arc<Config>,
+    config: Arc<HttpConfig>,
     handler: Arc<H>,
     cancel: bool,
 }
@@ -264,7 +264,7 @@ impl<H: Handler> Serving<H> {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn start_link(self) -> Result<ServerRef, StartError> {
+    pub async fn start_link(self) -> Result<ServerHandle, ServerStartError> {
         let (server, protocol) = self.into_protocol();
         server.start_link(protocol).await
     }
@@ -276,7 +276,7 @@ impl<H: Handler> Serving<H> {
 
     /// The server as a child of a supervisor of yours, and a handle to it; see
     /// [`riot_socket::Server::child`].
-    pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerRef) {
+    pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle) {
         let (server, protocol) = self.into_protocol();
         server.child(id, protocol)
     }
@@ -286,7 +286,7 @@ impl<H: Handler> Serving<H> {
         let Self { server, config, handler, cancel } = self;
         let first = AtomicBool::new(true);
         let protocol = move |connection: riot_socket::Connection| {
-            let (flow, requests) = Connection::new(config.clone());
+            let (flow, requests) = Http1::new(config.clone());
             let requests = requests.from_peer(connection.peer().as_ip());
             if let Some(crowd) = connection.crowd().filter(|_| first.swap(false, Ordering::Relaxed)) {
                 config.crowded(move || crowd.active() * 5 > crowd.max().saturating_mul(4));

@@ -20,7 +20,7 @@ pub trait Handler: Send + Sync + 'static {
 impl<F, Fut> Handler for F
 where
     F: Fn(Reqd) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: Outcome> + Send,
+    Fut: Future<Output: HandlerOutput> + Send,
 {
     fn handle(&self, reqd: Reqd) -> impl Future<Output = ()> + Send {
         Handling { future: self(reqd) }
@@ -44,9 +44,9 @@ impl<F: Future> Future for Handling<F> {
 }
 
 /// What the future of a handler may give.
-pub trait Outcome {}
-impl Outcome for () {}
-impl<E> Outcome for Result<(), E> {}
+pub trait HandlerOutput {}
+impl HandlerOutput for () {}
+impl<E> HandlerOutput for Result<(), E> {}
 
 /// Maps a request to a response. Any `Fn(Request) -> impl Future` that gives an [`IntoResponse`] is one.
 pub trait Service: Send + Sync + 'static {

@@ -12,9 +12,9 @@ use std::time::Duration;
 pub struct Timeouts {
     pub(crate) head: Option<Duration>,
     pub(crate) idle: Option<Duration>,
-    pub(crate) idle_crowded: Option<Duration>,
+    pub(crate) overloaded_idle: Option<Duration>,
     pub(crate) body_idle: Option<Duration>,
-    pub(crate) body_rate_min: Option<u32>,
+    pub(crate) min_body_rate: Option<u32>,
     pub(crate) handler: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
     pub(crate) linger: Duration,
@@ -28,9 +28,9 @@ impl Timeouts {
         Self {
             head: Some(Duration::from_secs(10)),
             idle: Some(Duration::from_secs(60)),
-            idle_crowded: Some(Duration::from_secs(15)),
+            overloaded_idle: Some(Duration::from_secs(15)),
             body_idle: Some(Duration::from_secs(30)),
-            body_rate_min: Some(240),
+            min_body_rate: Some(240),
             handler: None,
             write_stall: Some(Duration::from_secs(30)),
             linger: Duration::from_secs(1),
@@ -55,8 +55,8 @@ impl Timeouts {
     /// The same when the server is more than 80 % full; 15 s by default. It is looked at each time so much has
     /// passed, so that places are found soon once they are needed.
     #[must_use]
-    pub fn idle_crowded(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.idle_crowded = time.into();
+    pub fn overloaded_idle(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.overloaded_idle = time.into();
         self
     }
 
@@ -70,8 +70,8 @@ impl Timeouts {
     /// How fast a body has to come while it is waited for, in bytes a second; 240 by default. The peer may fall
     /// behind by [`body_idle`](Self::body_idle); then as there.
     #[must_use]
-    pub fn body_rate_min(mut self, bytes: impl Into<Option<u32>>) -> Self {
-        self.body_rate_min = bytes.into().filter(|&rate| rate > 0);
+    pub fn min_body_rate(mut self, bytes: impl Into<Option<u32>>) -> Self {
+        self.min_body_rate = bytes.into().filter(|&rate| rate > 0);
         self
     }
 

@@ -17,7 +17,7 @@ use crate::{Body, Handler, Head, Reqd, Responder, Response, Upgrade};
 
 /// Answers with a tower service. Each request gets a clone of it, as tower expects.
 ///
-/// The service finds the client's address as a [`SocketAddr`] in the request's extensions, and a [`Switch`] for when it
+/// The service finds the client's address as a [`SocketAddr`] in the request's extensions, and a [`OnUpgrade`] for when it
 /// wants to go on in another protocol. An error of the service is answered with 500; an error of a response's body cuts
 /// it off.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ where
             return;
         };
         drop(head);
-        let switch = Switch::default();
+        let switch = OnUpgrade::default();
         request.extensions_mut().insert(switch.clone());
         let mut service = self.0.clone();
         // Without an answer the responder gives one: 500.
@@ -84,11 +84,11 @@ type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + 
 /// like any other.
 ///
 /// ```
-/// use riot_http::{Body, Switch, http::{Request, Response, StatusCode}};
+/// use riot_http::{Body, OnUpgrade, http::{Request, Response, StatusCode}};
 ///
 /// async fn shout(request: Request<Body>) -> Response<String> {
 ///     let mut response = Response::new(String::new());
-///     if let Some(switch) = request.extensions().get::<Switch>() {
+///     if let Some(switch) = request.extensions().get::<OnUpgrade>() {
 ///         switch.to(|upgrade| async move {
 ///             if let Ok(mut connection) = upgrade.connection().await {
 ///                 let _ = connection.write_all(b"HELLO\n").await;
@@ -102,9 +102,9 @@ type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + 
 /// # let _ = shout;
 /// ```
 #[derive(Clone, Default)]
-pub struct Switch(Arc<Mutex<Option<AfterSwitch>>>);
+pub struct OnUpgrade(Arc<Mutex<Option<AfterSwitch>>>);
 
-impl Switch {
+impl OnUpgrade {
     /// Says what runs once the switch has been answered. Said again, the last holds; if the answer turns out to be no
     /// switch, it does not run.
     pub fn to<F, Fut>(&self, then: F)
@@ -122,9 +122,9 @@ impl Switch {
     }
 }
 
-impl fmt::Debug for Switch {
+impl fmt::Debug for OnUpgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Switch")
+        f.write_str("OnUpgrade")
     }
 }
 

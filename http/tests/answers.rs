@@ -196,7 +196,7 @@ fn a_body_is_one_of_http_bodys() {
 
 #[test]
 fn who_asks_is_known_if_the_driver_says() {
-    let (connection, requests) = riot_http::Connection::new(config().into());
+    let (connection, requests) = riot_http::Http1::new(config().into());
     let peer = "192.0.2.1:7".parse().ok();
     let mut held = Held { hand: riot_flow::ByHand::new(connection), requests: requests.from_peer(peer) };
     let reqd: Reqd = held.request(GET);

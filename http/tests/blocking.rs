@@ -12,7 +12,7 @@ use std::{
 
 use riot_flow::blocking::{self, Served};
 use riot_http::{
-    Config, Connection, Reqd, Request, Response,
+    Http1, HttpConfig, Reqd, Request, Response,
     http::{HeaderValue, StatusCode, header},
     serve_requests, service,
 };
@@ -22,7 +22,7 @@ fn serving(handler: impl riot_http::Handler) -> (TcpStream, mpsc::Receiver<Serve
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
-    let (connection, requests) = Connection::new(Arc::new(Config::new()));
+    let (connection, requests) = Http1::new(Arc::new(HttpConfig::new()));
     let connection = Arc::new(Mutex::new(connection));
     let (ended, how) = mpsc::channel();
     thread::spawn(move || block_on(serve_requests(requests, &handler)));

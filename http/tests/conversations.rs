@@ -19,7 +19,12 @@ use std::{
 use bytes::Bytes;
 use random::Random;
 use responses::{Reader, Response as Answer};
-use riot_actor::{Reason, monitor, processes, simulation::Simulation, sleep, spawn, spawn_monitor, this};
+use riot_actor::{
+    Reason, monitor,
+    process::{processes, spawn_monitor},
+    simulation::Simulation,
+    sleep, spawn, this,
+};
 use riot_http::{
     Reqd, Response, Server,
     http::{HeaderName, HeaderValue},
@@ -410,7 +415,7 @@ async fn converse(seed: u64) -> Result<(), Reason> {
         }
         sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!((server.info().active, processes().len()), (0, at_rest), "{}", riot_actor::tree());
+    assert_eq!((server.info().active, processes().len()), (0, at_rest), "{}", riot_actor::process::tree());
     let crashed = server.info().ended.crashed;
     assert!((least..=most).contains(&crashed), "{crashed} crashed, asked for were {least} to {most}");
     server.stop(Duration::ZERO).await;

@@ -5,10 +5,13 @@
 use std::{io, time::Duration};
 
 use riot_actor::{
-    Down, Pid, Reason, exit, info, monitor, now, processes, receive, simulation::Simulation, sleep, timeout,
-    tree,
+    Down, Pid, Reason, exit, monitor, now,
+    process::{info, processes, tree},
+    receive,
+    simulation::Simulation,
+    sleep, timeout,
 };
-use riot_http::{Reqd, Request, Response, Server, ServerRef};
+use riot_http::{Reqd, Request, Response, Server, ServerHandle};
 use riot_socket::{Connection, Shutdown, memory::Listener};
 
 const SEEDS: std::ops::Range<u64> = 0..25;
@@ -27,7 +30,7 @@ async fn hello(request: Request) -> Response {
     }
 }
 
-async fn server() -> (Listener, ServerRef) {
+async fn server() -> (Listener, ServerHandle) {
     let listener = Listener::new();
     let server =
         Server::listen(listener.clone()).acceptors(3).service(hello).start_link().await.expect("it starts");
@@ -65,7 +68,7 @@ async fn settle() {
 }
 
 #[test]
-fn d1_a_head_that_spans_two_reads_is_understood() {
+fn d01_a_head_that_spans_two_reads_is_understood() {
     Simulation::sweep(0..3, || async {
         let (listener, _server) = server().await;
         for cut in 1..GET.len() {
@@ -80,7 +83,7 @@ fn d1_a_head_that_spans_two_reads_is_understood() {
 }
 
 #[test]
-fn d2_short_writes_do_not_corrupt_the_stream() {
+fn d02_short_writes_do_not_corrupt_the_stream() {
     Simulation::sweep(SEEDS, || async {
         let (listener, _server) = server().await;
         for bytes in [1, 2, 3, 7, 100] {
@@ -96,7 +99,7 @@ fn d2_short_writes_do_not_corrupt_the_stream() {
 }
 
 #[test]
-fn d3_the_answer_to_the_last_request_is_never_cut_off_by_the_end_of_reading() {
+fn d03_the_answer_to_the_last_request_is_never_cut_off_by_the_end_of_reading() {
     Simulation::sweep(SEEDS, || async {
         let (listener, _server) = server().await;
         let mut client = listener.connect()?;
@@ -113,7 +116,7 @@ fn d3_the_answer_to_the_last_request_is_never_cut_off_by_the_end_of_reading() {
 }
 
 #[test]
-fn d3_a_client_that_says_it_is_done_sending_still_gets_its_answer() {
+fn d03_a_client_that_says_it_is_done_sending_still_gets_its_answer() {
     Simulation::sweep(SEEDS, || async {
         let (listener, _server) = server().await;
         let mut client = listener.connect()?;
@@ -126,7 +129,7 @@ fn d3_a_client_that_says_it_is_done_sending_still_gets_its_answer() {
 }
 
 #[test]
-fn d4_a_reader_that_ends_takes_nobody_with_it() {
+fn d04_a_reader_that_ends_takes_nobody_with_it() {
     Simulation::sweep(SEEDS, || async {
         let (listener, _server) = server().await;
         let mut client = listener.connect()?;
@@ -145,7 +148,7 @@ fn d4_a_reader_that_ends_takes_nobody_with_it() {
 }
 
 #[test]
-fn d5_an_error_of_accept_ends_no_acceptor_and_no_connection() {
+fn d05_an_error_of_accept_ends_no_acceptor_and_no_connection() {
     Simulation::sweep(SEEDS, || async {
         let (listener, _server) = server().await;
         let mut live = listener.connect()?;
@@ -164,7 +167,7 @@ fn d5_an_error_of_accept_ends_no_acceptor_and_no_connection() {
 }
 
 #[test]
-fn d5_acceptors_may_crash_more_than_once_in_the_life_of_a_server() {
+fn d05_acceptors_may_crash_more_than_once_in_the_life_of_a_server() {
     Simulation::sweep(SEEDS, || async {
         let (listener, server) = server().await;
         for _ in 0..10 {
@@ -183,7 +186,7 @@ fn d5_acceptors_may_crash_more_than_once_in_the_life_of_a_server() {
 }
 
 #[test]
-fn d6_a_connection_that_ended_is_not_counted_and_leaves_no_process() {
+fn d06_a_connection_that_ended_is_not_counted_and_leaves_no_process() {
     Simulation::sweep(SEEDS, || async {
         let (listener, server) = server().await;
         let before = processes().len();
@@ -200,7 +203,7 @@ fn d6_a_connection_that_ended_is_not_counted_and_leaves_no_process() {
 }
 
 #[test]
-fn d6_an_idle_connection_is_closed_and_a_slow_head_too() {
+fn d06_an_idle_connection_is_closed_and_a_slow_head_too() {
     Simulation::sweep(SEEDS, || async {
         let (listener, server) = server().await;
         let mut idle = listener.connect()?;
@@ -223,7 +226,7 @@ fn d6_an_idle_connection_is_closed_and_a_slow_head_too() {
 }
 
 #[test]
-fn d6_the_limit_is_kept_and_a_failed_bind_is_reported() {
+fn d06_the_limit_is_kept_and_a_failed_bind_is_reported() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).max_connections(2).service(hello).start_link().await?;
@@ -235,14 +238,14 @@ fn d6_the_limit_is_kept_and_a_failed_bind_is_reported() {
         assert_eq!((server.info().active, listener.waiting()), (2, 1));
         let again = Server::listen(listener.clone()).service(hello).start_link().await;
         assert!(
-            matches!(again, Err(riot_http::StartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
+            matches!(again, Err(riot_http::ServerStartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
         );
         Ok::<(), Reason>(())
     });
 }
 
 #[test]
-fn d7_a_crash_is_answered_and_costs_its_own_connection_only() {
+fn d07_a_crash_is_answered_and_costs_its_own_connection_only() {
     Simulation::sweep(SEEDS, || async {
         let (listener, server) = server().await;
         let mut good = listener.connect()?;

@@ -132,7 +132,7 @@ fn a_client_that_leaves_in_the_middle_of_a_file() {
         client.read_exact(&mut [0; 1000]).await?;
         drop(client);
         while server.info().active > 0 {
-            riot_actor::yield_now().await;
+            riot_actor::process::yield_now().await;
         }
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())

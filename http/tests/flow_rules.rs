@@ -8,21 +8,21 @@ use bytes::Bytes;
 use common::{Count, DATE, GET, Held, Served, config, limited, poll, ready, undated};
 use riot_flow::{Flow, FlowError, ReadOperation, SLICES_MAX, WriteOperation, WriteResult};
 use riot_http::{
-    BodyError, Connection, Flushed, Limits, Reqd, RespondError, Response, UpgradeError, WriteError,
+    BodyError, Flushed, Http1, Limits, Reqd, RespondError, Response, UpgradeError, WriteError,
     http::{HeaderValue, StatusCode, header},
 };
 
 #[test]
 fn f01_a_flow_is_a_value() {
     fn is_a_value<T: Send + 'static>() {}
-    is_a_value::<Connection>();
+    is_a_value::<Http1>();
     is_a_value::<riot_http::Requests>();
     is_a_value::<Reqd>();
     is_a_value::<Response>();
     fn can_move<T: Send>(_: T) {}
-    let (_connection, requests) = Connection::new(config().into());
+    let (_connection, requests) = Http1::new(config().into());
     can_move(riot_http::serve_requests(requests, &|_reqd: Reqd| async {}));
-    assert!(size_of::<Connection>() <= 128, "what an idle connection costs lies behind one pointer");
+    assert!(size_of::<Http1>() <= 128, "what an idle connection costs lies behind one pointer");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn f04_more_than_is_read_ahead_comes_before_the_end() {
 
 #[test]
 fn f05_a_wake_up_comes_once() {
-    let mut held = Held::new(limited(Limits::new().pipeline_max(1)));
+    let mut held = Held::new(limited(Limits::new().max_pipeline(1)));
     let (reader, reader_waker) = Count::new();
     let (writer, writer_waker) = Count::new();
     let reqd = held.request(GET);
@@ -158,7 +158,7 @@ fn f05_a_pipeline_wakes_its_handler_once() {
 fn f05_bytes_held_back_are_asked_for_again() {
     // Room comes between the read that lacked it and the question what to do next: the reading loop would wait for
     // bytes that never come, if it were not told to present what it has.
-    let mut held = Held::new(limited(Limits::new().pipeline_max(1)));
+    let mut held = Held::new(limited(Limits::new().max_pipeline(1)));
     let now = held.hand.now();
     let two = GET.repeat(2);
     let consumed = held.hand.flow.read(two.as_bytes(), now);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use riot_actor::{Reason, now, simulation::Simulation, sleep};
-use riot_http::{Reqd, Response, Server, ServerRef};
+use riot_http::{Reqd, Response, Server, ServerHandle};
 use riot_socket::{Connection, memory::Listener};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -26,7 +26,7 @@ async fn read_to_end(client: &mut Connection) -> io::Result<String> {
     }
 }
 
-async fn until_idle(server: &ServerRef) {
+async fn until_idle(server: &ServerHandle) {
     while server.info().active > 0 {
         sleep(Duration::from_millis(1)).await;
     }
@@ -225,7 +225,7 @@ fn h12_a_client_that_only_stopped_sending_gets_its_answer() {
 }
 
 #[test]
-fn h2_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
+fn h02_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
     Simulation::sweep(0..100, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).handler(|reqd: Reqd| async move {

@@ -154,7 +154,7 @@ fn h03_a_broken_chunk_is_refused_in_place_of_the_handler() {
 
 #[test]
 fn h04_bounds() {
-    let limits = Limits::new().body_bytes_max(4).line_bytes_max(40).headers_max(4);
+    let limits = Limits::new().max_body_bytes(4).max_line_bytes(40).max_headers(4);
     let cases = [
         (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(40)), 414),
         (format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "A".repeat(41)), 400),
@@ -219,7 +219,7 @@ fn h05_a_response_can_end_the_connection() {
 
 #[test]
 fn h05_a_connection_serves_so_many_requests() {
-    let mut served = Served::new(limited(Limits::new().requests_max(2)), service(|_: Request| async { "x" }));
+    let mut served = Served::new(limited(Limits::new().max_requests(2)), service(|_: Request| async { "x" }));
     let heard = served.talk(GET.repeat(3));
     assert_eq!((heard.matches("200 OK").count(), heard.matches("connection: close").count()), (2, 1));
 }
@@ -556,7 +556,7 @@ fn h11_a_connection_can_be_given_an_age() {
 
 #[test]
 fn h11_every_timer_can_be_off() {
-    let off = Timeouts::new().head(None).idle(None).body_idle(None).body_rate_min(None).write_stall(None);
+    let off = Timeouts::new().head(None).idle(None).body_idle(None).min_body_rate(None).write_stall(None);
     let mut held = Held::new(timed(off));
     held.hand.push(b"GET");
     held.hand.advance(Duration::from_secs(1_000_000));

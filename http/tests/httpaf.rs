@@ -131,7 +131,7 @@ fn connection_error() {
 }
 
 /// What the connection says when its handler failed, in words of the server's own.
-fn page() -> riot_http::Config {
+fn page() -> riot_http::HttpConfig {
     config().error_page(|error| Response::text(format!("sorry: {error}")))
 }
 

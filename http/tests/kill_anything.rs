@@ -16,8 +16,13 @@ use std::{
 
 use ask::ask;
 use descriptors::Descriptors;
-use riot_actor::{Config, Reason, exit, join, monitor, now, processes, sleep, timeout, tree};
-use riot_http::{Request, Response, Server, ServerRef};
+use riot_actor::{
+    Reason, exit, monitor, now,
+    process::{join, processes, tree},
+    runtime::Config,
+    sleep, timeout,
+};
+use riot_http::{Request, Response, Server, ServerHandle};
 use riot_socket::{Address, Connection, TcpStream};
 
 /// Descriptors are counted for the whole program, so one test at a time.
@@ -55,7 +60,7 @@ fn kill(label: &'static str, processes_left: usize) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let before = Descriptors::open();
     let reason = Config::new().workers(2).run(async move {
-        let server: ServerRef = Server::bind("127.0.0.1:0")?
+        let server: ServerHandle = Server::bind("127.0.0.1:0")?
             .acceptors(3)
             .service(|_: Request| async { Response::text("Hello, World!") })
             .start_link()

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::{Config, Reason, sleep, spawn_monitor};
+use riot_actor::{Reason, process::spawn_monitor, runtime::Config, sleep};
 use riot_http::{Request, Response, Server, http::HeaderValue, http::header};
 use riot_socket::{Connection, memory::Listener};
 

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
-use riot_actor::{Reason, blocking, run};
+use riot_actor::{Reason, run, runtime::blocking};
 use riot_http::{Request, Response, Server};
 use riot_socket::tls::{Certificate, Tls};
 

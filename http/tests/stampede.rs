@@ -21,10 +21,13 @@ use std::{
 use ask::ask;
 use descriptors::Descriptors;
 use riot_actor::{
-    Config, Pid, Reason, exit, monitor, now, processes, random, simulation::Simulation, sleep, spawn,
-    timeout, tree,
+    Pid, Reason, exit, monitor, now,
+    process::{processes, tree},
+    runtime::{Config, random},
+    simulation::Simulation,
+    sleep, spawn, timeout,
 };
-use riot_http::{Request, Response, Server, ServerRef};
+use riot_http::{Request, Response, Server, ServerHandle};
 use riot_socket::{Address, Connection, ServerInfo, TcpStream, memory::Listener};
 use riot_supervisor::Supervisor;
 
@@ -61,7 +64,7 @@ async fn stampede<C, F>(
     connect: C,
 ) -> Result<(u64, ServerInfo, Duration), Reason>
 where
-    C: Fn(&ServerRef) -> F + Clone + Send + Sync + 'static,
+    C: Fn(&ServerHandle) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = io::Result<Connection>> + Send + 'static,
 {
     let (spec, server) = server
@@ -149,7 +152,7 @@ fn stampede_tcp() {
     let (kills, pace) = (if soaking() { 6_000 } else { 100 }, Duration::from_millis(10));
     let reason = Config::new().workers(2).on_crash(|_| {}).run(async move {
         let server = Server::bind("127.0.0.1:0")?;
-        stampede(server, kills, pace, |server: &ServerRef| {
+        stampede(server, kills, pace, |server: &ServerHandle| {
             let address = server.address().and_then(|address| address.as_ip());
             async move {
                 let address = address.ok_or(io::ErrorKind::ConnectionRefused)?;
@@ -173,7 +176,7 @@ fn simulated(seed: u64) -> String {
     let reason = Simulation::new(seed).config(config).run(async move {
         let listener = Listener::new();
         let connecting = listener.clone();
-        let connect = move |_: &ServerRef| {
+        let connect = move |_: &ServerHandle| {
             let client = connecting.connect();
             async move { client }
         };

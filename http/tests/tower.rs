@@ -11,7 +11,7 @@ use std::{
 
 use riot_actor::{Reason, simulation::Simulation};
 use riot_http::{
-    Body, Server, Switch,
+    Body, OnUpgrade, Server,
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
 use riot_socket::{Connection, memory::Listener};
@@ -33,7 +33,7 @@ impl Service<Request<Body>> for Shout {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         Box::pin(async move {
             let mut response = Response::new(String::from("plain"));
-            let switch = request.extensions().get::<Switch>().expect("every request has one");
+            let switch = request.extensions().get::<OnUpgrade>().expect("every request has one");
             if request.uri().path() != "/silent" {
                 switch.to(|upgrade| async move {
                     let Ok(mut connection) = upgrade.connection().await else { return };

@@ -4,9 +4,9 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use riot_actor::{Config, Outcome, Reason, simulation::Simulation, sleep};
+use riot_actor::{Reason, process::Outcome, runtime::Config, simulation::Simulation, sleep};
 use riot_http::{
-    Reqd, Response, Server, ServerRef, UpgradeError,
+    Reqd, Response, Server, ServerHandle, UpgradeError,
     http::{HeaderValue, StatusCode, header},
 };
 use riot_socket::{Address, Connection, Shutdown, TcpStream, memory::Listener};
@@ -63,7 +63,7 @@ async fn converse(mut client: Connection) -> io::Result<()> {
     Ok(())
 }
 
-async fn until_idle(server: &ServerRef) {
+async fn until_idle(server: &ServerHandle) {
     until(|| server.info().active == 0).await;
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_main};
-use riot_actor::{Config, Reason, spawn};
+use riot_actor::{Reason, runtime::Config, spawn};
 use riot_socket::{Address, Connection, Server, memory};
 
 /// Has criterion time what a program inside the runtime says it took.

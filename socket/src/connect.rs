@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use riot_actor::{TimedOut, blocking, timeout};
+use riot_actor::{runtime::blocking, time::TimedOut, timeout};
 
 use crate::{
     Connection, Options,

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     entry::{Control, Entry, Meter},
     io_methods::{reading, writing},
-    server::{Crowd, Seat},
+    server::{Load, Seat},
     transport::{Address, Shutdown, Transport},
 };
 
@@ -98,7 +98,7 @@ impl Connection {
 
     /// How full the server is that it belongs to; none if it belongs to none.
     #[must_use]
-    pub fn crowd(&self) -> Option<Crowd> {
+    pub fn crowd(&self) -> Option<Load> {
         self.identity.seat.as_ref().map(Seat::crowd)
     }
 

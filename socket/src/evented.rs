@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    hint::cold_path,
     io::{self, IoSlice},
     os::fd::{AsFd, AsRawFd},
     sync::{
@@ -15,7 +16,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use riot_actor::{coop, seldom};
+use riot_actor::coop;
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::{
@@ -83,7 +84,7 @@ impl<S: AsRawFd> Evented<S> {
     ) -> Poll<io::Result<T>> {
         let (value, seen) = ready!(self.poll_seen(cx, interest, operation))?;
         if drained(&value) {
-            seldom();
+            cold_path();
             self.readiness.drained(interest, seen);
         }
         Poll::Ready(Ok(value))
@@ -110,7 +111,7 @@ impl<S: AsRawFd> Evented<S> {
             match operation(&self.socket) {
                 Ok(value) => return Poll::Ready(Ok((value, seen))),
                 Err(error) => {
-                    seldom();
+                    cold_path();
                     match error.kind() {
                         io::ErrorKind::WouldBlock => self.readiness.would_block(interest, seen),
                         io::ErrorKind::Interrupted => {}
@@ -204,7 +205,12 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering::SeqCst},
     };
 
-    use riot_actor::{Config, Reason, join, spawn, yield_now};
+    use riot_actor::{
+        Reason,
+        process::{join, yield_now},
+        runtime::Config,
+        spawn,
+    };
 
     use super::*;
 
@@ -298,7 +304,7 @@ mod tests {
                 yield_now().await; // It finds nothing.
             }
             peer.write_all(b"hello")?;
-            while riot_actor::is_alive(reader) {
+            while riot_actor::process::is_alive(reader) {
                 yield_now().await;
             }
             assert_eq!(socket.get().reads.load(SeqCst), 2);

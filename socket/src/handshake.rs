@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
-use riot_actor::{TimedOut, timeout};
+use riot_actor::{time::TimedOut, timeout};
 
 use crate::{Connection, transport::Address};
 

@@ -10,7 +10,7 @@ macro_rules! reading {
             ///
             /// ```
             /// # use std::time::Duration;
-            /// # use riot_actor::{TimedOut, timeout};
+            /// # use riot_actor::{time::TimedOut, timeout};
             /// # riot_actor::run(async {
             /// # let listener = riot_socket::memory::Listener::new();
             /// # let _bound = riot_socket::Bind::bind(&listener)?;
@@ -158,7 +158,7 @@ macro_rules! writing {
             ///
             /// TCP and Unix sockets have the system do it (sendfile(2), Linux), so the bytes never come here; all else
             /// reads and writes. Either way the worker waits for as long as the disk takes, if what is asked for is
-            /// not in memory: read files on slow disks with [`blocking`](riot_actor::blocking) instead.
+            /// not in memory: read files on slow disks with [`blocking`](riot_actor::runtime::blocking) instead.
             ///
             /// # Errors
             /// Those of the connection, and of the file.

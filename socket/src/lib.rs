@@ -26,6 +26,9 @@
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
 
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
+
 mod connect;
 mod connection;
 mod entry;
@@ -56,8 +59,8 @@ pub use inherited::{Inherited, OpenSocket};
 pub use options::{KeepAlive, Options};
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
-    AcceptErrors, Alarm, ConnectionInfo, Crowd, Cut, Ended, Overflow, Protocol, Raised, Server, ServerInfo,
-    ServerRef, ServerState, StartError, supervised,
+    AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, Ended, Load,
+    Protocol, Server, ServerHandle, ServerInfo, ServerStartError, ServerState, supervised,
 };
 pub use split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};

@@ -19,9 +19,10 @@ use std::{
 use mio::{Events, Poll, Token, unix::SourceFd};
 use parking_lot::Mutex;
 use riot_actor::{
-    Down, Reason, SpawnOptions,
+    Down, Reason,
     driver::{self, Driver, Unpark},
-    scheduler_stats,
+    process::SpawnOptions,
+    stats::scheduler_stats,
 };
 use slab::Slab;
 
@@ -332,7 +333,7 @@ mod tests {
             assert!(pollers[4] == pollers[5] && pollers[4] != pollers[0]);
             Ok::<(), Reason>(())
         };
-        let reason = riot_actor::Config::new().workers(6).run(body).expect("it starts");
+        let reason = riot_actor::runtime::Config::new().workers(6).run(body).expect("it starts");
         assert_eq!(reason, Reason::Normal);
     }
 

@@ -4,6 +4,7 @@
 //! by an error that says so, or by fewer bytes than it had room for, which says it without another system call.
 
 use std::{
+    hint::cold_path,
     io,
     sync::atomic::{
         AtomicU32,
@@ -13,7 +14,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use riot_actor::seldom;
 
 /// One of the two things a socket can be ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +166,7 @@ impl Wakers {
     fn wakes(&mut self, interest: Interest, waker: &Waker) {
         match &mut self.0[interest as usize] {
             Some(known) => {
-                seldom();
+                cold_path();
                 known.clone_from(waker);
             }
             none => *none = Some(waker.clone()),
@@ -198,7 +198,7 @@ impl Side {
                 true
             }
             _ => {
-                seldom();
+                cold_path();
                 false
             }
         }
@@ -211,7 +211,7 @@ impl Side {
         if matches!(known, Known::Ready | Known::Drained) && news == News::Ready {
             return self.set(Known::Ready, events);
         }
-        seldom();
+        cold_path();
         // What is above a failure is no count.
         if known != Known::Failed {
             self.set(Known::Closed, events);

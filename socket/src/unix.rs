@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use riot_actor::blocking;
+use riot_actor::runtime::blocking;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::{

@@ -17,8 +17,8 @@ use std::{
 };
 
 use descriptors::Descriptors;
-use riot_actor::{Config, Reason, processes, sleep};
-use riot_socket::{Overflow, Server, ServerRef};
+use riot_actor::{Reason, process::processes, runtime::Config, sleep};
+use riot_socket::{ConnectionOverflow, Server, ServerHandle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
 
@@ -54,7 +54,7 @@ fn says_it_back(client: &mut TcpStream) {
 /// Runs clients, which are threads like any other, against an echo server; then nothing may be left of them.
 fn against_echo(
     change: impl FnOnce(Server) -> Server + Send + 'static,
-    clients: impl FnOnce(SocketAddr, &ServerRef) + Send + 'static,
+    clients: impl FnOnce(SocketAddr, &ServerHandle) + Send + 'static,
 ) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let before = Descriptors::open();
@@ -73,7 +73,12 @@ fn against_echo(
         let ended = info.ended.normal + info.ended.shutdown + info.ended.crashed + info.ended.killed;
         let limit = Instant::now() + Duration::from_secs(20);
         while processes().len() > at_rest || ended_of(&server) < info.accepted {
-            assert!(Instant::now() < limit, "{ended} of {} ended\n{}", info.accepted, riot_actor::tree());
+            assert!(
+                Instant::now() < limit,
+                "{ended} of {} ended\n{}",
+                info.accepted,
+                riot_actor::process::tree()
+            );
             sleep(Duration::from_millis(1)).await;
         }
         server.stop(Duration::from_secs(5)).await;
@@ -84,7 +89,7 @@ fn against_echo(
     before.none_left();
 }
 
-fn ended_of(server: &ServerRef) -> u64 {
+fn ended_of(server: &ServerHandle) -> u64 {
     let ended = server.info().ended;
     ended.normal + ended.shutdown + ended.crashed + ended.killed
 }
@@ -268,7 +273,7 @@ fn a_poor_server() {
     let Ok(overflow) = std::env::var(POOR) else { return };
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(POOR_LIMIT), ..limit }).expect("it is lower");
-    let overflow = if overflow == "close" { Overflow::Close } else { Overflow::Wait };
+    let overflow = if overflow == "close" { ConnectionOverflow::Close } else { ConnectionOverflow::Wait };
     let reason = Config::new().workers(2).run(async move {
         let server = Server::bind("127.0.0.1:0")?.overflow(overflow).start_link(common::echo).await?;
         println!("listening {}", server.local_addr());

@@ -11,11 +11,16 @@ use std::{
 
 use common::{SEEDS, echo, says_it_back, settle};
 use riot_actor::{
-    MonitorRef, Pid, Reason, info, monitor, now, receive, receive_timeout, send, simulation::Simulation,
-    sleep, this, tree,
+    Pid, Reason,
+    mailbox::receive_timeout,
+    monitor, now,
+    process::{MonitorRef, info, tree},
+    receive, send,
+    simulation::Simulation,
+    sleep, this,
 };
 use riot_socket::{
-    Address, Connection, HandshakeError, HandshakeFailed, Server, ServerRef, Shutdown, Transport,
+    Address, Connection, HandshakeError, HandshakeFailed, Server, ServerHandle, Shutdown, Transport,
     memory::Listener,
 };
 
@@ -30,7 +35,7 @@ async fn greeted(mut connection: Connection) -> io::Result<Connection> {
 }
 
 /// Errors, timeouts, crashes, and connections there are.
-fn counts(server: &ServerRef) -> (u64, u64, u64, usize) {
+fn counts(server: &ServerHandle) -> (u64, u64, u64, usize) {
     let info = server.info();
     (
         info.handshake_errors,

@@ -12,7 +12,7 @@ use common::{echo, run, settle};
 use riot_actor::{Reason, now, simulation::Simulation, timeout};
 use riot_socket::{
     Address, Connection, Server,
-    memory::{self, Faults, Listener, Step, Stream},
+    memory::{self, Faults, Listener, ScriptStep, Stream},
 };
 
 /// An end to play tricks with, as a connection too, and the other end.
@@ -36,14 +36,14 @@ async fn sizes(connection: &mut Connection) -> io::Result<Vec<usize>> {
 fn reads_and_writes_are_as_short_as_the_script_says() {
     Simulation::sweep(0..10, || async {
         let (script, mut here, mut there) = pair();
-        script.script_writes([Step::Short(2), Step::Short(3)]);
+        script.script_writes([ScriptStep::Short(2), ScriptStep::Short(3)]);
         assert_eq!((here.write(b"0123456789").await?, here.write(b"23456789").await?), (2, 3));
         assert_eq!(here.write(b"56789").await?, 5, "the script is over");
         let mut back = [0; 10];
         there.read_exact(&mut back).await?;
         assert_eq!(&back, b"0123456789");
 
-        script.script_reads([Step::Short(1), Step::Short(4)]);
+        script.script_reads([ScriptStep::Short(1), ScriptStep::Short(4)]);
         there.write_all(b"0123456789").await?;
         there.close().await?;
         assert_eq!(sizes(&mut here).await?, [1, 4, 5]);
@@ -55,7 +55,7 @@ fn reads_and_writes_are_as_short_as_the_script_says() {
 fn a_step_waits_for_the_operation_it_is_meant_for() {
     Simulation::sweep(0..10, || async {
         let (script, mut here, mut there) = pair();
-        script.script_reads([Step::Short(1)]);
+        script.script_reads([ScriptStep::Short(1)]);
         // Nothing has come, so nothing was short.
         assert!(timeout(Duration::from_secs(1), here.read(&mut [0; 9])).await.is_err());
         there.write_all(b"hello").await?;
@@ -69,8 +69,11 @@ fn a_step_waits_for_the_operation_it_is_meant_for() {
 fn what_is_late_is_late_by_the_runtimes_clock() {
     let late = || async {
         let (script, mut here, mut there) = pair();
-        script.script_reads([Step::Delay(Duration::from_millis(30))]);
-        script.script_writes([Step::Delay(Duration::from_millis(20)), Step::Delay(Duration::from_millis(5))]);
+        script.script_reads([ScriptStep::Delay(Duration::from_millis(30))]);
+        script.script_writes([
+            ScriptStep::Delay(Duration::from_millis(20)),
+            ScriptStep::Delay(Duration::from_millis(5)),
+        ]);
         there.write_all(b"hello").await?;
         let start = now();
         here.read_exact(&mut [0; 5]).await?;
@@ -99,7 +102,7 @@ fn what_is_late_is_late_by_the_runtimes_clock() {
 fn a_reset_in_the_script_breaks_the_connection_for_both() {
     Simulation::sweep(0..10, || async {
         let (script, mut here, mut there) = pair();
-        script.script_writes([Step::Short(2), Step::Reset]);
+        script.script_writes([ScriptStep::Short(2), ScriptStep::Reset]);
         let error = here.write_all(b"hello").await.expect_err("it breaks");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         let error = there.read(&mut [0; 9]).await.expect_err("what was under way is lost");
@@ -113,11 +116,11 @@ fn an_end_in_the_script_ends_one_direction() {
     Simulation::sweep(0..10, || async {
         let (script, mut here, mut there) = pair();
         there.write_all(b"hello").await?;
-        script.script_reads([Step::Short(2), Step::End]);
+        script.script_reads([ScriptStep::Short(2), ScriptStep::End]);
         assert_eq!(sizes(&mut here).await?, [2]);
         here.write_all(b"still").await?;
         there.read_exact(&mut [0; 5]).await?;
-        script.script_writes([Step::End]);
+        script.script_writes([ScriptStep::End]);
         assert_eq!(here.write(b"x").await.expect_err("it ended").kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(there.read(&mut [0; 9]).await?, 0);
         Ok::<(), Reason>(())

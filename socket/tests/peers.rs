@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{Folder, run};
-use riot_actor::yield_now;
+use riot_actor::process::yield_now;
 use riot_socket::{
     Connection, Server, TcpStream,
     proxy::{Addresses, Header, Proxied, ProxyInfo, ProxyProtocol, Tlv},
@@ -148,7 +148,7 @@ mod tls {
     use std::io;
 
     use super::*;
-    use riot_actor::blocking;
+    use riot_actor::runtime::blocking;
     use riot_socket::tls::{Certificate, Certificates, Tls};
 
     /// A protocol: says one line back, and closes.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use common::echo;
-use riot_actor::{Config, Reason, blocking};
+use riot_actor::{
+    Reason,
+    runtime::{Config, blocking},
+};
 use riot_socket::Server;
 
 /// What mio's pollers wake up by: each has one.

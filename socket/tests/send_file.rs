@@ -43,7 +43,9 @@ async fn tls() -> (&'static str, Connection, Connection) {
     let certificate = Certificate::from_pem(chain.as_bytes(), key.as_bytes()).expect("it is one");
     let (one, other) = UnixStream::pair().expect("two sockets");
     let mut serving =
-        riot_actor::task(async move { Tls::new(certificate).handshake(of(Arc::new(one))).await });
+        riot_actor::task::Task::spawn(
+            async move { Tls::new(certificate).handshake(of(Arc::new(one))).await },
+        );
     let client = TlsClient::new(Roots::from_pem(chain.as_bytes()).expect("it is one"));
     let client = client.connect(of(Arc::new(other)), "localhost").await.expect("they agree");
     ("tls", serving.wait(None).await.expect("it ends well").expect("they agree"), client)
@@ -64,7 +66,7 @@ fn check(bytes: usize, offset: u64, length: Option<u64>, expected: std::ops::Ran
             let mut file = File::open(&path)?;
             file.seek(std::io::SeekFrom::Start(3))?;
             let length_expected = expected.len() as u64;
-            let mut sender = riot_actor::task(async move {
+            let mut sender = riot_actor::task::Task::spawn(async move {
                 assert_eq!(here.send_file(&file, offset, length).await.expect("it is sent"), length_expected);
                 assert_eq!(
                     file.stream_position().expect("it has one"),

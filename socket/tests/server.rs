@@ -11,14 +11,18 @@ use std::{
 
 use common::{SEEDS, connect, echo, holds_on, kill, says_it_back, settle};
 use riot_actor::{
-    Pid, Reason, is_alive, now, processes, receive, send, simulation::Simulation, sleep, spawn, this,
-    timeout, tree, yield_now,
+    Pid, Reason, now,
+    process::{is_alive, processes, tree, yield_now},
+    receive, send,
+    simulation::Simulation,
+    sleep, spawn, this, timeout,
 };
 use riot_socket::{
-    Alarm, Connection, ConnectionInfo, Overflow, Server, ServerRef, ServerState, StartError, memory::Listener,
+    Alarm, Connection, ConnectionInfo, ConnectionOverflow, Server, ServerHandle, ServerStartError,
+    ServerState, memory::Listener,
 };
 
-async fn started(listener: &Listener, server: Server) -> ServerRef {
+async fn started(listener: &Listener, server: Server) -> ServerHandle {
     let server = server.start_link(echo).await.expect("it starts");
     assert!(listener.connect().is_ok(), "it is bound when start_link returns");
     server
@@ -40,7 +44,7 @@ fn b01_a_bind_error_is_the_result_and_nothing_is_left_behind() {
         listener.refuse_bind(Some(io::ErrorKind::AddrInUse));
         let before = processes().len();
         match Server::listen(listener.clone()).start_link(echo).await {
-            Err(StartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
+            Err(ServerStartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
             other => panic!("{other:?}"),
         }
         assert_eq!(processes().len(), before, "{}", tree());
@@ -92,7 +96,7 @@ fn b03_clients_there_is_no_place_for_are_closed() {
         let listener = Listener::new();
         let server = Server::listen(listener.clone())
             .max_connections(2)
-            .overflow(Overflow::Close)
+            .overflow(ConnectionOverflow::Close)
             .start_link(echo)
             .await?;
         let mut clients = connect(&listener, 2);
@@ -115,7 +119,7 @@ fn b03_clients_there_is_no_place_for_are_told_so() {
         let listener = Listener::new();
         let server = Server::listen(listener.clone())
             .max_connections(1)
-            .overflow(Overflow::Answer("full\n".into()))
+            .overflow(ConnectionOverflow::Answer("full\n".into()))
             .start_link(echo)
             .await?;
         let mut served = listener.connect()?;
@@ -247,7 +251,7 @@ fn b07_out_of_descriptors_clients_that_are_not_to_wait_are_sent_away() {
         let listener = Listener::new();
         let server = Server::listen(listener.clone())
             .acceptors(1)
-            .overflow(Overflow::Answer("full\n".into()))
+            .overflow(ConnectionOverflow::Answer("full\n".into()))
             .start_link(echo)
             .await?;
         listener.fail_accept(no_descriptors());
@@ -428,7 +432,7 @@ fn b11_what_cannot_be_bound_again_stays_suspended_and_says_why() {
         server.suspend().await;
         listener.refuse_bind(Some(io::ErrorKind::AddrInUse));
         match server.resume().await {
-            Err(StartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
+            Err(ServerStartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
             other => panic!("{other:?}"),
         }
         assert_eq!(server.info().state, ServerState::Suspended);
@@ -598,7 +602,7 @@ fn b14_an_alarm_goes_off_at_its_threshold_and_again_after_its_cooldown() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let watcher = this();
-        let tell = move |raised: riot_socket::Raised| async move {
+        let tell = move |raised: riot_socket::AlarmEvent| async move {
             send(watcher, (raised.alarm, raised.active));
         };
         let alarm = Alarm::new("two", 2, tell).cooldown(Duration::from_secs(10));
@@ -606,9 +610,11 @@ fn b14_an_alarm_goes_off_at_its_threshold_and_again_after_its_cooldown() {
         let raised = async || {
             settle().await;
             let mut raised = 0;
-            while riot_actor::receive_timeout::<(std::borrow::Cow<'static, str>, usize)>(Duration::ZERO)
-                .await
-                .is_ok()
+            while riot_actor::mailbox::receive_timeout::<(std::borrow::Cow<'static, str>, usize)>(
+                Duration::ZERO,
+            )
+            .await
+            .is_ok()
             {
                 raised += 1;
             }

@@ -9,13 +9,15 @@ use std::{
 };
 
 use common::{echo, run, says_it_back};
-use riot_actor::{Reason, TimedOut, monitor, receive, send, simulation::Simulation, spawn, this, timeout};
+use riot_actor::{
+    Reason, monitor, receive, send, simulation::Simulation, spawn, this, time::TimedOut, timeout,
+};
 use riot_socket::{
-    Address, Connection, OpenSocket, Options, Server, ServerRef, Shutdown, TcpStream, UnixStream,
+    Address, Connection, OpenSocket, Options, Server, ServerHandle, Shutdown, TcpStream, UnixStream,
     memory::Listener,
 };
 
-async fn server() -> ServerRef {
+async fn server() -> ServerHandle {
     Server::bind("127.0.0.1:0").expect("an address").start_link(echo).await.expect("it starts")
 }
 
@@ -121,7 +123,7 @@ fn borrowed_halves_read_and_write_at_once() {
         here.put_back(b"put back, ");
         // More than the system holds: it gets nowhere unless somebody reads what comes back.
         let sent = vec![b'x'; 4 * 1024 * 1024];
-        let mut echoing = riot_actor::task(echo(other));
+        let mut echoing = riot_actor::task::Task::spawn(echo(other));
         let (mut reader, mut writer) = here.split();
         let writing = async {
             writer.write_all(&sent).await?;
@@ -266,7 +268,7 @@ fn inherit_options_reach_the_connection() {
             .await?;
         let mut client = std::net::TcpStream::connect(server.local_addr())?;
         client.set_read_timeout(Some(Duration::from_secs(20)))?;
-        let received = riot_actor::blocking(move || client.read_to_end(&mut Vec::new())).await?;
+        let received = riot_actor::runtime::blocking(move || client.read_to_end(&mut Vec::new())).await?;
         assert_eq!(received, 100_000);
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())

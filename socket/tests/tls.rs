@@ -15,7 +15,7 @@ use std::{
 use common::{Folder, echo, run, says_it_back, settle};
 use riot_actor::{Reason, receive, send, simulation::Simulation, sleep, spawn, this};
 use riot_socket::{
-    Connection, Handshake, Server, ServerRef, Shutdown, TcpStream,
+    Connection, Handshake, Server, ServerHandle, Shutdown, TcpStream,
     memory::{self, Faults, Listener},
     proxy::{Header, ProxyProtocol},
     tls::{Certificate, CertificateError, Certificates, ClientCertificates, Roots, Tls, TlsClient, TlsInfo},
@@ -70,7 +70,7 @@ fn telling_echo(watcher: riot_actor::Pid) -> impl Fn(Connection) -> Telling + Se
 
 type Telling = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
-async fn started(listener: &Listener, tls: Tls) -> ServerRef {
+async fn started(listener: &Listener, tls: Tls) -> ServerHandle {
     let server = Server::listen(listener.clone()).tls(tls).start_link(telling_echo(this()));
     server.await.expect("it starts")
 }
@@ -303,7 +303,7 @@ fn b16_a_proxy_header_comes_before_tls_and_no_byte_is_lost() {
         let mut client = localhost().client().connect(here, "localhost").await?;
         says_it_back(&mut client, b"hello").await;
         assert_eq!(receive::<String>().await, "192.0.2.1:56324");
-        assert!(riot_actor::is_alive(joined));
+        assert!(riot_actor::process::is_alive(joined));
         Ok::<(), Reason>(())
     });
 }

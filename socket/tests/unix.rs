@@ -5,8 +5,8 @@ mod common;
 use std::{fs, io, os::unix::fs::PermissionsExt, time::Duration};
 
 use common::{Folder, echo, run, says_it_back};
-use riot_actor::{Reason, exit, monitor, tree};
-use riot_socket::{Address, Connection, Server, StartError, UnixAddress, UnixBind};
+use riot_actor::{Reason, exit, monitor, process::tree};
+use riot_socket::{Address, Connection, Server, ServerStartError, UnixAddress, UnixBind};
 
 fn kind(result: io::Result<Connection>) -> Option<io::ErrorKind> {
     result.err().map(|error| error.kind())
@@ -52,7 +52,7 @@ fn b02_a_file_somebody_listens_at_is_refused_and_stays() {
     run(async move {
         let server = Server::bind_unix(&path).start_link(echo).await?;
         match Server::bind_unix(&path).start_link(echo).await {
-            Err(StartError::Bind(error)) => {
+            Err(ServerStartError::Bind(error)) => {
                 assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
                 let path = path.display();
                 assert_eq!(error.to_string(), format!("cannot listen on unix:{path}: the address is in use"));
@@ -75,7 +75,9 @@ fn b02_a_full_backlog_is_somebodys() {
     let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
     run(async move {
         let result = Server::bind_unix(&path).start_link(echo).await;
-        assert!(matches!(result, Err(StartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse));
+        assert!(
+            matches!(result, Err(ServerStartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
+        );
         assert!(path.exists());
         Ok::<(), Reason>(())
     });
@@ -90,8 +92,10 @@ fn a_full_backlog_is_waited_for() {
     socket.listen(0).unwrap();
     let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
     run(async move {
-        let mut connecting = riot_actor::task(async move { Connection::connect_unix(path).await.is_ok() });
-        let accepting = riot_actor::blocking(move || socket.accept().and_then(|_| socket.accept()).map(drop));
+        let mut connecting =
+            riot_actor::task::Task::spawn(async move { Connection::connect_unix(path).await.is_ok() });
+        let accepting =
+            riot_actor::runtime::blocking(move || socket.accept().and_then(|_| socket.accept()).map(drop));
         accepting.await?;
         assert_eq!(connecting.wait(None).await, Ok(true));
         Ok::<(), Reason>(())
@@ -105,7 +109,9 @@ fn b02_what_is_no_socket_is_not_touched() {
     fs::write(&path, "data").unwrap();
     run(async move {
         let result = Server::bind_unix(&path).start_link(echo).await;
-        assert!(matches!(result, Err(StartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse));
+        assert!(
+            matches!(result, Err(ServerStartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
+        );
         assert_eq!(fs::read_to_string(&path)?, "data");
         Ok::<(), Reason>(())
     });
@@ -142,7 +148,7 @@ fn b09_a_unix_socket_is_bound_again_under_live_connections() {
         let mut next = loop {
             match Connection::connect_unix(&path).await {
                 Ok(client) => break client,
-                Err(_) => riot_actor::yield_now().await,
+                Err(_) => riot_actor::process::yield_now().await,
             }
         };
         says_it_back(&mut next, b"next").await;
@@ -153,7 +159,7 @@ fn b09_a_unix_socket_is_bound_again_under_live_connections() {
     });
 }
 
-fn labelled_acceptor_sup(node: &riot_actor::Node) -> Vec<riot_actor::Pid> {
+fn labelled_acceptor_sup(node: &riot_actor::process::ProcessNode) -> Vec<riot_actor::Pid> {
     let here = (node.process.label.as_deref() == Some("Acceptor.Sup")).then_some(node.process.pid);
     here.into_iter().chain(node.children.iter().flat_map(labelled_acceptor_sup)).collect()
 }

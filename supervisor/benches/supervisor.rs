@@ -7,7 +7,7 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_main};
-use riot_actor::{Config, Exit, Pid, Reason, receive, run, trap_exit};
+use riot_actor::{Exit, Pid, Reason, receive, run, runtime::Config, trap_exit};
 use riot_supervisor::{Supervisor, SupervisorRef, process};
 
 /// Has criterion time what a program inside the runtime says it took.

@@ -99,7 +99,7 @@ pub(crate) enum Pace {
 
 impl Pace {
     pub(crate) fn growing(backoff: Backoff) -> Self {
-        let seed = backoff.seed.unwrap_or_else(riot_actor::random);
+        let seed = backoff.seed.unwrap_or_else(riot_actor::runtime::random);
         Self::Growing { backoff, random: seed }
     }
 

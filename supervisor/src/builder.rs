@@ -2,11 +2,18 @@
 
 use std::{borrow::Cow, collections::HashSet, fmt, future::Future, pin::Pin, time::Duration};
 
-use riot_actor::{CallError, Name, Pid, Reason, SpawnOptions, call, exit, is_alive, link, send, this};
+use riot_actor::{
+    Pid, Reason, call,
+    call::CallError,
+    exit, link,
+    name::Name,
+    process::{SpawnOptions, is_alive},
+    send, this,
+};
 
 use crate::{
     backoff::Backoff,
-    error::{SpecError, StartError},
+    error::{SpecError, SupervisorStartError},
     reference::{Linked, SupervisorRef, Up},
     spec::ChildSpec,
     strategy::{AutoShutdown, Strategy},
@@ -17,7 +24,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use riot_actor::{Reason, run};
+/// use riot_actor::{run, Reason};
 /// use riot_supervisor::{Supervisor, process};
 ///
 /// let reason = run(async {
@@ -38,12 +45,12 @@ use crate::{
 pub struct Supervisor {
     pub(crate) shape: Shape,
     pub(crate) children: Vec<ChildSpec>,
-    pub(crate) restarts_max: usize,
+    pub(crate) max_restarts: usize,
     pub(crate) period: Duration,
     pub(crate) retry_delay: Duration,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) auto_shutdown: AutoShutdown,
-    pub(crate) children_max: Option<usize>,
+    pub(crate) max_children: Option<usize>,
     pub(crate) name: Option<Name>,
     pub(crate) label: Option<Cow<'static, str>>,
 }
@@ -74,7 +81,7 @@ impl Supervisor {
     /// are addressed by their pids. Each is restarted alone, and all are shut down at once.
     ///
     /// ```
-    /// use riot_actor::{Reason, run, send};
+    /// use riot_actor::{run, send, Reason};
     /// use riot_supervisor::{Supervisor, process};
     ///
     /// let reason = run(async {
@@ -96,7 +103,7 @@ impl Supervisor {
     ///
     /// ```
     /// use std::{io, net::TcpListener, sync::Arc};
-    /// use riot_actor::{Reason, run};
+    /// use riot_actor::{run, Reason};
     /// use riot_supervisor::{Supervisor, process};
     ///
     /// let reason = run(async {
@@ -116,7 +123,7 @@ impl Supervisor {
     /// });
     /// # assert_eq!(reason, Reason::Normal);
     /// ```
-    pub fn init<F, E>(init: impl FnOnce() -> F + Send + 'static) -> Init
+    pub fn init<F, E>(init: impl FnOnce() -> F + Send + 'static) -> SupervisorInit
     where
         F: Future<Output = Result<Supervisor, E>> + Send + 'static,
         E: Into<Reason>,
@@ -125,19 +132,19 @@ impl Supervisor {
             let described = init();
             Box::pin(async move { described.await.map_err(Into::into) })
         });
-        Init { init, name: None, label: None }
+        SupervisorInit { init, name: None, label: None }
     }
 
     fn new(shape: Shape) -> Self {
         Self {
             shape,
             children: Vec::new(),
-            restarts_max: 1,
+            max_restarts: 1,
             period: Duration::from_secs(5),
             retry_delay: Duration::ZERO,
             backoff: None,
             auto_shutdown: AutoShutdown::Never,
-            children_max: None,
+            max_children: None,
             name: None,
             label: None,
         }
@@ -146,8 +153,8 @@ impl Supervisor {
     /// How many restarts it tries in any `period` before it gives up, stops its children and ends with
     /// [`Reason::Shutdown`]; default 1 in 5 s. The restart of a group counts once, every attempt of a failing start
     /// counts.
-    pub fn intensity(mut self, restarts_max: usize, period: Duration) -> Self {
-        self.restarts_max = restarts_max;
+    pub fn intensity(mut self, max_restarts: usize, period: Duration) -> Self {
+        self.max_restarts = max_restarts;
         self.period = period;
         self
     }
@@ -180,8 +187,8 @@ impl Supervisor {
     }
 
     /// How many children a dynamic supervisor may have; default without limit. Those restarting count.
-    pub fn max_children(mut self, children_max: usize) -> Self {
-        self.children_max = Some(children_max);
+    pub fn max_children(mut self, max_children: usize) -> Self {
+        self.max_children = Some(max_children);
         self
     }
 
@@ -200,7 +207,7 @@ impl Supervisor {
     /// Starts it, linked to the caller, and its children. It returns when all are up.
     ///
     /// # Errors
-    /// See [`StartError`]. Nothing is left of the supervisor then: no process, no name, no message; and the caller
+    /// See [`SupervisorStartError`]. Nothing is left of the supervisor then: no process, no name, no message; and the caller
     /// lives on, whether it traps exits or not.
     ///
     /// # Cancel safety
@@ -208,9 +215,11 @@ impl Supervisor {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn start_link(mut self) -> Result<SupervisorRef, StartError> {
+    pub async fn start_link(mut self) -> Result<SupervisorRef, SupervisorStartError> {
         let (name, label) = (self.name.take(), self.label.take());
-        Init { init: Box::new(|| Box::pin(std::future::ready(Ok(self)))), name, label }.start_link().await
+        SupervisorInit { init: Box::new(|| Box::pin(std::future::ready(Ok(self)))), name, label }
+            .start_link()
+            .await
     }
 
     pub(crate) fn check(&self) -> Result<(), SpecError> {
@@ -226,7 +235,7 @@ impl Supervisor {
                     return Err(SpecError::ChildOfDynamic(child.id.clone()));
                 }
             }
-            Shape::Ordered(_) if self.children_max.is_some() => return Err(SpecError::MaxChildrenOfStatic),
+            Shape::Ordered(_) if self.max_children.is_some() => return Err(SpecError::MaxChildrenOfStatic),
             Shape::Ordered(_) => {}
         }
         let mut ids = HashSet::new();
@@ -246,19 +255,22 @@ pub(crate) type Describe =
 
 /// A supervisor that is described in its own process; made by [`Supervisor::init`].
 #[must_use = "nothing is supervised before `start_link`"]
-pub struct Init {
+pub struct SupervisorInit {
     init: Describe,
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
 }
 
-impl fmt::Debug for Init {
+impl fmt::Debug for SupervisorInit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Init").field("name", &self.name).field("label", &self.label).finish_non_exhaustive()
+        f.debug_struct("SupervisorInit")
+            .field("name", &self.name)
+            .field("label", &self.label)
+            .finish_non_exhaustive()
     }
 }
 
-impl Init {
+impl SupervisorInit {
     /// A name to find it by, taken before the function runs.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = Some(name.into());
@@ -271,14 +283,14 @@ impl Init {
         self
     }
 
-    /// See [`Supervisor::start_link`]; an error of the function is [`StartError::Init`].
+    /// See [`Supervisor::start_link`]; an error of the function is [`SupervisorStartError::Init`].
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// See [`SupervisorStartError`].
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn start_link(self) -> Result<SupervisorRef, StartError> {
+    pub async fn start_link(self) -> Result<SupervisorRef, SupervisorStartError> {
         let label = self.label.unwrap_or(Cow::Borrowed("supervisor"));
         let mut options = SpawnOptions::new().trap_exit().label(label);
         if let Some(name) = self.name {
@@ -286,7 +298,7 @@ impl Init {
         }
         let pid = options
             .try_spawn(run(this(), self.init))
-            .map_err(|taken| StartError::AlreadyStarted(taken.holder))?;
+            .map_err(|taken| SupervisorStartError::AlreadyStarted(taken.holder))?;
         let unfinished = Unfinished(pid);
         let up = call::<Up, ()>(pid, Up, None).await;
         std::mem::forget(unfinished);
@@ -297,8 +309,8 @@ impl Init {
                 send(pid, Linked);
                 Ok(SupervisorRef::new(pid))
             }
-            Err(CallError::Exit(reason)) => Err(StartError::from_reason(reason)),
-            Err(_) => Err(StartError::Init(Reason::NoProc)),
+            Err(CallError::Exit(reason)) => Err(SupervisorStartError::from_reason(reason)),
+            Err(_) => Err(SupervisorStartError::Init(Reason::NoProc)),
         }
     }
 }

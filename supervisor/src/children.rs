@@ -7,9 +7,9 @@ use riot_actor::{Pid, Reason};
 use crate::{
     backoff::Failures,
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
-    reference::{ChildInfo, ChildState, Counts},
+    reference::{ChildCounts, ChildInfo, ChildState},
     shutdown::{Condemned, stop_one},
-    spec::{ChildId, ChildKey, ChildSpec, Kind, Restart, SpecSummary},
+    spec::{ChildId, ChildKey, ChildKind, ChildSpec, Restart, SpecSummary},
     strategy::{Fate, Place, Strategy, fate, shuts_down},
     supervisor::{Duties, Ticket},
 };
@@ -222,8 +222,8 @@ impl Children {
         self.list.iter().map(|child| ChildInfo::new(&child.spec, state(child))).collect()
     }
 
-    pub(crate) fn count(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub(crate) fn count(&self) -> ChildCounts {
+        let mut counts = ChildCounts::default();
         for child in &self.list {
             counts.add(child.spec.kind, child.pid());
         }
@@ -247,13 +247,13 @@ impl Children {
     }
 }
 
-impl Counts {
-    pub(crate) fn add(&mut self, kind: Kind, pid: Option<Pid>) {
+impl ChildCounts {
+    pub(crate) fn add(&mut self, kind: ChildKind, pid: Option<Pid>) {
         self.specs += 1;
-        self.active += usize::from(pid.is_some_and(riot_actor::is_alive));
+        self.active += usize::from(pid.is_some_and(riot_actor::process::is_alive));
         match kind {
-            Kind::Supervisor => self.supervisors += 1,
-            Kind::Worker => self.workers += 1,
+            ChildKind::Supervisor => self.supervisors += 1,
+            ChildKind::Worker => self.workers += 1,
         }
     }
 }

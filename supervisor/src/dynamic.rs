@@ -10,7 +10,7 @@ use riot_actor::{Pid, Reason};
 use crate::{
     backoff::Failures,
     error::{ChildError, StartChildError},
-    reference::{ChildInfo, ChildState, Counts},
+    reference::{ChildCounts, ChildInfo, ChildState},
     shutdown::{Condemned, stop_all, stop_one},
     spec::{ChildKey, ChildSpec, SpecSummary},
     strategy::{Fate, fate, shuts_down},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) struct Dynamic {
-    children_max: usize,
+    max_children: usize,
     /// By their pids; one that is restarting by the pid it had.
     children: HashMap<Pid, Child>,
     /// Which child a retry is for.
@@ -38,8 +38,8 @@ struct Child {
 }
 
 impl Dynamic {
-    pub(crate) fn new(children_max: usize) -> Self {
-        Self { children_max, children: HashMap::new(), retries: HashMap::new(), significant: 0, started: 0 }
+    pub(crate) fn new(max_children: usize) -> Self {
+        Self { max_children, children: HashMap::new(), retries: HashMap::new(), significant: 0, started: 0 }
     }
 
     pub(crate) async fn start_child(
@@ -47,7 +47,7 @@ impl Dynamic {
         duties: &mut Duties,
         mut spec: ChildSpec,
     ) -> Result<Pid, StartChildError> {
-        if self.children.len() >= self.children_max {
+        if self.children.len() >= self.max_children {
             return Err(StartChildError::MaxChildren);
         }
         let pid = duties.start(&mut spec).await.map_err(StartChildError::Failed)?;
@@ -150,8 +150,8 @@ impl Dynamic {
         children.into_iter().map(|(pid, child)| ChildInfo::new(&child.spec, state(pid, child))).collect()
     }
 
-    pub(crate) fn count(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub(crate) fn count(&self) -> ChildCounts {
+        let mut counts = ChildCounts::default();
         for (&pid, child) in &self.children {
             counts.add(child.spec.kind, child.restarting.is_none().then_some(pid));
         }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use riot_actor::{CallError, Pid, Reason};
+use riot_actor::{Pid, Reason, call::CallError};
 
 use crate::spec::ChildId;
 
 /// Why a supervisor did not start. Nothing of it is left.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum SupervisorStartError {
     /// Its name is taken, by this process.
     #[error("already started: {0} has the name")]
     AlreadyStarted(Pid),
@@ -24,7 +24,7 @@ pub enum StartError {
     Init(Reason),
 }
 
-impl StartError {
+impl SupervisorStartError {
     /// Why the process of the supervisor ended.
     pub(crate) fn from_reason(reason: Reason) -> Self {
         match &reason {
@@ -174,7 +174,7 @@ pub enum ChildError {
 /// Why a supervisor was not stopped as asked.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum StopError {
+pub enum SupervisorStopError {
     /// There is no such process.
     #[error("no such process")]
     NoProc,

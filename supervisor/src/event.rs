@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use riot_actor::{Pid, Reason, TrySendError, this, try_send};
+use riot_actor::{
+    Pid, Reason,
+    mailbox::{TrySendError, try_send},
+    this,
+};
 
 use crate::spec::{ChildId, ChildSpec};
 
 /// What happened to a child. Sent to every process that called [`subscribe`](crate::SupervisorRef::subscribe).
 ///
-/// The log gets all but [`Started`](Event::Started) and clean ends, under the target `riot::supervisor`. A crash is an
+/// The log gets all but [`Started`](SupervisorEvent::Started) and clean ends, under the target `riot::supervisor`. A crash is an
 /// error of the process that crashed; here it is a warning, so that it is not said twice at the same level.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum SupervisorEvent {
     /// A child was started, for the first time or because somebody asked for it.
     Started {
         /// Whose child.
@@ -95,7 +99,7 @@ impl Reporter {
     }
 
     /// An event nobody subscribed to is not even made.
-    fn tell(&mut self, event: impl FnOnce() -> Event) {
+    fn tell(&mut self, event: impl FnOnce() -> SupervisorEvent) {
         if self.subscribers.is_empty() {
             return;
         }
@@ -106,17 +110,21 @@ impl Reporter {
 
     pub(crate) fn started(&mut self, spec: &ChildSpec, pid: Pid) {
         tracing::trace!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, %pid, "child started");
-        self.tell(|| Event::Started { supervisor: this(), id: spec.id.clone(), pid });
+        self.tell(|| SupervisorEvent::Started { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn restarted(&mut self, spec: &ChildSpec, pid: Pid) {
         tracing::info!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, %pid, "child restarted");
-        self.tell(|| Event::Restarted { supervisor: this(), id: spec.id.clone(), pid });
+        self.tell(|| SupervisorEvent::Restarted { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {
         tracing::error!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, "child failed to start: {reason}");
-        self.tell(|| Event::StartFailed { supervisor: this(), id: spec.id.clone(), reason: reason.clone() });
+        self.tell(|| SupervisorEvent::StartFailed {
+            supervisor: this(),
+            id: spec.id.clone(),
+            reason: reason.clone(),
+        });
     }
 
     pub(crate) fn ended(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
@@ -125,12 +133,17 @@ impl Reporter {
         } else {
             tracing::warn!(target: "riot::supervisor", supervisor = %this(), child = %id, %pid, "child ended: {reason}");
         }
-        self.tell(|| Event::Ended { supervisor: this(), id: id.clone(), pid, reason: reason.clone() });
+        self.tell(|| SupervisorEvent::Ended {
+            supervisor: this(),
+            id: id.clone(),
+            pid,
+            reason: reason.clone(),
+        });
     }
 
     pub(crate) fn shutdown_failed(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
         tracing::warn!(target: "riot::supervisor", supervisor = %this(), child = %id, %pid, "child did not shut down as asked: {reason}");
-        self.tell(|| Event::ShutdownFailed {
+        self.tell(|| SupervisorEvent::ShutdownFailed {
             supervisor: this(),
             id: id.clone(),
             pid,
@@ -140,11 +153,11 @@ impl Reporter {
 
     pub(crate) fn unresponsive(&mut self, id: &ChildId, pid: Pid, since: Duration) {
         tracing::error!(target: "riot::supervisor", supervisor = %this(), child = %id, %pid, ?since, "child was killed and does not give way");
-        self.tell(|| Event::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
+        self.tell(|| SupervisorEvent::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
     }
 
     pub(crate) fn intensity_reached(&mut self, id: &ChildId) {
         tracing::error!(target: "riot::supervisor", supervisor = %this(), child = %id, "too many restarts: the supervisor shuts down");
-        self.tell(|| Event::IntensityReached { supervisor: this(), id: id.clone() });
+        self.tell(|| SupervisorEvent::IntensityReached { supervisor: this(), id: id.clone() });
     }
 }

@@ -1,4 +1,4 @@
-//! How often a supervisor may restart its children: at most `restarts_max` in any `period`.
+//! How often a supervisor may restart its children: at most `max_restarts` in any `period`.
 //!
 //! Told the time, it never asks for it, so a year of crashes is tested in a microsecond.
 
@@ -9,9 +9,9 @@ use std::{
 
 #[derive(Debug)]
 pub(crate) struct Intensity {
-    restarts_max: usize,
+    max_restarts: usize,
     period: Duration,
-    /// Oldest first. Invariant: `recent.len() <= restarts_max`.
+    /// Oldest first. Invariant: `recent.len() <= max_restarts`.
     recent: VecDeque<Instant>,
 }
 
@@ -23,8 +23,8 @@ pub(crate) enum Verdict {
 }
 
 impl Intensity {
-    pub(crate) fn new(restarts_max: usize, period: Duration) -> Self {
-        Self { restarts_max, period, recent: VecDeque::new() }
+    pub(crate) fn new(max_restarts: usize, period: Duration) -> Self {
+        Self { max_restarts, period, recent: VecDeque::new() }
     }
 
     /// Counts an attempt to restart at `now`, and says whether it may be made. An attempt exactly one period ago still
@@ -33,7 +33,7 @@ impl Intensity {
         while self.recent.front().is_some_and(|&first| now.saturating_duration_since(first) > self.period) {
             self.recent.pop_front();
         }
-        if self.recent.len() == self.restarts_max {
+        if self.recent.len() == self.max_restarts {
             return Verdict::GiveUp;
         }
         self.recent.push_back(now);

@@ -6,8 +6,8 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use riot_actor::{Reason, exit, receive_if, run};
-//! use riot_supervisor::{Event, Supervisor, process};
+//! use riot_actor::{exit, mailbox::receive_if, run, Reason};
+//! use riot_supervisor::{SupervisorEvent, Supervisor, process};
 //!
 //! let reason = run(async {
 //!     let sup = Supervisor::rest_for_one()
@@ -22,8 +22,8 @@
 //!     exit(store, Reason::other("a cosmic ray"));
 //!
 //!     for id in ["store", "clients"] {
-//!         let event = receive_if(|event: &Event| matches!(event, Event::Restarted { .. })).await;
-//!         assert!(matches!(event, Event::Restarted { id: restarted, .. } if restarted == id.into()));
+//!         let event = receive_if(|event: &SupervisorEvent| matches!(event, SupervisorEvent::Restarted { .. })).await;
+//!         assert!(matches!(event, SupervisorEvent::Restarted { id: restarted, .. } if restarted == id.into()));
 //!     }
 //!     Ok::<_, Reason>(())
 //! });
@@ -40,7 +40,7 @@
 //!
 //! ```
 //! # use std::time::Duration;
-//! # use riot_actor::{GenServer, Reason, Stop, run};
+//! # use riot_actor::{gen_server::{GenServer, Stop}, run, Reason};
 //! use riot_supervisor::{Supervisor, process, server, supervisor};
 //! # struct Db;
 //! # impl GenServer for Db { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Db) } }
@@ -58,7 +58,7 @@
 //!     }))
 //!     .start_link()
 //!     .await?;
-//! println!("{}", riot_actor::tree().find(shop.pid()).expect("it runs"));
+//! println!("{}", riot_actor::process::tree().find(shop.pid()).expect("it runs"));
 //! # Ok::<_, Reason>(())
 //! # });
 //! # assert_eq!(reason, Reason::Normal);
@@ -72,19 +72,22 @@
 //! - A child is linked after its start function has returned, whatever that did. OTP trusts it.
 //! - The period of the intensity is a duration of the clock, not whole seconds; and what a restart costs does not
 //!   depend on how many there were before.
-//! - Children stopped with the group they belong to are reported as [`Event::Restarted`] when they are up again, and
+//! - Children stopped with the group they belong to are reported as [`SupervisorEvent::Restarted`] when they are up again, and
 //!   every event is a message for whoever wants it, not a log line only.
 //! - An unknown message or cast is logged; it does not crash the supervisor.
 //! - Beyond OTP: a delay between attempts to start what fails to start ([`Supervisor::retry_delay`],
 //!   [`Supervisor::backoff`]); and of Elixir's, `max_children` and [`Partitioned`].
 //! - Left out: changing a running supervisor's own settings (`code_change`), as there is no code to change.
 //!
-//! [`riot_actor::tree()`] shows what runs. Reports go to `tracing` under the target `riot::supervisor`, and to whoever
+//! [`riot_actor::process::tree()`] shows what runs. Reports go to `tracing` under the target `riot::supervisor`, and to whoever
 //! [subscribes](SupervisorRef::subscribe).
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
+
+#[doc = include_str!("../CONTRACT.md")]
+pub mod contract {}
 
 mod backoff;
 mod builder;
@@ -105,16 +108,16 @@ mod supervisor;
 struct Readme;
 
 pub use backoff::Backoff;
-pub use builder::{Init, Supervisor};
+pub use builder::{Supervisor, SupervisorInit};
 pub use error::{
-    ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError, StartError,
-    StopError,
+    ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError,
+    SupervisorStartError, SupervisorStopError,
 };
-pub use event::Event;
+pub use event::SupervisorEvent;
 pub use partition::{Partitioned, Partitions};
-pub use reference::{ChildInfo, ChildState, Counts, SupervisorRef};
+pub use reference::{ChildCounts, ChildInfo, ChildState, SupervisorRef};
 pub use spec::{
-    ChildId, ChildKey, ChildSpec, Ignore, IntoChild, Kind, Restart, Shutdown, SpecSummary, WORKER_SHUTDOWN,
-    process, server, supervisor, task, worker,
+    ChildId, ChildKey, ChildKind, ChildShutdown, ChildSpec, Ignore, IntoChild, Restart, SpecSummary,
+    WORKER_SHUTDOWN, process, server, supervisor, task, worker,
 };
 pub use strategy::AutoShutdown;

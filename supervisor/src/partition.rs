@@ -9,14 +9,14 @@ use std::{
     sync::Arc,
 };
 
-use riot_actor::{Name, Pid, whereis};
+use riot_actor::{Pid, name::Name, whereis};
 
-use crate::{StartError, Supervisor, SupervisorRef, spec::supervisor};
+use crate::{Supervisor, SupervisorRef, SupervisorStartError, spec::supervisor};
 
 /// A number of equal supervisors to be; [`start_link`](Self::start_link) makes them processes.
 ///
 /// ```
-/// use riot_actor::{Reason, run};
+/// use riot_actor::{run, Reason};
 /// use riot_supervisor::{Partitioned, Supervisor, process};
 ///
 /// let reason = run(async {
@@ -63,11 +63,11 @@ impl Partitioned {
     /// Starts them all, linked to the caller.
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// See [`SupervisorStartError`].
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn start_link(self) -> Result<Partitions, StartError> {
+    pub async fn start_link(self) -> Result<Partitions, SupervisorStartError> {
         let names: Arc<[Name]> =
             (0..self.count).map(|nth| Name::from(format!("{}/{nth}", self.name))).collect();
         let mut top = Supervisor::one_for_one().name(self.name);

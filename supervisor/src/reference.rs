@@ -2,11 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use riot_actor::{CallError, Pid, Reason, call};
+use riot_actor::{Pid, Reason, call, call::CallError};
 
 use crate::{
-    error::{ChildError, DeleteChildError, RestartChildError, StartChildError, StopError},
-    spec::{ChildId, ChildKey, ChildSpec, Kind, Restart, SpecSummary},
+    error::{ChildError, DeleteChildError, RestartChildError, StartChildError, SupervisorStopError},
+    spec::{ChildId, ChildKey, ChildKind, ChildSpec, Restart, SpecSummary},
 };
 
 /// A running supervisor. It is a pid with methods: small, `Copy`, and no reason for the supervisor to live on.
@@ -102,7 +102,7 @@ impl SupervisorRef {
     ///
     /// # Errors
     /// If the supervisor does not answer.
-    pub async fn count_children(self) -> Result<Counts, CallError> {
+    pub async fn count_children(self) -> Result<ChildCounts, CallError> {
         call(self.pid, CountChildren, self.limit).await
     }
 
@@ -114,7 +114,7 @@ impl SupervisorRef {
         call(self.pid, GetChildSpec(child.into()), self.limit).await?
     }
 
-    /// From here on the caller gets every [`Event`](crate::Event) as a message, until it ends.
+    /// From here on the caller gets every [`SupervisorEvent`](crate::SupervisorEvent) as a message, until it ends.
     ///
     /// # Errors
     /// If the supervisor does not answer.
@@ -127,15 +127,15 @@ impl SupervisorRef {
     /// `Normal` is the one to give there.
     ///
     /// # Errors
-    /// See [`StopError`].
-    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), StopError> {
+    /// See [`SupervisorStopError`].
+    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), SupervisorStopError> {
         match call::<Stop, ()>(self.pid, Stop(reason.clone()), limit).await {
             Err(CallError::Exit(ended)) if ended == reason => Ok(()),
-            Err(CallError::Exit(ended)) => Err(StopError::Exit(ended)),
-            Err(CallError::NoProc) => Err(StopError::NoProc),
-            Err(CallError::CallingSelf) => Err(StopError::CallingSelf),
+            Err(CallError::Exit(ended)) => Err(SupervisorStopError::Exit(ended)),
+            Err(CallError::NoProc) => Err(SupervisorStopError::NoProc),
+            Err(CallError::CallingSelf) => Err(SupervisorStopError::CallingSelf),
             // It never answers but by ending, and its mailbox has no bound.
-            Ok(()) | Err(CallError::Timeout | CallError::Full) => Err(StopError::Timeout),
+            Ok(()) | Err(CallError::Timeout | CallError::Full) => Err(SupervisorStopError::Timeout),
         }
     }
 }
@@ -149,7 +149,7 @@ pub struct ChildInfo {
     /// Whether it runs.
     pub state: ChildState,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ChildKind,
     /// When it is started again.
     pub restart: Restart,
 }
@@ -183,7 +183,7 @@ pub enum ChildState {
 /// How many children there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Counts {
+pub struct ChildCounts {
     /// All of them, with a process or without.
     pub specs: usize,
     /// Those whose process lives.

@@ -8,11 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::{Exit, Pid, Reason, Wait, exit, now, receive_if, timeout, wait};
+use riot_actor::{
+    Exit, Pid, Reason, exit,
+    mailbox::receive_if,
+    now,
+    process::{Wait, wait},
+    timeout,
+};
 
 use crate::{
     event::Reporter,
-    spec::{ChildId, Shutdown},
+    spec::{ChildId, ChildShutdown},
 };
 
 /// How often a child that was killed and does not give way is reported.
@@ -22,7 +28,7 @@ const UNRESPONSIVE: Duration = Duration::from_secs(5);
 pub(crate) struct Condemned {
     pub(crate) id: ChildId,
     pub(crate) pid: Pid,
-    pub(crate) shutdown: Shutdown,
+    pub(crate) shutdown: ChildShutdown,
 }
 
 /// Stops one child; it has been released when this returns.
@@ -39,15 +45,15 @@ pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) 
     for child in children {
         // Watched before it is asked: its end, however fast, has a reason.
         let end = wait(child.pid);
-        let reason = if child.shutdown == Shutdown::Kill { Reason::Kill } else { Reason::Shutdown };
+        let reason = if child.shutdown == ChildShutdown::Kill { Reason::Kill } else { Reason::Shutdown };
         exit(child.pid, reason);
         match child.shutdown {
-            Shutdown::Kill => killed.push((child, end)),
-            Shutdown::Timeout(limit) => match asked.checked_add(limit) {
+            ChildShutdown::Kill => killed.push((child, end)),
+            ChildShutdown::Timeout(limit) => match asked.checked_add(limit) {
                 Some(deadline) => limited.push((deadline, child, end)),
                 None => unlimited.push((child, end)),
             },
-            Shutdown::Infinity => unlimited.push((child, end)),
+            ChildShutdown::Infinity => unlimited.push((child, end)),
         }
     }
     // The next one to be killed is always waited for first.
@@ -82,7 +88,7 @@ pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) 
 fn concluded(reporter: &mut Reporter, child: Condemned, reason: Reason, ended_before: &mut Vec<Condemned>) {
     match reason {
         Reason::NoProc => ended_before.push(child),
-        Reason::Killed if child.shutdown == Shutdown::Kill => {}
+        Reason::Killed if child.shutdown == ChildShutdown::Kill => {}
         reason if reason.is_clean() => {}
         reason => reporter.shutdown_failed(&child.id, child.pid, &reason),
     }

@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use riot_actor::{GenServer, Outcome, Pid, Reason, ServerRef, SpawnOptions};
+use riot_actor::{
+    Pid, Reason,
+    gen_server::{GenServer, GenServerRef},
+    process::{Outcome, SpawnOptions},
+};
 
 use crate::{SupervisorRef, error::SpecError};
 
@@ -170,7 +174,7 @@ pub enum Restart {
 
 /// How a child is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Shutdown {
+pub enum ChildShutdown {
     /// At once, by [`Reason::Kill`].
     Kill,
     /// Asked by [`Reason::Shutdown`], and killed if it has not ended within this time.
@@ -184,7 +188,7 @@ pub const WORKER_SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// What a child is. A supervisor has all the time its own children need to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ChildKind {
     /// A process that does the work.
     Worker,
     /// A supervisor in its turn.
@@ -207,7 +211,7 @@ impl IntoChild for SupervisorRef {
         Some(self.pid())
     }
 }
-impl<S: GenServer> IntoChild for ServerRef<S> {
+impl<S: GenServer> IntoChild for GenServerRef<S> {
     fn into_child(self) -> Option<Pid> {
         Some(self.pid())
     }
@@ -237,8 +241,8 @@ pub struct ChildSpec {
     /// None once it will not be started again.
     pub(crate) start: Option<Start>,
     pub(crate) restart: Restart,
-    pub(crate) shutdown: Shutdown,
-    pub(crate) kind: Kind,
+    pub(crate) shutdown: ChildShutdown,
+    pub(crate) kind: ChildKind,
     pub(crate) significant: bool,
 }
 
@@ -246,10 +250,16 @@ pub struct ChildSpec {
 /// did not start is that of its `init`.
 fn refused(reason: Reason) -> Result<Option<Pid>, Reason> {
     if let Reason::Error(error) = &reason {
-        match error.downcast_ref::<riot_actor::StartError>() {
-            Some(riot_actor::StartError::Ignored) => return Ok(None),
-            Some(riot_actor::StartError::Failed(true_reason)) => return Err(true_reason.clone()),
-            Some(riot_actor::StartError::AlreadyStarted(_) | riot_actor::StartError::Timeout) | None => {}
+        match error.downcast_ref::<riot_actor::gen_server::GenServerStartError>() {
+            Some(riot_actor::gen_server::GenServerStartError::Ignored) => return Ok(None),
+            Some(riot_actor::gen_server::GenServerStartError::Failed(true_reason)) => {
+                return Err(true_reason.clone());
+            }
+            Some(
+                riot_actor::gen_server::GenServerStartError::AlreadyStarted(_)
+                | riot_actor::gen_server::GenServerStartError::Timeout,
+            )
+            | None => {}
         }
     }
     Err(reason)
@@ -263,7 +273,7 @@ fn refused(reason: Reason) -> Result<Option<Pid>, Reason> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use riot_actor::{GenServer, Reason, Stop, run};
+/// use riot_actor::{gen_server::{GenServer, Stop}, run, Reason};
 /// use riot_supervisor::{Supervisor, SupervisorRef, supervisor, worker};
 ///
 /// struct Db;
@@ -291,7 +301,7 @@ fn refused(reason: Reason) -> Result<Option<Pid>, Reason> {
 ///     let pool = SupervisorRef::new(sup.which_children().await?[1].pid().expect("it runs"));
 ///     let id = 7;
 ///     let job = pool.start_child(worker(id, move || Job::start_link(id)).transient()).await?;
-///     assert!(riot_actor::is_alive(job));
+///     assert!(riot_actor::process::is_alive(job));
 ///     Ok::<_, Reason>(())
 /// });
 /// # assert_eq!(reason, Reason::Normal);
@@ -300,7 +310,7 @@ fn refused(reason: Reason) -> Result<Option<Pid>, Reason> {
 /// Anything else that gives a pid will do:
 ///
 /// ```
-/// use riot_actor::{Reason, run, spawn_link};
+/// use riot_actor::{run, spawn_link, Reason};
 /// use riot_supervisor::{Supervisor, worker};
 ///
 /// let reason = run(async {
@@ -331,8 +341,8 @@ where
             })
         })),
         restart: Restart::Permanent,
-        shutdown: Shutdown::Timeout(WORKER_SHUTDOWN),
-        kind: Kind::Worker,
+        shutdown: ChildShutdown::Timeout(WORKER_SHUTDOWN),
+        kind: ChildKind::Worker,
         significant: false,
     }
 }
@@ -340,7 +350,7 @@ where
 /// A child that is a supervisor itself: like [`worker`], but it is given all the time it needs to stop.
 ///
 /// ```
-/// # use riot_actor::{Reason, run};
+/// # use riot_actor::{run, Reason};
 /// use riot_supervisor::{Supervisor, supervisor};
 /// # let reason = run(async {
 /// let sup = Supervisor::one_for_one()
@@ -358,13 +368,13 @@ where
     C: IntoChild,
     E: Into<Reason>,
 {
-    ChildSpec { kind: Kind::Supervisor, shutdown: Shutdown::Infinity, ..worker(id, start) }
+    ChildSpec { kind: ChildKind::Supervisor, shutdown: ChildShutdown::Infinity, ..worker(id, start) }
 }
 
 /// A child that is a plain body, any `async fn`: spawned linked, labelled with its id.
 ///
 /// ```
-/// # use riot_actor::{Reason, receive, run, send};
+/// # use riot_actor::{receive, run, send, Reason};
 /// use riot_supervisor::{Supervisor, process};
 /// # let reason = run(async {
 /// let sup = Supervisor::one_for_one()
@@ -394,7 +404,7 @@ where
 /// A child that is a generic server of type `S`; `args` makes what its `init` takes, anew for each start.
 ///
 /// ```
-/// # use riot_actor::{Call, GenServer, Reason, ServerRef, Stop, run};
+/// # use riot_actor::{gen_server::{Call, GenServer, GenServerRef, Stop}, run, Reason};
 /// use riot_supervisor::{Supervisor, server};
 ///
 /// struct Counter(u64);
@@ -411,7 +421,7 @@ where
 /// # }
 /// # let reason = run(async {
 /// let sup = Supervisor::one_for_one().child(server::<Counter>("counter", || 7)).start_link().await?;
-/// let counter = ServerRef::<Counter>::new(sup.which_children().await?[0].pid().expect("it runs"));
+/// let counter = GenServerRef::<Counter>::new(sup.which_children().await?[0].pid().expect("it runs"));
 /// assert_eq!(counter.call(Get).await?, 7);
 /// # Ok::<_, Reason>(())
 /// # });
@@ -428,7 +438,7 @@ pub fn server<S: GenServer>(
 /// to be tried again until it succeeds is made [`transient`](ChildSpec::transient).
 ///
 /// ```
-/// # use riot_actor::{Reason, run, wait};
+/// # use riot_actor::{process::wait, run, Reason};
 /// use riot_supervisor::{Supervisor, task};
 /// # let reason = run(async {
 /// let pool = Supervisor::dynamic().start_link().await?;
@@ -468,8 +478,8 @@ impl ChildSpec {
         self
     }
 
-    /// How it is stopped; default [`WORKER_SHUTDOWN`] for a worker, [`Shutdown::Infinity`] for a supervisor.
-    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+    /// How it is stopped; default [`WORKER_SHUTDOWN`] for a worker, [`ChildShutdown::Infinity`] for a supervisor.
+    pub fn shutdown(mut self, shutdown: ChildShutdown) -> Self {
         self.shutdown = shutdown;
         self
     }
@@ -524,9 +534,9 @@ pub struct SpecSummary {
     /// When it is started again.
     pub restart: Restart,
     /// How it is stopped.
-    pub shutdown: Shutdown,
+    pub shutdown: ChildShutdown,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ChildKind,
     /// Whether its end may be that of its supervisor.
     pub significant: bool,
 }

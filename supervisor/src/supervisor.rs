@@ -3,8 +3,15 @@
 use std::{ops::ControlFlow, time::Duration};
 
 use riot_actor::{
-    Down, Exit, Message, Pid, Reason, Request, catch_panic, demonitor_flush, link, monitor, now, receive,
-    receive_any, receive_if, register, send, send_after, set_label, this, timeout, yield_now,
+    Down, Exit, Message, Pid, Reason,
+    call::CallRequest,
+    link,
+    mailbox::{receive_any, receive_if},
+    monitor, now,
+    process::{catch_panic, demonitor_flush, set_label, yield_now},
+    receive, register, send, this,
+    time::send_after,
+    timeout,
 };
 
 use crate::{
@@ -16,8 +23,8 @@ use crate::{
     event::Reporter,
     intensity::{Intensity, Verdict},
     reference::{
-        ChildInfo, CountChildren, Counts, DeleteChild, GetChildSpec, Linked, RestartChild, StartChild, Stop,
-        Subscribe, TerminateChild, Up, WhichChildren,
+        ChildCounts, ChildInfo, CountChildren, DeleteChild, GetChildSpec, Linked, RestartChild, StartChild,
+        Stop, Subscribe, TerminateChild, Up, WhichChildren,
     },
     spec::{ChildId, ChildSpec, Restart, SpecSummary},
     strategy::AutoShutdown,
@@ -132,7 +139,7 @@ impl Family {
 /// The body of every supervisor.
 pub(crate) async fn run(parent: Pid, init: Describe) -> Reason {
     // Whoever started it waits for the answer to this, or for the end: then it hears the reason, after the release.
-    let up = receive::<Request<Up, ()>>().await;
+    let up = receive::<CallRequest<Up, ()>>().await;
     // Until there is a link this tells the end of the starter.
     let parent_watch = monitor(parent);
     let described = match init().await {
@@ -152,11 +159,11 @@ pub(crate) async fn run(parent: Pid, init: Describe) -> Reason {
     }
     let mut family = match described.shape {
         Shape::Ordered(strategy) => Family::Ordered(Children::new(strategy, described.children)),
-        Shape::Dynamic => Family::Dynamic(Dynamic::new(described.children_max.unwrap_or(usize::MAX))),
+        Shape::Dynamic => Family::Dynamic(Dynamic::new(described.max_children.unwrap_or(usize::MAX))),
     };
     let mut duties = Duties {
         parent,
-        intensity: Intensity::new(described.restarts_max, described.period),
+        intensity: Intensity::new(described.max_restarts, described.period),
         pace: described.backoff.map_or(Pace::Fixed(described.retry_delay), Pace::growing),
         auto_shutdown: described.auto_shutdown,
         reporter: Reporter::default(),
@@ -207,8 +214,8 @@ async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> C
             Family::Ordered(children) => children.retry(duties, retry.0).await,
             Family::Dynamic(children) => children.retry(duties, retry.0).await,
         },
-        stop: Request<Stop, ()> => ControlFlow::Break(stop.query.0),
-        request: Request<StartChild, Result<Pid, StartChildError>> => {
+        stop: CallRequest<Stop, ()> => ControlFlow::Break(stop.query.0),
+        request: CallRequest<StartChild, Result<Pid, StartChildError>> => {
             let StartChild(spec) = request.query;
             let answer = match (spec.check(duties.auto_shutdown), &mut *family) {
                 (Err(invalid), _) => Err(invalid.into()),
@@ -218,7 +225,7 @@ async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> C
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
-        request: Request<TerminateChild, Result<(), ChildError>> => {
+        request: CallRequest<TerminateChild, Result<(), ChildError>> => {
             let answer = match family {
                 Family::Ordered(children) => children.terminate_child(duties, &request.query.0).await,
                 Family::Dynamic(children) => children.terminate_child(duties, &request.query.0).await,
@@ -226,7 +233,7 @@ async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> C
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
-        request: Request<RestartChild, Result<Pid, RestartChildError>> => {
+        request: CallRequest<RestartChild, Result<Pid, RestartChildError>> => {
             let answer = match family {
                 Family::Ordered(children) => children.restart_child(duties, &request.query.0).await,
                 Family::Dynamic(_) => Err(RestartChildError::NotFound),
@@ -234,7 +241,7 @@ async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> C
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
-        request: Request<DeleteChild, Result<(), DeleteChildError>> => {
+        request: CallRequest<DeleteChild, Result<(), DeleteChildError>> => {
             let answer = match family {
                 Family::Ordered(children) => children.delete_child(&request.query.0),
                 Family::Dynamic(_) => Err(DeleteChildError::NotFound),
@@ -242,28 +249,28 @@ async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> C
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
-        request: Request<WhichChildren, Vec<ChildInfo>> => {
+        request: CallRequest<WhichChildren, Vec<ChildInfo>> => {
             request.reply.send(match family {
                 Family::Ordered(children) => children.which(),
                 Family::Dynamic(children) => children.which(),
             });
             ControlFlow::Continue(())
         },
-        request: Request<CountChildren, Counts> => {
+        request: CallRequest<CountChildren, ChildCounts> => {
             request.reply.send(match family {
                 Family::Ordered(children) => children.count(),
                 Family::Dynamic(children) => children.count(),
             });
             ControlFlow::Continue(())
         },
-        request: Request<GetChildSpec, Result<SpecSummary, ChildError>> => {
+        request: CallRequest<GetChildSpec, Result<SpecSummary, ChildError>> => {
             request.reply.send(match family {
                 Family::Ordered(children) => children.spec(&request.query.0),
                 Family::Dynamic(children) => children.spec(&request.query.0),
             });
             ControlFlow::Continue(())
         },
-        request: Request<Subscribe, ()> => {
+        request: CallRequest<Subscribe, ()> => {
             duties.reporter.subscribe(request.from);
             request.reply.send(());
             ControlFlow::Continue(())

@@ -9,11 +9,15 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    Config, Reason, is_alive, now, processes, receive, send, spawn, spawn_link, this, trap_exit, wait,
+    Reason, now,
+    process::{is_alive, processes, wait},
+    receive,
+    runtime::Config,
+    send, spawn, spawn_link, this, trap_exit,
 };
 use riot_supervisor::{
-    ChildError, DeleteChildError, Ignore, RestartChildError, Shutdown, StartChildError, Supervisor, process,
-    worker,
+    ChildError, ChildShutdown, DeleteChildError, Ignore, RestartChildError, StartChildError, Supervisor,
+    process, worker,
 };
 
 #[test]
@@ -121,9 +125,9 @@ fn s16_dynamic_children_stop_all_at_once() {
     simulated(|| async {
         let sup = Supervisor::dynamic().start_link().await.unwrap();
         for time in [3, 1, 2, 1] {
-            sup.start_child(deaf("d").shutdown(Shutdown::Timeout(secs(time)))).await.unwrap();
+            sup.start_child(deaf("d").shutdown(ChildShutdown::Timeout(secs(time)))).await.unwrap();
         }
-        let last = sup.start_child(deaf("d").shutdown(Shutdown::Timeout(secs(1)))).await.unwrap();
+        let last = sup.start_child(deaf("d").shutdown(ChildShutdown::Timeout(secs(1)))).await.unwrap();
         sup.start_child(child("a")).await.unwrap();
         notes("+a").await;
         let (start, end) = (now(), wait(last));

@@ -2,8 +2,8 @@
 mod common;
 
 use common::*;
-use riot_actor::{Reason, exit, receive, send, trap_exit, wait};
-use riot_supervisor::{Event, Shutdown, Supervisor};
+use riot_actor::{Reason, exit, process::wait, receive, send, trap_exit};
+use riot_supervisor::{ChildShutdown, Supervisor, SupervisorEvent};
 
 #[test]
 fn every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
@@ -14,7 +14,7 @@ fn every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
         let supervisor = sup.pid();
         let a = sup.start_child(faulty("a", |tried| tried == 1)).await.unwrap();
         let b = sup.start_child(child("b")).await.unwrap();
-        let deaf = sup.start_child(deaf("deaf").shutdown(Shutdown::Timeout(secs(1)))).await.unwrap();
+        let deaf = sup.start_child(deaf("deaf").shutdown(ChildShutdown::Timeout(secs(1)))).await.unwrap();
         send(a, Do::Fail);
         notes("+a +b -b !a +a +b").await;
         let crashing = pid_of(sup, "b").await;
@@ -22,21 +22,36 @@ fn every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
         send(crashing, Do::Fail);
         assert_eq!(exit_of(sup).await, Reason::Shutdown);
         let expected = [
-            Event::Started { supervisor, id: "a".into(), pid: a },
-            Event::Started { supervisor, id: "b".into(), pid: b },
-            Event::Started { supervisor, id: "deaf".into(), pid: deaf },
-            Event::Ended { supervisor, id: "a".into(), pid: a, reason: Reason::other("failed") },
-            Event::ShutdownFailed { supervisor, id: "deaf".into(), pid: deaf, reason: Reason::Killed },
-            Event::StartFailed { supervisor, id: "a".into(), reason: Reason::other("faulty") },
-            Event::Restarted { supervisor, id: "a".into(), pid: a2 },
-            Event::Restarted { supervisor, id: "b".into(), pid: crashing },
-            Event::Restarted { supervisor, id: "deaf".into(), pid: deaf2 },
-            Event::Ended { supervisor, id: "b".into(), pid: crashing, reason: Reason::other("failed") },
-            Event::IntensityReached { supervisor, id: "b".into() },
-            Event::ShutdownFailed { supervisor, id: "deaf".into(), pid: deaf2, reason: Reason::Killed },
+            SupervisorEvent::Started { supervisor, id: "a".into(), pid: a },
+            SupervisorEvent::Started { supervisor, id: "b".into(), pid: b },
+            SupervisorEvent::Started { supervisor, id: "deaf".into(), pid: deaf },
+            SupervisorEvent::Ended { supervisor, id: "a".into(), pid: a, reason: Reason::other("failed") },
+            SupervisorEvent::ShutdownFailed {
+                supervisor,
+                id: "deaf".into(),
+                pid: deaf,
+                reason: Reason::Killed,
+            },
+            SupervisorEvent::StartFailed { supervisor, id: "a".into(), reason: Reason::other("faulty") },
+            SupervisorEvent::Restarted { supervisor, id: "a".into(), pid: a2 },
+            SupervisorEvent::Restarted { supervisor, id: "b".into(), pid: crashing },
+            SupervisorEvent::Restarted { supervisor, id: "deaf".into(), pid: deaf2 },
+            SupervisorEvent::Ended {
+                supervisor,
+                id: "b".into(),
+                pid: crashing,
+                reason: Reason::other("failed"),
+            },
+            SupervisorEvent::IntensityReached { supervisor, id: "b".into() },
+            SupervisorEvent::ShutdownFailed {
+                supervisor,
+                id: "deaf".into(),
+                pid: deaf2,
+                reason: Reason::Killed,
+            },
         ];
         for expected in expected {
-            assert_eq!(receive::<Event>().await, expected);
+            assert_eq!(receive::<SupervisorEvent>().await, expected);
         }
     });
 }
@@ -49,7 +64,10 @@ fn a_restart_by_request_is_a_start() {
         sup.terminate_child("a").await.unwrap();
         let pid = sup.restart_child("a").await.unwrap();
         // A child that ended as it was asked to is no news.
-        assert_eq!(receive::<Event>().await, Event::Started { supervisor: sup.pid(), id: "a".into(), pid });
+        assert_eq!(
+            receive::<SupervisorEvent>().await,
+            SupervisorEvent::Started { supervisor: sup.pid(), id: "a".into(), pid }
+        );
     });
 }
 
@@ -66,12 +84,12 @@ fn a_dynamic_supervisor_reports_as_well() {
         let second = sup.which_children().await.unwrap()[0].pid().unwrap();
         send(second, Do::Finish);
         for expected in [
-            Event::Started { supervisor, id: id(), pid: first },
-            Event::Ended { supervisor, id: id(), pid: first, reason: Reason::Killed },
-            Event::Restarted { supervisor, id: id(), pid: second },
-            Event::Ended { supervisor, id: id(), pid: second, reason: Reason::Normal },
+            SupervisorEvent::Started { supervisor, id: id(), pid: first },
+            SupervisorEvent::Ended { supervisor, id: id(), pid: first, reason: Reason::Killed },
+            SupervisorEvent::Restarted { supervisor, id: id(), pid: second },
+            SupervisorEvent::Ended { supervisor, id: id(), pid: second, reason: Reason::Normal },
         ] {
-            assert_eq!(receive::<Event>().await, expected);
+            assert_eq!(receive::<SupervisorEvent>().await, expected);
         }
     });
 }

@@ -8,7 +8,7 @@ use std::{
 
 use common::*;
 use riot_actor::{Reason, simulation::Simulation, trap_exit};
-use riot_supervisor::{Shutdown, Supervisor};
+use riot_supervisor::{ChildShutdown, Supervisor};
 use tracing::{Level, Metadata, field, span};
 
 /// Keeps what is logged under our target.
@@ -56,7 +56,7 @@ fn the_log_says_the_same_each_at_its_level() {
             let sup = Supervisor::one_for_one()
                 .intensity(1, secs(3600))
                 .child(child("a"))
-                .child(deaf("deaf").shutdown(Shutdown::Timeout(secs(1))))
+                .child(deaf("deaf").shutdown(ChildShutdown::Timeout(secs(1))))
                 .child(faulty("b", |tried| tried == 1))
                 .start_link()
                 .await

@@ -17,12 +17,18 @@ use std::{
 use common::*;
 use proptest::prelude::*;
 use riot_actor::{
-    CallError, Exit, Pid, Reason, SpawnOptions, exit, processes, receive_if, send, simulation::Simulation,
-    sleep, trap_exit, wait, yield_now,
+    Exit, Pid, Reason,
+    call::CallError,
+    exit,
+    mailbox::receive_if,
+    process::{SpawnOptions, processes, wait, yield_now},
+    send,
+    simulation::Simulation,
+    sleep, trap_exit,
 };
 use riot_supervisor::{
     AutoShutdown, ChildError, ChildKey, ChildSpec, DeleteChildError, Ignore, Restart, RestartChildError,
-    StartChildError, StartError, Supervisor, SupervisorRef, worker,
+    StartChildError, Supervisor, SupervisorRef, SupervisorStartError, worker,
 };
 
 const IDS: usize = 6;
@@ -72,7 +78,7 @@ enum Step {
 struct History {
     shape: Shape,
     auto_shutdown: AutoShutdown,
-    restarts_max: usize,
+    max_restarts: usize,
     retry_delay: u64,
     first: Vec<(Restart, bool, Outcome)>,
     /// What happens at once, and how many seconds pass afterwards.
@@ -115,7 +121,7 @@ enum Event {
 struct Model {
     shape: Shape,
     auto_shutdown: AutoShutdown,
-    restarts_max: usize,
+    max_restarts: usize,
     retry_delay: u64,
     now: u64,
     list: Vec<Child>,
@@ -341,7 +347,7 @@ impl Model {
         }
         let now = self.now;
         let lately = self.attempts.iter().filter(|&&then| then + PERIOD >= now).count() + 1;
-        if lately > self.restarts_max {
+        if lately > self.max_restarts {
             return self.end("shutdown"); // S9
         }
         self.attempts.push(now);
@@ -586,7 +592,7 @@ async fn play(history: History) {
     let mut model = Model {
         shape: history.shape,
         auto_shutdown: history.auto_shutdown,
-        restarts_max: history.restarts_max,
+        max_restarts: history.max_restarts,
         retry_delay: history.retry_delay,
         now: PERIOD * 10,
         list: Vec::new(),
@@ -607,7 +613,7 @@ async fn play(history: History) {
         Shape::Dynamic => Supervisor::dynamic(),
     }
     .auto_shutdown(history.auto_shutdown)
-    .intensity(history.restarts_max, Duration::from_millis(PERIOD))
+    .intensity(history.max_restarts, Duration::from_millis(PERIOD))
     .retry_delay(Duration::from_millis(history.retry_delay));
     let script = |model: &mut Model, id: usize, outcomes: &[Outcome]| {
         model.scripts[id].extend(outcomes);
@@ -625,7 +631,7 @@ async fn play(history: History) {
     }
     let started = sup.start_link().await;
     if !model.start_all() {
-        assert!(matches!(started, Err(StartError::Child(_))));
+        assert!(matches!(started, Err(SupervisorStartError::Child(_))));
         assert_eq!(world.lock().log, model.log);
         assert_eq!(processes(), [riot_actor::this()]);
         return;
@@ -781,9 +787,9 @@ fn history(shape: Shape) -> impl Strategy<Value = History> {
     let first = prop::collection::vec((restart(), any::<bool>(), first_outcome), 0..IDS);
     let batches = prop::collection::vec((prop::collection::vec(step(), 0..6), 0u64..4), 1..12);
     let delay = prop_oneof![Just(0), Just(RETRY_DELAY)];
-    let restarts_max = prop_oneof![1 => 0usize..3, 4 => 3usize..12];
-    (auto_shutdown, restarts_max, delay, first, batches, any::<u64>()).prop_map(
-        move |(auto_shutdown, restarts_max, retry_delay, first, mut batches, seed)| {
+    let max_restarts = prop_oneof![1 => 0usize..3, 4 => 3usize..12];
+    (auto_shutdown, max_restarts, delay, first, batches, any::<u64>()).prop_map(
+        move |(auto_shutdown, max_restarts, retry_delay, first, mut batches, seed)| {
             if retry_delay > 0 {
                 // Timers that are due together come in any order: no two failures at one moment.
                 for (steps, pause) in &mut batches {
@@ -795,7 +801,7 @@ fn history(shape: Shape) -> impl Strategy<Value = History> {
                     });
                 }
             }
-            History { shape, auto_shutdown, restarts_max, retry_delay, first, batches, seed }
+            History { shape, auto_shutdown, max_restarts, retry_delay, first, batches, seed }
         },
     )
 }

@@ -4,8 +4,8 @@ mod common;
 use std::collections::HashSet;
 
 use common::*;
-use riot_actor::{Reason, exit, wait, whereis};
-use riot_supervisor::{Partitioned, StartError, Supervisor};
+use riot_actor::{Reason, exit, process::wait, whereis};
+use riot_supervisor::{Partitioned, Supervisor, SupervisorStartError};
 
 #[test]
 fn s30_a_key_leads_to_the_same_partition_for_ever() {
@@ -30,6 +30,6 @@ fn s30_a_key_leads_to_the_same_partition_for_ever() {
         pools.by_number(1).unwrap().start_child(child("a")).await.unwrap();
 
         let again = Partitioned::new("pools", 2, Supervisor::dynamic).start_link().await;
-        assert_eq!(again.unwrap_err(), StartError::AlreadyStarted(pools.top().pid()));
+        assert_eq!(again.unwrap_err(), SupervisorStartError::AlreadyStarted(pools.top().pid()));
     });
 }

@@ -2,10 +2,10 @@
 mod common;
 
 use common::*;
-use riot_actor::{CallError, Pid, Reason, exit, receive, send, spawn, this, trap_exit, wait};
+use riot_actor::{Pid, Reason, call::CallError, exit, process::wait, receive, send, spawn, this, trap_exit};
 use riot_supervisor::{
-    AutoShutdown, ChildError, ChildId, ChildKey, DeleteChildError, Event, Kind, Restart, RestartChildError,
-    Shutdown, StartChildError, Supervisor, SupervisorRef, supervisor,
+    AutoShutdown, ChildError, ChildId, ChildKey, ChildKind, ChildShutdown, DeleteChildError, Restart,
+    RestartChildError, StartChildError, Supervisor, SupervisorEvent, SupervisorRef, supervisor,
 };
 
 #[test]
@@ -200,14 +200,14 @@ fn s28_children_are_counted_by_spec_and_by_process() {
 fn a_spec_can_be_looked_up_by_id_and_by_pid() {
     everywhere(|| async {
         let sup = Supervisor::one_for_one()
-            .child(child("a").transient().shutdown(Shutdown::Kill))
+            .child(child("a").transient().shutdown(ChildShutdown::Kill))
             .start_link()
             .await
             .unwrap();
         let spec = sup.get_child_spec("a").await.unwrap();
         assert_eq!(
             (spec.restart, spec.shutdown, spec.kind),
-            (Restart::Transient, Shutdown::Kill, Kind::Worker)
+            (Restart::Transient, ChildShutdown::Kill, ChildKind::Worker)
         );
         assert_eq!(sup.get_child_spec(pid_of(sup, "a").await).await, Ok(spec));
         assert_eq!(sup.get_child_spec(7).await, Err(ChildError::NotFound));
@@ -226,10 +226,13 @@ fn subscribers_hear_of_starts_and_ends_until_they_end() {
         let a = pid_of(sup, "a").await;
         exit(a, Reason::Kill);
         let supervisor = sup.pid();
-        let ended = Event::Ended { supervisor, id: "a".into(), pid: a, reason: Reason::Killed };
-        assert_eq!(receive::<Event>().await, ended);
+        let ended = SupervisorEvent::Ended { supervisor, id: "a".into(), pid: a, reason: Reason::Killed };
+        assert_eq!(receive::<SupervisorEvent>().await, ended);
         let a = pid_of(sup, "a").await;
-        assert_eq!(receive::<Event>().await, Event::Restarted { supervisor, id: "a".into(), pid: a });
+        assert_eq!(
+            receive::<SupervisorEvent>().await,
+            SupervisorEvent::Restarted { supervisor, id: "a".into(), pid: a }
+        );
     });
 }
 

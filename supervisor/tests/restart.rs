@@ -4,9 +4,11 @@ mod common;
 use std::future::{pending, ready};
 
 use common::*;
-use riot_actor::{Reason, exit, receive_if, send, sleep, spawn, spawn_link, this, trap_exit, wait};
+use riot_actor::{
+    Reason, exit, mailbox::receive_if, process::wait, send, sleep, spawn, spawn_link, this, trap_exit,
+};
 use riot_supervisor::{
-    ChildSpec, DeleteChildError, Event, RestartChildError, StartChildError, Supervisor, worker,
+    ChildSpec, DeleteChildError, RestartChildError, StartChildError, Supervisor, SupervisorEvent, worker,
 };
 
 #[test]
@@ -138,8 +140,8 @@ fn s09_one_restart_more_than_allowed_is_the_end_with_shutdown() {
         tell(sup, "b", Do::Fail).await;
         notes("-c -a").await;
         assert_eq!(exit_of(sup).await, Reason::Shutdown);
-        let reached = Event::IntensityReached { supervisor: sup.pid(), id: "b".into() };
-        receive_if(|event: &Event| *event == reached).await;
+        let reached = SupervisorEvent::IntensityReached { supervisor: sup.pid(), id: "b".into() };
+        receive_if(|event: &SupervisorEvent| *event == reached).await;
     });
 }
 
@@ -347,7 +349,7 @@ fn s12_a_restart_that_ignores_leaves_the_child_without_process() {
         let sup = Supervisor::one_for_one().child(once).child(child("b")).start_link().await.unwrap();
         notes("+b").await;
         while which(sup).await != "-a +b" {
-            riot_actor::yield_now().await;
+            riot_actor::process::yield_now().await;
         }
     });
 }
@@ -459,7 +461,7 @@ fn s14_s26_two_crashes_are_one_group_restart() {
         settled(sup).await;
         // Both crashes were reported, though one of them caused nothing.
         for pid in [b, a] {
-            receive_if(|event: &Event| matches!(event, Event::Ended { pid: ended, .. } if *ended == pid))
+            receive_if(|event: &SupervisorEvent| matches!(event, SupervisorEvent::Ended { pid: ended, .. } if *ended == pid))
                 .await;
         }
     });

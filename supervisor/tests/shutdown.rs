@@ -8,17 +8,24 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    CallError, Config, Exit, Pid, Reason, SpawnOptions, exit, info, is_alive, monitor, now, receive, send,
-    sleep, spawn, spawn_link, this, trap_exit, unlink, wait, yield_now,
+    Exit, Pid, Reason,
+    call::CallError,
+    exit, monitor, now,
+    process::{SpawnOptions, info, is_alive, wait, yield_now},
+    receive,
+    runtime::Config,
+    send, sleep, spawn, spawn_link, this, trap_exit, unlink,
 };
-use riot_supervisor::{Event, Shutdown, StartChildError, StopError, Supervisor, supervisor, worker};
+use riot_supervisor::{
+    ChildShutdown, StartChildError, Supervisor, SupervisorEvent, SupervisorStopError, supervisor, worker,
+};
 
 #[test]
 fn s14_shutdown_asks_and_kill_does_not() {
     everywhere(|| async {
         let sup = Supervisor::one_for_one()
             .child(child("asked"))
-            .child(child("killed").shutdown(Shutdown::Kill))
+            .child(child("killed").shutdown(ChildShutdown::Kill))
             .start_link()
             .await
             .unwrap();
@@ -37,7 +44,7 @@ fn s14_shutdown_asks_and_kill_does_not() {
 fn s14_a_deaf_child_is_killed_when_its_time_is_up() {
     simulated(|| async {
         let sup = Supervisor::one_for_one()
-            .child(deaf("a").shutdown(Shutdown::Timeout(secs(7))))
+            .child(deaf("a").shutdown(ChildShutdown::Timeout(secs(7))))
             .child(deaf("default"))
             .start_link()
             .await
@@ -47,7 +54,11 @@ fn s14_a_deaf_child_is_killed_when_its_time_is_up() {
         let start = now();
         sup.terminate_child("a").await.unwrap();
         assert_eq!((now() - start).as_secs(), 7);
-        let Event::ShutdownFailed { pid: reported, reason, .. } = receive::<Event>().await else { panic!() };
+        let SupervisorEvent::ShutdownFailed { pid: reported, reason, .. } =
+            receive::<SupervisorEvent>().await
+        else {
+            panic!()
+        };
         assert_eq!((reported, reason), (pid, Reason::Killed));
         sup.terminate_child("default").await.unwrap();
         assert_eq!((now() - start).as_secs(), 12);
@@ -65,7 +76,7 @@ fn s14_infinity_waits_for_a_slow_child() {
             });
             ready(Ok::<_, Reason>(pid))
         });
-        let sup = Supervisor::one_for_one().child(slow.shutdown(Shutdown::Infinity));
+        let sup = Supervisor::one_for_one().child(slow.shutdown(ChildShutdown::Infinity));
         let sup = sup.start_link().await.unwrap();
         let (start, end) = (now(), wait(pid_of(sup, "slow").await));
         sup.terminate_child("slow").await.unwrap();
@@ -113,7 +124,9 @@ fn s14_a_child_that_crashes_when_asked_is_reported_and_not_restarted() {
         sup.subscribe().await.unwrap();
         notes("+clumsy").await;
         sup.terminate_child("clumsy").await.unwrap();
-        let Event::ShutdownFailed { reason, .. } = receive::<Event>().await else { panic!() };
+        let SupervisorEvent::ShutdownFailed { reason, .. } = receive::<SupervisorEvent>().await else {
+            panic!()
+        };
         assert_eq!(reason, Reason::other("tripped"));
         settled(sup).await;
         assert_eq!(which(sup).await, "-clumsy");
@@ -144,7 +157,8 @@ fn s15_two_incarnations_of_a_child_never_coexist() {
             });
             ready(Ok::<_, Reason>(pid))
         });
-        let sup = Supervisor::one_for_one().child(stuck.shutdown(Shutdown::Kill)).start_link().await.unwrap();
+        let sup =
+            Supervisor::one_for_one().child(stuck.shutdown(ChildShutdown::Kill)).start_link().await.unwrap();
         notes("held").await;
         let first = pid_of(sup, "stuck").await;
         spawn(async move {
@@ -168,9 +182,9 @@ fn s16_static_children_stop_in_reverse_order_each_with_its_own_time() {
     simulated(|| async {
         let sup = Supervisor::one_for_one()
             .child(child("a"))
-            .child(deaf("d1").shutdown(Shutdown::Timeout(secs(1))))
+            .child(deaf("d1").shutdown(ChildShutdown::Timeout(secs(1))))
             .child(child("b"))
-            .child(deaf("d2").shutdown(Shutdown::Timeout(secs(2))))
+            .child(deaf("d2").shutdown(ChildShutdown::Timeout(secs(2))))
             .child(child("c"))
             .start_link()
             .await
@@ -189,7 +203,7 @@ fn s16_nothing_is_restarted_meanwhile() {
         let sup = Supervisor::one_for_one()
             .intensity(10, secs(1))
             .child(child("a"))
-            .child(deaf("d").shutdown(Shutdown::Timeout(secs(1))))
+            .child(deaf("d").shutdown(ChildShutdown::Timeout(secs(1))))
             .start_link()
             .await
             .unwrap();
@@ -279,7 +293,7 @@ fn s18_a_killed_supervisor_terminates_nothing() {
 fn s27_requests_pending_when_it_ends_hear_its_reason() {
     simulated(|| async {
         let sup = Supervisor::one_for_one()
-            .child(deaf("d").shutdown(Shutdown::Timeout(secs(10))))
+            .child(deaf("d").shutdown(ChildShutdown::Timeout(secs(10))))
             .start_link()
             .await
             .unwrap();
@@ -303,11 +317,11 @@ fn stop_says_how_it_went() {
     simulated(|| async {
         trap_exit(true);
         let deaf_for =
-            |time| Supervisor::one_for_one().child(deaf("d").shutdown(Shutdown::Timeout(secs(time))));
+            |time| Supervisor::one_for_one().child(deaf("d").shutdown(ChildShutdown::Timeout(secs(time))));
         let sup = deaf_for(3).start_link().await.unwrap();
-        assert_eq!(sup.stop(Reason::Shutdown, Some(secs(1))).await, Err(StopError::Timeout));
-        assert_eq!(sup.stop(Reason::Normal, None).await, Err(StopError::Exit(Reason::Shutdown)));
-        assert_eq!(sup.stop(Reason::Normal, None).await, Err(StopError::NoProc));
+        assert_eq!(sup.stop(Reason::Shutdown, Some(secs(1))).await, Err(SupervisorStopError::Timeout));
+        assert_eq!(sup.stop(Reason::Normal, None).await, Err(SupervisorStopError::Exit(Reason::Shutdown)));
+        assert_eq!(sup.stop(Reason::Normal, None).await, Err(SupervisorStopError::NoProc));
         let sup = deaf_for(3).start_link().await.unwrap();
         assert_eq!(sup.stop(Reason::Shutdown, Some(secs(4))).await, Ok(()));
     });

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use common::*;
 use riot_actor::{
-    Call, GenServer, Pid, Reason, ServerOptions, ServerRef, Stop, is_alive, now, this, wait, whereis,
+    Pid, Reason,
+    gen_server::{Call, GenServer, GenServerOptions, GenServerRef, Stop},
+    now,
+    process::{is_alive, wait},
+    this, whereis,
 };
 use riot_supervisor::{
-    Backoff, ChildSpec, Event, FailedToStart, SpecError, StartChildError, StartError, Supervisor,
-    SupervisorRef, process, server, supervisor, task, worker,
+    Backoff, ChildSpec, FailedToStart, SpecError, StartChildError, Supervisor, SupervisorEvent,
+    SupervisorRef, SupervisorStartError, process, server, supervisor, task, worker,
 };
 
 /// A server that does what it is told to in its `init`.
@@ -48,10 +52,10 @@ fn a_generic_server_is_a_child_and_is_restarted_with_new_arguments() {
         let mut lives = ["second", "first"].into_iter().rev();
         let args = move || lives.next().expect("it is started twice");
         let sup = Supervisor::one_for_one().child(server::<Told>("told", args)).start_link().await.unwrap();
-        let told = ServerRef::<Told>::new(pid_of(sup, "told").await);
+        let told = GenServerRef::<Told>::new(pid_of(sup, "told").await);
         assert_eq!(told.call(Get).await, Ok("first"));
         assert!(told.call(Crash).await.is_err());
-        let told = ServerRef::<Told>::new(pid_of(sup, "told").await);
+        let told = GenServerRef::<Told>::new(pid_of(sup, "told").await);
         assert_eq!(told.call(Get).await, Ok("second"));
         sup.stop(Reason::Normal, None).await.unwrap();
         assert!(!is_alive(told.pid()));
@@ -81,13 +85,14 @@ fn s03_the_reason_of_a_generic_server_that_fails_is_the_one_its_init_gave() {
         let start =
             |spec: ChildSpec| async { Supervisor::one_for_one().child(spec).start_link().await.unwrap_err() };
         let reason = Reason::other("no such table");
-        let expected = StartError::Child(FailedToStart { id: "db".into(), reason });
+        let expected = SupervisorStartError::Child(FailedToStart { id: "db".into(), reason });
         assert_eq!(start(server::<Told>("db", || "fail")).await, expected);
         let asked = || async { Ok::<_, Reason>(Told::start_link("fail").await?) };
         assert_eq!(start(worker("db", asked)).await, expected);
 
         let panicked = start(server::<Told>("db", || "panic")).await;
-        let StartError::Child(FailedToStart { reason: Reason::Panic(panic), .. }) = &panicked else {
+        let SupervisorStartError::Child(FailedToStart { reason: Reason::Panic(panic), .. }) = &panicked
+        else {
             panic!("{panicked}")
         };
         assert_eq!(panic.message, "in init");
@@ -97,10 +102,10 @@ fn s03_the_reason_of_a_generic_server_that_fails_is_the_one_its_init_gave() {
 #[test]
 fn a_generic_server_whose_name_is_taken_says_by_whom() {
     everywhere(|| async {
-        let named = || ServerOptions::new().name("told").start_link::<Told>("x");
+        let named = || GenServerOptions::new().name("told").start_link::<Told>("x");
         let sup = Supervisor::one_for_one().child(worker("a", named)).start_link().await.unwrap();
         let holder = whereis("told").unwrap();
-        let error = riot_actor::StartError::AlreadyStarted(holder);
+        let error = riot_actor::gen_server::GenServerStartError::AlreadyStarted(holder);
         let second = sup.start_child(worker("b", named)).await;
         assert_eq!(second, Err(StartChildError::Failed(error.into())));
     });
@@ -155,7 +160,7 @@ fn a_tree_reads_like_an_outline() {
         let pool = SupervisorRef::new(pid_of(sup, "pool").await);
         let name = "job";
         let job: Pid = pool.start_child(worker(7, move || Told::start_link(name)).transient()).await.unwrap();
-        assert_eq!(ServerRef::<Told>::new(job).call(Get).await, Ok("job"));
+        assert_eq!(GenServerRef::<Told>::new(job).call(Get).await, Ok("job"));
     });
 }
 
@@ -172,7 +177,11 @@ fn s11_with_a_backoff_the_attempts_lie_further_and_further_apart() {
             .unwrap();
         sup.subscribe().await.unwrap();
         notes("+f").await;
-        let failed = || riot_actor::receive_if(|event: &Event| matches!(event, Event::StartFailed { .. }));
+        let failed = || {
+            riot_actor::mailbox::receive_if(|event: &SupervisorEvent| {
+                matches!(event, SupervisorEvent::StartFailed { .. })
+            })
+        };
         tell(sup, "f", Do::Fail).await;
         failed().await;
         for longest in [1, 2, 4, 8] {
@@ -203,7 +212,7 @@ fn a_backoff_that_cannot_grow_is_refused_before_anything_starts() {
     simulated(|| async {
         for backoff in [Backoff::new().first(Duration::ZERO), Backoff::new().first(secs(60))] {
             let started = Supervisor::one_for_one().backoff(backoff).child(child("a")).start_link().await;
-            assert_eq!(started.unwrap_err(), StartError::Invalid(SpecError::BackoffBounds));
+            assert_eq!(started.unwrap_err(), SupervisorStartError::Invalid(SpecError::BackoffBounds));
         }
         nothing_noted(std::panic::Location::caller()).await;
     });

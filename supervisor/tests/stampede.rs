@@ -10,10 +10,14 @@ use std::{
 };
 
 use riot_actor::{
-    Config, Pid, Reason, SpawnOptions, exit, info, processes, receive_timeout, simulation::Simulation, this,
-    trap_exit, wait, yield_now,
+    Pid, Reason, exit,
+    mailbox::receive_timeout,
+    process::{SpawnOptions, info, processes, wait, yield_now},
+    runtime::Config,
+    simulation::Simulation,
+    this, trap_exit,
 };
-use riot_supervisor::{ChildSpec, Shutdown, Supervisor, SupervisorRef, supervisor, worker};
+use riot_supervisor::{ChildShutdown, ChildSpec, Supervisor, SupervisorRef, supervisor, worker};
 
 /// How many processes of each child live, and whether there were ever two.
 #[derive(Clone, Default)]
@@ -56,7 +60,7 @@ fn unique(census: &Census, place: usize) -> ChildSpec {
         });
         ready(Ok::<_, Reason>(pid))
     });
-    if place.is_multiple_of(2) { spec.shutdown(Shutdown::Kill) } else { spec }
+    if place.is_multiple_of(2) { spec.shutdown(ChildShutdown::Kill) } else { spec }
 }
 
 fn tree(census: &Census) -> Supervisor {
@@ -77,7 +81,7 @@ fn tree(census: &Census) -> Supervisor {
 /// The processes that belong to supervisors of this tree; killed, a supervisor would leave orphans (S18).
 async fn supervisors(sup: SupervisorRef) -> Vec<Pid> {
     let children = sup.which_children().await.expect("it lives");
-    let below = children.iter().filter(|child| child.kind == riot_supervisor::Kind::Supervisor);
+    let below = children.iter().filter(|child| child.kind == riot_supervisor::ChildKind::Supervisor);
     below.filter_map(|child| child.pid()).chain([sup.pid()]).collect()
 }
 

@@ -8,12 +8,19 @@ use std::{
 
 use common::*;
 use riot_actor::{
-    CallError, Exit, Pid, Reason, TimedOut, exit, info, monitor, processes, receive, receive_if,
-    receive_timeout, send, sleep, spawn, spawn_link, this, trap_exit, wait, whereis,
+    Exit, Pid, Reason,
+    call::CallError,
+    exit,
+    mailbox::{receive_if, receive_timeout},
+    monitor,
+    process::{info, processes, wait},
+    receive, send, sleep, spawn, spawn_link, this,
+    time::TimedOut,
+    trap_exit, whereis,
 };
 use riot_supervisor::{
-    AutoShutdown, Event, FailedToStart, Ignore, SpecError, StartChildError, StartError, Supervisor, process,
-    worker,
+    AutoShutdown, FailedToStart, Ignore, SpecError, StartChildError, Supervisor, SupervisorEvent,
+    SupervisorStartError, process, worker,
 };
 
 #[test]
@@ -63,7 +70,7 @@ fn s03_a_failed_start_stops_those_before_it_and_is_the_result() {
             .start_link()
             .await;
         let failed = FailedToStart { id: "c".into(), reason: Reason::other("faulty") };
-        assert_eq!(result.unwrap_err(), StartError::Child(failed));
+        assert_eq!(result.unwrap_err(), SupervisorStartError::Child(failed));
         // It has been released by now: no name, no process, no message, and this process lives to see it.
         assert_eq!(whereis("sup"), None);
         assert_eq!(processes().len(), before);
@@ -94,13 +101,13 @@ fn s03_nothing_starts_if_two_ids_are_equal_or_a_field_is_invalid() {
     everywhere(|| async {
         let of = |sup: Supervisor| async { sup.start_link().await.unwrap_err() };
         let twice = Supervisor::one_for_one().child(child("a")).child(child("a"));
-        assert_eq!(of(twice).await, StartError::Invalid(SpecError::DuplicateId("a".into())));
+        assert_eq!(of(twice).await, SupervisorStartError::Invalid(SpecError::DuplicateId("a".into())));
         let no_time = Supervisor::one_for_one().child(child("a")).intensity(1, Duration::ZERO);
-        assert_eq!(of(no_time).await, StartError::Invalid(SpecError::ZeroPeriod));
+        assert_eq!(of(no_time).await, SupervisorStartError::Invalid(SpecError::ZeroPeriod));
         let not_dynamic = Supervisor::one_for_one().child(child("a")).max_children(3);
-        assert_eq!(of(not_dynamic).await, StartError::Invalid(SpecError::MaxChildrenOfStatic));
+        assert_eq!(of(not_dynamic).await, SupervisorStartError::Invalid(SpecError::MaxChildrenOfStatic));
         let dynamic = Supervisor::dynamic().child(child("a"));
-        assert_eq!(of(dynamic).await, StartError::Invalid(SpecError::ChildOfDynamic("a".into())));
+        assert_eq!(of(dynamic).await, SupervisorStartError::Invalid(SpecError::ChildOfDynamic("a".into())));
         nothing_noted(std::panic::Location::caller()).await;
     });
 }
@@ -124,7 +131,7 @@ fn s04_a_panic_in_a_start_function_is_a_failed_start() {
     everywhere(|| async {
         let panics =
             || worker("p", || async { if true { panic!("no fuel") } else { Ok::<_, Reason>(this()) } });
-        let StartError::Child(failed) =
+        let SupervisorStartError::Child(failed) =
             Supervisor::one_for_one().child(panics()).start_link().await.unwrap_err()
         else {
             panic!("another error")
@@ -167,8 +174,8 @@ fn s05_a_child_that_died_before_it_was_linked_counts_as_ended_once() {
                 Ok::<_, Reason>(pid)
             });
             sup.start_child(stillborn.temporary()).await.unwrap();
-            let ended = |event: &Event| matches!(event, Event::Ended { .. });
-            let Event::Ended { reason, .. } = receive_if(ended).await else { unreachable!() };
+            let ended = |event: &SupervisorEvent| matches!(event, SupervisorEvent::Ended { .. });
+            let SupervisorEvent::Ended { reason, .. } = receive_if(ended).await else { unreachable!() };
             assert_eq!(reason, if linked { Reason::other("stillborn") } else { Reason::NoProc });
             assert_eq!(which(sup).await, "");
             let again = riot_actor::timeout(Duration::ZERO, receive_if(ended)).await;
@@ -185,11 +192,11 @@ fn s24_a_significant_child_needs_an_auto_shutdown_and_an_end() {
             .child(child("a").significant());
         assert_eq!(
             permanent.start_link().await.unwrap_err(),
-            StartError::Invalid(SpecError::SignificantPermanent("a".into()))
+            SupervisorStartError::Invalid(SpecError::SignificantPermanent("a".into()))
         );
         let meaningless = SpecError::SignificantWithoutAutoShutdown("a".into());
         let never = Supervisor::one_for_one().child(child("a").transient().significant());
-        assert_eq!(never.start_link().await.unwrap_err(), StartError::Invalid(meaningless.clone()));
+        assert_eq!(never.start_link().await.unwrap_err(), SupervisorStartError::Invalid(meaningless.clone()));
         let sup = Supervisor::dynamic().start_link().await.unwrap();
         let late = sup.start_child(child("a").transient().significant()).await;
         assert_eq!(late, Err(StartChildError::Invalid(meaningless)));
@@ -228,17 +235,17 @@ fn a_failed_init_is_the_result_and_leaves_nothing() {
                 .name("sup")
                 .start_link()
                 .await;
-            assert_eq!(result.unwrap_err(), StartError::Init(Reason::other("port taken")));
+            assert_eq!(result.unwrap_err(), SupervisorStartError::Init(Reason::other("port taken")));
             assert_eq!((whereis("sup"), processes().len()), (None, before));
             let killed = Supervisor::init(|| async {
                 exit(this(), Reason::Kill);
                 Ok::<_, Reason>(Supervisor::dynamic())
             });
-            assert_eq!(killed.start_link().await.unwrap_err(), StartError::Init(Reason::Killed));
+            assert_eq!(killed.start_link().await.unwrap_err(), SupervisorStartError::Init(Reason::Killed));
             let panics = Supervisor::init(|| async {
                 if true { panic!("oh") } else { Err::<Supervisor, _>(Reason::Normal) }
             });
-            assert!(matches!(panics.start_link().await, Err(StartError::Init(Reason::Panic(_)))));
+            assert!(matches!(panics.start_link().await, Err(SupervisorStartError::Init(Reason::Panic(_)))));
             assert_eq!(receive_timeout::<Exit>(Duration::ZERO).await, Err(TimedOut));
         });
     }
@@ -254,7 +261,7 @@ fn a_name_that_is_taken_keeps_init_from_running() {
             Ok::<_, Reason>(Supervisor::dynamic())
         });
         let result = second.name("sup").start_link().await;
-        assert_eq!(result.unwrap_err(), StartError::AlreadyStarted(first.pid()));
+        assert_eq!(result.unwrap_err(), SupervisorStartError::AlreadyStarted(first.pid()));
         settled(first).await;
     });
 }

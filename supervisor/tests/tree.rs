@@ -4,7 +4,7 @@ mod common;
 use std::future::pending;
 
 use common::*;
-use riot_actor::{Reason, spawn_link, this, tree};
+use riot_actor::{Reason, process::tree, spawn_link, this};
 use riot_supervisor::{Supervisor, process, supervisor};
 
 #[test]

@@ -7,10 +7,12 @@ use std::{
 };
 
 use riot_actor::{
-    Exit, Pid, Reason, SpawnOptions, exit, is_alive, processes, simulation::Simulation, sleep, this,
-    trap_exit, yield_now,
+    Exit, Pid, Reason, exit,
+    process::{SpawnOptions, is_alive, processes, yield_now},
+    simulation::Simulation,
+    sleep, this, trap_exit,
 };
-use riot_supervisor::{ChildSpec, Shutdown, Supervisor, SupervisorRef, supervisor, worker};
+use riot_supervisor::{ChildShutdown, ChildSpec, Supervisor, SupervisorRef, supervisor, worker};
 
 const PERIOD: u64 = 2_500;
 
@@ -31,7 +33,7 @@ enum Node {
     },
     Supervisor {
         strategy: Strategy,
-        restarts_max: usize,
+        max_restarts: usize,
         attempts: Vec<u64>,
         children: Vec<Node>,
     },
@@ -56,9 +58,9 @@ impl Random {
                 Node::Worker { number: *workers - 1, traps: self.below(2) == 0 }
             })
             .collect();
-        let restarts_max = if wild { 4 + self.below(20) } else { self.below(5) };
+        let max_restarts = if wild { 4 + self.below(20) } else { self.below(5) };
         let strategy = strategies[self.below(3) as usize];
-        Node::Supervisor { strategy, restarts_max: restarts_max as usize, attempts: Vec::new(), children }
+        Node::Supervisor { strategy, max_restarts: max_restarts as usize, attempts: Vec::new(), children }
     }
 }
 
@@ -97,13 +99,13 @@ impl Node {
 
     /// A worker has crashed. Says whether this node has ended with it.
     fn crash(&mut self, victim: usize, now: u64, log: &mut Vec<String>) -> bool {
-        let Self::Supervisor { strategy, restarts_max, attempts, children } = self else { return true };
+        let Self::Supervisor { strategy, max_restarts, attempts, children } = self else { return true };
         let at = children.iter().position(|child| child.workers().contains(&victim)).expect("it is here");
         if !children[at].crash(victim, now, log) {
             return false;
         }
         attempts.retain(|then| then + PERIOD >= now);
-        let gives_up = attempts.len() == *restarts_max;
+        let gives_up = attempts.len() == *max_restarts;
         let affected = match strategy {
             _ if gives_up => 0..children.len(),
             Strategy::OneForOne => at..at + 1,
@@ -188,11 +190,11 @@ impl World {
             world.lock().pids[number] = Some(pid);
             ready(Ok::<_, Reason>(pid))
         });
-        if !traps && number.is_multiple_of(2) { spec.shutdown(Shutdown::Kill) } else { spec }
+        if !traps && number.is_multiple_of(2) { spec.shutdown(ChildShutdown::Kill) } else { spec }
     }
 
     fn supervisor(&self, node: &Node) -> Supervisor {
-        let Node::Supervisor { strategy, restarts_max, children, .. } = node else {
+        let Node::Supervisor { strategy, max_restarts, children, .. } = node else {
             unreachable!("the root")
         };
         let (sup, strict) = match strategy {
@@ -200,7 +202,7 @@ impl World {
             Strategy::OneForAll => (Supervisor::one_for_all(), true),
             Strategy::RestForOne => (Supervisor::rest_for_one(), true),
         };
-        let sup = sup.intensity(*restarts_max, Duration::from_secs(PERIOD));
+        let sup = sup.intensity(*max_restarts, Duration::from_secs(PERIOD));
         children.iter().enumerate().fold(sup, |sup, (nth, child)| {
             sup.child(match child {
                 Node::Worker { number, traps } => {

@@ -15,6 +15,9 @@ use crate::{
 /// The largest archive of a published crate.
 const MAX_ARCHIVE_BYTES: u64 = 512 * 1024;
 
+/// The file of `actor/src`, without `.rs`, that holds the loom models.
+const LOOM_FILE: &str = "models";
+
 /// Files of `actor/src`, without `.rs`, whose unit tests exercise unsafe code and need no runtime.
 const MIRI_FILES: &[&str] = &["message", "part_waker", "table"];
 
@@ -61,7 +64,7 @@ fn tests() -> StepOutcome {
 
 fn models() -> StepOutcome {
     let mut command = cargo();
-    command.args(["test", "-p", "riot-actor", "--lib", "models"]);
+    command.args(["test", "-p", "riot-actor", "--lib", LOOM_FILE]);
     command.env("RUSTFLAGS", "--cfg riot_loom").env("CARGO_TARGET_DIR", target().join("models"));
     run(command).into()
 }
@@ -227,13 +230,18 @@ mod tests {
         }
     }
 
-    #[test]
-    fn miri_runs_files_that_exist_and_have_tests() {
+    /// Returns whether a file of `actor/src` has a name and a text in it.
+    fn has_file(name: &str, text: &str) -> bool {
         let files = source::files("actor/src");
+        let mut named = files.iter().filter(|file| file.path.file_stem().is_some_and(|stem| stem == name));
+        named.any(|file| file.text.contains(text))
+    }
+
+    #[test]
+    fn loom_and_miri_run_files_that_exist_and_have_tests() {
+        assert!(has_file(LOOM_FILE, "#[test]"), "{LOOM_FILE}");
         for name in MIRI_FILES {
-            let mut named =
-                files.iter().filter(|file| file.path.file_stem().is_some_and(|stem| stem == *name));
-            assert!(named.any(|file| file.text.contains("mod tests {")), "{name}");
+            assert!(has_file(name, "mod tests {"), "{name}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The workspace's own tasks: `cargo xtask TASK`.
 
 mod bench;
+mod contract;
 mod features;
 mod gate;
 mod lines;
@@ -22,6 +23,7 @@ const TASKS: &[(&str, &str, &str)] = &[
     ("features", "[--pairs]", "build every crate with each of its features; with --pairs also with each two"),
     ("soak", "[STEP…]", "run the long tests at full length: about ten minutes"),
     ("bench", "[--help]", "measure costs beside other programs"),
+    ("contract", "", "write the tests of each rule into the CONTRACT.md of each crate"),
     ("lines", "", "count lines of code per crate and room"),
 ];
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         },
         "soak" => steps::run_all("soak", soak::SOAK, rest),
         "bench" => bench::main(rest),
+        "contract" => exit_code(contract::write()),
         "lines" => exit_code(lines::main()),
         // Programs of their own that `bench` starts: the load generator, and a command pinned to one core.
         "load" => exit_code(bench::load()),

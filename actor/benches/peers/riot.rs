@@ -7,8 +7,15 @@ use std::{
 };
 
 use riot_actor::{
-    Config, Pid, Reason, Request, demonitor, join, link, monitor, receive, send, send_after, spawn,
-    spawn_link, this, trap_exit, yield_now,
+    Pid, Reason,
+    call::CallRequest,
+    demonitor, link, monitor,
+    process::{join, yield_now},
+    receive,
+    runtime::Config,
+    send, spawn, spawn_link, this,
+    time::send_after,
+    trap_exit,
 };
 
 use crate::{IDLE, LINKED, RING, SENDERS, UNMATCHED, bytes_each, resident, timed};
@@ -103,7 +110,7 @@ pub(crate) fn fan_in(times: u64, workers: usize) -> Duration {
 fn server() -> Pid {
     spawn(async {
         loop {
-            let request = receive::<Request<u64, u64>>().await;
+            let request = receive::<CallRequest<u64, u64>>().await;
             request.reply.send(request.query + 1);
         }
     })

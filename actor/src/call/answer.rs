@@ -62,7 +62,7 @@ pub async fn join(pids: &[Pid]) {
 /// monitor, but outside the mailbox: however many messages are queued there, it costs the same.
 ///
 /// ```
-/// # use riot_actor::{exit, run, spawn, wait, Reason};
+/// # use riot_actor::{exit, process::wait, run, spawn, Reason};
 /// # run(async {
 /// let pid = spawn(std::future::pending::<()>());
 /// let end = wait(pid);

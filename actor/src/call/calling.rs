@@ -158,7 +158,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Calling<R, F> {
         if context::current().is_some_and(|pid| call.is_of(pid)) {
             return Poll::Pending;
         }
-        // If the caller ends nobody answers.
+        // Filter the caller ends nobody answers.
         let this = self.as_mut().project();
         if this.end.is_none() {
             *this.end = call.end_of_caller().map(Box::new);
@@ -240,7 +240,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Future for Callin
                 Ok(false) => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            // If the answer is there already the process has been woken, and looks again.
+            // Filter the answer is there already the process has been woken, and looks again.
             if let Stage::Open(_) = self.stage {
                 return if self.limit.is_any() { self.expire(cx) } else { Poll::Pending };
             }

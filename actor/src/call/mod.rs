@@ -14,14 +14,15 @@ pub(crate) use place::Ender;
 use place::Replier;
 
 use crate::{
-    exit::Reason, message::Message, pid::Pid, process::relations::Callbacks, runtime::Shared, trace::Traced,
+    exit::Reason, message::Message, pid::Pid, process::relations::Callbacks, runtime::Shared,
+    trace::TraceFlags,
 };
 
 /// How long a call waits by default. (OTP: `gen_server:call/2`.)
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A request as it stands in the mailbox of whoever serves it.
-pub struct Request<Q, R> {
+pub struct CallRequest<Q, R> {
     /// What is asked.
     pub query: Q,
     /// Who asks.
@@ -30,9 +31,9 @@ pub struct Request<Q, R> {
     pub reply: ReplyTo<R>,
 }
 
-impl<Q: fmt::Debug, R> fmt::Debug for Request<Q, R> {
+impl<Q: fmt::Debug, R> fmt::Debug for CallRequest<Q, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("CallRequest")
             .field("query", &self.query)
             .field("from", &self.from)
             .finish_non_exhaustive()
@@ -60,7 +61,7 @@ impl<R: Send> ReplyTo<R> {
         }
     }
 
-    /// Answers. If the caller has given up nobody sees it.
+    /// Answers. Filter the caller has given up nobody sees it.
     pub fn send(self, reply: R) {
         self.settle(reply);
     }
@@ -100,13 +101,13 @@ impl fmt::Display for CallError {
 }
 impl std::error::Error for CallError {}
 
-/// Sends [`Request`] to `to` and waits for the reply; `None` waits for ever.
+/// Sends [`CallRequest`] to `to` and waits for the reply; `None` waits for ever.
 ///
 /// ```
-/// use riot_actor::{CALL_TIMEOUT, Request, call, receive, run, spawn};
+/// use riot_actor::{call, call::{CALL_TIMEOUT, CallRequest}, receive, run, spawn};
 /// run(async {
 ///     let doubler = spawn(async {
-///         let request = receive::<Request<u32, u32>>().await;
+///         let request = receive::<CallRequest<u32, u32>>().await;
 ///         request.reply.send(request.query * 2);
 ///     });
 ///     assert_eq!(call::<u32, u32>(doubler, 21, Some(CALL_TIMEOUT)).await, Ok(42));
@@ -130,7 +131,7 @@ where
     Q: Send + 'static,
     R: Send + 'static,
 {
-    Calling::new(to, limit, move |from, reply| Message::build(|| Request { query, from, reply }))
+    Calling::new(to, limit, move |from, reply| Message::build(|| CallRequest { query, from, reply }))
 }
 
 impl Shared {
@@ -147,7 +148,7 @@ impl Shared {
         message: Message,
         add: impl FnOnce(&mut Callbacks),
     ) -> Result<(), CallError> {
-        if self.tracer.is_on(Traced::SENDS) {
+        if self.tracer.is_on(TraceFlags::SENDS) {
             self.trace_sent(to, &message);
         }
         let Some(slot) = self.table.of(to) else { return Err(CallError::NoProc) };

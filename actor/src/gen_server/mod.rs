@@ -1,7 +1,7 @@
 //! The generic server: a process with a state, and handlers for what it is asked, told, and sent otherwise.
 //!
 //! ```
-//! use riot_actor::{Call, Cast, GenServer, Stop, run};
+//! use riot_actor::{gen_server::{Call, Cast, GenServer, Stop}, run};
 //!
 //! struct Counter(u64);
 //! struct Get;
@@ -33,7 +33,7 @@
 //! });
 //! ```
 //!
-//! What a handler wants to happen next it says by the functions of [`server`]: stop, go on with something else first,
+//! What a handler wants to happen next it says by functions of this module: [`stop`], go on with something else first,
 //! wake up if nothing comes.
 
 mod control;
@@ -44,9 +44,9 @@ mod start;
 use std::{future::Future, time::Duration};
 
 pub(crate) use control::Control;
-pub use control::server;
-pub use reference::{PendingReply, ServerRef, StopError};
-pub use start::{ServerOptions, StartError};
+pub use control::{continue_with, idle_timeout, stop};
+pub use reference::{GenServerRef, GenServerStopError, PendingReply};
+pub use start::{GenServerOptions, GenServerStartError};
 
 use crate::{call::ReplyTo, exit::Reason, message::Message};
 
@@ -68,14 +68,14 @@ pub trait GenServer: Sized + Send + 'static {
         }
     }
 
-    /// Handles what [`server::continue_with`] asked for, before anything that is in the mailbox.
+    /// Handles what [`continue_with`] asked for, before anything that is in the mailbox.
     fn handle_continue(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
             tracing::warn!(target: "riot::server", pid = %crate::this(), "nobody goes on with {}", message.type_name());
         }
     }
 
-    /// Nothing came within the time [`server::idle_timeout`] asked for.
+    /// Nothing came within the time [`idle_timeout`] asked for.
     fn handle_timeout(&mut self) -> impl Future<Output = ()> + Send {
         async {}
     }
@@ -89,17 +89,21 @@ pub trait GenServer: Sized + Send + 'static {
     /// Starts it, linked to nobody. Returns once `init` has.
     ///
     /// # Errors
-    /// See [`StartError`]. The process is gone by then, its name free.
-    fn start(args: Self::Args) -> impl Future<Output = Result<ServerRef<Self>, StartError>> + Send {
-        ServerOptions::new().start::<Self>(args)
+    /// See [`GenServerStartError`]. The process is gone by then, its name free.
+    fn start(
+        args: Self::Args,
+    ) -> impl Future<Output = Result<GenServerRef<Self>, GenServerStartError>> + Send {
+        GenServerOptions::new().start::<Self>(args)
     }
 
     /// Starts it, linked to the caller. Returns once `init` has.
     ///
     /// # Errors
-    /// See [`StartError`]. The process is gone by then, its name free, and the caller is not ended by it.
-    fn start_link(args: Self::Args) -> impl Future<Output = Result<ServerRef<Self>, StartError>> + Send {
-        ServerOptions::new().start_link::<Self>(args)
+    /// See [`GenServerStartError`]. The process is gone by then, its name free, and the caller is not ended by it.
+    fn start_link(
+        args: Self::Args,
+    ) -> impl Future<Output = Result<GenServerRef<Self>, GenServerStartError>> + Send {
+        GenServerOptions::new().start_link::<Self>(args)
     }
 }
 
@@ -126,7 +130,7 @@ pub trait Call<Q>: GenServer {
         async move {
             let answer = self.call(query).await;
             // A server that stops has the last word first: its reply comes after `terminate`.
-            server::reply_at_end(reply, answer);
+            control::reply_at_end(reply, answer);
         }
     }
 }

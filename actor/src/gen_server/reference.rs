@@ -16,41 +16,41 @@ use crate::{
 };
 
 /// A server of type `S`. `Copy`, like the pid it is made of.
-pub struct ServerRef<S> {
+pub struct GenServerRef<S> {
     pid: Pid,
     _server: PhantomData<fn(S)>,
 }
 
-impl<S> Clone for ServerRef<S> {
+impl<S> Clone for GenServerRef<S> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<S> Copy for ServerRef<S> {}
-impl<S> PartialEq for ServerRef<S> {
+impl<S> Copy for GenServerRef<S> {}
+impl<S> PartialEq for GenServerRef<S> {
     fn eq(&self, other: &Self) -> bool {
         self.pid == other.pid
     }
 }
-impl<S> Eq for ServerRef<S> {}
-impl<S> std::hash::Hash for ServerRef<S> {
+impl<S> Eq for GenServerRef<S> {}
+impl<S> std::hash::Hash for GenServerRef<S> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.pid.hash(state);
     }
 }
-impl<S> From<ServerRef<S>> for Pid {
-    fn from(server: ServerRef<S>) -> Self {
+impl<S> From<GenServerRef<S>> for Pid {
+    fn from(server: GenServerRef<S>) -> Self {
         server.pid
     }
 }
-impl<S> fmt::Debug for ServerRef<S> {
+impl<S> fmt::Debug for GenServerRef<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerRef({})", self.pid)
+        write!(f, "GenServerRef({})", self.pid)
     }
 }
 
-impl<S: GenServer> ServerRef<S> {
-    /// The server behind a pid, such as one found by name. If that is a server of another type it takes what it is
+impl<S: GenServer> GenServerRef<S> {
+    /// The server behind a pid, such as one found by name. Filter that is a server of another type it takes what it is
     /// sent for a message of nobody's.
     #[must_use]
     pub fn new(pid: Pid) -> Self {
@@ -74,14 +74,14 @@ impl<S: GenServer> ServerRef<S> {
     where
         S: Call<Q>,
     {
-        self.call_within(query, Some(CALL_TIMEOUT))
+        self.call_timeout(query, Some(CALL_TIMEOUT))
     }
 
     /// Asks, and waits for the answer for at most `limit`; `None` waits for ever.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn call_within<Q: Send + 'static>(
+    pub fn call_timeout<Q: Send + 'static>(
         self,
         query: Q,
         limit: Option<Duration>,
@@ -95,7 +95,7 @@ impl<S: GenServer> ServerRef<S> {
     /// Asks, and gives back something to wait for the answer with, later or never.
     ///
     /// # Errors
-    /// If there is no such process, or it is the caller.
+    /// Filter there is no such process, or it is the caller.
     pub fn send_request<Q: Send + 'static>(self, query: Q) -> Result<PendingReply<S::Reply>, CallError>
     where
         S: Call<Q>,
@@ -114,20 +114,20 @@ impl<S: GenServer> ServerRef<S> {
     /// Has the server end with `reason`, after what is in its mailbox, and waits until it is gone.
     ///
     /// # Errors
-    /// See [`StopError`].
-    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), StopError> {
+    /// See [`GenServerStopError`].
+    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), GenServerStopError> {
         let end = wait(self.pid);
         let stop = Message::system(System::<S>::Stop(reason.clone()));
         if context::with_shared("stop", |shared| shared.try_deliver(self.pid, stop)).is_err()
             && !context::with_shared("stop", |shared| shared.is_present(self.pid))
         {
-            return Err(StopError::NoProc);
+            return Err(GenServerStopError::NoProc);
         }
         let ended = match limit {
-            Some(limit) => timeout(limit, end).await.map_err(|_| StopError::Timeout)?,
+            Some(limit) => timeout(limit, end).await.map_err(|_| GenServerStopError::Timeout)?,
             None => end.await,
         };
-        if ended == reason { Ok(()) } else { Err(StopError::Exit(ended)) }
+        if ended == reason { Ok(()) } else { Err(GenServerStopError::Exit(ended)) }
     }
 
     /// Has it handle nothing until it is resumed: calls, casts and messages wait. It still obeys its parent.
@@ -198,7 +198,7 @@ impl<R: Send> fmt::Debug for PendingReply<R> {
 
 /// Why a server was not stopped as asked.
 #[derive(Clone, Debug, PartialEq)]
-pub enum StopError {
+pub enum GenServerStopError {
     /// There is no such process.
     NoProc,
     /// It has not ended yet, but will.
@@ -207,7 +207,7 @@ pub enum StopError {
     Exit(Reason),
 }
 
-impl fmt::Display for StopError {
+impl fmt::Display for GenServerStopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProc => f.write_str("no such process"),
@@ -216,4 +216,4 @@ impl fmt::Display for StopError {
         }
     }
 }
-impl std::error::Error for StopError {}
+impl std::error::Error for GenServerStopError {}

@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use super::{GenServer, START_TIMEOUT, ServerRef, Stop, events};
+use super::{GenServer, GenServerRef, START_TIMEOUT, Stop, events};
 use crate::{
-    bound::Overflow,
+    bound::MailboxOverflow,
     call::{CallError, ReplyTo, answer_of, wait},
     context,
     exit::Reason,
@@ -19,29 +19,29 @@ use crate::{
 /// How a server starts, where [`GenServer::start_link`] says too little.
 ///
 /// ```
-/// # use riot_actor::{GenServer, ServerOptions, Stop, run, whereis};
+/// # use riot_actor::{gen_server::{GenServer, GenServerOptions, Stop}, run, whereis};
 /// # struct Cache;
 /// # impl GenServer for Cache { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Cache) } }
 /// # run(async {
-/// let cache = ServerOptions::new().name("cache").start_link::<Cache>(()).await?;
+/// let cache = GenServerOptions::new().name("cache").start_link::<Cache>(()).await?;
 /// assert_eq!(whereis("cache"), Some(cache.pid()));
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
 /// ```
 #[derive(Debug)]
 #[must_use = "nothing starts before `start`"]
-pub struct ServerOptions {
+pub struct GenServerOptions {
     spawn: SpawnOptions,
     limit: Option<Duration>,
 }
 
-impl Default for ServerOptions {
+impl Default for GenServerOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl ServerOptions {
+impl GenServerOptions {
     /// No name, and all the time `init` needs.
     pub fn new() -> Self {
         Self { spawn: SpawnOptions::new(), limit: START_TIMEOUT }
@@ -53,13 +53,13 @@ impl ServerOptions {
         self
     }
 
-    /// The bound of its mailbox, as [`SpawnOptions::mailbox_max`]: for calls, casts and messages, not for what is asked of
-    /// the server itself, such as [`ServerRef::stop`]. Default: none.
+    /// The bound of its mailbox, as [`SpawnOptions::max_mailbox`]: for calls, casts and messages, not for what is asked of
+    /// the server itself, such as [`GenServerRef::stop`]. Default: none.
     ///
     /// # Panics
-    /// If zero.
-    pub fn mailbox_max(mut self, messages: usize, overflow: Overflow) -> Self {
-        self.spawn = self.spawn.mailbox_max(messages, overflow);
+    /// Filter zero.
+    pub fn max_mailbox(mut self, messages: usize, overflow: MailboxOverflow) -> Self {
+        self.spawn = self.spawn.max_mailbox(messages, overflow);
         self
     }
 
@@ -72,20 +72,27 @@ impl ServerOptions {
     /// Starts the server, linked to nobody.
     ///
     /// # Errors
-    /// See [`StartError`].
-    pub async fn start<S: GenServer>(self, args: S::Args) -> Result<ServerRef<S>, StartError> {
+    /// See [`GenServerStartError`].
+    pub async fn start<S: GenServer>(self, args: S::Args) -> Result<GenServerRef<S>, GenServerStartError> {
         self.run::<S>(args, false).await
     }
 
     /// Starts the server, linked to the caller.
     ///
     /// # Errors
-    /// See [`StartError`].
-    pub async fn start_link<S: GenServer>(self, args: S::Args) -> Result<ServerRef<S>, StartError> {
+    /// See [`GenServerStartError`].
+    pub async fn start_link<S: GenServer>(
+        self,
+        args: S::Args,
+    ) -> Result<GenServerRef<S>, GenServerStartError> {
         self.run::<S>(args, true).await
     }
 
-    async fn run<S: GenServer>(self, args: S::Args, linked: bool) -> Result<ServerRef<S>, StartError> {
+    async fn run<S: GenServer>(
+        self,
+        args: S::Args,
+        linked: bool,
+    ) -> Result<GenServerRef<S>, GenServerStartError> {
         let leash = linked.then(|| Leash {
             starter: crate::this(),
             reference: context::with_shared("start", |shared| shared.next_reference()),
@@ -99,7 +106,7 @@ impl ServerOptions {
         let (pid, started) = answer_of(|reply| match spawn.try_spawn(body::<S>(args, leash, reply)) {
             Ok(pid) => pid,
             Err(error) => {
-                taken = Some(StartError::AlreadyStarted(error.holder));
+                taken = Some(GenServerStartError::AlreadyStarted(error.holder));
                 error.holder
             }
         });
@@ -108,23 +115,23 @@ impl ServerOptions {
         }
         let end = wait(pid);
         match started.wait(self.limit).await {
-            Ok(Ok(())) => Ok(ServerRef::new(pid)),
+            Ok(Ok(())) => Ok(GenServerRef::new(pid)),
             // The process is let go of only when it is gone, so that its name is free.
             Ok(Err(stop)) => {
                 end.await;
                 Err(match stop {
-                    Stop::Ignore => StartError::Ignored,
-                    Stop::Because(reason) => StartError::Failed(reason),
+                    Stop::Ignore => GenServerStartError::Ignored,
+                    Stop::Because(reason) => GenServerStartError::Failed(reason),
                 })
             }
             Err(CallError::Timeout) => {
                 exit(pid, Reason::Kill);
                 end.await;
-                Err(StartError::Timeout)
+                Err(GenServerStartError::Timeout)
             }
-            Err(CallError::Exit(reason)) => Err(StartError::Failed(reason)),
+            Err(CallError::Exit(reason)) => Err(GenServerStartError::Failed(reason)),
             Err(CallError::NoProc | CallError::CallingSelf | CallError::Full) => {
-                Err(StartError::Failed(end.await))
+                Err(GenServerStartError::Failed(end.await))
             }
         }
     }
@@ -177,7 +184,7 @@ impl Drop for Leash {
 
 /// Why a server was not started.
 #[derive(Clone, Debug, PartialEq)]
-pub enum StartError {
+pub enum GenServerStartError {
     /// It had nothing to do; no failure.
     Ignored,
     /// Another process has its name.
@@ -188,7 +195,7 @@ pub enum StartError {
     Failed(Reason),
 }
 
-impl fmt::Display for StartError {
+impl fmt::Display for GenServerStartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ignored => f.write_str("the server has nothing to do"),
@@ -198,4 +205,4 @@ impl fmt::Display for StartError {
         }
     }
 }
-impl std::error::Error for StartError {}
+impl std::error::Error for GenServerStartError {}

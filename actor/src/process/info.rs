@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use super::{Core, Phase, Priority, Slot};
-use crate::{Handle, context, pid::Pid, registry::Name, runtime::Shared, signal::Watcher};
+use crate::{context, pid::Pid, registry::Name, runtime::Handle, runtime::Shared, signal::Watcher};
 
 /// A process as it was at one moment.
 #[derive(Clone, Debug)]
@@ -16,11 +16,11 @@ pub struct ProcessInfo {
     /// What it calls itself.
     pub label: Option<Cow<'static, str>>,
     /// What it is doing.
-    pub state: State,
+    pub state: ProcessState,
     /// Messages in its mailbox.
     pub mailbox: usize,
     /// How many may be; none without a bound.
-    pub mailbox_max: Option<usize>,
+    pub max_mailbox: Option<usize>,
     /// Messages refused because the mailbox was full.
     pub refused: u64,
     /// The processes it is linked with.
@@ -43,7 +43,7 @@ pub struct ProcessInfo {
 
 /// What a process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
+pub enum ProcessState {
     /// It runs on a worker.
     Running,
     /// It waits for a worker.
@@ -54,7 +54,7 @@ pub enum State {
     Exiting,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ProcessState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Running => "running",
@@ -121,13 +121,13 @@ impl Handle {
     }
 }
 
-fn state(slot: &Slot, core: &Core) -> State {
+fn state(slot: &Slot, core: &Core) -> ProcessState {
     match core.phase {
-        _ if core.condemned => State::Exiting,
-        Phase::Out if slot.is_running() => State::Running,
-        Phase::Unborn | Phase::Out => State::Runnable,
-        Phase::Waiting => State::Waiting,
-        Phase::Exiting | Phase::Free => State::Exiting,
+        _ if core.condemned => ProcessState::Exiting,
+        Phase::Out if slot.is_running() => ProcessState::Running,
+        Phase::Unborn | Phase::Out => ProcessState::Runnable,
+        Phase::Waiting => ProcessState::Waiting,
+        Phase::Exiting | Phase::Free => ProcessState::Exiting,
     }
 }
 
@@ -163,7 +163,7 @@ impl Shared {
                 state: state(slot, &core),
                 mailbox: core.arrivals.len()
                     + if context::current() == Some(pid) { 0 } else { core.held as usize },
-                mailbox_max: core.bound().map(|bound| bound.messages_max()),
+                max_mailbox: core.bound().map(|bound| bound.max_messages()),
                 refused: core.bound().map_or(0, |bound| bound.refused()),
                 links: relations.map(|relations| relations.links.to_vec(pid)).unwrap_or_default(),
                 monitors: others

@@ -13,9 +13,28 @@ pub(crate) mod table;
 pub(crate) mod tree;
 pub(crate) mod waker;
 
+pub use self::{
+    info::{ProcessInfo, ProcessState, info, processes, set_label, set_priority},
+    spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
+    tree::{ProcessNode, ProcessTree, tree},
+};
+pub use crate::{
+    call::{Wait, join, wait},
+    coop::yield_now,
+    exit::{Detail, Outcome, Panic, Reason},
+    panic::{CatchPanic, catch_panic},
+    pid::Pid,
+    runtime::{this, try_this},
+    signal::{
+        Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_self, is_alive, link, monitor,
+        monitor_name, trap_exit, unlink, unlink_flush,
+    },
+};
+
 use std::{
     borrow::Cow,
     future::Future,
+    hint::cold_path,
     pin::Pin,
     sync::{Arc, Weak},
     task::Waker,
@@ -24,13 +43,11 @@ use std::{
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::{
     bound::Bound,
-    exit::Reason,
     mailbox::{Arrivals, Mailbox},
     message::Message,
-    pid::{Peer, Pid},
+    pid::Peer,
     planted::{Bug, is_planted},
     runtime::Shared,
-    seldom,
     short_lock::{ShortGuard, ShortLock},
     timer::Alarm,
 };
@@ -306,7 +323,7 @@ impl Slot {
         // Under the lock, where what the wake-up is for becomes visible. One that is overlooked here, because the copy
         // comes late, brings a poll too many.
         if self.seen().woken.load(Ordering::Relaxed) {
-            seldom();
+            cold_path();
             let mut core = self.lock();
             core.woken = false;
             self.seen().woken.store(false, Ordering::Relaxed);
@@ -318,7 +335,7 @@ impl Slot {
         self.seen().running.store(false, Ordering::Relaxed);
         let arrived = process.wants_messages && self.has_arrivals();
         if arrived && !core.woken && process.budget > 0 {
-            seldom();
+            cold_path();
             // It waits for messages and here they are: no need to go through a queue.
             self.admit(core, &mut process.mailbox);
             process.wants_messages = false;
@@ -326,7 +343,7 @@ impl Slot {
             return Next::Again;
         }
         if process.looked {
-            seldom();
+            cold_path();
             core.held = process.mailbox.len() as u32;
         }
         if core.woken || arrived { Next::Queue } else { Next::Park }
@@ -392,7 +409,7 @@ impl Slot {
     /// Fixes why the process ends.
     ///
     /// # Errors
-    /// If something did before. The reason comes back: what is in it is a user's, and not dropped under the lock.
+    /// Filter something did before. The reason comes back: what is in it is a user's, and not dropped under the lock.
     pub(crate) fn condemn(&self, core: &mut Core, reason: Reason, by_signal: bool) -> Result<(), Reason> {
         if core.condemned {
             return Err(reason);

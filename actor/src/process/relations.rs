@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn timers_that_are_over_are_swept() {
-        use crate::{receive, run, send_after, this};
+        use crate::{receive, run, this, time::send_after};
         run(async {
             let count = || {
                 let pid = this();

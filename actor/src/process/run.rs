@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "see the proof")]
 
 use std::{
+    hint::cold_path,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -22,9 +23,8 @@ use crate::{
     registry::Name,
     report::{self, CrashReport},
     runtime::Shared,
-    seldom,
     signal::{MonitorRef, Watcher},
-    trace::{TraceEvent, Traced},
+    trace::{TraceEvent, TraceFlags},
 };
 
 /// Awaits a process may complete in one turn before it gives way. (OTP: 4000 reductions of far smaller size.)
@@ -32,7 +32,7 @@ const BUDGET: u32 = 2000;
 
 /// Polls a process that was ready. What it returns has to be put in a queue again.
 pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
-    if local.shared.tracer.is_on(Traced::TURNS) {
+    if local.shared.tracer.is_on(TraceFlags::TURNS) {
         return traced_turn(local, process);
     }
     run(local, process)
@@ -41,9 +41,9 @@ pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
 #[cold]
 fn traced_turn(local: &Local, process: Box<Process>) -> Option<Readied> {
     let pid = process.pid;
-    local.shared.trace(Traced::TURNS, || TraceEvent::In { pid });
+    local.shared.trace(TraceFlags::TURNS, || TraceEvent::In { pid });
     let again = run(local, process);
-    local.shared.trace(Traced::TURNS, || TraceEvent::Out { pid });
+    local.shared.trace(TraceFlags::TURNS, || TraceEvent::Out { pid });
     again
 }
 
@@ -58,7 +58,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
     let waker = unsafe { waker::borrowed(&process.source) };
     let slot = local.begin(process);
     if slot.is_condemned() {
-        seldom();
+        cold_path();
         end(local, slot, body, None);
         return None;
     }
@@ -74,7 +74,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         }
         let mut core = slot.lock();
         if slot.is_condemned() {
-            seldom();
+            cold_path();
             drop(core);
             end(local, slot, body, None);
             return None;
@@ -82,7 +82,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         let mut process = local.running.take().expect("it was put there before the poll");
         let next = slot.pause(&mut core, &mut process);
         if let Next::Again = next {
-            seldom();
+            cold_path();
             drop(core);
             local.running.replace(Some(process));
             slot.begin();
@@ -113,7 +113,7 @@ fn poll(body: &mut Body, waker: &Waker, ended: &mut Option<Reason>) -> bool {
     let polled = catch_polling(|| match body.as_mut().poll(&mut Context::from_waker(waker)) {
         Poll::Pending => true,
         Poll::Ready(reason) => {
-            seldom();
+            cold_path();
             *ended = Some(reason);
             false
         }
@@ -179,7 +179,7 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
         let (label, parent, by_signal) = (end.label, end.parent, end.caused_by_signal);
         report::crash(shared, CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal });
     }
-    shared.trace(Traced::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
+    shared.trace(TraceFlags::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
     shared.ended(pid, &reason);
     if let Some(mut relations) = end.relations {
         tell(shared, pid, &reason, &mut relations);

@@ -12,14 +12,14 @@ use pin_project_lite::pin_project;
 
 use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places};
 use crate::{
-    bound::{Bound, Overflow},
+    bound::{Bound, MailboxOverflow},
     context,
     exit::{Outcome, Reason},
     pid::{Peer, Pid},
     registry::{Name, NameTaken, RegisterError},
     runtime::Shared,
     signal::{MonitorRef, Watcher},
-    trace::{TraceEvent, Traced},
+    trace::{TraceEvent, TraceFlags},
 };
 
 /// Starts a process and returns its pid; the body does not run on the caller's stack.
@@ -33,7 +33,7 @@ use crate::{
 /// ```
 ///
 /// # Panics
-/// Outside a process; plain threads use [`Handle::spawn`](crate::Handle::spawn).
+/// Outside a process; plain threads use [`Handle::spawn`](crate::runtime::Handle::spawn).
 pub fn spawn<F>(body: F) -> Pid
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -66,7 +66,7 @@ where
 /// How a process starts, where [`spawn`] says too little.
 ///
 /// ```
-/// # use riot_actor::{run, SpawnOptions, Priority};
+/// # use riot_actor::{process::{Priority, SpawnOptions}, run};
 /// # run(async {
 /// let pid = SpawnOptions::new().label("cleaner").priority(Priority::Low).link().spawn(async {});
 /// # });
@@ -79,7 +79,7 @@ pub struct SpawnOptions {
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
     priority: Priority,
-    mailbox_max: Option<(usize, Overflow)>,
+    max_mailbox: Option<(usize, MailboxOverflow)>,
     pinned: Option<Place>,
     leash: Option<MonitorRef>,
     task_of: Option<MonitorRef>,
@@ -130,14 +130,14 @@ impl SpawnOptions {
 
     /// So many messages of users may wait in its mailbox, one more and `overflow` happens; default: there is no bound. What
     /// the runtime sends (exits, downs, timeouts) is let in always, and not counted. Senders who want to hear of a full
-    /// mailbox use [`try_send`](crate::try_send), those who want to wait [`send_wait`](crate::send_wait); a
-    /// [`call`](crate::call()) fails with [`CallError::Full`](crate::CallError::Full).
+    /// mailbox use [`try_send`](crate::mailbox::try_send), those who want to wait [`send_async`](crate::mailbox::send_async); a
+    /// [`call`](crate::call()) fails with [`CallError::Full`](crate::call::CallError::Full).
     ///
     /// # Panics
-    /// If zero.
-    pub fn mailbox_max(mut self, messages: usize, overflow: Overflow) -> Self {
+    /// Filter zero.
+    pub fn max_mailbox(mut self, messages: usize, overflow: MailboxOverflow) -> Self {
         assert!(messages > 0, "a process that takes no message needs no mailbox");
-        self.mailbox_max = Some((messages, overflow));
+        self.max_mailbox = Some((messages, overflow));
         self
     }
 
@@ -185,7 +185,7 @@ impl SpawnOptions {
     /// Starts it, unless its name is taken.
     ///
     /// # Errors
-    /// If another process has the name; the body was dropped without running.
+    /// Filter another process has the name; the body was dropped without running.
     ///
     /// # Panics
     /// Outside a process.
@@ -284,8 +284,8 @@ impl Shared {
         process.priority = options.priority;
         process.pinned = pinned;
         process.body = Some(body);
-        if let Some((messages_max, overflow)) = options.mailbox_max {
-            let bound = Arc::new(Bound::new(messages_max, overflow));
+        if let Some((max_messages, overflow)) = options.max_mailbox {
+            let bound = Arc::new(Bound::new(max_messages, overflow));
             process.bounded = true;
             core.bounded = true;
             core.relations().others().bound = Some(bound);
@@ -308,7 +308,7 @@ impl Shared {
             }
             core.phase = Phase::Out;
             drop(core);
-            self.trace(Traced::LIVES, || TraceEvent::Spawned { pid, parent });
+            self.trace(TraceFlags::LIVES, || TraceEvent::Spawned { pid, parent });
             self.spawned(pid);
             self.ready(Some(Readied(process)));
             return Ok(pid);
@@ -348,7 +348,7 @@ impl Shared {
                 self.watch(pid, reference, Watcher::TaskEnd(parent));
             }
         }
-        self.trace(Traced::LIVES, || TraceEvent::Spawned { pid, parent });
+        self.trace(TraceFlags::LIVES, || TraceEvent::Spawned { pid, parent });
         self.spawned(pid);
         self.wake_new(pid);
         Ok(pid)

@@ -81,7 +81,7 @@ impl Table {
     /// The place of a process: what [`slot`](Self::slot) finds by its number, without looking for it.
     ///
     /// # Panics
-    /// If it is a process of another runtime.
+    /// Filter it is a process of another runtime.
     #[inline]
     #[expect(unsafe_code, reason = "see the proof")]
     pub(crate) fn slot_at(&self, process: &Process) -> &Slot {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::info::{ProcessInfo, State};
+use super::info::{ProcessInfo, ProcessState};
 use crate::{context, pid::Pid, runtime::Shared};
 
 /// Every process, below the one that spawned it. One whose parent has ended stands at the top.
@@ -15,25 +15,25 @@ use crate::{context, pid::Pid, runtime::Shared};
 /// └─ <1.2.0> -  running  mailbox 0
 /// ```
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct ProcessTree {
     /// The processes at the top, the oldest first.
-    pub roots: Vec<Node>,
+    pub roots: Vec<ProcessNode>,
 }
 
-/// A process in a [`Tree`], and the processes it spawned.
+/// A process in a [`ProcessTree`], and the processes it spawned.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct ProcessNode {
     /// The process.
     pub process: ProcessInfo,
     /// Those it spawned that are still there, the oldest first.
-    pub children: Vec<Node>,
+    pub children: Vec<ProcessNode>,
 }
 
 /// All processes as they are now. Each is looked at by itself, so the tree is no moment's exact picture. No process is
 /// asked anything: those that are busy or stuck are shown like others.
 ///
 /// ```
-/// use riot_actor::{SpawnOptions, run, this, tree};
+/// use riot_actor::{process::{SpawnOptions, tree}, run, this};
 ///
 /// run(async {
 ///     let clerk = SpawnOptions::new().label("clerk").spawn(std::future::pending::<()>());
@@ -47,35 +47,35 @@ pub struct Node {
 /// # Panics
 /// Outside a process.
 #[must_use]
-pub fn tree() -> Tree {
+pub fn tree() -> ProcessTree {
     context::with_shared("tree", |shared| shared.tree())
 }
 
-impl Tree {
+impl ProcessTree {
     /// Every process, each before those it spawned.
-    pub fn iter(&self) -> impl Iterator<Item = &Node> {
-        self.roots.iter().flat_map(Node::iter)
+    pub fn iter(&self) -> impl Iterator<Item = &ProcessNode> {
+        self.roots.iter().flat_map(ProcessNode::iter)
     }
 
     /// A process and those below it.
     #[must_use]
-    pub fn find(&self, pid: Pid) -> Option<&Node> {
+    pub fn find(&self, pid: Pid) -> Option<&ProcessNode> {
         self.iter().find(|node| node.process.pid == pid)
     }
 
     /// The processes that call themselves `label`, without those that are about to end.
     #[must_use]
     pub fn labelled(&self, label: &str) -> Vec<Pid> {
-        let labelled = |node: &&Node| {
-            node.process.label.as_deref() == Some(label) && node.process.state != State::Exiting
+        let labelled = |node: &&ProcessNode| {
+            node.process.label.as_deref() == Some(label) && node.process.state != ProcessState::Exiting
         };
         self.iter().filter(labelled).map(|node| node.process.pid).collect()
     }
 }
 
-impl Node {
+impl ProcessNode {
     /// This process, and all below it, each before those it spawned.
-    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+    pub fn iter(&self) -> impl Iterator<Item = &ProcessNode> {
         let mut left = vec![self];
         std::iter::from_fn(move || {
             let node = left.pop()?;
@@ -86,7 +86,7 @@ impl Node {
 }
 
 impl Shared {
-    pub(crate) fn tree(&self) -> Tree {
+    pub(crate) fn tree(&self) -> ProcessTree {
         let mut processes: Vec<_> = self.processes().into_iter().filter_map(|pid| self.info(pid)).collect();
         processes.sort_unstable_by_key(|process| process.nth);
         let present: HashMap<Pid, ()> = processes.iter().map(|process| (process.pid, ())).collect();
@@ -95,23 +95,23 @@ impl Shared {
             let parent = process.parent.filter(|parent| present.contains_key(parent));
             below.entry(parent).or_default().push(process);
         }
-        Tree { roots: nodes(&mut below, None) }
+        ProcessTree { roots: nodes(&mut below, None) }
     }
 }
 
 /// A parent is older than its children, so there is no ring to go round in.
-fn nodes(below: &mut HashMap<Option<Pid>, Vec<ProcessInfo>>, parent: Option<Pid>) -> Vec<Node> {
+fn nodes(below: &mut HashMap<Option<Pid>, Vec<ProcessInfo>>, parent: Option<Pid>) -> Vec<ProcessNode> {
     let processes = below.remove(&parent).unwrap_or_default();
     processes
         .into_iter()
         .map(|process| {
             let children = nodes(below, Some(process.pid));
-            Node { process, children }
+            ProcessNode { process, children }
         })
         .collect()
 }
 
-impl fmt::Display for Tree {
+impl fmt::Display for ProcessTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for root in &self.roots {
             line(f, root, "", "", "")?;
@@ -120,13 +120,19 @@ impl fmt::Display for Tree {
     }
 }
 
-impl fmt::Display for Node {
+impl fmt::Display for ProcessNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, self, "", "", "")
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, node: &Node, indent: &str, branch: &str, below: &str) -> fmt::Result {
+fn line(
+    f: &mut fmt::Formatter<'_>,
+    node: &ProcessNode,
+    indent: &str,
+    branch: &str,
+    below: &str,
+) -> fmt::Result {
     let process = &node.process;
     write!(f, "{indent}{branch}{} ", process.pid)?;
     let label = process.label.as_deref();

@@ -5,13 +5,14 @@
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{
+    hint::cold_path,
     mem::ManuallyDrop,
     ptr,
     sync::{Arc, Weak},
     task::{RawWaker, RawWakerVTable, Waker},
 };
 
-use crate::{context, pid::Pid, runtime::Shared, seldom};
+use crate::{context, pid::Pid, runtime::Shared};
 
 /// With the counts before it, as many bytes as a power of two: allocators are quick to find those.
 pub(crate) struct ProcessWaker {
@@ -35,7 +36,7 @@ impl ProcessWaker {
             // On a thread of the runtime its record is at hand; elsewhere it has to be kept alive meanwhile.
             Some(local) if Arc::as_ptr(&local.shared) == self.shared.as_ptr() => self.wake_in(&local.shared),
             _ => {
-                seldom();
+                cold_path();
                 if let Some(shared) = self.shared.upgrade() {
                     self.wake_in(&shared);
                 }

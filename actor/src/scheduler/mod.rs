@@ -13,6 +13,7 @@ mod worker;
 
 use std::{
     collections::VecDeque,
+    hint::cold_path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -28,7 +29,6 @@ use crate::{
     lock::lock,
     process::{Priority, Process, Readied},
     runtime::Shared,
-    seldom,
     sync::deque::Injector,
 };
 pub(crate) use idle::{Idle, Seeker};
@@ -110,13 +110,13 @@ impl Scheduler {
         if local.polling.get() && process.priority == Priority::Normal && process.pinned.is_none() {
             local.queue.push_next(process);
         } else if let Some(worker) = process.pinned {
-            seldom();
+            cold_path();
             return self.schedule_pinned(worker as usize, process);
         } else {
             local.queue.push(Lane::from(process.priority), process);
         }
         if self.idle.is_anyone_asleep() {
-            seldom();
+            cold_path();
             self.share(local);
         }
     }

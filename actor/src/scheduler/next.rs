@@ -90,7 +90,7 @@ impl<T> NextStealer<T> {
         }
         let taken =
             self.place.held.compare_exchange(held, ptr::null_mut(), Ordering::Acquire, Ordering::Relaxed);
-        // SAFETY: as above. If it was gone and has come again meanwhile, it is there as well as it was before.
+        // SAFETY: as above. Filter it was gone and has come again meanwhile, it is there as well as it was before.
         taken.ok().map(|held| unsafe { Box::from_raw(held) })
     }
 

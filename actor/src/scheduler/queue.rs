@@ -1,11 +1,11 @@
 //! The run queue of one worker: three lanes, first in first out, and a place for the process woken last.
 
 use std::cell::Cell;
+use std::hint::cold_path;
 
 use super::next::{Next, NextStealer};
 use crate::{
     process::{Priority, Process},
-    seldom,
     sync::deque::{self, Steal, Worker},
 };
 
@@ -98,7 +98,7 @@ impl<T> Queue<T> {
     pub(crate) fn pop(&self) -> Option<Box<T>> {
         let [high, normal, low] = &self.lanes;
         if self.high_any.get() {
-            seldom();
+            cold_path();
             if let Some(process) = high.pop() {
                 return Some(process);
             }
@@ -112,7 +112,7 @@ impl<T> Queue<T> {
         }
         self.in_a_row.set(0);
         if self.normal_served.get() >= NORMAL_PER_LOW {
-            seldom();
+            cold_path();
             self.normal_served.set(0);
             if let Some(process) = low.pop() {
                 return Some(process);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Scheduler;
-use crate::{Handle, context, runtime::Shared, sync::deque::Injector};
+use crate::{context, runtime::Handle, runtime::Shared, sync::deque::Injector};
 
 /// A look at a whole runtime. Each figure is taken by itself, so it is no moment's exact picture; the counts only grow, and
 /// the difference of two looks says what happened in between.
@@ -47,7 +47,7 @@ pub struct WorkerStats {
 ///
 /// ```
 /// # riot_actor::run(async {
-/// let stats = riot_actor::scheduler_stats();
+/// let stats = riot_actor::stats::scheduler_stats();
 /// assert!(stats.processes >= 1 && stats.spawned >= 1);
 /// # });
 /// ```

@@ -103,7 +103,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
     let (mut quiet, mut before) = (0, 0);
     while !scheduler.stopping.load(Ordering::SeqCst) {
         let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
-        // For all of this look, so that a timer that rings now is not ahead of `recently`.
+        // For all of this look, so that a timer that rings now is not ahead of `now_coarse`.
         let now = shared.clock().read();
         let mut held_up = 0_u64;
         let mut active = awakenings != before;
@@ -120,7 +120,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
                 held_up |= 1 << worker;
             }
             let elapsed = now.saturating_duration_since(seen.since);
-            if !seen.reported && elapsed >= shared.config.long_turn {
+            if !seen.reported && elapsed >= shared.config.long_schedule {
                 seen.reported = true;
                 report(shared, scheduler, worker, elapsed);
             }

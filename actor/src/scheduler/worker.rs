@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    hint::cold_path,
     rc::Rc,
     sync::{Arc, MutexGuard, atomic::Ordering},
     time::{Duration, Instant},
@@ -14,7 +15,6 @@ use crate::{
     lock::lock,
     process::{Process, run::turn},
     runtime::Shared,
-    seldom,
     sync::deque::Steal,
 };
 
@@ -53,7 +53,7 @@ impl Worker<'_> {
         while !self.scheduler.stopping.load(Ordering::Relaxed) {
             look_in -= 1;
             if look_in == 0 {
-                seldom();
+                cold_path();
                 look_in = LOOK_EVERY;
                 self.look();
             }
@@ -61,7 +61,7 @@ impl Worker<'_> {
             let next = self.pop(&mut pinned).or_else(|| idle.next(self.local.worker, self, &mut searching));
             let Some(process) = next else { continue };
             if searching && idle.found(self, &mut searching) {
-                seldom();
+                cold_path();
                 self.scheduler.wake_one();
             }
             self.turn(process);
@@ -80,7 +80,7 @@ impl Worker<'_> {
         let again = turn(self.local, process);
         turns.store(before + 2, Ordering::Relaxed);
         if let Some(readied) = again {
-            seldom();
+            cold_path();
             self.scheduler.schedule(self.shared, readied);
         }
     }
@@ -88,7 +88,7 @@ impl Worker<'_> {
     #[inline]
     fn pop(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
         if self.seat.pinned_any.load(Ordering::Relaxed) {
-            seldom();
+            cold_path();
             return self.pop_beside(pinned);
         }
         self.local.queue.pop()

@@ -91,7 +91,7 @@ pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> Tim
 /// cancelled or the process ends.
 ///
 /// # Errors
-/// If `period` is zero.
+/// Filter `period` is zero.
 ///
 /// # Panics
 /// Outside a process.
@@ -140,7 +140,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     wake: Wake,
-    timer: Option<(TimerRef, crate::Handle)>,
+    timer: Option<(TimerRef, crate::runtime::Handle)>,
 }
 
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Sleep {
     /// use std::time::Duration;
     /// # riot_actor::run(async {
     /// let deadline = riot_actor::now() + Duration::from_millis(1);
-    /// assert_eq!(riot_actor::sleep_until(deadline).deadline(), Some(deadline));
+    /// assert_eq!(riot_actor::time::sleep_until(deadline).deadline(), Some(deadline));
     /// # });
     /// ```
     #[must_use]
@@ -231,7 +231,7 @@ impl Drop for Sleep {
 /// Ticks every `period`, the first time one period from now. A tick that comes late moves none after it.
 ///
 /// # Panics
-/// If `period` is zero.
+/// Filter `period` is zero.
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "{ZeroPeriod}");
     Interval { period, next: None }

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Config, CrashReport, Pid, Reason, send, simulation::Simulation, this, try_this};
+use riot_actor::{
+    Pid, Reason, process::try_this, runtime::Config, send, simulation::Simulation, telemetry::CrashReport,
+    this,
+};
 
 /// Runs a program under many seeds, and on two threads.
 #[track_caller]

@@ -11,7 +11,7 @@ use std::{
     task::Waker,
 };
 
-use riot_actor::{WakePart, part_waker};
+use riot_actor::driver::{WakeByIndex, indexed_waker};
 
 /// There may be something to read. It is the Connector's.
 pub(super) const INLET: usize = 0;
@@ -53,7 +53,7 @@ impl Bells {
 
     /// One of them as a waker.
     pub(super) fn waker<const BELL: usize>(self: &Arc<Self>) -> Waker {
-        part_waker::<BELL, _>(self.clone())
+        indexed_waker::<BELL, _>(self.clone())
     }
 
     /// Sets whom the Connector's bells wake; the first time counts. What rang before is heard by
@@ -138,7 +138,7 @@ impl Bells {
     }
 }
 
-impl WakePart for Bells {
+impl WakeByIndex for Bells {
     fn wake_part(&self, bell: usize) {
         self.ring(bell);
     }

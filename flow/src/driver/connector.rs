@@ -2,12 +2,17 @@
 
 use std::{
     future::Future,
+    hint::cold_path,
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll, Waker, ready},
 };
 
-use riot_actor::{CatchPanic, Panic, Reason, Sleep, SpawnOptions, catch_panic, now, sleep_until};
+use riot_actor::{
+    Reason, now,
+    process::{CatchPanic, Panic, SpawnOptions, catch_panic},
+    time::{Sleep, sleep_until},
+};
 use riot_socket::{Connection, Shutdown};
 
 use super::{
@@ -15,7 +20,7 @@ use super::{
     bell::{APPLICATION, INLET, TIMER},
     reader, writer,
 };
-use crate::{Flow, FlowError, seldom};
+use crate::{Flow, FlowError};
 
 /// Drives `flow` over `connection` until both directions are closed, with a Reader and a Writer of its own, while
 /// `application` runs. If the application panics the flow is told, what it has to say to the peer still leaves, and the
@@ -101,7 +106,7 @@ where
         {
             return Poll::Pending;
         }
-        seldom();
+        cold_path();
         if let Some(driven) = this.driven.take() {
             let serving = driven.turns.serving;
             if let Some(panic) = &driven.panic {
@@ -125,17 +130,17 @@ impl<F: Flow + Send + 'static> Driven<F> {
         cx: &Context<'_>,
     ) -> Poll<()> {
         if !self.turns.begun {
-            seldom();
+            cold_path();
             self.turns.begun = true;
             self.begin(cx.waker());
         }
         if self.joint.bells.loops_ended() {
-            seldom();
+            cold_path();
             self.report();
             return Poll::Ready(());
         }
         if let Some(panic) = self.turns.take(&self.joint, application) {
-            seldom();
+            cold_path();
             self.joint.change(|flow| flow.report_error(FlowError::Application(panic.message.clone())));
             self.panic = Some(panic);
         }
@@ -237,7 +242,7 @@ impl Turns {
             if readable {
                 bells.hold_lightly(APPLICATION);
                 if joint.read(&mut time).is_ready() {
-                    seldom();
+                    cold_path();
                     bells.wake_reader();
                 }
                 runnable |= bells.let_go(APPLICATION);
@@ -245,7 +250,7 @@ impl Turns {
             if self.serving && runnable {
                 let mut cx = Context::from_waker(&self.waker);
                 if let Poll::Ready(result) = joint.produce(time, || application.as_mut().poll(&mut cx)) {
-                    seldom();
+                    cold_path();
                     self.serving = false;
                     if let Err(panic) = result {
                         bells.let_go(INLET);
@@ -257,7 +262,7 @@ impl Turns {
             if !bells.hold_on_if_due(INLET) {
                 return None;
             }
-            seldom();
+            cold_path();
             (readable, runnable) = (true, false);
         }
         bells.let_go(INLET);
@@ -277,7 +282,7 @@ impl Timer {
     /// Tells the flow of deadlines that have passed, and sees to it that the bell rings for the next.
     fn poll<F: Flow>(&mut self, joint: &Joint<F>) {
         if joint.bells.heard(TIMER) {
-            seldom();
+            cold_path();
             self.look(joint);
         }
     }

@@ -25,7 +25,7 @@ pub use connector::{connect, connect_to_the_end};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use reader::Intake;
 use riot_socket::{
-    Address, ChildId, ChildSpec, Control, Meter, Server, ServerRef, StartError, Status, Transport,
+    Address, ChildId, ChildSpec, Control, Meter, Server, ServerHandle, ServerStartError, Status, Transport,
 };
 
 use crate::{Activity, Flow};
@@ -159,7 +159,7 @@ impl<M> Flowing<M> {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn start_link<F>(self) -> Result<ServerRef, StartError>
+    pub async fn start_link<F>(self) -> Result<ServerHandle, ServerStartError>
     where
         F: Flow + Send + 'static,
         M: Fn(&Address) -> F + Send + Sync + 'static,
@@ -183,7 +183,7 @@ impl<M> Flowing<M> {
     }
 
     /// The server as a child of a supervisor of yours, and a handle to it; see [`Server::child`].
-    pub fn child<F>(self, id: impl Into<ChildId>) -> (ChildSpec, ServerRef)
+    pub fn child<F>(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle)
     where
         F: Flow + Send + 'static,
         M: Fn(&Address) -> F + Send + Sync + 'static,

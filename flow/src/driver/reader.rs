@@ -3,17 +3,18 @@
 use std::{
     cell::RefCell,
     future::poll_fn,
+    hint::cold_path,
     io,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use riot_actor::recently;
+use riot_actor::time::now_coarse;
 use riot_socket::Shutdown;
 
 use super::{Joint, Loop, Sides, block};
-use crate::{Flow, FlowError, ReadOperation, seldom};
+use crate::{Flow, FlowError, ReadOperation};
 
 /// What one read takes in at most. It goes into a buffer of the worker, so a connection that waits owns none.
 const READ_MAX: usize = 64 * 1024;
@@ -113,9 +114,9 @@ impl Intake {
     /// Shows the flow what is there.
     fn present(&mut self, flow: &mut impl Flow) {
         let consumed = match &self.rest {
-            _ if self.ended => flow.read_eof(self.rest(), recently()),
-            Rest::Copied(bytes) => flow.read(bytes, recently()),
-            Rest::Kept(bytes) => flow.read_bytes(bytes, recently()).0,
+            _ if self.ended => flow.read_eof(self.rest(), now_coarse()),
+            Rest::Copied(bytes) => flow.read(bytes, now_coarse()),
+            Rest::Kept(bytes) => flow.read_bytes(bytes, now_coarse()).0,
         };
         if consumed == self.rest().len() {
             self.rest = Rest::Copied(Vec::new());
@@ -137,7 +138,7 @@ impl<F: Flow> Joint<F> {
         let under_way = std::mem::take(&mut sides.intake.under_way);
         let mut next = ReadOperation::Read;
         if !under_way {
-            seldom();
+            cold_path();
             next = sides.flow.next_read_operation();
         }
         loop {
@@ -202,14 +203,14 @@ impl<F: Flow> Joint<F> {
         self.meter.received(read);
         intake.bulk = read == READ_MAX;
         if read == 0 || !intake.rest().is_empty() {
-            seldom();
+            cold_path();
             return Poll::Ready(
                 self.received_more(flow, intake, &buffer[..read]).map(|next| (next, drained)),
             );
         }
-        let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(recently()));
+        let (consumed, next) = flow.read_on(&buffer[..read], *time.insert(now_coarse()));
         if consumed < read {
-            seldom();
+            cold_path();
             intake.append(&buffer[consumed..read]);
         }
         Poll::Ready(Ok((next, drained)))
@@ -236,7 +237,7 @@ impl<F: Flow> Joint<F> {
         if read == 0 || !intake.rest().is_empty() {
             return Poll::Ready(self.received_more(flow, intake, &bytes).map(|next| (next, drained)));
         }
-        let (consumed, next) = flow.read_bytes(&bytes, *time.insert(recently()));
+        let (consumed, next) = flow.read_bytes(&bytes, *time.insert(now_coarse()));
         if consumed < read {
             intake.rest = Rest::Kept(bytes.slice(consumed..));
         }

@@ -2,17 +2,21 @@
 
 use std::{
     future::poll_fn,
+    hint::cold_path,
     io,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use riot_actor::{TimedOut, recently, timeout};
+use riot_actor::{
+    time::{TimedOut, now_coarse},
+    timeout,
+};
 use riot_socket::{Shutdown, Transport};
 
 use super::{Joint, Loop, bell::OUTLET};
-use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult, seldom};
+use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult};
 
 /// How long a peer may take to accept the last of what a transport still holds back, such as the end of a TLS session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,7 +27,7 @@ pub(super) async fn run<F: Flow>(joint: Loop<F>) {
     let undelivered = poll_fn(|cx| {
         joint.bells.belong_to_writer(cx.waker());
         joint.bells.heard(OUTLET);
-        joint.write(cx, recently())
+        joint.write(cx, now_coarse())
     })
     .await;
     joint.meter.undelivered(undelivered);
@@ -56,13 +60,13 @@ impl<F: Flow> Joint<F> {
                 }
                 WriteOperation::Yield => {
                     if !registered {
-                        seldom();
+                        cold_path();
                         flow.yield_writer(&self.output);
                     }
                     if !self.unflushed.load(Relaxed) {
                         return Poll::Pending;
                     }
-                    seldom();
+                    cold_path();
                     let flushed = ready!(transport.poll_flush(cx));
                     self.unflushed.store(false, Relaxed);
                     let Err(error) = flushed else { return Poll::Pending };
@@ -85,7 +89,7 @@ impl<F: Flow> Joint<F> {
                     next = flow.write_on(WriteResult::Written(written), now, &self.output);
                 }
                 Err(error) => {
-                    seldom();
+                    cold_path();
                     flow.report_write_result(WriteResult::Closed, now);
                     self.write_failed(&mut *flow, error);
                     registered = false;
@@ -108,9 +112,9 @@ impl<F: Flow> Joint<F> {
         let made = application();
         if (self.bells.let_go(OUTLET) || due)
             && let Some(writer) = self.bells.writer()
-            && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(recently)).is_ready()
+            && self.write(&mut Context::from_waker(writer), time.unwrap_or_else(now_coarse)).is_ready()
         {
-            seldom();
+            cold_path();
             writer.wake_by_ref();
         }
         made

@@ -11,7 +11,7 @@ use std::{
 };
 
 use riot_flow::{ByHand, Flow, FlowError};
-use riot_http::{Config, Connection, Reqd, Requests, Response, serve_requests};
+use riot_http::{Http1, HttpConfig, Reqd, Requests, Response, serve_requests};
 
 /// Larger bodies are not said back.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -40,7 +40,7 @@ pub fn chunked(bytes: &[u8]) {
 
 /// Any order of events: bytes, ends, errors, time, answers of every kind. Each byte but those of input is a move.
 pub fn connection(bytes: &[u8]) {
-    let (connection, mut requests) = Connection::new(config());
+    let (connection, mut requests) = Http1::new(config());
     let mut hand = ByHand::new(connection);
     let (mut reqd, mut body, mut rest) = (None, None, bytes);
     while let [what, more @ ..] = rest {
@@ -94,7 +94,7 @@ pub fn connection(bytes: &[u8]) {
 
 /// What a handler that says everything back answers to these bytes, in reads of at most `cut`.
 fn answers(bytes: &[u8], cut: usize) -> Vec<u8> {
-    let (connection, requests) = Connection::new(config());
+    let (connection, requests) = Http1::new(config());
     let mut hand = ByHand::new(connection);
     let mut serving: Serving = Some(Box::pin(async move { serve_requests(requests, &say_back).await }));
     let mut output = Vec::new();
@@ -110,7 +110,7 @@ fn answers(bytes: &[u8], cut: usize) -> Vec<u8> {
 type Serving = Option<Pin<Box<dyn Future<Output = ()>>>>;
 
 /// Lets everybody run until nothing moves.
-fn run(hand: &mut ByHand<Connection>, serving: &mut Serving, output: &mut Vec<u8>) {
+fn run(hand: &mut ByHand<Http1>, serving: &mut Serving, output: &mut Vec<u8>) {
     loop {
         let before = (output.len(), hand.unread().len());
         if let Some(task) = serving
@@ -140,8 +140,8 @@ async fn say_back(mut reqd: Reqd) {
     }
 }
 
-fn config() -> Arc<Config> {
-    Arc::new(Config::new().clock(|| UNIX_EPOCH))
+fn config() -> Arc<HttpConfig> {
+    Arc::new(HttpConfig::new().clock(|| UNIX_EPOCH))
 }
 
 fn next(requests: &mut Requests) -> Option<Reqd> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::{COPY_MAX, FilePart, Output};
 
-use super::Config;
+use super::HttpConfig;
 use super::exchange::{Answer, Asked, Exchange, Left};
 use super::state::{Inner, Reading, Writing};
 use crate::{
@@ -170,7 +170,7 @@ impl Inner {
             StatusCode::RESET_CONTENT => LengthLine::Length(0),
             _ => LengthLine::Length(length.unwrap_or(bytes)),
         };
-        let drain_max = self.config.limits.drain_bytes_max;
+        let drain_max = self.config.limits.max_drain_bytes;
         let missing = |incoming: &super::incoming::Incoming| incoming.missing() > drain_max;
         let unread = self.exchanges.under_way().asked.incoming.as_deref().is_some_and(missing);
         Ok((line, !bodyless, close || unread))
@@ -232,7 +232,7 @@ impl Inner {
 
     /// Queues a head, and maybe what is behind it; it is told the second for its `Date`.
     #[inline]
-    fn emit_head(&mut self, write: impl FnOnce(&mut Output, &Config, u64)) {
+    fn emit_head(&mut self, write: impl FnOnce(&mut Output, &HttpConfig, u64)) {
         let second = if self.second > 0 { u64::from(self.second) } else { self.config.second() };
         let wakes = self.emit_with(|output, config| write(output, config, second));
         if wakes {
@@ -247,7 +247,7 @@ impl Inner {
 
     /// Says whether the writing loop waited for it, and comes.
     #[inline]
-    fn emit_with(&mut self, write: impl FnOnce(&mut Output, &Config)) -> bool {
+    fn emit_with(&mut self, write: impl FnOnce(&mut Output, &HttpConfig)) -> bool {
         let before = self.output.pending();
         write(&mut self.output, &self.config);
         self.queued += (self.output.pending() - before) as u64;
@@ -371,7 +371,7 @@ impl Inner {
 
     /// Ready below the high-water mark, or when it makes no sense to wait.
     pub(crate) fn poll_room(&mut self, id: u64, context: &Context<'_>) -> Poll<()> {
-        let high = self.config.limits.output_bytes_high as u64;
+        let high = self.config.limits.output_high_water_bytes as u64;
         if self.has_room() || self.active(id).is_none() {
             return Poll::Ready(());
         }
@@ -383,7 +383,7 @@ impl Inner {
 
     /// The answer to the first request is queued as a whole. The rest of its body is dropped (H7).
     fn answered(&mut self, close: bool) {
-        let drain_max = self.config.limits.drain_bytes_max;
+        let drain_max = self.config.limits.max_drain_bytes;
         let Some(front) = self.exchanges.front_mut() else { return };
         front.answer = Answer::Complete;
         if front.body_is_complete() {
@@ -466,7 +466,7 @@ mod tests {
 
     /// What becomes of a connection whose requests are answered in this way.
     fn conversation(
-        config: &Arc<Config>,
+        config: &Arc<HttpConfig>,
         requests: &[(usize, usize, usize)],
         drained_at: usize,
         way: Way,
@@ -504,7 +504,7 @@ mod tests {
             last in prop_oneof![Just(None), (1..10_u64).prop_map(Some)],
         ) {
             let name = named.then(|| HeaderValue::from_static("a name"));
-            let config = Config::new().clock(|| UNIX_EPOCH).server_name(name).limits(Limits::new().requests_max(last));
+            let config = HttpConfig::new().clock(|| UNIX_EPOCH).server_name(name).limits(Limits::new().max_requests(last));
             let config = Arc::new(config);
             let plainly = conversation(&config, &requests, drained_at, Inner::respond);
             let by_rules = conversation(&config, &requests, drained_at, Inner::respond_by_rules);
@@ -514,7 +514,7 @@ mod tests {
 
     #[test]
     fn most_answers_are_given_plainly() {
-        let shared = Shared::new(Arc::new(Config::new()));
+        let shared = Shared::new(Arc::new(HttpConfig::new()));
         let mut inner = shared.lock();
         for (request, is_plain) in REQUESTS.iter().zip([true, true, false, false, false]) {
             inner.read(request.as_bytes(), Instant::now());

@@ -24,14 +24,14 @@ fn by_chance() -> u64 {
 /// How long a connection may be idle at first: where nobody knows whether there are many of them, and where somebody does.
 fn idle_nanos(timeouts: &Timeouts) -> (Option<Nanos>, Option<Nanos>) {
     let idle = timeouts.idle.map(nanos);
-    let crowded = timeouts.idle_crowded.map(nanos).into_iter().chain(idle).min();
+    let crowded = timeouts.overloaded_idle.map(nanos).into_iter().chain(idle).min();
     (idle, crowded)
 }
 
 type ErrorPage = dyn Fn(&RequestError) -> Response + Send + Sync;
 
 /// Bounds, timers, a name and a clock; shared by the connections of a server.
-pub struct Config {
+pub struct HttpConfig {
     pub(crate) limits: Limits,
     /// Which limits they are; 0 are the defaults. Two that are alike may have two numbers.
     pub(crate) limits_number: u64,
@@ -49,7 +49,7 @@ pub struct Config {
     pub(crate) crowded: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
-impl Config {
+impl HttpConfig {
     /// Every limit and timeout on, no `Server` field, the system's clock.
     #[must_use]
     pub fn new() -> Self {
@@ -144,7 +144,7 @@ impl Config {
     }
 
     /// Says, when asked, whether there are so many connections that idle ones end after
-    /// [`Timeouts::idle_crowded`]. The first that is set stays; a [`Server`](crate::Server) sets its own: 80 % of
+    /// [`Timeouts::overloaded_idle`]. The first that is set stays; a [`Server`](crate::Server) sets its own: 80 % of
     /// the connections there may be.
     pub fn crowded(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
         let _ = self.crowded.set(Box::new(crowded));
@@ -152,15 +152,15 @@ impl Config {
 
     /// As [`idle_step`](Self::idle_step) when a connection has just become idle; asked for every request.
     pub(crate) fn idle_first(&self) -> Option<Nanos> {
-        let (idle, idle_crowded) = self.idle_nanos;
-        if self.crowded.get().is_some() { idle_crowded } else { idle }
+        let (idle, overloaded_idle) = self.idle_nanos;
+        if self.crowded.get().is_some() { overloaded_idle } else { idle }
     }
 
     /// How long a connection that has been idle for `spent` is left alone; nothing if that was all.
     pub(crate) fn idle_step(&self, spent: Duration) -> Option<Duration> {
-        let Timeouts { idle, idle_crowded, .. } = self.timeouts;
+        let Timeouts { idle, overloaded_idle, .. } = self.timeouts;
         let left = idle.map(|idle| idle.saturating_sub(spent));
-        let crowded = idle_crowded.filter(|_| self.crowded.get().is_some());
+        let crowded = overloaded_idle.filter(|_| self.crowded.get().is_some());
         match (left, crowded) {
             (Some(left), Some(crowded)) => Some(left.min(crowded)),
             (left, crowded) => left.or(crowded),
@@ -172,15 +172,15 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for HttpConfig {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Config {
+impl fmt::Debug for HttpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Config");
+        let mut debug = f.debug_struct("HttpConfig");
         debug.field("limits", &self.limits).field("timeouts", &self.timeouts);
         debug.field("server_line", &self.server_line.as_deref().map(String::from_utf8_lossy));
         debug.finish_non_exhaustive()

@@ -4,11 +4,10 @@
 //! told the time starts it in earnest.
 
 use std::{
+    hint::cold_path,
     task::Waker,
     time::{Duration, Instant},
 };
-
-use riot_flow::seldom;
 
 use super::{
     exchange::Answer,
@@ -198,7 +197,7 @@ impl Deadlines {
     /// A head is complete; the next begins its own time.
     pub(crate) fn head_read(&mut self) {
         if self.head != Timer::OFF {
-            seldom();
+            cold_path();
             self.head = Timer::OFF;
             self.waits &= !HEAD;
         }
@@ -319,7 +318,7 @@ impl Inner {
             }
             deadlines.clock.told = false;
         } else {
-            seldom();
+            cold_path();
             self.set_each_timer(waits, changed);
         }
     }
@@ -347,14 +346,14 @@ impl Inner {
             deadlines.age.keep(age, &mut deadlines.clock);
         }
         if deadlines.bytes > 0 || (waits | changed) & BODY != 0 {
-            deadlines.credit_body(timeouts.body_idle, timeouts.body_rate_min);
+            deadlines.credit_body(timeouts.body_idle, timeouts.min_body_rate);
             deadlines.body_idle.keep(timeouts.body_idle.filter(|_| waits_for(BODY)), &mut deadlines.clock);
             if let (Some(at), false) = (deadlines.body_rate.at(), waits_for(BODY)) {
                 deadlines.body_credit = Timer(at.saturating_sub(deadlines.clock.now));
             }
             let credit =
                 deadlines.body_credit.at().map(|left| Duration::from_nanos(*left)).or(timeouts.body_idle);
-            let credit = credit.filter(|_| waits_for(BODY) && timeouts.body_rate_min.is_some());
+            let credit = credit.filter(|_| waits_for(BODY) && timeouts.min_body_rate.is_some());
             deadlines.body_rate.keep(credit, &mut deadlines.clock);
         }
         if self.reading != Reading::Body {

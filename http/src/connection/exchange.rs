@@ -1,8 +1,7 @@
 //! The requests of a connection and their answers, in order.
 
+use std::hint::cold_path;
 use std::ops::Range;
-
-use riot_flow::seldom;
 
 use super::incoming::Incoming;
 use crate::{
@@ -119,7 +118,7 @@ impl Exchanges {
     #[inline(always)]
     fn push_behind(&mut self, asked: Asked) {
         if self.behind.end == self.room.len() {
-            seldom();
+            cold_path();
             self.make_room();
         }
         // Field by field: what is nothing is then dropped by a look.
@@ -181,7 +180,7 @@ impl Exchanges {
         }
         self.any = false;
         if !self.room.is_empty() {
-            seldom();
+            cold_path();
             self.leave_room();
         }
     }

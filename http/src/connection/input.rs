@@ -1,9 +1,10 @@
 //! The moves of reading: bytes become requests and bodies.
 
+use std::hint::cold_path;
 use std::time::Instant;
 
 use bytes::Bytes;
-use riot_flow::{ReadOperation, seldom};
+use riot_flow::ReadOperation;
 
 use super::{
     exchange::{Answer, Asked},
@@ -126,7 +127,7 @@ impl Inner {
     #[inline]
     fn is_full(&self) -> bool {
         let limits = &self.config.limits;
-        self.exchanges.len() >= limits.pipeline_max
+        self.exchanges.len() >= limits.max_pipeline
             || self.read_ahead >= limits.window_bytes
             || self.exchanges.may_end_in_a_switch()
     }
@@ -166,7 +167,7 @@ impl Inner {
         while if self.reading == Reading::Head {
             self.read_heads(&mut input)
         } else {
-            seldom();
+            cold_path();
             self.read_otherwise(&mut input)
         } {}
         let left = !input.rest().is_empty();
@@ -245,8 +246,8 @@ impl Inner {
     fn accept(&mut self, head: Head, input: &mut Input<'_>) {
         let Framing { length, terms } = head.framing();
         self.deadlines.head_read();
-        if !terms.plain || self.config.limits.requests_max.is_some() {
-            seldom();
+        if !terms.plain || self.config.limits.max_requests.is_some() {
+            cold_path();
             return self.accept_by_rules(head, length, terms, input);
         }
         self.enqueue(Asked { head, incoming: None, terms }, input);
@@ -256,11 +257,11 @@ impl Inner {
     #[inline(never)]
     fn accept_by_rules(&mut self, head: Head, length: BodyLength, mut terms: Terms, input: &mut Input<'_>) {
         let limits = &self.config.limits;
-        let incoming = match Incoming::new(length, limits.chunk_extra_bytes_max, limits.body_bytes_max) {
+        let incoming = match Incoming::new(length, limits.max_chunk_extra_bytes, limits.max_body_bytes) {
             Ok(incoming) => incoming,
             Err(error) => return self.reject(error, terms.is_head),
         };
-        terms.keep_alive &= limits.requests_max.is_none_or(|max| self.requests + 1 < max);
+        terms.keep_alive &= limits.max_requests.is_none_or(|max| self.requests + 1 < max);
         terms.plain &= terms.keep_alive;
         if incoming.is_some() {
             self.reading = Reading::Body;
@@ -311,7 +312,7 @@ impl Inner {
     #[inline(never)]
     fn read_body(&mut self, input: &mut Input<'_>) -> bool {
         let room = self.config.limits.window_bytes.saturating_sub(self.read_ahead);
-        let drain_max = self.config.limits.drain_bytes_max;
+        let drain_max = self.config.limits.max_drain_bytes;
         let before = input.consumed;
         let Some(incoming) = self.exchanges.last_incoming() else { return false };
         let kept = incoming.buffered();

@@ -1,9 +1,9 @@
 //! The flow for one peer: bytes on one side, requests on the other.
 
-use std::{any::Any, sync::Arc, task::Waker, time::Instant};
+use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
-use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult, seldom};
+use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
 
 use crate::RequestError;
 
@@ -18,7 +18,7 @@ mod requests;
 pub(crate) mod state;
 
 pub(crate) use answer::Payload;
-pub use config::Config;
+pub use config::HttpConfig;
 pub use reqd::{Reqd, Responder, Upgrade, Upgraded};
 pub use requests::{Closed, Requests};
 use state::{Inner, Shared};
@@ -32,16 +32,16 @@ use state::{Inner, Shared};
 ///
 /// Dropped, it takes its requests with it: nothing can be answered any more.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Http1 {
     shared: Arc<Shared>,
     /// Bytes the writing loop has been given. Sent before those it has not.
     sending: Output,
 }
 
-impl Connection {
+impl Http1 {
     /// A connection just opened, and the requests that will come on it.
     #[must_use]
-    pub fn new(config: Arc<Config>) -> (Self, Requests) {
+    pub fn new(config: Arc<HttpConfig>) -> (Self, Requests) {
         let shared = Shared::new(config);
         let requests = Requests::new(shared.clone());
         (Self { shared, sending: Output::new() }, requests)
@@ -66,7 +66,7 @@ impl Connection {
     }
 }
 
-impl Flow for Connection {
+impl Flow for Http1 {
     fn next_read_operation(&mut self) -> ReadOperation {
         self.shared.lock().read_operation()
     }
@@ -219,13 +219,13 @@ fn report_write(sending: &mut Output, inner: &mut Inner, result: WriteResult, no
     inner.deadlines.enter(now);
     match result {
         // The other loop saw the transport fail while this write was under way: it counts as lost.
-        WriteResult::Written(_) if inner.lost_at.is_some() => seldom(),
+        WriteResult::Written(_) if inner.lost_at.is_some() => cold_path(),
         WriteResult::Written(bytes) => {
             sending.advance(bytes);
             inner.sent(bytes);
         }
         WriteResult::Closed => {
-            seldom();
+            cold_path();
             sending.clear();
             inner.lose();
         }
@@ -233,7 +233,7 @@ fn report_write(sending: &mut Output, inner: &mut Inner, result: WriteResult, no
     inner.leave();
 }
 
-impl Drop for Connection {
+impl Drop for Http1 {
     fn drop(&mut self) {
         let mut inner = self.shared.lock();
         if !inner.is_over() {

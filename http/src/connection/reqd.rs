@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     fmt,
+    hint::cold_path,
     marker::PhantomData,
     net::SocketAddr,
     sync::{
@@ -14,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use riot_flow::{FilePart, seldom};
+use riot_flow::FilePart;
 
 use super::{
     Payload,
@@ -47,7 +48,7 @@ impl Reqd {
     pub(crate) fn new(shared: Arc<Shared>, id: u64, head: Head, has_body: bool) -> Self {
         let mut body = Body::none();
         if has_body {
-            seldom();
+            cold_path();
             body = Body::of(shared.clone(), id);
         }
         Self { head, body, responder: Responder { shared, id, answered: AtomicBool::new(false) } }
@@ -290,7 +291,7 @@ impl Responder {
 
     fn check(&self) -> Result<(), RespondError> {
         if self.answered.load(Ordering::Relaxed) {
-            seldom();
+            cold_path();
             return Err(RespondError::Answered);
         }
         Ok(())

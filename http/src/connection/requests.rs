@@ -2,13 +2,12 @@
 
 use std::{
     future::poll_fn,
+    hint::cold_path,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
-
-use riot_flow::seldom;
 
 use super::{
     Reqd,
@@ -49,7 +48,7 @@ impl Requests {
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Reqd>> {
         let mut inner = self.shared.lock();
         if inner.requests_are_over() {
-            seldom();
+            cold_path();
             return Poll::Ready(None);
         }
         if inner.has_room() {

@@ -3,14 +3,14 @@
 //! Everything here is one value behind one lock. The moves of reading are in `input`, those of answering in `answer`,
 //! those of time in `deadlines`.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, task::Waker};
+use std::{any::Any, hint::cold_path, net::SocketAddr, sync::Arc, task::Waker};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use riot_flow::{Output, Wake, seldom};
+use riot_flow::{Output, Wake};
 
 use super::{
-    Config,
+    HttpConfig,
     deadlines::Deadlines,
     exchange::{Answer, Exchange, Exchanges},
 };
@@ -23,7 +23,7 @@ use crate::{Head, RequestError, parse::Scan};
 pub(crate) struct Shared(Mutex<Inner>);
 
 impl Shared {
-    pub(crate) fn new(config: Arc<Config>) -> Arc<Self> {
+    pub(crate) fn new(config: Arc<HttpConfig>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Inner::new(config))))
     }
 
@@ -71,7 +71,7 @@ pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Inner {
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: Arc<HttpConfig>,
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
     /// The reading loop holds the beginning of a head.
@@ -142,7 +142,7 @@ pub(crate) struct Rare {
 }
 
 impl Inner {
-    fn new(config: Arc<Config>) -> Self {
+    fn new(config: Arc<HttpConfig>) -> Self {
         Self {
             config,
             reading: Reading::Head,
@@ -270,13 +270,13 @@ impl Inner {
         match self.exchanges.front() {
             Some(Exchange { answer: Answer::Queued, .. }) => match self.exchanges.refusal() {
                 Some(error) => {
-                    seldom();
+                    cold_path();
                     self.refuse(error);
                 }
                 None => self.wake_next(),
             },
             None if self.requests_are_over() => {
-                seldom();
+                cold_path();
                 self.end();
             }
             _ => {}
@@ -308,7 +308,7 @@ impl Inner {
     pub(crate) fn discard(&mut self) {
         if matches!(self.reading, Reading::Head | Reading::Body) {
             self.reading =
-                Reading::Discard { left: self.config.limits.linger_bytes_max, seen: self.partial_head };
+                Reading::Discard { left: self.config.limits.max_linger_bytes, seen: self.partial_head };
             self.partial_head = false;
         }
     }
@@ -362,7 +362,7 @@ impl Inner {
             self.deadlines.written();
         }
         if self.rare.is_some() || self.next_needs_room {
-            seldom();
+            cold_path();
             self.wake_those_in_want_of_room();
         }
     }
@@ -381,7 +381,7 @@ impl Inner {
 
     /// What waits to be sent is below the high-water mark (F10).
     pub(crate) fn has_room(&self) -> bool {
-        self.pending() < self.config.limits.output_bytes_high as u64
+        self.pending() < self.config.limits.output_high_water_bytes as u64
     }
 
     pub(crate) fn wake_body(&mut self) {
@@ -416,7 +416,7 @@ impl Inner {
         let goes_on =
             self.writing == Writing::Open && self.reading == Reading::Head && self.lost_at.is_none();
         if !goes_on || self.reader_waits {
-            seldom();
+            cold_path();
             self.move_on();
         }
         self.set_timers();
@@ -448,7 +448,7 @@ impl Inner {
     pub(crate) fn leave_briefly(&mut self) {
         let timed = self.config.timeouts.handler.is_some() || self.reading != Reading::Head;
         if timed || self.reader_waits || self.writing != Writing::Open {
-            seldom();
+            cold_path();
             self.leave_at_length();
         }
     }

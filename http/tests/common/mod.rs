@@ -14,7 +14,7 @@ use std::{
 };
 
 use riot_flow::ByHand;
-use riot_http::{Config, Connection, Handler, Limits, Reqd, Requests, Timeouts, serve_requests};
+use riot_http::{Handler, Http1, HttpConfig, Limits, Reqd, Requests, Timeouts, serve_requests};
 
 /// The line that every final answer has here.
 pub const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
@@ -23,27 +23,27 @@ pub const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// A configuration whose clock stands still.
-pub fn config() -> Config {
-    Config::new().clock(|| UNIX_EPOCH)
+pub fn config() -> HttpConfig {
+    HttpConfig::new().clock(|| UNIX_EPOCH)
 }
 
-pub fn limited(limits: Limits) -> Config {
+pub fn limited(limits: Limits) -> HttpConfig {
     config().limits(limits)
 }
 
-pub fn timed(timeouts: Timeouts) -> Config {
+pub fn timed(timeouts: Timeouts) -> HttpConfig {
     config().timeouts(timeouts)
 }
 
 /// A connection and its requests; the test is driver and handler.
 pub struct Held {
-    pub hand: ByHand<Connection>,
+    pub hand: ByHand<Http1>,
     pub requests: Requests,
 }
 
 impl Held {
-    pub fn new(config: Config) -> Self {
-        let (connection, requests) = Connection::new(Arc::new(config));
+    pub fn new(config: HttpConfig) -> Self {
+        let (connection, requests) = Http1::new(Arc::new(config));
         Self { hand: ByHand::new(connection), requests }
     }
 
@@ -83,13 +83,13 @@ pub fn undated(bytes: Vec<u8>) -> String {
 
 /// A connection whose requests are handled.
 pub struct Served {
-    pub hand: ByHand<Connection>,
+    pub hand: ByHand<Http1>,
     task: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 impl Served {
-    pub fn new(config: Config, handler: impl Handler) -> Self {
-        let (connection, requests) = Connection::new(Arc::new(config));
+    pub fn new(config: HttpConfig, handler: impl Handler) -> Self {
+        let (connection, requests) = Http1::new(Arc::new(config));
         let task = Box::pin(async move { serve_requests(requests, &handler).await });
         Self { hand: ByHand::new(connection), task: Some(task) }
     }

@@ -29,7 +29,7 @@ use std::{
 };
 
 use exchange::{Patience, play};
-use riot_actor::{Config, Reason};
+use riot_actor::{Reason, runtime::Config};
 use riot_http::{Request, Server};
 use serde_json::Value;
 

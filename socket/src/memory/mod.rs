@@ -34,7 +34,7 @@ use std::{
 use riot_actor::coop;
 
 use script::{Effect, Script};
-pub use script::{Faults, Step};
+pub use script::{Faults, ScriptStep};
 
 use crate::{
     Connection,
@@ -69,12 +69,12 @@ pub struct Stream {
 
 impl Stream {
     /// What happens to the next reads of this end, one after the other; behind what was asked for before.
-    pub fn script_reads(&self, steps: impl IntoIterator<Item = Step>) {
+    pub fn script_reads(&self, steps: impl IntoIterator<Item = ScriptStep>) {
         lock(&self.reads).extend(steps);
     }
 
     /// What happens to the next writes of this end, one after the other; behind what was asked for before.
-    pub fn script_writes(&self, steps: impl IntoIterator<Item = Step>) {
+    pub fn script_writes(&self, steps: impl IntoIterator<Item = ScriptStep>) {
         lock(&self.writes).extend(steps);
     }
 

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Sleep, sleep};
+use riot_actor::{sleep, time::Sleep};
 
 /// Something that happens to one read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Step {
+pub enum ScriptStep {
     /// No more than so many bytes come, or are taken.
     Short(usize),
     /// It happens so much later, by the runtime's clock. (In a process only.)
@@ -39,7 +39,7 @@ pub struct Faults {
     seed: u64,
     short: u64,
     delay: u64,
-    delay_max: Duration,
+    max_delay: Duration,
     reset: u64,
     end: u64,
 }
@@ -47,7 +47,7 @@ pub struct Faults {
 impl Faults {
     /// Nothing ever happens.
     pub fn new(seed: u64) -> Self {
-        Self { seed, short: 0, delay: 0, delay_max: Duration::ZERO, reset: 0, end: 0 }
+        Self { seed, short: 0, delay: 0, max_delay: Duration::ZERO, reset: 0, end: 0 }
     }
 
     /// Of a thousand reads or writes, so many are short.
@@ -58,7 +58,7 @@ impl Faults {
 
     /// Of a thousand, so many are late, by at most `max`.
     pub fn delay(mut self, per_mille: u64, max: Duration) -> Self {
-        (self.delay, self.delay_max) = (per_mille, max);
+        (self.delay, self.max_delay) = (per_mille, max);
         self
     }
 
@@ -97,36 +97,36 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn step(&mut self) -> Option<Step> {
+    fn step(&mut self) -> Option<ScriptStep> {
         let (drawn, more) = (self.next() % 1000, self.next());
-        let Faults { short, delay, delay_max, reset, end, .. } = self.faults;
+        let Faults { short, delay, max_delay, reset, end, .. } = self.faults;
         let mut bound = 0;
         let mut falls = |width: u64| {
             bound += width;
             drawn < bound
         };
         if falls(reset) {
-            return Some(Step::Reset);
+            return Some(ScriptStep::Reset);
         }
         if falls(end) {
-            return Some(Step::End);
+            return Some(ScriptStep::End);
         }
         if falls(delay) {
-            let longest = u64::try_from(delay_max.as_nanos()).unwrap_or(u64::MAX).max(1);
-            return Some(Step::Delay(Duration::from_nanos(more % longest)));
+            let longest = u64::try_from(max_delay.as_nanos()).unwrap_or(u64::MAX).max(1);
+            return Some(ScriptStep::Delay(Duration::from_nanos(more % longest)));
         }
-        falls(short).then(|| Step::Short(1 + (more % 16) as usize))
+        falls(short).then(|| ScriptStep::Short(1 + (more % 16) as usize))
     }
 }
 
 /// What happens to one direction of one end.
 #[derive(Default)]
 pub(super) struct Script {
-    steps: VecDeque<Step>,
+    steps: VecDeque<ScriptStep>,
     /// When the steps are used up.
     chance: Option<Chance>,
     /// What happens to the operation that is under way.
-    current: Option<Step>,
+    current: Option<ScriptStep>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -139,7 +139,7 @@ pub(super) enum Effect {
 }
 
 impl Script {
-    pub(super) fn extend(&mut self, steps: impl IntoIterator<Item = Step>) {
+    pub(super) fn extend(&mut self, steps: impl IntoIterator<Item = ScriptStep>) {
         self.steps.extend(steps);
     }
 
@@ -151,16 +151,16 @@ impl Script {
             }
             match self.current {
                 None => return Poll::Ready(Effect::Room(usize::MAX)),
-                Some(Step::Short(bytes)) => return Poll::Ready(Effect::Room(bytes.max(1))),
-                Some(Step::Delay(time)) => {
+                Some(ScriptStep::Short(bytes)) => return Poll::Ready(Effect::Room(bytes.max(1))),
+                Some(ScriptStep::Delay(time)) => {
                     let sleeping = self.sleep.get_or_insert_with(|| Box::pin(sleep(time)));
                     ready!(sleeping.as_mut().poll(cx));
                     self.sleep = None;
                     // It was late, and that was all.
-                    self.current = Some(Step::Short(usize::MAX));
+                    self.current = Some(ScriptStep::Short(usize::MAX));
                 }
-                Some(Step::Reset) => return Poll::Ready(Effect::Reset),
-                Some(Step::End) => return Poll::Ready(Effect::End),
+                Some(ScriptStep::Reset) => return Poll::Ready(Effect::Reset),
+                Some(ScriptStep::End) => return Poll::Ready(Effect::End),
             }
         }
     }

@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Reason, sleep, try_send};
+use riot_actor::{Reason, mailbox::try_send, sleep};
 
 use super::{
     accept_error::{Verdict, verdict},
     connections::Start,
     limit::{Limit, Permit},
-    overflow::Overflow,
+    overflow::ConnectionOverflow,
     shared::Shared,
 };
 use crate::{
@@ -54,7 +54,7 @@ pub(super) async fn run(shared: Arc<Shared>, door: Arc<Door>, number: usize) -> 
             Some(place) => hand_over(&shared, number, Start::serve(&shared, connection, number, place)).await,
             None => {
                 shared.counters.refused.fetch_add(1, Relaxed);
-                if let Overflow::Answer(_) = shared.overflow
+                if let ConnectionOverflow::Answer(_) = shared.overflow
                     && let Some(turn) = shared.answering.try_enter()
                 {
                     hand_over(&shared, number, Start::refuse(&shared, connection, number, turn)).await;
@@ -97,8 +97,8 @@ impl Door {
         let mut waiting = shared.limit.wait();
         poll_fn(|cx| {
             let place = match shared.overflow {
-                Overflow::Wait => Some(ready!(waiting.poll(cx))),
-                Overflow::Close | Overflow::Answer(_) => shared.limit.try_enter(),
+                ConnectionOverflow::Wait => Some(ready!(waiting.poll(cx))),
+                ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => shared.limit.try_enter(),
             };
             let (transport, peer) = ready!(self.listener.poll_accept(cx))?;
             Poll::Ready(Ok(Client { transport, peer, place }))
@@ -110,9 +110,9 @@ impl Door {
     /// one after the other, through the descriptor in reserve.
     async fn shed(&self, shared: &Shared) {
         let answer: &[u8] = match &shared.overflow {
-            Overflow::Wait => return,
-            Overflow::Close => &[],
-            Overflow::Answer(answer) => answer,
+            ConnectionOverflow::Wait => return,
+            ConnectionOverflow::Close => &[],
+            ConnectionOverflow::Answer(answer) => answer,
         };
         poll_fn(|cx| {
             shared.reserve.lend(|| {
@@ -145,6 +145,6 @@ async fn hand_over(shared: &Shared, number: usize, mut start: Start) {
             Ok(()) => return,
             Err(back) => start = back.into_message(),
         }
-        riot_actor::join(&[supervisor]).await;
+        riot_actor::process::join(&[supervisor]).await;
     }
 }

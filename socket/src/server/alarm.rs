@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, SpawnOptions, now, send_after};
+use riot_actor::{Pid, now, process::SpawnOptions, time::send_after};
 
 use super::info::ConnectionInfo;
 
@@ -36,13 +36,13 @@ pub struct Alarm {
     name: Cow<'static, str>,
     threshold: usize,
     cooldown: Duration,
-    callback: Arc<dyn Fn(Raised) -> Body + Send + Sync>,
+    callback: Arc<dyn Fn(AlarmEvent) -> Body + Send + Sync>,
 }
 
 /// Why an [`Alarm`] went off.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Raised {
+pub struct AlarmEvent {
     /// Which.
     pub alarm: Cow<'static, str>,
     /// Connections there were.
@@ -55,7 +55,7 @@ impl Alarm {
     /// An alarm for `threshold` connections.
     pub fn new<F, B>(name: impl Into<Cow<'static, str>>, threshold: usize, callback: F) -> Self
     where
-        F: Fn(Raised) -> B + Send + Sync + 'static,
+        F: Fn(AlarmEvent) -> B + Send + Sync + 'static,
         B: Future<Output = ()> + Send + 'static,
     {
         Self {
@@ -174,7 +174,7 @@ fn silence(alarm: &Alarm, silent_until: &mut Option<Instant>, keeper: Pid, coole
 impl Alarm {
     fn raise(self, active: usize, connections: Vec<ConnectionInfo>) {
         let callback = self.callback;
-        let raised = Raised { alarm: self.name, active, connections };
+        let raised = AlarmEvent { alarm: self.name, active, connections };
         // The callback itself may panic, not only its future.
         SpawnOptions::new().label("Alarm").spawn(async move { callback(raised).await });
     }

@@ -8,16 +8,21 @@ use std::{
 };
 
 use riot_actor::{
-    Exit, Pid, Reason, ReplyTo, Request, SpawnOptions, exit, now, receive, receive_if, select, send, this,
-    timeout,
+    Exit, Pid, Reason,
+    call::{CallRequest, ReplyTo},
+    exit,
+    mailbox::{receive_if, select},
+    now,
+    process::SpawnOptions,
+    receive, send, this, timeout,
 };
 
 use super::{
     alarm::Cooled,
     children::Children,
-    info::Cut,
+    info::CutConnection,
     limit::Permit,
-    overflow::{self, Overflow},
+    overflow::{self, ConnectionOverflow},
     places::Seat,
     protocol::AnyProtocol,
     shared::Shared,
@@ -85,7 +90,7 @@ pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reas
                 connections.drain(deadline, Vec::new()).await;
                 return reason;
             },
-            request: Request<Drain, Vec<Cut>> => {
+            request: CallRequest<Drain, Vec<CutConnection>> => {
                 connections.drain(request.query.deadline, vec![request.reply]).await;
             },
             cooled: Cooled => connections.cooled(cooled),
@@ -156,7 +161,7 @@ async fn begin(
 #[expect(clippy::boxed_local, reason = "the box is gone after this, not after the connection")]
 fn serve(shared: &Shared, protocol: &dyn AnyProtocol, entry: &Entry, connection: Box<Connection>) -> Serving {
     match &shared.overflow {
-        Overflow::Answer(answer) if entry.is_refused() => {
+        ConnectionOverflow::Answer(answer) if entry.is_refused() => {
             Box::pin(overflow::answer(*connection, answer.clone()))
         }
         _ => {
@@ -205,7 +210,7 @@ impl Connections {
 
     /// Asks every connection to finish, all at once, and kills what is left at the deadline. Whoever asks meanwhile
     /// can only make it end earlier.
-    async fn drain(&mut self, mut deadline: Instant, mut asking: Vec<ReplyTo<Vec<Cut>>>) {
+    async fn drain(&mut self, mut deadline: Instant, mut asking: Vec<ReplyTo<Vec<CutConnection>>>) {
         self.draining = true;
         self.children.values().for_each(|entry| entry.drain());
         while !self.children.is_empty() {
@@ -214,10 +219,12 @@ impl Connections {
                 break;
             }
             let relevant = select(|message| {
-                message.is::<Exit>() || message.is::<Start>() || message.is::<Request<Drain, Vec<Cut>>>()
+                message.is::<Exit>()
+                    || message.is::<Start>()
+                    || message.is::<CallRequest<Drain, Vec<CutConnection>>>()
             });
             let Ok(message) = timeout(left, relevant).await else { break };
-            let message = match message.downcast::<Request<Drain, Vec<Cut>>>() {
+            let message = match message.downcast::<CallRequest<Drain, Vec<CutConnection>>>() {
                 Ok(request) => {
                     deadline = deadline.min(request.query.deadline);
                     asking.push(request.reply);
@@ -235,7 +242,8 @@ impl Connections {
                 }
             }
         }
-        let cut: Vec<Cut> = self.children.iter().map(|(&pid, entry)| Cut::of(pid, entry)).collect();
+        let cut: Vec<CutConnection> =
+            self.children.iter().map(|(&pid, entry)| CutConnection::of(pid, entry)).collect();
         for &pid in self.children.keys() {
             exit(pid, Reason::Kill);
         }
@@ -287,7 +295,7 @@ mod tests {
             let connector = spawn(connector(shared, protocol, connection));
             sleep(Duration::from_secs(1)).await;
             assert_eq!(
-                riot_actor::info(this()).expect("it runs").mailbox,
+                riot_actor::process::info(this()).expect("it runs").mailbox,
                 0,
                 "nothing is served before the handshake"
             );

@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Pid, Reason, Request, call, receive, spawn};
+use riot_actor::{Pid, Reason, call, call::CallRequest, receive, spawn};
 use riot_supervisor::{RestartChildError, SupervisorRef};
 
 use super::{
-    Alarm, Protocol, StartError,
+    Alarm, Protocol, ServerStartError,
     connections::{Drain, later},
-    info::{ConnectionInfo, Cut, ServerInfo, ServerState},
+    info::{ConnectionInfo, CutConnection, ServerInfo, ServerState},
     protocol,
     shared::Shared,
     tree::ACCEPTORS,
@@ -28,11 +28,11 @@ use crate::{Options, transport::Address};
 /// What it is doing can be seen from any thread. What is changed here is kept when the server is restarted. Some of it applies at once, some when it listens the next
 /// time, as after [`suspend`](Self::suspend) and [`resume`](Self::resume).
 #[derive(Clone)]
-pub struct ServerRef {
+pub struct ServerHandle {
     shared: Arc<Shared>,
 }
 
-impl ServerRef {
+impl ServerHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
@@ -187,13 +187,13 @@ impl ServerRef {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn resume(&self) -> Result<(), StartError> {
-        let supervisor = self.supervisor().ok_or(StartError::Supervisor(Reason::NoProc))?;
+    pub async fn resume(&self) -> Result<(), ServerStartError> {
+        let supervisor = self.supervisor().ok_or(ServerStartError::Supervisor(Reason::NoProc))?;
         match supervisor.restart_child(ACCEPTORS).await {
             Ok(_) | Err(RestartChildError::Running(_) | RestartChildError::Restarting) => Ok(()),
             Err(error) => Err(match self.shared.take_bind_error() {
-                Some(error) => StartError::Bind(error),
-                None => StartError::Supervisor(error.into()),
+                Some(error) => ServerStartError::Bind(error),
+                None => ServerStartError::Supervisor(error.into()),
             }),
         }
     }
@@ -207,13 +207,13 @@ impl ServerRef {
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn stop(&self, limit: Duration) -> Vec<Cut> {
+    pub async fn stop(&self, limit: Duration) -> Vec<CutConnection> {
         struct Begin;
         let server = self.clone();
         let deadline = later(limit);
         // In a process of its own, which nobody's end can interrupt.
         let stopper = spawn(async move {
-            let request = receive::<Request<Begin, Vec<Cut>>>().await;
+            let request = receive::<CallRequest<Begin, Vec<CutConnection>>>().await;
             let cut = server.drain(Drain { deadline }).await;
             if let Some(supervisor) = server.supervisor() {
                 // A normal end: whoever is linked to the server goes on.
@@ -224,14 +224,14 @@ impl ServerRef {
         call(stopper, Begin, None).await.unwrap_or_default()
     }
 
-    async fn drain(&self, drain: Drain) -> Vec<Cut> {
+    async fn drain(&self, drain: Drain) -> Vec<CutConnection> {
         if let Some(supervisor) = self.supervisor() {
             let _ = supervisor.terminate_child(ACCEPTORS).await;
             self.shared.clear_address();
         }
         // All are asked before any is waited for.
         let drains = self.shared.places.supervisors().into_iter().map(|pid| {
-            Box::pin(async move { call::<_, Vec<Cut>>(pid, drain, None).await.unwrap_or_default() })
+            Box::pin(async move { call::<_, Vec<CutConnection>>(pid, drain, None).await.unwrap_or_default() })
         });
         all(drains.collect()).await.concat()
     }
@@ -241,11 +241,11 @@ impl ServerRef {
     }
 }
 
-impl fmt::Debug for ServerRef {
+impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address() {
-            Some(address) => write!(f, "ServerRef({address})"),
-            None => f.write_str("ServerRef"),
+            Some(address) => write!(f, "ServerHandle({address})"),
+            None => f.write_str("ServerHandle"),
         }
     }
 }

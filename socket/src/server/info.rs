@@ -26,7 +26,7 @@ pub struct ServerInfo {
     pub all: usize,
     /// Connections there have been.
     pub accepted: u64,
-    /// Clients that were sent away because there was no place; see [`Overflow`](crate::Overflow).
+    /// Clients that were sent away because there was no place; see [`ConnectionOverflow`](crate::ConnectionOverflow).
     pub refused: u64,
     /// How connections ended.
     pub ended: Ended,
@@ -49,7 +49,7 @@ pub struct ServerInfo {
 pub enum ServerState {
     /// It does.
     Running,
-    /// It was [suspended](crate::ServerRef::suspend); the connections there are go on.
+    /// It was [suspended](crate::ServerHandle::suspend); the connections there are go on.
     Suspended,
     /// There is no such server at the moment.
     Down,
@@ -144,7 +144,7 @@ impl ConnectionInfo {
 /// A connection that was killed because it had not finished when a drain had to end.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Cut {
+pub struct CutConnection {
     /// Its Connector.
     pub pid: Pid,
     /// The client.
@@ -157,7 +157,7 @@ pub struct Cut {
     pub requests: u64,
 }
 
-impl Cut {
+impl CutConnection {
     pub(super) fn of(pid: Pid, entry: &Entry) -> Self {
         let Status { state, requests } = entry.status();
         Self { pid, peer: entry.peer(), age: now() - entry.since, state, requests }

@@ -32,12 +32,12 @@ use std::{fmt, io, net::ToSocketAddrs, sync::Arc, time::Duration};
 use riot_actor::Reason;
 use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
-pub use alarm::{Alarm, Raised};
-pub use handle::ServerRef;
-pub use info::{AcceptErrors, ConnectionInfo, Cut, Ended, ServerInfo, ServerState};
+pub use alarm::{Alarm, AlarmEvent};
+pub use handle::ServerHandle;
+pub use info::{AcceptErrors, ConnectionInfo, CutConnection, Ended, ServerInfo, ServerState};
 pub(crate) use limit::Permit;
-pub use overflow::Overflow;
-pub use places::Crowd;
+pub use overflow::ConnectionOverflow;
+pub use places::Load;
 pub(crate) use places::Seat;
 pub use protocol::{Protocol, supervised};
 use shared::{OnListen, Shared};
@@ -80,7 +80,7 @@ struct Config {
     listeners: usize,
     connection_supervisors: usize,
     max_connections: usize,
-    overflow: Overflow,
+    overflow: ConnectionOverflow,
     alarms: Vec<Alarm>,
     on_listen: Option<OnListen>,
     shutdown: Duration,
@@ -155,7 +155,7 @@ impl Server {
     }
 
     /// What becomes of clients for whom there is no place; by default they wait.
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
+    pub fn overflow(mut self, overflow: ConnectionOverflow) -> Self {
         self.config.overflow = overflow;
         self
     }
@@ -188,18 +188,18 @@ impl Server {
     /// Starts the tree, linked to the caller. When this returns the server is bound and every acceptor accepts.
     ///
     /// # Errors
-    /// [`StartError::Bind`] if the address cannot be bound. Nothing is left behind.
+    /// [`ServerStartError::Bind`] if the address cannot be bound. Nothing is left behind.
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerRef, StartError> {
+    pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerHandle, ServerStartError> {
         let (shared, supervisors) = self.into_shared(protocol);
         match tree::tree(&shared, supervisors).start_link().await {
-            Ok(_) => Ok(ServerRef::new(shared)),
+            Ok(_) => Ok(ServerHandle::new(shared)),
             // The tree says which child failed; whoever started the server wants to know of the address.
             Err(error) => Err(match shared.take_bind_error() {
-                Some(error) => StartError::Bind(error),
-                None => StartError::Supervisor(error.into()),
+                Some(error) => ServerStartError::Bind(error),
+                None => ServerStartError::Supervisor(error.into()),
             }),
         }
     }
@@ -211,9 +211,9 @@ impl Server {
 
     /// The server as a child of a supervisor of yours, and a handle to it. The handle is good for the server whatever
     /// process it is: restarted, it keeps its counts and what was changed while it ran.
-    pub fn child(self, id: impl Into<ChildId>, protocol: impl Protocol) -> (ChildSpec, ServerRef) {
+    pub fn child(self, id: impl Into<ChildId>, protocol: impl Protocol) -> (ChildSpec, ServerHandle) {
         let (shared, supervisors) = self.into_shared(protocol);
-        let server = ServerRef::new(shared.clone());
+        let server = ServerHandle::new(shared.clone());
         (supervisor(id, move || tree::tree(&shared, supervisors).start_link()), server)
     }
 
@@ -247,7 +247,7 @@ impl Config {
             listeners: 1,
             connection_supervisors: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 16 * 1024,
-            overflow: Overflow::Wait,
+            overflow: ConnectionOverflow::Wait,
             alarms: Vec::new(),
             on_listen: None,
             shutdown: Duration::from_secs(15),
@@ -259,7 +259,7 @@ impl Config {
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum ServerStartError {
     /// The address could not be bound: it is in use, forbidden, or not of this machine.
     #[error("{0}")]
     Bind(#[source] io::Error),

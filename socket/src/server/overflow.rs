@@ -10,7 +10,7 @@ use crate::{connection::Connection, transport::Shutdown};
 /// What becomes of clients that come while there are as many connections as there may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Overflow {
+pub enum ConnectionOverflow {
     /// They wait with the system, in its backlog, until there is a place; beyond the backlog the system lets them try
     /// again. The default.
     #[default]

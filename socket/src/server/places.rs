@@ -55,7 +55,7 @@ impl Places {
     pub(super) async fn supervisor(&self, number: usize) -> Pid {
         poll_fn(|cx| {
             let mut place = self.place(number);
-            match place.supervisor.filter(|&pid| riot_actor::is_alive(pid)) {
+            match place.supervisor.filter(|&pid| riot_actor::process::is_alive(pid)) {
                 Some(pid) => Poll::Ready(pid),
                 None => {
                     place.waiting.push(cx.waker().clone());
@@ -135,8 +135,8 @@ impl Seat {
         self.shared.count_timeout(timer);
     }
 
-    pub(crate) fn crowd(&self) -> Crowd {
-        Crowd { counters: self.shared.counters.clone(), limit: self.shared.limit.clone() }
+    pub(crate) fn crowd(&self) -> Load {
+        Load { counters: self.shared.counters.clone(), limit: self.shared.limit.clone() }
     }
 }
 
@@ -169,12 +169,12 @@ impl Shared {
 
 /// How full a server is, for protocols that are less patient in a crowd.
 #[derive(Clone)]
-pub struct Crowd {
+pub struct Load {
     counters: Arc<Counters>,
     limit: Arc<Limit>,
 }
 
-impl Crowd {
+impl Load {
     /// Connections there are, without those that were [removed](crate::Connection::remove).
     #[must_use]
     pub fn active(&self) -> usize {
@@ -188,8 +188,8 @@ impl Crowd {
     }
 }
 
-impl std::fmt::Debug for Crowd {
+impl std::fmt::Debug for Load {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Crowd({} of {})", self.active(), self.max())
+        write!(f, "Load({} of {})", self.active(), self.max())
     }
 }

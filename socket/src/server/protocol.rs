@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use riot_actor::{Outcome, Reason, monitor};
+use riot_actor::{Reason, monitor, process::Outcome};
 use riot_supervisor::Supervisor;
 
 use crate::connection::Connection;

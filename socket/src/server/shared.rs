@@ -16,7 +16,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, Reason, join, now, this};
+use riot_actor::{Pid, Reason, now, process::join, this};
 
 use super::{
     Config,
@@ -25,7 +25,7 @@ use super::{
     alarm::Alarms,
     info::{AcceptErrors, Ended},
     limit::Limit,
-    overflow::{ANSWERING_MAX, Overflow},
+    overflow::{ANSWERING_MAX, ConnectionOverflow},
     places::Places,
     protocol::AnyProtocol,
     reserve::Reserve,
@@ -40,7 +40,7 @@ use crate::{
 /// What the processes of one server share.
 pub(crate) struct Shared {
     bind: Box<dyn Bind>,
-    pub(super) overflow: Overflow,
+    pub(super) overflow: ConnectionOverflow,
     pub(super) handshakes: Handshakes,
     on_listen: Option<OnListen>,
     /// The connections there may be.

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use riot_actor::{Pid, SpawnOptions, this};
-use riot_supervisor::{Init, Shutdown, Supervisor, supervisor, worker};
+use riot_actor::{Pid, process::SpawnOptions, this};
+use riot_supervisor::{ChildShutdown, Supervisor, SupervisorInit, supervisor, worker};
 
 use super::{acceptor, connections, shared::Shared};
 
@@ -48,7 +48,7 @@ impl Drop for Top {
 /// A supervisor between Server.Sup and each Connections.Sup, as in Ranch: so one that dies is replaced without a
 /// restart of the acceptors behind it, who would close the listening socket.
 fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
-    let (restarts_max, period) = intensity(supervisors);
+    let (max_restarts, period) = intensity(supervisors);
     let children = (0..supervisors).map(|number| {
         let shared = shared.clone();
         supervisor(format!("Connections.Sup.{number}"), move || {
@@ -57,18 +57,18 @@ fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
             async move { Ok::<Pid, riot_actor::Reason>(pid) }
         })
         // It keeps its own time, and kills what has not finished.
-        .shutdown(Shutdown::Infinity)
+        .shutdown(ChildShutdown::Infinity)
     });
     children
-        .fold(Supervisor::one_for_one().label(CONNECTIONS).intensity(restarts_max, period), Supervisor::child)
+        .fold(Supervisor::one_for_one().label(CONNECTIONS).intensity(max_restarts, period), Supervisor::child)
 }
 
 /// Acceptor.Sup binds in its own process, so the listening sockets are its own and end with it.
-fn acceptors(shared: Arc<Shared>) -> Init {
+fn acceptors(shared: Arc<Shared>) -> SupervisorInit {
     Supervisor::init(move || async move {
         let doors = shared.open().await?;
         let workers = shared.acceptors();
-        let (restarts_max, period) = intensity(workers);
+        let (max_restarts, period) = intensity(workers);
         let children = (0..workers).map(|number| {
             let (shared, door) = (shared.clone(), doors[number % doors.len()].clone());
             worker(format!("Acceptor.Worker.{number}"), move || {
@@ -77,9 +77,9 @@ fn acceptors(shared: Arc<Shared>) -> Init {
                 shared.add_acceptor(pid);
                 async move { Ok::<Pid, riot_actor::Reason>(pid) }
             })
-            .shutdown(Shutdown::Kill)
+            .shutdown(ChildShutdown::Kill)
         });
-        let supervisor = Supervisor::one_for_one().label(ACCEPTORS).intensity(restarts_max, period);
+        let supervisor = Supervisor::one_for_one().label(ACCEPTORS).intensity(max_restarts, period);
         Ok::<_, std::io::Error>(children.fold(supervisor, Supervisor::child))
     })
     .label(ACCEPTORS)

@@ -263,7 +263,7 @@ fn many_listen_sockets_no_reuseport() {
     let reason = Config::new().workers(1).run(async {
         let before = processes().len();
         match Server::bind("127.0.0.1:0")?.listeners(2).start_link(common::echo).await {
-            Err(StartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
+            Err(ServerStartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
             other => panic!("{other:?}"),
         }
         assert_eq!(processes().len(), before);
@@ -278,7 +278,7 @@ fn error_eaddrinuse() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let _taker = std::net::TcpListener::bind(taken)?;
         match Server::bind(taken)?.start_link(common::echo).await {
-            Err(error @ StartError::Bind(_)) => {
+            Err(error @ ServerStartError::Bind(_)) => {
                 assert_eq!(error.to_string(), format!("cannot listen on {taken}: the address is in use"));
             }
             other => panic!("{other:?}"),
@@ -294,7 +294,7 @@ fn error_eacces() {
         let listener = Listener::new();
         listener.refuse_bind(Some(io::ErrorKind::PermissionDenied));
         match Server::listen(listener).start_link(common::echo).await {
-            Err(StartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied),
+            Err(ServerStartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied),
             other => panic!("{other:?}"),
         }
         Ok::<(), Reason>(())

@@ -25,17 +25,23 @@ use std::{
 
 use common::{SEEDS, connect, echo, holds_on, kill, says_it_back, settle};
 use riot_actor::{
-    Config, Pid, Reason, is_alive, now, processes, receive_timeout, send, simulation::Simulation, sleep,
-    spawn, this, timeout, tree,
+    Pid, Reason,
+    mailbox::receive_timeout,
+    now,
+    process::{is_alive, processes, tree},
+    runtime::Config,
+    send,
+    simulation::Simulation,
+    sleep, spawn, this, timeout,
 };
 use riot_socket::{
-    Address, Alarm, Connection, Options, Raised, Server, ServerRef, ServerState, StartError, TcpStream,
-    memory::Listener, supervised,
+    Address, Alarm, AlarmEvent, Connection, Options, Server, ServerHandle, ServerStartError, ServerState,
+    TcpStream, memory::Listener, supervised,
 };
 use riot_supervisor::{AutoShutdown, Supervisor, process};
 
 /// Active connections, all connections, clients outside.
-fn counts(server: &ServerRef, listener: &Listener) -> (usize, usize, usize) {
+fn counts(server: &ServerHandle, listener: &Listener) -> (usize, usize, usize) {
     let info = server.info();
     (info.active, info.all, listener.waiting())
 }

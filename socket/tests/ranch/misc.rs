@@ -121,7 +121,7 @@ fn post_listen_callback_error() {
         let before = processes().len();
         let server = Server::listen(Listener::new()).on_listen(|_| Err(io::Error::other("not here")));
         match server.start_link(common::echo).await {
-            Err(StartError::Bind(error)) => assert_eq!(error.to_string(), "not here"),
+            Err(ServerStartError::Bind(error)) => assert_eq!(error.to_string(), "not here"),
             other => panic!("{other:?}"),
         }
         assert_eq!(processes().len(), before, "{}", tree());
@@ -206,7 +206,7 @@ fn connection_alarms() {
         let listener = Listener::new();
         let watcher = this();
         let alarm = |name: &'static str, threshold, cooldown| {
-            let tell = move |raised: Raised| async move {
+            let tell = move |raised: AlarmEvent| async move {
                 assert_eq!(raised.connections.len(), raised.active);
                 send(watcher, Rang(name, raised.active));
             };
@@ -252,7 +252,7 @@ fn stop_unknown_listener() {
         server.stop(Duration::ZERO).await;
         assert!(server.stop(Duration::ZERO).await.is_empty());
         server.suspend().await;
-        assert!(matches!(server.resume().await, Err(StartError::Supervisor(Reason::NoProc))));
+        assert!(matches!(server.resume().await, Err(ServerStartError::Supervisor(Reason::NoProc))));
         Ok::<(), Reason>(())
     });
 }

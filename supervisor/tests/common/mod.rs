@@ -11,8 +11,14 @@ use std::{
 };
 
 use riot_actor::{
-    Config, Exit, Pid, Reason, SpawnOptions, receive, receive_timeout, send, simulation::Simulation, this,
-    wait,
+    Exit, Pid, Reason,
+    mailbox::receive_timeout,
+    process::{SpawnOptions, wait},
+    receive,
+    runtime::Config,
+    send,
+    simulation::Simulation,
+    this,
 };
 use riot_supervisor::{ChildSpec, SupervisorRef, worker};
 
@@ -158,7 +164,7 @@ pub async fn which(sup: SupervisorRef) -> String {
 
 /// The `Exit` of the supervisor, for a test that traps exits.
 pub async fn exit_of(sup: SupervisorRef) -> Reason {
-    riot_actor::receive_if(move |exit: &Exit| exit.from == sup.pid()).await.reason
+    riot_actor::mailbox::receive_if(move |exit: &Exit| exit.from == sup.pid()).await.reason
 }
 
 pub async fn go() {

@@ -45,17 +45,17 @@ struct Ceiling {
 }
 
 const CEILINGS: &[Ceiling] = &[
-    Ceiling { crate_folder: "actor", beginnings: 196, people: 181, columns: 277, names: 20 },
-    Ceiling { crate_folder: "supervisor", beginnings: 67, people: 25, columns: 80, names: 1 },
-    Ceiling { crate_folder: "socket", beginnings: 132, people: 83, columns: 167, names: 11 },
-    Ceiling { crate_folder: "flow", beginnings: 43, people: 32, columns: 68, names: 0 },
+    Ceiling { crate_folder: "actor", beginnings: 195, people: 181, columns: 279, names: 19 },
+    Ceiling { crate_folder: "supervisor", beginnings: 67, people: 25, columns: 85, names: 1 },
+    Ceiling { crate_folder: "socket", beginnings: 132, people: 83, columns: 169, names: 11 },
+    Ceiling { crate_folder: "flow", beginnings: 42, people: 32, columns: 67, names: 0 },
     Ceiling { crate_folder: "http", beginnings: 147, people: 35, columns: 155, names: 1 },
-    Ceiling { crate_folder: "examples", beginnings: 11, people: 5, columns: 14, names: 0 },
+    Ceiling { crate_folder: "examples", beginnings: 11, people: 5, columns: 15, names: 0 },
 ];
 
 /// The ceiling of public names that stand in two crates: a user imports from several of our crates in one
 /// file.
-const MAX_SHARED_PUBLIC_NAMES: usize = 11;
+const MAX_SHARED_PUBLIC_NAMES: usize = 0;
 
 /// Types of two crates that share a name on purpose.
 const SHARED_PUBLIC_NAMES: &[&str] = &[
