@@ -2,7 +2,7 @@
 //! them.
 //!
 //! A rule is a paragraph of a `CONTRACT.md` that begins with an anchor and its number. The paragraph behind
-//! it names its tests; [`write`] generates it from the names of the test functions, which carry the numbers
+//! it names its tests; [`write()`] generates it from the names of the test functions, which carry the numbers
 //! of their rules.
 
 use std::{

@@ -52,7 +52,7 @@ mod tests {
 
     fn package(features: &[&str]) -> Package {
         let features = features.iter().map(|&feature| feature.to_owned()).collect();
-        Package { name: "p".into(), features, is_published: true }
+        Package { name: "p".into(), version: "0.1.0".into(), features, is_published: true }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! run the gate. Steps that need other compiler flags or another toolchain build into folders of their own
 //! below the target folder, so that they do not throw away what the other steps have built.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::{
     features,
@@ -111,7 +111,7 @@ fn rustc(arguments: &[&str]) -> Command {
 fn wasm() -> StepOutcome {
     const TARGET: &str = "wasm32-unknown-unknown";
     let sysroot = output(rustc(&["--print", "sysroot"])).unwrap_or_default();
-    if !std::path::Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).is_dir() {
+    if !Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).is_dir() {
         return StepOutcome::Skipped(format!("the target is not installed: rustup target add {TARGET}"));
     }
     cargo_run(&[
@@ -150,38 +150,68 @@ fn fuzz() -> StepOutcome {
     StepOutcome::Passed
 }
 
-/// Builds each archive that `cargo publish` would upload, with the archives of the others.
+/// Builds the archives that `cargo publish` would upload, each with the archives of the others.
 fn package() -> StepOutcome {
     try_package().into()
 }
 
+/// Cargo could verify the archives itself, but it keeps the sources and artefacts of a version for ever, and
+/// would verify those of an earlier run. So the archives are unpacked into a workspace of their own.
 fn try_package() -> Result<(), String> {
     let packages = packages()?;
+    let folder = target().join("package-check");
+    let unpacked = folder.join("unpacked");
+    for old in [&unpacked, &folder.join("package")] {
+        let _ = fs::remove_dir_all(old);
+    }
+    fs::create_dir_all(&unpacked).map_err(|error| format!("{}: {error}", unpacked.display()))?;
     let mut command = cargo();
     // The gate also runs before a commit.
-    command.args(["package", "--workspace", "--allow-dirty"]);
+    command.args(["package", "--workspace", "--no-verify", "--allow-dirty"]);
     for private in packages.iter().filter(|package| !package.is_published) {
         command.args(["--exclude", &private.name]);
     }
-    let folder = target().join("package-check");
-    // An archive of an earlier version would be measured as well.
-    let _ = fs::remove_dir_all(folder.join("package"));
     command.env("CARGO_TARGET_DIR", &folder);
     run(command)?;
-    let expected = packages.iter().filter(|package| package.is_published).count();
-    let archives = fs::read_dir(folder.join("package")).into_iter().flatten().flatten();
-    let archives = archives.filter(|entry| entry.path().extension().is_some_and(|end| end == "crate"));
-    let mut found = 0;
-    for archive in archives {
-        let bytes = archive.metadata().map_err(|error| error.to_string())?.len();
-        let name = archive.file_name().to_string_lossy().into_owned();
-        println!("   {name}: {} KiB", bytes.div_ceil(1024));
-        if bytes > MAX_ARCHIVE_BYTES {
-            return Err(format!("{name} has {bytes} bytes, more than {MAX_ARCHIVE_BYTES}"));
-        }
-        found += 1;
+    let mut names = Vec::new();
+    for package in packages.iter().filter(|package| package.is_published) {
+        let name = format!("{}-{}", package.name, package.version);
+        unpack(&folder.join("package").join(format!("{name}.crate")), &unpacked)?;
+        names.push((package.name.as_str(), name));
     }
-    if found == expected { Ok(()) } else { Err(format!("{found} archives instead of {expected}")) }
+    let manifest = unpacked.join("Cargo.toml");
+    fs::write(&manifest, archives_manifest(&names))
+        .and_then(|()| fs::copy(root().join("Cargo.lock"), unpacked.join("Cargo.lock")))
+        .map_err(|error| format!("{}: {error}", unpacked.display()))?;
+    let mut command = cargo();
+    command.args(["check", "--workspace", "--lib", "--all-features", "--manifest-path"]).arg(&manifest);
+    command.env("CARGO_TARGET_DIR", &folder);
+    run(command)
+}
+
+/// Unpacks an archive, if it is not too large.
+fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
+    let bytes = fs::metadata(archive).map_err(|error| format!("{}: {error}", archive.display()))?.len();
+    if bytes > MAX_ARCHIVE_BYTES {
+        return Err(format!("{} has {bytes} bytes, more than {MAX_ARCHIVE_BYTES}", archive.display()));
+    }
+    let mut command = Command::new("tar");
+    // Files in an archive have one old date; with the present one cargo sees that they have changed.
+    command.args(["-x", "-z", "-m", "-f"]).arg(archive).current_dir(folder);
+    run(command)?;
+    println!("   {} KiB", bytes.div_ceil(1024));
+    Ok(())
+}
+
+/// Returns the manifest of a workspace of unpacked archives, each a package's name and its folder.
+fn archives_manifest(archives: &[(&str, String)]) -> String {
+    let members: Vec<_> = archives.iter().map(|(_, folder)| format!("{folder:?}")).collect();
+    let mut manifest = format!("[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n", members.join(", "));
+    manifest += "[patch.crates-io]\n";
+    for (name, folder) in archives {
+        manifest += &format!("{name} = {{ path = {folder:?} }}\n");
+    }
+    manifest
 }
 
 /// Checks dependencies with cargo-deny, except advisories: those change without a change of ours and need a
@@ -243,6 +273,15 @@ mod tests {
         for name in MIRI_FILES {
             assert!(has_file(name, "mod tests {"), "{name}");
         }
+    }
+
+    #[test]
+    fn archives_use_each_other() {
+        let manifest = archives_manifest(&[("a", "a-0.1.0".into()), ("b", "b-0.1.0".into())]);
+        assert!(manifest.contains("members = [\"a-0.1.0\", \"b-0.1.0\"]\n"), "{manifest}");
+        assert!(
+            manifest.ends_with("[patch.crates-io]\na = { path = \"a-0.1.0\" }\nb = { path = \"b-0.1.0\" }\n")
+        );
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn manifest_value(key: &str) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     /// All features but `default`.
     pub(crate) features: Vec<String>,
     /// False for `publish = false`.
@@ -94,6 +95,7 @@ fn parse_packages(text: &str) -> Option<Vec<Package>> {
         let features = value.get("features")?.as_object()?;
         Some(Package {
             name: value.get("name")?.as_str()?.to_owned(),
+            version: value.get("version")?.as_str()?.to_owned(),
             features: features.keys().filter(|feature| *feature != "default").cloned().collect(),
             // `publish` is null, or the registries that are allowed.
             is_published: value.get("publish")?.as_array().is_none_or(|registries| !registries.is_empty()),
@@ -116,8 +118,9 @@ mod tests {
     #[test]
     fn packages_have_their_features_and_say_whether_they_are_published() {
         let text = r#"{"packages": [
-            {"name": "a", "publish": null, "features": {"default": ["x"], "x": [], "y": []}},
-            {"name": "b", "publish": [], "features": {}}]}"#;
+            {"name": "a", "version": "0.1.0", "publish": null,
+             "features": {"default": ["x"], "x": [], "y": []}},
+            {"name": "b", "version": "0.1.0", "publish": [], "features": {}}]}"#;
         let packages = parse_packages(text).expect("two packages");
         assert_eq!(packages[0].features, ["x", "y"]);
         assert_eq!([packages[0].is_published, packages[1].is_published], [true, false]);
