@@ -1,4 +1,4 @@
-//! What driving a flow costs, with a flow that sends back what it reads: `cargo bench -p riot-flow`.
+//! The costs of driving a flow, with a flow that sends back what it reads: `cargo bench -p riot-flow`.
 //!
 //! | bench | one operation is |
 //! |---|---|

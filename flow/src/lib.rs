@@ -1,4 +1,5 @@
-//! Protocols without I/O, after [http/af]: a [`Flow`] is asked what to read and write, and told what became of it.
+//! Protocols without I/O, after [http/af]: a [`Flow`] is asked what to read and write, and told what became
+//! of it.
 //!
 //! ```text
 //!              bytes received             events
@@ -8,12 +9,13 @@
 //!                                         responses
 //! ```
 //!
-//! A flow can be driven by the processes of a `riot-socket` server (`FlowServer`), by two plain threads (`blocking`), or by
-//! calls, as in a test. Here is a complete flow, and a conversation with it:
+//! A flow can be driven by the processes of a `riot-socket` server (`FlowServer`), by two plain threads
+//! (`blocking`), or by calls, as in a test. Here is a complete flow, and a conversation with it:
 //!
 //! ```
 //! use std::{task::Waker, time::Instant};
-//! use riot_flow::{Flow, FlowError, ManualDriver, Output, ReadOperation, WakerSlot, WriteOperation, WriteResult};
+//! use riot_flow::{Flow, FlowError, ManualDriver, Output, WakerSlot};
+//! use riot_flow::{ReadOperation, WriteOperation, WriteResult};
 //!
 //! /// Sends every byte back in capitals.
 //! #[derive(Default)]
@@ -85,11 +87,12 @@
 //!
 //! # Terms
 //!
-//! **Flow**: a protocol without I/O. **Driver**: what moves bytes and instants to and from a flow. **Reader side**, **writer
-//! side**: the two directions, each driven by a loop. **Leftover**: bytes read and not consumed, which are presented again.
-//! **Yield**: a loop waits until the flow wakes it. **Back-pressure**: a flow yields its reader while too much waits to be
-//! handled. **Wake flag**: a reason to run that is recorded while the process runs anyway. **Deadline**: the instant at which
-//! a flow wants to be told the time. **Upgrade**: another protocol takes over the transport.
+//! **Flow**: a protocol without I/O. **Driver**: what moves bytes and instants to and from a flow. **Reader
+//! side**, **writer side**: the two directions, each driven by a loop. **Leftover**: bytes read and not
+//! consumed, which are presented again. **Yield**: a loop waits until the flow wakes it. **Back-pressure**: a
+//! flow yields its reader while too much waits to be handled. **Wake flag**: a reason to run that is recorded
+//! while the process runs anyway. **Deadline**: the instant at which a flow wants to be told the time.
+//! **Upgrade**: another protocol takes over the transport.
 //!
 //! The rules that flows and drivers follow are in [`contract`], prices in [`costs`].
 //!

@@ -1,4 +1,5 @@
-//! What HTTP costs without I/O: `cargo bench -p riot-http`. The machine is held by hand; bytes go in, bytes come out.
+//! The costs of HTTP without I/O: `cargo bench -p riot-http`. The flow is driven by calls: bytes go in, bytes
+//! come out.
 //!
 //! | bench | one operation is |
 //! |---|---|

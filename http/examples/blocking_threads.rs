@@ -1,5 +1,5 @@
-//! The protocol without the runtime: every connection on three plain threads of the system, two for its directions
-//! and one for its handler.
+//! The protocol without the runtime: every connection on three plain threads of the system, two for its
+//! directions and one for its handler.
 //!
 //! ```text
 //! cargo run -p riot-http --no-default-features --example blocking_threads -- --addr 127.0.0.1:8080

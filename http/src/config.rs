@@ -1,4 +1,4 @@
-//! What all connections of a server share: bounds, timers, a name and a clock.
+//! The configuration that all connections of a server share.
 
 use std::{
     borrow::Cow,

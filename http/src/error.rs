@@ -70,8 +70,8 @@ impl RequestError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The client sent a malformed body, sent it too slowly, or did not send all of it. It has been told so, unless the
-    /// response had begun; no other response can be given.
+    /// The client sent a malformed body, sent it too slowly, or did not send all of it. It has been told so,
+    /// unless the response had begun; no other response can be given.
     #[error("the request body is invalid or incomplete")]
     Request(#[source] RequestError),
     /// The body is larger than the bound the reader asked for. The rest of it has not been read.
@@ -86,8 +86,8 @@ pub enum BodyError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RespondError {
-    /// The connection is gone, or has responded itself: the body was malformed, or a timer expired. No response can be
-    /// given.
+    /// The connection is gone, or has responded itself: the body was malformed, or a timer expired. No
+    /// response can be given.
     #[error("the connection accepts no response any more")]
     Closed,
     /// A status `1xx` is not a final response; see [`Reqd::early_hints`](crate::Reqd::early_hints) and
@@ -97,7 +97,8 @@ pub enum RespondError {
     /// The response declares a `Content-Length` that is not a number, or not the length of its body.
     #[error("the declared length is not the length of the body")]
     Length,
-    /// The request did not ask for the switch, its body is unread, or the status is neither 101 nor, for `CONNECT`, 2xx.
+    /// The request did not ask for the switch, its body is unread, or the status is neither 101 nor, for
+    /// `CONNECT`, 2xx.
     #[error("the protocol cannot be switched here")]
     Upgrade,
 }

@@ -1,7 +1,7 @@
 //! HTTP/1.1 for servers, as a flow: strict where smuggling lives, bounded everywhere, and free of I/O.
 //!
-//! An [`Http1`] is given bytes and instants and says what to send; a handler answers its [`Requests`]. A driver moves the
-//! bytes: the processes of [`Server`], two threads, or a test that holds both ends.
+//! An [`Http1`] is given bytes and instants and says what to send; a handler answers its [`Requests`]. A
+//! driver moves the bytes: the processes of [`Server`], two threads, or a test that holds both ends.
 //!
 //! ```
 //! use std::{sync::Arc, time::Instant};
@@ -15,7 +15,8 @@
 //! assert_eq!(reqd.request().path(), "/");
 //! reqd.respond_with_string(Response::ok(), "Hello, World!")?;
 //!
-//! let WriteOperation::Write(slices) = connection.next_write_operation(Instant::now()) else { panic!("a response") };
+//! let next = connection.next_write_operation(Instant::now());
+//! let WriteOperation::Write(slices) = next else { panic!("a response") };
 //! assert!(slices.to_vec().ends_with(b"\r\n\r\nHello, World!"));
 //! # Ok::<(), riot_http::RespondError>(())
 //! ```
@@ -31,22 +32,26 @@
 //!
 //! # What a handler can rely on
 //!
-//! - Requests of one connection are handled one after the other, and responses are sent in that order. Every request gets
-//!   exactly one response. A handler that gives none is answered for with 500, and so is a handler that panics; after a panic
-//!   the connection ends.
-//! - A handler whose client has disconnected is dropped where it awaits, unless `Server::keep_handlers` was called.
-//! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on from the start.
+//! - Requests of one connection are handled one after the other, and responses are sent in that order. Every
+//!   request gets exactly one response. A handler that gives none is answered for with 500, and so is a
+//!   handler that panics; after a panic the connection ends.
+//! - A handler whose client has disconnected is dropped where it awaits, unless `Server::keep_handlers` was
+//!   called.
+//! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on from the
+//!   start.
 //! - The library alone frames a message: no handler can make a response that is read as two.
 //!
 //! # Terms
 //!
-//! **Head**: the request or status line and the fields of a message. **Exchange**: a request and its response.
-//! **Pipelining**: requests sent before the responses to earlier ones; they wait in a queue. **Framing**: how a message says
-//! where its body ends. **Keep-alive**: the connection goes on after an exchange. **Upgrade**: the connection goes on in
-//! another protocol. **Informational response**: a status `1xx`, sent before the final response. **Flow**, **driver**,
-//! **leftover** and the rest are explained in [`flow`].
+//! **Head**: the request or status line and the fields of a message. **Exchange**: a request and its
+//! response. **Pipelining**: requests sent before the responses to earlier ones; they wait in a queue.
+//! **Framing**: how a message says where its body ends. **Keep-alive**: the connection goes on after an
+//! exchange. **Upgrade**: the connection goes on in another protocol. **Informational response**: a status
+//! `1xx`, sent before the final response. **Flow**, **driver**, **leftover** and the rest are explained in
+//! [`flow`].
 //!
-//! The rules that connections follow, with their sources and tests, are in [`contract`]; prices are in [`costs`].
+//! The rules that connections follow, with their sources and tests, are in [`contract`]; prices are in
+//! [`costs`].
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]

@@ -67,7 +67,8 @@ impl Timeouts {
         self
     }
 
-    /// Between requests, and before the first; 60 s by default. Then the connection closes without a response.
+    /// Between requests, and before the first; 60 s by default. Then the connection closes without a
+    /// response.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.
@@ -84,8 +85,8 @@ impl Timeouts {
         self
     }
 
-    /// Replaces the idle timeout while the server is more than 80 % full; 15 s by default. It is checked each time it has
-    /// passed, so that connections are freed soon once they are needed.
+    /// Replaces the idle timeout while the server is more than 80 % full; 15 s by default. It is checked each
+    /// time it has passed, so that connections are freed soon once they are needed.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.
@@ -102,8 +103,8 @@ impl Timeouts {
         self
     }
 
-    /// Between two pieces of a body that a handler waits for; 30 s by default. Then 408, or a response that is cut off if
-    /// it had begun.
+    /// Between two pieces of a body that a handler waits for; 30 s by default. Then 408, or a response that
+    /// is cut off if it had begun.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.
@@ -120,8 +121,8 @@ impl Timeouts {
         self
     }
 
-    /// From handing a request over to the end of its response; off by default, since the library cannot know how long work
-    /// takes. Then 503, or a response that is cut off if it had begun.
+    /// From handing a request over to the end of its response; off by default, since the library cannot know
+    /// how long work takes. Then 503, or a response that is cut off if it had begun.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.
@@ -131,7 +132,8 @@ impl Timeouts {
         self
     }
 
-    /// Bounds how long a peer may accept nothing of what is to be sent; 30 s by default. Then the connection is dropped.
+    /// Bounds how long a peer may accept nothing of what is to be sent; 30 s by default. Then the connection
+    /// is dropped.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.
@@ -148,8 +150,8 @@ impl Timeouts {
         self
     }
 
-    /// Bounds the life of a connection, less up to a tenth at random, so that connections opened together do not end
-    /// together; off by default. Then the connection finishes the request under way and closes.
+    /// Bounds the life of a connection, less up to a tenth at random, so that connections opened together do
+    /// not end together; off by default. Then the connection finishes the request under way and closes.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.
@@ -159,8 +161,9 @@ impl Timeouts {
         self
     }
 
-    /// The lowest rate at which a body may arrive while a handler waits for it, in bytes a second; 240 by default. The
-    /// peer may fall behind by [`body_idle_timeout`](Self::body_idle_timeout); then the same happens as there.
+    /// The lowest rate at which a body may arrive while a handler waits for it, in bytes a second; 240 by
+    /// default. The peer may fall behind by [`body_idle_timeout`](Self::body_idle_timeout); then the same
+    /// happens as there.
     ///
     /// # Panics
     /// Panics if `bytes` is zero.
@@ -178,8 +181,8 @@ impl Timeouts {
         self
     }
 
-    /// Bounds how long the peer may take to close after the last response; 1 s by default (RFC 9112 §9.6). Zero closes
-    /// at once.
+    /// Bounds how long the peer may take to close after the last response; 1 s by default (RFC 9112 §9.6).
+    /// Zero closes at once.
     #[must_use]
     pub fn linger_timeout(mut self, timeout: Duration) -> Self {
         self.linger_timeout = timeout;
@@ -193,8 +196,8 @@ impl Default for Timeouts {
     }
 }
 
-/// Nanoseconds since a connection was first told the time. Half the size of an [`Instant`](std::time::Instant), and
-/// compared at once.
+/// Nanoseconds since a connection was first told the time. Half the size of an
+/// [`Instant`](std::time::Instant), and compared at once.
 pub(crate) type Nanos = u64;
 
 /// The first number that is not a time.

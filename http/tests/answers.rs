@@ -1,4 +1,5 @@
-//! The answers that are more than bytes: files, events, redirects, JSON, and bodies as other libraries see them.
+//! The answers that are more than bytes: files, events, redirects, JSON, and bodies as other libraries see
+//! them.
 
 mod common;
 
@@ -16,7 +17,7 @@ use riot_http::{
     service,
 };
 
-/// What a service answers to these bytes.
+/// Returns what a service answers to these bytes.
 fn answer(service: impl Service, bytes: &str) -> String {
     Served::new(config(), riot_http::service(service)).talk(bytes)
 }

@@ -1,5 +1,5 @@
-//! Whatever loops, handler, peer and clock do in whatever order: nothing panics, answers are whole and in order, and
-//! the connection ends when everybody has let go.
+//! Whatever loops, handler, peer and clock do in whatever order: nothing panics, answers are whole and in
+//! order, and the connection ends when everybody has let go.
 
 mod common;
 
@@ -48,7 +48,13 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         6 => (0usize..40_000).prop_map(Act::Collect),
         2 => Just(Act::BeginWrite),
         1 => (0u64..40).prop_map(Act::Advance),
-        1 => prop_oneof![Just(Act::EndInput), Just(Act::Fail), Just(Act::Reset), Just(Act::ShutDown), Just(Act::ShutDownGracefully)],
+        1 => prop_oneof![
+            Just(Act::EndInput),
+            Just(Act::Fail),
+            Just(Act::Reset),
+            Just(Act::ShutDown),
+            Just(Act::ShutDownGracefully),
+        ],
     ];
     prop::collection::vec(act, 1..80)
 }

@@ -17,7 +17,8 @@ use riot_http::{
     serve_requests, service,
 };
 
-/// A client's end of a connection whose other end is served by `handler`; how the flow ended comes over the channel.
+/// A client's end of a connection whose other end is served by `handler`; how the flow ended comes over the
+/// channel.
 fn serving(handler: impl riot_http::Handler) -> (TcpStream, mpsc::Receiver<Served>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,5 +1,6 @@
-//! Whole conversations, simulated: several clients at once, random pipelines, cuts, delays, half-closes, resets, and
-//! handlers that crash. Every answer is checked: none is lost, doubled, out of order, or another's.
+//! Whole conversations, simulated: several clients at once, random pipelines, cuts, delays, half-closes,
+//! resets, and handlers that crash. Every answer is checked: none is lost, doubled, out of order, or
+//! another's.
 //!
 //! A conversation is a function of its seed; a failure names it.
 #![cfg(feature = "driver")]
@@ -33,14 +34,14 @@ use riot_socket::{Connection, Shutdown, memory::Listener};
 
 const SEEDS: u64 = 400;
 
-/// So many when `cargo xtask soak` asks for them.
+/// The number of seeds under `cargo xtask soak`.
 const SEEDS_SOAKING: u64 = 10_000;
 
 fn seeds() -> u64 {
     if std::env::var_os("RIOT_SOAK").is_some() { SEEDS_SOAKING } else { SEEDS }
 }
 
-/// What a request asks for, and so what its answer has to be.
+/// The kinds of requests, each with the response it has to get.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Fixed,
@@ -128,7 +129,10 @@ impl Asked {
                 format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
             }
             Kind::EchoInvited => {
-                format!("POST {target} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {size}\r\n\r\n")
+                format!(
+                    "POST {target} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\
+                     Content-Length: {size}\r\n\r\n"
+                )
             }
             Kind::EchoChunked => {
                 format!("POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -181,7 +185,7 @@ impl Asked {
     }
 }
 
-/// What handlers have seen, by client: the numbers of its requests.
+/// The requests that handlers have seen: their numbers, by client.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<HashMap<usize, Vec<usize>>>>);
 
@@ -193,7 +197,8 @@ impl Seen {
         numbers.push(asked.number);
     }
 
-    /// How many handlers crashed: at least, for one whose client has gone may not have come to it, and at most.
+    /// How many handlers crashed: at least, for one whose client has gone may not have come to it, and at
+    /// most.
     fn crashes(&self, plans: &[Plan]) -> (u64, u64) {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut least, mut most) = (0, 0);
@@ -271,18 +276,18 @@ async fn handle(mut reqd: Reqd, seen: Seen) {
     let _ = answered;
 }
 
-/// What one client does.
+/// The actions of one client.
 #[derive(Clone, Debug)]
 struct Plan {
     client: usize,
     asked: Vec<Asked>,
     /// Where its bytes are cut, and how long it waits there.
     cuts: Vec<(usize, Duration)>,
-    /// It resets the connection when it has sent so many bytes.
+    /// The number of bytes after which it resets the connection, if it does.
     reset_at: Option<usize>,
-    /// It waits so long before it reads.
+    /// The delay before it reads.
     reads_after: Duration,
-    /// Its reads and writes are no larger than this.
+    /// Bounds its reads and writes, in bytes.
     piece: usize,
 }
 
@@ -432,7 +437,7 @@ fn every_answer_is_whole_in_order_and_its_own() {
     }
 }
 
-/// The same conversation under many schedules.
+/// Repeats one conversation under many schedules.
 #[test]
 fn whoever_runs_next() {
     for seed in 0..seeds() / 2 {

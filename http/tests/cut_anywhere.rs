@@ -1,4 +1,5 @@
-//! F13: the same conversation comes of the same bytes, however input is cut into reads and output into writes.
+//! F13: the same conversation comes of the same bytes, however input is cut into reads and output into
+//! writes.
 
 mod common;
 
@@ -31,7 +32,8 @@ const REQUESTS: &[&str] = &[
     "\r\nGET /b?c=d HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nX-A:\t b \r\n\r\n",
     "HEAD http://a/c HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST /d HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello\r\n\r\nyou",
-    "POST /e HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n",
+    "POST /e HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+     5;x=\"y\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n",
     "PUT /f HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
     "GET /g HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
@@ -79,8 +81,12 @@ proptest! {
     #[test]
     fn any_bytes_at_all_are_answered_in_order_and_end(
         noise in prop::collection::vec(prop_oneof![
-            Just(b"\r\n".to_vec()), Just(b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec()), Just(b"Content-Length: 3\r\n".to_vec()),
-            Just(b"Transfer-Encoding: chunked\r\n".to_vec()), Just(b"0\r\n\r\n".to_vec()), Just(b"Expect: 100-continue\r\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec()),
+            Just(b"Content-Length: 3\r\n".to_vec()),
+            Just(b"Transfer-Encoding: chunked\r\n".to_vec()),
+            Just(b"0\r\n\r\n".to_vec()),
+            Just(b"Expect: 100-continue\r\n".to_vec()),
             Just(b"Connection: close\r\n".to_vec()), prop::collection::vec(any::<u8>(), 1..8),
         ], 0..20),
         reads in prop::collection::vec(1usize..40, 1..6),

@@ -1,4 +1,4 @@
-//! What was wrong with the example this server descends from, and with its successor: each is shown to be absent.
+//! The defects of the example this server descends from, and of its successor: each is shown to be absent.
 //! A whole server in simulation, its network in memory.
 #![cfg(feature = "driver")]
 
@@ -11,7 +11,7 @@ use riot_actor::{
     simulation::Simulation,
     sleep, timeout,
 };
-use riot_http::{Reqd, Request, Response, Server, ServerHandle};
+use riot_http::{Reqd, Request, Response, Server, ServerHandle, ServerStartError};
 use riot_socket::{Connection, Shutdown, memory::Listener};
 
 const SEEDS: std::ops::Range<u64> = 0..25;
@@ -238,7 +238,7 @@ fn d06_the_limit_is_kept_and_a_failed_bind_is_reported() {
         assert_eq!((server.info().active, listener.waiting()), (2, 1));
         let again = Server::listen(listener.clone()).service(hello).start_link().await;
         assert!(
-            matches!(again, Err(riot_http::ServerStartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
+            matches!(again, Err(ServerStartError::Bind(error)) if error.kind() == io::ErrorKind::AddrInUse)
         );
         Ok::<(), Reason>(())
     });

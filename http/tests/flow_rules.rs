@@ -156,8 +156,8 @@ fn f05_a_pipeline_wakes_its_handler_once() {
 
 #[test]
 fn f05_bytes_held_back_are_asked_for_again() {
-    // Room comes between the read that lacked it and the question what to do next: the reading loop would wait for
-    // bytes that never come, if it were not told to present what it has.
+    // Room comes between the read that lacked it and the question what to do next: the reading loop would
+    // wait for bytes that never come, if it were not told to present what it has.
     let mut held = Held::new(limited(Limits::new().max_pipeline(1)));
     let now = held.hand.now();
     let two = GET.repeat(2);

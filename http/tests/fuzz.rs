@@ -1,4 +1,4 @@
-//! What the fuzz targets say, on their corpus and on mutations of it that a seed chooses.
+//! Runs the fuzz targets on their corpus, and on mutations of it that a seed chooses.
 
 #[path = "../fuzz/src/lib.rs"]
 #[allow(unreachable_pub, reason = "it is a crate of its own there")]
@@ -9,7 +9,7 @@ use std::path::Path;
 /// Mutations of each file of the corpus.
 const MUTATIONS: u64 = 400;
 
-/// What syntax is made of; mutations put it where it does not belong.
+/// Fragments of syntax; mutations put them where they do not belong.
 const PIECES: [&[u8]; 16] = [
     b"\r\n",
     b"\n",

@@ -60,7 +60,8 @@ impl Work {
     }
 }
 
-/// A client that leaves while its request is handled; says when the connection was gone, and what became of the work.
+/// A client that leaves while its request is handled; says when the connection was gone, and what became of
+/// the work.
 async fn leave(listener: Listener, cancel: bool, keep: bool) -> Result<(Duration, [usize; 3]), Reason> {
     let work = Work::default();
     let handler = {
@@ -239,7 +240,8 @@ fn h02_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
         let mut other = listener.connect()?;
         let mut client = listener.connect()?;
         // The second request of the pipeline fails; the first keeps its answer, the third gets none.
-        let pipeline = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /panic HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let pipeline = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /panic HTTP/1.1\r\nHost: a\r\n\r\n\
+                        GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         client.write_all(pipeline.as_bytes()).await?;
         let heard = read_to_end(&mut client).await?;
         assert_eq!(heard.matches("HTTP/1.1 200 OK").count(), 1, "{heard}");
@@ -253,7 +255,8 @@ fn h02_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
     });
 }
 
-/// A server told to stop while this request is handled: what the client hears, how long it takes, how many were cut.
+/// A server told to stop while this request is handled: what the client hears, how long it takes, how many
+/// were cut.
 async fn stopped(path: &'static str, limit: Duration) -> Result<(String, Duration, usize), Reason> {
     let listener = Listener::new();
     let server = Server::listen(listener.clone()).handler(|mut reqd: Reqd| async move {

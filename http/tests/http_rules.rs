@@ -645,7 +645,8 @@ fn a_service_maps_requests_to_responses() {
     );
     assert_eq!(
         served.talk(GET),
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\nserver: riot\r\ncontent-length: 15\r\n\r\nyou asked for /"
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\nserver: riot\r\n\
+         content-length: 15\r\n\r\nyou asked for /"
     );
 }
 

@@ -130,16 +130,18 @@ fn connection_error() {
     assert_eq!(held.hand.write_is_closed(), Some(0));
 }
 
-/// What the connection says when its handler failed, in words of the server's own.
+/// Returns a configuration in which the server words the response of a connection whose handler failed.
 fn page() -> riot_http::HttpConfig {
     config().error_page(|error| Response::text(format!("sorry: {error}")))
 }
 
 const PAGE: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n\
-                    content-length: 46\r\nconnection: close\r\n\r\nsorry: the server failed to answer the request";
+                    content-length: 46\r\nconnection: close\r\n\r\n\
+                    sorry: the server failed to answer the request";
 
-/// http/af's handler of errors may answer later; ours, the page, is called once, answers at once, and cannot leave the
-/// client without an answer. So what it has as four tests are two errors here, and one of them left unhandled.
+/// http/af's handler of errors may answer later; ours, the page, is called once, answers at once, and cannot
+/// leave the client without an answer. So what it has as four tests are two errors here, and one of them left
+/// unhandled.
 fn failing(later: bool) {
     let mut held = Held::new(page());
     let reqd = held.request(GET);
@@ -255,7 +257,8 @@ fn writer_unexpected_eof() {
 
 #[test]
 fn input_shrunk() {
-    // There the bytes of a buffer may change before they are consumed. Ours are presented again as they are now.
+    // There the bytes of a buffer may change before they are consumed. Ours are presented again as they are
+    // now.
     let mut held = Held::new(config());
     let now = held.hand.now();
     assert_eq!(held.hand.flow.read(b"GET /v1/b HTTP/1.1\r\nH", now), 0);

@@ -1,5 +1,5 @@
-//! Any process of the tree is killed while clients are connected, on real sockets and real threads: the next client is
-//! served, and nothing is left behind, neither processes nor descriptors.
+//! Any process of the tree is killed while clients are connected, on real sockets and real threads: the next
+//! client is served, and nothing is left behind, neither processes nor descriptors.
 #![cfg(all(feature = "driver", target_os = "linux"))]
 
 #[path = "common/ask.rs"]
@@ -32,7 +32,8 @@ async fn connect(address: SocketAddr) -> io::Result<Connection> {
     Ok(Connection::new(Arc::new(TcpStream::connect(address).await?), Address::Ip(address)))
 }
 
-/// The next client is served: it may have to knock more than once while a supervisor restarts what was killed.
+/// The next client is served: it may have to knock more than once while a supervisor restarts what was
+/// killed.
 async fn next_client_is_served(address: SocketAddr) {
     let limit = now() + Duration::from_secs(20);
     loop {

@@ -1,5 +1,5 @@
-//! Whatever clients send, read or leave unread: memory stays where it was. On real sockets, in the memory of this
-//! program, one test at a time.
+//! Whatever clients send, read or leave unread: memory stays where it was. On real sockets, in the memory of
+//! this program, one test at a time.
 #![cfg(all(feature = "driver", target_os = "linux"))]
 
 use std::{
@@ -19,7 +19,7 @@ mod routes;
 
 const MIB: usize = 1024 * 1024;
 
-/// What one of these may cost, all clients together. Buffers of the system are not ours and not counted.
+/// Bounds the memory of one test, all clients together, in bytes. Buffers of the system are not counted.
 const GROWTH_MAX: usize = 48 * MIB;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -155,7 +155,8 @@ fn a_gigabyte_goes_out() {
     });
 }
 
-/// More than the blocks that come without a copy, so that copies go on where they end; and all of it as it was sent.
+/// More than the blocks that come without a copy, so that copies go on where they end; and all of it as it
+/// was sent.
 #[test]
 fn bodies_that_are_kept_are_what_was_sent() {
     const LENGTH: usize = 2 * MIB;

@@ -1,5 +1,5 @@
-//! The stampede: a random process of the tree is killed again and again while clients are served. Afterwards the next
-//! client is served, the counts are exact, and nothing is left behind. (Ranch: stampede_SUITE.)
+//! The stampede: a random process of the tree is killed again and again while clients are served. Afterwards
+//! the next client is served, the counts are exact, and nothing is left behind. (Ranch: stampede_SUITE.)
 //!
 //! On real sockets and threads, and in simulation under many seeds; `cargo xtask soak` runs it for longer.
 #![cfg(all(feature = "driver", target_os = "linux"))]
@@ -56,7 +56,8 @@ fn choose() -> Option<Pid> {
     (!found.is_empty()).then(|| found[below(found.len())])
 }
 
-/// Kills a process every `pace` until `kills` have died, while clients come by `connect`; then looks at what is left.
+/// Kills a process every `pace` until `kills` have died, while clients come by `connect`; then looks at what
+/// is left.
 async fn stampede<C, F>(
     server: Server,
     kills: u32,
@@ -168,7 +169,7 @@ fn stampede_tcp() {
     println!("{kills} processes killed in {:?}", start.elapsed());
 }
 
-/// What came of a seed, in words.
+/// Describes the outcome of a seed.
 fn simulated(seed: u64) -> String {
     let came = Arc::new(Mutex::new(String::new()));
     let told = came.clone();

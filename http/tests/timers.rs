@@ -1,5 +1,5 @@
-//! Every timer of a connection (H11) through the driver: the whole server under a clock of its own. Hours pass in
-//! milliseconds, and every figure is exact.
+//! Every timer of a connection (H11) through the driver: the whole server under a clock of its own. Hours
+//! pass in milliseconds, and every figure is exact.
 #![cfg(feature = "driver")]
 
 use std::{io, time::Duration};
@@ -8,7 +8,7 @@ use riot_actor::{Reason, now, simulation::Simulation, sleep};
 use riot_http::{Reqd, Response, Server, Timeouts};
 use riot_socket::{Connection, Shutdown, memory::Listener};
 
-/// What the steps of the simulated scheduler add to a time.
+/// The time that steps of the simulated scheduler may add.
 const STEPS: Duration = Duration::from_millis(1);
 
 async fn hello(mut reqd: Reqd) {
@@ -28,7 +28,8 @@ async fn hello(mut reqd: Reqd) {
     }
 }
 
-/// What a client hears that says `bytes`, one every `pace`, and how long until the server has closed.
+/// Returns what a client receives that sends `bytes`, one every `pace`, and how long it takes until the
+/// server has closed.
 async fn told(
     timeouts: Timeouts,
     bytes: &'static [u8],

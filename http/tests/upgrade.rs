@@ -1,5 +1,5 @@
-//! A switch of protocols through the driver (F12): the handler gets the connection itself, open in both directions, and
-//! with it every byte that came behind the request.
+//! A switch of protocols through the driver (F12): the handler gets the connection itself, open in both
+//! directions, and with it every byte that came behind the request.
 #![cfg(feature = "driver")]
 
 use std::{io, sync::Arc, time::Duration};

@@ -4,7 +4,8 @@ use std::{fs::File, io, sync::Arc};
 
 /// A range of bytes of a file.
 ///
-/// The flow that names it reads nothing. Its driver lets the system send it (sendfile(2)), or [reads](Self::read) it.
+/// The flow that names it reads nothing. Its driver lets the system send it (sendfile(2)), or
+/// [reads](Self::read) it.
 ///
 /// ```no_run
 /// use std::fs::File;

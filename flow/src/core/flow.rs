@@ -8,8 +8,8 @@ use super::{FilePart, FlowError, Slices};
 
 /// A protocol for one connection, without any I/O: bytes and instants come in, bytes and deadlines go out.
 ///
-/// Two loops drive it, one for each direction, and never enter it at the same time. Each asks for its next operation,
-/// carries it out and reports back:
+/// Two loops drive it, one for each direction, and never enter it at the same time. Each asks for its next
+/// operation, carries it out and reports back:
 ///
 /// ```text
 ///          next_read_operation                       next_write_operation
@@ -18,9 +18,9 @@ use super::{FilePart, FlowError, Slices};
 /// Close →  shut the receiving side down              Close →  shut the sending side down
 /// ```
 ///
-/// A flow never blocks, never reads a clock and never touches a socket. It knows of the time what it is told: every call that
-/// can start a timer takes `now`. The front page of this crate shows a complete flow; the rules are in
-/// [`contract`](crate::contract).
+/// A flow never blocks, never reads a clock and never touches a socket. It knows of the time what it is told:
+/// every call that can start a timer takes `now`. The front page of this crate shows a complete flow; the
+/// rules are in [`contract`](crate::contract).
 pub trait Flow {
     /// Returns what the reader does next. Asked again with no event in between, the flow answers the same. A
     /// `Read` stands until the transport has brought something or the reader is woken: the flow is not asked
@@ -135,7 +135,7 @@ pub trait Flow {
     fn hand_over(&mut self, _transport: Box<dyn Any + Send>, _unread: Bytes) {}
 }
 
-/// What a flow is doing.
+/// The activity of a flow, for tools that show the running system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activity {
     /// One word, such as `idle`.
@@ -144,7 +144,7 @@ pub struct Activity {
     pub requests: u64,
 }
 
-/// What the reader does next.
+/// The next operation of the reader.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOperation {
@@ -156,7 +156,7 @@ pub enum ReadOperation {
     Close,
 }
 
-/// What the writer does next.
+/// The next operation of the writer.
 #[must_use]
 #[derive(Debug)]
 pub enum WriteOperation<'a> {

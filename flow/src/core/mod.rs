@@ -2,8 +2,8 @@
 //!
 //! Bytes and instants come in, bytes and deadlines go out.
 //!
-//! **Invariant:** this room uses no socket, no thread and no clock, and of files only [`FilePart`], which a driver
-//! reads. Everything else in this crate may use it; it uses nothing else of this crate.
+//! **Invariant:** this room uses no socket, no thread and no clock, and of files only [`FilePart`], which a
+//! driver reads. Everything else in this crate may use it; it uses nothing else of this crate.
 
 mod error;
 mod file_part;

@@ -1,7 +1,7 @@
 //! A driver of two plain blocking threads, on two pages.
 //!
-//! The reading thread sleeps in `read`. The writing thread sends and keeps the time. When the flow has ended it wakes the
-//! reading thread by shutting its side down.
+//! The reading thread sleeps in `read`. The writing thread sends and keeps the time. When the flow has ended
+//! it wakes the reading thread by shutting its side down.
 
 use std::{
     io::{self, Read, Write},

@@ -19,7 +19,7 @@ pub(super) struct Application {
     waker: Waker,
 }
 
-/// What [`Application::poll`] leaves the caller with.
+/// The outcome of [`Application::poll`].
 #[must_use]
 pub(super) enum Polled {
     /// The application runs on, or had ended before.

@@ -1,4 +1,5 @@
-//! The Connector: the process of one client. It owns the connection, and its poll slice is the way of a request.
+//! The Connector: the process of one client. It owns the connection, and its poll slice is the way of a
+//! request.
 
 use std::{
     future::Future,
@@ -30,12 +31,12 @@ use crate::{Flow, FlowError};
 
 /// Drives `flow` over `connection` while `application` runs, until both directions are closed.
 ///
-/// The calling process becomes a Connector: it spawns a Reader and a Writer, linked to it. If the application panics, the
-/// flow is told, what it still has to say to the peer is sent, and the process ends with that panic. If the connection
-/// ends first, the application is dropped where it awaits.
+/// The calling process becomes a Connector: it spawns a Reader and a Writer, linked to it. If the application
+/// panics, the flow is told, what it still has to say to the peer is sent, and the process ends with that
+/// panic. If the connection ends first, the application is dropped where it awaits.
 ///
-/// A flow that is [upgraded](Flow::is_upgraded) gets the [`Connection`] [handed over](Flow::hand_over), open in both
-/// directions; the application then runs to its own end.
+/// A flow that is [upgraded](Flow::is_upgraded) gets the [`Connection`] [handed over](Flow::hand_over), open
+/// in both directions; the application then runs to its own end.
 ///
 /// Use it as the body of a [`Protocol`](riot_socket::Protocol).
 ///
@@ -49,7 +50,8 @@ where
     Connector::new(connection, flow, application, AtTheEnd::DropApplication)
 }
 
-/// Drives `flow` as [`drive`] does, but lets the application run to its own end even if the connection ends first.
+/// Drives `flow` as [`drive`] does, but lets the application run to its own end even if the connection ends
+/// first.
 ///
 /// # Panics
 /// Panics outside a process.
@@ -65,7 +67,7 @@ where
     Connector::new(connection, flow, application, AtTheEnd::AwaitApplication)
 }
 
-/// What becomes of an application that still runs when the connection has ended.
+/// The fate of an application that still runs when the connection has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AtTheEnd {
     DropApplication,
@@ -73,8 +75,8 @@ enum AtTheEnd {
 }
 
 pin_project_lite::pin_project! {
-    // The body of a Connector. It is written by hand, not as an `async fn`, so that it is one piece of memory that starts
-    // with what a request touches, and nothing has room in it twice.
+    // The body of a Connector. It is written by hand, not as an `async fn`, so that it is one piece of memory
+    // that starts with what a request touches, and nothing has room in it twice.
     #[repr(C)]
     struct Connector<F, A> {
         #[pin]
@@ -142,8 +144,8 @@ where
     }
 }
 
-/// Bounds the rounds of one poll slice. A connection with more to do hands over to the Reader and the Writer, so that
-/// other processes get their turn; 8.
+/// Bounds the rounds of one poll slice. A connection with more to do hands over to the Reader and the Writer,
+/// so that other processes get their turn; 8.
 const MAX_ROUNDS: usize = 8;
 
 impl<F: Flow + Send + 'static> Driven<F> {
@@ -233,8 +235,8 @@ impl<F: Flow + Send + 'static> Driven<F> {
         }
     }
 
-    /// Releases the connection, or gives it to an upgraded flow; returns whether it did. No other process holds the flow
-    /// any more, so a handler that still holds a part of it learns that nothing drives it.
+    /// Releases the connection, or gives it to an upgraded flow; returns whether it did. No other process
+    /// holds the flow any more, so a handler that still holds a part of it learns that nothing drives it.
     fn close(self) -> bool {
         let Self { link, connection, .. } = self;
         let upgraded = link.lock_flow().is_upgraded();
@@ -246,7 +248,8 @@ impl<F: Flow + Send + 'static> Driven<F> {
 }
 
 impl<F: Flow> Link<F> {
-    /// Passes work that is left after [`MAX_ROUNDS`] to the processes that take over, and to the Connector's next slice.
+    /// Passes work that is left after [`MAX_ROUNDS`] to the processes that take over, and to the Connector's
+    /// next slice.
     #[cold]
     fn hand_over_slice(&self, due: Due, connector: &Waker) {
         if due.has(Due::READ) {
@@ -264,7 +267,8 @@ impl<F: Flow> Link<F> {
     }
 }
 
-/// Gives the connection to the flow. It behaves as before it was driven: when the server drains, its input ends.
+/// Gives the connection to the flow. It behaves as before it was driven: when the server drains, its input
+/// ends.
 fn hand_over<F: Flow>(connection: Connection, link: &Link<F>) {
     let transport = connection.transport().clone();
     connection.on_drain(move || drop(transport.shutdown(Shutdown::Read)));

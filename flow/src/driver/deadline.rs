@@ -16,8 +16,8 @@ use crate::Flow;
 
 /// Tells the flow when its deadlines have passed.
 ///
-/// A deadline that moves out leaves the timer running: it fires too early once, which is cheaper than a new timer for
-/// every request.
+/// A deadline that moves out leaves the timer running: it fires too early once, which is cheaper than a new
+/// timer for every request.
 pub(super) struct Deadline {
     /// Invariant: not later than the flow's deadline when that was last read.
     sleep: Option<Sleep>,
@@ -28,7 +28,8 @@ impl Deadline {
         Self { sleep: None }
     }
 
-    /// Tells the flow of deadlines that have passed, and arranges that [`Due::DEADLINE`] is notified for the next.
+    /// Tells the flow of deadlines that have passed, and arranges that [`Due::DEADLINE`] is notified for the
+    /// next.
     #[inline(never)]
     pub(super) fn update<F: Flow>(&mut self, link: &Link<F>) {
         let waker: Waker = WakeFlags::waker::<{ Due::DEADLINE.bits() }>(&link.wakes);

@@ -1,4 +1,5 @@
-//! Socket → flow: reads from the transport, gives the bytes to the flow, and keeps what the flow did not consume.
+//! Socket → flow: reads from the transport, gives the bytes to the flow, and keeps what the flow did not
+//! consume.
 
 use std::{
     cell::RefCell,
@@ -14,18 +15,19 @@ use riot_actor::time::now_coarse;
 use super::{Link, buffers, link::LinkState};
 use crate::{Flow, FlowError, ReadOperation};
 
-/// Bounds one read into the worker's buffer, in bytes. The buffer is the worker's, so an idle connection owns none.
+/// Bounds one read into the worker's buffer, in bytes. The buffer is the worker's, so an idle connection owns
+/// none.
 const MAX_READ_BYTES: usize = 64 * 1024;
 
-/// Bounds the bytes kept for a flow that does not consume them. A flow that leaves more than this unread is broken; its
-/// own limits must reject such input earlier.
+/// Bounds the bytes kept for a flow that does not consume them. A flow that leaves more than this unread is
+/// broken; its own limits must reject such input earlier.
 const MAX_UNREAD_BYTES: usize = 1024 * 1024;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_READ_BYTES].into_boxed_slice());
 }
 
-/// What [`Link::fill`] leaves the caller with.
+/// The outcome of [`Link::fill`].
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
@@ -39,7 +41,8 @@ pub(super) enum Filled {
 pub(super) struct Inbound {
     /// Bytes read and not consumed. They are presented before newer ones.
     unread: Unread,
-    /// The unread bytes can be presented again before more is read: the flow has not seen them, or has yielded since.
+    /// The unread bytes can be presented again before more is read: the flow has not seen them, or has
+    /// yielded since.
     present_again: bool,
     /// The peer sends no more.
     ended: bool,
@@ -55,7 +58,7 @@ enum Unread {
     Shared(Bytes),
 }
 
-/// What one read did.
+/// The outcome of one read.
 struct Received {
     next: ReadOperation,
     /// The transport is known to have nothing more for now.
@@ -129,10 +132,11 @@ impl Inbound {
 }
 
 impl<F: Flow> Link<F> {
-    /// Reads until the flow or the transport has no more for now. `time` is set to the instant that the flow was told.
+    /// Reads until the flow or the transport has no more for now. `time` is set to the instant that the flow
+    /// was told.
     ///
-    /// The Connector calls this in its poll slice, and the Reader when it takes over. In both cases the transport is
-    /// registered with [`Link::read_waker`](Link).
+    /// The Connector calls this in its poll slice, and the Reader when it takes over. In both cases the
+    /// transport is registered with [`Link::read_waker`](Link).
     pub(super) fn fill(&self, time: &mut Option<Instant>) -> Filled {
         let state = &mut *self.state.lock();
         let cx = &mut Context::from_waker(&self.read_waker);
@@ -160,7 +164,7 @@ impl<F: Flow> Link<F> {
                 continue;
             }
             if inbound.ended {
-                return Filled::Closed; // The flow has been told of the end, and there is nothing more to read.
+                return Filled::Closed; // The flow has been told of the end.
             }
             let block = if inbound.bulk { buffers::take_block() } else { None };
             let received = match block {

@@ -1,4 +1,4 @@
-//! What the three processes of a connection share.
+//! The state that the three processes of a connection share.
 
 use std::{ops::Deref, sync::Arc, task::Waker};
 
@@ -8,8 +8,8 @@ use riot_socket::{Control, Meter, Status, Transport};
 use super::{WakeFlags, inbound::Inbound, outbound::Outbound, wake_flags::Due};
 use crate::{Activity, Flow};
 
-/// A connection as its Connector, Reader and Writer see it: the flow with its two directions behind one lock, the
-/// transport, and the flags by which the processes wake each other.
+/// A connection as its Connector, Reader and Writer see it: the flow with its two directions behind one lock,
+/// the transport, and the flags by which the processes wake each other.
 pub(super) struct Link<F> {
     pub(super) state: Mutex<LinkState<F>>,
     pub(super) transport: Arc<dyn Transport>,
@@ -66,7 +66,8 @@ impl<F: Flow + Send> Control for Link<F> {
     }
 }
 
-/// The hold that the Reader or the Writer has on the link. Once both are dropped the Connector holds the link alone.
+/// The hold that the Reader or the Writer has on the link. Once both are dropped the Connector holds the link
+/// alone.
 pub(super) struct Side<F> {
     // Dropped in this order: the Connector is told when the link has been released.
     link: Arc<Link<F>>,

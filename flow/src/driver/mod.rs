@@ -6,13 +6,14 @@
 //! └── Writer  linked; writes while the transport is full, and finishes the sending side
 //! ```
 //!
-//! The way of a request is one loop, [`Connector::poll_slice`](connector): `inbound` moves bytes from the socket to the
-//! flow, `application` runs the user's code, `outbound` moves bytes from the flow to the socket. All three work on a
-//! [`Link`], whose lock they take in turn. Reader and Writer call the same two functions when they take over.
+//! The way of a request is one loop, [`Connector::poll_slice`](connector): `inbound` moves bytes from the
+//! socket to the flow, `application` runs the user's code, `outbound` moves bytes from the flow to the
+//! socket. All three work on a [`Link`], whose lock they take in turn. Reader and Writer call the same two
+//! functions when they take over.
 //!
-//! **Invariants:** the user's code runs in the Connector alone, and never under the link's lock. A wake-up that arrives
-//! while the Connector runs is recorded in [`WakeFlags`], so the Connector never wakes another process, nor itself, for
-//! work that it will do in the same poll slice.
+//! **Invariants:** the user's code runs in the Connector alone, and never under the link's lock. A wake-up
+//! that arrives while the Connector runs is recorded in [`WakeFlags`], so the Connector never wakes another
+//! process, nor itself, for work that it will do in the same poll slice.
 
 mod application;
 mod buffers;

@@ -20,7 +20,7 @@ pub(super) struct Outbound {
     unflushed: bool,
 }
 
-/// What [`Link::flush`] leaves the caller with.
+/// The outcome of [`Link::flush`].
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
@@ -42,8 +42,8 @@ impl Outbound {
 impl<F: Flow> Link<F> {
     /// Sends until the flow has nothing more or the transport is full.
     ///
-    /// The Connector calls this in its poll slice, and the Writer when it takes over. In both cases `cx` is the Writer's:
-    /// the Writer continues when the transport has room again.
+    /// The Connector calls this in its poll slice, and the Writer when it takes over. In both cases `cx` is
+    /// the Writer's: the Writer continues when the transport has room again.
     pub(super) fn flush(&self, cx: &mut Context<'_>, now: Instant) -> Flushed {
         let transport = &*self.transport;
         let state = &mut *self.state.lock();
@@ -73,8 +73,8 @@ impl<F: Flow> Link<F> {
                     next = flow.next_write_operation(now);
                     continue;
                 }
-                // perf: keep-alive; in `flush_slow`, since all four cases here make a jump through a table, which
-                // processors seldom predict.
+                // perf: keep-alive; in `flush_slow`, since all four cases here make a jump through a table,
+                // which processors seldom predict.
                 other => match flush_slow(transport, other, cx) {
                     Ok(sent) => sent,
                     Err(closed) => return closed,
@@ -120,7 +120,8 @@ fn flush_slow(
     }
 }
 
-/// Sends a part of a file. A file that ends before its part is an error: the peer must not take it for the whole.
+/// Sends a part of a file. A file that ends before its part is an error: the peer must not take it for the
+/// whole.
 fn send_file(transport: &dyn Transport, part: &FilePart, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
     match ready!(transport.poll_send_file(cx, part.file(), part.offset(), part.length())) {
         Ok(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),

@@ -19,8 +19,8 @@ pub(super) async fn run<F: Flow>(link: Side<F>) {
         }
     })
     .await;
-    // Only the receiving side is shut down: what is still to be sent must not be cut off. If nothing is left to send
-    // either, the connection closes at once.
+    // Only the receiving side is shut down: what is still to be sent must not be cut off. If nothing is left
+    // to send either, the connection closes at once.
     let closes = {
         let flow = link.lock_flow();
         flow.is_upgraded() || flow.is_closed()

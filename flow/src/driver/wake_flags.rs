@@ -63,18 +63,20 @@ impl Due {
     }
 }
 
-/// What [`WakeFlags::end_slice`] found.
+/// The outcome of [`WakeFlags::end_slice`].
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SliceEnd {
     /// No flag was set: the flags wake processes again.
     Idle,
-    /// These flags were set meanwhile. They are taken, and wake-ups are still suppressed: the Connector continues.
+    /// These flags were set meanwhile. They are taken, and wake-ups are still suppressed: the Connector
+    /// continues.
     Continue(Due),
 }
 
-/// Wake flags that can be suppressed. While suppressed, a notification is recorded instead of waking a process; the
-/// Connector suppresses them for a poll slice and checks them at its end, so work it causes itself wakes no process.
+/// Wake flags that can be suppressed. While suppressed, a notification is recorded instead of waking a
+/// process; the Connector suppresses them for a poll slice and checks them at its end, so work it causes
+/// itself wakes no process.
 ///
 /// All flags are bits of one atomic, beside the bit that suppresses them.
 #[derive(Default)]
@@ -92,8 +94,8 @@ pub(super) struct WakeFlags {
 const SUPPRESSED: u8 = 128;
 
 impl WakeFlags {
-    /// Creates flags that are set for the first poll slice: most clients have sent something by then, and the flow's
-    /// first deadline is still to be learnt.
+    /// Creates flags that are set for the first poll slice: most clients have sent something by then, and the
+    /// flow's first deadline is still to be learnt.
     pub(super) fn new() -> Arc<Self> {
         let state = AtomicU8::new(Due::READ.and(Due::DEADLINE).0);
         Arc::new(Self { state, ..Self::default() })
@@ -126,8 +128,8 @@ impl WakeFlags {
         self.writer.get().map(Waker::wake_by_ref);
     }
 
-    /// Wakes the Reader. A Reader that waits for the transport does not hear of changes in the flow: code that changes
-    /// what the flow wants from outside the loop calls this, so that the Reader asks again.
+    /// Wakes the Reader. A Reader that waits for the transport does not hear of changes in the flow: code
+    /// that changes what the flow wants from outside the loop calls this, so that the Reader asks again.
     pub(super) fn wake_reader(&self) {
         self.reader.get().map(Waker::wake_by_ref);
     }
@@ -165,7 +167,8 @@ impl WakeFlags {
         }
     }
 
-    /// Ends the poll slice although work is left, and returns the flags of that work: the caller must hand it over.
+    /// Ends the poll slice although work is left, and returns the flags of that work: the caller must hand it
+    /// over.
     pub(super) fn abandon_slice(&self) -> Due {
         Due(self.state.swap(0, AcqRel) & !SUPPRESSED)
     }

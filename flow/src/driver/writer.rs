@@ -11,8 +11,8 @@ use riot_socket::Shutdown;
 use super::{Side, outbound::Flushed, wake_flags::Due};
 use crate::Flow;
 
-/// Bounds how long a peer may take to accept the last bytes that a transport holds back, such as the end of a TLS
-/// session; 5 s.
+/// Bounds how long a peer may take to accept the last bytes that a transport holds back, such as the end of a
+/// TLS session; 5 s.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The body of a Writer. Ends when the flow will never have more to send and the sending side is closed.

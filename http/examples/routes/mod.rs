@@ -1,4 +1,4 @@
-//! What the example servers answer: small routes that try out every kind of request and response.
+//! The routes of the example servers: small ones that try out every kind of request and response.
 
 use std::time::Duration;
 

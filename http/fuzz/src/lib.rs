@@ -1,4 +1,4 @@
-//! What is fuzzed, and what must be so whatever the bytes.
+//! The fuzz targets, and the properties that must hold whatever the bytes.
 //!
 //! The project's own tests run these on the corpus and on mutations of it; a fuzzer goes on from there.
 
@@ -38,7 +38,8 @@ pub fn chunked(bytes: &[u8]) {
     }
 }
 
-/// Any order of events: bytes, ends, errors, time, answers of every kind. Each byte but those of input is a move.
+/// Any order of events: bytes, ends, errors, time, answers of every kind. Each byte but those of input is a
+/// move.
 pub fn connection(bytes: &[u8]) {
     let (connection, mut requests) = Http1::new(config());
     let mut hand = ManualDriver::new(connection);
@@ -92,7 +93,7 @@ pub fn connection(bytes: &[u8]) {
     panic!("a connection left alone does not end");
 }
 
-/// What a handler that says everything back answers to these bytes, in reads of at most `cut`.
+/// Returns what a handler that echoes everything answers to these bytes, in reads of at most `cut`.
 fn answers(bytes: &[u8], cut: usize) -> Vec<u8> {
     let (connection, requests) = Http1::new(config());
     let mut hand = ManualDriver::new(connection);

@@ -13,8 +13,8 @@ use crate::{BodyError, Headers, h1::Chunk};
 
 /// The body of a request.
 ///
-/// Data that is not taken stays at the peer: at most [`Limits::window_bytes`](crate::Limits::window_bytes) are buffered. A
-/// peer that waits for `100 Continue` gets it when the body is first read (RFC 9110 §10.1.1).
+/// Data that is not taken stays at the peer: at most [`Limits::window_bytes`](crate::Limits::window_bytes)
+/// are buffered. A peer that waits for `100 Continue` gets it when the body is first read (RFC 9110 §10.1.1).
 ///
 /// ```
 /// use riot_http::{Request, Response};

@@ -100,7 +100,7 @@ impl fmt::Debug for BodyWriter {
     }
 }
 
-/// What became of bytes that were waited for.
+/// The outcome of waiting for bytes to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flushed {
     /// The bytes have been sent.

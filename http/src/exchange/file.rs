@@ -1,7 +1,7 @@
 //! Files as responses, with conditions (RFC 9110 §13) and ranges (§14), sent by the system where it can.
 //!
-//! Sending blocks the worker for as long as the system takes to fetch a piece: microseconds from its cache, more if the disk
-//! has to be read. Serve files on slow disks by reading them in a thread and streaming them.
+//! Sending blocks the worker for as long as the system takes to fetch a piece: microseconds from its cache,
+//! more if the disk has to be read. Serve files on slow disks by reading them in a thread and streaming them.
 
 use std::{fs::File, hash::Hasher, io, path::Path, sync::Arc, time::UNIX_EPOCH};
 

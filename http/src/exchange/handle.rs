@@ -17,8 +17,8 @@ use crate::{
 
 /// Names one exchange of one connection, and carries every operation on it to the connection's protocol.
 ///
-/// A second version of HTTP becomes a second case of what `connection` points to: nothing else in this room knows the
-/// protocol. Every operation takes the connection's lock once.
+/// A second version of HTTP becomes a second case of what `connection` points to: nothing else in this room
+/// knows the protocol. Every operation takes the connection's lock once.
 #[derive(Clone, Debug)]
 pub(super) struct ExchangeHandle {
     connection: Arc<Shared>,

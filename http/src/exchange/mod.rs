@@ -1,10 +1,10 @@
 //! One exchange, a request and its response, as handlers see it.
 //!
-//! Everything a handler holds of a live connection ([`Reqd`], [`Responder`], [`Body`], [`BodyWriter`], [`Upgrade`])
-//! reaches its protocol through one type, [`ExchangeHandle`](handle::ExchangeHandle).
+//! Everything a handler holds of a live connection ([`Reqd`], [`Responder`], [`Body`], [`BodyWriter`],
+//! [`Upgrade`]) reaches its protocol through one type, [`ExchangeHandle`](handle::ExchangeHandle).
 //!
-//! **Invariants:** only `handle` and `requests` know which protocol stands behind an exchange. A response is given by
-//! move, so it is given once.
+//! **Invariants:** only `handle` and `requests` know which protocol stands behind an exchange. A response is
+//! given by move, so it is given once.
 
 mod body;
 mod body_writer;

@@ -11,8 +11,8 @@ use crate::{Head, RespondError};
 
 /// A request to be answered once, after http/af's request descriptor.
 ///
-/// A response is given by move: each of the `respond_*` methods consumes the `Reqd`. A `Reqd` that is dropped is answered
-/// with 500; while a panic unwinds, that ends the connection as well.
+/// A response is given by move: each of the `respond_*` methods consumes the `Reqd`. A `Reqd` that is dropped
+/// is answered with 500; while a panic unwinds, that ends the connection as well.
 ///
 /// ```
 /// use riot_http::{Reqd, RespondError, Responded, Response};
@@ -134,8 +134,8 @@ impl Reqd {
 
     /// Responds by switching to another protocol. See [`Responder::respond_with_upgrade`].
     ///
-    /// # Errors
-    /// Returns the `Reqd` and the reason if the switch is not possible, so that another response can be given.
+    /// # Errors Returns the `Reqd` and the reason if the switch is not possible, so that another response can
+    /// be given.
     pub fn respond_with_upgrade(self, response: Response) -> Result<Upgrade, (Self, RespondError)> {
         let Self { head, body, responder } = self;
         responder
@@ -152,8 +152,8 @@ impl Reqd {
         self.responder.respond(response).await
     }
 
-    /// Lets the handler of this request run to its end even if the client disconnects. It learns of the disconnection
-    /// from its response, or from the next piece of a body. For all requests:
+    /// Lets the handler of this request run to its end even if the client disconnects. It learns of the
+    /// disconnection from its response, or from the next piece of a body. For all requests:
     /// [`Server::keep_handlers`](crate::Server::keep_handlers).
     pub fn keep_handler(&self) {
         self.responder.keep_handler();

@@ -14,8 +14,8 @@ use crate::{Http1, HttpConfig, h1::Shared};
 
 /// The requests of a connection, in the order in which they came.
 ///
-/// The next one is ready when the response to the one before it is complete. Dropped, it lets the request under way
-/// finish and accepts no more.
+/// The next one is ready when the response to the one before it is complete. Dropped, it lets the request
+/// under way finish and accepts no more.
 #[derive(Debug)]
 pub struct Requests {
     shared: Arc<Shared>,
@@ -52,8 +52,8 @@ impl Requests {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Polls for the next request; see [`next`](Self::next). Ready at once if a request waits and there is room for its
-    /// response.
+    /// Polls for the next request; see [`next`](Self::next). Ready at once if a request waits and there is
+    /// room for its response.
     #[inline]
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reqd>> {
         let mut state = self.shared.lock();
@@ -80,8 +80,8 @@ impl Requests {
         self.shared.lock().poll_peer_gone(cx.waker())
     }
 
-    /// Waits until the peer is gone or both directions are closed: whatever a handler still does, the client will not
-    /// see it. A peer that only stopped sending is not gone.
+    /// Waits until the peer is gone or both directions are closed: whatever a handler still does, the client
+    /// will not see it. A peer that only stopped sending is not gone.
     pub fn closed(&self) -> Closed {
         Closed { shared: self.shared.clone() }
     }

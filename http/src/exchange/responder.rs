@@ -72,8 +72,8 @@ impl Responder {
         self.respond_with(&response.head, Payload::Borrowed(text.as_ref().as_bytes()))
     }
 
-    /// Responds with bytes, whatever body `response` has. Up to 4 KiB are copied behind the head; more are sent from
-    /// where they are.
+    /// Responds with bytes, whatever body `response` has. Up to 4 KiB are copied behind the head; more are
+    /// sent from where they are.
     ///
     /// # Errors
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
@@ -87,8 +87,9 @@ impl Responder {
 
     /// Responds with a part of a file, or the [whole](FilePart::whole), whatever body `response` has.
     ///
-    /// Over TCP and Unix sockets the system sends it (sendfile(2), Linux); elsewhere it is read and written. If the file
-    /// is shorter than the part when it is sent, the connection is closed before the response is complete.
+    /// Over TCP and Unix sockets the system sends it (sendfile(2), Linux); elsewhere it is read and written.
+    /// If the file is shorter than the part when it is sent, the connection is closed before the response is
+    /// complete.
     ///
     /// ```
     /// # use std::{fs::File, io};
@@ -110,8 +111,8 @@ impl Responder {
         self.respond_with(&response.head, Payload::File(part))
     }
 
-    /// Begins a response whose body is written in pieces. The body is held to a declared `Content-Length`; without one it
-    /// is sent in chunks, or, to HTTP/1.0, ended by closing the connection.
+    /// Begins a response whose body is written in pieces. The body is held to a declared `Content-Length`;
+    /// without one it is sent in chunks, or, to HTTP/1.0, ended by closing the connection.
     ///
     /// # Errors
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
@@ -133,7 +134,8 @@ impl Responder {
         Ok(Responded::PROOF)
     }
 
-    /// Responds with the body that `response` carries. Returns the future that writes it if it is written in pieces.
+    /// Responds with the body that `response` carries. Returns the future that writes it if it is written in
+    /// pieces.
     #[inline]
     pub(crate) fn begin(&mut self, mut response: Response) -> Result<Option<BodyFuture>, RespondError> {
         match std::mem::take(&mut response.body) {
@@ -163,11 +165,11 @@ impl Responder {
         }
     }
 
-    /// Responds by switching to another protocol: 101 to a request that asked for it, or 2xx to `CONNECT` (RFC 9110
-    /// §7.8). The fields (`Upgrade`, …) are the response's; `Connection: upgrade` is added.
+    /// Responds by switching to another protocol: 101 to a request that asked for it, or 2xx to `CONNECT`
+    /// (RFC 9110 §7.8). The fields (`Upgrade`, …) are the response's; `Connection: upgrade` is added.
     ///
-    /// # Errors
-    /// Returns the `Responder` and the reason if the switch is not possible, so that another response can be given.
+    /// # Errors Returns the `Responder` and the reason if the switch is not possible, so that another
+    /// response can be given.
     pub fn respond_with_upgrade(mut self, response: Response) -> Result<Upgrade, (Self, RespondError)> {
         match self.handle.respond_upgrade(&response.head) {
             Ok(()) => {
@@ -178,15 +180,15 @@ impl Responder {
         }
     }
 
-    /// Lets the handler of this request run to its end even if the client disconnects. It learns of the disconnection
-    /// from its response, or from the next piece of a body. For all requests:
+    /// Lets the handler of this request run to its end even if the client disconnects. It learns of the
+    /// disconnection from its response, or from the next piece of a body. For all requests:
     /// [`Server::keep_handlers`](crate::Server::keep_handlers).
     pub fn keep_handler(&self) {
         self.handle.keep_handler();
     }
 
-    /// Sends 103 with these fields ahead of the response (RFC 8297). It may be called several times. HTTP/1.0 clients
-    /// get nothing.
+    /// Sends 103 with these fields ahead of the response (RFC 8297). It may be called several times. HTTP/1.0
+    /// clients get nothing.
     ///
     /// # Errors
     /// [`RespondError::Closed`] if the client is gone.

@@ -20,9 +20,10 @@ type Streaming = Box<dyn FnOnce(BodyWriter) -> BodyFuture + Send>;
 /// field `Connection: close` ends the connection after this response; other options of that field are not
 /// sent.
 ///
-/// What frames and dates a message is the library's: `Transfer-Encoding`, `Connection`, `Keep-Alive` and, unless a
-/// body is streamed or left away, `Content-Length` follow from the body, and `Date` is added where it is missing. A
-/// field `Connection: close` ends the connection after this answer; other options of it are not sent.
+/// What frames and dates a message is the library's: `Transfer-Encoding`, `Connection`, `Keep-Alive` and,
+/// unless a body is streamed or left away, `Content-Length` follow from the body, and `Date` is added where
+/// it is missing. A field `Connection: close` ends the connection after this answer; other options of it are
+/// not sent.
 ///
 /// ```
 /// use riot_http::{Response, http::{HeaderValue, StatusCode, header}};
@@ -35,7 +36,7 @@ pub struct Response {
     pub(super) body: ResponseBody,
 }
 
-/// What a [`Response`] carries behind its head.
+/// The body of a [`Response`].
 #[derive(Default)]
 pub(crate) enum ResponseBody {
     #[default]
@@ -248,13 +249,14 @@ impl fmt::Debug for Response {
 }
 
 impl HttpConfig {
-    /// Sets what renders the response for errors the connection answers itself: malformed requests, timeouts, failed handlers.
+    /// Sets what renders the response for errors the connection answers itself: malformed requests, timeouts,
+    /// failed handlers.
     ///
-    /// Fields and body are those of the returned response; the status is the [error's](RequestError::status). By default the body
-    /// is a line of text. (http/af: `error_handler`.)
+    /// Fields and body are those of the returned response; the status is the [error's](RequestError::status).
+    /// By default the body is a line of text. (http/af: `error_handler`.)
     ///
-    /// `page` runs while the connection waits, so it must neither block nor use the connection. If it panics, or returns a body
-    /// that is not known as a whole, the line of text is sent.
+    /// `page` runs while the connection waits, so it must neither block nor use the connection. If it panics,
+    /// or returns a body that is not known as a whole, the line of text is sent.
     ///
     /// ```
     /// use riot_http::{HttpConfig, RequestError, Response};
@@ -272,7 +274,7 @@ impl HttpConfig {
     }
 }
 
-/// What a service may return.
+/// Types that a service may return.
 ///
 /// ```
 /// use riot_http::{IntoResponse, Response};

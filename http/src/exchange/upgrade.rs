@@ -33,12 +33,11 @@ impl Upgrade {
         Self { handle }
     }
 
-    /// Waits until the response has been sent and both loops of the connection have ended, and takes the transport over.
-    /// `T` is the type that the driver of the connection hands over.
+    /// Waits until the response has been sent and both loops of the connection have ended, and takes the
+    /// transport over. `T` is the type that the driver of the connection hands over.
     ///
-    /// # Errors
-    /// [`UpgradeError::Closed`] if the connection was lost before, [`UpgradeError::Transport`] if the transport is of
-    /// another type.
+    /// # Errors [`UpgradeError::Closed`] if the connection was lost before, [`UpgradeError::Transport`] if
+    /// the transport is of another type.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the connection is closed.
@@ -48,8 +47,8 @@ impl Upgrade {
         Ok(Upgraded { transport: *transport, unread, _private: PhantomData })
     }
 
-    /// Waits as [`transport`](Self::transport) does and takes the connection over, open in both directions. Its first
-    /// bytes are those that came after the request. For handlers of a [`Server`](crate::Server).
+    /// Waits as [`transport`](Self::transport) does and takes the connection over, open in both directions.
+    /// Its first bytes are those that came after the request. For handlers of a [`Server`](crate::Server).
     ///
     /// # Errors
     /// As [`transport`](Self::transport).

@@ -1,11 +1,13 @@
 //! HTTP/1.1 as a flow (RFC 9112): bytes on one side, exchanges on the other.
 //!
-//! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind one lock.
-//! `read` turns bytes into requests and bodies, `respond` turns responses into bytes, `timers` acts on deadlines, `queue`
-//! holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps from one request to the next.
+//! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind
+//! one lock. `read` turns bytes into requests and bodies, `respond` turns responses into bytes, `timers` acts
+//! on deadlines, `queue` holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps
+//! from one request to the next.
 //!
-//! **Invariants:** nothing here reads a clock, opens a file or calls user code, except the clock and the error page that
-//! the configuration brings. Positions in the stream only grow, and `bytes_sent <= bytes_queued`.
+//! **Invariants:** nothing here reads a clock, opens a file or calls user code, except the clock and the
+//! error page that the configuration brings. Positions in the stream only grow, and `bytes_sent <=
+//! bytes_queued`.
 
 pub(crate) mod cache;
 pub(crate) mod codec;
@@ -29,12 +31,12 @@ pub(crate) use respond::Payload;
 use state::State;
 pub(crate) use state::{FlushState, Offer, Shared};
 
-/// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]. Two loops drive it, while its [`Requests`](crate::Requests) are answered
-/// in any process or thread.
+/// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]. Two loops drive it, while its
+/// [`Requests`](crate::Requests) are answered in any process or thread.
 ///
-/// A driver has to know two things beyond [`Flow`]. Bytes left over when the reader yielded are to be presented again as soon
-/// as reading may go on, whether new bytes arrived or not. And the flow can end while a read is under way: a driver that sees
-/// [`is_closed`](Flow::is_closed) ends that read.
+/// A driver has to know two things beyond [`Flow`]. Bytes left over when the reader yielded are to be
+/// presented again as soon as reading may go on, whether new bytes arrived or not. And the flow can end while
+/// a read is under way: a driver that sees [`is_closed`](Flow::is_closed) ends that read.
 ///
 /// When it is dropped, nothing can be answered any more.
 #[derive(Debug)]

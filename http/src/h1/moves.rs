@@ -6,9 +6,9 @@
 //!    Upgraded ← Discard → Closed                 Upgrading                            Streaming
 //! ```
 //!
-//! `Head` can also become `Upgraded` or `Closed` at once, and `Upgraded` becomes `Closed` when the transport fails. Every
-//! assignment goes through one of the moves below, which check the tables in debug builds; a new exchange begins as
-//! `Queued`.
+//! `Head` can also become `Upgraded` or `Closed` at once, and `Upgraded` becomes `Closed` when the transport
+//! fails. Every assignment goes through one of the moves below, which check the tables in debug builds; a new
+//! exchange begins as `Queued`.
 
 use super::{
     queue::{Exchange, ResponseState},

@@ -19,7 +19,7 @@ pub(crate) enum ResponseState {
     Complete,
 }
 
-/// What may still be written to a streamed body.
+/// The part of a streamed body that may still be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyRemaining {
     /// Whatever is written is dropped, because the response has no body.
@@ -300,7 +300,8 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            20 => (any::<u8>(), any::<bool>()).prop_map(|(minor, may_upgrade)| Step::Push { minor, may_upgrade }),
+            20 => (any::<u8>(), any::<bool>())
+                .prop_map(|(minor, may_upgrade)| Step::Push { minor, may_upgrade }),
             15 => Just(Step::Pop),
             1 => (0..40_usize).prop_map(Step::Truncate),
             1 => Just(Step::Clear),
@@ -318,7 +319,8 @@ mod tests {
                         let traits = RequestTraits { minor, may_upgrade, ..RequestTraits::default() };
                         // Numbers continue behind dropped requests.
                         id = exchanges.front().map_or(id, |first| first.id + exchanges.len() as u64 - 1) + 1;
-                        let is_first = exchanges.push(id, PendingRequest { traits, ..PendingRequest::default() });
+                        let request = PendingRequest { traits, ..PendingRequest::default() };
+                        let is_first = exchanges.push(id, request);
                         prop_assert_eq!(is_first, model.is_empty());
                         model.push_back((id, traits));
                     }

@@ -29,7 +29,7 @@ const MIN_KEPT_BYTES: usize = 8 * 1024;
 pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     consumed: usize,
-    /// The same bytes, if they can be kept without a copy.
+    /// The presented bytes, if they can be kept without a copy.
     whole: Option<&'a Bytes>,
     /// A copy of the bytes from this position on.
     shared: Option<(usize, Bytes)>,

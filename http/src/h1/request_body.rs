@@ -44,7 +44,7 @@ enum BodyDecoder {
     Chunked(Decoder),
 }
 
-/// What bytes did to a body.
+/// The progress of receiving a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyProgress {
     /// More bytes are needed, or room for them.
@@ -201,7 +201,7 @@ impl RequestBody {
     }
 }
 
-/// What reading a body gave.
+/// The outcome of reading a body.
 #[derive(Debug)]
 pub(crate) enum Chunk {
     Data(Bytes),

@@ -56,7 +56,7 @@ impl Payload<'_> {
     }
 }
 
-/// What a response says about its framing.
+/// The fields of a response that matter for its framing.
 struct ResponseFields {
     length: Option<u64>,
     close: bool,
@@ -519,22 +519,29 @@ mod tests {
             ..
         } = &*state;
         format!(
-            "{results:?} {reading:?} {writing:?} {heads_over} {linger} {requests} {read_ahead} {queued} {} {}",
+            "{results:?} {reading:?} {writing:?} {heads_over} {linger} {requests} {read_ahead} {queued} \
+             {} {}",
             state.exchanges.len(),
             String::from_utf8_lossy(&state.output.slices().to_vec()),
         )
     }
 
+    /// Lengths of bodies, some of them at the bound of what is copied.
+    fn lengths() -> impl Strategy<Value = usize> {
+        prop_oneof![0..9_usize, Just(MAX_COPY_BYTES), Just(MAX_COPY_BYTES + 1)]
+    }
+
     proptest! {
         #[test]
         fn an_answer_given_plainly_is_the_one_that_the_rules_give(
-            requests in vec((0..REQUESTS.len(), 0..8_usize, prop_oneof![0..9_usize, Just(MAX_COPY_BYTES), Just(MAX_COPY_BYTES + 1)]), 1..40),
+            requests in vec((0..REQUESTS.len(), 0..8_usize, lengths()), 1..40),
             drained_at in 0..60_usize,
             named in any::<bool>(),
             last in prop_oneof![Just(None), (1..10_u64).prop_map(Some)],
         ) {
             let name = named.then(|| HeaderValue::from_static("a name"));
-            let config = HttpConfig::new().clock(|| UNIX_EPOCH).server_name(name).limits(last.map_or_else(Limits::new, |last| Limits::new().max_requests(last)));
+            let limits = last.map_or_else(Limits::new, |last| Limits::new().max_requests(last));
+            let config = HttpConfig::new().clock(|| UNIX_EPOCH).server_name(name).limits(limits);
             let config = Arc::new(config);
             let plainly = conversation(&config, &requests, drained_at, State::respond);
             let by_rules = conversation(&config, &requests, drained_at, State::respond_slow);

@@ -1,7 +1,7 @@
 //! The state of a connection: its exchanges, its two directions, and the wakers of what waits.
 //!
-//! Everything is one value behind one lock. The moves of reading are in `read`, those of responding in `respond`, those of
-//! time in `timers`.
+//! Everything is one value behind one lock. The moves of reading are in `read`, those of responding in
+//! `respond`, those of time in `timers`.
 
 use std::{
     any::Any,
@@ -24,7 +24,8 @@ use crate::{Head, HttpConfig, RequestError, UpgradeError};
 
 /// The connection as its loops, its exchanges and their bodies share it.
 ///
-/// Code that holds the lock calls nothing of a user's but wakers and the clock of `Date`, which must not come back here.
+/// Code that holds the lock calls nothing of a user's but wakers and the clock of `Date`, which must not come
+/// back here.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -49,7 +50,8 @@ impl Shared {
     }
 }
 
-/// What the received bytes are for. The legal moves are in [`Reading::MOVES`].
+/// The state of the receiving direction: what received bytes are for. The legal moves are in
+/// [`Reading::MOVES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// The head of the next request.
@@ -74,9 +76,9 @@ pub(crate) enum Reading {
 pub(crate) enum Writing {
     /// More responses may follow.
     Open,
-    /// What is queued is the last.
+    /// The queued bytes are the last.
     Closing,
-    /// What is queued is the last of this protocol.
+    /// The queued bytes are the last of this protocol.
     Upgrading,
 }
 
@@ -85,8 +87,8 @@ pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 
 /// The state of a connection.
 ///
-/// perf: the fields are laid out in this order, so that what every request touches is in the fewest cache lines
-/// (`cold lines a request` of `cargo xtask bench figures`).
+/// perf: the fields are laid out in this order, so that what every request touches is in the fewest cache
+/// lines (`cold lines a request` of `cargo xtask bench figures`).
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct State {
@@ -134,7 +136,7 @@ pub(crate) struct State {
     pub(crate) reader: WakerSlot,
     /// The task that runs the handlers. It is woken when the peer is gone, to drop the handler under way.
     pub(crate) handler_waker: Option<Waker>,
-    /// What most connections never need.
+    /// State that most connections never need.
     pub(crate) cold: Option<Box<Cold>>,
 }
 
@@ -480,14 +482,14 @@ impl State {
     }
 }
 
-/// What became of bytes that were to be flushed.
+/// The outcome of a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlushState {
     Sent,
     Lost,
 }
 
-/// What handlers wait for.
+/// The waits of handlers.
 impl State {
     /// Lets the handler under way run to its end whatever becomes of the peer.
     pub(crate) fn keep_handler(&mut self, id: u64) {

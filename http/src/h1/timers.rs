@@ -1,9 +1,10 @@
 //! The timers of a connection. Instants come in; nothing here reads a clock.
 //!
-//! [`TABLE`] says of each timer what it waits for, how long, and what happens when it expires: a new timer is a row there.
+//! [`TABLE`] says of each timer what it waits for, how long, and what happens when it expires: a new timer is
+//! a row there.
 //!
-//! A timer can be started by a call that was not told the time. It is then due at once, and the first call that is told
-//! the time starts it in earnest.
+//! A timer can be started by a call that was not told the time. It is then due at once, and the first call
+//! that is told the time starts it in earnest.
 
 use std::{
     hint::cold_path,
@@ -57,7 +58,7 @@ const LINGER: Phases = 16;
 /// The timer is started elsewhere: by a write, or once for the whole connection.
 const ELSEWHERE: Phases = 0;
 
-/// What is known of a timer.
+/// A row of [`TABLE`].
 struct Row {
     timer: Timer,
     /// The phase in which it runs.
@@ -156,7 +157,7 @@ impl Due {
     }
 }
 
-/// What the timers know of the time.
+/// The time as far as the timers have been told it.
 #[derive(Debug)]
 struct Clock {
     /// The first time told.
@@ -168,8 +169,8 @@ struct Clock {
     told: bool,
     /// Some timers may wait for the time to be known.
     unset: bool,
-    /// No timer is due before this. It is left alone when timers stop or move out: checking once too early costs less than
-    /// searching for the earliest at every change.
+    /// No timer is due before this. It is left alone when timers stop or move out: checking once too early
+    /// costs less than searching for the earliest at every change.
     earliest: Due,
 }
 
@@ -278,7 +279,8 @@ impl Timers {
         self.clock.told = true;
     }
 
-    /// Begins a call that is told the time and changes nothing; returns whether timers wait for the time all the same.
+    /// Begins a call that is told the time and changes nothing; returns whether timers wait for the time all
+    /// the same.
     pub(crate) fn enter_read_only(&mut self, now: Instant) -> bool {
         self.clock.set(now);
         self.clock.told = self.clock.unset;
@@ -314,8 +316,8 @@ impl Timers {
         self.clock.instant(self.earliest())
     }
 
-    /// Registers `waker` to be woken when the earliest timer becomes due before `before`. Returns false, and registers
-    /// nothing, if one is already.
+    /// Registers `waker` to be woken when the earliest timer becomes due before `before`. Returns false, and
+    /// registers nothing, if one is already.
     pub(crate) fn watch(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
         let before = self.clock.due(before);
         if self.clock.earliest < before {

@@ -20,7 +20,7 @@ use super::{Headers, Range, head_pool};
 /// }
 /// ```
 pub struct Head(
-    /// None only while it is dropped, and in an empty slot.
+    /// The head is absent only while it is dropped, and in an empty slot.
     Option<Box<HeadData>>,
 );
 

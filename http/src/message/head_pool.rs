@@ -19,7 +19,8 @@ struct HeadPool {
     /// Copies of the cached head, which are as they were when it was parsed.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
     copies: Vec<Box<HeadData>>,
-    /// Heads whose contents no longer matter. The last one in is the first one out: it is still in the processor's cache.
+    /// Heads whose contents no longer matter. The last one in is the first one out: it is still in the
+    /// processor's cache.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
     blank: Vec<Box<HeadData>>,
 }

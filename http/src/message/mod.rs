@@ -1,7 +1,7 @@
-//! What messages say: heads and their fields.
+//! The content of messages: heads and their fields.
 //!
-//! **Invariants:** nothing here knows how a version of HTTP writes messages, nor that a connection exists. The protocol
-//! (`h1`) and what handlers use (`exchange`) are built on this room.
+//! **Invariants:** nothing here knows how a version of HTTP writes messages, nor that a connection exists.
+//! The protocol (`h1`) and what handlers use (`exchange`) are built on this room.
 
 mod head;
 pub(crate) mod head_pool;

@@ -9,8 +9,9 @@ use crate::{IntoResponse, Reqd, Request, Responded};
 
 /// Answers requests.
 ///
-/// Any `Fn(Reqd) -> impl Future` is a handler, where the future returns `()`, the [`Responded`] that responding gives, or a
-/// `Result` of one of them. An error is dropped; a request without a response is answered with 500.
+/// Any `Fn(Reqd) -> impl Future` is a handler, where the future returns `()`, the [`Responded`] that
+/// responding gives, or a `Result` of one of them. An error is dropped; a request without a response is
+/// answered with 500.
 ///
 /// ```
 /// use riot_http::{Handler, Reqd, Response};
@@ -51,13 +52,14 @@ impl<F: Future> Future for Handling<F> {
     }
 }
 
-/// What the future of a handler may return.
+/// Types that the future of a handler may return.
 pub trait HandlerOutput {}
 impl HandlerOutput for () {}
 impl HandlerOutput for Responded {}
 impl<T: HandlerOutput, E> HandlerOutput for Result<T, E> {}
 
-/// Maps a request to a response. Any `Fn(Request) -> impl Future` that returns an [`IntoResponse`] is a service.
+/// Maps a request to a response. Any `Fn(Request) -> impl Future` that returns an [`IntoResponse`] is a
+/// service.
 ///
 /// ```
 /// use riot_http::{Request, Response, Service};

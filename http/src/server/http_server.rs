@@ -59,7 +59,7 @@ pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerHandle
 ///     .acceptors(10)
 ///     .max_connections(10_000)
 ///     .limits(Limits::new().max_head_bytes(16 * 1024))
-///     .service(|request: Request| async move { Response::text(format!("you asked for {}", request.target())) })
+///     .service(|request: Request| async move { Response::text(request.target().to_owned()) })
 ///     .start_link()
 ///     .await?;
 /// println!("listening on {}", server.local_addr());
@@ -143,7 +143,9 @@ impl Server {
     /// use riot_socket::{Alarm, Options};
     /// # fn main() -> std::io::Result<()> {
     /// let server = Server::bind("127.0.0.1:0")?.socket(|socket| {
-    ///     let alarm = Alarm::new("nearly full", 9_000, |raised| async move { eprintln!("{}", raised.active) });
+    ///     let alarm = Alarm::new("nearly full", 9_000, |event| async move {
+    ///         eprintln!("{}", event.active);
+    ///     });
     ///     socket.options(Options::new().reuse_port(true)).listeners(4).alarm(alarm)
     /// });
     /// # drop(server);
@@ -213,7 +215,7 @@ impl Server {
     /// use riot_http::{RequestError, Response, Server};
     /// # fn main() -> std::io::Result<()> {
     /// let server = Server::bind("127.0.0.1:0")?
-    ///     .error_page(|error: &RequestError| Response::html(format!("<h1>{}</h1><p>{error}", error.status())));
+    ///     .error_page(|error: &RequestError| Response::html(format!("<h1>{}</h1>", error.status())));
     /// # drop(server);
     /// # Ok(())
     /// # }
@@ -229,9 +231,9 @@ impl Server {
         self
     }
 
-    /// Lets every handler run to its end even if its client disconnects. By default such a handler is dropped where it
-    /// awaits. A handler that is kept learns of the disconnection from its response, or from the next piece of a body.
-    /// For a single request: [`Reqd::keep_handler`](crate::Reqd::keep_handler).
+    /// Lets every handler run to its end even if its client disconnects. By default such a handler is dropped
+    /// where it awaits. A handler that is kept learns of the disconnection from its response, or from the
+    /// next piece of a body. For a single request: [`Reqd::keep_handler`](crate::Reqd::keep_handler).
     pub fn keep_handlers(mut self) -> Self {
         self.when_gone = WhenPeerIsGone::KeepHandler;
         self

@@ -8,7 +8,7 @@ use std::{
 use super::Handler;
 use crate::{Reqd, Requests};
 
-/// What becomes of a handler whose client is gone.
+/// The fate of a handler whose client is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhenPeerIsGone {
     /// The handler is dropped where it awaits.
@@ -19,8 +19,8 @@ pub(crate) enum WhenPeerIsGone {
 
 /// Handles the requests of a connection, one after the other, until it brings no more.
 ///
-/// A connection that waits for its next request keeps no memory for a handler whose future is larger than 256 bytes: memory
-/// for such a future is allocated for every request.
+/// A connection that waits for its next request keeps no memory for a handler whose future is larger than 256
+/// bytes: memory for such a future is allocated for every request.
 ///
 /// # Panics
 /// If the handler panics. A driver that catches the panic tells the connection with
@@ -29,7 +29,8 @@ pub fn serve_requests<H: Handler>(requests: Requests, handler: &H) -> impl Futur
     serve(requests, handler, WhenPeerIsGone::KeepHandler)
 }
 
-/// Handles the requests of a connection as [`serve_requests`] does; `when_gone` decides about the handler under way.
+/// Handles the requests of a connection as [`serve_requests`] does; `when_gone` decides about the handler
+/// under way.
 pub(super) fn serve<H: Handler>(
     requests: Requests,
     handler: &H,

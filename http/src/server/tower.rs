@@ -84,9 +84,9 @@ type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + 
 /// fields of the new protocol (or 2xx to `CONNECT`). What is set runs in place of the handler, in the
 /// client's Connector, so the switched connection is supervised like any other.
 ///
-/// It says what is [to](Self::then) come, and answers with 101 and the fields of the new protocol (or 2xx to `CONNECT`).
-/// What is to come runs in the place of the handler: in the client's Connector, so the switched connection is supervised
-/// like any other.
+/// It says what is [to](Self::then) come, and answers with 101 and the fields of the new protocol (or 2xx to
+/// `CONNECT`). What is to come runs in the place of the handler: in the client's Connector, so the switched
+/// connection is supervised like any other.
 ///
 /// ```
 /// use riot_http::{Body, OnUpgrade, http::{Request, Response, StatusCode}};

@@ -66,7 +66,7 @@ impl Held {
         matches!(poll(self.requests.next()), Poll::Ready(None))
     }
 
-    /// What is sent, without its dates.
+    /// Collects what is sent, without its dates.
     pub fn heard(&mut self) -> String {
         undated(self.hand.collect())
     }
@@ -94,7 +94,8 @@ impl Served {
         Self { hand: ManualDriver::new(connection), task: Some(task) }
     }
 
-    /// Lets everybody run until nobody has anything to do; what was sent meanwhile, in writes of at most `piece`.
+    /// Runs both sides until neither has anything to do; returns what was sent meanwhile, in writes of at
+    /// most `piece`.
     pub fn run(&mut self, piece: usize) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
@@ -134,7 +135,7 @@ impl Served {
         has_output
     }
 
-    /// What comes of these bytes, without dates.
+    /// Returns what is sent for these bytes, without dates.
     pub fn talk(&mut self, bytes: impl AsRef<[u8]>) -> String {
         self.hand.push(bytes.as_ref());
         undated(self.run(usize::MAX))

@@ -1,5 +1,5 @@
-//! A strict reader of responses. It repairs nothing: whatever departs from the grammar of RFC 9112 is written down as
-//! a defect.
+//! A strict reader of responses. It repairs nothing: whatever departs from the grammar of RFC 9112 is written
+//! down as a defect.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ impl Response {
         self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| &value[..])
     }
 
-    /// It is `GET /bytes/7`'s own.
+    /// The response is the one to `GET /bytes/7`.
     pub(crate) fn is_probes(&self) -> bool {
         self.complete && self.status == 200 && self.body == b"xxxxxxx"
     }
@@ -153,7 +153,7 @@ pub(crate) struct Reader {
     pub(crate) current: Option<Response>,
     left: usize,
     state: State,
-    /// What comes is no HTTP, or none any more.
+    /// The bytes are not HTTP, or not any more.
     pub(crate) dead: bool,
 }
 

@@ -9,7 +9,7 @@ use super::{
     wire::Client,
 };
 
-/// What tells whether a connection is still in step.
+/// The request that shows whether a connection is still in step.
 pub(crate) const PROBE: &[u8] = b"GET /bytes/7 HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// How long to wait for what has to come, as a multiple of the usual.
@@ -59,7 +59,7 @@ fn once(address: SocketAddr, patience: Patience, case: &Value, dribble: bool) ->
     Ok(outcome)
 }
 
-/// What went otherwise than told, and how the connection counts then.
+/// The deviations from a script, and how the connection counts then.
 fn steps(
     client: &mut Client,
     patience: Patience,

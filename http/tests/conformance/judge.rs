@@ -1,4 +1,4 @@
-//! What a case accepts, and why an outcome is not it.
+//! The outcomes that a case accepts, and why another is not among them.
 
 use regex_lite::Regex;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) fn number(value: &Value) -> usize {
     value.as_u64().map_or(0, |number| number as usize)
 }
 
-/// What was seen on one connection.
+/// The observations on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) finals: Vec<Response>,
@@ -180,7 +180,7 @@ fn dated(response: &Response, tolerance: u64) -> Result<(), String> {
     if off.as_secs() > tolerance { Err(format!("Date is {off:?} off")) } else { Ok(()) }
 }
 
-/// What `/inspect` has seen, against what it should have.
+/// Compares what `/inspect` has seen with what it should have.
 fn inspect(want: &Value, body: &[u8]) -> Result<(), String> {
     let (mut keys, mut fields) = (Vec::new(), Vec::new());
     for line in body.split(|&byte| byte == b'\n') {

@@ -1,7 +1,9 @@
-//! The conformance cases against the whole server, on real sockets and with every limit and timer as it comes.
+//! The conformance cases against the whole server, on real sockets and with every limit and timer as it
+//! comes.
 //!
-//! The cases are data: what is sent, what may come back, and which rule says so. A case that failed beside the others is
-//! played once more alone and with more patience, for a busy machine can be late; a server that is wrong is wrong again.
+//! The cases are data: what is sent, what may come back, and which rule says so. A case that failed beside
+//! the others is played once more alone and with more patience, for a busy machine can be late; a server that
+//! is wrong is wrong again.
 #![cfg(feature = "driver")]
 
 mod exchange;
@@ -85,7 +87,8 @@ fn cases() -> Vec<Value> {
     cases
 }
 
-/// Plays all cases, a few at a time, and says how many checks of each level were met. Panics if some were not.
+/// Plays all cases, a few at a time, and says how many checks of each level were met. Panics if some were
+/// not.
 fn check_all(cases: &[Value], dribble: bool) -> BTreeMap<&'static str, usize> {
     let address = server();
     let (next, failed, met) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
@@ -166,7 +169,7 @@ fn every_case_with_a_program() {
     assert_eq!(met.values().sum::<usize>(), here.len());
 }
 
-/// Who judges has to be able to say no.
+/// A judge has to be able to say no.
 #[test]
 fn a_wrong_answer_does_not_pass() {
     use std::io::{Read, Write};

@@ -312,7 +312,7 @@ impl Run<'_> {
         if is_whole { Ok(()) } else { Err("content other than x".into()) }
     }
 
-    /// A body nobody wants is not taken for requests, and the answer can be read.
+    /// A body that no handler wants is not taken for requests, and the response can be read.
     fn early_reply(&self) -> Verdict {
         let mut client = self.connect(BTreeSet::new())?;
         let size = self.number("size");

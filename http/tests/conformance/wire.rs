@@ -29,8 +29,8 @@ impl Client {
         Ok(Self { stream, reader: Reader::new(heads), closed: false, refused: false, received: 0 })
     }
 
-    /// Sends all of it. While the peer takes nothing, what it says is read, so that two large bodies do not block
-    /// each other. Says whether the peer took it.
+    /// Sends all of it. While the peer takes nothing, what it says is read, so that two large bodies do not
+    /// block each other. Says whether the peer took it.
     pub(crate) fn send(&mut self, mut bytes: &[u8]) -> bool {
         let limit = Instant::now() + Duration::from_secs(30);
         while !bytes.is_empty() && !self.refused {

@@ -1,4 +1,4 @@
-//! What each worker keeps from one request for the next, so that common requests cost little.
+//! The caches of a worker: what one request leaves for the next, so that common requests cost little.
 //!
 //! | kept | bound | why |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //! | scratch memory for heads | 8 KiB | a head is put together before it is appended |
 //! | slots of request queues | 16 queues of 16 | an idle connection owns none |
 //!
-//! **Invariant:** nothing here changes what is sent; dropping all of it at any time would only cost time. It is one
-//! thread-local, and no user code runs while a part of it is borrowed.
+//! **Invariant:** nothing here changes what is sent; dropping all of it at any time would only cost time. It
+//! is one thread-local, and no user code runs while a part of it is borrowed.
 
 pub(crate) mod date;
 pub(crate) mod request_heads;

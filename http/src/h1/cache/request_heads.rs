@@ -1,8 +1,8 @@
 //! The request head that a worker parsed last, so that an identical one is not parsed again.
 //!
-//! What a head says follows from its bytes and the limits alone. Probes, collectors and clients that poll send the same head
-//! again and again, and a pipeline often has nothing else: for them parsing is one comparison. Other heads pay for a
-//! comparison that ends at the first byte that differs.
+//! What a head says follows from its bytes and the limits alone. Probes, collectors and clients that poll
+//! send the same head again and again, and a pipeline often has nothing else: for them parsing is one
+//! comparison. Other heads pay for a comparison that ends at the first byte that differs.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -127,7 +127,7 @@ impl ResponseHeadCache {
     }
 }
 
-/// The same bytes. Most are even in the same place, and that is seen at once.
+/// Returns whether both are the same bytes. Most are even in the same place, which is seen at once.
 #[inline]
 fn same_bytes(one: Option<&[u8]>, other: Option<&[u8]>) -> bool {
     match (one, other) {

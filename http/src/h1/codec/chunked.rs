@@ -1,7 +1,7 @@
 //! The chunked coding, in both directions (RFC 9112 §7.1).
 //!
-//! The decoder is given bytes in whatever pieces they arrive and keeps nothing but its position and the trailers. It is
-//! strict: what the grammar does not allow is an error, bare line feeds included.
+//! The decoder is given bytes in whatever pieces they arrive and keeps nothing but its position and the
+//! trailers. It is strict: what the grammar does not allow is an error, bare line feeds included.
 
 use bytes::Bytes;
 use riot_flow::Output;
@@ -41,7 +41,7 @@ enum Place {
     Done,
 }
 
-/// What the decoder found.
+/// The outcome of a step of the decoder.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ChunkStep {
     /// All bytes are consumed, and no data was behind the last of them.

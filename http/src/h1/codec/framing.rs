@@ -1,4 +1,5 @@
-//! The framing of requests: how long the body is, and whether the connection goes on after it (RFC 9112 §6 and §9).
+//! The framing of requests: how long the body is, and whether the connection goes on after it (RFC 9112 §6
+//! and §9).
 //!
 //! Whatever two readers might understand differently is rejected, never guessed at (§11.2).
 
@@ -22,15 +23,15 @@ impl Default for BodyLength {
     }
 }
 
-/// What a head says about the bytes behind it.
+/// The framing of a request: what its head says about the bytes behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) length: BodyLength,
     pub(crate) traits: RequestTraits,
 }
 
-/// What a request asks of its response and of the connection. perf: eight bytes in one word, because every
-/// request copies it.
+/// The traits of a request that matter for its response and for the connection. perf: eight bytes in one
+/// word, because every request copies it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(align(8))]
 pub(crate) struct RequestTraits {
@@ -421,7 +422,8 @@ mod tests {
         /// Compares with a plain model: the text of a number is a length, anything else is not.
         #[test]
         fn content_length_is_the_number_or_an_error(text in "[0-9+\\-, x]{0,22}") {
-            let model = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let model = digits.then(|| text.parse::<u64>().ok()).flatten();
             prop_assert_eq!(content_length(text.as_bytes()).ok(), model);
         }
 
@@ -431,14 +433,17 @@ mod tests {
         fn a_body_has_one_end_or_is_refused(
             minor in 0u8..2,
             fields in prop::collection::vec(prop_oneof![
-                prop_oneof![Just("5"), Just("0"), Just("+5"), Just("5, 5"), Just("")].prop_map(|value| ("Content-Length", value)),
+                prop_oneof![Just("5"), Just("0"), Just("+5"), Just("5, 5"), Just("")]
+                    .prop_map(|value| ("Content-Length", value)),
                 prop_oneof![Just("chunked"), Just("CHUNKED ,"), Just("gzip"), Just("chunked, gzip"), Just("")]
                     .prop_map(|value| ("Transfer-Encoding", value)),
                 Just(("X-Other", "chunked")),
             ], 0..4),
         ) {
-            let values = |wanted| fields.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| *value);
-            let (lengths, codings): (Vec<_>, Vec<_>) = (values("Content-Length").collect(), values("Transfer-Encoding").collect());
+            let values = |wanted| -> Vec<_> {
+                fields.iter().filter(|(name, _)| *name == wanted).map(|(_, value)| *value).collect()
+            };
+            let (lengths, codings) = (values("Content-Length"), values("Transfer-Encoding"));
             let joined = codings.join(",").to_lowercase();
             let named: Vec<&str> = joined.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
             let model = match (&lengths[..], codings.len()) {

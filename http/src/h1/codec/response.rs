@@ -15,7 +15,7 @@ pub(crate) enum LengthLine {
     Chunked,
 }
 
-/// What a head says about the connection.
+/// The `Connection` line of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionLine {
     None,
@@ -24,7 +24,7 @@ pub(crate) enum ConnectionLine {
     Upgrade,
 }
 
-/// What the connection adds to the fields of a response.
+/// The lines that the connection adds to the fields of a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Added<'a> {
     pub(crate) length: LengthLine,
@@ -181,7 +181,8 @@ mod tests {
         ];
         assert_eq!(
             encode(200, &fields, LengthLine::Length(5), ConnectionLine::Close),
-            "HTTP/1.1 200 OK\r\netag: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\ncontent-length: 5\r\nconnection: close\r\n\r\n"
+            "HTTP/1.1 200 OK\r\netag: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             content-length: 5\r\nconnection: close\r\n\r\n"
         );
     }
 
