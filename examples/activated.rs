@@ -1,5 +1,5 @@
-//! A web server that systemd starts when its first client comes, and again without refusing any when it was restarted:
-//! the socket is systemd's.
+//! A web server that systemd starts when its first client connects, and restarts without refusing any: the
+//! socket belongs to systemd.
 //!
 //! ```text
 //! # hello.socket          # hello.service

@@ -1,7 +1,8 @@
 //! An axum application on this server, unchanged: routes, extractors, middleware and state.
 //! `cargo run --release --example axum_router -- --addr 127.0.0.1:8080`.
 //!
-//! Every client has a process of its own, so a handler that panics costs its client a 500 and nobody else anything.
+//! Every client has a process of its own, so a handler that panics costs its client a 500 and no other client
+//! anything.
 
 use std::{
     net::SocketAddr,
@@ -75,13 +76,13 @@ async fn create(State(app): State<App>, Json(user): Json<User>) -> Response {
     (StatusCode::CREATED, Json(user)).into_response()
 }
 
-/// A handler runs in its client's process: it may sleep, send and receive as any other.
+/// Sleeps in its client's process. A handler may sleep, send and receive as any other process.
 async fn slow() -> &'static str {
     riot_actor::sleep(Duration::from_millis(50)).await;
     "at last"
 }
 
-/// Numbers the answers.
+/// Numbers the responses.
 async fn number(State(app): State<App>, request: Request, next: Next) -> Response {
     let number = app.requests.fetch_add(1, Ordering::Relaxed);
     let mut response = next.run(request).await;

@@ -1,7 +1,7 @@
-//! The routes that the conformance cases ask for, with every limit and timer as it comes:
+//! The routes that the conformance cases request, with every limit and timer at its default:
 //! `cargo run --release --example conformance_server -- --addr 127.0.0.1:8080 --workers 2`.
 //!
-//! Beside them `GET /plaintext` and `GET /big` (65 536 bytes), for those who measure.
+//! `GET /plaintext` and `GET /big` (65 536 bytes) are there for measurements.
 
 use std::{
     pin::Pin,
@@ -21,11 +21,11 @@ mod routes;
 
 const USAGE: &str = "usage: conformance_server [--addr HOST:PORT] [--workers N]";
 
-/// The one that our peers are measured with.
+/// The allocator that the peers of the benchmark use.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What `/big` answers.
+/// The response to `/big`.
 static BIG: [u8; 65_536] = [b'x'; 65_536];
 
 fn main() -> ExitCode {
@@ -55,8 +55,8 @@ async fn serve(address: String) -> Result<(), Reason> {
     Ok(())
 }
 
-/// What is left to do for an answer, in a box: a future that is made for every request, and that many connections wait
-/// with, had better be small.
+/// The work left for a response, boxed: the future is made for every request and kept by every waiting
+/// connection, so it should be small.
 struct Rest(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Future for Rest {
@@ -67,12 +67,13 @@ impl Future for Rest {
     }
 }
 
-/// What can be answered at once is, when the handler is called, and what is asked for most is looked for first.
+/// Responds when the handler is called, if the response is known then. The most frequent route is checked
+/// first.
 fn answer(reqd: Reqd) -> Rest {
     let is_get = *reqd.request().method() == Method::GET;
     Rest(match reqd.request().path() {
         "/plaintext" if is_get => {
-            // It fails if the client is gone.
+            // Responding fails if the client is gone.
             let _ = reqd.respond_with_string(Response::text(""), "Hello, World!");
             None
         }

@@ -1,10 +1,10 @@
-//! A tree of three levels, and what becomes of it when one of its workers crashes: `cargo run --example
-//! crash_and_restart`. Its log, on the standard output, tells the story; it ends by itself.
+//! A tree of three levels, and what happens to it when a worker crashes: `cargo run --example
+//! crash_and_restart`. Its log on the standard output tells the story; the program ends by itself.
 //!
 //! ```text
 //! shop                    each child is restarted alone
 //! ├── lamp
-//! └── orders              a child takes those after it along; gives up at the third restart in five seconds
+//! └── orders              a child is restarted with those after it; the third restart in 5 s is too much
 //!     ├── stock
 //!     └── desk            sells what is in stock, and panics when asked for a dragon
 //! ```
@@ -44,10 +44,13 @@ fn orders() -> Supervisor {
         .child(process("desk", desk))
 }
 
-/// Waits for the news that a child was restarted, by one of the supervisors we subscribed to.
+/// Waits until a supervisor that we subscribed to reports the restart of a child.
 async fn restarted(id: &'static str) {
-    receive_if(|event: &SupervisorEvent| matches!(event, SupervisorEvent::Restarted { id: which, .. } if *which == id.into()))
-        .await;
+    let is_it = |event: &SupervisorEvent| match event {
+        SupervisorEvent::Restarted { id: which, .. } => *which == id.into(),
+        _ => false,
+    };
+    receive_if(is_it).await;
 }
 
 async fn order(thing: &'static str) -> Result<(), Reason> {

@@ -1,12 +1,13 @@
-//! A pool of jobs: at most three at a time, each tried again until it succeeds, and all of them given the time to stop
-//! in order: `cargo run --example dynamic_children`.
+//! A pool of jobs: at most three at a time, each retried until it succeeds, and all of them given time to
+//! stop in order: `cargo run --example dynamic_children`.
 
 use std::time::Duration;
 
 use riot_actor::{Exit, Reason, receive, run, trap_exit};
 use riot_supervisor::{ChildSpec, StartChildError, Supervisor, SupervisorEvent, SupervisorRef, process};
 
-/// A job ends normally when it is done, so a transient child is what it wants to be: restarted after a crash only.
+/// Describes a job. A job ends normally when it is done, so it is a transient child: restarted only after a
+/// crash.
 fn job(number: u32) -> ChildSpec {
     let mut attempt = 0;
     let body = move || {

@@ -1,4 +1,4 @@
-//! A raw protocol with the whole tree around it: what a client sends comes back.
+//! A raw protocol with the whole tree around it: the server sends back what a client sends.
 //!
 //! `cargo run --release --example echo`, then `nc 127.0.0.1 7007`.
 
@@ -20,7 +20,7 @@ fn main() -> Reason {
     })
 }
 
-/// Runs in a process of its own for each client. An error ends that process, and nothing else.
+/// Serves one client, in a process of its own. An error ends that process, and nothing else.
 async fn echo(mut connection: Connection) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {

@@ -1,7 +1,7 @@
-//! The web server that started it all: `cargo run --release --example http_server`.
+//! The web server: `cargo run --release --example http_server`.
 //!
-//! `GET /` greets, `GET /tree` shows the processes as they are, `GET /crash` shows that a crash stays in its own
-//! connection. SIGINT and SIGTERM stop it in order.
+//! `GET /` greets, `GET /tree` shows the processes as they are, `GET /crash` shows that a crash stays in its
+//! own connection. SIGINT and SIGTERM stop it in order.
 
 use std::{
     process::{ExitCode, Termination},
@@ -12,7 +12,7 @@ use riot_actor::{Reason, runtime::Config};
 use riot_http::{Reqd, Response, Server, http::Method};
 use riot_socket::signals::Signals;
 
-/// How long clients may take to finish when the server is stopped.
+/// Bounds how long clients may take to finish when the server is stopped; 15 s.
 const SHUTDOWN: Duration = Duration::from_secs(15);
 
 const USAGE: &str = "usage: http_server [--port N] [--acceptors N] [--workers N]";
@@ -36,7 +36,7 @@ async fn serve(options: Options) -> Result<(), Reason> {
     let mut signals = Signals::new()?;
     let server = Server::bind(("0.0.0.0", options.port))?
         .acceptors(options.acceptors)
-        .shutdown(SHUTDOWN)
+        .shutdown_timeout(SHUTDOWN)
         .handler(answer)
         .start_link()
         .await?;
@@ -60,7 +60,7 @@ async fn answer(reqd: Reqd) {
         (Method::GET | Method::HEAD, "/crash") => panic!("somebody asked for /crash"),
         _ => Response::not_found(),
     };
-    // It fails if the client has left, which is the client's business.
+    // Responding fails if the client has disconnected.
     let _ = reqd.respond(response).await;
 }
 

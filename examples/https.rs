@@ -1,5 +1,5 @@
-//! A web server over TLS: `https.rs ADDRESS [CHAIN.pem KEY.pem]`, by default with a certificate made just now, which
-//! only `curl --insecure` likes. SIGTERM and SIGINT end it in order.
+//! A web server over TLS: `https ADDRESS [CHAIN.pem KEY.pem]`. By default it makes a certificate of its own,
+//! which only `curl --insecure` accepts. SIGTERM and SIGINT stop it in order.
 //!
 //! `cargo run --release --example https`, then `curl --insecure https://127.0.0.1:8443/`.
 

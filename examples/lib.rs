@@ -1,1 +1,1 @@
-//! The programs of this folder; each is an example of its own: `cargo run --example NAME`.
+//! The programs of this folder. Each is an example: `cargo run --example NAME`.

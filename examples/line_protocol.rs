@@ -1,4 +1,5 @@
-//! A second flow, to show that the server is not tied to HTTP: a calculator that answers each line with one.
+//! A second flow, which shows that the server is not tied to HTTP: a calculator that answers each line with
+//! one line.
 //!
 //! `cargo run --release --example line_protocol`, then `printf '1 2 3\n40 2\nquit\n' | nc 127.0.0.1 7008`.
 
@@ -8,10 +9,10 @@ use riot_actor::{Reason, run};
 use riot_flow::{Flow, FlowError, FlowServer, Output, ReadOperation, WakerSlot, WriteOperation, WriteResult};
 use riot_socket::{Server, signals::Signals};
 
-/// A line longer than this is an error.
-const LINE_MAX: usize = 1024;
+/// Bounds a line, in bytes; a longer one is an error.
+const MAX_LINE_BYTES: usize = 1024;
 
-/// Adds the numbers of each line; `quit`, an endless line or the end of input closes.
+/// Adds the numbers of each line. `quit`, a line without end, or the end of input closes the connection.
 #[derive(Default)]
 struct Sums {
     output: Output,
@@ -43,7 +44,7 @@ impl Flow for Sums {
             self.answer(&String::from_utf8_lossy(&bytes[consumed..consumed + end]));
             consumed += end + 1;
         }
-        if bytes.len() - consumed > LINE_MAX {
+        if bytes.len() - consumed > MAX_LINE_BYTES {
             self.output.write(b"error: this line is too long\n");
             self.shutdown_gracefully();
         }

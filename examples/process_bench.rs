@@ -1,5 +1,5 @@
-//! What processes cost: `process_bench BENCH N THREADS [K]` prints one line of JSON, `{"ns": per operation}` or
-//! `{"bytes": per live process}`.
+//! The costs of processes: `process_bench BENCH N THREADS [K]` prints one line of JSON, `{"ns": per
+//! operation}` or `{"bytes": per live process}`.
 //!
 //! | BENCH | N | what is timed |
 //! |---|---|---|
@@ -39,8 +39,8 @@ use riot_actor::{
 };
 use riot_supervisor::{Supervisor, process};
 
-/// A message is an allocation; which allocator is the program's choice, and this is the one our peers are measured
-/// with.
+/// The allocator that the peers of the benchmark use: a message is an allocation, and the allocator is the
+/// program's choice.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -151,7 +151,7 @@ async fn memory(n: usize) {
     stop(pids);
 }
 
-/// So many processes, every one of which waits for a message.
+/// Spawns `n` processes, each of which waits for a message.
 async fn idle(n: usize) -> Vec<Pid> {
     let mut pids = Vec::with_capacity(n);
     for number in 0..n {
@@ -172,7 +172,7 @@ fn stop(pids: Vec<Pid>) {
     pids.into_iter().for_each(|pid| send(pid, Stop));
 }
 
-/// Bytes of memory the system has given us.
+/// Returns the bytes of memory that the system has given this program.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
     let pages: usize = status.split(' ').nth(1).expect("a second field").parse().expect("a number");
@@ -183,7 +183,7 @@ async fn ping_pong(n: usize, across: bool) {
     let parent = this();
     let start = Instant::now();
     let partner = if across {
-        // Two processes that stay where they are, on different workers.
+        // Two processes that stay on their workers, which are different.
         SpawnOptions::new().pinned_to(1).spawn(echo(parent))
     } else {
         spawn(echo(parent))
@@ -390,7 +390,7 @@ async fn restarts(n: usize, panics: bool) {
     };
     let sup = Supervisor::one_for_one().intensity(n, Duration::from_secs(3600));
     let start = Instant::now();
-    // One failure more than it may restart is its end.
+    // One failure more than it may restart ends the supervisor.
     let sup = sup.child(process("failing", failing)).start_link().await.expect("it starts");
     let end = receive::<riot_actor::Exit>().await;
     assert!(end.from == sup.pid() && end.reason == Reason::Shutdown, "{}", end.reason);

@@ -49,7 +49,7 @@ fn page(request: &Request, path: PathBuf) -> Response {
     response.unwrap_or_else(|_| Response::text("there is nothing here\n").status(StatusCode::NOT_FOUND))
 }
 
-/// A second after the other, until the browser leaves.
+/// Sends one second after the other, until the browser disconnects.
 fn ticks() -> Response {
     Response::events(|mut events| async move {
         let mut seconds = interval(Duration::from_secs(1));

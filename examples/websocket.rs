@@ -1,10 +1,10 @@
-//! A chat over WebSocket: `cargo run --release --example websocket -- --addr 127.0.0.1:8080`, then open it in two
-//! windows of a browser.
+//! A chat over WebSocket: `cargo run --release --example websocket -- --addr 127.0.0.1:8080`, then open it in
+//! two windows of a browser.
 //!
-//! `GET /` is a page that chats, `/chat` says to everybody what one says, `/echo` says it back. A client's process
-//! first answers its HTTP requests, then, after the switch, holds its end of the conversation: it waits for whichever
-//! comes first, bytes from its client or a message from the room. The room is one process more; it watches the clients
-//! and forgets those that end, however they end.
+//! `GET /` is a page that chats, `/chat` sends every message to all clients, `/echo` sends it back. The
+//! process of a client first answers its HTTP requests. After the switch it holds its side of the
+//! conversation: it waits for bytes from its client or a message from the room, whichever comes first. The
+//! room is one more process; it monitors the clients and forgets those that end, however they end.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,8 +27,8 @@ use tungstenite::{
     protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
 };
 
-/// The longest message of a client.
-const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Bounds a message of a client, in bytes; 64 KiB.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 fn main() -> Reason {
     let address = std::env::args().skip_while(|argument| argument != "--addr").nth(1);
@@ -66,12 +66,12 @@ async fn answer(reqd: Reqd, room: Pid) -> Result<(), Error> {
         }
     };
     let Ok(upgrade) = upgrade else { return Ok(()) };
-    // It fails if the client has left already.
+    // The switch fails if the client has disconnected already.
     let Ok(connection) = upgrade.connection().await else { return Ok(()) };
     talk(Socket::new(connection), room).await
 }
 
-/// The opening handshake (RFC 6455 §4.2).
+/// Checks the opening handshake (RFC 6455 §4.2), and returns the response to it.
 fn switch(head: &Head) -> Result<Response, Response> {
     let asked = |name: &str, value: &str| {
         head.headers().get_str(name).is_some_and(|given| given.eq_ignore_ascii_case(value))
@@ -93,7 +93,7 @@ fn switch(head: &Head) -> Result<Response, Response> {
         .header(header::SEC_WEBSOCKET_ACCEPT, key))
 }
 
-/// What a client does after the switch, until one of the two sides closes.
+/// Holds a client's side of the conversation after the switch, until one of both sides closes.
 async fn talk(mut socket: Socket, room: Option<Pid>) -> Result<(), Error> {
     if let Some(room) = room {
         send(room, Enter(this()));
@@ -108,7 +108,7 @@ async fn talk(mut socket: Socket, room: Option<Pid>) -> Result<(), Error> {
             (Event::Client(Some(message)), None) if message.is_text() || message.is_binary() => {
                 socket.send(message).await?;
             }
-            // Pings and closes have been answered by the library.
+            // The library has answered pings and closes.
             (Event::Client(Some(_)), _) => {}
             (Event::Room(Said(text)), _) => socket.send(Message::text(text)).await?,
             (Event::Failed(Error::Io(_) | Error::ConnectionClosed), _) => return Ok(()),
@@ -117,10 +117,10 @@ async fn talk(mut socket: Socket, room: Option<Pid>) -> Result<(), Error> {
     }
 }
 
-/// Somebody joins the room.
+/// A client joins the room.
 struct Enter(Pid);
 
-/// Somebody said something.
+/// A client has said something.
 #[derive(Clone)]
 struct Said(String);
 
@@ -147,7 +147,7 @@ enum Event {
     Failed(Error),
 }
 
-/// Whichever comes first. Both may be dropped half-way: neither has taken anything then.
+/// Waits for whichever comes first. Both may be dropped half-way: neither has taken anything then.
 async fn either(
     client: impl Future<Output = Result<Option<Message>, Error>>,
     room: impl Future<Output = Said>,
@@ -178,17 +178,17 @@ struct Buffers {
 impl Socket {
     fn new(connection: Connection) -> Self {
         let config = WebSocketConfig::default()
-            .max_message_size(Some(MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(MESSAGE_BYTES_MAX));
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let protocol = WebSocket::from_raw_socket(Buffers::default(), Role::Server, Some(config));
         Self { connection, protocol }
     }
 
-    /// The next message; none after the last. Dropped before it is ready, it has lost nothing.
+    /// Returns the next message, or none after the last. Dropped before it is ready, it has lost nothing.
     async fn receive(&mut self) -> Result<Option<Message>, Error> {
         let mut buffer = [0; 4096];
         loop {
-            // First, so that nothing taken out of the protocol is held while this waits.
+            // Flush first, so that nothing taken out of the protocol is held while this waits.
             self.flush().await?;
             match self.protocol.read() {
                 Ok(message) => return Ok(Some(message)),
@@ -211,7 +211,7 @@ impl Socket {
         self.flush().await
     }
 
-    /// Closes, and says why (RFC 6455 §7.4.1).
+    /// Closes with a reason (RFC 6455 §7.4.1).
     async fn refuse(&mut self, error: &Error) -> Result<(), Error> {
         let code = match error {
             Error::Capacity(_) => CloseCode::Size,
@@ -222,7 +222,7 @@ impl Socket {
         self.flush().await
     }
 
-    /// What was written and not sent stays, should this be dropped half-way.
+    /// Sends what was written. What is not sent yet stays if this is dropped half-way.
     async fn flush(&mut self) -> Result<(), Error> {
         match self.protocol.flush() {
             Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => {}

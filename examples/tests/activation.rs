@@ -1,4 +1,4 @@
-//! A server started the way systemd does it: the socket is there before the program (B15).
+//! A server started the way systemd does it: the socket exists before the program. Rule B15.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -16,7 +16,7 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A listening socket that survives exec(2).
+/// Creates a listening socket that survives exec(2).
 fn listening(domain: Domain, address: &SockAddr) -> Socket {
     let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
     socket.bind(address).expect("it binds");
@@ -25,12 +25,12 @@ fn listening(domain: Domain, address: &SockAddr) -> Socket {
     socket
 }
 
-/// Starts the program with the sockets at 3 and 4, as systemd would, whose `LISTEN_PID` is the program's own.
+/// Starts the program with the sockets at 3 and 4, as systemd would. Its `LISTEN_PID` is the program's own.
 fn activate(sockets: [&Socket; 2], pid: &str) -> Child {
     let [first, second] = sockets.map(AsRawFd::as_raw_fd);
     let program = common::path("activated");
     assert!(program.exists(), "`cargo test` builds the examples beside the tests");
-    // Out of the way first: either may be at 3 or 4 already.
+    // Move them out of the way first: either may be at 3 or 4 already.
     let script = format!(
         "exec 103<&{first} 104<&{second} 3<&103 4<&104 103<&- 104<&-; \
          LISTEN_PID={pid} LISTEN_FDS=2 LISTEN_FDNAMES=web:admin exec {}",
@@ -64,7 +64,7 @@ fn b15_it_serves_on_inherited_sockets_and_refuses_no_client_between_two_lives() 
     let unix = listening(Domain::UNIX, &SockAddr::unix(&path).expect("a short path"));
 
     let first = activate([&tcp, &unix], "$$");
-    // They wait in the backlog until the program is there.
+    // Clients wait in the backlog until the program runs.
     assert!(get(TcpStream::connect(address).expect("systemd listens")).ends_with("called web\n"));
     assert!(get(UnixStream::connect(&path).expect("systemd listens")).ends_with("called admin\n"));
     stop(first);

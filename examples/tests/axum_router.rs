@@ -1,4 +1,4 @@
-//! The axum application, asked over a socket.
+//! Requests to the axum application over a socket.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -21,7 +21,7 @@ impl Client {
         Self(BufReader::new(stream))
     }
 
-    /// Status, head and body of the answer.
+    /// Sends a request; returns status, head and body of the response.
     fn ask(&mut self, method: &str, path: &str, fields: &str, body: &str) -> (u16, String, String) {
         let length = body.len();
         let request =
@@ -97,7 +97,7 @@ fn a_body_above_axums_limit_is_413_and_the_connection_in_step() {
     let mut client = Client::new(&server);
     let large = format!(r#"{{"name":"{}","age":1}}"#, "x".repeat(2_100_000));
     let mut asking = client.0.get_ref().try_clone().expect("it can be shared");
-    // It is sent by somebody else, for the answer comes before all of it is taken.
+    // Another thread sends the body, because the response comes before all of it is read.
     let sender = std::thread::spawn(move || {
         let length = large.len();
         let head = format!("POST /users HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{JSON}\r\n");

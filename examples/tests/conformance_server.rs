@@ -1,4 +1,4 @@
-//! The server of the conformance routes, as those use it who measure.
+//! The server of the conformance routes, as the benchmark uses it.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -53,7 +53,7 @@ fn a_port_in_use_is_a_readable_error_and_exit_code_1() {
 #[test]
 fn b12_a_second_signal_ends_it_at_once() {
     let mut server = Example::start("http_server", &["--port", "0"]);
-    // A client in the middle of a request keeps it from stopping in order.
+    // A client in the middle of a request keeps the server from stopping in order.
     let mut client = TcpStream::connect(&server.address).expect("it accepts");
     client.write_all(b"GET / HTTP/1.1\r\nHost: ").expect("it reads");
     assert!(server.get("/").starts_with("HTTP/1.1 200 "));

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-/// `cargo test` builds the examples beside the tests.
+/// Returns the path of an example; `cargo test` builds the examples beside the tests.
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("it stands in target/PROFILE/deps");
@@ -16,7 +16,7 @@ fn output(name: &str) -> String {
     output
 }
 
-/// Each of these stands in a line after that of the one before.
+/// Checks that each text stands in a line after that of the one before.
 #[track_caller]
 fn tells(output: &str, story: &[&str]) {
     let mut lines = output.lines();

@@ -1,4 +1,4 @@
-//! The WebSocket example, talked to by a client of another make.
+//! The WebSocket example, with a client of another library.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -36,11 +36,12 @@ fn it_echoes_and_answers_pings_and_closes() {
 fn a_message_too_large_is_refused_with_a_reason() {
     let server = Example::start("websocket", &["--addr", "127.0.0.1:0"]);
     let mut socket = connect(&server, "/echo");
-    // Its head alone says enough.
+    // The head of the message alone exceeds the bound.
     socket.send(Message::text("x".repeat(66_000))).expect("it reads");
     match socket.read() {
         Ok(Message::Close(Some(frame))) => assert_eq!(frame.code, CloseCode::Size),
-        // The rest of the message lay unread when it closed: then the system may drop what it said.
+        // The rest of the message lay unread when the server closed: then the system may drop what the server
+        // sent.
         Err(Error::Io(_)) => {}
         other => panic!("{other:?}"),
     }
@@ -51,7 +52,7 @@ fn a_message_too_large_is_refused_with_a_reason() {
 fn what_one_says_everybody_in_the_room_hears_in_order() {
     let server = Example::start("websocket", &["--addr", "127.0.0.1:0"]);
     let mut clients: Vec<_> = (0..8).map(|_| connect(&server, "/chat")).collect();
-    // Whoever hears its own words is in the room.
+    // A client that receives its own words is in the room.
     for number in 0..clients.len() {
         clients[number].send(Message::text(format!("{number} is here"))).expect("it reads");
         for client in &mut clients[..=number] {

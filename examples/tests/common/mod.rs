@@ -9,18 +9,18 @@ use std::{
     time::Duration,
 };
 
-/// A running example; killed when dropped.
+/// A running example; it is killed when this is dropped.
 pub struct Example {
     child: Child,
     pub output: BufReader<ChildStdout>,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: String,
-    /// What it printed until it said so.
+    /// The output up to the line that names the address.
     pub greeting: String,
 }
 
 impl Example {
-    /// Starts it, and waits until it says where it listens: a line that ends in `on ADDRESS`.
+    /// Starts an example, and waits until it says where it listens, in a line that ends in `on ADDRESS`.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(path(name))
             .args(arguments)
@@ -42,13 +42,13 @@ impl Example {
         Self { child, output, address, greeting }
     }
 
-    /// What a request on a connection of its own is answered with, to the end.
+    /// Sends a request on a connection of its own, and returns the response to the end.
     pub fn get(&self, path: &str) -> String {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         self.converse(&request, false)
     }
 
-    /// Says something on a connection of its own, and that this was all; returns all that is said back.
+    /// Sends a text on a connection of its own, ends the input, and returns all that comes back.
     pub fn say(&self, text: &str) -> String {
         self.converse(text, true)
     }
@@ -71,7 +71,7 @@ impl Example {
         assert!(sent.expect("kill is there").success());
     }
 
-    /// Waits for its end: the exit code, what else it printed, and what it logged.
+    /// Waits for the end of the program; returns the exit code, the rest of its output, and its log.
     pub fn end(mut self) -> (Option<i32>, String, String) {
         let (mut printed, mut logged) = (String::new(), String::new());
         self.output.read_to_string(&mut printed).expect("text");
@@ -79,7 +79,7 @@ impl Example {
         (self.child.wait().expect("it ends").code(), printed, logged)
     }
 
-    /// Asks it to end, and returns its exit code.
+    /// Stops the program with SIGTERM, and returns its exit code.
     pub fn stop(self) -> Option<i32> {
         self.signal("-TERM");
         self.end().0
@@ -93,7 +93,7 @@ impl Drop for Example {
     }
 }
 
-/// `cargo test` builds the examples beside the tests.
+/// Returns the path of an example; `cargo test` builds the examples beside the tests.
 pub fn path(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("it stands in target/PROFILE/deps");

@@ -164,8 +164,8 @@ impl Server {
     }
 
     /// Bounds how long connections may take to finish when a supervisor stops the server; 15 s by default.
-    pub fn shutdown(mut self, limit: Duration) -> Self {
-        self.server = self.server.shutdown(limit);
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.server = self.server.shutdown(timeout);
         self
     }
 
@@ -192,8 +192,8 @@ impl Server {
 
     /// Bounds how long all handshakes of a connection may take together; 5 s by default. Then the connection
     /// is closed.
-    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
-        self.server = self.server.handshake_timeout(limit);
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.server = self.server.handshake_timeout(timeout);
         self
     }
 
