@@ -1,7 +1,6 @@
 //! The configuration that all connections of a server share.
 
 use std::{
-    borrow::Cow,
     fmt,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     Limits, RequestError, Timeouts,
@@ -50,9 +49,22 @@ fn idle_nanos(timeouts: &Timeouts) -> (Option<Nanos>, Option<Nanos>) {
     (idle, crowded)
 }
 
-/// Renders the head and the body of a response for an error. Returns none if the body is not known as a
-/// whole.
-type ErrorPage = dyn Fn(&RequestError) -> Option<(ResponseHead, Bytes)> + Send + Sync;
+/// Renders the response for an error. Returns none if the body is not known as a whole.
+type ErrorPage = dyn Fn(&RequestError) -> Option<ErrorResponse> + Send + Sync;
+
+/// The response that a connection gives itself.
+pub(crate) struct ErrorResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) others: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
+}
+
+impl ErrorResponse {
+    pub(crate) fn head(&self) -> ResponseHead<'_> {
+        ResponseHead { status: self.status, content_type: self.content_type.as_ref(), others: &self.others }
+    }
+}
 
 /// The configuration that the connections of a server share: bounds, timers, a name and a clock.
 pub struct HttpConfig {
@@ -141,16 +153,15 @@ impl HttpConfig {
     }
 
     /// Renders the response for an error the connection answers itself.
-    pub(crate) fn error_response(&self, error: RequestError) -> (ResponseHead, Bytes) {
+    pub(crate) fn error_response(&self, error: RequestError) -> ErrorResponse {
         let page = self.error_page.as_ref();
         let own = page.and_then(|page| catch_unwind(AssertUnwindSafe(|| page(&error))).ok().flatten());
-        let (mut head, body) = own.unwrap_or_else(|| {
-            static TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-            let text = format!("{}: {error}\n", error.status());
-            (ResponseHead::typed(Cow::Borrowed(&TYPE)), text.into())
-        });
-        head.status = error.status();
-        (head, body)
+        own.unwrap_or_else(|| ErrorResponse {
+            status: error.status(),
+            content_type: Some(HeaderValue::from_static("text/plain; charset=utf-8")),
+            others: Vec::new(),
+            body: format!("{}: {error}\n", error.status()).into(),
+        })
     }
 
     /// Sets the check that tells whether the server is overloaded, so that idle connections end after

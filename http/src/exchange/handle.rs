@@ -38,16 +38,16 @@ impl ExchangeHandle {
 
     /// Responds with a body known as a whole.
     #[inline]
-    pub(super) fn respond(&self, head: &ResponseHead, payload: Payload<'_>) -> Result<(), RespondError> {
+    pub(super) fn respond(&self, head: &ResponseHead<'_>, payload: Payload<'_>) -> Result<(), RespondError> {
         self.connection.lock().respond(self.id, head, payload)
     }
 
     /// Begins a response whose body is written in pieces, and returns what may be written.
-    pub(super) fn respond_streaming(&self, head: &ResponseHead) -> Result<BodyRemaining, RespondError> {
+    pub(super) fn respond_streaming(&self, head: &ResponseHead<'_>) -> Result<BodyRemaining, RespondError> {
         self.connection.lock().respond_streaming(self.id, head)
     }
 
-    pub(super) fn respond_upgrade(&self, head: &ResponseHead) -> Result<(), RespondError> {
+    pub(super) fn respond_upgrade(&self, head: &ResponseHead<'_>) -> Result<(), RespondError> {
         self.connection.lock().respond_upgrade(self.id, head)
     }
 

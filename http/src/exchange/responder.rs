@@ -69,7 +69,7 @@ impl Responder {
         response: Response,
         text: impl AsRef<str>,
     ) -> Result<Responded, RespondError> {
-        self.respond_with(&response.head, Payload::Borrowed(text.as_ref().as_bytes()))
+        self.respond_with(&response.head(), Payload::Borrowed(text.as_ref().as_bytes()))
     }
 
     /// Responds with bytes, whatever body `response` has. Up to 4 KiB are copied behind the head; more are
@@ -82,7 +82,7 @@ impl Responder {
         response: Response,
         bytes: impl Into<Bytes>,
     ) -> Result<Responded, RespondError> {
-        self.respond_with(&response.head, Payload::Shared(bytes.into()))
+        self.respond_with(&response.head(), Payload::Shared(bytes.into()))
     }
 
     /// Responds with a part of a file, or the [whole](FilePart::whole), whatever body `response` has.
@@ -108,7 +108,7 @@ impl Responder {
         response: Response,
         part: FilePart,
     ) -> Result<Responded, RespondError> {
-        self.respond_with(&response.head, Payload::File(part))
+        self.respond_with(&response.head(), Payload::File(part))
     }
 
     /// Begins a response whose body is written in pieces. The body is held to a declared `Content-Length`;
@@ -117,7 +117,7 @@ impl Responder {
     /// # Errors
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
     pub fn respond_with_streaming(mut self, response: Response) -> Result<BodyWriter, RespondError> {
-        self.begin_streaming(&response.head).map(|(writer, _)| writer)
+        self.begin_streaming(&response.head()).map(|(writer, _)| writer)
     }
 
     /// Responds with the body that `response` carries, and waits until it has been written.
@@ -139,9 +139,9 @@ impl Responder {
     #[inline]
     pub(crate) fn begin(&mut self, mut response: Response) -> Result<Option<BodyFuture>, RespondError> {
         match std::mem::take(&mut response.body) {
-            ResponseBody::Empty => self.respond_with(&response.head, Payload::Borrowed(&[]))?,
-            ResponseBody::Bytes(bytes) => self.respond_with(&response.head, Payload::Shared(bytes))?,
-            ResponseBody::Deferred(deferred) => return self.begin_deferred(&response.head, *deferred),
+            ResponseBody::Empty => self.respond_with(&response.head(), Payload::Borrowed(&[]))?,
+            ResponseBody::Bytes(bytes) => self.respond_with(&response.head(), Payload::Shared(bytes))?,
+            ResponseBody::Deferred(deferred) => return self.begin_deferred(&response.head(), *deferred),
         };
         Ok(None)
     }
@@ -149,7 +149,7 @@ impl Responder {
     #[cold]
     fn begin_deferred(
         &mut self,
-        head: &ResponseHead,
+        head: &ResponseHead<'_>,
         deferred: DeferredBody,
     ) -> Result<Option<BodyFuture>, RespondError> {
         match deferred {
@@ -171,7 +171,7 @@ impl Responder {
     /// # Errors Returns the `Responder` and the reason if the switch is not possible, so that another
     /// response can be given.
     pub fn respond_with_upgrade(mut self, response: Response) -> Result<Upgrade, (Self, RespondError)> {
-        match self.handle.respond_upgrade(&response.head) {
+        match self.handle.respond_upgrade(&response.head()) {
             Ok(()) => {
                 self.owes = false;
                 Ok(Upgrade::new(self.handle.clone()))
@@ -197,13 +197,20 @@ impl Responder {
     }
 
     #[inline]
-    fn respond_with(&mut self, head: &ResponseHead, payload: Payload<'_>) -> Result<Responded, RespondError> {
+    fn respond_with(
+        &mut self,
+        head: &ResponseHead<'_>,
+        payload: Payload<'_>,
+    ) -> Result<Responded, RespondError> {
         self.handle.respond(head, payload)?;
         self.owes = false;
         Ok(Responded::PROOF)
     }
 
-    fn begin_streaming(&mut self, head: &ResponseHead) -> Result<(BodyWriter, BodyRemaining), RespondError> {
+    fn begin_streaming(
+        &mut self,
+        head: &ResponseHead<'_>,
+    ) -> Result<(BodyWriter, BodyRemaining), RespondError> {
         let remaining = self.handle.respond_streaming(head)?;
         self.owes = false;
         Ok((BodyWriter::new(self.handle.clone()), remaining))

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::FilePart;
 
 use super::BodyWriter;
-use crate::{HttpConfig, InvalidHeader, RequestError, message::ResponseHead};
+use crate::{HttpConfig, InvalidHeader, RequestError, config::ErrorResponse, message::ResponseHead};
 
 /// The future that writes a body in pieces.
 pub(crate) type BodyFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -32,9 +32,16 @@ type Streaming = Box<dyn FnOnce(BodyWriter) -> BodyFuture + Send>;
 /// # let _ = (made, page);
 /// ```
 pub struct Response {
-    pub(super) head: ResponseHead,
+    status: StatusCode,
+    /// Kept apart from the others: most responses have this field alone, and then need no memory for fields.
+    content_type: Option<Cow<'static, HeaderValue>>,
+    /// Boxed: most responses have none, and then there is nothing to look through and nothing to drop.
+    others: Option<Box<OtherFields>>,
     pub(super) body: ResponseBody,
 }
+
+#[derive(Default)]
+struct OtherFields(Vec<(HeaderName, HeaderValue)>);
 
 /// The body of a [`Response`].
 #[derive(Default)]
@@ -71,7 +78,7 @@ impl Response {
     /// Creates a response with this status, and nothing else.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { head: ResponseHead::new(status), body: ResponseBody::Empty }
+        Self { status, content_type: None, others: None, body: ResponseBody::Empty }
     }
 
     /// Creates a response `200 OK` without a body.
@@ -114,7 +121,8 @@ impl Response {
 
     #[inline]
     fn typed(content_type: Cow<'static, HeaderValue>, bytes: Bytes) -> Self {
-        Self { head: ResponseHead::typed(content_type), body: ResponseBody::of(bytes) }
+        let (content_type, body) = (Some(content_type), ResponseBody::of(bytes));
+        Self { status: StatusCode::OK, content_type, others: None, body }
     }
 
     /// Creates a response `200 OK` whose body is written in pieces. With a field `Content-Length` the body is
@@ -183,14 +191,18 @@ impl Response {
     /// Replaces the status.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {
-        self.head.status = status;
+        self.status = status;
         self
     }
 
     /// Adds a field. A second `Content-Type` replaces the first; other fields add up.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.head.add(name, value);
+        if name == header::CONTENT_TYPE {
+            self.content_type = Some(Cow::Owned(value));
+        } else {
+            self.others.get_or_insert_default().0.push((name, value));
+        }
         self
     }
 
@@ -220,15 +232,25 @@ impl Response {
         self
     }
 
+    /// Returns a view of the status and the fields.
+    #[inline]
+    pub(super) fn head(&self) -> ResponseHead<'_> {
+        ResponseHead {
+            status: self.status,
+            content_type: self.content_type.as_deref(),
+            others: self.others.as_deref().map_or(&[], |fields| &fields.0),
+        }
+    }
+
     /// Returns the status.
     #[must_use]
     pub fn status_code(&self) -> StatusCode {
-        self.head.status
+        self.status
     }
 
     /// Returns the fields in the order in which they are sent.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.head.headers()
+        self.head().headers()
     }
 }
 
@@ -244,7 +266,7 @@ impl fmt::Debug for Response {
         };
         let headers: Vec<_> = self.headers().collect();
         let mut debug = f.debug_struct("Response");
-        debug.field("status", &self.head.status).field("headers", &headers).field("body", &body).finish()
+        debug.field("status", &self.status).field("headers", &headers).field("body", &body).finish()
     }
 }
 
@@ -267,8 +289,13 @@ impl HttpConfig {
     #[must_use]
     pub fn error_page(mut self, page: impl Fn(&RequestError) -> Response + Send + Sync + 'static) -> Self {
         self.error_page = Some(Box::new(move |error| {
-            let Response { head, body } = page(error);
-            Some((head, body.into_bytes()?))
+            let Response { content_type, others, body, .. } = page(error);
+            Some(ErrorResponse {
+                status: error.status(),
+                content_type: content_type.map(Cow::into_owned),
+                others: others.map(|fields| fields.0).unwrap_or_default(),
+                body: body.into_bytes()?,
+            })
         }));
         self
     }

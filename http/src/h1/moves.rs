@@ -153,7 +153,7 @@ mod tests {
 
     /// Does one thing that a driver, a handler or a peer may do.
     fn act(state: &mut State, what: usize, input: &mut Vec<u8>, id: &mut u64, now: &mut Instant) {
-        let head = |status| ResponseHead::new(status);
+        let head = |status| ResponseHead { status, content_type: None, others: &[] };
         match what {
             0..=8 => input.extend_from_slice(INPUTS[what].as_bytes()),
             9..=11 if state.may_read() && !state.backpressured => {

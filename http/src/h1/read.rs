@@ -203,7 +203,7 @@ impl State {
             let known =
                 if self.scan.is_fresh() { request_heads::lookup(input.rest(), &self.config) } else { None };
             match known {
-                Some((head, framing)) => self.accept(head, framing, input),
+                Some(head) => self.accept(head, Framing::SIMPLE, input),
                 None if self.read_head(input) => {}
                 None => return false,
             }

@@ -62,7 +62,7 @@ struct ResponseFields {
     close: bool,
 }
 
-fn declared(head: &ResponseHead) -> Result<ResponseFields, RespondError> {
+fn declared(head: &ResponseHead<'_>) -> Result<ResponseFields, RespondError> {
     let mut declared = ResponseFields { length: None, close: false };
     if head.simple_fields().is_some() {
         return Ok(declared);
@@ -106,7 +106,7 @@ impl State {
     pub(crate) fn respond(
         &mut self,
         id: u64,
-        head: &ResponseHead,
+        head: &ResponseHead<'_>,
         payload: Payload<'_>,
     ) -> Result<(), RespondError> {
         if self.is_simple(id)
@@ -146,7 +146,7 @@ impl State {
     fn respond_slow(
         &mut self,
         id: u64,
-        head: &ResponseHead,
+        head: &ResponseHead<'_>,
         payload: Payload<'_>,
     ) -> Result<(), RespondError> {
         let (line, with_body, close) = self.frame(id, head, payload.len())?;
@@ -164,7 +164,7 @@ impl State {
     fn frame(
         &mut self,
         id: u64,
-        head: &ResponseHead,
+        head: &ResponseHead<'_>,
         bytes: u64,
     ) -> Result<(LengthLine, bool, bool), RespondError> {
         let status = head.status;
@@ -190,7 +190,7 @@ impl State {
     pub(crate) fn respond_streaming(
         &mut self,
         id: u64,
-        head: &ResponseHead,
+        head: &ResponseHead<'_>,
     ) -> Result<BodyRemaining, RespondError> {
         let status = head.status;
         let exchange = self.unanswered(id, status)?;
@@ -217,7 +217,7 @@ impl State {
     }
 
     /// Writes the head of the first exchange's response; returns whether the connection ends with it.
-    fn write_head(&mut self, head: &ResponseHead, length: LengthLine, close: bool) -> bool {
+    fn write_head(&mut self, head: &ResponseHead<'_>, length: LengthLine, close: bool) -> bool {
         let exchange = self.exchanges.front().expect("a request is under way");
         // A peer that never got 100 may or may not send its body; only the end of the connection tells the
         // two apart.
@@ -234,7 +234,7 @@ impl State {
         close
     }
 
-    fn emit_response(&mut self, head: &ResponseHead, length: LengthLine, connection: ConnectionLine) {
+    fn emit_response(&mut self, head: &ResponseHead<'_>, length: LengthLine, connection: ConnectionLine) {
         let status = head.status;
         self.emit_head(|output, config, second| {
             let added = Added { length, connection, server: config.server_line.as_ref(), unix_secs: second };
@@ -292,10 +292,11 @@ impl State {
     }
 
     fn respond_error(&mut self, error: RequestError, close: bool) {
-        let (head, body) = self.config.error_response(error);
-        let close = self.write_head(&head, LengthLine::Length(body.len() as u64), close);
+        let response = self.config.error_response(error);
+        let length = LengthLine::Length(response.body.len() as u64);
+        let close = self.write_head(&response.head(), length, close);
         if !self.exchanges.active_mut().request.traits.is_head {
-            self.emit(|output| output.write_bytes(body));
+            self.emit(|output| output.write_bytes(response.body));
         }
         if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {
             self.finish_response(close);
@@ -420,7 +421,7 @@ impl State {
     }
 
     /// Responds by switching to another protocol.
-    pub(crate) fn respond_upgrade(&mut self, id: u64, head: &ResponseHead) -> Result<(), RespondError> {
+    pub(crate) fn respond_upgrade(&mut self, id: u64, head: &ResponseHead<'_>) -> Result<(), RespondError> {
         let exchange = self.active(id).ok_or(RespondError::Closed)?;
         if exchange.response != ResponseState::Waiting {
             return Err(RespondError::Closed);
@@ -455,7 +456,7 @@ mod tests {
     use super::{super::state::Shared, *};
     use crate::Limits;
 
-    type Way = fn(&mut State, u64, &ResponseHead, Payload<'_>) -> Result<(), RespondError>;
+    type Way = fn(&mut State, u64, &ResponseHead<'_>, Payload<'_>) -> Result<(), RespondError>;
 
     const REQUESTS: [&str; 6] = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -466,23 +467,24 @@ mod tests {
         "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     ];
 
-    fn response(number: usize) -> ResponseHead {
-        match number {
-            0 => with(StatusCode::OK, header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-            1 => with(StatusCode::OK, header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            2 => ResponseHead::new(StatusCode::OK),
-            3 => ResponseHead::new(StatusCode::NOT_FOUND),
-            4 => ResponseHead::new(StatusCode::NO_CONTENT),
-            5 => ResponseHead::new(StatusCode::CONTINUE),
-            6 => with(StatusCode::OK, header::CONNECTION, "close"),
-            _ => with(StatusCode::OK, header::CONTENT_LENGTH, "3"),
-        }
-    }
+    const NONE: &[(HeaderName, HeaderValue)] = &[];
+    static TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+    static HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+    static CLOSE: [(HeaderName, HeaderValue); 1] = [(header::CONNECTION, HeaderValue::from_static("close"))];
+    static LENGTH: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_LENGTH, HeaderValue::from_static("3"))];
 
-    fn with(status: StatusCode, name: HeaderName, value: &'static str) -> ResponseHead {
-        let mut head = ResponseHead::new(status);
-        head.add(name, HeaderValue::from_static(value));
-        head
+    fn response(number: usize) -> ResponseHead<'static> {
+        let head = |status, content_type, others| ResponseHead { status, content_type, others };
+        match number {
+            0 => head(StatusCode::OK, Some(&TEXT), NONE),
+            1 => head(StatusCode::OK, Some(&HTML), NONE),
+            2 => head(StatusCode::OK, None, NONE),
+            3 => head(StatusCode::NOT_FOUND, None, NONE),
+            4 => head(StatusCode::NO_CONTENT, None, NONE),
+            5 => head(StatusCode::CONTINUE, None, NONE),
+            6 => head(StatusCode::OK, None, &CLOSE),
+            _ => head(StatusCode::OK, None, &LENGTH),
+        }
     }
 
     /// Returns what becomes of a connection whose requests are answered with `way`.

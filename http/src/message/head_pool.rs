@@ -1,22 +1,29 @@
-//! Memory of heads that were dropped, kept for the next heads of the same thread.
+//! Heads that a thread keeps: the one that repeats, with copies of it, and the memory of dropped ones.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use super::HeadData;
 
 /// Bounds the heads kept for any request; 64.
 const MAX_BLANK: usize = 64;
 
-/// Bounds the kept copies of the cached head; 16, a whole pipeline.
+/// Bounds the kept copies of the head that repeats; 16, a whole pipeline.
 const MAX_COPIES: usize = 16;
 
 /// Bounds the memory of a head that is kept; 4 KiB.
 pub(super) const MAX_POOLED_BYTES: usize = 4 * 1024;
 
 struct HeadPool {
-    /// The cache id of `copies`; no head has the one that stands here before a head was cached.
-    cache_id: u64,
-    /// Copies of the cached head, which are as they were when it was parsed.
+    /// The head that repeats, under the id that its copies have.
+    repeated: Option<HeadData>,
+    /// The caller's tag of `repeated`.
+    tag: u64,
+    /// Heads in a row that were others than `repeated`.
+    misses: u8,
+    /// Copies of `repeated`, which are as they were when it was parsed.
     #[expect(clippy::vec_box, reason = "they go in and out as they are, and do not move")]
     copies: Vec<Box<HeadData>>,
     /// Heads whose contents no longer matter. The last one in is the first one out: it is still in the
@@ -26,8 +33,34 @@ struct HeadPool {
 }
 
 thread_local! {
-    static POOL: RefCell<HeadPool> =
-        const { RefCell::new(HeadPool { cache_id: u64::MAX, copies: Vec::new(), blank: Vec::new() }) };
+    static POOL: RefCell<HeadPool> = const {
+        RefCell::new(HeadPool { repeated: None, tag: 0, misses: u8::MAX, copies: Vec::new(), blank: Vec::new() })
+    };
+}
+
+/// Source of cache ids. Global, because a head may be dropped on another thread than the one that parsed it.
+static NEXT_CACHE_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Makes a head the one that repeats on this thread. `tag` stands for what its validity depends on.
+pub(crate) fn set_repeated(head: &HeadData, tag: u64) {
+    let repeated = Some(head.with_cache_id(NEXT_CACHE_ID.fetch_add(1, Relaxed)));
+    POOL.with_borrow_mut(|pool| {
+        *pool =
+            HeadPool { repeated, tag, misses: 0, copies: Vec::new(), blank: std::mem::take(&mut pool.blank) };
+    });
+}
+
+/// Returns the head that repeats, if the input begins with it and it has this tag.
+#[inline]
+pub(crate) fn take_repeated(input: &[u8], tag: u64) -> Option<Box<HeadData>> {
+    POOL.with_borrow_mut(|pool| {
+        let repeated = pool.repeated.as_ref().filter(|_| pool.tag == tag)?;
+        if !input.starts_with(repeated.bytes()) {
+            return None;
+        }
+        pool.misses = 0;
+        Some(pool.copies.pop().unwrap_or_else(|| copy_slow(repeated)))
+    })
 }
 
 /// Takes a head whose contents the caller overwrites.
@@ -36,18 +69,18 @@ pub(super) fn take() -> Box<HeadData> {
     POOL.try_with(|pool| pool.borrow_mut().blank.pop()).ok().flatten().unwrap_or_default()
 }
 
-/// Takes a copy of the cached head.
-#[inline]
-pub(crate) fn take_copy(cached: &HeadData) -> Box<HeadData> {
-    let copy = POOL.with_borrow_mut(|pool| {
-        if pool.cache_id == cached.cache_id() { pool.copies.pop() } else { pool.follow(cached.cache_id()) }
-    });
-    copy.unwrap_or_else(|| copy_slow(cached))
+/// Counts a head that is not the one that repeats, and returns how many there were in a row before it.
+pub(crate) fn count_miss() -> u8 {
+    POOL.with_borrow_mut(|pool| {
+        let misses = pool.misses;
+        pool.misses = misses.saturating_add(1);
+        misses
+    })
 }
 
 #[inline(never)]
-fn copy_slow(cached: &HeadData) -> Box<HeadData> {
-    Box::new(cached.clone())
+fn copy_slow(head: &HeadData) -> Box<HeadData> {
+    Box::new(head.clone())
 }
 
 /// Keeps the memory of a dropped head, unless the pool is full or the thread is about to end.
@@ -55,20 +88,11 @@ fn copy_slow(cached: &HeadData) -> Box<HeadData> {
 pub(super) fn put(head: Box<HeadData>) {
     let _ = POOL.try_with(|pool| {
         let pool = &mut *pool.borrow_mut();
-        if head.cache_id() == pool.cache_id && pool.copies.len() < MAX_COPIES {
+        let is_copy = pool.repeated.as_ref().is_some_and(|repeated| repeated.cache_id() == head.cache_id());
+        if is_copy && pool.copies.len() < MAX_COPIES {
             pool.copies.push(head);
         } else if head.capacity() <= MAX_POOLED_BYTES && pool.blank.len() < MAX_BLANK {
             pool.blank.push(head);
         }
     });
-}
-
-impl HeadPool {
-    /// Drops the copies of another head than the cached one.
-    #[cold]
-    fn follow(&mut self, cache_id: u64) -> Option<Box<HeadData>> {
-        self.copies = Vec::new();
-        self.cache_id = cache_id;
-        None
-    }
 }

@@ -19,12 +19,10 @@ use std::cell::RefCell;
 
 use super::queue::PendingRequest;
 use date::DateLine;
-use request_heads::RequestHeadCache;
 use response_heads::ResponseHeadCache;
 
 /// The caches of one thread.
 pub(crate) struct WorkerCache {
-    request_heads: RefCell<RequestHeadCache>,
     response_head: RefCell<ResponseHeadCache>,
     date: RefCell<DateLine>,
     pub(crate) scratch: RefCell<Vec<u8>>,
@@ -34,7 +32,6 @@ pub(crate) struct WorkerCache {
 thread_local! {
     static CACHE: WorkerCache = const {
         WorkerCache {
-            request_heads: RefCell::new(RequestHeadCache::EMPTY),
             response_head: RefCell::new(ResponseHeadCache::EMPTY),
             date: RefCell::new(DateLine::EMPTY),
             scratch: RefCell::new(Vec::new()),

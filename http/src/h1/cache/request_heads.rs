@@ -2,15 +2,13 @@
 //!
 //! What a head says follows from its bytes and the limits alone. Probes, collectors and clients that poll
 //! send the same head again and again, and a pipeline often has nothing else: for them parsing is one
-//! comparison. Other heads pay for a comparison that ends at the first byte that differs.
+//! comparison. Other heads pay for a comparison that ends at the first byte that differs. Only heads of simple
+//! framing are cached.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-use super::WorkerCache;
 use crate::{
     Head, HttpConfig,
     h1::codec::{framing::Framing, request},
-    message::{HeadData, head_pool},
+    message::head_pool,
 };
 
 /// Bounds the length of a cached head, in bytes; 1 KiB.
@@ -23,64 +21,28 @@ const MAX_MISSES: u8 = 64;
 /// Fields with credentials: a head with one of them is never cached.
 const SECRET_FIELDS: [&[u8]; 3] = [b"authorization:", b"cookie:", b"proxy-authorization:"];
 
-/// The head that a worker has seen last among those that repeat.
-pub(super) struct RequestHeadCache {
-    cached: Option<CachedHead>,
-    /// Heads in a row that were not the cached one.
-    misses: u8,
-}
-
-struct CachedHead {
-    head: HeadData,
-    framing: Framing,
-    /// The head is valid under these limits.
-    limits_id: u64,
-}
-
-impl RequestHeadCache {
-    /// Nothing is cached; the first head will be.
-    pub(super) const EMPTY: Self = Self { cached: None, misses: MAX_MISSES };
-}
-
-/// Source of cache ids. Global, because a head may be dropped on another thread than the one that parsed it.
-static NEXT_CACHE_ID: AtomicU64 = AtomicU64::new(1);
-
-/// Returns the head at the front of the input, if it is the cached one.
+/// Returns the head at the front of the input, if it is the cached one. Its framing is [`Framing::SIMPLE`].
 #[inline]
-pub(crate) fn lookup(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
-    WorkerCache::with(|cache| {
-        let mut heads = cache.request_heads.borrow_mut();
-        let cached = heads.cached.as_ref().filter(|cached| cached.limits_id == config.limits_id)?;
-        if !input.starts_with(cached.head.bytes()) {
-            return None;
-        }
-        let found = (Head::from_data(head_pool::take_copy(&cached.head)), cached.framing);
-        heads.misses = 0;
-        Some(found)
-    })
+pub(crate) fn lookup(input: &[u8], config: &HttpConfig) -> Option<Head> {
+    head_pool::take_repeated(input, config.limits_id).map(Head::from_data)
 }
 
 /// Parses a head that is not the cached one, as [`request::parse`] does, and caches it from time to time.
 pub(crate) fn parse_uncached(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
-    let learns = WorkerCache::with(|cache| {
-        let mut heads = cache.request_heads.borrow_mut();
-        let learns = heads.misses >= MAX_MISSES;
-        heads.misses = heads.misses.saturating_add(1);
-        learns
-    });
-    if learns { parse_and_cache(input, config) } else { request::parse(input, &config.limits) }
+    if head_pool::count_miss() >= MAX_MISSES {
+        parse_and_cache(input, config)
+    } else {
+        request::parse(input, &config.limits)
+    }
 }
 
 #[inline(never)]
 fn parse_and_cache(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
     let (head, framing) = request::parse(input, &config.limits)?;
     let bytes = head.bytes();
-    if bytes.len() <= MAX_CACHED_BYTES && !bytes.split(|&byte| byte == b'\n').any(is_secret) {
-        let copy = head.data().with_cache_id(NEXT_CACHE_ID.fetch_add(1, Relaxed));
-        let cached = Some(CachedHead { head: copy, framing, limits_id: config.limits_id });
-        let before =
-            WorkerCache::with(|cache| cache.request_heads.replace(RequestHeadCache { cached, misses: 0 }));
-        drop(before);
+    let is_secret = || bytes.split(|&byte| byte == b'\n').any(is_secret);
+    if framing == Framing::SIMPLE && bytes.len() <= MAX_CACHED_BYTES && !is_secret() {
+        head_pool::set_repeated(head.data(), config.limits_id);
     }
     Some((head, framing))
 }
@@ -99,7 +61,7 @@ mod tests {
     /// Returns what a head says, and checks that it says the same when it is parsed anew.
     fn path(input: &str, config: &HttpConfig) -> Option<String> {
         let input = input.as_bytes();
-        let found = lookup(input, config).or_else(|| parse_uncached(input, config));
+        let found = find(input, config);
         let anew = request::parse(input, &config.limits);
         let said = |found: &Option<(Head, Framing)>| {
             found.as_ref().map(|(head, framing)| (*framing, head.bytes().to_vec(), format!("{head:?}")))
@@ -109,8 +71,12 @@ mod tests {
     }
 
     fn is_known(input: &str) -> bool {
-        let is_it = |cached: &CachedHead| cached.head.bytes() == input.as_bytes();
-        WorkerCache::with(|cache| cache.request_heads.borrow().cached.as_ref().is_some_and(is_it))
+        head_pool::take_repeated(input.as_bytes(), HttpConfig::new().limits_id).is_some()
+    }
+
+    fn find(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
+        let cached = lookup(input, config).map(|head| (head, Framing::SIMPLE));
+        cached.or_else(|| parse_uncached(input, config))
     }
 
     #[test]
@@ -154,7 +120,7 @@ mod tests {
     /// Makes this thread cache a head.
     fn know(text: &str) -> Head {
         let config = HttpConfig::new();
-        let read = || lookup(text.as_bytes(), &config).or_else(|| parse_uncached(text.as_bytes(), &config));
+        let read = || find(text.as_bytes(), &config);
         (0..200).for_each(|_| drop(read()));
         assert!(is_known(text));
         read().expect("it is a head").0

@@ -30,6 +30,23 @@ pub(crate) struct Framing {
     pub(crate) traits: RequestTraits,
 }
 
+impl Framing {
+    /// The framing of most requests; see [`RequestTraits::is_simple`].
+    pub(crate) const SIMPLE: Self = Self {
+        length: BodyLength::Fixed(0),
+        traits: RequestTraits {
+            is_head: false,
+            is_connect: false,
+            minor: 1,
+            keep_alive: true,
+            peer_closes: false,
+            may_upgrade: false,
+            continue_due: false,
+            is_simple: true,
+        },
+    };
+}
+
 /// The traits of a request that matter for its response and for the connection. perf: eight bytes in one
 /// word, because every request copies it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
