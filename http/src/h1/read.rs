@@ -7,9 +7,9 @@ use bytes::Bytes;
 use riot_flow::ReadOperation;
 
 use super::{
-    cache::request_heads,
+    cache::request_heads::{self, Lookup},
     codec::{
-        framing::{BodyLength, Framing, RequestTraits},
+        framing::{Framing, RequestTraits},
         request::{self, ScanResult},
     },
     queue::{PendingRequest, ResponseState},
@@ -200,12 +200,15 @@ impl State {
     #[inline]
     fn read_heads(&mut self, input: &mut Input<'_>) -> bool {
         while !input.rest().is_empty() && !self.has_read_enough() {
-            let known =
-                if self.scan.is_fresh() { request_heads::lookup(input.rest(), &self.config) } else { None };
-            match known {
-                Some(head) => self.accept(head, Framing::SIMPLE, input),
-                None if self.read_head(input) => {}
-                None => return false,
+            let cached = match self.scan.is_fresh() {
+                true => request_heads::lookup(input.rest(), &self.config),
+                false => Lookup::Missing,
+            };
+            match cached {
+                Lookup::Simple(head) => self.accept(head, Framing::SIMPLE, input),
+                Lookup::Framed(head, framing) => self.accept_slow(head, framing, input),
+                Lookup::Missing if self.read_head(input) => {}
+                Lookup::Missing => return false,
             }
             if self.reading != Reading::Head {
                 return true;
@@ -254,20 +257,16 @@ impl State {
         self.timers.head_read();
         if !traits.is_simple || self.config.limits.max_requests.is_some() {
             cold_path();
-            return self.accept_slow(head, length, traits, input);
+            return self.accept_slow(head, Framing { length, traits }, input);
         }
         self.enqueue(PendingRequest { head, body: None, traits }, input);
     }
 
     /// Accepts a head that a body follows, or after which the connection may not go on.
     #[inline(never)]
-    fn accept_slow(
-        &mut self,
-        head: Head,
-        length: BodyLength,
-        mut traits: RequestTraits,
-        input: &mut Input<'_>,
-    ) {
+    fn accept_slow(&mut self, head: Head, framing: Framing, input: &mut Input<'_>) {
+        let Framing { length, mut traits } = framing;
+        self.timers.head_read();
         let limits = &self.config.limits;
         let incoming = match RequestBody::new(length, limits.max_chunk_extra_bytes, limits.max_body_bytes) {
             Ok(incoming) => incoming,

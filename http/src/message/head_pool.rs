@@ -21,6 +21,8 @@ struct HeadPool {
     repeated: Option<HeadData>,
     /// The caller's tag of `repeated`.
     tag: u64,
+    /// The caller knows all about `repeated` without looking it up.
+    is_simple: bool,
     /// Heads in a row that were others than `repeated`.
     misses: u8,
     /// Copies of `repeated`, which are as they were when it was parsed.
@@ -34,32 +36,40 @@ struct HeadPool {
 
 thread_local! {
     static POOL: RefCell<HeadPool> = const {
-        RefCell::new(HeadPool { repeated: None, tag: 0, misses: u8::MAX, copies: Vec::new(), blank: Vec::new() })
+        RefCell::new(HeadPool {
+            repeated: None,
+            tag: 0,
+            is_simple: false,
+            misses: u8::MAX,
+            copies: Vec::new(),
+            blank: Vec::new(),
+        })
     };
 }
 
 /// Source of cache ids. Global, because a head may be dropped on another thread than the one that parsed it.
 static NEXT_CACHE_ID: AtomicU64 = AtomicU64::new(1);
 
-/// Makes a head the one that repeats on this thread. `tag` stands for what its validity depends on.
-pub(crate) fn set_repeated(head: &HeadData, tag: u64) {
+/// Makes a head the one that repeats on this thread. `tag` stands for what its validity depends on;
+/// [`take_repeated`] returns `is_simple` with it.
+pub(crate) fn set_repeated(head: &HeadData, tag: u64, is_simple: bool) {
     let repeated = Some(head.with_cache_id(NEXT_CACHE_ID.fetch_add(1, Relaxed)));
     POOL.with_borrow_mut(|pool| {
-        *pool =
-            HeadPool { repeated, tag, misses: 0, copies: Vec::new(), blank: std::mem::take(&mut pool.blank) };
+        let (misses, copies, blank) = (0, Vec::new(), std::mem::take(&mut pool.blank));
+        *pool = HeadPool { repeated, tag, is_simple, misses, copies, blank };
     });
 }
 
-/// Returns the head that repeats, if the input begins with it and it has this tag.
+/// Returns the head that repeats, if the input begins with it and it has this tag, and whether it is simple.
 #[inline]
-pub(crate) fn take_repeated(input: &[u8], tag: u64) -> Option<Box<HeadData>> {
+pub(crate) fn take_repeated(input: &[u8], tag: u64) -> Option<(Box<HeadData>, bool)> {
     POOL.with_borrow_mut(|pool| {
         let repeated = pool.repeated.as_ref().filter(|_| pool.tag == tag)?;
         if !input.starts_with(repeated.bytes()) {
             return None;
         }
         pool.misses = 0;
-        Some(pool.copies.pop().unwrap_or_else(|| copy_slow(repeated)))
+        Some((pool.copies.pop().unwrap_or_else(|| copy_slow(repeated)), pool.is_simple))
     })
 }
 

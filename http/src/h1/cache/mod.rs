@@ -15,14 +15,16 @@ pub(crate) mod date;
 pub(crate) mod request_heads;
 pub(crate) mod response_heads;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use super::queue::PendingRequest;
+use super::{codec::framing::Framing, queue::PendingRequest};
 use date::DateLine;
 use response_heads::ResponseHeadCache;
 
 /// The caches of one thread.
 pub(crate) struct WorkerCache {
+    /// The framing of the head that repeats, unless it is simple.
+    framing: Cell<Framing>,
     response_head: RefCell<ResponseHeadCache>,
     date: RefCell<DateLine>,
     pub(crate) scratch: RefCell<Vec<u8>>,
@@ -32,6 +34,7 @@ pub(crate) struct WorkerCache {
 thread_local! {
     static CACHE: WorkerCache = const {
         WorkerCache {
+            framing: Cell::new(Framing::SIMPLE),
             response_head: RefCell::new(ResponseHeadCache::EMPTY),
             date: RefCell::new(DateLine::EMPTY),
             scratch: RefCell::new(Vec::new()),

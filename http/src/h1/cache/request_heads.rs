@@ -2,9 +2,11 @@
 //!
 //! What a head says follows from its bytes and the limits alone. Probes, collectors and clients that poll
 //! send the same head again and again, and a pipeline often has nothing else: for them parsing is one
-//! comparison. Other heads pay for a comparison that ends at the first byte that differs. Only heads of simple
-//! framing are cached.
+//! comparison. Other heads pay for a comparison that ends at the first byte that differs.
 
+use std::hint::cold_path;
+
+use super::WorkerCache;
 use crate::{
     Head, HttpConfig,
     h1::codec::{framing::Framing, request},
@@ -21,10 +23,28 @@ const MAX_MISSES: u8 = 64;
 /// Fields with credentials: a head with one of them is never cached.
 const SECRET_FIELDS: [&[u8]; 3] = [b"authorization:", b"cookie:", b"proxy-authorization:"];
 
-/// Returns the head at the front of the input, if it is the cached one. Its framing is [`Framing::SIMPLE`].
+/// What [`lookup`] found.
+pub(crate) enum Lookup {
+    /// The cached head, whose framing is [`Framing::SIMPLE`].
+    Simple(Head),
+    /// The cached head.
+    Framed(Head, Framing),
+    /// The input does not begin with the cached head.
+    Missing,
+}
+
+/// Looks for the cached head at the front of the input.
 #[inline]
-pub(crate) fn lookup(input: &[u8], config: &HttpConfig) -> Option<Head> {
-    head_pool::take_repeated(input, config.limits_id).map(Head::from_data)
+pub(crate) fn lookup(input: &[u8], config: &HttpConfig) -> Lookup {
+    match head_pool::take_repeated(input, config.limits_id) {
+        Some((head, true)) => Lookup::Simple(Head::from_data(head)),
+        Some((head, false)) => {
+            cold_path();
+            let framing = WorkerCache::with(|cache| cache.framing.get());
+            Lookup::Framed(Head::from_data(head), framing)
+        }
+        None => Lookup::Missing,
+    }
 }
 
 /// Parses a head that is not the cached one, as [`request::parse`] does, and caches it from time to time.
@@ -41,8 +61,9 @@ fn parse_and_cache(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)>
     let (head, framing) = request::parse(input, &config.limits)?;
     let bytes = head.bytes();
     let is_secret = || bytes.split(|&byte| byte == b'\n').any(is_secret);
-    if framing == Framing::SIMPLE && bytes.len() <= MAX_CACHED_BYTES && !is_secret() {
-        head_pool::set_repeated(head.data(), config.limits_id);
+    if bytes.len() <= MAX_CACHED_BYTES && !is_secret() {
+        WorkerCache::with(|cache| cache.framing.set(framing));
+        head_pool::set_repeated(head.data(), config.limits_id, framing == Framing::SIMPLE);
     }
     Some((head, framing))
 }
@@ -75,8 +96,11 @@ mod tests {
     }
 
     fn find(input: &[u8], config: &HttpConfig) -> Option<(Head, Framing)> {
-        let cached = lookup(input, config).map(|head| (head, Framing::SIMPLE));
-        cached.or_else(|| parse_uncached(input, config))
+        match lookup(input, config) {
+            Lookup::Simple(head) => Some((head, Framing::SIMPLE)),
+            Lookup::Framed(head, framing) => Some((head, framing)),
+            Lookup::Missing => parse_uncached(input, config),
+        }
     }
 
     #[test]
