@@ -62,6 +62,34 @@ pub(crate) fn count(
     })
 }
 
+/// Counts the instructions of one operation of a program that runs `n` of them and ends: the difference between
+/// two runs, one of them twice as long, by the number of operations that it has more.
+pub(crate) fn count_operation(
+    program: &str,
+    bench: &str,
+    n: usize,
+    k: usize,
+    per_n: usize,
+) -> Result<f64, String> {
+    let instructions = |n: usize| {
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", program, bench])
+            .args([n, 1, k].map(|number| number.to_string()))
+            .output()
+            .map_err(|error| format!("valgrind: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        collected(&text).ok_or(format!("callgrind printed {text}"))
+    };
+    let (once, twice) = (instructions(n)?, instructions(2 * n)?);
+    Ok(twice.saturating_sub(once) as f64 / (n * per_n) as f64)
+}
+
+/// The total in callgrind's last lines.
+fn collected(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.split_once("Collected :"))?;
+    line.1.trim().parse().ok()
+}
+
 fn control(switch: &str, pid: u32) -> Result<(), String> {
     let output = Command::new("callgrind_control").args(["-i", switch, &pid.to_string()]).output();
     let output = output.map_err(|error| format!("callgrind_control: {error}"))?;
@@ -135,6 +163,12 @@ fn is_allocator(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_total_of_a_run_is_found() {
+        let text = "==7== Events    : Ir\n==7== Collected : 123456\n==7==\n";
+        assert_eq!((collected(text), collected("nothing")), (Some(123_456), None));
+    }
 
     #[test]
     fn totals_of_all_dumps_are_added() {

@@ -3,6 +3,7 @@
 //! | figure | how |
 //! |---|---|
 //! | user instructions per request | counted by callgrind over a number of requests; needs valgrind |
+//! | instructions per operation of processes | the difference of two runs under callgrind, one twice as long |
 //! | allocations per request | calls of the allocator, among the calls that callgrind counts |
 //! | system calls per request | `strace -c -f`, attached meanwhile; needs strace |
 //! | cache lines missed per request | misses of all of callgrind's caches, with 1 000 active connections |
@@ -58,6 +59,14 @@ const LONG: Amounts =
 const QUICK: Amounts =
     Amounts { requests: 8_000, requests_few: 8_000, connections: 2_000, processes: 200_000 };
 
+/// Operations of processes whose instructions are counted: what is counted, the bench of `process_bench`, its two
+/// numbers, and the operations for each of the first.
+const OPERATIONS: [(&str, &str, usize, usize, usize); 3] = [
+    ("hop in a ring of processes", "ring", 100, 100, 100),
+    ("call and reply", "call", 20_000, 0, 1),
+    ("process spawned and ended", "spawn", 20_000, 0, 1),
+];
+
 impl Amounts {
     /// Returns the workloads, each with a short name and its number of requests.
     fn workloads(&self) -> [(&'static str, &'static Workload, u64); 4] {
@@ -97,6 +106,12 @@ pub(crate) fn run(args: &Args) -> Result<Vec<FigureRow>, String> {
     }
     let (ours, theirs) = processes::programs()?;
     for (server, program) in [(OURS, ours), ("tokio", theirs)] {
+        if system::installed("valgrind") {
+            for (figure, bench, n, k, per_n) in OPERATIONS {
+                let value = callgrind::count_operation(&program, bench, n, k, per_n);
+                rows.add(format!("instructions per {figure}"), server, value)?;
+            }
+        }
         let value = processes::run_once(&program, "mem", amounts.processes, 1, 0).map(|(_, value)| value);
         rows.add("bytes per idle process".into(), server, value)?;
     }

@@ -10,6 +10,8 @@ mod layout;
 mod names;
 #[cfg(test)]
 mod papers;
+#[cfg(test)]
+mod rooms;
 pub(crate) mod source;
 
 use std::{path::PathBuf, process::ExitCode};
