@@ -54,10 +54,13 @@ use std::{
 
 use crate::{
     call::{CALL_TIMEOUT, CallError, ReplyTo},
-    exit::Reason,
     gen_server::{self, Cast, GenServer, GenServerOptions, GenServerRef, GenServerStartError, Stop},
-    message::Message,
-    timer::{Timeout, TimerRef, start_timer},
+    messages::message::Message,
+    process::reason::Reason,
+    time::{
+        api::{Timeout, start_timer},
+        timers::TimerRef,
+    },
 };
 
 /// A process in one of several states.

@@ -4,13 +4,9 @@ use std::{fmt, future::Future, time::Duration};
 
 use crate::{
     call::{CallError, Waiting, answer_of, wait},
-    context,
-    exit::Reason,
-    handle::Handle,
-    pid::Pid,
-    process::spawn::SpawnOptions,
-    receive::timeout,
-    signal::exit,
+    messages::receive::timeout,
+    process::{pid::Pid, reason::Reason, signal::exit, spawn::SpawnOptions},
+    runtime::{context, handle::Handle},
 };
 
 /// How long a task that traps exits may go on after its owner has ended, or [`Task::shutdown`] asked it to.

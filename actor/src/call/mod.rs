@@ -1,21 +1,23 @@
 //! A request and its one reply, outside the mailbox: what comes late is never seen by anybody.
 
-mod answer;
-mod calling;
-mod place;
+mod future;
+mod oneshot;
+mod reply_slot;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use answer::Answer;
-pub use answer::{Wait, join, wait};
-pub(crate) use answer::{Waiting, answer_of, send_query};
-pub(crate) use calling::Calling;
-pub(crate) use place::Ender;
-use place::Replier;
+pub(crate) use future::Calling;
+use oneshot::Answer;
+pub use oneshot::{Wait, join, wait};
+pub(crate) use oneshot::{Waiting, answer_of, send_query};
+pub(crate) use reply_slot::Ender;
+use reply_slot::Replier;
 
 use crate::{
-    exit::Reason, message::Message, pid::Pid, process::relations::Callbacks, runtime::Shared,
-    trace::TraceFlags,
+    messages::message::Message,
+    observe::trace::TraceFlags,
+    process::{pid::Pid, reason::Reason},
+    runtime::{kernel::relations::Callbacks, shared::Shared},
 };
 
 /// How long a call waits by default. (OTP: `gen_server:call/2`.)

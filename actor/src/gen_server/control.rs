@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{call::ReplyTo, context, exit::Reason, message::Message};
+use crate::{call::ReplyTo, messages::message::Message, process::reason::Reason, runtime::context};
 
 #[derive(Default)]
 pub(crate) struct Control {

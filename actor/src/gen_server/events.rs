@@ -5,13 +5,19 @@ use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Durati
 use super::{Call, Cast, Control, GenServer};
 use crate::{
     call::ReplyTo,
-    context,
-    exit::{Panic, Reason},
-    message::Message,
-    panic::{catch, catch_panic},
-    pid::Pid,
-    receive::{select_here, timeout},
-    signal::Exit,
+    messages::{
+        message::Message,
+        receive::{select_here, timeout},
+    },
+    process::{
+        pid::Pid,
+        reason::{Panic, Reason},
+        signal::Exit,
+    },
+    runtime::{
+        context,
+        panic::{catch, catch_panic},
+    },
 };
 
 /// A call or cast in the mailbox of a server `S`.

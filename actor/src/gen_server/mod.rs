@@ -48,7 +48,7 @@ pub use control::{continue_with, idle_timeout, stop};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
 pub use start::{GenServerOptions, GenServerStartError};
 
-use crate::{call::ReplyTo, exit::Reason, message::Message};
+use crate::{call::ReplyTo, messages::message::Message, process::reason::Reason};
 
 /// A process with a state. Its handlers run one at a time: while one awaits, nothing else of that server is handled.
 ///

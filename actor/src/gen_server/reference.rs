@@ -8,11 +8,9 @@ use super::{
 };
 use crate::{
     call::{CALL_TIMEOUT, CallError, Calling, ReplyTo, Waiting, send_query, wait},
-    context,
-    exit::Reason,
-    message::Message,
-    pid::Pid,
-    receive::timeout,
+    messages::{message::Message, receive::timeout},
+    process::{pid::Pid, reason::Reason},
+    runtime::context,
 };
 
 /// A server of type `S`. `Copy`, like the pid it is made of.

@@ -4,16 +4,16 @@ use std::{fmt, time::Duration};
 
 use super::{GenServer, GenServerRef, START_TIMEOUT, Stop, events};
 use crate::{
-    bound::MailboxOverflow,
     call::{CallError, ReplyTo, answer_of, wait},
-    context,
-    exit::Reason,
-    handle::Handle,
-    panic::catch_panic,
-    pid::Pid,
-    process::spawn::SpawnOptions,
-    registry::Name,
-    signal::{MonitorRef, exit, link},
+    messages::capacity::MailboxOverflow,
+    names::registry::Name,
+    process::{
+        pid::Pid,
+        reason::Reason,
+        signal::{MonitorRef, exit, link},
+        spawn::SpawnOptions,
+    },
+    runtime::{context, handle::Handle, panic::catch_panic},
 };
 
 /// How a server starts, where [`GenServer::start_link`] says too little.

@@ -2,8 +2,15 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use super::{Core, Phase, Priority, Slot};
-use crate::{context, pid::Pid, registry::Name, runtime::Handle, runtime::Shared, signal::Watcher};
+use crate::{
+    names::registry::Name,
+    process::{pid::Pid, signal::Watcher},
+    runtime::{context, handle::Handle, shared::Shared},
+};
+use crate::{
+    process::priority::Priority,
+    runtime::kernel::record::{Core, Phase, Slot},
+};
 
 /// A process as it was at one moment.
 #[derive(Clone, Debug)]
@@ -123,7 +130,7 @@ impl Handle {
 
 fn state(slot: &Slot, core: &Core) -> ProcessState {
     match core.phase {
-        _ if core.condemned => ProcessState::Exiting,
+        _ if core.is_condemned() => ProcessState::Exiting,
         Phase::Out if slot.is_running() => ProcessState::Running,
         Phase::Unborn | Phase::Out => ProcessState::Runnable,
         Phase::Waiting => ProcessState::Waiting,

@@ -10,16 +10,26 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places};
+use crate::runtime::kernel::record::Body;
 use crate::{
-    bound::{Bound, MailboxOverflow},
-    context,
-    exit::{Outcome, Reason},
-    pid::{Peer, Pid},
-    registry::{Name, NameTaken, RegisterError},
-    runtime::Shared,
-    signal::{MonitorRef, Watcher},
-    trace::{TraceEvent, TraceFlags},
+    messages::capacity::{Bound, MailboxOverflow},
+    names::registry::{Name, NameTaken, RegisterError},
+    observe::trace::{TraceEvent, TraceFlags},
+    process::{
+        pid::{Peer, Pid},
+        reason::{Outcome, Reason},
+        signal::{MonitorRef, Watcher},
+    },
+    runtime::{context, shared::Shared},
+};
+use crate::{
+    process::priority::Priority,
+    runtime::kernel::{
+        record::{Phase, Process, Readied},
+        relations::Target,
+        slice::tell,
+        table::{Address, Places},
+    },
 };
 
 /// Starts a process and returns its pid; the body does not run on the caller's stack.
@@ -246,7 +256,7 @@ impl Shared {
         parent: Option<Pid>,
         worker: Option<u32>,
         monitor: Option<MonitorRef>,
-        body: super::Body,
+        body: Body,
     ) -> Result<Pid, NameTaken> {
         self.spawn_noted(options, parent, worker, monitor, body, |_| ())
     }
@@ -259,7 +269,7 @@ impl Shared {
         parent: Option<Pid>,
         worker: Option<u32>,
         monitor: Option<MonitorRef>,
-        body: super::Body,
+        body: Body,
         note: impl FnOnce(Pid),
     ) -> Result<Pid, NameTaken> {
         let (index, nth) = self.with_places(|places| self.table.take(places));
@@ -355,7 +365,7 @@ impl Shared {
     }
 
     /// Hands the places that this thread keeps for itself, if it does, to `f`.
-    pub(super) fn with_places<R>(&self, f: impl FnOnce(Option<&mut Places>) -> R) -> R {
+    pub(crate) fn with_places<R>(&self, f: impl FnOnce(Option<&mut Places>) -> R) -> R {
         context::with_local(|local| match local {
             Some(local) if local.shared.id == self.id => f(Some(&mut local.places.borrow_mut())),
             _ => f(None),

@@ -2,8 +2,11 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::info::{ProcessInfo, ProcessState};
-use crate::{context, pid::Pid, runtime::Shared};
+use crate::process::info::{ProcessInfo, ProcessState};
+use crate::{
+    process::pid::Pid,
+    runtime::{context, shared::Shared},
+};
 
 /// Every process, below the one that spawned it. One whose parent has ended stands at the top.
 ///

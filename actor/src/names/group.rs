@@ -1,0 +1,197 @@
+//! Groups: any number of processes under one name, and events for those who want to know who is in.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use crate::{
+    names::registry::Name,
+    process::{
+        pid::{NumberMap, Pid},
+        signal::MonitorRef,
+    },
+    runtime::{context, shared::Shared},
+    sync::lock::lock,
+};
+
+/// What [`monitor_group`] delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupEvent {
+    /// What [`monitor_group`] returned.
+    pub reference: MonitorRef,
+    /// The group.
+    pub group: Name,
+    /// Who.
+    pub pid: Pid,
+    /// What it did.
+    pub change: GroupChange,
+}
+
+/// How a group changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupChange {
+    /// It joined; once for each join.
+    Joined,
+    /// It left, or ended; once for each join undone.
+    Left,
+}
+
+/// A process cannot leave a group more often than it joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotJoined;
+
+impl std::fmt::Display for NotJoined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the process is not in this group")
+    }
+}
+impl std::error::Error for NotJoined {}
+
+/// Adds `pid` to a group. A process may join several times, and is a member as often. Joining one that has ended does
+/// nothing.
+///
+/// ```
+/// # use riot_actor::{group::{broadcast, join_group, members}, receive, run, this};
+/// # run(async {
+/// join_group("listeners", this());
+/// assert_eq!(members("listeners"), [this()]);
+/// broadcast("listeners", 42_u8);
+/// assert_eq!(receive::<u8>().await, 42);
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+pub fn join_group(group: impl Into<Name>, pid: Pid) {
+    let group = group.into();
+    context::with_shared("join_group", |shared| shared.groups.join(shared, &group, pid));
+}
+
+/// Undoes one [`join_group`].
+///
+/// # Errors
+/// Filter there is none to undo.
+///
+/// # Panics
+/// Outside a process.
+pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
+    context::with_shared("leave_group", |shared| shared.groups.leave(shared, group, pid))
+}
+
+/// The members of a group, once for each join, in the order they joined. A group nobody is in has none.
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn members(group: &str) -> Vec<Pid> {
+    context::with_shared("members", |shared| {
+        lock(&shared.groups.0).get(group).map(|group| group.members.clone()).unwrap_or_default()
+    })
+}
+
+/// Sends a clone of `message` to each member of a group, one for each join.
+///
+/// # Panics
+/// Outside a process.
+pub fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
+    for member in members(group) {
+        crate::send(member, message.clone());
+    }
+}
+
+/// The members of a group, and from then on every change as a [`GroupEvent`], in order, none missing and none twice,
+/// until the caller ends or [`demonitor_group`] is called.
+///
+/// # Panics
+/// Outside a process.
+pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
+    let (this, name) = (crate::this(), group.into());
+    context::with_shared("monitor_group", |shared| {
+        let reference = shared.next_reference();
+        let mut groups = lock(&shared.groups.0);
+        shared.note(this, |relations| relations.add_group(&name));
+        let group = groups.entry(name).or_default();
+        group.watchers.insert(reference, this);
+        (reference, group.members.clone())
+    })
+}
+
+/// Ends a [`monitor_group`]; events already in the mailbox stay there.
+///
+/// # Panics
+/// Outside a process.
+pub fn demonitor_group(reference: MonitorRef) {
+    let this = crate::this();
+    context::with_shared("demonitor_group", |shared| {
+        lock(&shared.groups.0).retain(|_, group| {
+            if group.watchers.get(&reference) == Some(&this) {
+                group.watchers.remove(&reference);
+            }
+            !group.is_empty()
+        });
+    });
+}
+
+#[derive(Default)]
+pub(crate) struct Groups(Mutex<HashMap<Name, Group>>);
+
+#[derive(Default)]
+struct Group {
+    members: Vec<Pid>,
+    watchers: NumberMap<MonitorRef, Pid>,
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.watchers.is_empty()
+    }
+
+    /// Under the lock of all groups, so that everyone hears of changes in one order.
+    fn tell(&self, shared: &Shared, name: &Name, pid: Pid, change: GroupChange) {
+        for (&reference, &watcher) in &self.watchers {
+            let event = GroupEvent { reference, group: name.clone(), pid, change };
+            shared.tell(watcher, event);
+        }
+    }
+}
+
+impl Groups {
+    fn join(&self, shared: &Shared, name: &Name, pid: Pid) {
+        let mut groups = lock(&self.0);
+        // Asked under the lock: a process that ends later finds the group in its record.
+        if shared.note(pid, |relations| relations.add_group(name)).is_none() {
+            return;
+        }
+        let group = groups.entry(name.clone()).or_default();
+        group.members.push(pid);
+        group.tell(shared, name, pid, GroupChange::Joined);
+    }
+
+    fn leave(&self, shared: &Shared, name: &str, pid: Pid) -> Result<(), NotJoined> {
+        let mut groups = lock(&self.0);
+        let (name, mut group) = groups.remove_entry(name).ok_or(NotJoined)?;
+        let at = group.members.iter().rposition(|&member| member == pid);
+        if let Some(at) = at {
+            group.members.remove(at);
+            group.tell(shared, &name, pid, GroupChange::Left);
+        }
+        if !group.is_empty() {
+            groups.insert(name, group);
+        }
+        at.map(drop).ok_or(NotJoined)
+    }
+
+    /// Takes a process that ends out of a group, as often as it is in, and off those who watch it.
+    pub(crate) fn release(&self, shared: &Shared, name: &Name, pid: Pid) {
+        let mut groups = lock(&self.0);
+        let Some(group) = groups.get_mut(name) else { return };
+        group.watchers.retain(|_, watcher| *watcher != pid);
+        let before = group.members.len();
+        group.members.retain(|&member| member != pid);
+        for _ in group.members.len()..before {
+            group.tell(shared, name, pid, GroupChange::Left);
+        }
+        if group.is_empty() {
+            groups.remove(name);
+        }
+    }
+}

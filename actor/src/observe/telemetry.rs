@@ -1,0 +1,144 @@
+//! Events for whoever wants to count or watch: any type is one, and its handlers run where it is emitted.
+//!
+//! ```
+//! use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+//! use riot_actor::{run, telemetry};
+//!
+//! struct Served { bytes: u64 }
+//!
+//! let sum = Arc::new(AtomicU64::new(0));
+//! let kept = sum.clone();
+//! run(async move {
+//!     telemetry::attach(move |served: &Served| { kept.fetch_add(served.bytes, Ordering::Relaxed); });
+//!     telemetry::emit(&Served { bytes: 512 });
+//! });
+//! assert_eq!(sum.load(Ordering::Relaxed), 512);
+//! ```
+//!
+//! Handlers belong to one runtime. An event nobody handles costs a load.
+
+pub use crate::observe::crash_report::CrashReport;
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use crate::{
+    runtime::{context, handle::Handle, panic::catch, shared::Shared},
+    sync::lock::lock,
+};
+
+/// A handler that was attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HandlerId(u64);
+
+/// Has `handler` called with every event of type `E`, in the process that emits it and before it goes on: it must not
+/// block. One that panics is detached, and reported; the emitter goes on.
+///
+/// # Panics
+/// Outside a process.
+pub fn attach<E: 'static>(handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
+    context::with_shared("telemetry::attach", |shared| shared.attach(handler))
+}
+
+/// Ends what [`attach`] began; false if it had ended. A call that is under way on another worker goes on.
+///
+/// # Panics
+/// Outside a process.
+pub fn detach(handler: HandlerId) -> bool {
+    context::with_shared("telemetry::detach", |shared| shared.telemetry.detach(handler))
+}
+
+/// Shows `event` to all that handle its type. Outside a process nobody does.
+pub fn emit<E: 'static>(event: &E) {
+    context::with_local(|local| {
+        if let Some(local) = local {
+            local.shared.telemetry.emit(event);
+        }
+    });
+}
+
+impl Handle {
+    /// [`attach`] from a plain thread.
+    pub fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
+        self.shared.attach(handler)
+    }
+
+    /// [`detach`] from a plain thread.
+    pub fn detach(&self, handler: HandlerId) -> bool {
+        self.shared.telemetry.detach(handler)
+    }
+}
+
+type Call = dyn Fn(&dyn Any) + Send + Sync;
+/// All who handle one type of event. Replaced as a whole, so that no lock is held while they run.
+type Handlers = Arc<Vec<(HandlerId, Arc<Call>)>>;
+
+#[derive(Default)]
+pub(crate) struct Telemetry {
+    /// How many handlers there are, to be read without the lock.
+    count: AtomicUsize,
+    handlers: Mutex<HashMap<TypeId, Handlers>>,
+}
+
+impl Telemetry {
+    /// Under no lock: handlers may do anything.
+    #[inline]
+    pub(crate) fn emit<E: 'static>(&self, event: &E) {
+        if self.count.load(Ordering::Relaxed) != 0 {
+            self.show(event);
+        }
+    }
+
+    fn show<E: 'static>(&self, event: &E) {
+        let handlers = lock(&self.handlers).get(&TypeId::of::<E>()).cloned();
+        for (id, call) in handlers.iter().flat_map(|handlers| handlers.iter()) {
+            if let Err(panic) = catch(|| call(event)) {
+                self.detach(*id);
+                let event = type_name::<E>();
+                tracing::error!(target: "riot::telemetry", event, "a handler panicked and was detached: {panic}");
+            }
+        }
+    }
+
+    fn detach(&self, handler: HandlerId) -> bool {
+        let mut all = lock(&self.handlers);
+        let found = all.iter().find_map(|(&event, handlers)| {
+            handlers.iter().position(|(id, _)| *id == handler).map(|at| (event, at))
+        });
+        let Some((event, at)) = found else { return false };
+        let mut handlers = all[&event].to_vec();
+        let removed = handlers.remove(at);
+        let before =
+            if handlers.is_empty() { all.remove(&event) } else { all.insert(event, Arc::new(handlers)) };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        drop(all);
+        // What it held is a user's, and dropped outside the lock.
+        drop((removed, before));
+        true
+    }
+}
+
+impl Shared {
+    fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
+        let id = HandlerId(self.next_reference().0);
+        let call: Arc<Call> = Arc::new(move |event: &dyn Any| {
+            if let Some(event) = event.downcast_ref() {
+                handler(event);
+            }
+        });
+        let mut all = lock(&self.telemetry.handlers);
+        let handlers = all.entry(TypeId::of::<E>()).or_default();
+        let mut more = handlers.to_vec();
+        more.push((id, call));
+        let before = std::mem::replace(handlers, Arc::new(more));
+        self.telemetry.count.fetch_add(1, Ordering::Relaxed);
+        drop(all);
+        drop(before);
+        id
+    }
+}

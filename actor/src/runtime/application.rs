@@ -1,0 +1,252 @@
+//! What starts before `main` and stops after it: the applications of a runtime, in order.
+
+use std::{borrow::Cow, fmt, future::Future, pin::Pin, time::Duration};
+
+use crate::{
+    messages::{
+        message::Message,
+        receive::{receive, receive_if, select, timeout},
+    },
+    process::{
+        pid::Pid,
+        reason::Reason,
+        signal::{Down, MonitorRef, exit, monitor},
+        spawn::SpawnOptions,
+    },
+    runtime::{
+        context,
+        panic::catch_panic,
+        shared::{Shared, shutdown},
+    },
+};
+
+/// A part of a program that starts and stops as one: a process at its top, a supervisor as a rule, and all below it.
+///
+/// ```
+/// use riot_actor::{
+///     gen_server::{GenServer, GenServerOptions, Stop}, runtime::{Application, Config}, whereis, Reason,
+/// };
+///
+/// struct Db;
+/// impl GenServer for Db {
+///     type Args = ();
+///     async fn init((): ()) -> Result<Self, Stop> { Ok(Db) }
+/// }
+///
+/// let reason = Config::new()
+///     .application(Application::new("db", || GenServerOptions::new().name("db").start_link::<Db>(())))
+///     .run(async { assert!(whereis("db").is_some()) })?;      // main begins when all have started
+/// assert_eq!(reason, Reason::Normal);
+/// # Ok::<(), riot_actor::runtime::RunError>(())
+/// ```
+#[must_use = "it is started by `Config::run`"]
+pub struct Application {
+    name: Cow<'static, str>,
+    start: Start,
+    kind: Kind,
+    shutdown: Option<Duration>,
+}
+
+type Starting = Pin<Box<dyn Future<Output = Result<Pid, Reason>> + Send>>;
+type Start = Box<dyn FnOnce() -> Starting + Send>;
+
+/// What the end of an application's top process means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Permanent,
+    Transient,
+    Temporary,
+}
+
+impl Application {
+    /// An application that `start` starts: it returns the process at the top, linked to the caller as every `start_link`
+    /// does. A panic in it is a failed start.
+    pub fn new<F, P, E>(
+        name: impl Into<Cow<'static, str>>,
+        start: impl FnOnce() -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<P, E>> + Send + 'static,
+        P: Into<Pid>,
+        E: Into<Reason>,
+    {
+        let start: Start = Box::new(move || {
+            let starting = start();
+            Box::pin(async move { starting.await.map(Into::into).map_err(Into::into) })
+        });
+        Self { name: name.into(), start, kind: Kind::Permanent, shutdown: None }
+    }
+
+    /// The runtime shuts down when its top process ends, whatever the reason. The default.
+    pub fn permanent(mut self) -> Self {
+        self.kind = Kind::Permanent;
+        self
+    }
+
+    /// The runtime shuts down when its top process ends abnormally.
+    pub fn transient(mut self) -> Self {
+        self.kind = Kind::Transient;
+        self
+    }
+
+    /// The end of its top process is reported, and that is all.
+    pub fn temporary(mut self) -> Self {
+        self.kind = Kind::Temporary;
+        self
+    }
+
+    /// How long its top process may take to end when the runtime shuts down, before it is killed. By default it has all
+    /// the time it needs, as a supervisor has below another.
+    pub fn shutdown(mut self, limit: Duration) -> Self {
+        self.shutdown = Some(limit);
+        self
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("shutdown", &self.shutdown)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An application that did not start.
+#[derive(Clone, Debug)]
+pub(crate) struct StartFailed {
+    pub(crate) name: String,
+    pub(crate) reason: Reason,
+}
+
+/// What ends the process of the applications.
+struct StopAll;
+
+/// An application that has started.
+struct Running {
+    name: Cow<'static, str>,
+    kind: Kind,
+    shutdown: Option<Duration>,
+    top: Pid,
+    reference: MonitorRef,
+}
+
+impl Shared {
+    /// Starts the process that starts the applications, and then `main`.
+    pub(crate) fn spawn_applications(
+        self: &std::sync::Arc<Self>,
+        applications: Vec<Application>,
+        start_main: impl FnOnce() + Send + 'static,
+    ) {
+        let kill_timeout = self.config.kill_timeout;
+        let options = SpawnOptions::new().label("applications").trap_exit();
+        let body = Box::pin(async move {
+            let mut running = Vec::new();
+            match start_all(applications, &mut running).await {
+                Ok(()) => {
+                    start_main();
+                    watch(&mut running).await;
+                }
+                Err(Some(failed)) => {
+                    drop(start_main);
+                    stop_all(running, kill_timeout).await;
+                    let reason = Reason::ShutdownWith(crate::process::Detail::new(failed.name.clone()));
+                    context::with_shared("applications", |shared| shared.start_failed(failed));
+                    shutdown(reason);
+                    return Reason::Normal;
+                }
+                Err(None) => drop(start_main),
+            }
+            stop_all(running, kill_timeout).await;
+            Reason::Normal
+        });
+        self.spawn_root(options, body, &self.applications);
+    }
+
+    /// Has the applications stopped; they are when their process is gone.
+    pub(crate) fn stop_applications(&self) -> Option<Pid> {
+        let pid = *self.applications.get()?;
+        self.tell(pid, StopAll);
+        Some(pid)
+    }
+}
+
+/// Starts one after the other. An error if one failed, or (none) if the runtime is to end before all have started.
+async fn start_all(
+    applications: Vec<Application>,
+    running: &mut Vec<Running>,
+) -> Result<(), Option<StartFailed>> {
+    for Application { name, start, kind, shutdown } in applications {
+        let started = catch_panic(async move { start().await });
+        let started = match until_stopped(started).await {
+            Some(started) => started.unwrap_or_else(|panic| Err(Reason::Panic(std::sync::Arc::new(panic)))),
+            None => return Err(None),
+        };
+        match started {
+            Ok(top) => running.push(Running { name, kind, shutdown, top, reference: monitor(top) }),
+            Err(reason) => {
+                tracing::error!(target: "riot::application", application = %name, "failed to start: {reason}");
+                return Err(Some(StartFailed { name: name.into_owned(), reason }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Awaits `future`; none if the applications are to stop first.
+async fn until_stopped<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut stop = receive::<StopAll>();
+    std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {
+            return std::task::Poll::Ready(Some(value));
+        }
+        Pin::new(&mut stop).poll(cx).map(|StopAll| None)
+    })
+    .await
+}
+
+/// Returns when the applications are to stop.
+async fn watch(running: &mut Vec<Running>) {
+    loop {
+        let message = select(|message: &Message| message.is::<StopAll>() || message.is::<Down>()).await;
+        let Ok(down) = message.downcast::<Down>() else { return };
+        let Some(at) = running.iter().position(|running| running.reference == down.reference) else {
+            continue;
+        };
+        let Running { name, kind, .. } = running.remove(at);
+        tracing::warn!(target: "riot::application", application = %name, "ended: {}", down.reason);
+        let matters = match kind {
+            Kind::Permanent => true,
+            Kind::Transient => !down.reason.is_clean(),
+            Kind::Temporary => false,
+        };
+        if matters {
+            shutdown(down.reason);
+        }
+    }
+}
+
+/// The last that started stops first, each as a supervisor stops a child.
+async fn stop_all(running: Vec<Running>, kill_timeout: Duration) {
+    for Running { name, shutdown, top, reference, .. } in running.into_iter().rev() {
+        let down = || receive_if(move |down: &Down| down.reference == reference);
+        exit(top, Reason::Shutdown);
+        match shutdown {
+            Some(limit) => {
+                if timeout(limit, down()).await.is_ok() {
+                    continue;
+                }
+            }
+            None => {
+                down().await;
+                continue;
+            }
+        }
+        exit(top, Reason::Kill);
+        if timeout(kill_timeout, down()).await.is_err() {
+            tracing::error!(target: "riot::application", application = %name, "was killed and does not give way");
+        }
+    }
+}

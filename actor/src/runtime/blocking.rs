@@ -1,0 +1,160 @@
+//! Work that blocks its thread, away from the workers.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    process::reason::Panic,
+    runtime::{context, coop, panic::catch},
+    sync::lock::lock,
+};
+
+/// A thread without work waits so long for more.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Runs `f` on a thread of its own and suspends only the caller. At most 64 run at once, by default; more wait their turn.
+///
+/// A caller that ends meanwhile does not wait: `f` runs to its end, and its result is dropped. In a simulation `f` runs
+/// at once, where the caller is.
+///
+/// ```
+/// # riot_actor::run(async {
+/// let text = riot_actor::runtime::blocking(|| std::fs::read_to_string("Cargo.toml")).await?;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+///
+/// # Panics
+/// Filter `f` does; or outside a process.
+pub async fn blocking<R, F>(f: F) -> R
+where
+    R: Send + 'static,
+    F: FnOnce() -> R + Send + 'static,
+{
+    let place = Arc::new(Mutex::new(Outcome::Pending(None)));
+    let there = place.clone();
+    let job = move || {
+        let result = catch(f);
+        let before = std::mem::replace(&mut *lock(&there), Outcome::Done(Some(result)));
+        if let Outcome::Pending(Some(waker)) = before {
+            waker.wake();
+        }
+    };
+    context::with_shared("blocking", |shared| match shared.simulated() {
+        Some(_) => job(),
+        None => shared.blocking.start(Box::new(job)),
+    });
+    let result = poll_fn(|cx| {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match &mut *lock(&place) {
+            Outcome::Done(result) => Poll::Ready(result.take().expect("it is awaited once")),
+            Outcome::Pending(waker) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    result.unwrap_or_else(|panic| panic!("in blocking work: {panic}"))
+}
+
+enum Outcome<R> {
+    Pending(Option<Waker>),
+    Done(Option<Result<R, Panic>>),
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that come when there is work, and go when there is none for a while.
+pub(crate) struct Pool {
+    max_threads: usize,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(max_threads: usize) -> Self {
+        Self { max_threads, state: Arc::default() }
+    }
+
+    fn start(&self, job: Job) {
+        let (state, changed) = &*self.state;
+        let mut pool = lock(state);
+        pool.jobs.push_back(job);
+        if pool.idle >= pool.jobs.len() || pool.threads >= self.max_threads {
+            return changed.notify_one();
+        }
+        pool.threads += 1;
+        drop(pool);
+        let shared = self.state.clone();
+        let spawned = std::thread::Builder::new().name("riot-blocking".into()).spawn(move || serve(&shared));
+        if let Err(error) = spawned {
+            let mut pool = lock(state);
+            pool.threads -= 1;
+            // Another thread does it in time; without any, the work is done here rather than never.
+            if pool.threads == 0
+                && let Some(job) = pool.jobs.pop_front()
+            {
+                drop(pool);
+                tracing::warn!(target: "riot::blocking", "the system refused a thread: {error}");
+                job();
+            }
+        }
+    }
+
+    /// Lets the threads go; true if they have within `limit`.
+    pub(crate) fn close(&self, limit: Duration) -> bool {
+        let (state, changed) = &*self.state;
+        let deadline = Instant::now() + limit;
+        let mut pool = lock(state);
+        pool.closed = true;
+        changed.notify_all();
+        while pool.threads > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            pool = changed.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+fn serve(shared: &(Mutex<State>, Condvar)) {
+    let (state, changed) = shared;
+    let mut pool = lock(state);
+    loop {
+        if let Some(job) = pool.jobs.pop_front() {
+            drop(pool);
+            job();
+            pool = lock(state);
+            continue;
+        }
+        if pool.closed {
+            break;
+        }
+        pool.idle += 1;
+        let (guard, waited) = changed.wait_timeout(pool, LINGER).unwrap_or_else(PoisonError::into_inner);
+        pool = guard;
+        pool.idle -= 1;
+        if waited.timed_out() && pool.jobs.is_empty() {
+            break;
+        }
+    }
+    pool.threads -= 1;
+    changed.notify_all();
+}

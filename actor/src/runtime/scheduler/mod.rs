@@ -1,0 +1,177 @@
+//! Who runs next: a queue a worker, stealing between them, and as few wake-ups as will do.
+//!
+//! A process made ready on a worker's thread goes to that worker. Only when a worker has more than it can start at once
+//! is another one woken to steal, and only one at a time: two workers that take turns at a trickle of events cost
+//! more than one that does it all.
+
+mod idle;
+mod lifo_slot;
+pub(crate) mod queue;
+pub(crate) mod stats;
+mod watchdog;
+mod worker;
+
+use std::{
+    collections::VecDeque,
+    hint::cold_path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+pub(crate) use queue::LocalQueue;
+pub(crate) use worker::run as run_worker;
+
+use crate::{
+    process::priority::Priority,
+    runtime::{
+        context::{self, Local},
+        driver::{Driver, Parker, Unpark},
+        kernel::record::{Process, Readied},
+        shared::Shared,
+    },
+    sync::{deque::Injector, lock::lock},
+};
+pub(crate) use idle::{Idle, Seeker};
+use queue::{Lane, Stealer};
+use stats::Counters;
+use watchdog::Watchdog;
+pub(crate) use watchdog::start as start_watchdog;
+
+/// The queues of all workers, as every thread sees them.
+pub(crate) struct Scheduler {
+    /// What became ready away from the workers.
+    injector: [Injector<Box<Process>>; Lane::COUNT],
+    workers: Box<[Seat]>,
+    idle: Idle,
+    pub(crate) stopping: AtomicBool,
+    watchdog: Watchdog,
+}
+
+/// A worker, as others see it.
+struct Seat {
+    stealer: Stealer<Process>,
+    /// Processes that may run nowhere else.
+    pinned: Mutex<VecDeque<Box<Process>>>,
+    pinned_any: AtomicBool,
+    driver: Mutex<Box<dyn Driver>>,
+    unpark: Mutex<Arc<dyn Unpark>>,
+    /// Odd while a process is being polled; one more at each beginning and end.
+    turns: AtomicU64,
+    /// The place of the process polled last.
+    current: AtomicU32,
+    counters: Counters,
+}
+
+impl Scheduler {
+    pub(crate) fn new(workers: usize) -> (Self, Vec<LocalQueue>) {
+        let queue = if workers == 1 { LocalQueue::of_one_alone } else { LocalQueue::new };
+        let queues: Vec<LocalQueue> = (0..workers).map(|_| queue()).collect();
+        let spins = workers > 1 && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+        let seats = queues.iter().map(|queue| {
+            let driver = Parker::spinning(spins);
+            let unpark = driver.unparker();
+            Seat {
+                stealer: queue.stealer(),
+                pinned: Mutex::default(),
+                pinned_any: AtomicBool::new(false),
+                driver: Mutex::new(Box::new(driver)),
+                unpark: Mutex::new(unpark),
+                turns: AtomicU64::new(0),
+                current: AtomicU32::new(0),
+                counters: Counters::default(),
+            }
+        });
+        let scheduler = Self {
+            injector: std::array::from_fn(|_| Injector::new()),
+            workers: seats.collect(),
+            idle: Idle::new(workers),
+            stopping: AtomicBool::new(false),
+            watchdog: Watchdog::new(),
+        };
+        (scheduler, queues)
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Puts a process that became ready into a queue.
+    #[inline(never)]
+    pub(crate) fn schedule(&self, shared: &Shared, Readied(process): Readied) {
+        context::with_local(|local| match local {
+            Some(local) if local.shared.id == shared.id => self.schedule_here(local, process),
+            _ => self.schedule_from_outside(process),
+        });
+    }
+
+    #[inline(always)]
+    fn schedule_here(&self, local: &Local, process: Box<Process>) {
+        // The process woken last by a running one runs next: what it was sent is still warm.
+        if local.polling.get() && process.priority == Priority::Normal && process.pinned.is_none() {
+            local.queue.push_next(process);
+        } else if let Some(worker) = process.pinned {
+            cold_path();
+            return self.schedule_pinned(worker as usize, process);
+        } else {
+            local.queue.push(Lane::from(process.priority), process);
+        }
+        if self.idle.is_anyone_asleep() {
+            cold_path();
+            self.share(local);
+        }
+    }
+
+    #[inline(never)]
+    fn share(&self, local: &Local) {
+        if local.queue.has_surplus() {
+            self.wake_one();
+        }
+    }
+
+    #[inline(never)]
+    fn schedule_from_outside(&self, process: Box<Process>) {
+        if let Some(worker) = process.pinned {
+            return self.schedule_pinned(worker as usize, process);
+        }
+        self.injector[Lane::from(process.priority) as usize].push(process);
+        self.wake_one();
+    }
+
+    #[inline(never)]
+    fn schedule_pinned(&self, worker: usize, process: Box<Process>) {
+        let seat = &self.workers[worker];
+        lock(&seat.pinned).push_back(process);
+        seat.pinned_any.store(true, Ordering::SeqCst);
+        if self.idle.unpark(worker) {
+            self.unpark(worker);
+        }
+    }
+
+    /// Wakes a worker to look for work, unless one is looking already or none sleeps.
+    fn wake_one(&self) {
+        if let Some(worker) = self.idle.wake_one() {
+            self.unpark(worker);
+        }
+    }
+
+    fn unpark(&self, worker: usize) {
+        let unpark = lock(&self.workers[worker].unpark).clone();
+        unpark.unpark();
+    }
+
+    pub(crate) fn install(&self, worker: usize, driver: Box<dyn Driver>) {
+        let seat = &self.workers[worker];
+        *lock(&seat.unpark) = driver.unparker();
+        // The worker runs a process just now, so it is not asleep in the old one.
+        let before = std::mem::replace(&mut *lock(&seat.driver), driver);
+        drop(before);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        (0..self.workers.len()).for_each(|worker| self.unpark(worker));
+        self.watchdog.kick();
+    }
+}

@@ -1,0 +1,127 @@
+//! What the scheduler has done and has to do, counted by the workers as they go.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::Scheduler;
+use crate::{
+    runtime::{context, handle::Handle, shared::Shared},
+    sync::deque::Injector,
+};
+
+/// A look at a whole runtime. Each figure is taken by itself, so it is no moment's exact picture; the counts only grow, and
+/// the difference of two looks says what happened in between.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SchedulerStats {
+    /// Its workers; none in a simulation.
+    pub workers: Vec<WorkerStats>,
+    /// Ready processes no worker has taken over yet, woken from other threads.
+    pub injected: usize,
+    /// Processes that are not released.
+    pub processes: usize,
+    /// Processes there have been.
+    pub spawned: u64,
+    /// Timers that run.
+    pub timers: usize,
+    /// How long the runtime has run.
+    pub age: Duration,
+}
+
+/// A look at one worker.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkerStats {
+    /// Ready processes in its queue.
+    pub queue: usize,
+    /// Turns of processes it has run.
+    pub turns: u64,
+    /// How often it took processes over from another worker.
+    pub steals: u64,
+    /// How often it went to sleep.
+    pub parks: u64,
+    /// How long it has slept in all; what is missing from the age of the runtime it was busy, or looking for work.
+    pub asleep: Duration,
+}
+
+/// What the scheduler of the running process has done and has to do.
+///
+/// ```
+/// # riot_actor::run(async {
+/// let stats = riot_actor::stats::scheduler_stats();
+/// assert!(stats.processes >= 1 && stats.spawned >= 1);
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn scheduler_stats() -> SchedulerStats {
+    context::with_shared("scheduler_stats", |shared| shared.stats())
+}
+
+impl Handle {
+    /// [`scheduler_stats`] from a plain thread.
+    #[must_use]
+    pub fn scheduler_stats(&self) -> SchedulerStats {
+        self.shared.stats()
+    }
+}
+
+/// What a worker counts. It alone writes, so it needs no exchange.
+#[derive(Default)]
+pub(super) struct Counters {
+    steals: AtomicU64,
+    parks: AtomicU64,
+    asleep_nanos: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn stole(&self) {
+        add(&self.steals, 1);
+    }
+
+    pub(super) fn slept(&self, asleep: Duration) {
+        add(&self.parks, 1);
+        add(&self.asleep_nanos, asleep.as_nanos() as u64);
+    }
+}
+
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+}
+
+impl Scheduler {
+    fn worker_stats(&self) -> Vec<WorkerStats> {
+        let workers = self.workers.iter();
+        workers
+            .map(|seat| WorkerStats {
+                queue: seat.stealer.len(),
+                // Counted at its beginning and at its end.
+                turns: seat.turns.load(Ordering::Relaxed).div_ceil(2),
+                steals: seat.counters.steals.load(Ordering::Relaxed),
+                parks: seat.counters.parks.load(Ordering::Relaxed),
+                asleep: Duration::from_nanos(seat.counters.asleep_nanos.load(Ordering::Relaxed)),
+            })
+            .collect()
+    }
+
+    fn injected(&self) -> usize {
+        self.injector.iter().map(Injector::len).sum()
+    }
+}
+
+impl Shared {
+    fn stats(&self) -> SchedulerStats {
+        SchedulerStats {
+            workers: self.scheduler().map(Scheduler::worker_stats).unwrap_or_default(),
+            injected: self.scheduler().map_or(0, Scheduler::injected),
+            processes: self.live(),
+            spawned: self.table.taken(),
+            timers: self.timers.len(),
+            age: self.now().saturating_duration_since(self.clock().start()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Sees to workers held up by a process that does not give way: their events are collected and their processes taken
+//! over by others, and whoever holds one up for long is named.
+//!
+//! It looks, at the clock too, every few milliseconds while anything runs, and sleeps while nothing does.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::Scheduler;
+use crate::{runtime::shared::Shared, sync::lock::lock};
+
+/// A process that runs for longer than this in one go holds its worker up.
+const TICK: Duration = Duration::from_millis(10);
+
+/// While a worker is held up its events are looked at so often: they may be those of several workers.
+const HELP_TICK: Duration = Duration::from_millis(1);
+
+/// Without any turn in so many ticks the watchdog sleeps until a worker wakes.
+const QUIET_TICKS: u32 = 20;
+
+pub(crate) struct Watchdog {
+    asleep: AtomicBool,
+    /// Counts the workers that stopped sleeping. A worker counts first and then looks whether the watchdog sleeps; the
+    /// watchdog says first that it sleeps and then looks at the count: one of them sees the other.
+    awakenings: AtomicU64,
+    kicked: Mutex<bool>,
+    changed: Condvar,
+    /// A bit for each of the first 64 workers that is held up. Those beyond are never helped, only reported.
+    held_up: AtomicU64,
+}
+
+impl Watchdog {
+    pub(crate) fn new() -> Self {
+        Self {
+            asleep: AtomicBool::new(false),
+            awakenings: AtomicU64::new(0),
+            kicked: Mutex::new(false),
+            changed: Condvar::new(),
+            held_up: AtomicU64::new(0),
+        }
+    }
+
+    /// A worker stopped sleeping.
+    pub(crate) fn awake(&self) {
+        self.awakenings.fetch_add(1, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            self.kick();
+        }
+    }
+
+    pub(crate) fn kick(&self) {
+        *lock(&self.kicked) = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_held_up(&self, worker: usize) -> bool {
+        worker < 64 && self.held_up.load(Ordering::Relaxed) & (1 << worker) != 0
+    }
+
+    fn wait(&self, limit: Option<Duration>) {
+        let mut kicked = lock(&self.kicked);
+        match limit {
+            Some(limit) => {
+                let (guard, _) = self
+                    .changed
+                    .wait_timeout(kicked, limit)
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                kicked = guard;
+            }
+            None => {
+                while !*kicked {
+                    kicked = self.changed.wait(kicked).unwrap_or_else(std::sync::PoisonError::into_inner);
+                }
+            }
+        }
+        *kicked = false;
+    }
+}
+
+/// What the watchdog remembers of a worker.
+#[derive(Clone, Copy)]
+struct Seen {
+    turns: u64,
+    since: Instant,
+    reported: bool,
+}
+
+pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("riot-watchdog".into()).spawn(move || {
+        let Some(scheduler) = shared.scheduler() else { return };
+        watch(&shared, scheduler);
+    })
+}
+
+fn watch(shared: &Shared, scheduler: &Scheduler) {
+    let mut seen = vec![Seen { turns: 0, since: Instant::now(), reported: false }; scheduler.workers()];
+    let (mut quiet, mut before) = (0, 0);
+    while !scheduler.stopping.load(Ordering::SeqCst) {
+        let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
+        // For all of this look, so that a timer that rings now is not ahead of `now_coarse`.
+        let now = shared.clock().read();
+        let mut held_up = 0_u64;
+        let mut active = awakenings != before;
+        before = awakenings;
+        for (worker, seen) in seen.iter_mut().enumerate() {
+            let turns = scheduler.workers[worker].turns.load(Ordering::Relaxed);
+            let running = !turns.is_multiple_of(2);
+            active |= running || turns != seen.turns;
+            if turns != seen.turns || !running {
+                *seen = Seen { turns, since: now, reported: false };
+                continue;
+            }
+            if worker < 64 {
+                held_up |= 1 << worker;
+            }
+            let elapsed = now.saturating_duration_since(seen.since);
+            if !seen.reported && elapsed >= shared.config.long_schedule {
+                seen.reported = true;
+                report(shared, scheduler, worker, elapsed);
+            }
+        }
+        scheduler.watchdog.held_up.store(held_up, Ordering::SeqCst);
+        if held_up != 0 {
+            help(shared, scheduler, held_up, now);
+        }
+        // Too few for whoever queued them to wake another worker, but there they are.
+        if scheduler.workers.iter().any(|seat| !seat.stealer.is_empty()) {
+            scheduler.wake_one();
+        }
+        quiet = if active { 0 } else { quiet + 1 };
+        if quiet < QUIET_TICKS {
+            scheduler.watchdog.wait(Some(if held_up == 0 { TICK } else { HELP_TICK }));
+            continue;
+        }
+        scheduler.watchdog.asleep.store(true, Ordering::SeqCst);
+        let awakened = scheduler.watchdog.awakenings.load(Ordering::SeqCst) != before;
+        if !awakened && !scheduler.stopping.load(Ordering::SeqCst) {
+            scheduler.watchdog.wait(None);
+        }
+        scheduler.watchdog.asleep.store(false, Ordering::SeqCst);
+        quiet = 0;
+    }
+}
+
+/// Does for workers that are held up what they would do between two turns.
+fn help(shared: &Shared, scheduler: &Scheduler, held_up: u64, now: Instant) {
+    shared.timers.fire(shared, now);
+    for (worker, seat) in scheduler.workers.iter().enumerate().take(64) {
+        if held_up & (1 << worker) == 0 {
+            continue;
+        }
+        if let Ok(mut driver) = seat.driver.try_lock() {
+            driver.park(Some(Duration::ZERO));
+            driver.dispatch();
+        }
+        if !seat.stealer.is_empty() || seat.stealer.has_next() {
+            scheduler.wake_one();
+        }
+    }
+}
+
+fn report(shared: &Shared, scheduler: &Scheduler, worker: usize, elapsed: Duration) {
+    let index = scheduler.workers[worker].current.load(Ordering::Relaxed);
+    let process = shared.pid_at(index).and_then(|pid| shared.info(pid));
+    let (pid, label) = match &process {
+        Some(info) => (info.pid.to_string(), info.label.as_deref().unwrap_or("-")),
+        None => ("-".to_owned(), "-"),
+    };
+    tracing::warn!(target: "riot::scheduler", pid, label, worker, "a process has not given way for {elapsed:?}");
+}
