@@ -2,7 +2,7 @@
 //! nothing, and a crash stays in its process unless another one is linked to it.
 //!
 //! A process is a future with a pid. Free functions act for the running process: [`this`], [`send`], [`receive()`],
-//! [`spawn`], [`link`], [`monitor`]. They stand at the root; everything else is in the module where it is looked for.
+//! [`spawn`], [`link`], [`monitor`]. They stand at the root; everything else is in the module where it is mailbox_scanned for.
 //!
 //! ```
 //! use riot_actor::{monitor, receive, run, send, spawn, this};

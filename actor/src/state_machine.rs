@@ -128,12 +128,12 @@ pub struct Step<M: StateMachine> {
     to: Option<M::State>,
     postponed: Option<Input<M::Event>>,
     inserted: Vec<Input<M::Event>>,
-    timers: Vec<(Timer, Option<Duration>)>,
+    timers: Vec<(MachineTimer, Option<Duration>)>,
 }
 
 /// The timers of a machine: one a state, one until the next event, and any number by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Timer {
+enum MachineTimer {
     State,
     Event,
     Named(&'static str),
@@ -163,27 +163,27 @@ impl<M: StateMachine> Step<M> {
         self
     }
 
-    /// [`Input::StateTimeout`] comes if the (new) state lasts for `limit`. It replaces the one there was.
-    pub fn state_timeout(mut self, limit: Duration) -> Self {
-        self.timers.push((Timer::State, Some(limit)));
+    /// [`Input::StateTimeout`] comes if the (new) state lasts for `timeout`. It replaces the one there was.
+    pub fn state_timeout(mut self, timeout: Duration) -> Self {
+        self.timers.push((MachineTimer::State, Some(timeout)));
         self
     }
 
-    /// [`Input::EventTimeout`] comes if nothing else does within `limit`.
-    pub fn event_timeout(mut self, limit: Duration) -> Self {
-        self.timers.push((Timer::Event, Some(limit)));
+    /// [`Input::EventTimeout`] comes if nothing else does within `timeout`.
+    pub fn event_timeout(mut self, timeout: Duration) -> Self {
+        self.timers.push((MachineTimer::Event, Some(timeout)));
         self
     }
 
     /// [`Input::Timeout`] comes after `delay`, whatever happens and in whatever state. It replaces one of the same name.
     pub fn timeout(mut self, name: &'static str, delay: Duration) -> Self {
-        self.timers.push((Timer::Named(name), Some(delay)));
+        self.timers.push((MachineTimer::Named(name), Some(delay)));
         self
     }
 
     /// The timeout of this name does not come.
     pub fn cancel_timeout(mut self, name: &'static str) -> Self {
-        self.timers.push((Timer::Named(name), None));
+        self.timers.push((MachineTimer::Named(name), None));
         self
     }
 }
@@ -207,33 +207,33 @@ pub struct Machine<M: StateMachine> {
     postponed: VecDeque<Input<M::Event>>,
     /// Before anything in the mailbox: what was inserted, and what was put off and has come again.
     next: VecDeque<Input<M::Event>>,
-    timers: HashMap<Timer, TimerRef>,
+    timers: HashMap<MachineTimer, TimerRef>,
 }
 
 /// The typed name of a state machine.
 pub type MachineRef<M> = GenServerRef<Machine<M>>;
 
 /// Go on with what is next.
-struct Next;
+struct RunNext;
 
 impl<M: StateMachine> Machine<M> {
-    /// The state it is in; for [`GenServerRef::look`].
+    /// The state it is in; for [`GenServerRef::get_state`].
     pub fn state(&self) -> &M::State {
         &self.state
     }
 
-    /// What it is made of; for [`GenServerRef::look`].
+    /// What it is made of; for [`GenServerRef::get_state`].
     pub fn data(&self) -> &M {
         &self.data
     }
 
     async fn handle(&mut self, input: Input<M::Event>) {
-        self.cancel(Timer::Event);
+        self.cancel(MachineTimer::Event);
         let Step { to, postponed, inserted, timers } = self.data.handle(&self.state, input).await;
         self.postponed.extend(postponed);
         if let Some(state) = to.filter(|state| *state != self.state) {
             self.state = state;
-            self.cancel(Timer::State);
+            self.cancel(MachineTimer::State);
             self.come_first(|machine| std::mem::take(&mut machine.postponed));
         }
         self.come_first(|_| inserted.into());
@@ -244,7 +244,7 @@ impl<M: StateMachine> Machine<M> {
             }
         }
         if !self.next.is_empty() {
-            gen_server::continue_with(Next);
+            gen_server::continue_with(RunNext);
         }
     }
 
@@ -254,22 +254,22 @@ impl<M: StateMachine> Machine<M> {
         self.next = first;
     }
 
-    fn cancel(&mut self, timer: Timer) {
+    fn cancel(&mut self, timer: MachineTimer) {
         if let Some(timer) = self.timers.remove(&timer) {
             timer.cancel();
         }
     }
 
     /// What a timer that fired stands for; nothing, if it was cancelled when its message was on its way.
-    fn fired(&mut self, Timeout { timer, value }: &Timeout<Timer>) -> Option<Input<M::Event>> {
+    fn fired(&mut self, Timeout { timer, value }: &Timeout<MachineTimer>) -> Option<Input<M::Event>> {
         if self.timers.get(value) != Some(timer) {
             return None;
         }
         self.timers.remove(value);
         Some(match value {
-            Timer::State => Input::StateTimeout,
-            Timer::Event => Input::EventTimeout,
-            Timer::Named(name) => Input::Timeout(name),
+            MachineTimer::State => Input::StateTimeout,
+            MachineTimer::Event => Input::EventTimeout,
+            MachineTimer::Named(name) => Input::Timeout(name),
         })
     }
 }
@@ -284,7 +284,7 @@ impl<M: StateMachine> GenServer for Machine<M> {
     }
 
     async fn handle_info(&mut self, message: Message) {
-        let input = match message.downcast_ref::<Timeout<Timer>>() {
+        let input = match message.downcast_ref::<Timeout<MachineTimer>>() {
             Some(fired) => self.fired(fired),
             None => Some(Input::Info(message)),
         };
@@ -294,7 +294,7 @@ impl<M: StateMachine> GenServer for Machine<M> {
     }
 
     async fn handle_continue(&mut self, message: Message) {
-        let input = if message.is::<Next>() { self.next.pop_front() } else { Some(Input::Info(message)) };
+        let input = if message.is::<RunNext>() { self.next.pop_front() } else { Some(Input::Info(message)) };
         if let Some(input) = input {
             self.handle(input).await;
         }
@@ -332,15 +332,15 @@ impl<M: StateMachine> GenServerRef<Machine<M>> {
         self.ask_timeout(make, Some(CALL_TIMEOUT)).await
     }
 
-    /// [`ask`](Self::ask) that waits for at most `limit`; `None` waits for ever.
+    /// [`ask`](Self::ask) that waits for at most `timeout`; `None` waits for ever.
     ///
     /// # Errors
     /// See [`CallError`].
     pub async fn ask_timeout<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M::Event,
-        limit: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Result<R, CallError> {
-        self.request(make)?.wait(limit).await
+        self.request(make)?.wait(timeout).await
     }
 }

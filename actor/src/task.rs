@@ -3,25 +3,25 @@
 use std::{fmt, future::Future, time::Duration};
 
 use crate::{
-    call::{CallError, Waiting, answer_of, wait},
+    call::{CallError, Receiver, oneshot_with, wait},
     messages::receive::timeout,
     process::{pid::Pid, reason::Reason, signal::exit, spawn::SpawnOptions},
     runtime::{context, handle::Handle},
 };
 
 /// How long a task that traps exits may go on after its owner has ended, or [`Task::shutdown`] asked it to.
-const GRACE: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pin_project_lite::pin_project! {
     /// The body of a task: its result is sent by itself, and it ends normally.
-    struct Running<F, T> {
+    struct TaskBody<F, T> {
         #[pin]
         body: F,
         reply: crate::call::ReplyTo<T>,
     }
 }
 
-impl<T: Send, F: Future<Output = T>> Future for Running<F, T> {
+impl<T: Send, F: Future<Output = T>> Future for TaskBody<F, T> {
     type Output = Reason;
 
     fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Reason> {
@@ -37,7 +37,7 @@ impl<T: Send, F: Future<Output = T>> Future for Running<F, T> {
 pub struct Task<T: Send> {
     pid: Pid,
     owner: Pid,
-    result: Waiting<T>,
+    result: Receiver<T>,
     done: bool,
 }
 
@@ -88,8 +88,8 @@ impl<T: Send> Task<T> {
     {
         let owner = crate::this();
         let reference = context::with_shared("Task::spawn", |shared| shared.next_reference());
-        let (pid, result) = answer_of(|reply| {
-            SpawnOptions::new().label("task").task_of(reference).spawn(Running { body, reply })
+        let (pid, result) = oneshot_with(|reply| {
+            SpawnOptions::new().label("task").task_of(reference).spawn(TaskBody { body, reply })
         });
         Self { pid, owner, result, done: false }
     }
@@ -100,21 +100,21 @@ impl<T: Send> Task<T> {
         self.pid
     }
 
-    /// Waits for the result for at most `limit`; `None` waits for ever.
+    /// Waits for the result for at most `timeout`; `None` waits for ever.
     ///
     /// # Errors
     /// See [`TaskError`].
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the result is still there.
-    pub async fn wait(&mut self, limit: Option<Duration>) -> Result<T, TaskError> {
+    pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<T, TaskError> {
         if crate::this() != self.owner {
             return Err(TaskError::NotOwner);
         }
         if self.done {
             return Err(TaskError::Taken);
         }
-        match self.result.wait(limit).await {
+        match self.result.wait(timeout).await {
             Ok(result) => {
                 self.done = true;
                 Ok(result)
@@ -131,18 +131,18 @@ impl<T: Send> Task<T> {
         }
     }
 
-    /// The result if it is there; else ends the task, by `Shutdown`, and by a kill if it has not ended within `limit`.
+    /// The result if it is there; else ends the task, by `Shutdown`, and by a kill if it has not ended within `timeout`.
     /// Returns once it is gone.
     ///
     /// # Errors
     /// See [`TaskError`].
-    pub async fn shutdown(mut self, limit: Duration) -> Result<T, TaskError> {
+    pub async fn shutdown(mut self, timeout: Duration) -> Result<T, TaskError> {
         let here = self.wait(Some(Duration::ZERO)).await;
         let end = wait(self.pid);
         if matches!(here, Err(TaskError::Timeout)) {
             exit(self.pid, Reason::Shutdown);
             let mut end = end;
-            if timeout(limit, &mut end).await.is_err() {
+            if crate::time::timeout(timeout, &mut end).await.is_err() {
                 exit(self.pid, Reason::Kill);
                 end.await;
             }
@@ -165,7 +165,7 @@ pub(crate) fn orphaned(handle: &Handle, task: Pid, owner: Pid) {
     if handle.shared.is_present(task) {
         handle.spawn(async move {
             let mut end = wait(task);
-            if timeout(GRACE, &mut end).await.is_err() {
+            if timeout(SHUTDOWN_TIMEOUT, &mut end).await.is_err() {
                 exit(task, Reason::Kill);
             }
         });

@@ -271,7 +271,7 @@ fn a_call_to_a_full_mailbox_fails_at_once_and_the_server_can_still_be_stopped() 
         }
         let second = till.send_request(Price).unwrap();
         assert_eq!(till.call(Price).await, Err(CallError::Full));
-        let look = spawn(async move { drop(till.look(|_| ()).await) });
+        let look = spawn(async move { drop(till.get_state(|_| ()).await) });
         while info(till.pid()).unwrap().mailbox < 2 {
             yield_now().await;
         }

@@ -68,7 +68,7 @@ fn the_scheduler_counts_what_it_does() {
         }
         let after = scheduler_stats();
         let turns =
-            |stats: &riot_actor::stats::SchedulerStats| stats.workers.iter().map(|w| w.turns).sum::<u64>();
+            |stats: &riot_actor::stats::SchedulerStats| stats.workers.iter().map(|w| w.slices).sum::<u64>();
         assert!(turns(&after) - turns(&before) >= 200, "{before:?} {after:?}");
         assert_eq!((after.spawned - before.spawned, after.processes), (100, before.processes));
         assert_eq!((after.timers, after.injected), (before.timers + 1, 0));
@@ -119,7 +119,7 @@ fn a_trace_shows_what_a_process_does_in_its_order() {
         });
         let (handler, events) = keep(pid);
         assert_eq!(
-            trace(TraceFlags::LIVES | TraceFlags::SENDS | TraceFlags::RECEIVES | TraceFlags::TURNS),
+            trace(TraceFlags::PROCS | TraceFlags::SEND | TraceFlags::RECEIVE | TraceFlags::RUNNING),
             TraceFlags::NOTHING
         );
         send(pid, 7_u16);
@@ -143,7 +143,7 @@ fn a_trace_shows_turns_and_spawns() {
         let all: Events = Events::default();
         let kept = all.clone();
         telemetry::attach(move |event: &TraceEvent| kept.lock().unwrap().push(event.clone()));
-        trace(TraceFlags::LIVES | TraceFlags::TURNS);
+        trace(TraceFlags::PROCS | TraceFlags::RUNNING);
         let pid = spawn_link(yield_now());
         wait(pid).await;
         trace(TraceFlags::NOTHING);
@@ -164,7 +164,7 @@ fn a_trace_shows_turns_and_spawns() {
 fn a_handler_of_traces_that_panics_is_detached() {
     run(async {
         let handler = telemetry::attach(|_: &TraceEvent| panic!("no more"));
-        trace(TraceFlags::SENDS);
+        trace(TraceFlags::SEND);
         send(this(), 1);
         send(this(), 2);
         assert!(!telemetry::detach(handler));

@@ -76,7 +76,7 @@ fn a02_a_shutdown_may_come_from_a_plain_thread() {
 fn a03_all_are_asked_then_killed_after_the_grace() {
     for seed in 0..50 {
         let (say, hear) = mpsc::channel();
-        Simulation::new(seed).config(Config::new().grace(secs(3))).run(async move {
+        Simulation::new(seed).config(Config::new().shutdown_timeout(secs(3))).run(async move {
             let start = now();
             let polite = say.clone();
             let asked = SpawnOptions::new().trap_exit().spawn(async move {
@@ -135,15 +135,16 @@ fn a04_when_run_returns_nothing_is_left() {
 fn a05_a_body_that_does_not_give_way_is_left_behind() {
     let (let_go, held) = mpsc::channel::<()>();
     let (say, hear) = mpsc::channel::<Pid>();
-    let result = Config::new().workers(2).grace(millis(20)).kill_timeout(millis(50)).run(async move {
-        let main = this();
-        spawn(async move {
-            say.send(this()).unwrap();
-            send(main, ());
-            held.recv().ok();
+    let result =
+        Config::new().workers(2).shutdown_timeout(millis(20)).kill_timeout(millis(50)).run(async move {
+            let main = this();
+            spawn(async move {
+                say.send(this()).unwrap();
+                send(main, ());
+                held.recv().ok();
+            });
+            receive::<()>().await;
         });
-        receive::<()>().await;
-    });
     let Err(RunError::Stuck(pids)) = result else { panic!("{result:?}") };
     assert_eq!(pids, [hear.recv().unwrap()]);
     let_go.send(()).unwrap();

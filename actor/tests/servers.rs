@@ -594,7 +594,7 @@ fn g23_a_suspended_server_handles_nothing_but_can_be_looked_at_and_obeys_its_par
         let server = talker(Init::Fine).await;
         server.suspend().await.expect("it lives");
         server.cast(Note("later"));
-        assert_eq!(server.look(|state| state.seen.len()).await, Ok(0));
+        assert_eq!(server.get_state(|state| state.seen.len()).await, Ok(0));
         assert!(receive_timeout::<Said>(Duration::from_millis(20)).await.is_err());
         server.resume().await.expect("it lives");
         assert_eq!(said().await, "later");

@@ -221,7 +221,7 @@ fn g24_a_machine_is_a_server_like_others() {
         let machine =
             GenServerOptions::new().name("scribe").start_link::<Machine<Scribe>>(this()).await.unwrap();
         assert_eq!(machine.ask(Event::Ask).await, Ok(State::Busy));
-        assert_eq!(machine.look(|machine| *machine.state()).await, Ok(State::Busy));
+        assert_eq!(machine.get_state(|machine| *machine.state()).await, Ok(State::Busy));
         let watched = spawn(async {});
         send(machine.pid(), watched);
         assert!(receive::<Noted>().await.0.ends_with("Pid"));

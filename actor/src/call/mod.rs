@@ -6,18 +6,18 @@ mod reply_slot;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-pub(crate) use future::Calling;
-use oneshot::Answer;
+pub(crate) use future::CallFuture;
+use oneshot::Oneshot;
+pub(crate) use oneshot::{Receiver, oneshot_with, send_query};
 pub use oneshot::{Wait, join, wait};
-pub(crate) use oneshot::{Waiting, answer_of, send_query};
-pub(crate) use reply_slot::Ender;
-use reply_slot::Replier;
+pub(crate) use reply_slot::CalleeExit;
+use reply_slot::ReplyHandle;
 
 use crate::{
     messages::message::Message,
     observe::trace::TraceFlags,
     process::{pid::Pid, reason::Reason},
-    runtime::{kernel::relations::Callbacks, shared::Shared},
+    runtime::{kernel::relations::ExitHooks, shared::Shared},
 };
 
 /// How long a call waits by default. (OTP: `gen_server:call/2`.)
@@ -44,22 +44,22 @@ impl<Q: fmt::Debug, R> fmt::Debug for CallRequest<Q, R> {
 
 /// Answers one request, once, from any process. Dropped, it answers nothing: the caller waits for its time to pass, or
 /// for the end of whom it asked.
-pub struct ReplyTo<R>(Way<R>);
+pub struct ReplyTo<R>(ReplyPath<R>);
 
 /// How an answer gets to whoever waits.
-enum Way<R> {
+enum ReplyPath<R> {
     /// Into the future that waits for it.
-    Place(Replier<R>),
+    Slot(ReplyHandle<R>),
     /// To where both have a share of it.
-    Between(Arc<Answer<R>>),
+    Shared(Arc<Oneshot<R>>),
 }
 
 impl<R: Send> ReplyTo<R> {
     /// [`send`](Self::send) for whoever only borrows the right.
     pub(crate) fn settle(&self, reply: R) {
         match &self.0 {
-            Way::Place(place) => place.settle(reply),
-            Way::Between(answer) => drop(answer.settle(Ok(reply))),
+            ReplyPath::Slot(handle) => handle.settle(reply),
+            ReplyPath::Shared(answer) => drop(answer.settle(Ok(reply))),
         }
     }
 
@@ -127,19 +127,19 @@ impl std::error::Error for CallError {}
 pub fn call<Q, R>(
     to: Pid,
     query: Q,
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> impl Future<Output = Result<R, CallError>> + Send
 where
     Q: Send + 'static,
     R: Send + 'static,
 {
-    Calling::new(to, limit, move |from, reply| Message::build(|| CallRequest { query, from, reply }))
+    CallFuture::new(to, timeout, move |from, reply| Message::build(|| CallRequest { query, from, reply }))
 }
 
 impl Shared {
     #[inline(never)]
-    fn send_call(&self, to: Pid, message: Message, ender: Ender) -> Result<(), CallError> {
-        self.deliver_call(to, message, |callbacks| callbacks.push_call(self, ender))
+    fn send_call(&self, to: Pid, message: Message, callee_exit: CalleeExit) -> Result<(), CallError> {
+        self.deliver_call(to, message, |exit_hooks| exit_hooks.push_in_place(self, callee_exit))
     }
 
     /// Puts a request into a mailbox, and whoever waits for its answer on the list of those that hear of the end.
@@ -148,17 +148,17 @@ impl Shared {
         &self,
         to: Pid,
         message: Message,
-        add: impl FnOnce(&mut Callbacks),
+        add: impl FnOnce(&mut ExitHooks),
     ) -> Result<(), CallError> {
-        if self.tracer.is_on(TraceFlags::SENDS) {
+        if self.tracer.is_on(TraceFlags::SEND) {
             self.trace_sent(to, &message);
         }
         let Some(slot) = self.table.of(to) else { return Err(CallError::NoProc) };
-        let readied = {
+        let runnable = {
             let Some(mut core) = slot.lock_for(to) else { return Err(CallError::NoProc) };
             if !core.is_live() {
                 // Condemned, and not released yet: it refuses the request, and tells its reason when it is released.
-                add(&mut core.relations().callbacks);
+                add(&mut core.relations().exit_hooks);
                 drop(core);
                 drop(message);
                 return Ok(());
@@ -168,10 +168,10 @@ impl Shared {
                 drop(message);
                 return Err(CallError::Full);
             }
-            add(&mut core.relations().callbacks);
+            add(&mut core.relations().exit_hooks);
             slot.accept(&mut core, message)
         };
-        self.ready(readied);
+        self.enqueue(runnable);
         Ok(())
     }
 }

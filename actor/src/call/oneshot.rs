@@ -13,40 +13,40 @@ use std::{
     time::Duration,
 };
 
-use super::{CallError, ReplyTo, Way};
+use super::{CallError, ReplyPath, ReplyTo};
 use crate::{
-    messages::{message::Message, receive::timeout},
-    process::{pid::Pid, reason::Reason, signal::Ended},
+    messages::message::Message,
+    process::{pid::Pid, reason::Reason, signal::OnExit},
     runtime::{context, coop, shared::Shared},
-    sync::spin_lock::ShortLock,
+    sync::spin_lock::SpinLock,
 };
 
 /// Sends what `make` makes of the place for the reply.
 pub(crate) fn send_query<R: Send + 'static>(
     to: Pid,
     make: impl FnOnce(ReplyTo<R>) -> Message,
-) -> Result<Waiting<R>, CallError> {
+) -> Result<Receiver<R>, CallError> {
     if crate::this() == to {
         return Err(CallError::CallingSelf);
     }
-    let answer = Arc::new(Answer::new());
-    let message = make(ReplyTo(Way::Between(answer.clone())));
+    let answer = Arc::new(Oneshot::new());
+    let message = make(ReplyTo(ReplyPath::Shared(answer.clone())));
     let callback = answer.clone();
     context::with_shared("call", |shared| {
-        shared.deliver_call(to, message, |callbacks| callbacks.push(shared, callback))
+        shared.deliver_call(to, message, |exit_hooks| exit_hooks.push(shared, callback))
     })?;
-    Ok(Waiting::new(answer))
+    Ok(Receiver::new(answer))
 }
 
 /// The two ends of one answer that is not asked for by a message; the process `of` settles it by its end, too.
-pub(crate) fn answer_of<R: Send + 'static>(of: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Waiting<R>) {
-    let answer = Arc::new(Answer::new());
-    let pid = of(ReplyTo(Way::Between(answer.clone())));
-    if !context::with_shared("start", |shared| shared.call_back(pid, answer.clone())) {
+pub(crate) fn oneshot_with<R: Send + 'static>(of: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Receiver<R>) {
+    let answer = Arc::new(Oneshot::new());
+    let pid = of(ReplyTo(ReplyPath::Shared(answer.clone())));
+    if !context::with_shared("start", |shared| shared.on_exit(pid, answer.clone())) {
         // It has ended already; if it did not answer before, it never will.
         drop(answer.settle(Err(CallError::NoProc)));
     }
-    (pid, Waiting::new(answer))
+    (pid, Receiver::new(answer))
 }
 
 /// Waits until every one of `pids` has been released; at once for those that were. The mailbox and monitors of the
@@ -79,19 +79,19 @@ pub async fn join(pids: &[Pid]) {
 /// # Panics
 /// Outside a process.
 pub fn wait(pid: Pid) -> Wait {
-    context::with_shared("wait", |shared| end_of(shared, pid))
+    context::with_shared("wait", |shared| exit_of(shared, pid))
 }
 
 /// [`wait`] in any thread.
-pub(crate) fn end_of(shared: &Shared, pid: Pid) -> Wait {
-    let answer = Arc::new(Answer::<Infallible>::new());
-    let watched = shared.call_back(pid, answer.clone());
-    Wait(watched.then(|| Waiting::new(answer)))
+pub(crate) fn exit_of(shared: &Shared, pid: Pid) -> Wait {
+    let answer = Arc::new(Oneshot::<Infallible>::new());
+    let watched = shared.on_exit(pid, answer.clone());
+    Wait(watched.then(|| Receiver::new(answer)))
 }
 
 /// The future of [`wait`].
 #[must_use = "it has to be awaited to wait"]
-pub struct Wait(Option<Waiting<Infallible>>);
+pub struct Wait(Option<Receiver<Infallible>>);
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,26 +113,26 @@ impl Future for Wait {
 }
 
 /// A place for one answer.
-pub(super) struct Answer<R>(ShortLock<State<R>>);
+pub(super) struct Oneshot<R>(SpinLock<OneshotState<R>>);
 
-enum State<R> {
+enum OneshotState<R> {
     Open(Option<Waker>),
     Settled(Result<R, CallError>),
     /// Taken, or nobody waits any more.
     Closed,
 }
 
-impl<R: Send> Answer<R> {
+impl<R: Send> Oneshot<R> {
     fn new() -> Self {
-        Self(ShortLock::new(State::Open(None)))
+        Self(SpinLock::new(OneshotState::Open(None)))
     }
 
     /// The first to settle it decides; what comes later, or too late, is given back.
     pub(super) fn settle(&self, answer: Result<R, CallError>) -> Result<(), Result<R, CallError>> {
         let mut state = self.0.lock();
-        let State::Open(waker) = &mut *state else { return Err(answer) };
+        let OneshotState::Open(waker) = &mut *state else { return Err(answer) };
         let waker = waker.take();
-        *state = State::Settled(answer);
+        *state = OneshotState::Settled(answer);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -144,55 +144,59 @@ impl<R: Send> Answer<R> {
     fn take(&self, waker: &mut Option<Waker>) -> Option<Result<R, CallError>> {
         let mut state = self.0.lock();
         match &mut *state {
-            State::Open(before) => {
+            OneshotState::Open(before) => {
                 if waker.is_some() {
                     std::mem::swap(before, waker);
                 }
                 None
             }
-            State::Settled(_) => match std::mem::replace(&mut *state, State::Closed) {
-                State::Settled(answer) => Some(answer),
-                State::Open(_) | State::Closed => unreachable!("it was just looked at"),
+            OneshotState::Settled(_) => match std::mem::replace(&mut *state, OneshotState::Closed) {
+                OneshotState::Settled(answer) => Some(answer),
+                OneshotState::Open(_) | OneshotState::Closed => {
+                    unreachable!("it was just mailbox_scanned at")
+                }
             },
-            State::Closed => Some(Err(CallError::NoProc)),
+            OneshotState::Closed => Some(Err(CallError::NoProc)),
         }
     }
 
     /// Whether whoever waits here waits with this waker.
     fn knows(&self, waker: &Waker) -> bool {
-        matches!(&*self.0.lock(), State::Open(Some(known)) if known.will_wake(waker))
+        matches!(&*self.0.lock(), OneshotState::Open(Some(known)) if known.will_wake(waker))
     }
 }
 
-impl<R: Send> Ended for Answer<R> {
-    fn ended(&self, reason: &Reason) {
+impl<R: Send> OnExit for Oneshot<R> {
+    fn exited(&self, reason: &Reason) {
         let refused = self.settle(Err(CallError::Exit(reason.clone())));
         drop(refused);
     }
 
-    fn is_over(&self) -> bool {
-        matches!(*self.0.lock(), State::Closed)
+    fn is_cancelled(&self) -> bool {
+        matches!(*self.0.lock(), OneshotState::Closed)
     }
 }
 
 /// Someone who waits for an answer; dropped, nobody does.
-pub(crate) struct Waiting<R: Send> {
-    answer: Arc<Answer<R>>,
+pub(crate) struct Receiver<R: Send> {
+    answer: Arc<Oneshot<R>>,
     /// Whether a waker was left there, as far as we are.
     asked: AtomicBool,
     /// Whether the answer was taken: there is nothing left to give up.
     taken: AtomicBool,
 }
 
-impl<R: Send> Waiting<R> {
-    fn new(answer: Arc<Answer<R>>) -> Self {
+impl<R: Send> Receiver<R> {
+    fn new(answer: Arc<Oneshot<R>>) -> Self {
         Self { answer, asked: AtomicBool::new(false), taken: AtomicBool::new(false) }
     }
 
-    /// Waits for the answer, no longer than `limit`; what has been there at the last moment counts.
-    pub(crate) async fn wait(&self, limit: Option<Duration>) -> Result<R, CallError> {
-        match limit {
-            Some(limit) => timeout(limit, self.reply()).await.unwrap_or(Err(CallError::Timeout)),
+    /// Waits for the answer, no longer than `timeout_`; what has been there at the last moment counts.
+    pub(crate) async fn wait(&self, timeout: Option<Duration>) -> Result<R, CallError> {
+        match timeout {
+            Some(duration) => {
+                crate::time::timeout(duration, self.reply()).await.unwrap_or(Err(CallError::Timeout))
+            }
             None => self.reply().await,
         }
     }
@@ -225,10 +229,10 @@ impl<R: Send> Waiting<R> {
     }
 }
 
-impl<R: Send> Drop for Waiting<R> {
+impl<R: Send> Drop for Receiver<R> {
     fn drop(&mut self) {
         if !*self.taken.get_mut() {
-            let late = std::mem::replace(&mut *self.answer.0.lock(), State::Closed);
+            let late = std::mem::replace(&mut *self.answer.0.lock(), OneshotState::Closed);
             drop(late);
         }
     }

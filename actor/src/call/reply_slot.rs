@@ -8,12 +8,12 @@
 
 use std::{marker::PhantomPinned, num::NonZeroU32, ptr::NonNull, task::Waker};
 
-use super::oneshot::{Wait, end_of};
+use super::oneshot::{Wait, exit_of};
 use crate::{
     process::{pid::Pid, reason::Reason},
     runtime::{
         context,
-        kernel::record::{Readied, Slot},
+        kernel::record::{Runnable, Slot},
         shared::Shared,
     },
     sync::{atomic::Ordering, cell::UnsafeCell},
@@ -49,15 +49,15 @@ impl Caller {
 
 /// Where the answer comes. It is written to while its call is open, and read when it is not.
 #[repr(C)]
-pub(crate) struct Place<R> {
+pub(crate) struct ReplySlot<R> {
     /// What does not depend on the type of the reply.
-    others: Others,
+    others: ExitSlot,
     reply: UnsafeCell<Option<R>>,
-    /// Others write to where it is.
+    /// ExitSlot write to where it is.
     _pinned: PhantomPinned,
 }
 
-struct Others {
+struct ExitSlot {
     /// Why whoever was asked has ended.
     end: UnsafeCell<Option<Reason>>,
     /// Who waits, if it is not just the process that calls.
@@ -65,20 +65,20 @@ struct Others {
 }
 
 // SAFETY: through a shared reference to it nothing can be reached.
-unsafe impl<R: Send> Sync for Place<R> {}
+unsafe impl<R: Send> Sync for ReplySlot<R> {}
 
 /// What a call came to.
-pub(crate) enum Came<R> {
+pub(crate) enum Settled<R> {
     Reply(R),
     /// Whoever was asked has ended.
-    End(Reason),
-    /// Nobody will answer: the process that called has ended.
-    Nobody,
+    Exit(Reason),
+    /// CallerExited will answer: the process that called has ended.
+    CallerExited,
 }
 
-impl<R> Place<R> {
+impl<R> ReplySlot<R> {
     pub(crate) fn new() -> Self {
-        let others = Others { end: UnsafeCell::new(None), waker: UnsafeCell::new(None) };
+        let others = ExitSlot { end: UnsafeCell::new(None), waker: UnsafeCell::new(None) };
         Self { others, reply: UnsafeCell::new(None), _pinned: PhantomPinned }
     }
 
@@ -86,47 +86,47 @@ impl<R> Place<R> {
     ///
     /// # Safety
     /// The place is pinned, and is there until the call is closed.
-    pub(crate) unsafe fn replier(&self, call: CallId) -> Replier<R> {
-        Replier { call, place: NonNull::from(self) }
+    pub(crate) unsafe fn reply_handle(&self, call: CallId) -> ReplyHandle<R> {
+        ReplyHandle { call, place: NonNull::from(self) }
     }
 
     /// The right to say that nobody will reply any more.
     ///
     /// # Safety
     /// As for [`replier`](Self::replier).
-    pub(crate) unsafe fn ender(&self, call: CallId) -> Ender {
-        Ender { call, place: NonNull::from(&self.others) }
+    pub(crate) unsafe fn callee_exit(&self, call: CallId) -> CalleeExit {
+        CalleeExit { call, place: NonNull::from(&self.others) }
     }
 
     /// What came.
     ///
     /// # Safety
     /// The call is closed, and who asks has seen that.
-    pub(crate) unsafe fn take(&self) -> Came<R> {
+    pub(crate) unsafe fn take(&self) -> Settled<R> {
         // SAFETY: whoever writes has seen the call open under the lock, and closes it there, or it was closed without
         // them. So they have written before it was closed, which we have seen, and nobody writes from here on.
         let reply = self.reply.with_mut(|reply| unsafe { (*reply).take() });
         if let Some(reply) = reply {
-            return Came::Reply(reply);
+            return Settled::Reply(reply);
         }
         // SAFETY: the same.
         let end = self.others.end.with_mut(|end| unsafe { (*end).take() });
-        end.map_or(Came::Nobody, Came::End)
+        end.map_or(Settled::CallerExited, Settled::Exit)
     }
 }
 
 /// Who may reply to a call, once: the first answer is the last.
-pub(crate) struct Replier<R> {
+pub(crate) struct ReplyHandle<R> {
     call: CallId,
-    place: NonNull<Place<R>>,
+    place: NonNull<ReplySlot<R>>,
 }
 
 // SAFETY: it carries a reply to another thread, and can do nothing without the lock.
-unsafe impl<R: Send> Send for Replier<R> {}
+unsafe impl<R: Send> Send for ReplyHandle<R> {}
 // SAFETY: the same.
-unsafe impl<R: Send> Sync for Replier<R> {}
+unsafe impl<R: Send> Sync for ReplyHandle<R> {}
 
-impl<R> Replier<R> {
+impl<R> ReplyHandle<R> {
     /// Replies, if the call is open; else the reply is dropped.
     #[inline]
     pub(crate) fn settle(&self, reply: R) {
@@ -145,15 +145,15 @@ impl<R> Replier<R> {
 }
 
 /// Who is to tell the end of a process to one that waits for a reply of it.
-pub(crate) struct Ender {
+pub(crate) struct CalleeExit {
     call: CallId,
-    place: NonNull<Others>,
+    place: NonNull<ExitSlot>,
 }
 
-// SAFETY: as for a `Replier`.
-unsafe impl Send for Ender {}
+// SAFETY: as for a `ReplyHandle`.
+unsafe impl Send for CalleeExit {}
 
-impl Ender {
+impl CalleeExit {
     pub(crate) fn settle(&self, shared: &Shared, reason: Reason) {
         shared.settle_call(self.call, reason, |reason| {
             // SAFETY: as for a reply.
@@ -170,12 +170,12 @@ impl Ender {
         self.call.caller == other.call.caller
     }
 
-    pub(crate) fn is_over(&self, shared: &Shared) -> bool {
+    pub(crate) fn is_cancelled(&self, shared: &Shared) -> bool {
         !shared.table.slot(self.call.caller.index()).is_call_open(self.call.number)
     }
 }
 
-impl Others {
+impl ExitSlot {
     /// # Safety
     /// Under the lock of the record, while the call is open.
     unsafe fn take_waker(&self) -> Option<Waker> {
@@ -198,14 +198,14 @@ impl CallId {
     }
 
     /// The end of the caller; none if it has come, or the call is closed.
-    pub(crate) fn end_of_caller(self) -> Option<Wait> {
+    pub(crate) fn exit_of_caller(self) -> Option<Wait> {
         let find = |shared: &Shared| {
             let slot = shared.table.slot(self.caller.index());
             let core = slot.lock();
             let caller = Pid::new(shared.id, core.generation, self.caller.index());
             let is_open = slot.is_call_open(self.number);
             drop(core);
-            is_open.then(|| end_of(shared, caller))
+            is_open.then(|| exit_of(shared, caller))
         };
         self.with_runtime(find).flatten()
     }
@@ -226,7 +226,7 @@ impl CallId {
     }
 
     /// Has `waker` woken, too, when the call is closed by an answer; false if it is closed.
-    pub(crate) fn wake_also<R>(self, place: &Place<R>, waker: &Waker) -> bool {
+    pub(crate) fn wake_also<R>(self, place: &ReplySlot<R>, waker: &Waker) -> bool {
         // A waker is somebody else's code: it is cloned, and the one before dropped, while the lock is not held.
         let mut waker = Some(waker.clone());
         let leave = |shared: &Shared| {
@@ -264,7 +264,7 @@ impl Slot {
         number: u64,
         answer: A,
         write: impl FnOnce(A) -> T,
-    ) -> Option<(T, Option<Readied>)> {
+    ) -> Option<(T, Option<Runnable>)> {
         let mut core = self.lock();
         if !self.is_call_open(number) {
             // What is in an answer is a user's, and not dropped under the lock.
@@ -316,8 +316,8 @@ impl Shared {
     #[inline]
     fn settle_call<A>(&self, call: CallId, answer: A, write: impl FnOnce(A) -> Option<Waker>) {
         let slot = self.table.slot(call.caller.index());
-        let Some((waker, readied)) = slot.settle_call(call.number, answer, write) else { return };
-        self.ready(readied);
+        let Some((waker, runnable)) = slot.settle_call(call.number, answer, write) else { return };
+        self.enqueue(runnable);
         if let Some(waker) = waker {
             waker.wake();
         }

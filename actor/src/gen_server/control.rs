@@ -41,13 +41,13 @@ pub fn continue_with<M: Send + 'static>(message: M) {
     with_control("gen_server::continue_with", |control| control.continues.push_back(message));
 }
 
-/// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message comes within `limit`. Any message
+/// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message comes within `timeout`. Any message
 /// cancels it; with a limit of zero the messages already there come first, and cancel it.
 ///
 /// # Panics
 /// Outside a handler of a server.
-pub fn idle_timeout(limit: Duration) {
-    with_control("gen_server::idle_timeout", |control| control.idle = Some(limit));
+pub fn idle_timeout(timeout: Duration) {
+    with_control("gen_server::idle_timeout", |control| control.idle = Some(timeout));
 }
 
 /// Replies now, or, if the server is stopping, after `terminate`.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A call or cast in the mailbox of a server `S`.
-pub(super) struct Event<S>(Box<dyn Handled<S>>);
+pub(super) struct ServerEvent<S>(Box<dyn Handled<S>>);
 
 type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -29,42 +29,42 @@ trait Handled<S>: Send {
     fn handle(self: Box<Self>, state: &mut S) -> Handling<'_>;
 }
 
-struct Calling<S, Q, R> {
+struct CallEvent<S, Q, R> {
     query: Q,
     reply: ReplyTo<R>,
     _server: PhantomData<fn(S)>,
 }
 
-impl<S: Call<Q>, Q: Send + 'static> Handled<S> for Calling<S, Q, S::Reply> {
+impl<S: Call<Q>, Q: Send + 'static> Handled<S> for CallEvent<S, Q, S::Reply> {
     fn handle(self: Box<Self>, state: &mut S) -> Handling<'_> {
         Box::pin(async move { state.handle_call(self.query, self.reply).await })
     }
 }
 
-struct Casting<S, M> {
+struct CastEvent<S, M> {
     message: M,
     _server: PhantomData<fn(S)>,
 }
 
-impl<S: Cast<M>, M: Send + 'static> Handled<S> for Casting<S, M> {
+impl<S: Cast<M>, M: Send + 'static> Handled<S> for CastEvent<S, M> {
     fn handle(self: Box<Self>, state: &mut S) -> Handling<'_> {
         Box::pin(state.cast(self.message))
     }
 }
 
-impl<S: GenServer> Event<S> {
+impl<S: GenServer> ServerEvent<S> {
     pub(super) fn call<Q: Send + 'static>(query: Q, reply: ReplyTo<S::Reply>) -> Message
     where
         S: Call<Q>,
     {
-        Message::new(Self(Box::new(Calling { query, reply, _server: PhantomData })))
+        Message::new(Self(Box::new(CallEvent { query, reply, _server: PhantomData })))
     }
 
     pub(super) fn cast<M: Send + 'static>(message: M) -> Message
     where
         S: Cast<M>,
     {
-        Message::new(Self(Box::new(Casting { message, _server: PhantomData })))
+        Message::new(Self(Box::new(CastEvent { message, _server: PhantomData })))
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) enum System<S> {
     Suspend(ReplyTo<()>),
     Resume(ReplyTo<()>),
     /// A look at the state.
-    Look(Box<dyn FnOnce(&S) + Send>),
+    GetState(Box<dyn FnOnce(&S) + Send>),
     Stop(Reason),
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
             catch_panic(state.handle_continue(message)).await
         } else {
             match next_event::<S>(suspended, parent, idle).await {
-                Some(Incoming::Event(Event(event))) => catch_panic(event.handle(&mut state)).await,
+                Some(Incoming::Event(ServerEvent(event))) => catch_panic(event.handle(&mut state)).await,
                 Some(Incoming::Info(message)) => catch_panic(state.handle_info(message)).await,
                 Some(Incoming::Parent(reason)) | Some(Incoming::System(System::Stop(reason))) => {
                     return terminate(state, reason).await;
@@ -108,7 +108,7 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
                     reply.send(());
                     Ok(())
                 }
-                Some(Incoming::System(System::Look(look))) => {
+                Some(Incoming::System(System::GetState(look))) => {
                     set_idle(idle);
                     catch(|| look(&state))
                 }
@@ -122,7 +122,7 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
 }
 
 enum Incoming<S> {
-    Event(Event<S>),
+    Event(ServerEvent<S>),
     Info(Message),
     System(System<S>),
     /// The parent has ended, and so must we.
@@ -141,13 +141,13 @@ async fn next_event<S: GenServer>(
     // A suspended server still hears of its parent, and of those who look after it.
     let wanted = move |message: &Message| !suspended || from_parent(message) || message.is::<System<S>>();
     let message = match idle {
-        Some(limit) => timeout(limit, select_here(wanted)).await.ok()?,
+        Some(duration) => timeout(duration, select_here(wanted)).await.ok()?,
         None => select_here(wanted).await,
     };
     if from_parent(&message) {
         return message.downcast::<Exit>().ok().map(|exit| Incoming::Parent(exit.reason));
     }
-    Some(match message.downcast::<Event<S>>() {
+    Some(match message.downcast::<ServerEvent<S>>() {
         Ok(event) => Incoming::Event(event),
         Err(message) => match message.downcast::<System<S>>() {
             Ok(system) => Incoming::System(system),

@@ -4,11 +4,11 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
 use super::{
     Call, Cast, GenServer,
-    events::{Event, System},
+    events::{ServerEvent, System},
 };
 use crate::{
-    call::{CALL_TIMEOUT, CallError, Calling, ReplyTo, Waiting, send_query, wait},
-    messages::{message::Message, receive::timeout},
+    call::{CALL_TIMEOUT, CallError, CallFuture, Receiver, ReplyTo, send_query, wait},
+    messages::message::Message,
     process::{pid::Pid, reason::Reason},
     runtime::context,
 };
@@ -75,19 +75,19 @@ impl<S: GenServer> GenServerRef<S> {
         self.call_timeout(query, Some(CALL_TIMEOUT))
     }
 
-    /// Asks, and waits for the answer for at most `limit`; `None` waits for ever.
+    /// Asks, and waits for the answer for at most `timeout`; `None` waits for ever.
     ///
     /// # Errors
     /// See [`CallError`].
     pub fn call_timeout<Q: Send + 'static>(
         self,
         query: Q,
-        limit: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> impl Future<Output = Result<S::Reply, CallError>> + Send
     where
         S: Call<Q>,
     {
-        Calling::new(self.pid, limit, move |_, reply| Event::<S>::call(query, reply))
+        CallFuture::new(self.pid, timeout, move |_, reply| ServerEvent::<S>::call(query, reply))
     }
 
     /// Asks, and gives back something to wait for the answer with, later or never.
@@ -98,7 +98,7 @@ impl<S: GenServer> GenServerRef<S> {
     where
         S: Call<Q>,
     {
-        send_query(self.pid, |reply| Event::<S>::call(query, reply)).map(PendingReply)
+        send_query(self.pid, |reply| ServerEvent::<S>::call(query, reply)).map(PendingReply)
     }
 
     /// Tells. It never waits and never fails.
@@ -106,14 +106,14 @@ impl<S: GenServer> GenServerRef<S> {
     where
         S: Cast<M>,
     {
-        context::with_shared("cast", |shared| shared.deliver(self.pid, Event::<S>::cast(message)));
+        context::with_shared("cast", |shared| shared.deliver(self.pid, ServerEvent::<S>::cast(message)));
     }
 
     /// Has the server end with `reason`, after what is in its mailbox, and waits until it is gone.
     ///
     /// # Errors
     /// See [`GenServerStopError`].
-    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), GenServerStopError> {
+    pub async fn stop(self, reason: Reason, timeout: Option<Duration>) -> Result<(), GenServerStopError> {
         let end = wait(self.pid);
         let stop = Message::system(System::<S>::Stop(reason.clone()));
         if context::with_shared("stop", |shared| shared.try_deliver(self.pid, stop)).is_err()
@@ -121,8 +121,10 @@ impl<S: GenServer> GenServerRef<S> {
         {
             return Err(GenServerStopError::NoProc);
         }
-        let ended = match limit {
-            Some(limit) => timeout(limit, end).await.map_err(|_| GenServerStopError::Timeout)?,
+        let ended = match timeout {
+            Some(duration) => {
+                crate::time::timeout(duration, end).await.map_err(|_| GenServerStopError::Timeout)?
+            }
             None => end.await,
         };
         if ended == reason { Ok(()) } else { Err(GenServerStopError::Exit(ended)) }
@@ -148,43 +150,43 @@ impl<S: GenServer> GenServerRef<S> {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn look<R: Send + 'static>(
+    pub async fn get_state<R: Send + 'static>(
         self,
-        look: impl FnOnce(&S) -> R + Send + 'static,
+        read: impl FnOnce(&S) -> R + Send + 'static,
     ) -> Result<R, CallError> {
-        self.system(|reply| System::Look(Box::new(move |state| reply.send(look(state))))).await
+        self.system(|reply| System::GetState(Box::new(move |state| reply.send(read(state))))).await
     }
 
     /// Asks by a cast that carries the right to answer.
     pub(crate) fn request<R: Send + 'static, M: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M,
-    ) -> Result<Waiting<R>, CallError>
+    ) -> Result<Receiver<R>, CallError>
     where
         S: Cast<M>,
     {
-        send_query(self.pid, |reply| Event::<S>::cast(make(reply)))
+        send_query(self.pid, |reply| ServerEvent::<S>::cast(make(reply)))
     }
 
     async fn system<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> System<S>,
     ) -> Result<R, CallError> {
-        Calling::new(self.pid, Some(CALL_TIMEOUT), move |_, reply| Message::system(make(reply))).await
+        CallFuture::new(self.pid, Some(CALL_TIMEOUT), move |_, reply| Message::system(make(reply))).await
     }
 }
 
 /// An answer on its way. Dropped, the answer is discarded when it comes.
 #[must_use = "it has to be waited for"]
-pub struct PendingReply<R: Send>(Waiting<R>);
+pub struct PendingReply<R: Send>(Receiver<R>);
 
 impl<R: Send> PendingReply<R> {
-    /// Waits for the answer for at most `limit`; `None` waits for ever. After a timeout it may be waited for again.
+    /// Waits for the answer for at most `timeout`; `None` waits for ever. After a timeout it may be waited for again.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn wait(&mut self, limit: Option<Duration>) -> Result<R, CallError> {
-        self.0.wait(limit).await
+    pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<R, CallError> {
+        self.0.wait(timeout).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::{GenServer, GenServerRef, START_TIMEOUT, Stop, events};
 use crate::{
-    call::{CallError, ReplyTo, answer_of, wait},
+    call::{CallError, ReplyTo, oneshot_with, wait},
     messages::capacity::MailboxOverflow,
     names::registry::Name,
     process::{
@@ -32,7 +32,7 @@ use crate::{
 #[must_use = "nothing starts before `start`"]
 pub struct GenServerOptions {
     spawn: SpawnOptions,
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Default for GenServerOptions {
@@ -44,7 +44,7 @@ impl Default for GenServerOptions {
 impl GenServerOptions {
     /// No name, and all the time `init` needs.
     pub fn new() -> Self {
-        Self { spawn: SpawnOptions::new(), limit: START_TIMEOUT }
+        Self { spawn: SpawnOptions::new(), timeout: START_TIMEOUT }
     }
 
     /// A name, held before `init` runs.
@@ -64,8 +64,8 @@ impl GenServerOptions {
     }
 
     /// How long `init` may take; default for ever. One that takes longer is killed.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
@@ -93,28 +93,29 @@ impl GenServerOptions {
         args: S::Args,
         linked: bool,
     ) -> Result<GenServerRef<S>, GenServerStartError> {
-        let leash = linked.then(|| Leash {
+        let one_way_link = linked.then(|| OneWayLink {
             starter: crate::this(),
             reference: context::with_shared("start", |shared| shared.next_reference()),
             handle: Handle::current(),
         });
         let mut taken = None;
         let mut spawn = self.spawn.label(short_name::<S>());
-        if let Some(leash) = &leash {
-            spawn = spawn.leash(leash.reference);
+        if let Some(one_way_link) = &one_way_link {
+            spawn = spawn.one_way_link(one_way_link.reference);
         }
-        let (pid, started) = answer_of(|reply| match spawn.try_spawn(body::<S>(args, leash, reply)) {
-            Ok(pid) => pid,
-            Err(error) => {
-                taken = Some(GenServerStartError::AlreadyStarted(error.holder));
-                error.holder
-            }
-        });
+        let (pid, started) =
+            oneshot_with(|reply| match spawn.try_spawn(body::<S>(args, one_way_link, reply)) {
+                Ok(pid) => pid,
+                Err(error) => {
+                    taken = Some(GenServerStartError::AlreadyStarted(error.holder));
+                    error.holder
+                }
+            });
         if let Some(error) = taken {
             return Err(error);
         }
         let end = wait(pid);
-        match started.wait(self.limit).await {
+        match started.wait(self.timeout).await {
             Ok(Ok(())) => Ok(GenServerRef::new(pid)),
             // The process is let go of only when it is gone, so that its name is free.
             Ok(Err(stop)) => {
@@ -145,15 +146,19 @@ fn short_name<S>() -> &'static str {
 }
 
 /// The starter is linked only once init has succeeded, so that a failure cannot end it; its own end is felt before.
-async fn body<S: GenServer>(args: S::Args, leash: Option<Leash>, reply: ReplyTo<Result<(), Stop>>) -> Reason {
+async fn body<S: GenServer>(
+    args: S::Args,
+    one_way_link: Option<OneWayLink>,
+    reply: ReplyTo<Result<(), Stop>>,
+) -> Reason {
     events::become_server();
-    let parent = leash.as_ref().map(|leash| leash.starter);
+    let parent = one_way_link.as_ref().map(|one_way_link| one_way_link.starter);
     match catch_panic(S::init(args)).await {
         Ok(Ok(state)) => {
             if let Some(parent) = parent {
                 link(parent);
             }
-            drop(leash);
+            drop(one_way_link);
             reply.send(Ok(()));
             events::serve(state, parent).await
         }
@@ -170,13 +175,13 @@ async fn body<S: GenServer>(args: S::Args, leash: Option<Leash>, reply: ReplyTo<
 }
 
 /// Has the starter's end felt by a server in its init, and not the other way round.
-struct Leash {
+struct OneWayLink {
     starter: Pid,
     reference: MonitorRef,
     handle: Handle,
 }
 
-impl Drop for Leash {
+impl Drop for OneWayLink {
     fn drop(&mut self) {
         self.handle.shared.remove_watcher(self.starter, self.reference);
     }

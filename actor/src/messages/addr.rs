@@ -4,7 +4,7 @@ use std::{fmt, future::Future, hash::Hash, marker::PhantomData};
 
 use crate::{
     messages::{
-        receive::{ByType, Receive, TimeoutFuture, receive, timeout},
+        receive::{ByType, Receive, TimeoutFuture, receive},
         send::{SendAsync, TrySendError, send, send_async, try_send},
     },
     process::{pid::Pid, reason::Outcome, spawn::SpawnOptions},
@@ -122,15 +122,15 @@ impl<T: Send + 'static> Inbox<T> {
         receive()
     }
 
-    /// The oldest message of type `T`, if it comes within `limit`.
+    /// The oldest message of type `T`, if it comes within `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](crate::time::TimedOut) if none came in time; the mailbox is as it was.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it has taken nothing.
-    pub fn receive_timeout(&self, limit: std::time::Duration) -> TimeoutFuture<Receive<T, ByType>> {
-        timeout(limit, receive())
+    pub fn receive_timeout(&self, timeout: std::time::Duration) -> TimeoutFuture<Receive<T, ByType>> {
+        crate::time::timeout(timeout, receive())
     }
 }
 

@@ -42,20 +42,20 @@ impl fmt::Display for MailboxFull {
 }
 impl std::error::Error for MailboxFull {}
 
-pub(crate) struct Bound {
+pub(crate) struct Capacity {
     max_messages: usize,
     overflow: MailboxOverflow,
     /// Messages accepted and not taken yet. It grows under the lock of the process's record, and shrinks without.
     used: AtomicUsize,
     refused: AtomicU64,
     /// Whether somebody waits for room, to be read without the lock.
-    anyone_waits: AtomicBool,
-    waiting: Mutex<Waiting>,
+    has_waiters: AtomicBool,
+    waiting: Mutex<SendQueue>,
 }
 
 /// The senders that wait for room, first come first served.
 #[derive(Default)]
-struct Waiting {
+struct SendQueue {
     senders: VecDeque<(Ticket, Waker)>,
     tickets: u64,
     /// The process has ended: nobody waits any more.
@@ -66,14 +66,14 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-impl Bound {
+impl Capacity {
     pub(crate) fn new(max_messages: usize, overflow: MailboxOverflow) -> Self {
         Self {
             max_messages,
             overflow,
             used: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
-            anyone_waits: AtomicBool::new(false),
+            has_waiters: AtomicBool::new(false),
             waiting: Mutex::default(),
         }
     }
@@ -87,7 +87,7 @@ impl Bound {
     }
 
     /// A message is about to be accepted; false if there is no room for it. Only under the lock of the record.
-    pub(crate) fn enter(&self) -> bool {
+    pub(crate) fn try_reserve(&self) -> bool {
         if !self.has_room() {
             return false;
         }
@@ -113,18 +113,18 @@ impl Bound {
 
     /// A message was taken: there is room for one who waits. (It looks who waits after it has made room; who waits says
     /// so and then looks whether there is room: one of them sees the other.)
-    pub(crate) fn leave(&self) {
+    pub(crate) fn release(&self) {
         self.used.fetch_sub(1, Ordering::SeqCst);
-        if self.anyone_waits.load(Ordering::SeqCst) {
-            self.admit_next();
+        if self.has_waiters.load(Ordering::SeqCst) {
+            self.wake_next();
         }
     }
 
-    fn admit_next(&self) {
+    fn wake_next(&self) {
         let next = {
             let mut waiting = lock(&self.waiting);
             let next = waiting.senders.pop_front();
-            self.anyone_waits.store(!waiting.senders.is_empty(), Ordering::SeqCst);
+            self.has_waiters.store(!waiting.senders.is_empty(), Ordering::SeqCst);
             next
         };
         if let Some((_, waker)) = next {
@@ -151,7 +151,7 @@ impl Bound {
                     None
                 }
             };
-            self.anyone_waits.store(true, Ordering::SeqCst);
+            self.has_waiters.store(true, Ordering::SeqCst);
             before
         };
         drop(before);
@@ -159,18 +159,18 @@ impl Bound {
     }
 
     /// One that waited does so no longer. Filter it was woken and did not use the room, the next one gets it.
-    pub(crate) fn give_up(&self, ticket: Ticket, used_the_room: bool) {
+    pub(crate) fn leave_queue(&self, ticket: Ticket, used_the_room: bool) {
         let (removed, room_left) = {
             let mut waiting = lock(&self.waiting);
             let at = waiting.senders.iter().position(|&(other, _)| other == ticket);
             let removed = at.and_then(|at| waiting.senders.remove(at));
-            self.anyone_waits.store(!waiting.senders.is_empty(), Ordering::SeqCst);
+            self.has_waiters.store(!waiting.senders.is_empty(), Ordering::SeqCst);
             let room_left = removed.is_none() && !used_the_room;
             (removed, room_left)
         };
         drop(removed);
         if room_left {
-            self.admit_next();
+            self.wake_next();
         }
     }
 

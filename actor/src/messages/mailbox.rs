@@ -1,6 +1,6 @@
 //! The owner's side of a mailbox: messages in order of arrival, taken selectively.
 //!
-//! Every message has a number, so that a receive that found nothing goes on behind the last one it looked at. Those that
+//! Every message has a number, so that a receive that found nothing goes on behind the last one it mailbox_scanned at. Those that
 //! came last have numbers in a row up to the next one, so only those that were passed over carry theirs with them.
 
 use std::collections::VecDeque;
@@ -36,9 +36,9 @@ impl Arrivals {
         self.0.as_ref().map_or(0, |messages| messages.len())
     }
 
-    pub(crate) fn hand_over(&mut self, mailbox: &mut Mailbox) {
+    pub(crate) fn drain_into(&mut self, mailbox: &mut Mailbox) {
         if let Some(messages) = &mut self.0 {
-            mailbox.admit(messages);
+            mailbox.append(messages);
         }
     }
 
@@ -48,22 +48,26 @@ impl Arrivals {
 
     /// Lets go of a queue for a few that has none: the process waits, and may do so for long.
     #[inline]
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.0.is_some() {
-            self.give_back_if_small();
+            self.shrink_slow();
         }
     }
 
     #[inline(never)]
-    fn give_back_if_small(&mut self) {
-        if self.0.as_ref().is_some_and(|messages| messages.is_empty() && messages.capacity() <= FEW) {
+    fn shrink_slow(&mut self) {
+        if self
+            .0
+            .as_ref()
+            .is_some_and(|messages| messages.is_empty() && messages.capacity() <= SMALL_CAPACITY)
+        {
             self.0 = None;
         }
     }
 }
 
 /// What a queue has room for when it is new.
-const FEW: usize = 4;
+const SMALL_CAPACITY: usize = 4;
 
 /// Most processes have no message waiting, or one: those own no queue.
 ///
@@ -72,21 +76,21 @@ const FEW: usize = 4;
 pub(crate) struct Mailbox {
     /// The oldest of those that nobody has passed over, if it came when there was no other.
     first: Option<Message>,
-    rest: Option<Box<Rest>>,
+    queues: Option<Box<Queues>>,
     /// The number of the next message to come.
     next: u64,
 }
 
 /// It is kept when it is empty: there may soon be more than one again.
 #[derive(Default)]
-struct Rest {
+struct Queues {
     /// Left behind by a receive that took a later one. Invariant: numbers rise, and all are below those of the others.
     passed: VecDeque<(u64, Message)>,
     /// The others, in the order in which they came, the last one with the number below the next.
     fresh: VecDeque<Message>,
 }
 
-impl Rest {
+impl Queues {
     #[inline]
     fn is_empty(&self) -> bool {
         self.passed.is_empty() && self.fresh.is_empty()
@@ -94,51 +98,51 @@ impl Rest {
 }
 
 /// A queue that has grown beyond this is given back when it is empty.
-const KEEP_MAX: usize = 256;
+const MAX_KEPT: usize = 256;
 
 impl Mailbox {
     #[inline(always)]
     pub(crate) fn push(&mut self, message: Message) {
         self.next += 1;
-        let alone = self.first.is_none() && self.rest.as_ref().is_none_or(|rest| rest.fresh.is_empty());
+        let alone = self.first.is_none() && self.queues.as_ref().is_none_or(|queues| queues.fresh.is_empty());
         if alone {
             self.first = Some(message);
         } else {
-            self.push_behind(message);
+            self.push_slow(message);
         }
     }
 
     #[inline(never)]
-    fn push_behind(&mut self, message: Message) {
-        self.rest.get_or_insert_default().fresh.push_back(message);
+    fn push_slow(&mut self, message: Message) {
+        self.queues.get_or_insert_default().fresh.push_back(message);
     }
 
     /// Takes over what has arrived, in its order.
-    pub(crate) fn admit(&mut self, arrivals: &mut VecDeque<Message>) {
+    pub(crate) fn append(&mut self, arrivals: &mut VecDeque<Message>) {
         if arrivals.len() == 1 {
             // Into the place for one, if that is free.
             return arrivals.pop_front().into_iter().for_each(|message| self.push(message));
         }
         self.next += arrivals.len() as u64;
-        let fresh = &mut self.rest.get_or_insert_default().fresh;
+        let fresh = &mut self.queues.get_or_insert_default().fresh;
         if fresh.is_empty() {
             // As it is, not one by one. A queue that has grown large goes when its last message is gone.
-            give_back_if_large(fresh);
+            shrink_if_large(fresh);
             std::mem::swap(fresh, arrivals);
         } else {
             fresh.append(arrivals);
-            give_back_if_large(arrivals);
+            shrink_if_large(arrivals);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        let rest = self.rest.as_ref().map_or(0, |rest| rest.passed.len() + rest.fresh.len());
-        usize::from(self.first.is_some()) + rest
+        let queues = self.queues.as_ref().map_or(0, |queues| queues.passed.len() + queues.fresh.len());
+        usize::from(self.first.is_some()) + queues
     }
 
     /// Makes it a new one, if it is as good as that: nothing is in it, and it owns no queue. Whether it was.
-    pub(crate) fn renew(&mut self) -> bool {
-        let is_bare = self.first.is_none() && self.rest.is_none();
+    pub(crate) fn reset_if_bare(&mut self) -> bool {
+        let is_bare = self.first.is_none() && self.queues.is_none();
         if is_bare {
             self.next = 0;
         }
@@ -153,62 +157,62 @@ impl Mailbox {
     /// Sets the messages aside while somebody else's code looks at them; what comes meanwhile is numbered on.
     pub(crate) fn set_aside(&mut self) -> Mailbox {
         let next = self.next;
-        std::mem::replace(self, Mailbox { first: None, rest: None, next })
+        std::mem::replace(self, Mailbox { first: None, queues: None, next })
     }
 
     /// Puts the messages set aside back in front of what came since.
     pub(crate) fn restore(&mut self, before: Mailbox) {
         let since = std::mem::replace(self, before);
-        let rest = since.rest.map(|rest| *rest).unwrap_or_default();
-        rest.passed.into_iter().for_each(|(_, message)| self.push(message));
-        since.first.into_iter().chain(rest.fresh).for_each(|message| self.push(message));
+        let queues = since.queues.map(|queues| *queues).unwrap_or_default();
+        queues.passed.into_iter().for_each(|(_, message)| self.push(message));
+        since.first.into_iter().chain(queues.fresh).for_each(|message| self.push(message));
     }
 
     /// Whether nothing is here from number `from` on.
     pub(crate) fn end_seen(&self, from: u64) -> bool {
-        let Some(rest) = &self.rest else { return self.first.is_none() || self.next <= from };
-        if self.first.is_some() || !rest.fresh.is_empty() {
+        let Some(queues) = &self.queues else { return self.first.is_none() || self.next <= from };
+        if self.first.is_some() || !queues.fresh.is_empty() {
             return self.next <= from;
         }
-        rest.passed.back().is_none_or(|&(last, _)| last < from)
+        queues.passed.back().is_none_or(|&(last, _)| last < from)
     }
 
-    /// Takes the oldest message from number `from` on that `wanted` accepts. Each is looked at once.
+    /// Takes the oldest message from number `from` on that `wanted` accepts. Each is mailbox_scanned at once.
     #[inline]
     pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
-        let Some(rest) = self.rest.as_deref_mut().filter(|rest| !rest.is_empty()) else {
+        let Some(queues) = self.queues.as_deref_mut().filter(|queues| !queues.is_empty()) else {
             let first = self.first.as_ref()?;
             return if self.next > from && wanted(first) { self.first.take() } else { None };
         };
-        // Of a queue that nobody has looked into, the front is what most receives are about.
-        if self.first.is_none() && rest.passed.is_empty() {
-            let oldest = self.next - rest.fresh.len() as u64;
-            let front = rest.fresh.front()?;
+        // Of a queue that nobody has mailbox_scanned into, the front is what most receives are about.
+        if self.first.is_none() && queues.passed.is_empty() {
+            let oldest = self.next - queues.fresh.len() as u64;
+            let front = queues.fresh.front()?;
             if oldest >= from && wanted(front) {
-                return rest.fresh.pop_front();
+                return queues.fresh.pop_front();
             }
-            if rest.fresh.len() == 1 {
+            if queues.fresh.len() == 1 {
                 return None;
             }
-            return self.take_of_many(from.max(oldest + 1), &mut wanted);
+            return self.take_slow(from.max(oldest + 1), &mut wanted);
         }
-        self.take_of_many(from, &mut wanted)
+        self.take_slow(from, &mut wanted)
     }
 
     /// Apart, and once for all receives, so that each has the short way only.
     #[inline(never)]
-    fn take_of_many(&mut self, from: u64, wanted: &mut dyn FnMut(&Message) -> bool) -> Option<Message> {
-        let rest = self.rest.as_deref_mut()?;
-        if rest.passed.back().is_some_and(|&(last, _)| last >= from) {
-            let start = rest.passed.partition_point(|&(number, _)| number < from);
-            if let Some(at) = (start..rest.passed.len()).find(|&at| wanted(&rest.passed[at].1)) {
+    fn take_slow(&mut self, from: u64, wanted: &mut dyn FnMut(&Message) -> bool) -> Option<Message> {
+        let queues = self.queues.as_deref_mut()?;
+        if queues.passed.back().is_some_and(|&(last, _)| last >= from) {
+            let start = queues.passed.partition_point(|&(number, _)| number < from);
+            if let Some(at) = (start..queues.passed.len()).find(|&at| wanted(&queues.passed[at].1)) {
                 // From the middle, the shorter side moves up.
-                let taken = rest.passed.remove(at);
-                give_back_if_large(&mut rest.passed);
+                let taken = queues.passed.remove(at);
+                shrink_if_large(&mut queues.passed);
                 return taken.map(|(_, message)| message);
             }
         }
-        let oldest = self.next - rest.fresh.len() as u64;
+        let oldest = self.next - queues.fresh.len() as u64;
         if let Some(first) = &self.first
             && oldest > from
             && wanted(first)
@@ -216,20 +220,20 @@ impl Mailbox {
             return self.first.take();
         }
         let start = from.saturating_sub(oldest) as usize;
-        let at = (start..rest.fresh.len()).find(|&at| wanted(&rest.fresh[at]))?;
+        let at = (start..queues.fresh.len()).find(|&at| wanted(&queues.fresh[at]))?;
         if let Some(first) = self.first.take() {
-            rest.passed.push_back((oldest - 1, first));
+            queues.passed.push_back((oldest - 1, first));
         }
         if at > 0 {
-            rest.passed.extend((oldest..).zip(rest.fresh.drain(..at)));
+            queues.passed.extend((oldest..).zip(queues.fresh.drain(..at)));
         }
-        rest.fresh.pop_front()
+        queues.fresh.pop_front()
     }
 }
 
 #[inline]
-fn give_back_if_large<T>(queue: &mut VecDeque<T>) {
-    if queue.is_empty() && queue.capacity() > KEEP_MAX {
+fn shrink_if_large<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > MAX_KEPT {
         *queue = VecDeque::new();
     }
 }
@@ -241,7 +245,7 @@ mod tests {
 
     fn mailbox(numbers: impl IntoIterator<Item = u32>) -> Mailbox {
         let mut mailbox = Mailbox::default();
-        mailbox.admit(&mut numbers.into_iter().map(Message::new).collect());
+        mailbox.append(&mut numbers.into_iter().map(Message::new).collect());
         mailbox
     }
 
@@ -253,16 +257,16 @@ mod tests {
     fn the_oldest_accepted_is_taken_and_the_others_keep_their_order() {
         let mut mailbox = mailbox([1, 2, 3, 2]);
         assert!(mailbox.take(0, is(2)).is_some());
-        let rest: Vec<u32> =
+        let queues: Vec<u32> =
             std::iter::from_fn(|| mailbox.take(0, |_| true)).map(|m| m.downcast().unwrap()).collect();
-        assert_eq!(rest, [1, 3, 2]);
+        assert_eq!(queues, [1, 3, 2]);
     }
 
     #[test]
     fn a_receive_that_goes_on_does_not_look_back() {
         let mut mailbox = mailbox([1, 1, 1]);
         let seen = mailbox.end();
-        mailbox.admit(&mut [Message::new(1_u32)].into());
+        mailbox.append(&mut [Message::new(1_u32)].into());
         let mut looked_at = 0;
         mailbox.take(seen, |_| {
             looked_at += 1;
@@ -280,7 +284,7 @@ mod tests {
                     let expected = model.iter().position(|&(at, k)| at >= from && k == kind).map(|at| model.remove(at).1);
                     prop_assert_eq!(mailbox.take(from, is(kind)).map(|m| m.downcast::<u32>().unwrap()), expected);
                 } else {
-                    mailbox.admit(&mut [Message::new(kind)].into());
+                    mailbox.append(&mut [Message::new(kind)].into());
                     model.push((next, kind));
                     next += 1;
                 }

@@ -24,15 +24,15 @@ use std::{
 /// assert_eq!(message.downcast::<u32>().unwrap(), 42);
 /// ```
 //
-// The room comes first, because a message is moved as two words and one: what is written so is read so. With the kind in front
-// the two halves of the room were read across what had just been written, and the processor waited for that: a hop in a ring
-// took 52 ns, and 41 this way. That it is dropped by value (see `Kind`) lets it stay in registers: 33.
+// The payload comes first, because a message is moved as two words and one: what is written so is read so. With the kind in front
+// the two halves of the payload were read across what had just been written, and the processor waited for that: a hop in a ring
+// took 52 ns, and 41 this way. That it is dropped by value (see `MessageKind`) lets it stay in registers: 33.
 #[repr(C)]
 pub struct Message {
-    room: UnsafeCell<Room>,
-    /// What is in the room.
-    kind: &'static Kind,
-    /// Whatever the value is, it may be sent, and may not be looked at by two threads at a time.
+    payload: UnsafeCell<Payload>,
+    /// What is in the payload.
+    kind: &'static MessageKind,
+    /// Whatever the value is, it may be sent, and may not be mailbox_scanned at by two threads at a time.
     _value: PhantomData<*mut ()>,
 }
 
@@ -40,35 +40,35 @@ pub struct Message {
 unsafe impl Send for Message {}
 
 /// Where the value is, or the box it is in.
-type Room = MaybeUninit<[usize; 2]>;
+type Payload = MaybeUninit<[usize; 2]>;
 
 /// What has to be known of a value whose type is not.
-struct Kind {
+struct MessageKind {
     /// A function, since constants cannot ask for it before Rust 1.91.
     value_type: fn() -> TypeId,
     type_name: fn() -> &'static str,
     /// Whether it counts against the bound of a mailbox.
     counts: bool,
-    /// Drops the value in a room of this kind.
-    drop: unsafe fn(Room),
+    /// Drops the value in a payload of this kind.
+    drop: unsafe fn(Payload),
 }
 
 /// The kind of a `T`, from a user (`COUNTS`) or from the runtime.
 struct KindOf<T, const COUNTS: bool>(PhantomData<T>);
 
 impl<T: 'static, const COUNTS: bool> KindOf<T, COUNTS> {
-    const KIND: &'static Kind = &Kind {
+    const KIND: &'static MessageKind = &MessageKind {
         value_type: TypeId::of::<T>,
         type_name: type_name::<T>,
         counts: COUNTS,
-        drop: |mut room| {
-            let room = room.as_mut_ptr();
-            // SAFETY: whoever drops a room of this kind says that there is a `T` in it which nobody uses from here on.
+        drop: |mut payload| {
+            let payload = payload.as_mut_ptr();
+            // SAFETY: whoever drops a payload of this kind says that there is a `T` in it which nobody uses from here on.
             unsafe {
                 if fits::<T>() {
-                    room.cast::<T>().drop_in_place();
+                    payload.cast::<T>().drop_in_place();
                 } else {
-                    room.cast::<Boxed<T>>().drop_in_place();
+                    payload.cast::<Boxed<T>>().drop_in_place();
                 }
             }
         },
@@ -93,7 +93,7 @@ impl<T> Boxed<T> {
     /// The memory comes first, so that the value can be made in it and is not carried there.
     #[inline]
     fn new(make: impl FnOnce() -> T) -> Self {
-        // SAFETY: what does not fit into a room, or is aligned to more than one, has a size.
+        // SAFETY: what does not fit into a payload, or is aligned to more than one, has a size.
         let memory = unsafe { alloc(Self::LAYOUT) };
         let Some(place) = NonNull::new(memory.cast::<T>()) else { handle_alloc_error(Self::LAYOUT) };
         let memory = Memory(place);
@@ -140,7 +140,7 @@ impl<T> Drop for Memory<T> {
 
 /// Whether a `T` needs no box.
 const fn fits<T>() -> bool {
-    size_of::<T>() <= size_of::<Room>() && align_of::<T>() <= align_of::<Room>()
+    size_of::<T>() <= size_of::<Payload>() && align_of::<T>() <= align_of::<Payload>()
 }
 
 impl Message {
@@ -162,17 +162,17 @@ impl Message {
 
     /// The one place where a message is made: `kind` is one of `T`.
     #[inline]
-    fn of<T: Send + 'static>(kind: &'static Kind, make: impl FnOnce() -> T) -> Self {
-        let mut room = Room::uninit();
-        // SAFETY: there is room for a `T` if it `fits`, and for a box else.
+    fn of<T: Send + 'static>(kind: &'static MessageKind, make: impl FnOnce() -> T) -> Self {
+        let mut payload = Payload::uninit();
+        // SAFETY: there is payload for a `T` if it `fits`, and for a box else.
         unsafe {
             if fits::<T>() {
-                room.as_mut_ptr().cast::<T>().write(make());
+                payload.as_mut_ptr().cast::<T>().write(make());
             } else {
-                room.as_mut_ptr().cast::<Boxed<T>>().write(Boxed::new(make));
+                payload.as_mut_ptr().cast::<Boxed<T>>().write(Boxed::new(make));
             }
         }
-        Self { kind, room: UnsafeCell::new(room), _value: PhantomData }
+        Self { kind, payload: UnsafeCell::new(payload), _value: PhantomData }
     }
 
     /// Hands it to `f`, which is not made part of the caller, in registers. A message in memory is written a word at a time
@@ -182,16 +182,21 @@ impl Message {
         type Words = (MaybeUninit<usize>, MaybeUninit<usize>);
 
         #[inline(never)]
-        fn passed<A, R>(to: A, kind: &'static Kind, words: Words, f: impl FnOnce(A, Message) -> R) -> R {
-            // SAFETY: two words are a room, whatever is in them; it is of this kind, and nobody else has it.
-            let room = UnsafeCell::new(unsafe {
-                mem::transmute::<[MaybeUninit<usize>; 2], Room>([words.0, words.1])
+        fn passed<A, R>(
+            to: A,
+            kind: &'static MessageKind,
+            words: Words,
+            f: impl FnOnce(A, Message) -> R,
+        ) -> R {
+            // SAFETY: two words are a payload, whatever is in them; it is of this kind, and nobody else has it.
+            let payload = UnsafeCell::new(unsafe {
+                mem::transmute::<[MaybeUninit<usize>; 2], Payload>([words.0, words.1])
             });
-            f(to, Message { room, kind, _value: PhantomData })
+            f(to, Message { payload, kind, _value: PhantomData })
         }
         let message = ManuallyDrop::new(self);
         // SAFETY: the message is not used again.
-        let [first, second] = unsafe { message.room.get().cast::<[MaybeUninit<usize>; 2]>().read() };
+        let [first, second] = unsafe { message.payload.get().cast::<[MaybeUninit<usize>; 2]>().read() };
         passed(to, message.kind, (first, second), f)
     }
 
@@ -215,10 +220,10 @@ impl Message {
         if !self.is::<T>() {
             return None;
         }
-        let room = self.room.get();
-        // SAFETY: there is a `T` in the room, or a box of one, as `of` has put it there. It is borrowed as long as we are,
+        let payload = self.payload.get();
+        // SAFETY: there is a `T` in the payload, or a box of one, as `of` has put it there. It is borrowed as long as we are,
         // and where it changes through a shared reference the `UnsafeCell` around it allows for that.
-        Some(unsafe { if fits::<T>() { &*room.cast::<T>() } else { (*room.cast::<Boxed<T>>()).get() } })
+        Some(unsafe { if fits::<T>() { &*payload.cast::<T>() } else { (*payload.cast::<Boxed<T>>()).get() } })
     }
 
     /// The value, if it is a `T`.
@@ -229,15 +234,17 @@ impl Message {
         if self.is::<T>() { Ok(self.take()) } else { Err(self) }
     }
 
-    /// The value, which is a `T`: its type has been looked at.
+    /// The value, which is a `T`: its type has been mailbox_scanned at.
     #[inline]
     pub(crate) fn take<T: 'static>(self) -> T {
         assert!(self.is::<T>(), "it was a {} a moment ago", type_name::<T>());
         let message = ManuallyDrop::new(self);
-        let room = message.room.get();
-        // SAFETY: there is a `T` in the room, or a box of one, as `of` has put it there, and nobody drops the message, so it
+        let payload = message.payload.get();
+        // SAFETY: there is a `T` in the payload, or a box of one, as `of` has put it there, and nobody drops the message, so it
         // is read once.
-        unsafe { if fits::<T>() { room.cast::<T>().read() } else { room.cast::<Boxed<T>>().read().take() } }
+        unsafe {
+            if fits::<T>() { payload.cast::<T>().read() } else { payload.cast::<Boxed<T>>().read().take() }
+        }
     }
 
     /// The name of its type, for logs.
@@ -250,8 +257,8 @@ impl Message {
 impl Drop for Message {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: what `of` has put into the room is of this kind, and the message is not used again.
-        unsafe { (self.kind.drop)(self.room.get().read()) }
+        // SAFETY: what `of` has put into the payload is of this kind, and the message is not used again.
+        unsafe { (self.kind.drop)(self.payload.get().read()) }
     }
 }
 

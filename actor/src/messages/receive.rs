@@ -17,7 +17,7 @@ use crate::{
     observe::trace::{TraceEvent, TraceFlags},
     process::pid::Pid,
     runtime::{context, coop, kernel::record::Process, shared::Shared},
-    testing::mutation::{Bug, is_planted},
+    testing::mutation::{Mutation, is_active},
     time::api::{Sleep, sleep},
 };
 
@@ -39,7 +39,7 @@ use crate::{
 /// # Panics
 /// When awaited outside a process.
 pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
-    Receive { wanted: ByType, seen: 0, _type: PhantomData }
+    Receive { wanted: ByType, from: 0, _type: PhantomData }
 }
 
 /// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is shown to
@@ -51,7 +51,7 @@ pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
 /// # Panics
 /// When awaited outside a process. A panic in `wanted` ends the process.
 pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, Filter<F>> {
-    Receive { wanted: Filter(wanted), seen: 0, _type: PhantomData }
+    Receive { wanted: Filter(wanted), from: 0, _type: PhantomData }
 }
 
 /// A place in the mailbox of one process: what comes behind it was accepted after [`mark`] returned.
@@ -81,7 +81,7 @@ pub struct Mark {
 pub fn mark() -> Mark {
     context::with_running("mark", |_, slot, running| {
         if slot.has_arrivals() {
-            slot.admit_arrivals(&mut running.mailbox);
+            slot.lock_and_drain_arrivals(&mut running.mailbox);
         }
         Mark { owner: running.pid, end: running.mailbox.end() }
     })
@@ -139,7 +139,7 @@ mod private {
     impl<F> Sealed for super::Filter<F> {}
 }
 
-/// Takes the oldest message of type `T`, if one is there or comes within `limit`. A `limit` of zero looks at the whole
+/// Takes the oldest message of type `T`, if one is there or comes within `duration`. A `duration` of zero looks at the whole
 /// mailbox and waits for nothing. Messages of other types do not lengthen the wait.
 ///
 /// # Errors
@@ -150,8 +150,8 @@ mod private {
 ///
 /// # Panics
 /// When awaited outside a process.
-pub fn receive_timeout<T: Send + 'static>(limit: Duration) -> TimeoutFuture<Receive<T, ByType>> {
-    timeout(limit, receive::<T>())
+pub fn receive_timeout<T: Send + 'static>(duration: Duration) -> TimeoutFuture<Receive<T, ByType>> {
+    timeout(duration, receive::<T>())
 }
 
 /// Takes the oldest message, whatever it is.
@@ -165,12 +165,12 @@ pub fn receive_any() -> Select<fn(&Message) -> bool> {
     select_here(|_| true)
 }
 
-/// Awaits `future`, but no longer than `limit`. Filter both are over at the same look, the future wins.
+/// Awaits `future`, but no longer than `duration`. Filter both are over at the same look, the future wins.
 ///
 /// # Errors
 /// [`TimedOut`]; the future was dropped.
-pub fn timeout<F: Future>(limit: Duration, future: F) -> TimeoutFuture<F> {
-    TimeoutFuture { future, limit, sleep: None }
+pub fn timeout<F: Future>(duration: Duration, future: F) -> TimeoutFuture<F> {
+    TimeoutFuture { future, duration, sleep: None }
 }
 
 pin_project! {
@@ -180,14 +180,14 @@ pin_project! {
     pub struct TimeoutFuture<F> {
         #[pin]
         future: F,
-        limit: Duration,
+        duration: Duration,
         sleep: Option<Sleep>,
     }
 }
 
 impl<F> fmt::Debug for TimeoutFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimeoutFuture").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("TimeoutFuture").field("duration", &self.duration).finish_non_exhaustive()
     }
 }
 
@@ -200,8 +200,8 @@ impl<F: Future> Future for TimeoutFuture<F> {
             return Poll::Ready(Ok(value));
         }
         // Time starts with the first look.
-        let limit = *this.limit;
-        let sleep = this.sleep.get_or_insert_with(|| sleep(limit));
+        let duration = *this.duration;
+        let sleep = this.sleep.get_or_insert_with(|| sleep(duration));
         Pin::new(sleep).poll(cx).map(|()| Err(TimedOut))
     }
 }
@@ -225,21 +225,21 @@ impl std::error::Error for TimedOut {}
 /// # Panics
 /// When awaited outside a process.
 pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, seen: 0, foreign: true }
+    Select { wanted, from: 0, foreign: true }
 }
 
 /// [`select`] by a test that calls nothing of this crate, such as a comparison of types.
 #[doc(hidden)]
 pub fn select_here<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, seen: 0, foreign: false }
+    Select { wanted, from: 0, foreign: false }
 }
 
 /// The future of [`receive`] and [`receive_if`].
 #[must_use = "nothing is received before it is awaited"]
 pub struct Receive<T, F> {
     wanted: F,
-    /// The number of the first message it has not looked at.
-    seen: u64,
+    /// The number of the first message it has not mailbox_scanned at.
+    from: u64,
     _type: PhantomData<fn() -> T>,
 }
 
@@ -256,7 +256,7 @@ impl<T, F> Receive<T, F> {
     /// Filter the mark is another process's.
     #[track_caller]
     pub fn since(mut self, mark: Mark) -> Self {
-        self.seen = mark.start();
+        self.from = mark.start();
         self
     }
 }
@@ -267,12 +267,12 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Self { wanted, seen, .. } = self.get_mut();
+        let Self { wanted, from, .. } = self.get_mut();
         let wants = |message: &Message| message.downcast_ref::<T>().is_some_and(|value| wanted.wants(value));
         if W::FOREIGN {
-            poll_take(cx, seen, wants).map(Message::take)
+            poll_take(cx, from, wants).map(Message::take)
         } else {
-            poll_take_here(cx, seen, wants, Message::take)
+            poll_take_here(cx, from, wants, Message::take)
         }
     }
 }
@@ -281,8 +281,8 @@ impl<T: Send + 'static, W: Wanted<T>> Future for Receive<T, W> {
 #[must_use = "nothing is received before it is awaited"]
 pub struct Select<F> {
     wanted: F,
-    /// The number of the first message it has not looked at.
-    seen: u64,
+    /// The number of the first message it has not mailbox_scanned at.
+    from: u64,
     /// Whether the test is a user's code.
     foreign: bool,
 }
@@ -300,7 +300,7 @@ impl<F> Select<F> {
     /// Filter the mark is another process's.
     #[track_caller]
     pub fn since(mut self, mark: Mark) -> Self {
-        self.seen = mark.start();
+        self.from = mark.start();
         self
     }
 }
@@ -311,11 +311,11 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
     type Output = Message;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
-        let Self { wanted, seen, foreign } = self.get_mut();
+        let Self { wanted, from, foreign } = self.get_mut();
         if *foreign {
-            poll_take(cx, seen, wanted)
+            poll_take(cx, from, wanted)
         } else {
-            poll_take_here(cx, seen, wanted, |message| message)
+            poll_take_here(cx, from, wanted, |message| message)
         }
     }
 }
@@ -325,7 +325,7 @@ impl<F: FnMut(&Message) -> bool> Future for Select<F> {
 #[inline]
 fn poll_take_here<R>(
     cx: &mut Context<'_>,
-    seen: &mut u64,
+    from: &mut u64,
     wanted: impl FnMut(&Message) -> bool,
     unwrap: impl FnOnce(Message) -> R,
 ) -> Poll<R> {
@@ -334,7 +334,7 @@ fn poll_take_here<R>(
         if coop::proceed(slot, running, cx).is_pending() {
             return None;
         }
-        let message = slot.take(running, seen, wanted)?;
+        let message = slot.take(running, from, wanted)?;
         condemned = slot.is_condemned();
         if is_watched(shared, running) {
             watched = Some(Taken::of(&message));
@@ -342,7 +342,7 @@ fn poll_take_here<R>(
         Some(unwrap(message))
     });
     match taken {
-        // Condemned while it looked: it receives nothing more.
+        // Condemned while it mailbox_scanned: it receives nothing more.
         Some(message) if !condemned => {
             if let Some(taken) = watched {
                 took(taken);
@@ -353,22 +353,22 @@ fn poll_take_here<R>(
     }
 }
 
-/// Looks at every message not `seen` yet; takes one that is wanted, or remembers how far it looked.
+/// Looks at every message not `from` yet; takes one that is wanted, or remembers how far it mailbox_scanned.
 ///
 /// The guard is somebody else's code, which may call anything: the mailbox is set aside while it looks, and put back
 /// even if it panics.
-fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) -> bool) -> Poll<Message> {
-    let from = *seen;
+fn poll_take(cx: &mut Context<'_>, from: &mut u64, wanted: impl FnMut(&Message) -> bool) -> Poll<Message> {
+    let start = *from;
     let aside = context::with_running("receive", |shared, slot, running| {
         if coop::proceed(slot, running, cx).is_pending() {
             return None;
         }
         if slot.has_arrivals() {
-            slot.admit(&mut slot.lock(), &mut running.mailbox);
+            slot.drain_arrivals(&mut slot.lock(), &mut running.mailbox);
         }
-        running.looked = true;
-        *seen = running.mailbox.end();
-        if running.mailbox.end_seen(from) {
+        running.mailbox_scanned = true;
+        *from = running.mailbox.end();
+        if running.mailbox.end_seen(start) {
             // Whatever comes from here on wakes the process, or keeps it from parking.
             running.wants_messages = true;
             return None;
@@ -377,12 +377,12 @@ fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) 
         Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, watched))
     });
     let Some((mut aside, watched)) = aside else { return Poll::Pending };
-    match aside.mailbox.take(from, wanted) {
+    match aside.mailbox.take(start, wanted) {
         Some(message) => {
             aside.waits = false;
             drop(aside);
-            // A signal may have come while it looked; one that is condemned receives nothing more.
-            if is_planted(Bug::CondemnedSeenOnlyBefore) || coop::poll_live().is_ready() {
+            // A signal may have come while it mailbox_scanned; one that is condemned receives nothing more.
+            if is_active(Mutation::CondemnedSeenOnlyBefore) || coop::poll_live().is_ready() {
                 if watched {
                     took(Taken::of(&message));
                 }
@@ -397,7 +397,7 @@ fn poll_take(cx: &mut Context<'_>, seen: &mut u64, wanted: impl FnMut(&Message) 
 /// Whether anybody is to hear that this process takes a message: see [`took`].
 #[inline]
 fn is_watched(shared: &Shared, process: &Process) -> bool {
-    process.bounded || shared.tracer.is_on(TraceFlags::RECEIVES)
+    process.bounded || shared.tracer.is_on(TraceFlags::RECEIVE)
 }
 
 /// What is left to say of a message that was taken.
@@ -414,17 +414,17 @@ impl Taken {
 }
 
 /// A message was taken: there is room for another one, and who traces hears of it. It may wake who waits for room, so not
-/// while the process is looked at.
+/// while the process is mailbox_scanned at.
 #[cold]
 fn took(taken: Taken) {
-    let (pid, bound) =
-        context::with_running("receive", |_, slot, running| (running.pid, slot.lock().bound().cloned()));
-    if let Some(bound) = bound.filter(|_| taken.counts) {
-        bound.leave();
+    let (pid, capacity) =
+        context::with_running("receive", |_, slot, running| (running.pid, slot.lock().capacity().cloned()));
+    if let Some(capacity) = capacity.filter(|_| taken.counts) {
+        capacity.release();
     }
     let message = taken.type_name;
     context::with_shared("receive", |shared| {
-        shared.trace(TraceFlags::RECEIVES, || TraceEvent::Received { pid, message });
+        shared.trace(TraceFlags::RECEIVE, || TraceEvent::Received { pid, message });
     });
 }
 
@@ -447,8 +447,8 @@ impl Drop for PutBack {
 pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
     let removed: Vec<Message> = context::with_running("receive", |_, slot, running| {
-        slot.admit_arrivals(&mut running.mailbox);
-        running.looked = true;
+        slot.lock_and_drain_arrivals(&mut running.mailbox);
+        running.mailbox_scanned = true;
         std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
     });
     removed.iter().map(Taken::of).for_each(took);
@@ -493,7 +493,7 @@ macro_rules! receive {
 #[macro_export]
 macro_rules! __receive {
     // One arm after the other is turned into `(pattern) (type or _) (guard) (body)`. The first word says how to look:
-    // without a guard, no code of a user runs while the mailbox is looked at.
+    // without a guard, no code of a user runs while the mailbox is mailbox_scanned at.
     (@arms $how:ident [$($done:tt)*]) => { $crate::__receive!(@run $how [$($done)*] []) };
     (@arms $how:ident [$($done:tt)*] after $limit:expr => $late:expr $(,)?) => {
         $crate::__receive!(@run $how [$($done)*] [($limit) ($late)])

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     messages::{
-        capacity::{Bound, MailboxOverflow, Ticket},
+        capacity::{Capacity, MailboxOverflow, Ticket},
         message::Message,
     },
     observe::trace::{TraceEvent, TraceFlags},
@@ -53,7 +53,7 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendErr
     })
 }
 
-/// [`send`] that waits while the mailbox of `to` is full; without a bound there it waits for nothing. Of several that
+/// [`send`] that waits while the mailbox of `to` is full; without a capacity there it waits for nothing. Of several that
 /// wait, the one that began first is served first.
 ///
 /// Two processes with bounded mailboxes that wait for each other wait for ever; one that waits hears no message
@@ -92,7 +92,7 @@ pub struct SendAsync<M> {
     to: Pid,
     message: Option<M>,
     /// Where it waits in a queue.
-    place: Option<(Arc<Bound>, Option<Ticket>)>,
+    place: Option<(Arc<Capacity>, Option<Ticket>)>,
 }
 
 impl<M> Unpin for SendAsync<M> {}
@@ -127,11 +127,11 @@ impl<M: Send + 'static> Future for SendAsync<M> {
             };
             self.message = Some(message);
             if self.place.is_none() {
-                let bound = context::with_shared("send_async", |shared| shared.bound_of(self.to));
-                self.place = bound.map(|bound| (bound, None));
+                let capacity = context::with_shared("send_async", |shared| shared.capacity_of(self.to));
+                self.place = capacity.map(|capacity| (capacity, None));
             }
-            if let Some((bound, ticket)) = &mut self.place
-                && bound.wait(ticket, cx.waker())
+            if let Some((capacity, ticket)) = &mut self.place
+                && capacity.wait(ticket, cx.waker())
             {
                 return Poll::Pending;
             }
@@ -141,8 +141,8 @@ impl<M: Send + 'static> Future for SendAsync<M> {
 
 impl<M> SendAsync<M> {
     fn leave_queue(&mut self, sent: bool) {
-        if let Some((bound, Some(ticket))) = self.place.take() {
-            bound.give_up(ticket, sent);
+        if let Some((capacity, Some(ticket))) = self.place.take() {
+            capacity.leave_queue(ticket, sent);
         }
     }
 }
@@ -190,7 +190,7 @@ impl Core {
 
     #[cold]
     fn has_room(&self, message: &Message) -> bool {
-        !message.counts() || self.bound().is_none_or(|bound| bound.enter())
+        !message.counts() || self.capacity().is_none_or(|capacity| capacity.try_reserve())
     }
 }
 
@@ -198,11 +198,11 @@ impl Shared {
     /// Puts a message into a mailbox; gives it back if it finds no place there.
     #[inline(always)]
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
-        if self.tracer.is_on(TraceFlags::SENDS) {
+        if self.tracer.is_on(TraceFlags::SEND) {
             self.trace_sent(pid, &message);
         }
         let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
-        let readied = match slot.lock_for(pid) {
+        let runnable = match slot.lock_for(pid) {
             Some(mut core) if core.is_live() => {
                 if !core.admits(&message) {
                     return Err(TrySendError::Full(message));
@@ -211,7 +211,7 @@ impl Shared {
             }
             _ => return Err(TrySendError::NoProc(message)),
         };
-        self.ready(readied);
+        self.enqueue(runnable);
         Ok(())
     }
 
@@ -219,7 +219,7 @@ impl Shared {
     pub(crate) fn trace_sent(&self, to: Pid, message: &Message) {
         if message.counts() {
             let message = message.type_name();
-            self.trace(TraceFlags::SENDS, || TraceEvent::Sent { from: context::current(), to, message });
+            self.trace(TraceFlags::SEND, || TraceEvent::Sent { from: context::current(), to, message });
         }
     }
 
@@ -234,10 +234,10 @@ impl Shared {
     fn refused(&self, pid: Pid, refused: TrySendError<Message>) {
         if let TrySendError::Full(_) = &refused {
             self.act_on(pid, |slot, core| {
-                let bound = core.bound().filter(|_| core.is_live())?;
-                match bound.overflow() {
+                let capacity = core.capacity().filter(|_| core.is_live())?;
+                match capacity.overflow() {
                     MailboxOverflow::DropNewest => None,
-                    MailboxOverflow::Exit => slot.end_by_signal(core, Reason::other(bound.full())),
+                    MailboxOverflow::Exit => slot.end_by_signal(core, Reason::other(capacity.full())),
                 }
             });
         }
@@ -249,7 +249,7 @@ impl Shared {
         self.deliver(pid, Message::system(message));
     }
 
-    fn bound_of(&self, pid: Pid) -> Option<Arc<Bound>> {
-        self.table.of(pid)?.lock_for(pid)?.bound().cloned()
+    fn capacity_of(&self, pid: Pid) -> Option<Arc<Capacity>> {
+        self.table.of(pid)?.lock_for(pid)?.capacity().cloned()
     }
 }

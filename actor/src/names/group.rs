@@ -108,7 +108,7 @@ pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
     context::with_shared("monitor_group", |shared| {
         let reference = shared.next_reference();
         let mut groups = lock(&shared.groups.0);
-        shared.note(this, |relations| relations.add_group(&name));
+        shared.attach_relation(this, |relations| relations.add_group(&name));
         let group = groups.entry(name).or_default();
         group.watchers.insert(reference, this);
         (reference, group.members.clone())
@@ -158,7 +158,7 @@ impl Groups {
     fn join(&self, shared: &Shared, name: &Name, pid: Pid) {
         let mut groups = lock(&self.0);
         // Asked under the lock: a process that ends later finds the group in its record.
-        if shared.note(pid, |relations| relations.add_group(name)).is_none() {
+        if shared.attach_relation(pid, |relations| relations.add_group(name)).is_none() {
             return;
         }
         let group = groups.entry(name.clone()).or_default();

@@ -11,10 +11,7 @@ use std::{
 };
 
 use crate::{
-    messages::{
-        message::Message,
-        receive::{TimedOut, timeout},
-    },
+    messages::{message::Message, receive::TimedOut},
     process::pid::Pid,
     runtime::{context, coop, handle::Handle, shared::Shared},
     sync::lock::lock,
@@ -83,7 +80,9 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
         let mut holders = lock(&shared.registry.holders);
         match holders.names.remove_entry(name) {
             Some((name, holder)) => {
-                shared.strike(holder, |relations| relations.others().names.retain(|held| *held != name));
+                shared.detach_relation(holder, |relations| {
+                    relations.others().names.retain(|held| *held != name)
+                });
                 Ok(())
             }
             None => Err(NoSuchName(name.into())),
@@ -104,42 +103,42 @@ pub fn whereis(name: &str) -> Option<Pid> {
 /// returns.
 ///
 /// # Errors
-/// [`TimedOut`] if nobody has taken the name within `limit`; `None` waits for ever.
+/// [`TimedOut`] if nobody has taken the name within `timeout`; `None` waits for ever.
 ///
 /// # Cancel safety
 /// Dropped before it is ready, nothing is left of it.
 ///
 /// # Panics
 /// Outside a process.
-pub async fn wait_for_name(name: impl Into<Name>, limit: Option<Duration>) -> Result<Pid, TimedOut> {
-    let mut waiting = Waiting { name: name.into(), place: Arc::default(), handle: Handle::current() };
+pub async fn wait_for_name(name: impl Into<Name>, timeout: Option<Duration>) -> Result<Pid, TimedOut> {
+    let mut waiting = WaitForName { name: name.into(), place: Arc::default(), handle: Handle::current() };
     let taken = poll_fn(|cx| {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
         waiting.poll(cx)
     });
-    match limit {
-        Some(limit) => timeout(limit, taken).await,
+    match timeout {
+        Some(duration) => crate::time::timeout(duration, taken).await,
         None => Ok(taken.await),
     }
 }
 
 /// Somebody who waits for a name to be taken.
-struct Waiting {
+struct WaitForName {
     name: Name,
-    place: Arc<Mutex<Place>>,
+    place: Arc<Mutex<NameWaiter>>,
     handle: Handle,
 }
 
 /// Where the first holder is noted, and who is told.
 #[derive(Default)]
-struct Place {
+struct NameWaiter {
     holder: Option<Pid>,
     waker: Option<Waker>,
 }
 
-impl Waiting {
+impl WaitForName {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Pid> {
         let registry = &self.handle.shared.registry;
         let mut holders = lock(&registry.holders);
@@ -154,7 +153,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitForName {
     fn drop(&mut self) {
         let mut holders = lock(&self.handle.shared.registry.holders);
         if let Some(waiting) = holders.waiting.get_mut(&self.name) {
@@ -246,7 +245,7 @@ pub(crate) struct Registry {
 struct Holders {
     names: HashMap<Name, Pid>,
     /// Those who wait for a name to be taken.
-    waiting: HashMap<Name, Vec<Arc<Mutex<Place>>>>,
+    waiting: HashMap<Name, Vec<Arc<Mutex<NameWaiter>>>>,
 }
 
 impl Holders {
@@ -267,7 +266,7 @@ impl Registry {
         if let Some(&holder) = holders.names.get(&name) {
             return Err(RegisterError::NameTaken(NameTaken { name, holder }));
         }
-        if shared.note(pid, |relations| relations.others().names.push(name.clone())).is_none() {
+        if shared.attach_relation(pid, |relations| relations.others().names.push(name.clone())).is_none() {
             return Err(RegisterError::NoProc);
         }
         let waiting = holders.waiting.remove(&name).unwrap_or_default();

@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// So many bytes are written at once at most.
-const BATCH_BYTES_MAX: usize = 64 * 1024;
+const MAX_BATCH_BYTES: usize = 64 * 1024;
 
 /// A line of the log, with its end.
 struct Line(String);
@@ -177,7 +177,7 @@ pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), 
             Line(line) => (line, None),
             exit: Exit => (String::new(), Some(exit.reason)),
         };
-        while (end.is_some() || batch.len() < BATCH_BYTES_MAX)
+        while (end.is_some() || batch.len() < MAX_BATCH_BYTES)
             && let Ok(Line(line)) = receive_timeout(Duration::ZERO).await
         {
             batch += &line;

@@ -74,9 +74,9 @@ impl Handle {
     }
 }
 
-type Call = dyn Fn(&dyn Any) + Send + Sync;
+type HandlerFn = dyn Fn(&dyn Any) + Send + Sync;
 /// All who handle one type of event. Replaced as a whole, so that no lock is held while they run.
-type Handlers = Arc<Vec<(HandlerId, Arc<Call>)>>;
+type Handlers = Arc<Vec<(HandlerId, Arc<HandlerFn>)>>;
 
 #[derive(Default)]
 pub(crate) struct Telemetry {
@@ -126,7 +126,7 @@ impl Telemetry {
 impl Shared {
     fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
         let id = HandlerId(self.next_reference().0);
-        let call: Arc<Call> = Arc::new(move |event: &dyn Any| {
+        let call: Arc<HandlerFn> = Arc::new(move |event: &dyn Any| {
             if let Some(event) = event.downcast_ref() {
                 handler(event);
             }

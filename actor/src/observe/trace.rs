@@ -24,13 +24,13 @@ impl TraceFlags {
     /// Nothing.
     pub const NOTHING: Self = Self(0);
     /// [`TraceEvent::Spawned`] and [`TraceEvent::Exited`].
-    pub const LIVES: Self = Self(1);
+    pub const PROCS: Self = Self(1);
     /// [`TraceEvent::Sent`].
-    pub const SENDS: Self = Self(2);
+    pub const SEND: Self = Self(2);
     /// [`TraceEvent::Received`].
-    pub const RECEIVES: Self = Self(4);
+    pub const RECEIVE: Self = Self(4);
     /// [`TraceEvent::In`] and [`TraceEvent::Out`].
-    pub const TURNS: Self = Self(8);
+    pub const RUNNING: Self = Self(8);
 
     fn includes(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -98,7 +98,7 @@ pub enum TraceEvent {
 ///
 /// run(async {
 ///     telemetry::attach(|event: &TraceEvent| println!("{event:?}"));
-///     trace(TraceFlags::LIVES | TraceFlags::SENDS);
+///     trace(TraceFlags::PROCS | TraceFlags::SEND);
 ///     spawn(async {});                                    // Spawned { pid: <1.1.0>, parent: Some(<1.0.0>) }
 ///     trace(TraceFlags::NOTHING);
 /// });

@@ -26,7 +26,7 @@ pub struct ProcessInfo {
     pub state: ProcessState,
     /// Messages in its mailbox.
     pub mailbox: usize,
-    /// How many may be; none without a bound.
+    /// How many may be; none without a capacity.
     pub max_mailbox: Option<usize>,
     /// Messages refused because the mailbox was full.
     pub refused: u64,
@@ -131,8 +131,8 @@ impl Handle {
 fn state(slot: &Slot, core: &Core) -> ProcessState {
     match core.phase {
         _ if core.is_condemned() => ProcessState::Exiting,
-        Phase::Out if slot.is_running() => ProcessState::Running,
-        Phase::Unborn | Phase::Out => ProcessState::Runnable,
+        Phase::Scheduled if slot.is_running() => ProcessState::Running,
+        Phase::New | Phase::Scheduled => ProcessState::Runnable,
         Phase::Waiting => ProcessState::Waiting,
         Phase::Exiting | Phase::Free => ProcessState::Exiting,
     }
@@ -169,9 +169,9 @@ impl Shared {
                 label: core.label.clone(),
                 state: state(slot, &core),
                 mailbox: core.arrivals.len()
-                    + if context::current() == Some(pid) { 0 } else { core.held as usize },
-                max_mailbox: core.bound().map(|bound| bound.max_messages()),
-                refused: core.bound().map_or(0, |bound| bound.refused()),
+                    + if context::current() == Some(pid) { 0 } else { core.mailbox_len as usize },
+                max_mailbox: core.capacity().map(|capacity| capacity.max_messages()),
+                refused: core.capacity().map_or(0, |capacity| capacity.refused()),
                 links: relations.map(|relations| relations.links.to_vec(pid)).unwrap_or_default(),
                 monitors: others
                     .map(|others| others.monitors.values().filter_map(|target| target.pid).collect())
@@ -181,13 +181,13 @@ impl Shared {
                     .unwrap_or_default(),
                 trap_exit: core.trap_exit,
                 priority: core.priority,
-                parent: core.parent.seen_from(pid),
+                parent: core.parent.in_runtime_of(pid),
                 nth: core.nth,
                 age: Some(self.clock().since(core.born)),
             }
         };
-        if let Some(held) = context::held(pid) {
-            info.mailbox += held; // Its own messages are with itself while it runs.
+        if let Some(len) = context::mailbox_len_of(pid) {
+            info.mailbox += len; // Its own messages are with itself while it runs.
         }
         Some(info)
     }

@@ -56,17 +56,17 @@ impl Pid {
 pub(crate) struct Peer(u64);
 
 impl Peer {
-    pub(crate) const NOBODY: Self = Self(Pid::SYSTEM as u64);
+    pub(crate) const NONE: Self = Self(Pid::SYSTEM as u64);
 
     /// As seen from a process of the same runtime as `other`, if that is one.
     #[inline]
     pub(crate) fn new(other: Option<Pid>) -> Self {
-        other.map_or(Self::NOBODY, |pid| Self(pid.life))
+        other.map_or(Self::NONE, |pid| Self(pid.life))
     }
 
     /// Its name, in the runtime of `this`.
     #[inline]
-    pub(crate) fn seen_from(self, this: Pid) -> Option<Pid> {
+    pub(crate) fn in_runtime_of(self, this: Pid) -> Option<Pid> {
         let pid = Pid { life: self.0, runtime: this.runtime };
         (!pid.is_system()).then_some(pid)
     }

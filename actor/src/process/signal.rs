@@ -1,4 +1,4 @@
-//! Links, monitors and exit signals: what travels beside messages, and in order with them.
+//! LinkSet, monitors and exit signals: what travels beside messages, and in order with them.
 
 use std::{future::Future, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::{
         context,
         handle::Handle,
         kernel::{
-            record::{Core, CoreGuard, Readied, Slot},
-            relations::{Relations, Target},
+            record::{Core, CoreGuard, Runnable, Slot},
+            relations::{MonitorTarget, Relations},
         },
         shared::Shared,
     },
@@ -62,7 +62,7 @@ impl MonitorRef {
 pub(crate) enum Watcher {
     Process(Pid),
     /// A process that is to get the exit signal of a link, but gives none itself.
-    Leash(Pid),
+    OneWayLink(Pid),
     /// A task of this process.
     Task(Pid, Handle),
     /// The owner of this task.
@@ -70,14 +70,14 @@ pub(crate) enum Watcher {
 }
 
 /// Told of an end, on the worker where it came, after the release. It must not block.
-pub(crate) trait Ended: Send + Sync {
-    fn ended(&self, reason: &Reason);
+pub(crate) trait OnExit: Send + Sync {
+    fn exited(&self, reason: &Reason);
 
     /// Whether nobody wants to hear any more; there is nothing of a user in it then, so it may be dropped anywhere.
-    fn is_over(&self) -> bool;
+    fn is_cancelled(&self) -> bool;
 }
 
-/// Links the caller with `pid`: if one of them ends abnormally, so does the other, unless it traps exits. There is at
+/// LinkSet the caller with `pid`: if one of them ends abnormally, so does the other, unless it traps exits. There is at
 /// most one link between two processes. A link to a process that has ended gives the exit signal
 /// [`Reason::NoProc`] at once.
 ///
@@ -123,7 +123,7 @@ pub fn monitor(pid: Pid) -> MonitorRef {
     let this = crate::this();
     context::with_shared("monitor", |shared| {
         let reference = shared.next_reference();
-        shared.monitor(this, Target { pid: Some(pid), name: None }, reference);
+        shared.monitor(this, MonitorTarget { pid: Some(pid), name: None }, reference);
         reference
     })
 }
@@ -147,7 +147,7 @@ pub fn monitor_name(name: impl Into<Name>) -> MonitorRef {
     let (this, name) = (crate::this(), name.into());
     context::with_shared("monitor_name", |shared| {
         let reference = shared.next_reference();
-        let target = Target { pid: shared.registry.whereis(&name), name: Some(name) };
+        let target = MonitorTarget { pid: shared.registry.whereis(&name), name: Some(name) };
         shared.monitor(this, target, reference);
         reference
     })
@@ -229,7 +229,7 @@ impl Handle {
 
 impl Slot {
     /// The exit signal of a link.
-    fn linked_exit(&self, core: &mut Core, from: Pid, reason: Reason) -> Option<Readied> {
+    fn linked_exit(&self, core: &mut Core, from: Pid, reason: Reason) -> Option<Runnable> {
         if !core.is_live() {
             return None;
         }
@@ -243,7 +243,7 @@ impl Slot {
     }
 
     /// Ends one that lives.
-    pub(crate) fn end_by_signal(&self, core: &mut Core, reason: Reason) -> Option<Readied> {
+    pub(crate) fn end_by_signal(&self, core: &mut Core, reason: Reason) -> Option<Runnable> {
         self.condemn(core, reason, true).expect("it lives, so nothing has condemned it");
         self.wake(core)
     }
@@ -261,10 +261,10 @@ impl Shared {
     }
 
     /// Does something to a process that has not been released, and queues the process if that made it ready.
-    pub(crate) fn act_on(&self, pid: Pid, act: impl FnOnce(&Slot, &mut Core) -> Option<Readied>) {
+    pub(crate) fn act_on(&self, pid: Pid, act: impl FnOnce(&Slot, &mut Core) -> Option<Runnable>) {
         let Some(slot) = self.table.of(pid) else { return };
-        let readied = slot.lock_for(pid).and_then(|mut core| act(slot, &mut core));
-        self.ready(readied);
+        let runnable = slot.lock_for(pid).and_then(|mut core| act(slot, &mut core));
+        self.enqueue(runnable);
     }
 
     pub(crate) fn wake(&self, pid: Pid) {
@@ -300,7 +300,7 @@ impl Shared {
 
     pub(crate) fn down(&self, to: Pid, reference: MonitorRef, reason: &Reason) {
         self.act_on(to, |slot, core| {
-            let Target { pid, name } =
+            let MonitorTarget { pid, name } =
                 core.relations.as_mut()?.others.as_mut()?.monitors.remove(&reference)?;
             if !core.is_live() {
                 return None;
@@ -326,8 +326,8 @@ impl Shared {
                 return; // It has just ended, and the signal of the link there was is on its way.
             }
         }
-        let readied = mine.linked_exit(&mut mine.lock(), other, Reason::NoProc);
-        self.ready(readied);
+        let runnable = mine.linked_exit(&mut mine.lock(), other, Reason::NoProc);
+        self.enqueue(runnable);
     }
 
     fn unlink(&self, this: Pid, other: Pid) {
@@ -350,7 +350,7 @@ impl Shared {
         }
     }
 
-    fn monitor(&self, this: Pid, target: Target, reference: MonitorRef) {
+    fn monitor(&self, this: Pid, target: MonitorTarget, reference: MonitorRef) {
         let pid = target.pid;
         if pid == Some(this) {
             return; // It could only fire when there is nobody left to tell.
@@ -370,16 +370,16 @@ impl Shared {
     }
 
     /// Adds somebody to be told of the end of `pid` outside any mailbox; false if it has been released.
-    pub(crate) fn call_back(&self, pid: Pid, callback: Arc<dyn Ended>) -> bool {
+    pub(crate) fn on_exit(&self, pid: Pid, callback: Arc<dyn OnExit>) -> bool {
         let Some(slot) = self.table.of(pid) else { return false };
         let Some(mut core) = slot.lock_for(pid) else { return false };
-        core.relations().callbacks.push(self, callback);
+        core.relations().exit_hooks.push(self, callback);
         true
     }
 
     fn demonitor(&self, this: Pid, reference: MonitorRef) -> bool {
         let remove = |relations: &mut Relations| relations.others.as_mut()?.monitors.remove(&reference);
-        let target = self.strike(this, remove).flatten();
+        let target = self.detach_relation(this, remove).flatten();
         match target {
             Some(target) => {
                 if let Some(pid) = target.pid {
@@ -393,7 +393,7 @@ impl Shared {
 
     pub(crate) fn remove_watcher(&self, pid: Pid, reference: MonitorRef) {
         let remove = |relations: &mut Relations| relations.others.as_mut()?.watchers.remove(&reference);
-        let watcher = self.strike(pid, remove);
+        let watcher = self.detach_relation(pid, remove);
         drop(watcher);
     }
 }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::runtime::kernel::record::Body;
 use crate::{
-    messages::capacity::{Bound, MailboxOverflow},
+    messages::capacity::{Capacity, MailboxOverflow},
     names::registry::{Name, NameTaken, RegisterError},
     observe::trace::{TraceEvent, TraceFlags},
     process::{
@@ -25,10 +25,10 @@ use crate::{
 use crate::{
     process::priority::Priority,
     runtime::kernel::{
-        record::{Phase, Process, Readied},
-        relations::Target,
+        record::{Phase, Process, Runnable},
+        relations::MonitorTarget,
         slice::tell,
-        table::{Address, Places},
+        table::{FreeList, SlotPtr},
     },
 };
 
@@ -90,16 +90,16 @@ pub struct SpawnOptions {
     label: Option<Cow<'static, str>>,
     priority: Priority,
     max_mailbox: Option<(usize, MailboxOverflow)>,
-    pinned: Option<Place>,
-    leash: Option<MonitorRef>,
+    pinned: Option<Affinity>,
+    one_way_link: Option<MonitorRef>,
     task_of: Option<MonitorRef>,
 }
 
 /// The worker a process stays on.
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    Here,
-    To(u32),
+enum Affinity {
+    CurrentWorker,
+    Worker(u32),
 }
 
 impl SpawnOptions {
@@ -153,20 +153,20 @@ impl SpawnOptions {
 
     /// It stays on the worker of the caller. No other worker takes it over, not even if this one is held up.
     pub fn pinned(mut self) -> Self {
-        self.pinned = Some(Place::Here);
+        self.pinned = Some(Affinity::CurrentWorker);
         self
     }
 
     /// It stays on the worker with this number, counted from 0, modulo the number of workers.
     pub fn pinned_to(mut self, worker: usize) -> Self {
-        self.pinned = Some(Place::To(worker as u32));
+        self.pinned = Some(Affinity::Worker(worker as u32));
         self
     }
 
     /// Until this reference is removed from the caller's watchers, the new process gets the exit signal of a link when
     /// the caller ends, and gives none itself.
-    pub(crate) fn leash(mut self, reference: MonitorRef) -> Self {
-        self.leash = Some(reference);
+    pub(crate) fn one_way_link(mut self, reference: MonitorRef) -> Self {
+        self.one_way_link = Some(reference);
         self
     }
 
@@ -176,9 +176,9 @@ impl SpawnOptions {
         self
     }
 
-    /// Whether it is neither on a leash nor a task.
+    /// Whether it is neither on a one_way_link nor a task.
     fn is_free(&self) -> bool {
-        self.leash.is_none() && self.task_of.is_none()
+        self.one_way_link.is_none() && self.task_of.is_none()
     }
 
     /// Starts it.
@@ -258,21 +258,21 @@ impl Shared {
         monitor: Option<MonitorRef>,
         body: Body,
     ) -> Result<Pid, NameTaken> {
-        self.spawn_noted(options, parent, worker, monitor, body, |_| ())
+        self.spawn_with_hook(options, parent, worker, monitor, body, |_| ())
     }
 
     /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
     /// nor be released before it was noted, and its name, its link and its monitor are in place.
-    pub(crate) fn spawn_noted(
+    pub(crate) fn spawn_with_hook(
         self: &Arc<Self>,
         options: SpawnOptions,
         parent: Option<Pid>,
         worker: Option<u32>,
         monitor: Option<MonitorRef>,
         body: Body,
-        note: impl FnOnce(Pid),
+        before_run: impl FnOnce(Pid),
     ) -> Result<Pid, NameTaken> {
-        let (index, nth) = self.with_places(|places| self.table.take(places));
+        let (index, nth) = self.with_free_list(|free_list| self.table.take(free_list));
         let slot = self.table.slot(index);
         let linked = parent.filter(|_| options.link);
         let only_linked = monitor.is_none() && options.name.is_none() && options.is_free();
@@ -284,29 +284,29 @@ impl Shared {
         let mut core = slot.lock();
         let pid = Pid::new(self.id, core.generation, index);
         let pinned = options.pinned.and_then(|place| match place {
-            Place::Here => worker,
-            Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
+            Affinity::CurrentWorker => worker,
+            Affinity::Worker(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
         });
         let mut process = match core.parked.take() {
-            Some(process) => process.again(self, pid),
-            None => Process::new(Arc::downgrade(self), pid, Address::of(slot)),
+            Some(process) => process.recycle(self, pid),
+            None => Process::new(Arc::downgrade(self), pid, SlotPtr::of(slot)),
         };
         process.priority = options.priority;
         process.pinned = pinned;
         process.body = Some(body);
         if let Some((max_messages, overflow)) = options.max_mailbox {
-            let bound = Arc::new(Bound::new(max_messages, overflow));
+            let capacity = Arc::new(Capacity::new(max_messages, overflow));
             process.bounded = true;
             core.bounded = true;
-            core.relations().others().bound = Some(bound);
+            core.relations().others().capacity = Some(capacity);
         }
         core.trap_exit = options.trap_exit;
         core.priority = options.priority;
         core.parent = Peer::new(parent);
         core.label = options.label;
-        core.born = self.clock().recently_nanos();
+        core.born = self.clock().now_coarse_nanos();
         core.nth = nth;
-        note(pid);
+        before_run(pid);
 
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
@@ -316,14 +316,14 @@ impl Shared {
             if let Some(mut parents) = parents.or_else(lock_parent) {
                 parents.relations().links.insert(pid);
             }
-            core.phase = Phase::Out;
+            core.phase = Phase::Scheduled;
             drop(core);
-            self.trace(TraceFlags::LIVES, || TraceEvent::Spawned { pid, parent });
+            self.trace(TraceFlags::PROCS, || TraceEvent::Spawned { pid, parent });
             self.spawned(pid);
-            self.ready(Some(Readied(process)));
+            self.enqueue(Some(Runnable(process)));
             return Ok(pid);
         }
-        core.phase = Phase::Unborn;
+        core.phase = Phase::New;
         core.parked = Some(process);
         if let (Some(reference), Some(parent)) = (monitor, parent) {
             core.relations().others().watchers.insert(reference, Watcher::Process(parent));
@@ -346,10 +346,13 @@ impl Shared {
                 core.relations().links.insert(pid);
             }
             if let Some(reference) = monitor {
-                core.relations().others().monitors.insert(reference, Target { pid: Some(pid), name: None });
+                core.relations()
+                    .others()
+                    .monitors
+                    .insert(reference, MonitorTarget { pid: Some(pid), name: None });
             }
-            if let Some(reference) = options.leash {
-                core.relations().others().watchers.insert(reference, Watcher::Leash(pid));
+            if let Some(reference) = options.one_way_link {
+                core.relations().others().watchers.insert(reference, Watcher::OneWayLink(pid));
             }
             if let Some(reference) = options.task_of {
                 core.relations().others().watchers.insert(reference, Watcher::Task(pid, self.handle()));
@@ -358,16 +361,16 @@ impl Shared {
                 self.watch(pid, reference, Watcher::TaskEnd(parent));
             }
         }
-        self.trace(TraceFlags::LIVES, || TraceEvent::Spawned { pid, parent });
+        self.trace(TraceFlags::PROCS, || TraceEvent::Spawned { pid, parent });
         self.spawned(pid);
         self.wake_new(pid);
         Ok(pid)
     }
 
-    /// Hands the places that this thread keeps for itself, if it does, to `f`.
-    pub(crate) fn with_places<R>(&self, f: impl FnOnce(Option<&mut Places>) -> R) -> R {
+    /// Hands the free_list that this thread keeps for itself, if it does, to `f`.
+    pub(crate) fn with_free_list<R>(&self, f: impl FnOnce(Option<&mut FreeList>) -> R) -> R {
         context::with_local(|local| match local {
-            Some(local) if local.shared.id == self.id => f(Some(&mut local.places.borrow_mut())),
+            Some(local) if local.shared.id == self.id => f(Some(&mut local.free_list.borrow_mut())),
             _ => f(None),
         })
     }
@@ -379,7 +382,7 @@ impl Shared {
             let mut core = slot.lock();
             // Whoever has condemned it in between was first.
             let _first = slot.condemn(&mut core, Reason::NoProc, true);
-            let parent = core.parent.seen_from(pid);
+            let parent = core.parent.in_runtime_of(pid);
             if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
                 relations.links.remove(&parent);
                 if let Some(others) = &mut relations.others {

@@ -32,7 +32,7 @@ pub struct ProcessNode {
     pub children: Vec<ProcessNode>,
 }
 
-/// All processes as they are now. Each is looked at by itself, so the tree is no moment's exact picture. No process is
+/// All processes as they are now. Each is mailbox_scanned at by itself, so the tree is no moment's exact picture. No process is
 /// asked anything: those that are busy or stuck are shown like others.
 ///
 /// ```

@@ -43,7 +43,7 @@ use crate::{
 pub struct Application {
     name: Cow<'static, str>,
     start: Start,
-    kind: Kind,
+    kind: ApplicationKind,
     shutdown: Option<Duration>,
 }
 
@@ -52,7 +52,7 @@ type Start = Box<dyn FnOnce() -> Starting + Send>;
 
 /// What the end of an application's top process means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ApplicationKind {
     Permanent,
     Transient,
     Temporary,
@@ -74,31 +74,31 @@ impl Application {
             let starting = start();
             Box::pin(async move { starting.await.map(Into::into).map_err(Into::into) })
         });
-        Self { name: name.into(), start, kind: Kind::Permanent, shutdown: None }
+        Self { name: name.into(), start, kind: ApplicationKind::Permanent, shutdown: None }
     }
 
     /// The runtime shuts down when its top process ends, whatever the reason. The default.
     pub fn permanent(mut self) -> Self {
-        self.kind = Kind::Permanent;
+        self.kind = ApplicationKind::Permanent;
         self
     }
 
     /// The runtime shuts down when its top process ends abnormally.
     pub fn transient(mut self) -> Self {
-        self.kind = Kind::Transient;
+        self.kind = ApplicationKind::Transient;
         self
     }
 
     /// The end of its top process is reported, and that is all.
     pub fn temporary(mut self) -> Self {
-        self.kind = Kind::Temporary;
+        self.kind = ApplicationKind::Temporary;
         self
     }
 
     /// How long its top process may take to end when the runtime shuts down, before it is killed. By default it has all
     /// the time it needs, as a supervisor has below another.
-    pub fn shutdown(mut self, limit: Duration) -> Self {
-        self.shutdown = Some(limit);
+    pub fn shutdown(mut self, timeout: Duration) -> Self {
+        self.shutdown = Some(timeout);
         self
     }
 }
@@ -115,7 +115,7 @@ impl fmt::Debug for Application {
 
 /// An application that did not start.
 #[derive(Clone, Debug)]
-pub(crate) struct StartFailed {
+pub(crate) struct ApplicationFailed {
     pub(crate) name: String,
     pub(crate) reason: Reason,
 }
@@ -124,9 +124,9 @@ pub(crate) struct StartFailed {
 struct StopAll;
 
 /// An application that has started.
-struct Running {
+struct RunningApplication {
     name: Cow<'static, str>,
-    kind: Kind,
+    kind: ApplicationKind,
     shutdown: Option<Duration>,
     top: Pid,
     reference: MonitorRef,
@@ -175,8 +175,8 @@ impl Shared {
 /// Starts one after the other. An error if one failed, or (none) if the runtime is to end before all have started.
 async fn start_all(
     applications: Vec<Application>,
-    running: &mut Vec<Running>,
-) -> Result<(), Option<StartFailed>> {
+    running: &mut Vec<RunningApplication>,
+) -> Result<(), Option<ApplicationFailed>> {
     for Application { name, start, kind, shutdown } in applications {
         let started = catch_panic(async move { start().await });
         let started = match until_stopped(started).await {
@@ -184,10 +184,12 @@ async fn start_all(
             None => return Err(None),
         };
         match started {
-            Ok(top) => running.push(Running { name, kind, shutdown, top, reference: monitor(top) }),
+            Ok(top) => {
+                running.push(RunningApplication { name, kind, shutdown, top, reference: monitor(top) })
+            }
             Err(reason) => {
                 tracing::error!(target: "riot::application", application = %name, "failed to start: {reason}");
-                return Err(Some(StartFailed { name: name.into_owned(), reason }));
+                return Err(Some(ApplicationFailed { name: name.into_owned(), reason }));
             }
         }
     }
@@ -208,19 +210,19 @@ async fn until_stopped<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// Returns when the applications are to stop.
-async fn watch(running: &mut Vec<Running>) {
+async fn watch(running: &mut Vec<RunningApplication>) {
     loop {
         let message = select(|message: &Message| message.is::<StopAll>() || message.is::<Down>()).await;
         let Ok(down) = message.downcast::<Down>() else { return };
         let Some(at) = running.iter().position(|running| running.reference == down.reference) else {
             continue;
         };
-        let Running { name, kind, .. } = running.remove(at);
+        let RunningApplication { name, kind, .. } = running.remove(at);
         tracing::warn!(target: "riot::application", application = %name, "ended: {}", down.reason);
         let matters = match kind {
-            Kind::Permanent => true,
-            Kind::Transient => !down.reason.is_clean(),
-            Kind::Temporary => false,
+            ApplicationKind::Permanent => true,
+            ApplicationKind::Transient => !down.reason.is_clean(),
+            ApplicationKind::Temporary => false,
         };
         if matters {
             shutdown(down.reason);
@@ -229,13 +231,13 @@ async fn watch(running: &mut Vec<Running>) {
 }
 
 /// The last that started stops first, each as a supervisor stops a child.
-async fn stop_all(running: Vec<Running>, kill_timeout: Duration) {
-    for Running { name, shutdown, top, reference, .. } in running.into_iter().rev() {
+async fn stop_all(running: Vec<RunningApplication>, kill_timeout: Duration) {
+    for RunningApplication { name, shutdown, top, reference, .. } in running.into_iter().rev() {
         let down = || receive_if(move |down: &Down| down.reference == reference);
         exit(top, Reason::Shutdown);
         match shutdown {
-            Some(limit) => {
-                if timeout(limit, down()).await.is_ok() {
+            Some(shutdown_timeout) => {
+                if timeout(shutdown_timeout, down()).await.is_ok() {
                     continue;
                 }
             }

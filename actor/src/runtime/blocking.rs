@@ -36,12 +36,12 @@ where
     R: Send + 'static,
     F: FnOnce() -> R + Send + 'static,
 {
-    let place = Arc::new(Mutex::new(Outcome::Pending(None)));
+    let place = Arc::new(Mutex::new(JobState::Pending(None)));
     let there = place.clone();
     let job = move || {
         let result = catch(f);
-        let before = std::mem::replace(&mut *lock(&there), Outcome::Done(Some(result)));
-        if let Outcome::Pending(Some(waker)) = before {
+        let before = std::mem::replace(&mut *lock(&there), JobState::Done(Some(result)));
+        if let JobState::Pending(Some(waker)) = before {
             waker.wake();
         }
     };
@@ -54,8 +54,8 @@ where
             return Poll::Pending;
         }
         match &mut *lock(&place) {
-            Outcome::Done(result) => Poll::Ready(result.take().expect("it is awaited once")),
-            Outcome::Pending(waker) => {
+            JobState::Done(result) => Poll::Ready(result.take().expect("it is awaited once")),
+            JobState::Pending(waker) => {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
             }
@@ -65,7 +65,7 @@ where
     result.unwrap_or_else(|panic| panic!("in blocking work: {panic}"))
 }
 
-enum Outcome<R> {
+enum JobState<R> {
     Pending(Option<Waker>),
     Done(Option<Result<R, Panic>>),
 }
@@ -75,11 +75,11 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Threads that come when there is work, and go when there is none for a while.
 pub(crate) struct Pool {
     max_threads: usize,
-    state: Arc<(Mutex<State>, Condvar)>,
+    state: Arc<(Mutex<PoolState>, Condvar)>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
@@ -116,10 +116,10 @@ impl Pool {
         }
     }
 
-    /// Lets the threads go; true if they have within `limit`.
-    pub(crate) fn close(&self, limit: Duration) -> bool {
+    /// Lets the threads go; true if they have within `timeout`.
+    pub(crate) fn close(&self, timeout: Duration) -> bool {
         let (state, changed) = &*self.state;
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + timeout;
         let mut pool = lock(state);
         pool.closed = true;
         changed.notify_all();
@@ -134,7 +134,7 @@ impl Pool {
     }
 }
 
-fn serve(shared: &(Mutex<State>, Condvar)) {
+fn serve(shared: &(Mutex<PoolState>, Condvar)) {
     let (state, changed) = shared;
     let mut pool = lock(state);
     loop {

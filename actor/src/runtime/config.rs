@@ -56,7 +56,7 @@ where
 #[must_use = "nothing runs before `run`"]
 pub struct Config {
     pub(crate) workers: usize,
-    pub(crate) grace: Duration,
+    pub(crate) shutdown_timeout: Duration,
     pub(crate) kill_timeout: Duration,
     pub(crate) long_schedule: Duration,
     pub(crate) max_blocking_threads: usize,
@@ -72,7 +72,7 @@ impl Config {
     pub fn new() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            grace: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
             kill_timeout: Duration::from_secs(30),
             long_schedule: Duration::from_millis(100),
             max_blocking_threads: 64,
@@ -94,20 +94,20 @@ impl Config {
     }
 
     /// How long processes have to end when the runtime shuts down, before they are killed; default 5 s.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+    pub fn shutdown_timeout(mut self, shutdown_timeout: Duration) -> Self {
+        self.shutdown_timeout = shutdown_timeout;
         self
     }
 
     /// How long a process that was killed may go on without giving way, before `run` leaves without it; default 30 s.
-    pub fn kill_timeout(mut self, limit: Duration) -> Self {
-        self.kill_timeout = limit;
+    pub fn kill_timeout(mut self, timeout: Duration) -> Self {
+        self.kill_timeout = timeout;
         self
     }
 
     /// A process that does not give way for longer than this is reported, once; default 100 ms.
-    pub fn long_schedule(mut self, limit: Duration) -> Self {
-        self.long_schedule = limit;
+    pub fn long_schedule(mut self, timeout: Duration) -> Self {
+        self.long_schedule = timeout;
         self
     }
 
@@ -196,7 +196,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("workers", &self.workers)
-            .field("grace", &self.grace)
+            .field("shutdown_timeout", &self.shutdown_timeout)
             .field("kill_timeout", &self.kill_timeout)
             .field("long_schedule", &self.long_schedule)
             .field("applications", &lock(&self.applications))

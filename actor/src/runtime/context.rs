@@ -15,7 +15,7 @@ use crate::{
     runtime::{
         kernel::{
             record::{Process, Slot},
-            table::Places,
+            table::FreeList,
         },
         scheduler::LocalQueue,
         shared::Shared,
@@ -37,8 +37,8 @@ pub(crate) struct Local {
     pub(crate) running: RefCell<Option<Box<Process>>>,
     /// Its place, or that of the one before; none before the first.
     place: Cell<Option<NonNull<Slot>>>,
-    /// Places in the table for the processes that are spawned here.
-    pub(crate) places: RefCell<Places>,
+    /// FreeList in the table for the processes that are spawned here.
+    pub(crate) free_list: RefCell<FreeList>,
     /// What the driver gave to whoever installed it.
     pub(crate) driver_handle: RefCell<Option<Rc<dyn Any>>>,
     /// Whether a process is being polled, as opposed to the worker looking for one.
@@ -55,7 +55,7 @@ impl Local {
             queue,
             running: RefCell::new(None),
             place: Cell::new(None),
-            places: RefCell::default(),
+            free_list: RefCell::default(),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
             tracing: Cell::new(false),
@@ -78,7 +78,7 @@ impl Local {
     pub(crate) fn with_running<R>(&self, f: impl FnOnce(&Slot, &mut Process) -> R) -> Option<R> {
         let mut running = self.running.borrow_mut();
         let process = running.as_mut()?;
-        // SAFETY: what is there came from a reference into our table, where places neither move nor go away before the
+        // SAFETY: what is there came from a reference into our table, where free_list neither move nor go away before the
         // table does; and we are borrowed, and the table with us.
         let slot = unsafe { self.place.get()?.as_ref() };
         debug_assert!(std::ptr::eq(slot, self.shared.table.slot_at(process)), "`begin` has put both there");
@@ -141,7 +141,7 @@ pub(crate) fn current() -> Option<Pid> {
 }
 
 /// How many messages the running process holds, if that is `pid`.
-pub(crate) fn held(pid: Pid) -> Option<usize> {
+pub(crate) fn mailbox_len_of(pid: Pid) -> Option<usize> {
     with_local(|local| {
         let running = local?.running.borrow();
         running.as_ref().filter(|running| running.pid == pid).map(|running| running.mailbox.len())

@@ -28,12 +28,12 @@ pub(crate) fn proceed(slot: &Slot, running: &mut Process, cx: &mut Context<'_>) 
         cold_path();
         return Poll::Pending;
     }
-    if running.budget == 0 {
+    if running.reductions == 0 {
         cold_path();
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
-    running.budget -= 1;
+    running.reductions -= 1;
     Poll::Ready(())
 }
 

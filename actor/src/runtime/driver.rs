@@ -22,9 +22,9 @@ use crate::{
 
 /// What a worker does when no process is ready.
 pub trait Driver: Send {
-    /// Sleeps until there are events, [`Unpark::unpark`] is called, or `limit` has passed; with `Some(ZERO)` only
+    /// Sleeps until there are events, [`Unpark::unpark`] is called, or `timeout` has passed; with `Some(ZERO)` only
     /// looks. Collects events but wakes nobody yet.
-    fn park(&mut self, limit: Option<Duration>);
+    fn park(&mut self, timeout: Option<Duration>);
 
     /// Wakes the processes the events collected are for.
     fn dispatch(&mut self);
@@ -42,7 +42,7 @@ pub trait Unpark: Send + Sync {
 /// For so long a worker looks out for work before it sleeps, if its last wait was no longer: between two workers that
 /// wait for each other a sleep costs 20 us and more each way. (Erlang spins as well, see `+sbwt`.) One wait in a row is
 /// spun for in vain at most, so an idle runtime uses no processor.
-const SPIN_MAX: Duration = Duration::from_micros(40);
+const MAX_SPIN: Duration = Duration::from_micros(40);
 
 /// After a spin in vain, so many short waits are slept through before the next try: where others want the processor,
 /// whoever is waited for may need the one we spin on.
@@ -73,9 +73,9 @@ impl Parker {
     }
 
     /// Looks out for a while; true if that was enough.
-    fn spin(&self, limit: Option<Duration>, start: Instant) -> bool {
-        let limit = limit.map_or(SPIN_MAX, |limit| limit.min(SPIN_MAX));
-        while start.elapsed() < limit {
+    fn spin(&self, timeout: Option<Duration>, start: Instant) -> bool {
+        let timeout = timeout.map_or(MAX_SPIN, |timeout| timeout.min(MAX_SPIN));
+        while start.elapsed() < timeout {
             for _ in 0..16 {
                 std::hint::spin_loop();
             }
@@ -94,14 +94,14 @@ impl Token {
 
     /// Who grants does it first and then looks whether somebody sleeps; who sleeps says so, under the same lock, and then
     /// looks whether it is granted.
-    fn sleep(&self, limit: Option<Duration>) {
+    fn sleep(&self, timeout: Option<Duration>) {
         let mut asleep = lock(&self.asleep);
         *asleep = true;
         if !self.granted.load(Ordering::Acquire) {
-            asleep = match limit {
+            asleep = match timeout {
                 None => self.changed.wait(asleep).unwrap_or_else(PoisonError::into_inner),
-                Some(limit) => {
-                    self.changed.wait_timeout(asleep, limit).unwrap_or_else(PoisonError::into_inner).0
+                Some(timeout) => {
+                    self.changed.wait_timeout(asleep, timeout).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
@@ -111,23 +111,23 @@ impl Token {
 }
 
 impl Driver for Parker {
-    fn park(&mut self, limit: Option<Duration>) {
-        if self.token.take() || limit == Some(Duration::ZERO) {
+    fn park(&mut self, timeout: Option<Duration>) {
+        if self.token.take() || timeout == Some(Duration::ZERO) {
             return;
         }
         if !self.spins {
-            return self.token.sleep(limit);
+            return self.token.sleep(timeout);
         }
         let start = Instant::now();
         let mut waits = self.next_spin;
         if waits == Some(0) {
-            if self.spin(limit, start) {
+            if self.spin(timeout, start) {
                 return;
             }
             waits = Some(WAITS_PER_TRY);
         }
-        self.token.sleep(limit);
-        let was_short = start.elapsed() < 2 * SPIN_MAX;
+        self.token.sleep(timeout);
+        let was_short = start.elapsed() < 2 * MAX_SPIN;
         self.next_spin = was_short.then(|| waits.unwrap_or(1).saturating_sub(1));
     }
 

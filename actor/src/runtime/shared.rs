@@ -28,12 +28,12 @@ use crate::{
         spawn::{ReasonOf, SpawnOptions},
     },
     runtime::{
-        application::StartFailed,
+        application::ApplicationFailed,
         blocking::Pool,
         context,
         driver::Driver,
         kernel::{
-            record::{Body, Phase, Readied},
+            record::{Body, Phase, Runnable},
             table::Table,
         },
         scheduler::Scheduler,
@@ -58,7 +58,7 @@ pub fn now() -> Instant {
     context::with_local(|local| local.map_or_else(Instant::now, |local| local.shared.now()))
 }
 
-/// The time when the runtime last looked at its clock, at a fraction of the cost of [`now`]: never later than that, seldom
+/// The time when the runtime last mailbox_scanned at its clock, at a fraction of the cost of [`now`]: never later than that, seldom
 /// more than a millisecond before it, and about ten at most, though a process may be keeping its worker from looking.
 /// It never goes back. For what need not be exact, such as when a client was last heard of. In a simulation it is `now`.
 ///
@@ -125,7 +125,7 @@ pub(crate) struct Shared {
     main: OnceLock<Pid>,
     /// The process of the applications, if there are any.
     pub(crate) applications: OnceLock<Pid>,
-    start_failed: OnceLock<StartFailed>,
+    start_failed: OnceLock<ApplicationFailed>,
     /// What `run` returns: whatever was first.
     ending: Mutex<Option<Reason>>,
     changed: Condvar,
@@ -139,7 +139,7 @@ pub(crate) enum Scheduling {
 
 /// How far a runtime is in its end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum ShutdownStage {
     Up,
     /// Every process was asked to shut down.
     Asked,
@@ -170,7 +170,7 @@ impl Shared {
             scheduling,
             references: AtomicU64::new(1),
             ended: CachePadded::default(),
-            stage: AtomicU8::new(Stage::Up as u8),
+            stage: AtomicU8::new(ShutdownStage::Up as u8),
             main: OnceLock::new(),
             applications: OnceLock::new(),
             start_failed: OnceLock::new(),
@@ -213,17 +213,17 @@ impl Shared {
 
     /// Queues a process that has become ready.
     #[inline(always)]
-    pub(crate) fn ready(&self, readied: Option<Readied>) {
-        if let Some(readied) = readied {
-            self.queue(readied);
+    pub(crate) fn enqueue(&self, runnable: Option<Runnable>) {
+        if let Some(runnable) = runnable {
+            self.enqueue_runnable(runnable);
         }
     }
 
     #[inline(always)]
-    fn queue(&self, readied: Readied) {
+    fn enqueue_runnable(&self, runnable: Runnable) {
         match &self.scheduling {
-            Scheduling::Workers(scheduler) => scheduler.schedule(self, readied),
-            Scheduling::Simulated(queue) => queue.push(readied.0),
+            Scheduling::Workers(scheduler) => scheduler.schedule(self, runnable),
+            Scheduling::Simulated(queue) => queue.push(runnable.0),
         }
     }
 
@@ -261,23 +261,23 @@ impl Shared {
     /// The first turn of a new process. One spawned while the runtime ends takes part in that.
     pub(crate) fn wake_new(&self, pid: Pid) {
         let slot = self.table.slot(pid.index());
-        let readied = slot.lock_for(pid).and_then(|mut core| {
+        let runnable = slot.lock_for(pid).and_then(|mut core| {
             core.phase = Phase::Waiting;
             slot.wake(&mut core)
         });
-        self.ready(readied);
+        self.enqueue(runnable);
     }
 
     pub(crate) fn spawned(&self, pid: Pid) {
         let stage = self.stage.load(Ordering::SeqCst);
-        if stage == Stage::Asked as u8 {
+        if stage == ShutdownStage::Asked as u8 {
             self.exit(pid, self.system(), Reason::Shutdown);
-        } else if stage == Stage::Killed as u8 {
+        } else if stage == ShutdownStage::Killed as u8 {
             self.exit(pid, self.system(), Reason::Kill);
         }
     }
 
-    pub(crate) fn ended(&self, pid: Pid, reason: &Reason) {
+    pub(crate) fn process_exited(&self, pid: Pid, reason: &Reason) {
         if self.main.get() == Some(&pid) {
             self.shut_down(reason.clone());
         } else if self.applications.get() == Some(&pid) {
@@ -303,22 +303,22 @@ impl Shared {
         });
     }
 
-    /// Starts a process without a parent, and notes its pid where its end is looked for, before it can run.
-    pub(crate) fn spawn_root(self: &Arc<Self>, options: SpawnOptions, body: Body, noted: &OnceLock<Pid>) {
-        let set = |pid| noted.set(pid).expect("there is one of its kind");
-        let Ok(_) = self.spawn_noted(options, None, None, None, body, set) else {
+    /// Starts a process without a parent, and notes its pid where its end is mailbox_scanned for, before it can run.
+    pub(crate) fn spawn_root(self: &Arc<Self>, options: SpawnOptions, body: Body, slot: &OnceLock<Pid>) {
+        let set = |pid| slot.set(pid).expect("there is one of its kind");
+        let Ok(_) = self.spawn_with_hook(options, None, None, None, body, set) else {
             unreachable!("it asks for no name")
         };
     }
 
-    pub(crate) fn start_failed(&self, failed: StartFailed) {
+    pub(crate) fn start_failed(&self, failed: ApplicationFailed) {
         let _first = self.start_failed.set(failed);
     }
 
     /// What a runtime that has ended returns.
     pub(crate) fn outcome(&self, reason: Reason) -> Result<Reason, RunError> {
         match self.start_failed.get().cloned() {
-            Some(StartFailed { name, reason }) => Err(RunError::AppStart { name, reason }),
+            Some(ApplicationFailed { name, reason }) => Err(RunError::AppStart { name, reason }),
             None => Ok(reason),
         }
     }
@@ -338,14 +338,14 @@ impl Shared {
 
     /// Asks every process to shut down.
     pub(crate) fn ask_all(&self) {
-        self.stage.store(Stage::Asked as u8, Ordering::SeqCst);
+        self.stage.store(ShutdownStage::Asked as u8, Ordering::SeqCst);
         for pid in self.processes() {
             self.exit(pid, self.system(), Reason::Shutdown);
         }
     }
 
     pub(crate) fn kill_all(&self) {
-        self.stage.store(Stage::Killed as u8, Ordering::SeqCst);
+        self.stage.store(ShutdownStage::Killed as u8, Ordering::SeqCst);
         for pid in self.processes() {
             self.exit(pid, self.system(), Reason::Kill);
         }
@@ -359,14 +359,14 @@ impl Shared {
         while ending.is_none() {
             ending = self.changed.wait(ending).unwrap_or_else(PoisonError::into_inner);
         }
-        let reason = ending.clone().expect("it was just looked at");
+        let reason = ending.clone().expect("it was just mailbox_scanned at");
         drop(ending);
 
         if let Some(applications) = self.stop_applications() {
             self.wait_until(None, || !self.is_present(applications));
         }
         self.ask_all();
-        if !self.wait_until(Some(self.config.grace), || self.live() == 0) {
+        if !self.wait_until(Some(self.config.shutdown_timeout), || self.live() == 0) {
             self.kill_all();
         }
         let all_gone = self.wait_until(Some(self.config.kill_timeout), || self.live() == 0);
@@ -386,9 +386,9 @@ impl Shared {
         self.outcome(reason)
     }
 
-    /// Waits for a change that brings `over` about; false if none does within `limit`.
-    fn wait_until(&self, limit: Option<Duration>, over: impl Fn() -> bool) -> bool {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+    /// Waits for a change that brings `over` about; false if none does within `timeout`.
+    fn wait_until(&self, timeout: Option<Duration>, over: impl Fn() -> bool) -> bool {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let mut ending = lock(&self.ending);
         while !over() {
             let Some(deadline) = deadline else {

@@ -1,6 +1,6 @@
 //! The same runtime on one thread: a seed chooses who runs next, and time jumps when nobody can.
 //!
-//! A run is a function of its seed: one that fails is replayed by running the seed again.
+//! A run is a function of its seed: one that fails is replayed by running the seed runnable.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use crate::{
     runtime::{
         config::{Config, RunError, check_can_run},
         context::{self, Local},
-        kernel::{record::Process, slice::turn},
+        kernel::{record::Process, slice::run_slice},
         scheduler::LocalQueue,
         shared::{Scheduling, Shared},
     },
@@ -22,12 +22,12 @@ use crate::{
     time::clock::Clock,
 };
 
-/// Processes ready to run in a simulation, in no order but the seed's.
-pub(crate) struct SimulatedQueue(Mutex<Chance>);
+/// Processes runnable to run in a simulation, in no order but the seed's.
+pub(crate) struct SimulatedQueue(Mutex<Schedule>);
 
-struct Chance {
+struct Schedule {
     #[expect(clippy::vec_box, reason = "a process keeps its one allocation wherever it goes")]
-    ready: Vec<Box<Process>>,
+    runnable: Vec<Box<Process>>,
     random: Random,
     /// How many processes are in the midst of a poll while another one runs.
     interrupted: usize,
@@ -35,27 +35,27 @@ struct Chance {
 
 impl SimulatedQueue {
     pub(crate) fn push(&self, process: Box<Process>) {
-        lock(&self.0).ready.push(process);
+        lock(&self.0).runnable.push(process);
     }
 
     fn new(seed: u64) -> Self {
-        Self(Mutex::new(Chance { ready: Vec::new(), random: Random::new(seed), interrupted: 0 }))
+        Self(Mutex::new(Schedule { runnable: Vec::new(), random: Random::new(seed), interrupted: 0 }))
     }
 
     fn take(&self) -> Option<Box<Process>> {
-        let Chance { ready, random, .. } = &mut *lock(&self.0);
-        if ready.is_empty() {
+        let Schedule { runnable, random, .. } = &mut *lock(&self.0);
+        if runnable.is_empty() {
             return None;
         }
-        let at = random.below(ready.len());
-        Some(ready.swap_remove(at))
+        let at = random.below(runnable.len());
+        Some(runnable.swap_remove(at))
     }
 
     /// A process that runs while another one is in the midst of its poll, if the seed says so.
     fn interrupt(&self) -> Option<Box<Process>> {
         {
             let chance = &mut *lock(&self.0);
-            if chance.interrupted == INTERRUPTED_MAX || chance.random.below(2) == 0 {
+            if chance.interrupted == MAX_INTERRUPTED || chance.random.below(2) == 0 {
                 return None;
             }
         }
@@ -74,7 +74,7 @@ impl SimulatedQueue {
 }
 
 /// Processes interrupted at once: each keeps its stack.
-const INTERRUPTED_MAX: usize = 8;
+const MAX_INTERRUPTED: usize = 8;
 
 /// A point where other processes may run before the caller goes on, in the midst of its poll, as they would on other
 /// workers: the seed chooses which, if any. For code that is to be tried against others in between: a future's `poll`
@@ -107,8 +107,8 @@ pub fn interleave() {
         while let Some(process) = queue.interrupt() {
             let interrupted = local.running.take();
             local.polling.set(false);
-            let again = turn(local, process);
-            local.shared.ready(again);
+            let runnable = run_slice(local, process);
+            local.shared.enqueue(runnable);
             local.polling.set(true);
             if let Some(interrupted) = interrupted {
                 local.begin(interrupted);
@@ -222,7 +222,7 @@ impl World {
             }
         }
         self.shared.ask_all();
-        let deadline = self.shared.now() + self.shared.config.grace;
+        let deadline = self.shared.now() + self.shared.config.shutdown_timeout;
         while self.shared.live() > 0 && self.shared.now() < deadline {
             self.step(Some(deadline));
         }
@@ -236,19 +236,19 @@ impl World {
         self.shared.outcome(reason)
     }
 
-    /// Runs one process, or else moves the clock to the next timer, but not beyond `limit`.
-    fn step(&mut self, limit: Option<Instant>) {
+    /// Runs one process, or else moves the clock to the next timer, but not beyond `deadline`.
+    fn step(&mut self, deadline: Option<Instant>) {
         let Some(queue) = self.shared.simulated() else { unreachable!("a simulation has its own queue") };
         if let Some(process) = queue.take() {
             self.shared.clock().advance_to(self.shared.now() + Duration::from_nanos(100));
-            let again = turn(&self.local, process);
-            self.shared.ready(again);
+            let runnable = run_slice(&self.local, process);
+            self.shared.enqueue(runnable);
             return;
         }
-        let next = match (self.shared.timers.next_deadline(), limit) {
-            (Some(timer), Some(limit)) => timer.min(limit),
+        let next = match (self.shared.timers.next_deadline(), deadline) {
+            (Some(timer), Some(deadline)) => timer.min(deadline),
             (Some(timer), None) => timer,
-            (None, Some(limit)) => limit,
+            (None, Some(deadline)) => deadline,
             (None, None) => self.deadlock(),
         };
         self.shared.clock().advance_to(next);

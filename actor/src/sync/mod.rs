@@ -11,13 +11,13 @@ mod real {
 
     pub(crate) use crossbeam_deque as deque;
 
-    pub(crate) use crate::sync::spin_lock::SpinGate as Gate;
+    pub(crate) use crate::sync::spin_lock::RawSpin as RawLock;
     /// So often the pause before the next try is doubled, from one instruction; then other threads get the processor.
-    const DOUBLED_MAX: u32 = 6;
+    const MAX_DOUBLINGS: u32 = 6;
 
     /// Waits a while before the next try.
     pub(crate) fn back_off(tries: &mut u32) {
-        if *tries < DOUBLED_MAX {
+        if *tries < MAX_DOUBLINGS {
             (0..1 << *tries).for_each(|_| std::hint::spin_loop());
             *tries += 1;
         } else {
@@ -58,21 +58,21 @@ mod modelled {
         loom::thread::yield_now();
     }
 
-    /// What a `SpinGate` is to whoever passes it. That has a model of its own; in others, who waits had better be asleep.
-    pub(crate) struct Gate(Mutex<bool>, Condvar);
+    /// What a `RawSpin` is to whoever passes it. That has a model of its own; in others, who waits had better be asleep.
+    pub(crate) struct RawLock(Mutex<bool>, Condvar);
 
-    impl Gate {
+    impl RawLock {
         pub(crate) fn new() -> Self {
             Self(Mutex::new(false), Condvar::new())
         }
-        pub(crate) fn enter(&self) {
+        pub(crate) fn lock(&self) {
             let mut taken = lock(&self.0);
             while *taken {
                 taken = self.1.wait(taken).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
             *taken = true;
         }
-        pub(crate) fn leave(&self) {
+        pub(crate) fn unlock(&self) {
             *lock(&self.0) = false;
             self.1.notify_one();
         }

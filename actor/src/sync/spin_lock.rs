@@ -11,44 +11,44 @@ use std::{
 };
 
 use crate::sync::{
-    Gate,
+    RawLock,
     atomic::{AtomicBool, Ordering},
     back_off,
 };
 
-/// A lock around a `T`, and a `B` that may be looked at without it. They lie in memory as they stand here, so that what is
+/// A lock around a `T`, and a `B` that may be mailbox_scanned at without it. They lie in memory as they stand here, so that what is
 /// used together is together.
 #[repr(C)]
-pub(crate) struct ShortLock<T, B = ()> {
-    taken: Gate,
-    pub(crate) beside: B,
+pub(crate) struct SpinLock<T, B = ()> {
+    raw: RawLock,
+    pub(crate) header: B,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is only reached through a guard, of which there is one at a time (see [`SpinGate`]), and whatever happened
+// SAFETY: the value is only reached through a guard, of which there is one at a time (see [`RawSpin`]), and whatever happened
 // to it under one guard happened before the next: as good as sending it from thread to thread.
-unsafe impl<T: Send, B: Sync> Sync for ShortLock<T, B> {}
+unsafe impl<T: Send, B: Sync> Sync for SpinLock<T, B> {}
 
-impl<T, B: Default> ShortLock<T, B> {
+impl<T, B: Default> SpinLock<T, B> {
     pub(crate) fn new(value: T) -> Self {
-        Self { taken: Gate::new(), beside: B::default(), value: UnsafeCell::new(value) }
+        Self { raw: RawLock::new(), header: B::default(), value: UnsafeCell::new(value) }
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> ShortGuard<'_, T, B> {
-        self.taken.enter();
-        ShortGuard { lock: self }
+    pub(crate) fn lock(&self) -> SpinGuard<'_, T, B> {
+        self.raw.lock();
+        SpinGuard { lock: self }
     }
 }
 
-pub(crate) struct ShortGuard<'a, T, B = ()> {
-    lock: &'a ShortLock<T, B>,
+pub(crate) struct SpinGuard<'a, T, B = ()> {
+    lock: &'a SpinLock<T, B>,
 }
 
 // SAFETY: a shared guard gives shared references to the value and nothing else.
-unsafe impl<T: Sync, B: Sync> Sync for ShortGuard<'_, T, B> {}
+unsafe impl<T: Sync, B: Sync> Sync for SpinGuard<'_, T, B> {}
 
-impl<T, B> Deref for ShortGuard<'_, T, B> {
+impl<T, B> Deref for SpinGuard<'_, T, B> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
@@ -57,7 +57,7 @@ impl<T, B> Deref for ShortGuard<'_, T, B> {
     }
 }
 
-impl<T, B> DerefMut for ShortGuard<'_, T, B> {
+impl<T, B> DerefMut for SpinGuard<'_, T, B> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and borrowed by nobody else.
@@ -65,41 +65,41 @@ impl<T, B> DerefMut for ShortGuard<'_, T, B> {
     }
 }
 
-impl<T, B> Drop for ShortGuard<'_, T, B> {
+impl<T, B> Drop for SpinGuard<'_, T, B> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.taken.leave();
+        self.lock.raw.unlock();
     }
 }
 
 /// Lets one thread in at a time: there is a model of it in `models.rs`.
-pub(crate) struct SpinGate(AtomicBool);
+pub(crate) struct RawSpin(AtomicBool);
 
-impl SpinGate {
+impl RawSpin {
     pub(crate) fn new() -> Self {
         Self(AtomicBool::new(false))
     }
 
     /// Returns when nobody else is in; what they did before they left has happened.
     #[inline]
-    pub(crate) fn enter(&self) {
-        if !self.try_enter() {
-            self.wait();
+    pub(crate) fn lock(&self) {
+        if !self.try_lock() {
+            self.lock_slow();
         }
     }
 
     #[inline]
-    fn try_enter(&self) -> bool {
+    fn try_lock(&self) -> bool {
         self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[cold]
-    fn wait(&self) {
+    fn lock_slow(&self) {
         let mut tries = 0;
         loop {
             back_off(&mut tries);
             // A look first: an exchange would take the memory away from whoever is in.
-            if !self.0.load(Ordering::Relaxed) && self.try_enter() {
+            if !self.0.load(Ordering::Relaxed) && self.try_lock() {
                 return;
             }
         }
@@ -107,7 +107,7 @@ impl SpinGate {
 
     /// Only for whoever is in.
     #[inline]
-    pub(crate) fn leave(&self) {
+    pub(crate) fn unlock(&self) {
         self.0.store(false, Ordering::Release);
     }
 }

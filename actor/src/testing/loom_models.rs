@@ -19,12 +19,12 @@ use crate::{
     runtime::{
         driver::{Driver, Parker, Unpark},
         kernel::{
-            record::{Next, Phase, Process, Readied, Slot},
-            table::Address,
+            record::{AfterPoll, Phase, Process, Runnable, Slot},
+            table::SlotPtr,
         },
-        scheduler::{Idle, Seeker, queue::Queue},
+        scheduler::{Idle, Seeker, queue::RunQueue},
     },
-    sync::{Mutex, lock, spin_lock::SpinGate},
+    sync::{Mutex, lock, spin_lock::RawSpin},
 };
 
 fn model(preemptions: usize, threads: impl Fn() + Send + Sync + 'static) {
@@ -51,9 +51,9 @@ impl Model {
         body: impl Fn(&Slot, &mut Process) -> Polled + Send + Sync + 'static,
     ) -> (Arc<Self>, Box<Process>) {
         let slot = Slot::new();
-        slot.lock().phase = Phase::Out;
+        slot.lock().phase = Phase::Scheduled;
         let pid = Pid::new(NonZeroU32::MIN, 0, 0);
-        let place = Address::of(&slot);
+        let place = SlotPtr::of(&slot);
         let model = Self { slot, body: Box::new(body), ended: AtomicUsize::new(0) };
         (Arc::new(model), Process::new(std::sync::Weak::new(), pid, place))
     }
@@ -66,7 +66,7 @@ impl Model {
                 return self.end();
             }
             slot.begin();
-            process.budget = 10;
+            process.reductions = 10;
             process.wants_messages = false;
             loop {
                 let polled = (self.body)(slot, &mut process);
@@ -79,12 +79,12 @@ impl Model {
                     return self.end();
                 }
                 match slot.pause(&mut core, &mut process) {
-                    Next::Again => {
+                    AfterPoll::Again => {
                         drop(core);
                         slot.begin();
                     }
-                    Next::Queue => continue 'turn,
-                    Next::Park => return slot.park(&mut core, process),
+                    AfterPoll::Queue => continue 'turn,
+                    AfterPoll::Park => return slot.park(&mut core, process),
                 }
             }
         }
@@ -96,9 +96,9 @@ impl Model {
     }
 
     /// Does something to it, and runs it if that made it ready.
-    fn act(&self, act: impl FnOnce(&Slot, &mut crate::runtime::kernel::record::Core) -> Option<Readied>) {
-        let readied = act(&self.slot, &mut self.slot.lock());
-        if let Some(Readied(process)) = readied {
+    fn act(&self, act: impl FnOnce(&Slot, &mut crate::runtime::kernel::record::Core) -> Option<Runnable>) {
+        let runnable = act(&self.slot, &mut self.slot.lock());
+        if let Some(Runnable(process)) = runnable {
             self.run(process);
         }
     }
@@ -117,12 +117,12 @@ fn is_number(message: &Message) -> bool {
 fn a_short_lock_lets_one_in_at_a_time() {
     // Without a bound: who waits here has to be interrupted as often as it tries.
     loom::model(|| {
-        let both = Arc::new((SpinGate::new(), loom::cell::UnsafeCell::new(0)));
-        let count = |(gate, number): &(SpinGate, loom::cell::UnsafeCell<u32>)| {
-            gate.enter();
+        let both = Arc::new((RawSpin::new(), loom::cell::UnsafeCell::new(0)));
+        let count = |(spin, number): &(RawSpin, loom::cell::UnsafeCell<u32>)| {
+            spin.lock();
             #[expect(unsafe_code, reason = "what is tried here is that this is safe")]
             number.with_mut(|number| unsafe { *number += 1 });
-            gate.leave();
+            spin.unlock();
         };
         let other = {
             let both = both.clone();
@@ -130,10 +130,10 @@ fn a_short_lock_lets_one_in_at_a_time() {
         };
         count(&both);
         other.join().unwrap();
-        both.0.enter();
+        both.0.lock();
         #[expect(unsafe_code, reason = "as above")]
         let counted = both.1.with(|number| unsafe { *number });
-        both.0.leave();
+        both.0.unlock();
         assert_eq!(counted, 2);
     });
 }
@@ -260,23 +260,23 @@ fn an_answer_is_written_into_an_open_call_and_read_out_of_a_closed_one() {
 #[test]
 fn what_is_queued_is_run_once_whoever_takes_it() {
     model(3, || {
-        let queue = Queue::new();
+        let queue = RunQueue::new();
         let stealer = queue.stealer();
         let thief = thread::spawn(move || {
-            let mine = Queue::new();
-            let mut taken: Vec<u32> = stealer.steal_next().into_iter().map(|number| *number).collect();
+            let mine = RunQueue::new();
+            let mut taken: Vec<u32> = stealer.steal_lifo().into_iter().map(|number| *number).collect();
             taken.extend(stealer.steal(&mine).map(|number| *number));
             taken.extend(std::iter::from_fn(|| mine.pop()).map(|number| *number));
             taken
         });
         let mut run = Vec::new();
-        queue.push_next(Box::new(1));
-        queue.push_next(Box::new(2));
+        queue.push_lifo(Box::new(1));
+        queue.push_lifo(Box::new(2));
         run.extend(queue.pop().map(|number| *number));
-        queue.push_next(Box::new(3));
+        queue.push_lifo(Box::new(3));
         run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.extend(thief.join().unwrap());
-        // What the thief left while we looked it has put back nowhere: it is in one of the two.
+        // What the thief left while we mailbox_scanned it has put back nowhere: it is in one of the two.
         run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.sort_unstable();
         assert_eq!(run, [1, 2, 3]);
@@ -303,12 +303,12 @@ struct Workers {
     todo: usize,
 }
 
-struct Worker<'a> {
+struct ModelWorker<'a> {
     shared: &'a Workers,
     parker: Mutex<&'a mut Parker>,
 }
 
-impl Seeker for Worker<'_> {
+impl Seeker for ModelWorker<'_> {
     type Work = u32;
     type Parked<'a>
         = ()
@@ -349,10 +349,10 @@ impl Workers {
     }
 
     fn work(&self, worker: usize, parker: &mut Parker) {
-        let seeker = Worker { shared: self, parker: Mutex::new(parker) };
+        let seeker = ModelWorker { shared: self, parker: Mutex::new(parker) };
         let mut searching = false;
         while !self.is_done() {
-            if self.idle.next(worker, &seeker, &mut searching).is_none() {
+            if self.idle.find_work(worker, &seeker, &mut searching).is_none() {
                 // It stays awake for what another one is about to do.
                 thread::yield_now();
                 continue;

@@ -2,28 +2,28 @@
 //! asking for one is asking for `false`.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bug {
+pub(crate) enum Mutation {
     /// A wake-up during a poll is forgotten.
     WakeDropped,
     /// A receive looks whether its process is condemned before it takes a message, and not after.
     CondemnedSeenOnlyBefore,
-    /// Links and monitors are told when the body has ended, and the release comes after.
+    /// LinkSet and monitors are told when the body has ended, and the release comes after.
     ToldBeforeRelease,
 }
 
 #[cfg(test)]
 thread_local! {
-    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+    static ACTIVE: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
 }
 
 #[cfg(test)]
-pub(crate) fn is_planted(bug: Bug) -> bool {
-    PLANTED.get() == Some(bug)
+pub(crate) fn is_active(bug: Mutation) -> bool {
+    ACTIVE.get() == Some(bug)
 }
 
 #[cfg(not(test))]
 #[inline(always)]
-pub(crate) fn is_planted(_: Bug) -> bool {
+pub(crate) fn is_active(_: Mutation) -> bool {
     false
 }
 
@@ -48,7 +48,7 @@ mod tests {
     };
 
     /// The first seed under which a program fails with a bug planted. Without it, it has to stand the same seeds.
-    fn seed_that_finds<F>(bug: Bug, program: fn() -> F) -> u64
+    fn seed_that_finds<F>(bug: Mutation, program: fn() -> F) -> u64
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -57,9 +57,9 @@ mod tests {
             let run = || Simulation::new(seed).run(program());
             catch_unwind(AssertUnwindSafe(run)).map_or(true, |reason| reason != Reason::Normal)
         };
-        PLANTED.set(Some(bug));
+        ACTIVE.set(Some(bug));
         let found = SEEDS.clone().find(|&seed| fails(seed));
-        PLANTED.set(None);
+        ACTIVE.set(None);
         let found = found.unwrap_or_else(|| panic!("{bug:?} is not found in {SEEDS:?}"));
         for seed in 0..=found.max(200) {
             assert!(!fails(seed), "seed {seed} fails without {bug:?}");
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_dropped_wake_up_is_found() {
-        seed_that_finds(Bug::WakeDropped, a_flag_is_waited_for);
+        seed_that_finds(Mutation::WakeDropped, a_flag_is_waited_for);
     }
 
     async fn a_condemned_process_receives_nothing() {
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_look_at_condemnation_before_taking_only_is_found() {
-        seed_that_finds(Bug::CondemnedSeenOnlyBefore, a_condemned_process_receives_nothing);
+        seed_that_finds(Mutation::CondemnedSeenOnlyBefore, a_condemned_process_receives_nothing);
     }
 
     struct Slow;
@@ -171,6 +171,6 @@ mod tests {
 
     #[test]
     fn telling_before_the_release_is_found() {
-        seed_that_finds(Bug::ToldBeforeRelease, who_hears_of_an_end_can_take_the_name);
+        seed_that_finds(Mutation::ToldBeforeRelease, who_hears_of_an_end_can_take_the_name);
     }
 }

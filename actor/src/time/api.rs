@@ -36,7 +36,7 @@ impl TimerRef {
     }
 }
 
-/// Somewhere a timer can send to: a [`Pid`], or a name that is looked up when the timer fires.
+/// Somewhere a timer can send to: a [`Pid`], or a name that is mailbox_scanned up when the timer fires.
 pub trait SendLater {
     #[doc(hidden)]
     fn destination(self) -> DestinationArg;
@@ -132,24 +132,24 @@ impl std::error::Error for ZeroPeriod {}
 /// # });
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { wake: Wake::Later(duration), timer: None }
+    Sleep { wake: SleepUntil::Later(duration), timer: None }
 }
 
 /// Suspends the caller until `deadline`.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { wake: Wake::At(deadline), timer: None }
+    Sleep { wake: SleepUntil::At(deadline), timer: None }
 }
 
 /// The future of [`sleep`] and [`sleep_until`]. Dropped, it takes its timer with it.
 #[derive(Debug)]
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
-    wake: Wake,
+    wake: SleepUntil,
     timer: Option<(TimerRef, crate::runtime::handle::Handle)>,
 }
 
 #[derive(Debug)]
-enum Wake {
+enum SleepUntil {
     /// Counted from the first poll.
     Later(Duration),
     At(Instant),
@@ -169,21 +169,21 @@ impl Sleep {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.wake {
-            Wake::At(deadline) => Some(deadline),
-            Wake::Later(_) | Wake::Never => None,
+            SleepUntil::At(deadline) => Some(deadline),
+            SleepUntil::Later(_) | SleepUntil::Never => None,
         }
     }
 
     /// Moves the deadline. A timer already running for an earlier one is left to run: it costs one wake-up that finds
     /// it is too early, far less than a new timer for every move.
     pub fn reset(&mut self, deadline: Instant) {
-        if let (Wake::At(before), Some((timer, handle))) = (&self.wake, &self.timer)
+        if let (SleepUntil::At(before), Some((timer, handle))) = (&self.wake, &self.timer)
             && deadline < *before
         {
             handle.shared.timers.discard(*timer);
             self.timer = None;
         }
-        self.wake = Wake::At(deadline);
+        self.wake = SleepUntil::At(deadline);
     }
 }
 
@@ -197,18 +197,18 @@ impl Future for Sleep {
         context::with_shared("sleep", |shared| {
             let now = shared.now();
             let deadline = match self.wake {
-                Wake::Later(duration) => match now.checked_add(duration) {
+                SleepUntil::Later(duration) => match now.checked_add(duration) {
                     Some(deadline) => {
-                        self.wake = Wake::At(deadline);
+                        self.wake = SleepUntil::At(deadline);
                         deadline
                     }
                     None => {
-                        self.wake = Wake::Never;
+                        self.wake = SleepUntil::Never;
                         return Poll::Pending;
                     }
                 },
-                Wake::At(deadline) => deadline,
-                Wake::Never => return Poll::Pending,
+                SleepUntil::At(deadline) => deadline,
+                SleepUntil::Never => return Poll::Pending,
             };
             if deadline <= now {
                 return coop::poll_proceed(cx);

@@ -11,7 +11,7 @@ use crate::runtime::{kernel::record::Process, shared::Shared};
 use crate::time::timers::TimerRef;
 
 /// A timer that wakes the process that has it.
-pub(crate) struct Alarm {
+pub(crate) struct CallTimer {
     timer: TimerRef,
     /// When, in nanoseconds of the clock.
     rings: u64,
@@ -20,28 +20,32 @@ pub(crate) struct Alarm {
 impl Process {
     /// Has the process woken by `deadline` or before, if that is still to come `now`; both in nanoseconds of the clock.
     #[inline]
-    pub(crate) fn wake_by(&mut self, shared: &Shared, deadline: u64, now: u64, waker: &Waker) {
-        // One that has rung meanwhile has woken the process after it looked at the clock: it will look again.
-        if self.alarm.as_ref().is_none_or(|alarm| alarm.rings <= now || alarm.rings > deadline) {
-            self.set_alarm(shared, deadline, waker);
+    pub(crate) fn ensure_call_timer(&mut self, shared: &Shared, deadline: u64, now: u64, waker: &Waker) {
+        // One that has rung meanwhile has woken the process after it mailbox_scanned at the clock: it will look again.
+        if self
+            .call_timer
+            .as_ref()
+            .is_none_or(|call_timer| call_timer.rings <= now || call_timer.rings > deadline)
+        {
+            self.start_call_timer(shared, deadline, waker);
         }
     }
 
     #[inline(never)]
-    fn set_alarm(&mut self, shared: &Shared, deadline: u64, waker: &Waker) {
+    fn start_call_timer(&mut self, shared: &Shared, deadline: u64, waker: &Waker) {
         let at = shared.clock().start().checked_add(Duration::from_nanos(deadline));
         let Some(at) = at else { return };
-        let alarm = Alarm { timer: shared.timers.wake_at(at, waker.clone()), rings: deadline };
-        match &mut self.alarm {
-            Some(before) => shared.timers.discard(std::mem::replace(&mut **before, alarm).timer),
-            none => *none = Some(Box::new(alarm)),
+        let call_timer = CallTimer { timer: shared.timers.wake_at(at, waker.clone()), rings: deadline };
+        match &mut self.call_timer {
+            Some(before) => shared.timers.discard(std::mem::replace(&mut **before, call_timer).timer),
+            none => *none = Some(Box::new(call_timer)),
         }
     }
 
     /// Ends the timer, with the process.
-    pub(crate) fn drop_alarm(&mut self, shared: &Shared) {
-        if let Some(alarm) = self.alarm.take() {
-            shared.timers.discard(alarm.timer);
+    pub(crate) fn stop_call_timer(&mut self, shared: &Shared) {
+        if let Some(call_timer) = self.call_timer.take() {
+            shared.timers.discard(call_timer.timer);
         }
     }
 }

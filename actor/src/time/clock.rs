@@ -49,11 +49,11 @@ impl Clock {
     /// The time when somebody last read the clock: each worker does every few turns and when it wakes, and the watchdog
     /// every few milliseconds while any of them runs.
     pub(crate) fn now_coarse(&self) -> Instant {
-        self.start + Duration::from_nanos(self.recently_nanos())
+        self.start + Duration::from_nanos(self.now_coarse_nanos())
     }
 
     /// The same as a number, for [`since`](Self::since).
-    pub(crate) fn recently_nanos(&self) -> u64 {
+    pub(crate) fn now_coarse_nanos(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 

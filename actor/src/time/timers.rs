@@ -19,7 +19,7 @@ use crate::{
 const TICK: Duration = Duration::from_millis(1);
 
 /// The last tick of the clock, which counts nanoseconds in 64 bits: in 584 years. A timer beyond never fires.
-const TICKS_MAX: u64 = u64::MAX / TICK.as_nanos() as u64;
+const MAX_TICKS: u64 = u64::MAX / TICK.as_nanos() as u64;
 
 /// A timer that was started. It stays valid after the timer has fired or was cancelled, and never means another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ impl Timers {
         let Some(deadline) = deadline else { return NEVER };
         let nanos = deadline.saturating_duration_since(self.start).as_nanos();
         let tick = u64::try_from(nanos.div_ceil(TICK.as_nanos())).unwrap_or(NEVER);
-        if tick <= TICKS_MAX { tick } else { NEVER }
+        if tick <= MAX_TICKS { tick } else { NEVER }
     }
 
     fn tick_now(&self, now: Instant) -> u64 {
@@ -132,7 +132,7 @@ impl Timers {
     /// Ties a timer to the process it is aimed at, so that it ends with it; at once, if that has ended.
     fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
         let Some(pid) = target else { return };
-        match shared.note(pid, |relations| relations.others().timers.push(timer)) {
+        match shared.attach_relation(pid, |relations| relations.others().timers.push(timer)) {
             Some(None) => {}
             Some(Some(all)) => self.sweep(shared, pid, all),
             None => self.discard(timer),
@@ -146,7 +146,7 @@ impl Timers {
             all.retain(|timer| wheel.get(timer.0).is_some());
         }
         let mut swept = Some(all);
-        shared.note(pid, |relations| {
+        shared.attach_relation(pid, |relations| {
             relations.others().timers.put_back(swept.take().expect("it is put back once"))
         });
         // It has ended meanwhile, and nobody else knows of them.

@@ -50,7 +50,7 @@ fn place(index: usize) -> u32 {
     u32::try_from(index).ok().filter(|&index| index != NONE).expect("fewer than four billion timers")
 }
 
-/// The tick of a timer that never comes: it can be looked at and cancelled, and waits in no slot.
+/// The tick of a timer that never comes: it can be mailbox_scanned at and cancelled, and waits in no slot.
 pub(crate) const NEVER: u64 = u64::MAX;
 
 impl<T> Wheel<T> {
@@ -141,7 +141,7 @@ impl<T> Wheel<T> {
             };
             self.elapsed = self.elapsed.max(tick);
             if level > 0 {
-                // The whole slot comes down before anything else is looked at: finer slots go first.
+                // The whole slot comes down before anything else is mailbox_scanned at: finer slots go first.
                 self.cascade(level, slot);
                 continue;
             }
@@ -174,7 +174,7 @@ impl<T> Wheel<T> {
         values
     }
 
-    /// Levels are looked at from the finest: whatever waits there comes before all that waits in a coarser one.
+    /// Levels are mailbox_scanned at from the finest: whatever waits there comes before all that waits in a coarser one.
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
         (0..LEVELS).find_map(|level| {
             let shift = SLOT_BITS * level as u32;

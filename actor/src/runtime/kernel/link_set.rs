@@ -2,39 +2,39 @@
 
 use crate::process::pid::{NumberSet, Peer, Pid};
 
-/// A set of processes of one runtime. Most have one to three, which stand here; a few are searched one by one; those of a
+/// A set of processes of one runtime. Most have one to three, which stand inline; a few are searched one by one; those of a
 /// supervisor of many are not.
 #[derive(Debug)]
-pub(crate) enum Links {
-    Here([Peer; HERE]),
+pub(crate) enum LinkSet {
+    Inline([Peer; INLINE]),
     /// Invariant: at most [`FEW`].
     Few(Vec<Peer>),
     Many(Box<NumberSet<Peer>>),
 }
 
-const HERE: usize = 3;
+const INLINE: usize = 3;
 
 /// So many are searched about as fast as they are hashed.
 const FEW: usize = 8;
 
-impl Default for Links {
+impl Default for LinkSet {
     fn default() -> Self {
-        Self::Here([Peer::NOBODY; HERE])
+        Self::Inline([Peer::NONE; INLINE])
     }
 }
 
-impl Links {
+impl LinkSet {
     /// Adds `pid`, unless it is there.
     pub(crate) fn insert(&mut self, pid: Pid) {
         let peer = Peer::new(Some(pid));
         match self {
-            Self::Here(here) => {
-                if here.contains(&peer) {
+            Self::Inline(inline) => {
+                if inline.contains(&peer) {
                     return;
                 }
-                match here.iter_mut().find(|place| **place == Peer::NOBODY) {
+                match inline.iter_mut().find(|place| **place == Peer::NONE) {
                     Some(place) => *place = peer,
-                    None => *self = Self::Few(here.iter().copied().chain([peer]).collect()),
+                    None => *self = Self::Few(inline.iter().copied().chain([peer]).collect()),
                 }
             }
             Self::Few(few) if few.contains(&peer) => {}
@@ -52,9 +52,9 @@ impl Links {
     pub(crate) fn remove(&mut self, pid: &Pid) -> bool {
         let peer = Peer::new(Some(*pid));
         match self {
-            Self::Here(here) => {
-                let place = here.iter_mut().find(|place| **place == peer);
-                place.map(|place| *place = Peer::NOBODY).is_some()
+            Self::Inline(inline) => {
+                let place = inline.iter_mut().find(|place| **place == peer);
+                place.map(|place| *place = Peer::NONE).is_some()
             }
             Self::Few(few) => {
                 let place = few.iter().position(|linked| *linked == peer);
@@ -67,7 +67,7 @@ impl Links {
     pub(crate) fn contains(&self, pid: &Pid) -> bool {
         let peer = Peer::new(Some(*pid));
         match self {
-            Self::Here(here) => here.contains(&peer),
+            Self::Inline(inline) => inline.contains(&peer),
             Self::Few(few) => few.contains(&peer),
             Self::Many(many) => many.contains(&peer),
         }
@@ -76,12 +76,12 @@ impl Links {
     /// Shows all of them, linked to `this`, in no order to count on.
     pub(crate) fn for_each(&self, this: Pid, mut f: impl FnMut(Pid)) {
         let f = |peer: &Peer| {
-            if let Some(pid) = peer.seen_from(this) {
+            if let Some(pid) = peer.in_runtime_of(this) {
                 f(pid);
             }
         };
         match self {
-            Self::Here(here) => here.iter().for_each(f),
+            Self::Inline(inline) => inline.iter().for_each(f),
             Self::Few(few) => few.iter().for_each(f),
             Self::Many(many) => many.iter().for_each(f),
         }
@@ -107,7 +107,7 @@ mod tests {
         fn it_is_a_set(changes in prop::collection::vec((any::<bool>(), 0u32..20), 0..200)) {
             let runtime = std::num::NonZeroU32::MIN;
             let pid = |index| Pid::new(runtime, 7, index);
-            let (mut links, mut model) = (Links::default(), BTreeSet::new());
+            let (mut links, mut model) = (LinkSet::default(), BTreeSet::new());
             for (insert, index) in changes {
                 if insert {
                     links.insert(pid(index));

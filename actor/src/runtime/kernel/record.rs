@@ -2,7 +2,7 @@
 //!
 //! Whatever others do to a process they do here, before their call returns: that is what keeps signals in the order
 //! they were sent, whoever sent them, and makes "first cause wins" a matter of who had the lock first. The lock is
-//! held for a few instructions; no code of a user runs under it.
+//! mailbox_len for a few instructions; no code of a user runs under it.
 
 use std::{
     borrow::Cow,
@@ -15,35 +15,35 @@ use std::{
 
 use super::{
     relations::Relations,
-    table::Address,
+    table::SlotPtr,
     waker::{self, ProcessWaker},
 };
 use crate::process::{pid::Pid, priority::Priority, reason::Reason};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::{
     messages::{
-        capacity::Bound,
+        capacity::Capacity,
         mailbox::{Arrivals, Mailbox},
         message::Message,
     },
     process::pid::Peer,
     runtime::shared::Shared,
-    sync::spin_lock::{ShortGuard, ShortLock},
-    testing::mutation::{Bug, is_planted},
-    time::call_timer::Alarm,
+    sync::spin_lock::{SpinGuard, SpinLock},
+    testing::mutation::{Mutation, is_active},
+    time::call_timer::CallTimer,
 };
 
-/// A place in the process table; it is used again when its process has been released.
+/// A place in the process table; it is used recycle when its process has been released.
 #[repr(C, align(64))]
 pub(crate) struct Slot {
     /// The calls of the processes here that have begun and ended: see [`call`](crate::call).
     pub(crate) calls: AtomicU64,
-    core: ShortLock<Core, Seen>,
+    core: SpinLock<Core, StateMirror>,
 }
 
 /// What can be seen of a record without the lock: by the process itself, but for `running`.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct StateMirror {
     /// A copy of `core.condemned`.
     condemned: AtomicBool,
     /// A copy of "`core.arrivals` has some".
@@ -54,7 +54,7 @@ pub(crate) struct Seen {
     running: AtomicBool,
 }
 
-pub(crate) type CoreGuard<'a> = ShortGuard<'a, Core, Seen>;
+pub(crate) type CoreGuard<'a> = SpinGuard<'a, Core, StateMirror>;
 
 /// Where a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +62,11 @@ pub(crate) enum Phase {
     /// Nobody lives here.
     Free,
     /// Made, and in no queue yet.
-    Unborn,
+    New,
     /// Suspended: all of it is parked here.
     Waiting,
     /// In a run queue or on a worker, exactly one: whoever has it owns it, and needs no lock to poll it.
-    Out,
+    Scheduled,
     /// Its body is being dropped; nothing schedules it any more.
     Exiting,
 }
@@ -82,7 +82,7 @@ pub(crate) struct Core {
     /// It was woken while it was out: it is to be polled once more.
     pub(crate) woken: bool,
     /// Messages that had been seen and left when the process last stopped running.
-    pub(crate) held: u32,
+    pub(crate) mailbox_len: u32,
     pub(crate) priority: Priority,
     /// Whether it has a cause to end.
     condemned: bool,
@@ -116,10 +116,10 @@ pub(crate) struct Process {
     /// What its wakers are.
     pub(crate) source: Arc<ProcessWaker>,
     /// Where its record is. The memory of a process stays with its place, so this never changes.
-    pub(crate) place: Address,
+    pub(crate) slot_ptr: SlotPtr,
     pub(crate) pid: Pid,
     /// What is left of this turn; every await that could complete at once spends one.
-    pub(crate) budget: u32,
+    pub(crate) reductions: u32,
     /// The worker it may not leave.
     pub(crate) pinned: Option<u32>,
     pub(crate) priority: Priority,
@@ -127,30 +127,30 @@ pub(crate) struct Process {
     pub(crate) bounded: bool,
     /// A receive found nothing in this poll: the next message is to wake the process.
     pub(crate) wants_messages: bool,
-    /// A receive has looked into the mailbox in this turn.
-    pub(crate) looked: bool,
+    /// A receive has mailbox_scanned into the mailbox in this turn.
+    pub(crate) mailbox_scanned: bool,
     pub(crate) mailbox: Mailbox,
     /// What a generic server keeps for its handlers.
     pub(crate) server: Option<Box<crate::gen_server::Control>>,
     /// What wakes it when a call has taken too long.
-    pub(crate) alarm: Option<Box<Alarm>>,
+    pub(crate) call_timer: Option<Box<CallTimer>>,
 }
 
 impl Process {
-    pub(crate) fn new(shared: Weak<Shared>, pid: Pid, place: Address) -> Box<Self> {
+    pub(crate) fn new(shared: Weak<Shared>, pid: Pid, slot_ptr: SlotPtr) -> Box<Self> {
         let source = Arc::new(ProcessWaker::new(shared, pid));
         Box::new(Self {
             pid,
-            place,
+            slot_ptr,
             priority: Priority::Normal,
             pinned: None,
             mailbox: Mailbox::default(),
             bounded: false,
             server: None,
-            alarm: None,
-            budget: 0,
+            call_timer: None,
+            reductions: 0,
             wants_messages: false,
-            looked: false,
+            mailbox_scanned: false,
             source,
             body: None,
         })
@@ -163,7 +163,7 @@ impl Process {
     }
 
     /// Another process in the same memory. Wakers of the one before that somebody has kept stay its own.
-    pub(crate) fn again(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
+    pub(crate) fn recycle(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
         match Arc::get_mut(&mut self.source) {
             Some(source) => source.set_generation(pid.generation()),
@@ -177,7 +177,7 @@ pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
 
 /// What comes after a poll.
 #[must_use]
-pub(crate) enum Next {
+pub(crate) enum AfterPoll {
     /// Another poll.
     Again,
     /// A turn later: it was woken, or has used this one up.
@@ -188,19 +188,19 @@ pub(crate) enum Next {
 
 /// A process that just became ready: whoever gets it puts it in a queue, after letting go of the lock.
 #[must_use]
-pub(crate) struct Readied(pub(crate) Box<Process>);
+pub(crate) struct Runnable(pub(crate) Box<Process>);
 
 impl Slot {
     pub(crate) fn new() -> Self {
         Self {
             calls: AtomicU64::new(0),
-            core: ShortLock::new(Core {
+            core: SpinLock::new(Core {
                 generation: 0,
                 phase: Phase::Free,
                 trap_exit: false,
                 wants_messages: false,
                 woken: false,
-                held: 0,
+                mailbox_len: 0,
                 priority: Priority::Normal,
                 condemned: false,
                 caused_by_signal: false,
@@ -208,7 +208,7 @@ impl Slot {
                 parked: None,
                 arrivals: Arrivals::default(),
                 relations: None,
-                parent: Peer::NOBODY,
+                parent: Peer::NONE,
                 cause: None,
                 label: None,
                 born: 0,
@@ -218,8 +218,8 @@ impl Slot {
     }
 
     #[inline]
-    fn seen(&self) -> &Seen {
-        &self.core.beside
+    fn mirror(&self) -> &StateMirror {
+        &self.core.header
     }
 
     #[inline]
@@ -235,91 +235,91 @@ impl Slot {
     }
 
     pub(crate) fn is_condemned(&self) -> bool {
-        self.seen().condemned.load(Ordering::Acquire)
+        self.mirror().condemned.load(Ordering::Acquire)
     }
 
     /// Whether messages may have been accepted that the process has not seen. What it misses it finds when it parks.
     pub(crate) fn has_arrivals(&self) -> bool {
-        self.seen().arrived.load(Ordering::Acquire)
+        self.mirror().arrived.load(Ordering::Acquire)
     }
 
     /// Accepts a message; the process becomes ready if it waits for one.
     #[inline(always)]
-    pub(crate) fn accept(&self, core: &mut Core, message: Message) -> Option<Readied> {
+    pub(crate) fn accept(&self, core: &mut Core, message: Message) -> Option<Runnable> {
         if core.phase == Phase::Waiting && core.wants_messages {
             return self.hand_over(core, message);
         }
         // A process that is out looks at its arrivals before it parks.
         core.arrivals.push(message);
-        self.seen().arrived.store(true, Ordering::Release);
+        self.mirror().arrived.store(true, Ordering::Release);
         None
     }
 
     /// To a process that waits for messages: it takes this one along, so that nothing is left to look for here.
     #[inline(always)]
-    fn hand_over(&self, core: &mut Core, message: Message) -> Option<Readied> {
-        let Readied(mut process) = self.wake(core)?;
+    fn hand_over(&self, core: &mut Core, message: Message) -> Option<Runnable> {
+        let Runnable(mut process) = self.wake(core)?;
         process.mailbox.push(message);
-        core.held += 1;
-        Some(Readied(process))
+        core.mailbox_len += 1;
+        Some(Runnable(process))
     }
 
     /// A reason to run: a process that waits becomes ready, with all that has arrived; one that is out is polled once
     /// more.
     #[inline(always)]
-    pub(crate) fn wake(&self, core: &mut Core) -> Option<Readied> {
+    pub(crate) fn wake(&self, core: &mut Core) -> Option<Runnable> {
         if core.phase == Phase::Waiting {
-            core.phase = Phase::Out;
+            core.phase = Phase::Scheduled;
             core.wants_messages = false;
             let mut process = core.parked.take().expect("a process that waits is parked");
-            self.admit(core, &mut process.mailbox);
+            self.drain_arrivals(core, &mut process.mailbox);
             process.priority = core.priority;
-            return Some(Readied(process));
+            return Some(Runnable(process));
         }
-        if core.phase == Phase::Out && !is_planted(Bug::WakeDropped) {
+        if core.phase == Phase::Scheduled && !is_active(Mutation::WakeDropped) {
             core.woken = true;
-            self.seen().woken.store(true, Ordering::Relaxed);
+            self.mirror().woken.store(true, Ordering::Relaxed);
         }
         None
     }
 
     /// A worker begins to poll: wake-ups until now are answered by that.
     pub(crate) fn begin(&self) {
-        self.seen().running.store(true, Ordering::Relaxed);
+        self.mirror().running.store(true, Ordering::Relaxed);
         // Under the lock, where what the wake-up is for becomes visible. One that is overlooked here, because the copy
         // comes late, brings a poll too many.
-        if self.seen().woken.load(Ordering::Relaxed) {
+        if self.mirror().woken.load(Ordering::Relaxed) {
             cold_path();
             let mut core = self.lock();
             core.woken = false;
-            self.seen().woken.store(false, Ordering::Relaxed);
+            self.mirror().woken.store(false, Ordering::Relaxed);
         }
     }
 
-    /// A worker has polled it, it is not done, and the lock is held: what comes next.
-    pub(crate) fn pause(&self, core: &mut Core, process: &mut Process) -> Next {
-        self.seen().running.store(false, Ordering::Relaxed);
+    /// A worker has polled it, it is not done, and the lock is mailbox_len: what comes next.
+    pub(crate) fn pause(&self, core: &mut Core, process: &mut Process) -> AfterPoll {
+        self.mirror().running.store(false, Ordering::Relaxed);
         let arrived = process.wants_messages && self.has_arrivals();
-        if arrived && !core.woken && process.budget > 0 {
+        if arrived && !core.woken && process.reductions > 0 {
             cold_path();
             // It waits for messages and here they are: no need to go through a queue.
-            self.admit(core, &mut process.mailbox);
+            self.drain_arrivals(core, &mut process.mailbox);
             process.wants_messages = false;
-            process.budget -= 1;
-            return Next::Again;
+            process.reductions -= 1;
+            return AfterPoll::Again;
         }
-        if process.looked {
+        if process.mailbox_scanned {
             cold_path();
-            core.held = process.mailbox.len() as u32;
+            core.mailbox_len = process.mailbox.len() as u32;
         }
-        if core.woken || arrived { Next::Queue } else { Next::Park }
+        if core.woken || arrived { AfterPoll::Queue } else { AfterPoll::Park }
     }
 
     /// The process waits: from here on it belongs to whoever wakes it.
     pub(crate) fn park(&self, core: &mut Core, process: Box<Process>) {
         core.phase = Phase::Waiting;
         core.wants_messages = process.wants_messages;
-        core.arrivals.rest();
+        core.arrivals.shrink();
         let before = core.parked.replace(process);
         debug_assert!(before.is_none(), "there is one process in a place");
     }
@@ -332,7 +332,7 @@ impl Slot {
         from: &mut u64,
         mut wanted: impl FnMut(&Message) -> bool,
     ) -> Option<Message> {
-        process.looked = true;
+        process.mailbox_scanned = true;
         loop {
             if let Some(message) = process.mailbox.take(*from, &mut wanted) {
                 return Some(message);
@@ -342,34 +342,34 @@ impl Slot {
                 process.wants_messages = true;
                 return None;
             }
-            self.admit_arrivals(&mut process.mailbox);
+            self.lock_and_drain_arrivals(&mut process.mailbox);
         }
     }
 
     /// Hands what has arrived over to the process while it runs.
     #[inline(never)]
-    pub(crate) fn admit_arrivals(&self, mailbox: &mut Mailbox) {
-        self.admit(&mut self.lock(), mailbox);
+    pub(crate) fn lock_and_drain_arrivals(&self, mailbox: &mut Mailbox) {
+        self.drain_arrivals(&mut self.lock(), mailbox);
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.seen().running.load(Ordering::Relaxed)
+        self.mirror().running.load(Ordering::Relaxed)
     }
 
     /// Hands what has arrived over to the process.
     #[inline]
-    pub(crate) fn admit(&self, core: &mut Core, mailbox: &mut Mailbox) {
+    pub(crate) fn drain_arrivals(&self, core: &mut Core, mailbox: &mut Mailbox) {
         // Under the lock the copy is exact.
         if self.has_arrivals() {
-            self.admit_some(core, mailbox);
+            self.drain_arrivals_slow(core, mailbox);
         }
     }
 
     #[inline(never)]
-    fn admit_some(&self, core: &mut Core, mailbox: &mut Mailbox) {
-        core.arrivals.hand_over(mailbox);
-        self.seen().arrived.store(false, Ordering::Relaxed);
-        core.held = mailbox.len() as u32;
+    fn drain_arrivals_slow(&self, core: &mut Core, mailbox: &mut Mailbox) {
+        core.arrivals.drain_into(mailbox);
+        self.mirror().arrived.store(false, Ordering::Relaxed);
+        core.mailbox_len = mailbox.len() as u32;
     }
 
     /// Fixes why the process ends.
@@ -383,17 +383,17 @@ impl Slot {
         core.condemned = true;
         core.cause = Some(reason);
         core.caused_by_signal = by_signal;
-        self.seen().condemned.store(true, Ordering::Release);
+        self.mirror().condemned.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Nothing is left of the process that was here. Under the lock.
-    pub(crate) fn renew(&self) {
+    pub(crate) fn reset(&self) {
         self.close_calls();
-        self.seen().condemned.store(false, Ordering::Release);
-        self.seen().arrived.store(false, Ordering::Release);
-        self.seen().woken.store(false, Ordering::Release);
-        self.seen().running.store(false, Ordering::Release);
+        self.mirror().condemned.store(false, Ordering::Release);
+        self.mirror().arrived.store(false, Ordering::Release);
+        self.mirror().woken.store(false, Ordering::Release);
+        self.mirror().running.store(false, Ordering::Release);
     }
 }
 
@@ -406,21 +406,21 @@ impl Core {
         self.phase != Phase::Free && !self.condemned
     }
 
-    pub(crate) fn bound(&self) -> Option<&Arc<Bound>> {
+    pub(crate) fn capacity(&self) -> Option<&Arc<Capacity>> {
         if !self.bounded {
             return None;
         }
-        self.relations.as_ref()?.others.as_ref()?.bound.as_ref()
+        self.relations.as_ref()?.others.as_ref()?.capacity.as_ref()
     }
 
     /// It is to be used for another process; what is left of this one.
-    pub(crate) fn clear(&mut self) -> Option<Reason> {
+    pub(crate) fn reset(&mut self) -> Option<Reason> {
         self.phase = Phase::Free;
         self.generation = self.generation.wrapping_add(1);
         self.trap_exit = false;
         self.wants_messages = false;
         self.woken = false;
-        self.held = 0;
+        self.mailbox_len = 0;
         self.condemned = false;
         self.bounded = false;
         self.cause.take()

@@ -3,53 +3,53 @@
 use std::sync::Arc;
 
 use crate::{
-    call::Ender,
-    messages::capacity::Bound,
+    call::CalleeExit,
+    messages::capacity::Capacity,
     names::registry::Name,
     process::{
         pid::{NumberMap, Pid},
         reason::Reason,
-        signal::{Ended, MonitorRef, Watcher},
+        signal::{MonitorRef, OnExit, Watcher},
     },
-    runtime::{kernel::link_set::Links, shared::Shared},
+    runtime::{kernel::link_set::LinkSet, shared::Shared},
     time::timers::TimerRef,
 };
 
 /// What ties a process to others. Many have none, so it has a place of its own.
 #[derive(Default)]
 pub(crate) struct Relations {
-    pub(crate) links: Links,
+    pub(crate) links: LinkSet,
     /// Who hears of its end outside any mailbox.
-    pub(crate) callbacks: Callbacks,
+    pub(crate) exit_hooks: ExitHooks,
     /// What few have that are linked or waited for.
-    pub(crate) others: Option<Box<Others>>,
+    pub(crate) others: Option<Box<RareRelations>>,
 }
 
 #[derive(Default)]
-pub(crate) struct Others {
+pub(crate) struct RareRelations {
     /// Whom it monitors.
-    pub(crate) monitors: NumberMap<MonitorRef, Target>,
+    pub(crate) monitors: NumberMap<MonitorRef, MonitorTarget>,
     /// Who hears of its end.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,
     /// Groups it is or was in, or watches.
     pub(crate) groups: Vec<Name>,
     /// Timers that will send to it, and some that have.
-    pub(crate) timers: Aimed,
+    pub(crate) timers: ProcessTimers,
     /// How many messages may wait, if there is a bound.
-    pub(crate) bound: Option<Arc<Bound>>,
+    pub(crate) capacity: Option<Arc<Capacity>>,
 }
 
 /// Timers aimed at a process. One that is over is not taken out, which would cost it a lock and a search, but swept when
 /// so many have come that it costs each next to nothing.
 #[derive(Default)]
-pub(crate) struct Aimed {
+pub(crate) struct ProcessTimers {
     all: Vec<TimerRef>,
     sweep_at: usize,
 }
 
-impl Aimed {
-    /// Adds a timer; if it is time to sweep, all have to be looked through, without any lock, and
+impl ProcessTimers {
+    /// Adds a timer; if it is time to sweep, all have to be mailbox_scanned through, without any lock, and
     /// [put back](Self::put_back).
     #[must_use]
     pub(crate) fn push(&mut self, timer: TimerRef) -> Option<Vec<TimerRef>> {
@@ -64,7 +64,7 @@ impl Aimed {
     }
 }
 
-impl IntoIterator for Aimed {
+impl IntoIterator for ProcessTimers {
     type Item = TimerRef;
     type IntoIter = std::vec::IntoIter<Self::Item>;
     fn into_iter(self) -> Self::IntoIter {
@@ -75,30 +75,30 @@ impl IntoIterator for Aimed {
 /// Pending calls and joins. One that is over is not taken out, which would cost it another lock, but swept when so many
 /// have come that it costs each next to nothing.
 #[derive(Default)]
-pub(crate) struct Callbacks {
-    all: Vec<Callback>,
+pub(crate) struct ExitHooks {
+    all: Vec<ExitHook>,
 }
 
 /// Who hears of an end outside any mailbox.
-pub(crate) enum Callback {
+pub(crate) enum ExitHook {
     /// A process that waits for the reply to a call.
-    Call(Ender),
-    Other(Arc<dyn Ended>),
+    Call(CalleeExit),
+    Other(Arc<dyn OnExit>),
 }
 
-impl Callback {
-    fn is_over(&self, shared: &Shared) -> bool {
+impl ExitHook {
+    fn is_cancelled(&self, shared: &Shared) -> bool {
         match self {
-            Self::Call(call) => call.is_over(shared),
+            Self::Call(call) => call.is_cancelled(shared),
             // Where nobody else has it, whoever waited is gone, and has told so before.
-            Self::Other(other) => Arc::strong_count(other) == 1 || other.is_over(),
+            Self::Other(other) => Arc::strong_count(other) == 1 || other.is_cancelled(),
         }
     }
 
     pub(crate) fn tell(self, shared: &Shared, reason: &Reason) {
         match self {
             Self::Call(call) => call.settle(shared, reason.clone()),
-            Self::Other(other) => other.ended(reason),
+            Self::Other(other) => other.exited(reason),
         }
     }
 }
@@ -106,26 +106,26 @@ impl Callback {
 /// As many are kept before a sweep at least.
 const SWEEP_MIN: usize = 16;
 
-impl Callbacks {
-    pub(crate) fn push(&mut self, shared: &Shared, callback: Arc<dyn Ended>) {
-        self.add(shared, Callback::Other(callback));
+impl ExitHooks {
+    pub(crate) fn push(&mut self, shared: &Shared, callback: Arc<dyn OnExit>) {
+        self.add(shared, ExitHook::Other(callback));
     }
 
-    pub(crate) fn take(&mut self) -> Vec<Callback> {
+    pub(crate) fn take(&mut self) -> Vec<ExitHook> {
         std::mem::take(&mut self.all)
     }
 
     #[inline]
-    pub(crate) fn push_call(&mut self, shared: &Shared, call: Ender) {
+    pub(crate) fn push_in_place(&mut self, shared: &Shared, call: CalleeExit) {
         match self.all.last_mut() {
             // Of one that calls again, the call before is over.
-            Some(Callback::Call(last)) if last.is_of_caller(&call) => *last = call,
-            _ => self.add(shared, Callback::Call(call)),
+            Some(ExitHook::Call(last)) if last.is_of_caller(&call) => *last = call,
+            _ => self.add(shared, ExitHook::Call(call)),
         }
     }
 
     #[inline(never)]
-    fn add(&mut self, shared: &Shared, callback: Callback) {
+    fn add(&mut self, shared: &Shared, callback: ExitHook) {
         if self.all.len() == self.all.capacity() {
             self.make_room(shared);
         }
@@ -136,7 +136,7 @@ impl Callbacks {
     fn make_room(&mut self, shared: &Shared) {
         let before = self.all.len();
         if before >= SWEEP_MIN {
-            self.all.retain(|callback| !callback.is_over(shared));
+            self.all.retain(|callback| !callback.is_cancelled(shared));
         }
         if 2 * self.all.len() > before || before == 0 {
             self.all.reserve_exact(before.max(1));
@@ -145,13 +145,13 @@ impl Callbacks {
 }
 
 /// Whom a monitor watches, and the name it was found by.
-pub(crate) struct Target {
+pub(crate) struct MonitorTarget {
     pub(crate) pid: Option<Pid>,
     pub(crate) name: Option<Name>,
 }
 
 impl Relations {
-    pub(crate) fn others(&mut self) -> &mut Others {
+    pub(crate) fn others(&mut self) -> &mut RareRelations {
         self.others.get_or_insert_default()
     }
 
@@ -166,14 +166,14 @@ impl Relations {
 impl Shared {
     /// Notes something in the record of a process, for its release to see to; none if the process does not live. What
     /// it returns is dropped outside the lock.
-    pub(crate) fn note<R>(&self, pid: Pid, note: impl FnOnce(&mut Relations) -> R) -> Option<R> {
+    pub(crate) fn attach_relation<R>(&self, pid: Pid, note: impl FnOnce(&mut Relations) -> R) -> Option<R> {
         let slot = self.table.of(pid)?;
         let mut core = slot.lock_for(pid).filter(|core| core.is_live())?;
         Some(note(core.relations()))
     }
 
     /// Takes back what was noted of a process that has not been released.
-    pub(crate) fn strike<R>(&self, pid: Pid, strike: impl FnOnce(&mut Relations) -> R) -> Option<R> {
+    pub(crate) fn detach_relation<R>(&self, pid: Pid, strike: impl FnOnce(&mut Relations) -> R) -> Option<R> {
         let slot = self.table.of(pid)?;
         let mut core = slot.lock_for(pid)?;
         core.relations.as_deref_mut().map(strike)
@@ -188,9 +188,9 @@ mod tests {
 
     struct Call(AtomicBool);
 
-    impl Ended for Call {
-        fn ended(&self, _: &Reason) {}
-        fn is_over(&self) -> bool {
+    impl OnExit for Call {
+        fn exited(&self, _: &Reason) {}
+        fn is_cancelled(&self) -> bool {
             self.0.load(Ordering::Relaxed)
         }
     }
@@ -199,14 +199,17 @@ mod tests {
     fn calls_that_are_over_are_swept_and_the_others_kept() {
         crate::run(async {
             crate::runtime::context::with_shared("test", |shared| {
-                let mut callbacks = Callbacks::default();
+                let mut exit_hooks = ExitHooks::default();
                 let live: Vec<_> = (0..10).map(|_| Arc::new(Call(AtomicBool::new(false)))).collect();
-                live.iter().for_each(|call| callbacks.push(shared, call.clone()));
+                live.iter().for_each(|call| exit_hooks.push(shared, call.clone()));
                 for _ in 0..10_000 {
-                    callbacks.push(shared, Arc::new(Call(AtomicBool::new(true))));
-                    assert!(callbacks.all.len() <= 4 * live.len() + SWEEP_MIN);
+                    exit_hooks.push(shared, Arc::new(Call(AtomicBool::new(true))));
+                    assert!(exit_hooks.all.len() <= 4 * live.len() + SWEEP_MIN);
                 }
-                assert_eq!(callbacks.all.iter().filter(|call| !call.is_over(shared)).count(), live.len());
+                assert_eq!(
+                    exit_hooks.all.iter().filter(|call| !call.is_cancelled(shared)).count(),
+                    live.len()
+                );
                 assert!(live.iter().all(|call| Arc::strong_count(call) == 2));
             });
         });
@@ -219,7 +222,7 @@ mod tests {
             let count = || {
                 let pid = this();
                 crate::runtime::context::with_shared("test", |shared| {
-                    shared.strike(pid, |relations| relations.others().timers.all.len()).unwrap_or(0)
+                    shared.detach_relation(pid, |relations| relations.others().timers.all.len()).unwrap_or(0)
                 })
             };
             let hour = std::time::Duration::from_secs(3600);

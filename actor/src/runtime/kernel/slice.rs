@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::runtime::kernel::{
-    record::{Body, Core, Next, Phase, Process, Readied, Slot},
-    relations::{Others, Relations},
+    record::{AfterPoll, Body, Core, Phase, Process, Runnable, Slot},
+    relations::{RareRelations, Relations},
     waker,
 };
 use crate::{
@@ -30,35 +30,35 @@ use crate::{
         panic::{catch, catch_polling},
         shared::Shared,
     },
-    testing::mutation::{Bug, is_planted},
+    testing::mutation::{Mutation, is_active},
 };
 
 /// Awaits a process may complete in one turn before it gives way. (OTP: 4000 reductions of far smaller size.)
-const BUDGET: u32 = 2000;
+const REDUCTIONS_PER_SLICE: u32 = 2000;
 
 /// Polls a process that was ready. What it returns has to be put in a queue again.
-pub(crate) fn turn(local: &Local, process: Box<Process>) -> Option<Readied> {
-    if local.shared.tracer.is_on(TraceFlags::TURNS) {
-        return traced_turn(local, process);
+pub(crate) fn run_slice(local: &Local, process: Box<Process>) -> Option<Runnable> {
+    if local.shared.tracer.is_on(TraceFlags::RUNNING) {
+        return run_slice_traced(local, process);
     }
-    run(local, process)
+    poll_slice(local, process)
 }
 
 #[cold]
-fn traced_turn(local: &Local, process: Box<Process>) -> Option<Readied> {
+fn run_slice_traced(local: &Local, process: Box<Process>) -> Option<Runnable> {
     let pid = process.pid;
-    local.shared.trace(TraceFlags::TURNS, || TraceEvent::In { pid });
-    let again = run(local, process);
-    local.shared.trace(TraceFlags::TURNS, || TraceEvent::Out { pid });
-    again
+    local.shared.trace(TraceFlags::RUNNING, || TraceEvent::In { pid });
+    let runnable = poll_slice(local, process);
+    local.shared.trace(TraceFlags::RUNNING, || TraceEvent::Out { pid });
+    runnable
 }
 
 #[inline(always)]
-fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
+fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
     let Some(mut body) = process.body.take() else { unreachable!("a process in a queue has its body") };
-    process.budget = BUDGET;
+    process.reductions = REDUCTIONS_PER_SLICE;
     process.wants_messages = false;
-    process.looked = false;
+    process.mailbox_scanned = false;
     // SAFETY: the process, and its source with it, is put where the running one is, and stays there, or in the hands of a
     // simulation that interrupts it, until `run` or `end` takes it, after the last poll with this waker.
     let waker = unsafe { waker::borrowed(&process.source) };
@@ -87,7 +87,7 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
         }
         let mut process = local.running.take().expect("it was put there before the poll");
         let next = slot.pause(&mut core, &mut process);
-        if let Next::Again = next {
+        if let AfterPoll::Again = next {
             cold_path();
             drop(core);
             local.running.replace(Some(process));
@@ -95,9 +95,9 @@ fn run(local: &Local, mut process: Box<Process>) -> Option<Readied> {
             continue;
         }
         process.body = Some(body);
-        if let Next::Queue = next {
+        if let AfterPoll::Queue = next {
             process.priority = core.priority;
-            return Some(Readied(process));
+            return Some(Runnable(process));
         }
         slot.park(&mut core, process);
         return None;
@@ -155,7 +155,7 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     let shared = &*local.shared;
     let pid = local.running.borrow().as_ref().expect("it runs until it is released").pid;
     let bare = finish(slot, pid, ended);
-    if is_planted(Bug::ToldBeforeRelease) {
+    if is_active(Mutation::ToldBeforeRelease) {
         tell_too_early(shared, slot, pid);
     }
     local.polling.set(true);
@@ -163,8 +163,8 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     let left = {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
-        process.budget = 0;
-        process.drop_alarm(shared);
+        process.reductions = 0;
+        process.stop_call_timer(shared);
         process.take_left()
     };
     if let Some((mut mailbox, server)) = left {
@@ -188,8 +188,8 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
             CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal },
         );
     }
-    shared.trace(TraceFlags::LIVES, || TraceEvent::Exited { pid, reason: reason.clone() });
-    shared.ended(pid, &reason);
+    shared.trace(TraceFlags::PROCS, || TraceEvent::Exited { pid, reason: reason.clone() });
+    shared.process_exited(pid, &reason);
     if let Some(mut relations) = end.relations {
         tell(shared, pid, &reason, &mut relations);
     }
@@ -199,7 +199,7 @@ fn end(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
 impl Process {
     /// Its messages, and what it kept as a server, if there is any of that; its mailbox is new.
     fn take_left(&mut self) -> Option<(Mailbox, Option<Box<Control>>)> {
-        if self.mailbox.renew() && self.server.is_none() {
+        if self.mailbox.reset_if_bare() && self.server.is_none() {
             return None;
         }
         Some((std::mem::take(&mut self.mailbox), self.server.take()))
@@ -235,17 +235,18 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     names
 }
 
-/// What a simpler runtime would do: see [`Bug::ToldBeforeRelease`].
+/// What a simpler runtime would do: see [`Mutation::ToldBeforeRelease`].
 fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
     let (reason, mut told) = {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that ends has a cause");
-        let Relations { links, callbacks, others } = std::mem::take(core.relations());
-        let Others { monitors, watchers, names, groups, timers, bound } =
-            others.map_or_else(Others::default, |others| *others);
-        *core.relations().others() = Others { names, groups, timers, bound, ..Others::default() };
-        let others = Some(Box::new(Others { monitors, watchers, ..Others::default() }));
-        (reason, Relations { links, callbacks, others })
+        let Relations { links, exit_hooks, others } = std::mem::take(core.relations());
+        let RareRelations { monitors, watchers, names, groups, timers, capacity } =
+            others.map_or_else(RareRelations::default, |others| *others);
+        *core.relations().others() =
+            RareRelations { names, groups, timers, capacity, ..RareRelations::default() };
+        let others = Some(Box::new(RareRelations { monitors, watchers, ..RareRelations::default() }));
+        (reason, Relations { links, exit_hooks, others })
     };
     tell(shared, pid, &reason, &mut told);
 }
@@ -258,7 +259,7 @@ pub(crate) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: &mut R
         tell_watchers(shared, pid, reason, others.watchers);
         monitors = others.monitors;
     }
-    for callback in relations.callbacks.take() {
+    for callback in relations.exit_hooks.take() {
         callback.tell(shared, reason);
     }
     for (reference, target) in monitors {
@@ -274,7 +275,7 @@ fn tell_watchers(shared: &Shared, pid: Pid, reason: &Reason, watchers: NumberMap
             Watcher::Process(watcher) => shared.down(watcher, reference, reason),
             Watcher::Task(task, handle) => crate::task::orphaned(&handle, task, pid),
             Watcher::TaskEnd(owner) => shared.remove_watcher(owner, reference),
-            Watcher::Leash(process) => shared.exit_by_link(process, pid, reason),
+            Watcher::OneWayLink(process) => shared.exit_by_link(process, pid, reason),
         }
     }
 }
@@ -301,25 +302,25 @@ impl Shared {
     pub(crate) fn free(&self, pid: Pid, spare: Option<Box<Process>>) -> End {
         let slot = self.table.slot(pid.index());
         let mut core = slot.lock();
-        let bound = core.bound().cloned();
+        let capacity = core.capacity().cloned();
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         let end = End {
             caused_by_signal: std::mem::take(&mut core.caused_by_signal),
-            cause: core.clear(),
+            cause: core.reset(),
             relations: core.relations.take(),
-            parent: std::mem::replace(&mut core.parent, Peer::NOBODY).seen_from(pid),
+            parent: std::mem::replace(&mut core.parent, Peer::NONE).in_runtime_of(pid),
             label: core.label.take(),
         };
         core.parked = spare;
         let worn_out = core.generation == u32::MAX;
-        slot.renew();
+        slot.reset();
         drop(core);
-        if let Some(bound) = bound {
-            bound.close();
+        if let Some(capacity) = capacity {
+            capacity.close();
         }
         // A place is given up rather than let a pid come again.
         if !worn_out {
-            self.with_places(|places| self.table.give_back(pid.index(), places));
+            self.with_free_list(|places| self.table.give_back(pid.index(), places));
         }
         end
     }

@@ -1,4 +1,4 @@
-//! Every process of a runtime by its place. Places are made page by page, never move and are never given back, so a
+//! Every process of a runtime by its place. FreeList are made page by page, never move and are never given back, so a
 //! look-up is a few loads and no lock.
 
 use std::{
@@ -13,9 +13,9 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use crate::runtime::kernel::record::{Process, Slot};
-use crate::{process::pid::Pid, sync::spin_lock::ShortLock};
+use crate::{process::pid::Pid, sync::spin_lock::SpinLock};
 
-/// Places made at once. A page is small enough to be made in a spawn without anybody noticing.
+/// FreeList made at once. A page is small enough to be made in a spawn without anybody noticing.
 const PAGE: usize = 256;
 
 /// Pages in a block, and blocks in the table. All three are powers of two, so that a look-up needs no bounds check: it is
@@ -26,7 +26,7 @@ const BLOCKS: usize = 1024;
 pub(crate) struct Table {
     runtime: NonZeroU32,
     blocks: [OnceLock<Box<Block>>; BLOCKS],
-    vacant: ShortLock<Vacant>,
+    vacant: SpinLock<FreeSlots>,
     /// How often a place was taken.
     taken: CachePadded<AtomicU64>,
 }
@@ -34,40 +34,40 @@ pub(crate) struct Table {
 type Block = [OnceLock<Box<Page>>; BLOCK];
 type Page = [Slot; PAGE];
 
-struct Vacant {
-    /// Places whose process is gone, the last one first: its memory is warm.
-    again: Vec<u32>,
-    /// Places from here on were never used.
+struct FreeSlots {
+    /// FreeList whose process is gone, the last one first: its memory is warm.
+    free: Vec<u32>,
+    /// FreeList from here on were never used.
     fresh: u32,
 }
 
 /// Where a place is in memory; [`Table::slot_at`] is the way there.
-pub(crate) struct Address(NonNull<Slot>);
+pub(crate) struct SlotPtr(NonNull<Slot>);
 
 // SAFETY: it is a place's number in another form: nobody can reach what is there but through the table.
 #[expect(unsafe_code, reason = "as said above")]
-unsafe impl Send for Address {}
+unsafe impl Send for SlotPtr {}
 
-impl Address {
+impl SlotPtr {
     pub(crate) fn of(slot: &Slot) -> Self {
         Self(NonNull::from(slot))
     }
 }
 
-/// Places a worker keeps for itself, so that workers that spawn do not meet; what it has too much of, or too little, it
+/// FreeList a worker keeps for itself, so that workers that spawn do not meet; what it has too much of, or too little, it
 /// gives or takes as so many at once.
-pub(crate) type Places = Vec<u32>;
+pub(crate) type FreeList = Vec<u32>;
 const BATCH: usize = 32;
 
 impl Table {
     pub(crate) fn new(runtime: NonZeroU32) -> Self {
-        let vacant = ShortLock::new(Vacant { again: Vec::new(), fresh: 0 });
+        let vacant = SpinLock::new(FreeSlots { free: Vec::new(), fresh: 0 });
         Self { runtime, blocks: [const { OnceLock::new() }; BLOCKS], vacant, taken: CachePadded::default() }
     }
 
     /// The block of a place, its page in there, and where it is on that.
     #[inline]
-    fn place(index: u32) -> (usize, usize, usize) {
+    fn locate(index: u32) -> (usize, usize, usize) {
         let (page, at) = (index as usize / PAGE, index as usize % PAGE);
         (page / BLOCK, page % BLOCK, at)
     }
@@ -87,13 +87,13 @@ impl Table {
     pub(crate) fn slot_at(&self, process: &Process) -> &Slot {
         assert!(process.pid.runtime == self.runtime, "processes stay in their runtime");
         // SAFETY: the pid is one of ours, so it was made by a spawn into this table, and the process with it, or before it in
-        // the same place. Places neither move nor go away before the table does, and the table is borrowed.
-        unsafe { process.place.0.as_ref() }
+        // the same place. FreeList neither move nor go away before the table does, and the table is borrowed.
+        unsafe { process.slot_ptr.0.as_ref() }
     }
 
     #[inline]
     fn get(&self, index: u32) -> Option<&Slot> {
-        let (block, page, at) = Self::place(index);
+        let (block, page, at) = Self::locate(index);
         // Nobody has the place `Pid::SYSTEM`, so there is no block for it.
         Some(&self.blocks.get(block)?.get()?[page].get()?[at])
     }
@@ -108,15 +108,15 @@ impl Table {
     ///
     /// # Panics
     /// At 268 million live processes.
-    pub(crate) fn take(&self, places: Option<&mut Places>) -> (u32, u64) {
+    pub(crate) fn take(&self, free_list: Option<&mut FreeList>) -> (u32, u64) {
         let nth = self.taken.fetch_add(1, Ordering::SeqCst);
-        let index = match places {
+        let index = match free_list {
             None => self.take_vacant(),
-            Some(places) => places.pop().unwrap_or_else(|| {
+            Some(free_list) => free_list.pop().unwrap_or_else(|| {
                 // The one that is needed first comes last.
-                places.extend((0..BATCH).map(|_| self.take_vacant()));
-                places.reverse();
-                places.pop().expect("a batch is more than none")
+                free_list.extend((0..BATCH).map(|_| self.take_vacant()));
+                free_list.reverse();
+                free_list.pop().expect("a batch is more than none")
             }),
         };
         (index, nth)
@@ -125,15 +125,15 @@ impl Table {
     fn take_vacant(&self) -> u32 {
         let index = {
             let mut vacant = self.vacant.lock();
-            if let Some(index) = vacant.again.pop() {
+            if let Some(index) = vacant.free.pop() {
                 return index;
             }
             let index = vacant.fresh;
             vacant.fresh += 1;
             index
         };
-        let (block, page, _) = Self::place(index);
-        let block = self.blocks.get(block).expect("fewer processes than a table has places");
+        let (block, page, _) = Self::locate(index);
+        let block = self.blocks.get(block).expect("fewer processes than a table has free_list");
         let block = block.get_or_init(|| boxed(OnceLock::new));
         block[page].get_or_init(|| boxed(Slot::new));
         index
@@ -144,12 +144,12 @@ impl Table {
         self.taken.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn give_back(&self, index: u32, places: Option<&mut Places>) {
-        let Some(places) = places else { return self.vacant.lock().again.push(index) };
-        places.push(index);
-        if places.len() >= 2 * BATCH {
+    pub(crate) fn give_back(&self, index: u32, free_list: Option<&mut FreeList>) {
+        let Some(free_list) = free_list else { return self.vacant.lock().free.push(index) };
+        free_list.push(index);
+        if free_list.len() >= 2 * BATCH {
             // The oldest: the others are warmer.
-            self.vacant.lock().again.extend(places.drain(..BATCH));
+            self.vacant.lock().free.extend(free_list.drain(..BATCH));
         }
     }
 
@@ -173,20 +173,20 @@ mod tests {
 
     #[test]
     fn places_fill_one_page_and_one_block_after_the_other() {
-        assert_eq!(Table::place(0), (0, 0, 0));
-        assert_eq!(Table::place(255), (0, 0, 255));
-        assert_eq!(Table::place(256), (0, 1, 0));
-        assert_eq!(Table::place(1024 * 256), (1, 0, 0));
-        assert_eq!(Table::place(1024 * 256 + 257), (1, 1, 1));
-        assert!(Table::place(Pid::SYSTEM).0 >= BLOCKS);
+        assert_eq!(Table::locate(0), (0, 0, 0));
+        assert_eq!(Table::locate(255), (0, 0, 255));
+        assert_eq!(Table::locate(256), (0, 1, 0));
+        assert_eq!(Table::locate(1024 * 256), (1, 0, 0));
+        assert_eq!(Table::locate(1024 * 256 + 257), (1, 1, 1));
+        assert!(Table::locate(Pid::SYSTEM).0 >= BLOCKS);
     }
 
     #[test]
     fn a_place_is_given_again_and_one_that_was_never_taken_is_nobodys() {
         let runtime = NonZeroU32::MIN;
         let table = Table::new(runtime);
-        let places: Vec<u32> = (0..1000).map(|_| table.take(None).0).collect();
-        assert_eq!(places, (0..1000).collect::<Vec<_>>());
+        let free_list: Vec<u32> = (0..1000).map(|_| table.take(None).0).collect();
+        assert_eq!(free_list, (0..1000).collect::<Vec<_>>());
         assert_eq!(table.slots().count(), 1000);
         table.give_back(7, None);
         assert_eq!((table.take(None), table.take(None)), ((7, 1000), (1000, 1001)));
@@ -196,18 +196,18 @@ mod tests {
     #[test]
     fn a_worker_has_places_of_its_own_and_gives_back_what_it_does_not_need() {
         let table = Table::new(NonZeroU32::MIN);
-        let mut places = Places::new();
-        let mine: Vec<u32> = (0..1000).map(|_| table.take(Some(&mut places)).0).collect();
+        let mut free_list = FreeList::new();
+        let mine: Vec<u32> = (0..1000).map(|_| table.take(Some(&mut free_list)).0).collect();
         assert_eq!(mine, (0..1000).collect::<Vec<_>>());
         let beyond = table.take(None).0;
-        assert!(!mine.contains(&beyond) && !places.contains(&beyond));
-        mine.into_iter().for_each(|index| table.give_back(index, Some(&mut places)));
-        assert!(places.len() < 2 * BATCH);
-        // All others are to be had again before any new one.
-        let mut again: Vec<u32> = (0..1000 - 2 * BATCH).map(|_| table.take(None).0).collect();
-        again.sort_unstable();
-        again.dedup();
-        assert_eq!(again.len(), 1000 - 2 * BATCH);
-        assert!(again.iter().all(|&index| index < beyond + BATCH as u32));
+        assert!(!mine.contains(&beyond) && !free_list.contains(&beyond));
+        mine.into_iter().for_each(|index| table.give_back(index, Some(&mut free_list)));
+        assert!(free_list.len() < 2 * BATCH);
+        // All others are to be had free before any new one.
+        let mut free: Vec<u32> = (0..1000 - 2 * BATCH).map(|_| table.take(None).0).collect();
+        free.sort_unstable();
+        free.dedup();
+        assert_eq!(free.len(), 1000 - 2 * BATCH);
+        assert!(free.iter().all(|&index| index < beyond + BATCH as u32));
     }
 }

@@ -100,7 +100,12 @@ impl Idle {
     /// What a worker whose own queue is empty does next: it looks for work elsewhere, or sleeps. Work, if it has found
     /// some; else it has to look at its own queue again. `searching` is whether this worker counts as one that looks.
     #[inline(never)]
-    pub(crate) fn next<S: Seeker>(&self, worker: usize, seeker: &S, searching: &mut bool) -> Option<S::Work> {
+    pub(crate) fn find_work<S: Seeker>(
+        &self,
+        worker: usize,
+        seeker: &S,
+        searching: &mut bool,
+    ) -> Option<S::Work> {
         *searching = *searching || self.begin_search(seeker.workers());
         if *searching && let Some(work) = seeker.search() {
             return Some(work);

@@ -1,7 +1,7 @@
 //! Who runs next: a queue a worker, stealing between them, and as few wake-ups as will do.
 //!
 //! A process made ready on a worker's thread goes to that worker. Only when a worker has more than it can start at once
-//! is another one woken to steal, and only one at a time: two workers that take turns at a trickle of events cost
+//! is another one woken to steal, and only one at a time: two workers that take slices at a trickle of events cost
 //! more than one that does it all.
 
 mod idle;
@@ -28,7 +28,7 @@ use crate::{
     runtime::{
         context::{self, Local},
         driver::{Driver, Parker, Unpark},
-        kernel::record::{Process, Readied},
+        kernel::record::{Process, Runnable},
         shared::Shared,
     },
     sync::{deque::Injector, lock::lock},
@@ -43,22 +43,22 @@ pub(crate) use watchdog::start as start_watchdog;
 pub(crate) struct Scheduler {
     /// What became ready away from the workers.
     injector: [Injector<Box<Process>>; Lane::COUNT],
-    workers: Box<[Seat]>,
+    remotes: Box<[Remote]>,
     idle: Idle,
     pub(crate) stopping: AtomicBool,
     watchdog: Watchdog,
 }
 
 /// A worker, as others see it.
-struct Seat {
+struct Remote {
     stealer: Stealer<Process>,
     /// Processes that may run nowhere else.
     pinned: Mutex<VecDeque<Box<Process>>>,
-    pinned_any: AtomicBool,
+    has_pinned: AtomicBool,
     driver: Mutex<Box<dyn Driver>>,
     unpark: Mutex<Arc<dyn Unpark>>,
     /// Odd while a process is being polled; one more at each beginning and end.
-    turns: AtomicU64,
+    slices: AtomicU64,
     /// The place of the process polled last.
     current: AtomicU32,
     counters: Counters,
@@ -66,26 +66,26 @@ struct Seat {
 
 impl Scheduler {
     pub(crate) fn new(workers: usize) -> (Self, Vec<LocalQueue>) {
-        let queue = if workers == 1 { LocalQueue::of_one_alone } else { LocalQueue::new };
+        let queue = if workers == 1 { LocalQueue::single_worker } else { LocalQueue::new };
         let queues: Vec<LocalQueue> = (0..workers).map(|_| queue()).collect();
         let spins = workers > 1 && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-        let seats = queues.iter().map(|queue| {
+        let remotes = queues.iter().map(|queue| {
             let driver = Parker::spinning(spins);
             let unpark = driver.unparker();
-            Seat {
+            Remote {
                 stealer: queue.stealer(),
                 pinned: Mutex::default(),
-                pinned_any: AtomicBool::new(false),
+                has_pinned: AtomicBool::new(false),
                 driver: Mutex::new(Box::new(driver)),
                 unpark: Mutex::new(unpark),
-                turns: AtomicU64::new(0),
+                slices: AtomicU64::new(0),
                 current: AtomicU32::new(0),
                 counters: Counters::default(),
             }
         });
         let scheduler = Self {
             injector: std::array::from_fn(|_| Injector::new()),
-            workers: seats.collect(),
+            remotes: remotes.collect(),
             idle: Idle::new(workers),
             stopping: AtomicBool::new(false),
             watchdog: Watchdog::new(),
@@ -94,12 +94,12 @@ impl Scheduler {
     }
 
     pub(crate) fn workers(&self) -> usize {
-        self.workers.len()
+        self.remotes.len()
     }
 
     /// Puts a process that became ready into a queue.
     #[inline(never)]
-    pub(crate) fn schedule(&self, shared: &Shared, Readied(process): Readied) {
+    pub(crate) fn schedule(&self, shared: &Shared, Runnable(process): Runnable) {
         context::with_local(|local| match local {
             Some(local) if local.shared.id == shared.id => self.schedule_here(local, process),
             _ => self.schedule_from_outside(process),
@@ -110,7 +110,7 @@ impl Scheduler {
     fn schedule_here(&self, local: &Local, process: Box<Process>) {
         // The process woken last by a running one runs next: what it was sent is still warm.
         if local.polling.get() && process.priority == Priority::Normal && process.pinned.is_none() {
-            local.queue.push_next(process);
+            local.queue.push_lifo(process);
         } else if let Some(worker) = process.pinned {
             cold_path();
             return self.schedule_pinned(worker as usize, process);
@@ -141,9 +141,9 @@ impl Scheduler {
 
     #[inline(never)]
     fn schedule_pinned(&self, worker: usize, process: Box<Process>) {
-        let seat = &self.workers[worker];
-        lock(&seat.pinned).push_back(process);
-        seat.pinned_any.store(true, Ordering::SeqCst);
+        let remote = &self.remotes[worker];
+        lock(&remote.pinned).push_back(process);
+        remote.has_pinned.store(true, Ordering::SeqCst);
         if self.idle.unpark(worker) {
             self.unpark(worker);
         }
@@ -157,21 +157,21 @@ impl Scheduler {
     }
 
     fn unpark(&self, worker: usize) {
-        let unpark = lock(&self.workers[worker].unpark).clone();
+        let unpark = lock(&self.remotes[worker].unpark).clone();
         unpark.unpark();
     }
 
     pub(crate) fn install(&self, worker: usize, driver: Box<dyn Driver>) {
-        let seat = &self.workers[worker];
-        *lock(&seat.unpark) = driver.unparker();
+        let remote = &self.remotes[worker];
+        *lock(&remote.unpark) = driver.unparker();
         // The worker runs a process just now, so it is not asleep in the old one.
-        let before = std::mem::replace(&mut *lock(&seat.driver), driver);
+        let before = std::mem::replace(&mut *lock(&remote.driver), driver);
         drop(before);
     }
 
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        (0..self.workers.len()).for_each(|worker| self.unpark(worker));
+        (0..self.remotes.len()).for_each(|worker| self.unpark(worker));
         self.watchdog.kick();
     }
 }

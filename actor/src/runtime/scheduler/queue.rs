@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::hint::cold_path;
 
-use super::lifo_slot::{Next, NextStealer};
+use super::lifo_slot::{LifoSlot, LifoStealer};
 use crate::{
     process::priority::Priority,
     runtime::kernel::record::Process,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What waits in a queue. (The queue's own tests put numbers in.)
-pub(crate) type LocalQueue = Queue<Process>;
+pub(crate) type LocalQueue = RunQueue<Process>;
 
 /// A lane a priority, in the order they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,48 +38,48 @@ impl From<Priority> for Lane {
 
 /// So often in a row may the process woken last run before those that wait; two that keep waking each other would
 /// have the worker for themselves otherwise. (tokio: 3.)
-const NEXT_IN_A_ROW_MAX: u32 = 3;
+const MAX_LIFO_IN_A_ROW: u32 = 3;
 
 /// A queue longer than this is worth waking another worker for at once; one that stays, however short, is helped by the
 /// watchdog. Two workers that take turns at a trickle of events cost more than one that does it all: HTTP keep-alive
 /// with two workers and the client on two cores had 0.75 of hyper's requests with 1 here, and 0.97 with 8.
-const SURPLUS: usize = 8;
+const MIN_SURPLUS: usize = 8;
 
 /// After so many of normal priority comes one of low.
 const NORMAL_PER_LOW: u32 = 8;
 
-pub(crate) struct Queue<T> {
+pub(crate) struct RunQueue<T> {
     lanes: [Worker<Box<T>>; Lane::COUNT],
     /// Only a worker that is held up loses it to another.
-    next: Next<T>,
-    /// Whether the lane of high priority may have some: it is looked at before every turn, and as a rule it has none.
-    high_any: Cell<bool>,
+    lifo: LifoSlot<T>,
+    /// Whether the lane of high priority may have some: it is mailbox_scanned at before every turn, and as a rule it has none.
+    high_may_have_some: Cell<bool>,
     in_a_row: Cell<u32>,
     normal_served: Cell<u32>,
 }
 
-impl<T> Queue<T> {
+impl<T> RunQueue<T> {
     pub(crate) fn new() -> Self {
-        Self::of(Next::new(false))
+        Self::with_lifo(LifoSlot::new(false))
     }
 
     /// The queue of the only worker there is.
-    pub(crate) fn of_one_alone() -> Self {
-        Self::of(Next::new(true))
+    pub(crate) fn single_worker() -> Self {
+        Self::with_lifo(LifoSlot::new(true))
     }
 
-    fn of(next: Next<T>) -> Self {
+    fn with_lifo(lifo: LifoSlot<T>) -> Self {
         Self {
             lanes: std::array::from_fn(|_| Worker::new_fifo()),
-            next,
-            high_any: Cell::new(false),
+            lifo,
+            high_may_have_some: Cell::new(false),
             in_a_row: Cell::new(0),
             normal_served: Cell::new(0),
         }
     }
 
     pub(crate) fn stealer(&self) -> Stealer<T> {
-        Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), next: self.next.stealer() }
+        Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), lifo: self.lifo.stealer() }
     }
 
     #[inline(never)]
@@ -89,8 +89,8 @@ impl<T> Queue<T> {
 
     /// Puts a process before all others of normal priority; the one that was there loses its advantage.
     #[inline(always)]
-    pub(crate) fn push_next(&self, process: Box<T>) {
-        if let Some(before) = self.next.replace(process) {
+    pub(crate) fn push_lifo(&self, process: Box<T>) {
+        if let Some(before) = self.lifo.replace(process) {
             self.push(Lane::Normal, before);
         }
     }
@@ -98,15 +98,15 @@ impl<T> Queue<T> {
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Box<T>> {
         let [high, normal, low] = &self.lanes;
-        if self.high_any.get() {
+        if self.high_may_have_some.get() {
             cold_path();
             if let Some(process) = high.pop() {
                 return Some(process);
             }
-            self.high_any.set(false);
+            self.high_may_have_some.set(false);
         }
-        if self.in_a_row.get() < NEXT_IN_A_ROW_MAX
-            && let Some(next) = self.next.take()
+        if self.in_a_row.get() < MAX_LIFO_IN_A_ROW
+            && let Some(next) = self.lifo.take()
         {
             self.in_a_row.set(self.in_a_row.get() + 1);
             return Some(next);
@@ -123,19 +123,19 @@ impl<T> Queue<T> {
             self.normal_served.set(self.normal_served.get() + 1);
             return Some(process);
         }
-        self.next.take().or_else(|| low.pop())
+        self.lifo.take().or_else(|| low.pop())
     }
 
     /// More than one process waits here besides the one that runs: another worker could help.
     pub(crate) fn has_surplus(&self) -> bool {
         let [high, normal, low] = &self.lanes;
-        normal.len() + usize::from(self.next.is_taken()) > SURPLUS || !high.is_empty() || low.len() > 1
+        normal.len() + usize::from(self.lifo.is_taken()) > MIN_SURPLUS || !high.is_empty() || low.len() > 1
     }
 
     /// A lane to put something into: nobody but the owner of the queue does.
     pub(crate) fn lane(&self, lane: Lane) -> &Worker<Box<T>> {
         if lane == Lane::High {
-            self.high_any.set(true);
+            self.high_may_have_some.set(true);
         }
         &self.lanes[lane as usize]
     }
@@ -144,12 +144,12 @@ impl<T> Queue<T> {
 /// The other end of a queue.
 pub(crate) struct Stealer<T> {
     lanes: [deque::Stealer<Box<T>>; Lane::COUNT],
-    next: NextStealer<T>,
+    lifo: LifoStealer<T>,
 }
 
 impl<T> Stealer<T> {
     /// Takes half of what waits, and one of it to run.
-    pub(crate) fn steal(&self, into: &Queue<T>) -> Option<Box<T>> {
+    pub(crate) fn steal(&self, into: &RunQueue<T>) -> Option<Box<T>> {
         Lane::ALL.iter().find_map(|&lane| {
             loop {
                 match self.lanes[lane as usize].steal_batch_and_pop(into.lane(lane)) {
@@ -162,21 +162,21 @@ impl<T> Stealer<T> {
     }
 
     /// Takes the process woken last. Only from a worker that is held up: else it would run there at once.
-    pub(crate) fn steal_next(&self) -> Option<Box<T>> {
-        self.next.take()
+    pub(crate) fn steal_lifo(&self) -> Option<Box<T>> {
+        self.lifo.take()
     }
 
     /// How many wait here, the one woken last included.
     pub(crate) fn len(&self) -> usize {
-        self.lanes.iter().map(deque::Stealer::len).sum::<usize>() + usize::from(self.has_next())
+        self.lanes.iter().map(deque::Stealer::len).sum::<usize>() + usize::from(self.has_lifo())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.iter().all(deque::Stealer::is_empty)
     }
 
-    pub(crate) fn has_next(&self) -> bool {
-        self.next.is_taken()
+    pub(crate) fn has_lifo(&self) -> bool {
+        self.lifo.is_taken()
     }
 }
 
@@ -184,42 +184,42 @@ impl<T> Stealer<T> {
 mod tests {
     use super::*;
 
-    fn drain(queue: &Queue<u32>) -> Vec<u32> {
+    fn drain(queue: &RunQueue<u32>) -> Vec<u32> {
         std::iter::from_fn(|| queue.pop()).map(|number| *number).collect()
     }
 
     #[test]
     fn one_lane_is_first_in_first_out() {
-        let queue = Queue::new();
+        let queue = RunQueue::new();
         (0..5).for_each(|index| queue.push(Lane::Normal, Box::new(index)));
         assert_eq!(drain(&queue), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn the_process_woken_last_runs_next_and_moves_the_one_before_it_back() {
-        let queue = Queue::new();
+        let queue = RunQueue::new();
         queue.push(Lane::Normal, Box::new(1));
-        queue.push_next(Box::new(2));
-        queue.push_next(Box::new(3));
+        queue.push_lifo(Box::new(2));
+        queue.push_lifo(Box::new(3));
         assert_eq!(drain(&queue), [3, 1, 2]);
     }
 
     #[test]
     fn from_a_worker_alone_nobody_takes_the_next_one() {
-        let queue = Queue::of_one_alone();
+        let queue = RunQueue::single_worker();
         let stealer = queue.stealer();
-        queue.push_next(Box::new(1));
-        assert!(stealer.has_next() && stealer.steal_next().is_none());
-        queue.push_next(Box::new(2));
+        queue.push_lifo(Box::new(1));
+        assert!(stealer.has_lifo() && stealer.steal_lifo().is_none());
+        queue.push_lifo(Box::new(2));
         assert_eq!(drain(&queue), [2, 1]);
     }
 
     #[test]
     fn two_that_wake_each_other_do_not_keep_a_third_waiting() {
-        let queue = Queue::new();
+        let queue = RunQueue::new();
         queue.push(Lane::Normal, Box::new(9));
         let turns = (0..10).map(|turn| {
-            queue.push_next(Box::new(turn % 2));
+            queue.push_lifo(Box::new(turn % 2));
             *queue.pop().unwrap()
         });
         assert!(turns.into_iter().take(5).any(|index| index == 9));
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn high_runs_first_and_low_every_ninth() {
-        let queue = Queue::new();
+        let queue = RunQueue::new();
         (0..20).for_each(|index| queue.push(Lane::Normal, Box::new(index)));
         (100..103).for_each(|index| queue.push(Lane::Low, Box::new(index)));
         queue.push(Lane::High, Box::new(200));

@@ -37,7 +37,7 @@ pub struct WorkerStats {
     /// Ready processes in its queue.
     pub queue: usize,
     /// Turns of processes it has run.
-    pub turns: u64,
+    pub slices: u64,
     /// How often it took processes over from another worker.
     pub steals: u64,
     /// How often it went to sleep.
@@ -95,15 +95,15 @@ fn add(counter: &AtomicU64, more: u64) {
 
 impl Scheduler {
     fn worker_stats(&self) -> Vec<WorkerStats> {
-        let workers = self.workers.iter();
+        let workers = self.remotes.iter();
         workers
-            .map(|seat| WorkerStats {
-                queue: seat.stealer.len(),
+            .map(|remote| WorkerStats {
+                queue: remote.stealer.len(),
                 // Counted at its beginning and at its end.
-                turns: seat.turns.load(Ordering::Relaxed).div_ceil(2),
-                steals: seat.counters.steals.load(Ordering::Relaxed),
-                parks: seat.counters.parks.load(Ordering::Relaxed),
-                asleep: Duration::from_nanos(seat.counters.asleep_nanos.load(Ordering::Relaxed)),
+                slices: remote.slices.load(Ordering::Relaxed).div_ceil(2),
+                steals: remote.counters.steals.load(Ordering::Relaxed),
+                parks: remote.counters.parks.load(Ordering::Relaxed),
+                asleep: Duration::from_nanos(remote.counters.asleep_nanos.load(Ordering::Relaxed)),
             })
             .collect()
     }

@@ -18,7 +18,7 @@ use crate::{runtime::shared::Shared, sync::lock::lock};
 /// A process that runs for longer than this in one go holds its worker up.
 const TICK: Duration = Duration::from_millis(10);
 
-/// While a worker is held up its events are looked at so often: they may be those of several workers.
+/// While a worker is held up its events are mailbox_scanned at so often: they may be those of several workers.
 const HELP_TICK: Duration = Duration::from_millis(1);
 
 /// Without any turn in so many ticks the watchdog sleeps until a worker wakes.
@@ -63,13 +63,13 @@ impl Watchdog {
         worker < 64 && self.held_up.load(Ordering::Relaxed) & (1 << worker) != 0
     }
 
-    fn wait(&self, limit: Option<Duration>) {
+    fn wait(&self, timeout: Option<Duration>) {
         let mut kicked = lock(&self.kicked);
-        match limit {
-            Some(limit) => {
+        match timeout {
+            Some(timeout) => {
                 let (guard, _) = self
                     .changed
-                    .wait_timeout(kicked, limit)
+                    .wait_timeout(kicked, timeout)
                     .unwrap_or_else(std::sync::PoisonError::into_inner);
                 kicked = guard;
             }
@@ -85,8 +85,8 @@ impl Watchdog {
 
 /// What the watchdog remembers of a worker.
 #[derive(Clone, Copy)]
-struct Seen {
-    turns: u64,
+struct WorkerSample {
+    slices: u64,
     since: Instant,
     reported: bool,
 }
@@ -99,7 +99,8 @@ pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
 }
 
 fn watch(shared: &Shared, scheduler: &Scheduler) {
-    let mut seen = vec![Seen { turns: 0, since: Instant::now(), reported: false }; scheduler.workers()];
+    let mut samples =
+        vec![WorkerSample { slices: 0, since: Instant::now(), reported: false }; scheduler.workers()];
     let (mut quiet, mut before) = (0, 0);
     while !scheduler.stopping.load(Ordering::SeqCst) {
         let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
@@ -108,20 +109,20 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
         let mut held_up = 0_u64;
         let mut active = awakenings != before;
         before = awakenings;
-        for (worker, seen) in seen.iter_mut().enumerate() {
-            let turns = scheduler.workers[worker].turns.load(Ordering::Relaxed);
-            let running = !turns.is_multiple_of(2);
-            active |= running || turns != seen.turns;
-            if turns != seen.turns || !running {
-                *seen = Seen { turns, since: now, reported: false };
+        for (worker, sample) in samples.iter_mut().enumerate() {
+            let slices = scheduler.remotes[worker].slices.load(Ordering::Relaxed);
+            let running = !slices.is_multiple_of(2);
+            active |= running || slices != sample.slices;
+            if slices != sample.slices || !running {
+                *sample = WorkerSample { slices, since: now, reported: false };
                 continue;
             }
             if worker < 64 {
                 held_up |= 1 << worker;
             }
-            let elapsed = now.saturating_duration_since(seen.since);
-            if !seen.reported && elapsed >= shared.config.long_schedule {
-                seen.reported = true;
+            let elapsed = now.saturating_duration_since(sample.since);
+            if !sample.reported && elapsed >= shared.config.long_schedule {
+                sample.reported = true;
                 report(shared, scheduler, worker, elapsed);
             }
         }
@@ -130,7 +131,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             help(shared, scheduler, held_up, now);
         }
         // Too few for whoever queued them to wake another worker, but there they are.
-        if scheduler.workers.iter().any(|seat| !seat.stealer.is_empty()) {
+        if scheduler.remotes.iter().any(|remote| !remote.stealer.is_empty()) {
             scheduler.wake_one();
         }
         quiet = if active { 0 } else { quiet + 1 };
@@ -148,25 +149,25 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
     }
 }
 
-/// Does for workers that are held up what they would do between two turns.
+/// Does for workers that are held up what they would do between two slices.
 fn help(shared: &Shared, scheduler: &Scheduler, held_up: u64, now: Instant) {
     shared.timers.fire(shared, now);
-    for (worker, seat) in scheduler.workers.iter().enumerate().take(64) {
+    for (worker, remote) in scheduler.remotes.iter().enumerate().take(64) {
         if held_up & (1 << worker) == 0 {
             continue;
         }
-        if let Ok(mut driver) = seat.driver.try_lock() {
+        if let Ok(mut driver) = remote.driver.try_lock() {
             driver.park(Some(Duration::ZERO));
             driver.dispatch();
         }
-        if !seat.stealer.is_empty() || seat.stealer.has_next() {
+        if !remote.stealer.is_empty() || remote.stealer.has_lifo() {
             scheduler.wake_one();
         }
     }
 }
 
 fn report(shared: &Shared, scheduler: &Scheduler, worker: usize, elapsed: Duration) {
-    let index = scheduler.workers[worker].current.load(Ordering::Relaxed);
+    let index = scheduler.remotes[worker].current.load(Ordering::Relaxed);
     let process = shared.pid_at(index).and_then(|pid| shared.info(pid));
     let (pid, label) = match &process {
         Some(info) => (info.pid.to_string(), info.label.as_deref().unwrap_or("-")),

@@ -8,34 +8,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Lane, Scheduler, Seat, Seeker};
+use super::{Lane, Remote, Scheduler, Seeker};
 use crate::{
     runtime::{
         context::{self, Local},
         driver::Driver,
-        kernel::{record::Process, slice::turn},
+        kernel::{record::Process, slice::run_slice},
         shared::Shared,
     },
     sync::{deque::Steal, lock::lock},
 };
 
-/// A busy worker looks at its driver and at the queue from outside once in so many turns, so that neither starves.
+/// A busy worker looks at its driver and at the queue from outside once in so many slices, so that neither starves.
 /// (tokio: 61, a prime, so that it does not beat in time with a program's own rhythm.)
-const LOOK_EVERY: u32 = 61;
+const POLL_DRIVER_EVERY: u32 = 61;
 
 pub(crate) fn run(local: Rc<Local>) {
     let shared: Arc<Shared> = local.shared.clone();
     let Some(scheduler) = shared.scheduler() else { unreachable!("workers belong to a scheduler") };
-    let seat = &scheduler.workers[local.worker];
-    let worker = Worker { local: &local, shared: &shared, scheduler, seat };
+    let remote = &scheduler.remotes[local.worker];
+    let worker = WorkerLoop { local: &local, shared: &shared, scheduler, remote };
     context::enter(&local, || worker.work());
 }
 
-struct Worker<'a> {
+struct WorkerLoop<'a> {
     local: &'a Local,
     shared: &'a Shared,
     scheduler: &'a Scheduler,
-    seat: &'a Seat,
+    remote: &'a Remote,
 }
 
 /// Ready processes that may run on no other worker, so they stand in no queue others steal from.
@@ -43,76 +43,77 @@ struct Worker<'a> {
 struct Pinned {
     ready: VecDeque<Box<Process>>,
     /// Whether it was one of them last.
-    turn: bool,
+    was_pinned: bool,
 }
 
-impl Worker<'_> {
+impl WorkerLoop<'_> {
     fn work(&self) {
         let mut searching = false;
         let mut pinned = Pinned::default();
-        let mut look_in = LOOK_EVERY;
+        let mut until_driver = POLL_DRIVER_EVERY;
         while !self.scheduler.stopping.load(Ordering::Relaxed) {
-            look_in -= 1;
-            if look_in == 0 {
+            until_driver -= 1;
+            if until_driver == 0 {
                 cold_path();
-                look_in = LOOK_EVERY;
-                self.look();
+                until_driver = POLL_DRIVER_EVERY;
+                self.poll_driver();
             }
             let idle = &self.scheduler.idle;
-            let next = self.pop(&mut pinned).or_else(|| idle.next(self.local.worker, self, &mut searching));
+            let next =
+                self.pop(&mut pinned).or_else(|| idle.find_work(self.local.worker, self, &mut searching));
             let Some(process) = next else { continue };
             if searching && idle.found(self, &mut searching) {
                 cold_path();
                 self.scheduler.wake_one();
             }
-            self.turn(process);
+            self.run(process);
         }
         if searching {
             self.scheduler.idle.end_search();
         }
     }
 
-    fn turn(&self, process: Box<Process>) {
-        let seat = self.seat;
-        seat.current.store(process.pid.index(), Ordering::Relaxed);
-        let turns = &seat.turns;
-        let before = turns.load(Ordering::Relaxed);
-        turns.store(before + 1, Ordering::Relaxed);
-        let again = turn(self.local, process);
-        turns.store(before + 2, Ordering::Relaxed);
-        if let Some(readied) = again {
+    fn run(&self, process: Box<Process>) {
+        let remote = self.remote;
+        remote.current.store(process.pid.index(), Ordering::Relaxed);
+        let slices = &remote.slices;
+        let before = slices.load(Ordering::Relaxed);
+        slices.store(before + 1, Ordering::Relaxed);
+        let runnable = run_slice(self.local, process);
+        slices.store(before + 2, Ordering::Relaxed);
+        if let Some(runnable) = runnable {
             cold_path();
-            self.scheduler.schedule(self.shared, readied);
+            self.scheduler.schedule(self.shared, runnable);
         }
     }
 
     #[inline]
     fn pop(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
-        if self.seat.pinned_any.load(Ordering::Relaxed) {
+        if self.remote.has_pinned.load(Ordering::Relaxed) {
             cold_path();
-            return self.pop_beside(pinned);
+            return self.pop_pinned(pinned);
         }
         self.local.queue.pop()
     }
 
-    /// Those that may run nowhere else take turns with the others.
+    /// Those that may run nowhere else take slices with the others.
     #[inline(never)]
-    fn pop_beside(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
-        let seat = self.seat;
-        seat.pinned_any.store(false, Ordering::SeqCst);
-        pinned.ready.append(&mut lock(&seat.pinned));
-        pinned.turn = !pinned.turn;
-        let next = if pinned.turn { pinned.ready.pop_front() } else { None };
+    fn pop_pinned(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
+        let remote = self.remote;
+        remote.has_pinned.store(false, Ordering::SeqCst);
+        pinned.ready.append(&mut lock(&remote.pinned));
+        pinned.was_pinned = !pinned.was_pinned;
+        let next = if pinned.was_pinned { pinned.ready.pop_front() } else { None };
         let next = next.or_else(|| self.local.queue.pop()).or_else(|| pinned.ready.pop_front());
         if !pinned.ready.is_empty() {
-            seat.pinned_any.store(true, Ordering::SeqCst);
+            remote.has_pinned.store(true, Ordering::SeqCst);
         }
         next
     }
 
     /// Events, timers and what came from outside, without waiting for any.
     #[inline(never)]
-    fn look(&self) {
+    fn poll_driver(&self) {
         self.drive(Some(Duration::ZERO));
         self.shared.timers.fire(self.shared, self.shared.clock().read());
         if let Some(process) = self.take_injected() {
@@ -120,9 +121,9 @@ impl Worker<'_> {
         }
     }
 
-    fn drive(&self, limit: Option<Duration>) {
-        let mut driver = lock(&self.seat.driver);
-        driver.park(limit);
+    fn drive(&self, timeout: Option<Duration>) {
+        let mut driver = lock(&self.remote.driver);
+        driver.park(timeout);
         driver.dispatch();
     }
 
@@ -147,7 +148,7 @@ struct Parked<'a> {
     woke: Option<Instant>,
 }
 
-impl Seeker for Worker<'_> {
+impl Seeker for WorkerLoop<'_> {
     type Work = Box<Process>;
     type Parked<'a>
         = Parked<'a>
@@ -166,13 +167,13 @@ impl Seeker for Worker<'_> {
         let others = (1..workers).map(|step| (self.local.worker + step) % workers);
         let stolen = others
             .clone()
-            .find_map(|other| self.scheduler.workers[other].stealer.steal(&self.local.queue))
+            .find_map(|other| self.scheduler.remotes[other].stealer.steal(&self.local.queue))
             .or_else(|| {
                 let held_up = others.clone().filter(|&other| self.scheduler.watchdog.is_held_up(other));
-                held_up.into_iter().find_map(|other| self.scheduler.workers[other].stealer.steal_next())
+                held_up.into_iter().find_map(|other| self.scheduler.remotes[other].stealer.steal_lifo())
             });
         if stolen.is_some() {
-            self.seat.counters.stole();
+            self.remote.counters.stole();
         }
         stolen
     }
@@ -180,22 +181,23 @@ impl Seeker for Worker<'_> {
     fn any_work(&self) -> bool {
         let scheduler = self.scheduler;
         scheduler.injector.iter().any(|lane| !lane.is_empty())
-            || self.seat.pinned_any.load(Ordering::SeqCst)
-            || scheduler.workers.iter().enumerate().any(|(other, seat)| {
-                !seat.stealer.is_empty() || (scheduler.watchdog.is_held_up(other) && seat.stealer.has_next())
+            || self.remote.has_pinned.load(Ordering::SeqCst)
+            || scheduler.remotes.iter().enumerate().any(|(other, remote)| {
+                !remote.stealer.is_empty()
+                    || (scheduler.watchdog.is_held_up(other) && remote.stealer.has_lifo())
             })
     }
 
     fn park(&self, stay_awake: bool) -> Self::Parked<'_> {
         let scheduler = self.scheduler;
-        let mut driver = lock(&self.seat.driver);
+        let mut driver = lock(&self.remote.driver);
         let mut woke = None;
         if !stay_awake && !scheduler.stopping.load(Ordering::SeqCst) {
             let deadline = self.shared.timers.next_deadline();
             let before = self.shared.now();
             driver.park(deadline.map(|deadline| deadline.saturating_duration_since(before)));
             let now = *woke.insert(self.shared.clock().read());
-            self.seat.counters.slept(now.saturating_duration_since(before));
+            self.remote.counters.slept(now.saturating_duration_since(before));
         }
         Parked { driver, woke }
     }
