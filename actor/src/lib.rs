@@ -49,6 +49,7 @@
 //! | call | a request with one reply, outside the mailbox of the caller |
 //! | generic server | a process with a state and handlers for calls, casts and other messages |
 //! | simulation | a runtime on one thread, with a virtual clock and a schedule chosen by a seed |
+#![deny(clippy::undocumented_unsafe_blocks)]
 #![deny(unsafe_code)] // It stands in a few small places, each with its proof: search for `expect(unsafe_code`.
 
 #[doc = include_str!("../COSTS.md")]

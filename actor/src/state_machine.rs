@@ -1,8 +1,8 @@
-//! A server that is in one of several states, each with its own idea of what an event means.
+//! State machines: a server that is in one of several states, in each of which it handles events differently.
 //!
-//! It is a [`GenServer`] with a memory of what it could not use yet: started, called, suspended and stopped like every
-//! other. What it adds are OTP's `gen_statem`: events put off until the state changes, events it gives itself, and three
-//! kinds of timeouts.
+//! A state machine is a [`GenServer`], so it is started, called, suspended and stopped like one. In addition
+//! it has the features of OTP's `gen_statem`: events that are postponed until the state changes, events that
+//! the machine inserts itself, and three kinds of timeouts.
 //!
 //! ```
 //! use std::time::Duration;
@@ -59,36 +59,37 @@ use crate::{
     process::reason::Reason,
     time::{
         api::{Timeout, start_timer},
-        timers::TimerRef,
+        timer_ref::TimerRef,
     },
 };
 
-/// A process in one of several states.
+/// A process in one of several states. See the [module](self) for an example.
 pub trait StateMachine: Sized + Send + 'static {
-    /// What it is started with.
+    /// The argument of [`init`](Self::init).
     type Args: Send + 'static;
-    /// Where it can be. Two that are equal are the same state: going from one to the other is no change.
+    /// The type of the states. Equal values are the same state: a step from one to the other is no change.
     type State: PartialEq + Send + Sync + 'static;
-    /// What can happen to it. One that wants an answer carries a [`ReplyTo`], see [`MachineRef::ask`](GenServerRef::ask).
+    /// The type of the events. An event that wants an answer carries a [`ReplyTo`], see
+    /// [`MachineRef::ask`](GenServerRef::ask).
     type Event: Send + 'static;
 
-    /// Makes it, in its own process, with the state it begins in. Whoever starts it waits for this.
+    /// Makes the machine and its first state, in its own process, while the starter waits.
     fn init(args: Self::Args) -> impl Future<Output = Result<(Self, Self::State), Stop>> + Send;
 
-    /// Something has happened: what it comes to. [`gen_server::stop`] ends the machine after it.
+    /// Handles an input and returns the next step. [`gen_server::stop`] ends the machine after it.
     fn handle(
         &mut self,
         state: &Self::State,
         input: Input<Self::Event>,
     ) -> impl Future<Output = Step<Self>> + Send;
 
-    /// The machine ends, as in [`GenServer::terminate`].
+    /// Is called when the machine ends, as [`GenServer::terminate`].
     fn terminate(&mut self, _state: &Self::State, _reason: &Reason) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// Starts it, linked to nobody. Returns once `init` has. With a name, a bound or a limit:
-    /// `GenServerOptions::start::<Machine<M>>`.
+    /// Starts the machine without a link. Returns once `init` has. To give it a name, a bound or a timeout
+    /// use `GenServerOptions::start::<Machine<M>>`.
     ///
     /// # Errors
     /// See [`GenServerStartError`].
@@ -96,7 +97,7 @@ pub trait StateMachine: Sized + Send + 'static {
         GenServerOptions::new().start::<Machine<Self>>(args)
     }
 
-    /// Starts it, linked to the caller. Returns once `init` has.
+    /// Starts the machine linked to the caller. Returns once `init` has.
     ///
     /// # Errors
     /// See [`GenServerStartError`].
@@ -107,22 +108,22 @@ pub trait StateMachine: Sized + Send + 'static {
     }
 }
 
-/// What happens to a state machine.
+/// An input of a state machine.
 #[derive(Debug)]
 pub enum Input<E> {
-    /// It was told, asked, or told itself.
+    /// An event: cast, asked or inserted.
     Event(E),
-    /// A message that is no event: a `Down`, an `Exit`, whatever was sent to its pid.
+    /// A message that is no event: a `Down`, an `Exit`, or a message sent to its pid.
     Info(Message),
-    /// It has been in this state for as long as [`Step::state_timeout`] allowed.
+    /// The machine has been in this state for as long as [`Step::state_timeout`] allowed.
     StateTimeout,
-    /// Nothing has happened for as long as [`Step::event_timeout`] allowed.
+    /// There was no input for as long as [`Step::event_timeout`] allowed.
     EventTimeout,
-    /// The time of [`Step::timeout`] has come.
+    /// The time of [`Step::timeout`] with this name has come.
     Timeout(&'static str),
 }
 
-/// What a handler comes to.
+/// What a machine does after an input.
 #[must_use = "the machine does what is returned"]
 pub struct Step<M: StateMachine> {
     to: Option<M::State>,
@@ -131,7 +132,7 @@ pub struct Step<M: StateMachine> {
     timers: Vec<(MachineTimer, Option<Duration>)>,
 }
 
-/// The timers of a machine: one a state, one until the next event, and any number by name.
+/// The timers of a machine: one for the state, one until the next input, and any number by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum MachineTimer {
     State,
@@ -140,48 +141,49 @@ enum MachineTimer {
 }
 
 impl<M: StateMachine> Step<M> {
-    /// The state stays what it is.
+    /// Stays in the state.
     pub fn stay() -> Self {
         Self { to: None, postponed: None, inserted: Vec::new(), timers: Vec::new() }
     }
 
-    /// The state becomes `state`. Filter it was another one, its timeout is over, and all events put off come again, in the
-    /// order they came in first, before any newer one.
+    /// Goes to `state`. If that is another state, the state timeout ends, and all postponed inputs come
+    /// again, in their first order, before any newer one.
     pub fn to(state: M::State) -> Self {
         Self { to: Some(state), ..Self::stay() }
     }
 
-    /// Puts what has happened off until the state changes.
+    /// Postpones the input until the state changes.
     pub fn postpone(mut self, input: Input<M::Event>) -> Self {
         self.postponed = Some(input);
         self
     }
 
-    /// The machine's next event, before everything that waits; several come in the order they were inserted in.
+    /// Inserts an event before everything that waits. Several come in the order in which they were inserted.
     pub fn insert(mut self, event: M::Event) -> Self {
         self.inserted.push(Input::Event(event));
         self
     }
 
-    /// [`Input::StateTimeout`] comes if the (new) state lasts for `timeout`. It replaces the one there was.
+    /// Has [`Input::StateTimeout`] come if the (new) state lasts for `timeout`. It replaces an earlier state
+    /// timeout.
     pub fn state_timeout(mut self, timeout: Duration) -> Self {
         self.timers.push((MachineTimer::State, Some(timeout)));
         self
     }
 
-    /// [`Input::EventTimeout`] comes if nothing else does within `timeout`.
+    /// Has [`Input::EventTimeout`] come if there is no other input within `timeout`.
     pub fn event_timeout(mut self, timeout: Duration) -> Self {
         self.timers.push((MachineTimer::Event, Some(timeout)));
         self
     }
 
-    /// [`Input::Timeout`] comes after `delay`, whatever happens and in whatever state. It replaces one of the same name.
+    /// Has [`Input::Timeout`] come after `delay`, in whatever state. It replaces a timeout of the same name.
     pub fn timeout(mut self, name: &'static str, delay: Duration) -> Self {
         self.timers.push((MachineTimer::Named(name), Some(delay)));
         self
     }
 
-    /// The timeout of this name does not come.
+    /// Cancels the timeout of this name.
     pub fn cancel_timeout(mut self, name: &'static str) -> Self {
         self.timers.push((MachineTimer::Named(name), None));
         self
@@ -199,30 +201,30 @@ impl<M: StateMachine> fmt::Debug for Step<M> {
     }
 }
 
-/// The server a [`StateMachine`] is.
+/// The server that runs a [`StateMachine`].
 pub struct Machine<M: StateMachine> {
     data: M,
     state: M::State,
-    /// Until the state changes, oldest first.
+    /// Inputs postponed until the state changes, the oldest first.
     postponed: VecDeque<Input<M::Event>>,
-    /// Before anything in the mailbox: what was inserted, and what was put off and has come again.
+    /// Inputs before anything in the mailbox: inserted events, and postponed ones that come again.
     next: VecDeque<Input<M::Event>>,
     timers: HashMap<MachineTimer, TimerRef>,
 }
 
-/// The typed name of a state machine.
+/// A reference to a state machine.
 pub type MachineRef<M> = GenServerRef<Machine<M>>;
 
-/// Go on with what is next.
+/// The continuation that handles the next input of `next`.
 struct RunNext;
 
 impl<M: StateMachine> Machine<M> {
-    /// The state it is in; for [`GenServerRef::get_state`].
+    /// Returns the current state; for [`GenServerRef::get_state`].
     pub fn state(&self) -> &M::State {
         &self.state
     }
 
-    /// What it is made of; for [`GenServerRef::get_state`].
+    /// Returns the machine; for [`GenServerRef::get_state`].
     pub fn data(&self) -> &M {
         &self.data
     }
@@ -234,9 +236,9 @@ impl<M: StateMachine> Machine<M> {
         if let Some(state) = to.filter(|state| *state != self.state) {
             self.state = state;
             self.cancel(MachineTimer::State);
-            self.come_first(|machine| std::mem::take(&mut machine.postponed));
+            self.insert_first(|machine| std::mem::take(&mut machine.postponed));
         }
-        self.come_first(|_| inserted.into());
+        self.insert_first(|_| inserted.into());
         for (timer, delay) in timers {
             self.cancel(timer);
             if let Some(delay) = delay {
@@ -248,7 +250,7 @@ impl<M: StateMachine> Machine<M> {
         }
     }
 
-    fn come_first(&mut self, inputs: impl FnOnce(&mut Self) -> VecDeque<Input<M::Event>>) {
+    fn insert_first(&mut self, inputs: impl FnOnce(&mut Self) -> VecDeque<Input<M::Event>>) {
         let mut first = inputs(self);
         first.append(&mut self.next);
         self.next = first;
@@ -260,7 +262,7 @@ impl<M: StateMachine> Machine<M> {
         }
     }
 
-    /// What a timer that fired stands for; nothing, if it was cancelled when its message was on its way.
+    /// Returns the input of a timer that fired; none if it was cancelled when its message was on its way.
     fn fired(&mut self, Timeout { timer, value }: &Timeout<MachineTimer>) -> Option<Input<M::Event>> {
         if self.timers.get(value) != Some(timer) {
             return None;
@@ -318,13 +320,14 @@ impl<M: StateMachine> fmt::Debug for Machine<M> {
 }
 
 impl<M: StateMachine> GenServerRef<Machine<M>> {
-    /// Sends the event `make` makes of the right to answer, and waits for the answer for at most five seconds.
+    /// Sends the event that `make` makes of the right to answer, and waits for the answer for at most
+    /// [`CALL_TIMEOUT`], 5 seconds.
     ///
     /// # Errors
     /// See [`CallError`]. The caller is never ended by it.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the event stays sent, and the answer is discarded.
+    /// If the future is dropped before it is ready, the event stays sent, and the answer is discarded.
     pub async fn ask<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M::Event,
@@ -332,7 +335,8 @@ impl<M: StateMachine> GenServerRef<Machine<M>> {
         self.ask_timeout(make, Some(CALL_TIMEOUT)).await
     }
 
-    /// [`ask`](Self::ask) that waits for at most `timeout`; `None` waits for ever.
+    /// Sends an event and waits for the answer, as [`ask`](Self::ask) does, for at most `timeout`; `None`
+    /// waits forever.
     ///
     /// # Errors
     /// See [`CallError`].

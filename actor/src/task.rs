@@ -1,30 +1,42 @@
-//! A process with one result, for its owner only.
+//! Tasks: a process with one result, for its owner only.
 
-use std::{fmt, future::Future, time::Duration};
-
-use crate::{
-    call::{CallError, Receiver, oneshot_with, wait},
-    messages::receive::timeout,
-    process::{pid::Pid, reason::Reason, signal::exit, spawn::SpawnOptions},
-    runtime::{context, handle::Handle},
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
 };
 
-/// How long a task that traps exits may go on after its owner has ended, or [`Task::shutdown`] asked it to.
+use pin_project_lite::pin_project;
+
+use crate::{
+    call::{CallError, Receiver, ReplyTo, oneshot_with, wait},
+    process::{exit::exit, pid::Pid, reason::Reason, spawn::SpawnOptions},
+    runtime::{
+        context,
+        kernel::spawn::ParentExit,
+        shared::{self, Shared},
+    },
+    time::timeout::timeout as with_timeout,
+};
+
+/// How long a task that traps exits may go on after its owner has exited, before it is killed.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-pin_project_lite::pin_project! {
-    /// The body of a task: its result is sent by itself, and it ends normally.
+pin_project! {
+    /// The body of a task. It sends its result and then exits normally.
     struct TaskBody<F, T> {
         #[pin]
         body: F,
-        reply: crate::call::ReplyTo<T>,
+        reply: ReplyTo<T>,
     }
 }
 
 impl<T: Send, F: Future<Output = T>> Future for TaskBody<F, T> {
     type Output = Reason;
 
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Reason> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
         let this = self.project();
         this.body.poll(cx).map(|result| {
             this.reply.settle(result);
@@ -33,7 +45,7 @@ impl<T: Send, F: Future<Output = T>> Future for TaskBody<F, T> {
     }
 }
 
-/// A task that was started. Dropped, its result is discarded; it runs on.
+/// A process with one result. If it is dropped the result is discarded, and the process runs on.
 pub struct Task<T: Send> {
     pid: Pid,
     owner: Pid,
@@ -44,20 +56,20 @@ pub struct Task<T: Send> {
 /// Why a task gave no result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskError {
-    /// It ended without one.
+    /// The task exited without a result.
     Exit(Reason),
-    /// It has none yet; it runs on, and may be waited for again.
+    /// The task has no result yet. It runs on, and can be waited for again.
     Timeout,
-    /// Only its owner may wait for it.
+    /// The caller is not the owner; only the owner may wait for the task.
     NotOwner,
-    /// Its result has been taken.
+    /// The result has been taken.
     Taken,
 }
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exit(reason) => write!(f, "the task ended without a result: {reason}"),
+            Self::Exit(reason) => write!(f, "the task exited without a result: {reason}"),
             Self::Timeout => f.write_str("the task has no result yet"),
             Self::NotOwner => f.write_str("only the owner of a task may wait for it"),
             Self::Taken => f.write_str("the result of the task has been taken"),
@@ -67,9 +79,9 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {}
 
 impl<T: Send> Task<T> {
-    /// Starts `body` in a process of its own; its result is for the caller.
+    /// Starts `body` in a process of its own; its result is for the caller, the owner of the task.
     ///
-    /// The task ends with its owner. Its own failure ends nobody: the owner sees it where it waits.
+    /// The task ends with its owner. A failure of the task ends no other process: the owner sees it where it waits.
     ///
     /// ```
     /// use riot_actor::{run, task::Task};
@@ -89,24 +101,25 @@ impl<T: Send> Task<T> {
         let owner = crate::this();
         let reference = context::with_shared("Task::spawn", |shared| shared.next_reference());
         let (pid, result) = oneshot_with(|reply| {
-            SpawnOptions::new().label("task").task_of(reference).spawn(TaskBody { body, reply })
+            let options = SpawnOptions::new().label("task");
+            options.on_parent_exit(reference, ParentExit::Call(owner_exited)).spawn(TaskBody { body, reply })
         });
         Self { pid, owner, result, done: false }
     }
 
-    /// Its process.
+    /// Returns the pid of the task.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Waits for the result for at most `timeout`; `None` waits for ever.
+    /// Waits for the result for at most `timeout`; `None` waits forever.
     ///
     /// # Errors
     /// See [`TaskError`].
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the result is still there.
+    /// If the future is dropped before it is ready, the result can still be waited for.
     pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<T, TaskError> {
         if crate::this() != self.owner {
             return Err(TaskError::NotOwner);
@@ -131,25 +144,34 @@ impl<T: Send> Task<T> {
         }
     }
 
-    /// The result if it is there; else ends the task, by `Shutdown`, and by a kill if it has not ended within `timeout`.
-    /// Returns once it is gone.
+    /// Returns the result if it is there. Otherwise ends the task: asks it to exit with `Shutdown`, and kills it if it has not
+    /// exited within `timeout`. Returns once the task is released.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use riot_actor::{run, task::{Task, TaskError}, Reason};
+    /// # run(async {
+    /// let task = Task::<()>::spawn(std::future::pending());
+    /// let ended = task.shutdown(Duration::from_secs(1)).await;
+    /// assert_eq!(ended, Err(TaskError::Exit(Reason::Shutdown)));
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// See [`TaskError`].
     pub async fn shutdown(mut self, timeout: Duration) -> Result<T, TaskError> {
-        let here = self.wait(Some(Duration::ZERO)).await;
-        let end = wait(self.pid);
-        if matches!(here, Err(TaskError::Timeout)) {
-            exit(self.pid, Reason::Shutdown);
-            let mut end = end;
-            if crate::time::timeout(timeout, &mut end).await.is_err() {
-                exit(self.pid, Reason::Kill);
-                end.await;
-            }
-            return self.wait(Some(Duration::ZERO)).await;
+        let result = self.wait(Some(Duration::ZERO)).await;
+        let mut end = wait(self.pid);
+        if !matches!(result, Err(TaskError::Timeout)) {
+            end.await;
+            return result;
         }
-        end.await;
-        here
+        exit(self.pid, Reason::Shutdown);
+        if with_timeout(timeout, &mut end).await.is_err() {
+            exit(self.pid, Reason::Kill);
+            end.await;
+        }
+        self.wait(Some(Duration::ZERO)).await
     }
 }
 
@@ -159,15 +181,17 @@ impl<T: Send> fmt::Debug for Task<T> {
     }
 }
 
-/// Ends a task whose owner has ended: asked first, killed if it does not listen.
-pub(crate) fn orphaned(handle: &Handle, task: Pid, owner: Pid) {
-    handle.shared.exit(task, owner, Reason::Shutdown);
-    if handle.shared.is_present(task) {
-        handle.spawn(async move {
-            let mut end = wait(task);
-            if timeout(SHUTDOWN_TIMEOUT, &mut end).await.is_err() {
-                exit(task, Reason::Kill);
-            }
-        });
+/// Ends a task whose owner has exited: asks it to exit first, and kills it if it does not.
+fn owner_exited(shared: &Shared, task: Pid, owner: Pid) {
+    shared.exit(task, owner, Reason::Shutdown);
+    if !shared.is_present(task) {
+        return;
     }
+    let Some(shared) = shared::find(shared.id) else { return };
+    shared.handle().spawn(async move {
+        let mut end = wait(task);
+        if with_timeout(SHUTDOWN_TIMEOUT, &mut end).await.is_err() {
+            exit(task, Reason::Kill);
+        }
+    });
 }

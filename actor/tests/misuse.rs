@@ -65,9 +65,11 @@ fn outside_a_process_everything_that_acts_for_one_says_where_to_call_it() {
 
 #[test]
 fn settings_that_mean_nothing_are_refused_where_they_are_made() {
-    assert!(says(|| Config::new().workers(0)).contains("somebody has to do the work"));
-    assert!(says(|| Config::new().max_blocking_threads(0)).contains("somebody has to do the work"));
-    assert!(says(|| SpawnOptions::new().max_mailbox(0, MailboxOverflow::Exit)).contains("no mailbox"));
+    assert!(says(|| Config::new().workers(0)).contains("at least one worker"));
+    assert!(says(|| Config::new().max_blocking_threads(0)).contains("at least one thread"));
+    assert!(
+        says(|| SpawnOptions::new().max_mailbox(0, MailboxOverflow::Exit)).contains("at least one message")
+    );
     assert!(says(|| interval(Duration::ZERO)).contains("longer than nothing"));
 }
 

@@ -1,4 +1,4 @@
-//! An answer to which both sides have a share: where no future of a process waits for it in place, and for ends.
+//! A heap-allocated oneshot. Used when a reply cannot be written into the caller's future, and to wait for an exit.
 
 use std::{
     convert::Infallible,
@@ -16,12 +16,13 @@ use std::{
 use super::{CallError, ReplyPath, ReplyTo};
 use crate::{
     messages::message::Message,
-    process::{pid::Pid, reason::Reason, signal::OnExit},
-    runtime::{context, coop, shared::Shared},
+    process::{pid::Pid, reason::Reason},
+    runtime::{context, coop, kernel::exit_hooks::OnExit, shared::Shared},
     sync::spin_lock::SpinLock,
+    time::timeout::timeout as with_timeout,
 };
 
-/// Sends what `make` makes of the place for the reply.
+/// Sends the request that `make` makes of the right to reply.
 pub(crate) fn send_query<R: Send + 'static>(
     to: Pid,
     make: impl FnOnce(ReplyTo<R>) -> Message,
@@ -29,28 +30,36 @@ pub(crate) fn send_query<R: Send + 'static>(
     if crate::this() == to {
         return Err(CallError::CallingSelf);
     }
-    let answer = Arc::new(Oneshot::new());
-    let message = make(ReplyTo(ReplyPath::Shared(answer.clone())));
-    let callback = answer.clone();
+    let oneshot = Arc::new(Oneshot::new());
+    let message = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
+    let hook = oneshot.clone();
     context::with_shared("call", |shared| {
-        shared.deliver_call(to, message, |exit_hooks| exit_hooks.push(shared, callback))
+        shared.deliver_call(to, message, |hooks| hooks.push(shared, hook))
     })?;
-    Ok(Receiver::new(answer))
+    Ok(Receiver::new(oneshot))
 }
 
-/// The two ends of one answer that is not asked for by a message; the process `of` settles it by its end, too.
-pub(crate) fn oneshot_with<R: Send + 'static>(of: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Receiver<R>) {
-    let answer = Arc::new(Oneshot::new());
-    let pid = of(ReplyTo(ReplyPath::Shared(answer.clone())));
-    if !context::with_shared("start", |shared| shared.on_exit(pid, answer.clone())) {
-        // It has ended already; if it did not answer before, it never will.
-        drop(answer.settle(Err(CallError::NoProc)));
+/// Makes a oneshot whose sender goes to `start`; the exit of the process that `start` returns settles it, too.
+pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Receiver<R>) {
+    let oneshot = Arc::new(Oneshot::new());
+    let pid = start(ReplyTo(ReplyPath::Shared(oneshot.clone())));
+    if !context::with_shared("start", |shared| shared.on_exit(pid, oneshot.clone())) {
+        // The process has exited already; if it has not replied before, it never will.
+        drop(oneshot.settle(Err(CallError::NoProc)));
     }
-    (pid, Receiver::new(answer))
+    (pid, Receiver::new(oneshot))
 }
 
-/// Waits until every one of `pids` has been released; at once for those that were. The mailbox and monitors of the
-/// caller are left as they are.
+/// Waits until every one of `pids` has been released. The caller's mailbox and monitors stay as they are.
+///
+/// ```
+/// # use riot_actor::{process::{is_alive, join}, run, spawn};
+/// # run(async {
+/// let pids = [spawn(async {}), spawn(async {})];
+/// join(&pids).await;
+/// assert!(!pids.iter().any(|&pid| is_alive(pid)));
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -60,8 +69,9 @@ pub async fn join(pids: &[Pid]) {
     }
 }
 
-/// Waits until `pid` has been released, and says why it ended; [`Reason::NoProc`] if that was before the call. Like a
-/// monitor, but outside the mailbox: however many messages are queued there, it costs the same.
+/// Waits until `pid` has been released, and returns its exit reason; [`Reason::NoProc`] if it was released before the call.
+///
+/// Unlike a monitor this does not use the mailbox, so it costs the same however many messages are queued there.
 ///
 /// ```
 /// # use riot_actor::{exit, process::wait, run, spawn, Reason};
@@ -74,7 +84,7 @@ pub async fn join(pids: &[Pid]) {
 /// ```
 ///
 /// # Cancel safety
-/// Dropped before it is ready, nothing is left of it.
+/// If the future is dropped before it is ready, nothing is left of it.
 ///
 /// # Panics
 /// Outside a process.
@@ -82,11 +92,11 @@ pub fn wait(pid: Pid) -> Wait {
     context::with_shared("wait", |shared| exit_of(shared, pid))
 }
 
-/// [`wait`] in any thread.
-pub(crate) fn exit_of(shared: &Shared, pid: Pid) -> Wait {
-    let answer = Arc::new(Oneshot::<Infallible>::new());
-    let watched = shared.on_exit(pid, answer.clone());
-    Wait(watched.then(|| Receiver::new(answer)))
+/// Waits for an exit, as [`wait`] does, on any thread.
+pub(super) fn exit_of(shared: &Shared, pid: Pid) -> Wait {
+    let oneshot = Arc::new(Oneshot::<Infallible>::new());
+    let hooked = shared.on_exit(pid, oneshot.clone());
+    Wait(hooked.then(|| Receiver::new(oneshot)))
 }
 
 /// The future of [`wait`].
@@ -103,22 +113,22 @@ impl Future for Wait {
     type Output = Reason;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
-        let Some(waiting) = &self.0 else { return coop::poll_proceed(cx).map(|()| Reason::NoProc) };
-        waiting.poll_reply(cx).map(|answer| match answer {
+        let Some(receiver) = &self.0 else { return coop::poll_proceed(cx).map(|()| Reason::NoProc) };
+        receiver.poll_reply(cx).map(|reply| match reply {
             Err(CallError::Exit(reason)) => reason,
-            Err(_) => unreachable!("nobody but the end of the process settles it"),
+            Err(_) => unreachable!("only the exit of the process settles it"),
             Ok(never) => match never {},
         })
     }
 }
 
-/// A place for one answer.
+/// The shared part of a oneshot.
 pub(super) struct Oneshot<R>(SpinLock<OneshotState<R>>);
 
 enum OneshotState<R> {
     Open(Option<Waker>),
     Settled(Result<R, CallError>),
-    /// Taken, or nobody waits any more.
+    /// The reply was taken, or the receiver was dropped.
     Closed,
 }
 
@@ -127,12 +137,12 @@ impl<R: Send> Oneshot<R> {
         Self(SpinLock::new(OneshotState::Open(None)))
     }
 
-    /// The first to settle it decides; what comes later, or too late, is given back.
-    pub(super) fn settle(&self, answer: Result<R, CallError>) -> Result<(), Result<R, CallError>> {
+    /// Settles the oneshot if it is open; gives the reply back otherwise.
+    pub(super) fn settle(&self, reply: Result<R, CallError>) -> Result<(), Result<R, CallError>> {
         let mut state = self.0.lock();
-        let OneshotState::Open(waker) = &mut *state else { return Err(answer) };
+        let OneshotState::Open(waker) = &mut *state else { return Err(reply) };
         let waker = waker.take();
-        *state = OneshotState::Settled(answer);
+        *state = OneshotState::Settled(reply);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -140,7 +150,7 @@ impl<R: Send> Oneshot<R> {
         Ok(())
     }
 
-    /// The answer, if it is there; else `waker` is put in its place, if there is one. Gives back the one that was.
+    /// Takes the reply if it is there. Otherwise exchanges `waker`, if there is one, with the registered one.
     fn take(&self, waker: &mut Option<Waker>) -> Option<Result<R, CallError>> {
         let mut state = self.0.lock();
         match &mut *state {
@@ -151,18 +161,16 @@ impl<R: Send> Oneshot<R> {
                 None
             }
             OneshotState::Settled(_) => match std::mem::replace(&mut *state, OneshotState::Closed) {
-                OneshotState::Settled(answer) => Some(answer),
-                OneshotState::Open(_) | OneshotState::Closed => {
-                    unreachable!("it was just mailbox_scanned at")
-                }
+                OneshotState::Settled(reply) => Some(reply),
+                OneshotState::Open(_) | OneshotState::Closed => unreachable!("it was settled a moment ago"),
             },
             OneshotState::Closed => Some(Err(CallError::NoProc)),
         }
     }
 
-    /// Whether whoever waits here waits with this waker.
-    fn knows(&self, waker: &Waker) -> bool {
-        matches!(&*self.0.lock(), OneshotState::Open(Some(known)) if known.will_wake(waker))
+    /// Returns whether the registered waker wakes the same task as `waker`.
+    fn is_registered(&self, waker: &Waker) -> bool {
+        matches!(&*self.0.lock(), OneshotState::Open(Some(registered)) if registered.will_wake(waker))
     }
 }
 
@@ -177,26 +185,24 @@ impl<R: Send> OnExit for Oneshot<R> {
     }
 }
 
-/// Someone who waits for an answer; dropped, nobody does.
+/// The receiver of a oneshot. Dropping it closes the oneshot.
 pub(crate) struct Receiver<R: Send> {
-    answer: Arc<Oneshot<R>>,
-    /// Whether a waker was left there, as far as we are.
-    asked: AtomicBool,
-    /// Whether the answer was taken: there is nothing left to give up.
+    oneshot: Arc<Oneshot<R>>,
+    /// Whether this receiver has registered a waker.
+    has_polled: AtomicBool,
+    /// Whether the reply was taken, so that nothing is left to close.
     taken: AtomicBool,
 }
 
 impl<R: Send> Receiver<R> {
-    fn new(answer: Arc<Oneshot<R>>) -> Self {
-        Self { answer, asked: AtomicBool::new(false), taken: AtomicBool::new(false) }
+    fn new(oneshot: Arc<Oneshot<R>>) -> Self {
+        Self { oneshot, has_polled: AtomicBool::new(false), taken: AtomicBool::new(false) }
     }
 
-    /// Waits for the answer, no longer than `timeout_`; what has been there at the last moment counts.
+    /// Waits for the reply for at most `timeout`. A reply that is there at the last moment is taken.
     pub(crate) async fn wait(&self, timeout: Option<Duration>) -> Result<R, CallError> {
         match timeout {
-            Some(duration) => {
-                crate::time::timeout(duration, self.reply()).await.unwrap_or(Err(CallError::Timeout))
-            }
+            Some(duration) => with_timeout(duration, self.reply()).await.unwrap_or(Err(CallError::Timeout)),
             None => self.reply().await,
         }
     }
@@ -209,20 +215,20 @@ impl<R: Send> Receiver<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        // A waker is somebody else's code, so it is cloned, and dropped, outside the lock. The first look leaves one; at
-        // the next the answer is there as a rule.
-        let first = !self.asked.load(Ordering::Relaxed);
-        self.asked.store(true, Ordering::Relaxed);
-        let mut waker = first.then(|| cx.waker().clone());
-        let mut answer = self.answer.take(&mut waker);
-        if answer.is_none() && !first && !self.answer.knows(cx.waker()) {
+        // A waker is code of a user, so it is cloned and dropped outside the lock. The first poll registers one; at the next
+        // poll the reply is there as a rule.
+        let is_first = !self.has_polled.load(Ordering::Relaxed);
+        self.has_polled.store(true, Ordering::Relaxed);
+        let mut waker = is_first.then(|| cx.waker().clone());
+        let mut reply = self.oneshot.take(&mut waker);
+        if reply.is_none() && !is_first && !self.oneshot.is_registered(cx.waker()) {
             waker = Some(cx.waker().clone());
-            answer = self.answer.take(&mut waker);
+            reply = self.oneshot.take(&mut waker);
         }
-        match answer {
-            Some(answer) => {
+        match reply {
+            Some(reply) => {
                 self.taken.store(true, Ordering::Relaxed);
-                Poll::Ready(answer)
+                Poll::Ready(reply)
             }
             None => Poll::Pending,
         }
@@ -232,7 +238,7 @@ impl<R: Send> Receiver<R> {
 impl<R: Send> Drop for Receiver<R> {
     fn drop(&mut self) {
         if !*self.taken.get_mut() {
-            let late = std::mem::replace(&mut *self.answer.0.lock(), OneshotState::Closed);
+            let late = std::mem::replace(&mut *self.oneshot.0.lock(), OneshotState::Closed);
             drop(late);
         }
     }

@@ -1,23 +1,21 @@
-//! The loop of a server: one event after the other.
+//! The loop of a server, which handles one event after the other.
 
 use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
-use super::{Call, Cast, Control, GenServer};
+use super::{
+    Call, Cast, GenServer,
+    control::{NextStep, take_next_step, with_control},
+};
 use crate::{
     call::ReplyTo,
-    messages::{
-        message::Message,
-        receive::{select_here, timeout},
-    },
+    messages::{message::Message, receive::select_here},
     process::{
+        notice::Exit,
         pid::Pid,
         reason::{Panic, Reason},
-        signal::Exit,
     },
-    runtime::{
-        context,
-        panic::{catch, catch_panic},
-    },
+    runtime::panic::{catch, catch_panic},
+    time::timeout::timeout,
 };
 
 /// A call or cast in the mailbox of a server `S`.
@@ -68,21 +66,19 @@ impl<S: GenServer> ServerEvent<S> {
     }
 }
 
-/// What is asked of the server itself, whatever it serves.
+/// A request about the server itself, whatever it serves.
 pub(super) enum System<S> {
     Suspend(ReplyTo<()>),
     Resume(ReplyTo<()>),
-    /// A look at the state.
     GetState(Box<dyn FnOnce(&S) + Send>),
     Stop(Reason),
 }
 
-/// Serves until somebody wants the server to end, and says why.
+/// Serves until the server must end, and returns the exit reason.
 pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Reason {
     let mut suspended = false;
     loop {
-        let (stop, next, idle) =
-            with_control(|control| (control.stop.take(), control.continues.pop_front(), control.idle.take()));
+        let NextStep { stop, message: next, idle } = take_next_step();
         if let Some(reason) = stop {
             return terminate(state, reason).await;
         }
@@ -108,9 +104,9 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
                     reply.send(());
                     Ok(())
                 }
-                Some(Incoming::System(System::GetState(look))) => {
+                Some(Incoming::System(System::GetState(read))) => {
                     set_idle(idle);
-                    catch(|| look(&state))
+                    catch(|| read(&state))
                 }
                 None => catch_panic(state.handle_timeout()).await,
             }
@@ -125,11 +121,11 @@ enum Incoming<S> {
     Event(ServerEvent<S>),
     Info(Message),
     System(System<S>),
-    /// The parent has ended, and so must we.
+    /// The parent has exited, and so must the server.
     Parent(Reason),
 }
 
-/// The next thing to do; none if nothing came in the time a handler gave.
+/// Waits for the next thing to handle; none if nothing came in the idle time that a handler gave.
 async fn next_event<S: GenServer>(
     suspended: bool,
     parent: Option<Pid>,
@@ -138,7 +134,7 @@ async fn next_event<S: GenServer>(
     let from_parent = move |message: &Message| {
         message.downcast_ref::<Exit>().is_some_and(|exit| Some(exit.from) == parent || exit.from.is_system())
     };
-    // A suspended server still hears of its parent, and of those who look after it.
+    // A suspended server still obeys its parent and requests about itself.
     let wanted = move |message: &Message| !suspended || from_parent(message) || message.is::<System<S>>();
     let message = match idle {
         Some(duration) => timeout(duration, select_here(wanted)).await.ok()?,
@@ -156,10 +152,10 @@ async fn next_event<S: GenServer>(
     })
 }
 
-/// The server's last words, then those of the handler that stopped it.
+/// Runs `terminate`, then sends the replies of the handler that stopped the server.
 async fn terminate<S: GenServer>(mut state: S, reason: Reason) -> Reason {
     let panic = catch_panic(state.terminate(&reason)).await.err();
-    let replies = with_control(|control| std::mem::take(&mut control.last_replies));
+    let replies = with_control("server", |control| std::mem::take(&mut control.last_replies));
     drop(state);
     replies.into_iter().for_each(|reply| reply());
     panic.map_or(reason, crashed)
@@ -169,17 +165,9 @@ pub(super) fn crashed(panic: Panic) -> Reason {
     Reason::Panic(Arc::new(panic))
 }
 
-/// Runs `f` with what the handlers said, left with the process.
-fn with_control<R>(f: impl FnOnce(&mut Control) -> R) -> R {
-    context::with_running("server", |_, _, running| f(running.server.get_or_insert_default()))
-}
-
-/// What happened was no message for the server: its timeout goes on.
+/// Restores the idle timeout after an event that was no message for the server.
 fn set_idle(idle: Option<Duration>) {
-    with_control(|control| control.idle = idle);
-}
-
-/// Makes the running process a server.
-pub(super) fn become_server() {
-    with_control(|_| ());
+    if idle.is_some() {
+        with_control("server", |control| control.idle = idle);
+    }
 }

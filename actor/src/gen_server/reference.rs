@@ -1,4 +1,4 @@
-//! The typed name of a server: it accepts what the server handles, checked by the compiler.
+//! The typed reference to a server: it accepts what the server handles, checked by the compiler.
 
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
@@ -11,9 +11,10 @@ use crate::{
     messages::message::Message,
     process::{pid::Pid, reason::Reason},
     runtime::context,
+    time::timeout::timeout as with_timeout,
 };
 
-/// A server of type `S`. `Copy`, like the pid it is made of.
+/// A reference to a server of type `S`. `Copy`, like a pid. See the [module](super) for an example.
 pub struct GenServerRef<S> {
     pid: Pid,
     _server: PhantomData<fn(S)>,
@@ -48,26 +49,26 @@ impl<S> fmt::Debug for GenServerRef<S> {
 }
 
 impl<S: GenServer> GenServerRef<S> {
-    /// The server behind a pid, such as one found by name. Filter that is a server of another type it takes what it is
-    /// sent for a message of nobody's.
+    /// Wraps a pid, such as one found by name, without checking that it is a server of type `S`. Another server handles what
+    /// it is sent in [`handle_info`](GenServer::handle_info).
     #[must_use]
     pub fn new(pid: Pid) -> Self {
         Self { pid, _server: PhantomData }
     }
 
-    /// Its process.
+    /// Returns the pid of the server.
     #[must_use]
     pub fn pid(self) -> Pid {
         self.pid
     }
 
-    /// Asks, and waits for the answer for at most five seconds.
+    /// Calls the server and waits for the reply for at most [`CALL_TIMEOUT`], 5 seconds.
     ///
     /// # Errors
-    /// See [`CallError`]. The caller is never ended by it.
+    /// See [`CallError`]. An error never ends the caller.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the request stays sent, and the reply is discarded.
+    /// If the future is dropped before it is ready, the request stays sent, and the reply is discarded.
     pub fn call<Q: Send + 'static>(self, query: Q) -> impl Future<Output = Result<S::Reply, CallError>> + Send
     where
         S: Call<Q>,
@@ -75,10 +76,13 @@ impl<S: GenServer> GenServerRef<S> {
         self.call_timeout(query, Some(CALL_TIMEOUT))
     }
 
-    /// Asks, and waits for the answer for at most `timeout`; `None` waits for ever.
+    /// Calls the server and waits for the reply for at most `timeout`; `None` waits forever.
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent, and the reply is discarded.
     pub fn call_timeout<Q: Send + 'static>(
         self,
         query: Q,
@@ -90,10 +94,23 @@ impl<S: GenServer> GenServerRef<S> {
         CallFuture::new(self.pid, timeout, move |_, reply| ServerEvent::<S>::call(query, reply))
     }
 
-    /// Asks, and gives back something to wait for the answer with, later or never.
+    /// Sends a call whose reply can be waited for later, or never.
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{Call, GenServer, Stop}, run};
+    /// # struct Till;
+    /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+    /// # impl Call<u32> for Till { type Reply = u32; async fn call(&mut self, n: u32) -> u32 { n + 1 } }
+    /// # run(async {
+    /// let till = Till::start(()).await?;
+    /// let (mut first, mut second) = (till.send_request(1)?, till.send_request(2)?);
+    /// assert_eq!((second.wait(None).await, first.wait(None).await), (Ok(3), Ok(2)));
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// Filter there is no such process, or it is the caller.
+    /// If there is no such process, its mailbox is full, or it is the caller.
     pub fn send_request<Q: Send + 'static>(self, query: Q) -> Result<PendingReply<S::Reply>, CallError>
     where
         S: Call<Q>,
@@ -101,7 +118,7 @@ impl<S: GenServer> GenServerRef<S> {
         send_query(self.pid, |reply| ServerEvent::<S>::call(query, reply)).map(PendingReply)
     }
 
-    /// Tells. It never waits and never fails.
+    /// Sends a one-way message. Never waits and never fails, see [`send`](crate::send()).
     pub fn cast<M: Send + 'static>(self, message: M)
     where
         S: Cast<M>,
@@ -109,7 +126,20 @@ impl<S: GenServer> GenServerRef<S> {
         context::with_shared("cast", |shared| shared.deliver(self.pid, ServerEvent::<S>::cast(message)));
     }
 
-    /// Has the server end with `reason`, after what is in its mailbox, and waits until it is gone.
+    /// Has the server end with `reason` after what is in its mailbox, and waits until it is released, for at most `timeout`;
+    /// `None` waits forever.
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{GenServer, Stop}, process::is_alive, run, Reason};
+    /// # struct Till;
+    /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+    /// # run(async {
+    /// let till = Till::start(()).await?;
+    /// till.stop(Reason::Normal, None).await?;
+    /// assert!(!is_alive(till.pid()));
+    /// # Ok::<(), Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// See [`GenServerStopError`].
@@ -122,15 +152,13 @@ impl<S: GenServer> GenServerRef<S> {
             return Err(GenServerStopError::NoProc);
         }
         let ended = match timeout {
-            Some(duration) => {
-                crate::time::timeout(duration, end).await.map_err(|_| GenServerStopError::Timeout)?
-            }
+            Some(duration) => with_timeout(duration, end).await.map_err(|_| GenServerStopError::Timeout)?,
             None => end.await,
         };
         if ended == reason { Ok(()) } else { Err(GenServerStopError::Exit(ended)) }
     }
 
-    /// Has it handle nothing until it is resumed: calls, casts and messages wait. It still obeys its parent.
+    /// Suspends the server: calls, casts and messages wait until it is [resumed](Self::resume). It still obeys its parent.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -146,7 +174,18 @@ impl<S: GenServer> GenServerRef<S> {
         self.system(System::Resume).await
     }
 
-    /// Looks at the state, suspended or not.
+    /// Shows `read` the state, whether the server is suspended or not, and returns the result. (OTP: `sys:get_state`.)
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{GenServer, Stop}, run};
+    /// # struct Till(u32);
+    /// # impl GenServer for Till { type Args = u32; async fn init(n: u32) -> Result<Self, Stop> { Ok(Till(n)) } }
+    /// # run(async {
+    /// let till = Till::start(7).await?;
+    /// assert_eq!(till.get_state(|till| till.0).await, Ok(7));
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`].
@@ -157,7 +196,7 @@ impl<S: GenServer> GenServerRef<S> {
         self.system(|reply| System::GetState(Box::new(move |state| reply.send(read(state))))).await
     }
 
-    /// Asks by a cast that carries the right to answer.
+    /// Sends a cast that carries the right to reply.
     pub(crate) fn request<R: Send + 'static, M: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M,
@@ -176,12 +215,12 @@ impl<S: GenServer> GenServerRef<S> {
     }
 }
 
-/// An answer on its way. Dropped, the answer is discarded when it comes.
+/// A reply that can be waited for, made by [`GenServerRef::send_request`]. If it is dropped the reply is discarded.
 #[must_use = "it has to be waited for"]
 pub struct PendingReply<R: Send>(Receiver<R>);
 
 impl<R: Send> PendingReply<R> {
-    /// Waits for the answer for at most `timeout`; `None` waits for ever. After a timeout it may be waited for again.
+    /// Waits for the reply for at most `timeout`; `None` waits forever. After a timeout it can be waited for again.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -196,14 +235,14 @@ impl<R: Send> fmt::Debug for PendingReply<R> {
     }
 }
 
-/// Why a server was not stopped as asked.
+/// Why a server was not stopped as requested.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GenServerStopError {
     /// There is no such process.
     NoProc,
-    /// It has not ended yet, but will.
+    /// The server has not exited yet, but will.
     Timeout,
-    /// It ended for another reason.
+    /// The server exited for another reason.
     Exit(Reason),
 }
 
@@ -211,8 +250,8 @@ impl fmt::Display for GenServerStopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProc => f.write_str("no such process"),
-            Self::Timeout => f.write_str("it has not ended yet"),
-            Self::Exit(reason) => write!(f, "it ended for another reason: {reason}"),
+            Self::Timeout => f.write_str("the server has not exited yet"),
+            Self::Exit(reason) => write!(f, "the server exited for another reason: {reason}"),
         }
     }
 }

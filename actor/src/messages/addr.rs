@@ -1,17 +1,17 @@
 //! A pid that takes messages of one type only, checked by the compiler.
 
-use std::{fmt, future::Future, hash::Hash, marker::PhantomData};
+use std::{fmt, future::Future, hash::Hash, marker::PhantomData, time::Duration};
 
+use super::{
+    receive::{ByType, Receive, receive, receive_timeout},
+    send::{SendAsync, TrySendError, send, send_async, try_send},
+};
 use crate::{
-    messages::{
-        receive::{ByType, Receive, TimeoutFuture, receive},
-        send::{SendAsync, TrySendError, send, send_async, try_send},
-    },
     process::{pid::Pid, reason::Outcome, spawn::SpawnOptions},
+    time::timeout::TimeoutFuture,
 };
 
-/// A process that understands messages of type `T`: through its `Addr` nothing else can be sent to it. `Copy`, like the
-/// pid it is made of.
+/// The address of a process that receives messages of type `T`: nothing else can be sent through it. `Copy`, like a pid.
 ///
 /// ```
 /// use riot_actor::{mailbox::Addr, run};
@@ -33,7 +33,7 @@ use crate::{
 /// });
 /// ```
 ///
-/// What it does not understand is a compile error:
+/// A message of another type is a compile error:
 ///
 /// ```compile_fail,E0308
 /// # use riot_actor::{mailbox::Addr, run};
@@ -48,8 +48,7 @@ pub struct Addr<T> {
 }
 
 impl<T: Send + 'static> Addr<T> {
-    /// The process behind a pid, such as one found by name, when it is known to receive `T`: nothing checks that, and what
-    /// it does not receive stays in its mailbox.
+    /// Wraps a pid without checking that the process receives `T`. A message that it does not receive stays in its mailbox.
     #[must_use]
     pub fn new(pid: Pid) -> Self {
         Self { pid, _message: PhantomData }
@@ -66,10 +65,10 @@ impl<T: Send + 'static> Addr<T> {
         Self::spawn_with(SpawnOptions::new(), body)
     }
 
-    /// [`spawn`](Self::spawn) with options: a link, a name, a bound.
+    /// Starts a process that receives `T`, with options: a link, a name, a bound.
     ///
     /// # Panics
-    /// Outside a process; or if its name is taken.
+    /// Outside a process; or if the name is taken.
     pub fn spawn_with<F>(options: SpawnOptions, body: impl FnOnce(Inbox<T>) -> F) -> Self
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -77,13 +76,13 @@ impl<T: Send + 'static> Addr<T> {
         Self::new(options.spawn(body(Inbox(PhantomData))))
     }
 
-    /// Its process.
+    /// Returns the pid of the process.
     #[must_use]
     pub fn pid(self) -> Pid {
         self.pid
     }
 
-    /// [`send`](crate::send()).
+    /// Sends a message, see [`send`](crate::send()).
     ///
     /// # Panics
     /// Outside a process.
@@ -91,7 +90,7 @@ impl<T: Send + 'static> Addr<T> {
         send(self.pid, message);
     }
 
-    /// [`try_send`](crate::mailbox::try_send).
+    /// Sends a message or gives it back, see [`try_send`](crate::mailbox::try_send).
     ///
     /// # Errors
     /// See [`TrySendError`].
@@ -102,35 +101,36 @@ impl<T: Send + 'static> Addr<T> {
         try_send(self.pid, message)
     }
 
-    /// [`send_async`](crate::mailbox::send_async).
+    /// Sends a message, waiting while the mailbox is full, see [`send_async`](crate::mailbox::send_async).
     pub fn send_async(self, message: T) -> SendAsync<T> {
         send_async(self.pid, message)
     }
 }
 
-/// What the body of a process started by [`Addr::spawn`] receives with. It adds a type to
-/// [`receive`](crate::receive()), and no second mailbox: exits, downs and whatever else was sent by pid are received as
-/// ever.
+/// What the body of a process started by [`Addr::spawn`] receives with.
+///
+/// It adds a type to [`receive`](crate::receive()), and no second mailbox: exits, downs and other messages sent by pid are
+/// received as in any process.
 pub struct Inbox<T>(PhantomData<fn() -> T>);
 
 impl<T: Send + 'static> Inbox<T> {
-    /// The oldest message of type `T`.
+    /// Takes the oldest message of type `T`.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has taken nothing.
+    /// If the future is dropped before it is ready, no message has been taken.
     pub fn receive(&self) -> Receive<T, ByType> {
         receive()
     }
 
-    /// The oldest message of type `T`, if it comes within `timeout`.
+    /// Takes the oldest message of type `T`, if it arrives within `timeout`.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::time::TimedOut) if none came in time; the mailbox is as it was.
+    /// [`TimedOut`](crate::time::TimedOut) if none arrived in time; the mailbox is as it was.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has taken nothing.
-    pub fn receive_timeout(&self, timeout: std::time::Duration) -> TimeoutFuture<Receive<T, ByType>> {
-        crate::time::timeout(timeout, receive())
+    /// If the future is dropped before it is ready, no message has been taken.
+    pub fn receive_timeout(&self, timeout: Duration) -> TimeoutFuture<Receive<T, ByType>> {
+        receive_timeout(timeout)
     }
 }
 

@@ -1,8 +1,8 @@
-//! A mailbox with a bound: how many messages may wait in it, and what becomes of one too many.
+//! The capacity of a bounded mailbox, and what happens when it is full.
 //!
-//! The bound is for what processes send each other. Signals, and what the runtime itself sends (`Exit`, `Down`,
-//! `Timeout`, changes of a group, requests to a server about itself), have no bound: whoever is flooded still hears of
-//! ends, and can still be stopped.
+//! The bound is for messages between processes. Signals, and messages of the runtime itself (`Exit`, `Down`,
+//! `Timeout`, group events, requests to a server about itself), are not bounded: a flooded process still
+//! learns of exits, and can still be stopped.
 
 use std::{
     collections::VecDeque,
@@ -16,22 +16,34 @@ use std::{
 
 use crate::sync::lock::lock;
 
-/// What a plain [`send`](crate::send()) does when the mailbox of the receiver is full. [`try_send`](crate::mailbox::try_send)
-/// and [`send_async`](crate::mailbox::send_async) ask first, so they never bring it about.
+/// What a plain [`send`](crate::send()) does when the mailbox of the receiver is full.
+/// [`try_send`](crate::mailbox::try_send) and [`send_async`](crate::mailbox::send_async) never overflow a
+/// mailbox.
+///
+/// ```
+/// # use riot_actor::{mailbox::MailboxOverflow, process::{SpawnOptions, wait}, run, send};
+/// # run(async {
+/// let options = SpawnOptions::new().max_mailbox(1, MailboxOverflow::Exit);
+/// let slow = options.spawn(std::future::pending::<()>());
+/// let end = wait(slow);
+/// (1..=2).for_each(|number| send(slow, number));
+/// assert_eq!(end.await.to_string(), "MailboxFull { max_messages: 1 }");
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MailboxOverflow {
-    /// The message is dropped, and counted in [`ProcessInfo::refused`](crate::process::ProcessInfo::refused).
+    /// Drops the message and counts it in [`ProcessInfo::refused`](crate::process::ProcessInfo::refused).
     #[default]
     DropNewest,
-    /// The receiver ends with [`Reason::other`](crate::Reason::other) of [`MailboxFull`]: better a restart by its
-    /// supervisor than a process that lags behind for ever.
+    /// Ends the receiver with [`Reason::other`](crate::Reason::other) of [`MailboxFull`]: a restart by its
+    /// supervisor may be better than a process that lags behind for good.
     Exit,
 }
 
-/// A mailbox had no room.
+/// The exit reason of a process whose mailbox overflowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxFull {
-    /// How many messages it takes.
+    /// The bound of the mailbox.
     pub max_messages: usize,
 }
 
@@ -45,26 +57,37 @@ impl std::error::Error for MailboxFull {}
 pub(crate) struct Capacity {
     max_messages: usize,
     overflow: MailboxOverflow,
-    /// Messages accepted and not taken yet. It grows under the lock of the process's record, and shrinks without.
+    /// Messages accepted and not taken yet. Grows under the lock of the process's record, and shrinks
+    /// without.
     used: AtomicUsize,
     refused: AtomicU64,
-    /// Whether somebody waits for room, to be read without the lock.
+    /// Whether a sender waits for room, to be read without the lock.
     has_waiters: AtomicBool,
     waiting: Mutex<SendQueue>,
 }
 
-/// The senders that wait for room, first come first served.
+/// The senders that wait for room, in FIFO order.
 #[derive(Default)]
 struct SendQueue {
-    senders: VecDeque<(Ticket, Waker)>,
+    senders: VecDeque<(SendTicket, Waker)>,
     tickets: u64,
-    /// The process has ended: nobody waits any more.
+    /// The process has exited, so no sender waits any more.
     closed: bool,
 }
 
-/// Names one who waits.
+/// Identifies a sender that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct SendTicket(u64);
+
+/// The result of [`Capacity::wait`].
+#[must_use = "a sender that is not queued must try again at once"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RoomWait {
+    /// The waker is woken when there may be room.
+    Queued,
+    /// There may be room now.
+    TryNow,
+}
 
 impl Capacity {
     pub(crate) fn new(max_messages: usize, overflow: MailboxOverflow) -> Self {
@@ -86,7 +109,7 @@ impl Capacity {
         MailboxFull { max_messages: self.max_messages }
     }
 
-    /// A message is about to be accepted; false if there is no room for it. Only under the lock of the record.
+    /// Reserves room for a message. Returns false if there is none. The caller holds the lock of the record.
     pub(crate) fn try_reserve(&self) -> bool {
         if !self.has_room() {
             return false;
@@ -99,7 +122,7 @@ impl Capacity {
         self.used.load(Ordering::SeqCst) < self.max_messages
     }
 
-    /// A plain send found no room: what becomes of it.
+    /// Handles a plain send that found no room, and returns the policy.
     pub(crate) fn overflow(&self) -> MailboxOverflow {
         if self.overflow == MailboxOverflow::DropNewest {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -111,8 +134,10 @@ impl Capacity {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// A message was taken: there is room for one who waits. (It looks who waits after it has made room; who waits says
-    /// so and then looks whether there is room: one of them sees the other.)
+    /// Releases the room of a message that was taken, for the next sender that waits.
+    ///
+    /// No sender is missed: this makes room first and then looks for senders; a sender queues itself first
+    /// and then looks for room. One of them sees the other.
     pub(crate) fn release(&self) {
         self.used.fetch_sub(1, Ordering::SeqCst);
         if self.has_waiters.load(Ordering::SeqCst) {
@@ -132,20 +157,20 @@ impl Capacity {
         }
     }
 
-    /// Has `waker` woken when there may be room; false if there may be right now. A ticket that is still in the queue
-    /// keeps its place.
-    pub(crate) fn wait(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
+    /// Queues a sender to be woken when there may be room. A sender with a ticket that is still queued keeps
+    /// its position.
+    pub(crate) fn wait(&self, ticket: &mut Option<SendTicket>, waker: &Waker) -> RoomWait {
         let before = {
             let mut waiting = lock(&self.waiting);
             if waiting.closed {
-                return false;
+                return RoomWait::TryNow;
             }
-            let place = waiting.senders.iter_mut().find(|(other, _)| Some(*other) == *ticket);
-            let before = match place {
+            let queued = waiting.senders.iter_mut().find(|(other, _)| Some(*other) == *ticket);
+            let before = match queued {
                 Some((_, before)) => Some(std::mem::replace(before, waker.clone())),
                 None => {
                     waiting.tickets += 1;
-                    let new = Ticket(waiting.tickets);
+                    let new = SendTicket(waiting.tickets);
                     *ticket = Some(new);
                     waiting.senders.push_back((new, waker.clone()));
                     None
@@ -155,11 +180,11 @@ impl Capacity {
             before
         };
         drop(before);
-        !self.has_room()
+        if self.has_room() { RoomWait::TryNow } else { RoomWait::Queued }
     }
 
-    /// One that waited does so no longer. Filter it was woken and did not use the room, the next one gets it.
-    pub(crate) fn leave_queue(&self, ticket: Ticket, used_the_room: bool) {
+    /// Removes a sender from the queue. If it was woken and did not use the room, the next sender is woken.
+    pub(crate) fn leave_queue(&self, ticket: SendTicket, used_the_room: bool) {
         let (removed, room_left) = {
             let mut waiting = lock(&self.waiting);
             let at = waiting.senders.iter().position(|&(other, _)| other == ticket);
@@ -174,7 +199,7 @@ impl Capacity {
         }
     }
 
-    /// The process has been released: all who wait are told.
+    /// Wakes all senders, because the process is released.
     pub(crate) fn close(&self) {
         let senders = {
             let mut waiting = lock(&self.waiting);

@@ -1,13 +1,15 @@
-//! The owner's side of a mailbox: messages in order of arrival, taken selectively.
+//! The mailbox of a process: messages in order of arrival, taken selectively.
 //!
-//! Every message has a number, so that a receive that found nothing goes on behind the last one it mailbox_scanned at. Those that
-//! came last have numbers in a row up to the next one, so only those that were passed over carry theirs with them.
+//! Every message has a number, so that a receive that found nothing goes on behind the last one it has
+//! scanned. The messages that came last have consecutive numbers up to the next one, so only those that were
+//! passed over store theirs.
 
 use std::collections::VecDeque;
 
 use super::message::Message;
 
-/// What has been accepted for a process and was not handed over to it. Most have none: those own no queue.
+/// Messages accepted for a process and not drained into its mailbox. Most processes have none, and own no
+/// queue.
 #[derive(Default)]
 #[expect(
     clippy::box_collection,
@@ -46,7 +48,7 @@ impl Arrivals {
         self.0.take().map(|messages| *messages).unwrap_or_default()
     }
 
-    /// Lets go of a queue for a few that has none: the process waits, and may do so for long.
+    /// Frees an empty, small queue before the process parks, which it may do for long.
     #[inline]
     pub(crate) fn shrink(&mut self) {
         if self.0.is_some() {
@@ -66,27 +68,29 @@ impl Arrivals {
     }
 }
 
-/// What a queue has room for when it is new.
+/// The capacity of a queue that is new.
 const SMALL_CAPACITY: usize = 4;
 
-/// Most processes have no message waiting, or one: those own no queue.
+/// The messages of one process. Most processes have at most one waiting, and own no queues.
 ///
-/// The order is `passed`, `first`, `fresh`.
+/// The order of arrival is `passed`, `first`, `fresh`.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    /// The oldest of those that nobody has passed over, if it came when there was no other.
+    /// The oldest message that was not passed over, if it came when there was no other.
     first: Option<Message>,
     queues: Option<Box<Queues>>,
     /// The number of the next message to come.
     next: u64,
 }
 
-/// It is kept when it is empty: there may soon be more than one again.
+/// The queues of a mailbox with more than one message. They are kept when they are empty, because they may
+/// soon be needed again.
 #[derive(Default)]
 struct Queues {
-    /// Left behind by a receive that took a later one. Invariant: numbers rise, and all are below those of the others.
+    /// Messages passed over by a receive that took a later one. Invariant: numbers rise, and all are below
+    /// those of the others.
     passed: VecDeque<(u64, Message)>,
-    /// The others, in the order in which they came, the last one with the number below the next.
+    /// The other messages, in order. The last one has the number below `next`.
     fresh: VecDeque<Message>,
 }
 
@@ -97,7 +101,7 @@ impl Queues {
     }
 }
 
-/// A queue that has grown beyond this is given back when it is empty.
+/// A queue with more capacity than this is freed when it is empty.
 const MAX_KEPT: usize = 256;
 
 impl Mailbox {
@@ -117,16 +121,17 @@ impl Mailbox {
         self.queues.get_or_insert_default().fresh.push_back(message);
     }
 
-    /// Takes over what has arrived, in its order.
+    /// Appends the arrivals, in their order.
     pub(crate) fn append(&mut self, arrivals: &mut VecDeque<Message>) {
         if arrivals.len() == 1 {
-            // Into the place for one, if that is free.
+            // Into `first`, if that is free.
             return arrivals.pop_front().into_iter().for_each(|message| self.push(message));
         }
         self.next += arrivals.len() as u64;
         let fresh = &mut self.queues.get_or_insert_default().fresh;
         if fresh.is_empty() {
-            // As it is, not one by one. A queue that has grown large goes when its last message is gone.
+            // The whole queue, not one by one. A queue that has grown large is freed when its last message is
+            // gone.
             shrink_if_large(fresh);
             std::mem::swap(fresh, arrivals);
         } else {
@@ -140,7 +145,7 @@ impl Mailbox {
         usize::from(self.first.is_some()) + queues
     }
 
-    /// Makes it a new one, if it is as good as that: nothing is in it, and it owns no queue. Whether it was.
+    /// Resets the mailbox if it is empty and owns no queues. Returns whether it was.
     pub(crate) fn reset_if_bare(&mut self) -> bool {
         let is_bare = self.first.is_none() && self.queues.is_none();
         if is_bare {
@@ -149,18 +154,19 @@ impl Mailbox {
         is_bare
     }
 
-    /// The number the next message will have.
+    /// Returns the number that the next message will have.
     pub(crate) fn end(&self) -> u64 {
         self.next
     }
 
-    /// Sets the messages aside while somebody else's code looks at them; what comes meanwhile is numbered on.
+    /// Sets the messages aside while code of a user looks at them. Messages that arrive meanwhile are
+    /// numbered on.
     pub(crate) fn set_aside(&mut self) -> Mailbox {
         let next = self.next;
         std::mem::replace(self, Mailbox { first: None, queues: None, next })
     }
 
-    /// Puts the messages set aside back in front of what came since.
+    /// Puts messages that were set aside back in front of those that arrived since.
     pub(crate) fn restore(&mut self, before: Mailbox) {
         let since = std::mem::replace(self, before);
         let queues = since.queues.map(|queues| *queues).unwrap_or_default();
@@ -168,8 +174,8 @@ impl Mailbox {
         since.first.into_iter().chain(queues.fresh).for_each(|message| self.push(message));
     }
 
-    /// Whether nothing is here from number `from` on.
-    pub(crate) fn end_seen(&self, from: u64) -> bool {
+    /// Returns whether all messages have a number below `from`.
+    pub(crate) fn is_scanned(&self, from: u64) -> bool {
         let Some(queues) = &self.queues else { return self.first.is_none() || self.next <= from };
         if self.first.is_some() || !queues.fresh.is_empty() {
             return self.next <= from;
@@ -177,7 +183,8 @@ impl Mailbox {
         queues.passed.back().is_none_or(|&(last, _)| last < from)
     }
 
-    /// Takes the oldest message from number `from` on that `wanted` accepts. Each is mailbox_scanned at once.
+    /// Takes the oldest message from number `from` on that `wanted` accepts. Each message is shown to
+    /// `wanted` once.
     #[inline]
     pub(crate) fn take(&mut self, from: u64, mut wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
         let Some(queues) = self.queues.as_deref_mut().filter(|queues| !queues.is_empty()) else {
@@ -199,14 +206,14 @@ impl Mailbox {
         self.take_slow(from, &mut wanted)
     }
 
-    /// Apart, and once for all receives, so that each has the short way only.
+    /// The general case, compiled once for all receives, so that each contains the fast path only.
     #[inline(never)]
     fn take_slow(&mut self, from: u64, wanted: &mut dyn FnMut(&Message) -> bool) -> Option<Message> {
         let queues = self.queues.as_deref_mut()?;
         if queues.passed.back().is_some_and(|&(last, _)| last >= from) {
             let start = queues.passed.partition_point(|&(number, _)| number < from);
             if let Some(at) = (start..queues.passed.len()).find(|&at| wanted(&queues.passed[at].1)) {
-                // From the middle, the shorter side moves up.
+                // In the middle, the shorter side moves.
                 let taken = queues.passed.remove(at);
                 shrink_if_large(&mut queues.passed);
                 return taken.map(|(_, message)| message);
@@ -267,12 +274,12 @@ mod tests {
         let mut mailbox = mailbox([1, 1, 1]);
         let seen = mailbox.end();
         mailbox.append(&mut [Message::new(1_u32)].into());
-        let mut looked_at = 0;
+        let mut scanned = 0;
         mailbox.take(seen, |_| {
-            looked_at += 1;
+            scanned += 1;
             false
         });
-        assert_eq!(looked_at, 1);
+        assert_eq!(scanned, 1);
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Sending: what is accepted is in the mailbox before the call returns.
+//! Sending: a message that is accepted is in the mailbox before the call returns.
 
 use std::{
     fmt,
@@ -8,19 +8,29 @@ use std::{
     task::{Context, Poll},
 };
 
+use super::{
+    capacity::{Capacity, MailboxOverflow, RoomWait, SendTicket},
+    message::Message,
+};
 use crate::{
-    messages::{
-        capacity::{Capacity, MailboxOverflow, Ticket},
-        message::Message,
-    },
     observe::trace::{TraceEvent, TraceFlags},
     process::{pid::Pid, reason::Reason},
     runtime::{context, coop, kernel::record::Core, shared::Shared},
 };
 
-/// Sends a message, whatever its type. It never waits and never fails: to a process that has ended it goes nowhere, nor
-/// to a mailbox that is full, see [`SpawnOptions::max_mailbox`](crate::process::SpawnOptions::max_mailbox). When this returns the
-/// message is in the mailbox, behind all that the caller sent before.
+/// Sends a message of any type. Never waits and never fails.
+///
+/// When this returns the message is in the mailbox of `to`, behind all that the caller sent before. A message
+/// to a process that has exited is dropped, and so is one to a full mailbox: see
+/// [`SpawnOptions::max_mailbox`](crate::process::SpawnOptions::max_mailbox).
+///
+/// ```
+/// # use riot_actor::{receive, run, send, this};
+/// # run(async {
+/// send(this(), "hello");
+/// assert_eq!(receive::<&str>().await, "hello");
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process; plain threads use [`Handle::send`](crate::runtime::Handle::send).
@@ -28,8 +38,8 @@ pub fn send<M: Send + 'static>(to: Pid, message: M) {
     context::with_shared("send", |shared| shared.deliver(to, Message::new(message)));
 }
 
-/// [`send`] that gives the message back if `to` has ended, or its mailbox is full. A message that was accepted may still
-/// go unread.
+/// Sends a message, or gives it back if `to` has exited or its mailbox is full. A message that was accepted
+/// may still go unread.
 ///
 /// ```
 /// # use riot_actor::{mailbox::{MailboxOverflow, TrySendError, try_send}, process::SpawnOptions, run};
@@ -53,11 +63,11 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendErr
     })
 }
 
-/// [`send`] that waits while the mailbox of `to` is full; without a capacity there it waits for nothing. Of several that
-/// wait, the one that began first is served first.
+/// Sends a message, waiting while the receiver's mailbox is full. Unbounded mailboxes never wait. Waiters are
+/// served in FIFO order.
 ///
-/// Two processes with bounded mailboxes that wait for each other wait for ever; one that waits hears no message
-/// meanwhile. Where that can happen, put it into a [`timeout`](crate::timeout).
+/// Two processes with bounded mailboxes that wait for each other wait forever, because a process that waits
+/// here receives no message. Where that can happen, use a [`timeout`](crate::timeout).
 ///
 /// ```
 /// # use riot_actor::{mailbox::{MailboxOverflow, send_async}, process::SpawnOptions, receive, run};
@@ -69,21 +79,21 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendErr
 ///     }
 /// });
 /// for number in 0..10 {
-///     send_async(slow, number).await.expect("it is there");
+///     send_async(slow, number).await.expect("the receiver is there");
 /// }
 /// # });
 /// ```
 ///
 /// # Errors
-/// The message, if `to` has ended.
+/// The message, if `to` has exited.
 ///
 /// # Cancel safety
-/// Dropped before it is ready, nothing was sent, and the message is dropped.
+/// If the future is dropped before it is ready, nothing was sent, and the message is dropped.
 ///
 /// # Panics
 /// When awaited outside a process.
 pub fn send_async<M: Send + 'static>(to: Pid, message: M) -> SendAsync<M> {
-    SendAsync { to, message: Some(message), place: None }
+    SendAsync { to, message: Some(message), ticket: None }
 }
 
 /// The future of [`send_async`].
@@ -91,8 +101,8 @@ pub fn send_async<M: Send + 'static>(to: Pid, message: M) -> SendAsync<M> {
 pub struct SendAsync<M> {
     to: Pid,
     message: Option<M>,
-    /// Where it waits in a queue.
-    place: Option<(Arc<Capacity>, Option<Ticket>)>,
+    /// Its ticket in the queue of senders.
+    ticket: Option<(Arc<Capacity>, Option<SendTicket>)>,
 }
 
 impl<M> Unpin for SendAsync<M> {}
@@ -126,12 +136,12 @@ impl<M: Send + 'static> Future for SendAsync<M> {
                 Err(TrySendError::Full(message)) => message,
             };
             self.message = Some(message);
-            if self.place.is_none() {
+            if self.ticket.is_none() {
                 let capacity = context::with_shared("send_async", |shared| shared.capacity_of(self.to));
-                self.place = capacity.map(|capacity| (capacity, None));
+                self.ticket = capacity.map(|capacity| (capacity, None));
             }
-            if let Some((capacity, ticket)) = &mut self.place
-                && capacity.wait(ticket, cx.waker())
+            if let Some((capacity, ticket)) = &mut self.ticket
+                && let RoomWait::Queued = capacity.wait(ticket, cx.waker())
             {
                 return Poll::Pending;
             }
@@ -141,7 +151,7 @@ impl<M: Send + 'static> Future for SendAsync<M> {
 
 impl<M> SendAsync<M> {
     fn leave_queue(&mut self, sent: bool) {
-        if let Some((capacity, Some(ticket))) = self.place.take() {
+        if let Some((capacity, Some(ticket))) = self.ticket.take() {
             capacity.leave_queue(ticket, sent);
         }
     }
@@ -153,17 +163,17 @@ impl<M> Drop for SendAsync<M> {
     }
 }
 
-/// Why a message was not accepted; here it is again.
+/// Why a message was not accepted. The message is given back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrySendError<M> {
-    /// The mailbox is full: try later, do without, or [`send_async`].
+    /// The mailbox is full. Try later, do without, or use [`send_async`].
     Full(M),
     /// There is no such process.
     NoProc(M),
 }
 
 impl<M> TrySendError<M> {
-    /// The message.
+    /// Returns the message.
     pub fn into_message(self) -> M {
         match self {
             Self::Full(message) | Self::NoProc(message) => message,
@@ -182,10 +192,10 @@ impl<M> fmt::Display for TrySendError<M> {
 impl<M: fmt::Debug> std::error::Error for TrySendError<M> {}
 
 impl Core {
-    /// Whether there is room for a message; what the runtime sends needs none.
+    /// Reserves room for a message. Messages of the runtime need none.
     #[inline(always)]
     pub(crate) fn admits(&self, message: &Message) -> bool {
-        !self.bounded || self.has_room(message)
+        !self.is_bounded() || self.has_room(message)
     }
 
     #[cold]
@@ -195,7 +205,7 @@ impl Core {
 }
 
 impl Shared {
-    /// Puts a message into a mailbox; gives it back if it finds no place there.
+    /// Puts a message into a mailbox, or gives it back.
     #[inline(always)]
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
         if self.tracer.is_on(TraceFlags::SEND) {
@@ -223,7 +233,7 @@ impl Shared {
         }
     }
 
-    /// Puts a message into a mailbox; if that is full, what its owner has chosen happens.
+    /// Puts a message into a mailbox. If that is full, the overflow policy of its owner applies.
     pub(crate) fn deliver(&self, pid: Pid, message: Message) {
         if let Err(refused) = self.try_deliver(pid, message) {
             self.refused(pid, refused);

@@ -1,41 +1,41 @@
-//! Groups: any number of processes under one name, and events for those who want to know who is in.
+//! Groups: any number of processes under one name, and events about who joins and leaves.
 
 use std::{collections::HashMap, sync::Mutex};
 
 use crate::{
-    names::registry::Name,
+    names::name::Name,
     process::{
+        notice::MonitorRef,
         pid::{NumberMap, Pid},
-        signal::MonitorRef,
     },
     runtime::{context, shared::Shared},
     sync::lock::lock,
 };
 
-/// What [`monitor_group`] delivers.
+/// The message that [`monitor_group`] delivers for each change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupEvent {
-    /// What [`monitor_group`] returned.
+    /// The reference that [`monitor_group`] returned.
     pub reference: MonitorRef,
     /// The group.
     pub group: Name,
-    /// Who.
+    /// The member that joined or left.
     pub pid: Pid,
-    /// What it did.
+    /// Whether it joined or left.
     pub change: GroupChange,
 }
 
 /// How a group changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupChange {
-    /// It joined; once for each join.
+    /// The process joined; one event for each join.
     Joined,
-    /// It left, or ended; once for each join undone.
+    /// The process left or exited; one event for each join undone.
     Left,
 }
 
-/// A process cannot leave a group more often than it joined.
+/// The error of leaving a group more often than joining it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJoined;
 
@@ -46,8 +46,8 @@ impl std::fmt::Display for NotJoined {
 }
 impl std::error::Error for NotJoined {}
 
-/// Adds `pid` to a group. A process may join several times, and is a member as often. Joining one that has ended does
-/// nothing.
+/// Adds `pid` to a group. A process may join several times, and is a member as often. Joining a process that
+/// has exited does nothing.
 ///
 /// ```
 /// # use riot_actor::{group::{broadcast, join_group, members}, receive, run, this};
@@ -69,7 +69,7 @@ pub fn join_group(group: impl Into<Name>, pid: Pid) {
 /// Undoes one [`join_group`].
 ///
 /// # Errors
-/// Filter there is none to undo.
+/// If there is none to undo.
 ///
 /// # Panics
 /// Outside a process.
@@ -77,7 +77,7 @@ pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
     context::with_shared("leave_group", |shared| shared.groups.leave(shared, group, pid))
 }
 
-/// The members of a group, once for each join, in the order they joined. A group nobody is in has none.
+/// Returns the members of a group, once for each join, in the order in which they joined.
 ///
 /// # Panics
 /// Outside a process.
@@ -98,8 +98,19 @@ pub fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
     }
 }
 
-/// The members of a group, and from then on every change as a [`GroupEvent`], in order, none missing and none twice,
-/// until the caller ends or [`demonitor_group`] is called.
+/// Returns the members of a group. From then on the caller receives every change as a [`GroupEvent`], in
+/// order, none missing and none twice, until it exits or calls [`demonitor_group`].
+///
+/// ```
+/// # use riot_actor::{group::{GroupChange, GroupEvent, join_group, monitor_group}, receive, run, this};
+/// # run(async {
+/// let (reference, members) = monitor_group("listeners");
+/// assert!(members.is_empty());
+/// join_group("listeners", this());
+/// let event: GroupEvent = receive().await;
+/// assert_eq!((event.reference, event.change), (reference, GroupChange::Joined));
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -145,7 +156,7 @@ impl Group {
         self.members.is_empty() && self.watchers.is_empty()
     }
 
-    /// Under the lock of all groups, so that everyone hears of changes in one order.
+    /// Sends an event to all watchers, under the lock of all groups, so that all see changes in one order.
     fn tell(&self, shared: &Shared, name: &Name, pid: Pid, change: GroupChange) {
         for (&reference, &watcher) in &self.watchers {
             let event = GroupEvent { reference, group: name.clone(), pid, change };
@@ -157,7 +168,7 @@ impl Group {
 impl Groups {
     fn join(&self, shared: &Shared, name: &Name, pid: Pid) {
         let mut groups = lock(&self.0);
-        // Asked under the lock: a process that ends later finds the group in its record.
+        // Under the lock: a process that exits later finds the group in its record.
         if shared.attach_relation(pid, |relations| relations.add_group(name)).is_none() {
             return;
         }
@@ -180,7 +191,7 @@ impl Groups {
         at.map(drop).ok_or(NotJoined)
     }
 
-    /// Takes a process that ends out of a group, as often as it is in, and off those who watch it.
+    /// Removes a process that is released from a group, once for each join, and from its watchers.
     pub(crate) fn release(&self, shared: &Shared, name: &Name, pid: Pid) {
         let mut groups = lock(&self.0);
         let Some(group) = groups.get_mut(name) else { return };

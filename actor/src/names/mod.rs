@@ -4,4 +4,5 @@
 //! also noted in the record of its process, so that the release takes it back.
 
 pub mod group;
+pub(crate) mod name;
 pub mod registry;

@@ -1,4 +1,16 @@
-//! Names: who may be found without knowing its pid.
+//! Names of processes: a process registers one, others find it and send to it by that name.
+//!
+//! ```
+//! use riot_actor::{name::send_named, receive, register, run, this, whereis};
+//!
+//! run(async {
+//!     register("main", this())?;
+//!     assert_eq!(whereis("main"), Some(this()));
+//!     send_named("main", 42_u8).expect("it is registered");
+//!     assert_eq!(receive::<u8>().await, 42);
+//!     Ok::<(), riot_actor::Reason>(())
+//! });
+//! ```
 
 use std::{
     borrow::Borrow,
@@ -10,56 +22,22 @@ use std::{
     time::Duration,
 };
 
+pub use super::name::Name;
 use crate::{
-    messages::{message::Message, receive::TimedOut},
+    messages::message::Message,
     process::pid::Pid,
     runtime::{context, coop, handle::Handle, shared::Shared},
     sync::lock::lock,
+    time::timeout::{TimedOut, timeout as with_timeout},
 };
 
-/// The name of a process. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Arc<str>);
-
-impl Name {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Name {
-    fn from(name: &str) -> Self {
-        Self(name.into())
-    }
-}
-impl From<String> for Name {
-    fn from(name: String) -> Self {
-        Self(name.into())
-    }
-}
-impl Borrow<str> for Name {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// Gives `pid` a name. A process may have several; a name has one holder, and is free again as soon as anybody hears
-/// of the holder's end.
+/// Registers a name for `pid`.
+///
+/// A process may have several names. A name has one holder, and is free again before any process is told of
+/// the holder's exit.
 ///
 /// # Errors
-/// Filter another process holds it, or `pid` does not live.
+/// If another process holds it, or `pid` does not live.
 ///
 /// # Panics
 /// Outside a process.
@@ -67,16 +45,17 @@ pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
     context::with_shared("register", |shared| shared.registry.register(shared, name.into(), pid))
 }
 
-/// Takes a name from its holder.
+/// Removes a name from its holder.
 ///
 /// # Errors
-/// Filter nobody holds it.
+/// If no process holds it.
 ///
 /// # Panics
 /// Outside a process.
 pub fn unregister(name: &str) -> Result<(), NoSuchName> {
     context::with_shared("unregister", |shared| {
-        // The holder's record changes under the registry's lock, as in `register`: else the two could cross.
+        // The holder's record changes under the registry's lock, as in `register`, so that the two cannot
+        // cross.
         let mut holders = lock(&shared.registry.holders);
         match holders.names.remove_entry(name) {
             Some((name, holder)) => {
@@ -90,7 +69,7 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
     })
 }
 
-/// Who holds a name.
+/// Returns the process that holds a name.
 ///
 /// # Panics
 /// Outside a process.
@@ -99,19 +78,26 @@ pub fn whereis(name: &str) -> Option<Pid> {
     context::with_shared("whereis", |shared| shared.registry.whereis(name))
 }
 
-/// Waits until somebody holds `name`, and says who; at once if somebody does. The holder may have ended by the time this
-/// returns.
+/// Waits until a process holds `name`, and returns it. The holder may have exited by the time this returns.
+///
+/// ```
+/// # use riot_actor::{name::wait_for_name, process::SpawnOptions, run};
+/// # run(async {
+/// let clerk = SpawnOptions::new().name("clerk").spawn(std::future::pending::<()>());
+/// assert_eq!(wait_for_name("clerk", None).await, Ok(clerk));
+/// # });
+/// ```
 ///
 /// # Errors
-/// [`TimedOut`] if nobody has taken the name within `timeout`; `None` waits for ever.
+/// [`TimedOut`] if no process has registered the name within `timeout`; `None` waits forever.
 ///
 /// # Cancel safety
-/// Dropped before it is ready, nothing is left of it.
+/// If the future is dropped before it is ready, nothing is left of it.
 ///
 /// # Panics
 /// Outside a process.
 pub async fn wait_for_name(name: impl Into<Name>, timeout: Option<Duration>) -> Result<Pid, TimedOut> {
-    let mut waiting = WaitForName { name: name.into(), place: Arc::default(), handle: Handle::current() };
+    let mut waiting = WaitForName { name: name.into(), waiter: Arc::default(), handle: Handle::current() };
     let taken = poll_fn(|cx| {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
@@ -119,19 +105,19 @@ pub async fn wait_for_name(name: impl Into<Name>, timeout: Option<Duration>) -> 
         waiting.poll(cx)
     });
     match timeout {
-        Some(duration) => crate::time::timeout(duration, taken).await,
+        Some(duration) => with_timeout(duration, taken).await,
         None => Ok(taken.await),
     }
 }
 
-/// Somebody who waits for a name to be taken.
+/// A pending [`wait_for_name`]. Dropping it removes its waiter.
 struct WaitForName {
     name: Name,
-    place: Arc<Mutex<NameWaiter>>,
+    waiter: Arc<Mutex<NameWaiter>>,
     handle: Handle,
 }
 
-/// Where the first holder is noted, and who is told.
+/// Where the next holder of a name is stored, and what is woken then.
 #[derive(Default)]
 struct NameWaiter {
     holder: Option<Pid>,
@@ -142,12 +128,12 @@ impl WaitForName {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Pid> {
         let registry = &self.handle.shared.registry;
         let mut holders = lock(&registry.holders);
-        let mut place = lock(&self.place);
-        if let Some(holder) = place.holder.or_else(|| holders.holder(&self.name)) {
+        let mut waiter = lock(&self.waiter);
+        if let Some(holder) = waiter.holder.or_else(|| holders.holder(&self.name)) {
             return Poll::Ready(holder);
         }
-        if place.waker.replace(cx.waker().clone()).is_none() {
-            holders.waiting.entry(self.name.clone()).or_default().push(self.place.clone());
+        if waiter.waker.replace(cx.waker().clone()).is_none() {
+            holders.waiting.entry(self.name.clone()).or_default().push(self.waiter.clone());
         }
         Poll::Pending
     }
@@ -157,7 +143,7 @@ impl Drop for WaitForName {
     fn drop(&mut self) {
         let mut holders = lock(&self.handle.shared.registry.holders);
         if let Some(waiting) = holders.waiting.get_mut(&self.name) {
-            waiting.retain(|place| !Arc::ptr_eq(place, &self.place));
+            waiting.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
             if waiting.is_empty() {
                 holders.waiting.remove(&self.name);
             }
@@ -165,10 +151,10 @@ impl Drop for WaitForName {
     }
 }
 
-/// Sends to whoever holds a name.
+/// Sends to the process that holds a name.
 ///
 /// # Errors
-/// Filter nobody does; the message comes back.
+/// If no process holds it; the message is given back.
 ///
 /// # Panics
 /// Outside a process.
@@ -182,7 +168,7 @@ pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undel
     })
 }
 
-/// Nobody holds this name.
+/// No process holds this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoSuchName(pub Name);
 
@@ -193,12 +179,12 @@ impl fmt::Display for NoSuchName {
 }
 impl std::error::Error for NoSuchName {}
 
-/// A message for a name nobody holds.
+/// A message to a name that no process holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undelivered<M> {
     /// The name.
     pub name: NoSuchName,
-    /// What was to be sent.
+    /// The message.
     pub message: M,
 }
 
@@ -207,7 +193,7 @@ pub struct Undelivered<M> {
 pub struct NameTaken {
     /// The name.
     pub name: Name,
-    /// Who holds it.
+    /// The process that holds it.
     pub holder: Pid,
 }
 
@@ -218,7 +204,7 @@ impl fmt::Display for NameTaken {
 }
 impl std::error::Error for NameTaken {}
 
-/// Why a name was not given.
+/// Why a name was not registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegisterError {
     /// Another process holds it.
@@ -244,7 +230,7 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Holders {
     names: HashMap<Name, Pid>,
-    /// Those who wait for a name to be taken.
+    /// The waiters for names that no process holds.
     waiting: HashMap<Name, Vec<Arc<Mutex<NameWaiter>>>>,
 }
 
@@ -259,8 +245,8 @@ impl Registry {
         Self { holders: Mutex::default() }
     }
 
-    /// The holder's record is asked under the registry's lock: a process that is condemned first is never registered,
-    /// one condemned later finds the name in its record.
+    /// Registers a name. The holder's record is changed under the registry's lock: a process that was
+    /// condemned before is refused, and one that is condemned later finds the name in its record.
     pub(crate) fn register(&self, shared: &Shared, name: Name, pid: Pid) -> Result<(), RegisterError> {
         let mut holders = lock(&self.holders);
         if let Some(&holder) = holders.names.get(&name) {
@@ -272,11 +258,11 @@ impl Registry {
         let waiting = holders.waiting.remove(&name).unwrap_or_default();
         holders.names.insert(name, pid);
         drop(holders);
-        for place in waiting {
+        for waiter in waiting {
             let waker = {
-                let mut place = lock(&place);
-                place.holder = Some(pid);
-                place.waker.take()
+                let mut waiter = lock(&waiter);
+                waiter.holder = Some(pid);
+                waiter.waker.take()
             };
             if let Some(waker) = waker {
                 waker.wake();

@@ -1,9 +1,9 @@
-//! Logging that waits for nobody: records are messages to a process that writes them.
+//! Logging that never waits: a record is a message to a process that writes it.
 //!
-//! Everything here logs through `tracing`; this is one place for its records to go to, for programs that have no
-//! subscriber of their own. Whoever logs formats the line and sends it. Filter the process that writes is gone, or has ended
-//! its runtime, lines go to the standard error; if it lags behind by more than its mailbox holds they are dropped and
-//! counted, and the next line that is written says how many.
+//! All crates of this workspace log through `tracing`. This is a subscriber for programs that have none of
+//! their own. The caller formats the line and sends it. If the writing process is gone, or its runtime has
+//! ended, lines go to the standard error. If it lags behind by more than its mailbox holds, lines are dropped
+//! and counted, and the next line that is written says how many.
 //!
 //! ```no_run
 //! use riot_actor::{
@@ -38,18 +38,19 @@ use tracing::{
 
 use crate::{
     messages::{message::Message, receive::receive_timeout, send::TrySendError},
-    names::registry::Name,
-    process::signal::{Exit, trap_exit},
+    names::name::Name,
+    process::{exit::trap_exit, notice::Exit},
     runtime::{blocking::blocking, context, shared::Shared},
 };
 
-/// So many bytes are written at once at most.
+/// Bytes that are written at once at most.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
 
-/// A line of the log, with its end.
+/// A line of the log, with its newline.
 struct Line(String);
 
-/// Sends what `tracing` records to the process that holds a name. It never waits, and never fails whoever logs.
+/// A `tracing` subscriber that sends records to the process that holds a name. It never waits, and never
+/// fails its caller. See the [module](self) for an example.
 pub struct LogSubscriber {
     shared: Weak<Shared>,
     name: Name,
@@ -58,7 +59,8 @@ pub struct LogSubscriber {
 }
 
 impl LogSubscriber {
-    /// For the process `name` of the runtime of the caller, which runs [`write_log`]. Records up to the level `INFO`.
+    /// Makes a subscriber for the process `name` of the caller's runtime, which runs [`write_log`]. It
+    /// records up to the level `INFO`.
     ///
     /// # Panics
     /// Outside a process.
@@ -68,7 +70,7 @@ impl LogSubscriber {
         Self { shared, name: name.into(), level: Level::INFO, dropped: AtomicU64::new(0) }
     }
 
-    /// Records up to this level; default `INFO`.
+    /// Sets the level up to which it records; `INFO` by default.
     #[must_use]
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
@@ -134,12 +136,12 @@ impl Subscriber for LogSubscriber {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// Nobody hears if even that fails, and whoever logs must not.
+/// Writes a line to the standard error, and ignores a failure: logging must not fail its caller.
 fn to_stderr(line: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
 }
 
-/// What an event says, and the fields that say more.
+/// The message of an event, and its other fields.
 struct Fields {
     message: String,
     others: String,
@@ -161,12 +163,13 @@ impl Visit for Fields {
     }
 }
 
-/// The body of the process that writes: lines of [`LogSubscriber`] to `out`, many at once, away from the workers. Asked to
-/// end, it writes what it has first (spawn it trapping exits, or it may be asked before it has begun to).
+/// The body of the process that writes: it writes lines of [`LogSubscriber`] to `out`, many at once, away
+/// from the workers. When it is asked to exit, it writes what it has first. (Spawn it trapping exits, because
+/// it may be asked before its first poll.)
 ///
 /// # Errors
-/// Those of `out`; below a supervisor it begins again, with the lines that wait lost and those meanwhile on the standard
-/// error.
+/// Those of `out`. Below a supervisor it begins again; the lines that waited are lost, and those meanwhile go
+/// to the standard error.
 ///
 /// # Panics
 /// Outside a process.

@@ -1,4 +1,4 @@
-//! Events for whoever wants to count or watch: any type is one, and its handlers run where it is emitted.
+//! Events to count or watch: any type is an event, and its handlers run where it is emitted.
 //!
 //! ```
 //! use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
@@ -15,7 +15,7 @@
 //! assert_eq!(sum.load(Ordering::Relaxed), 512);
 //! ```
 //!
-//! Handlers belong to one runtime. An event nobody handles costs a load.
+//! Handlers belong to one runtime. An event without a handler costs a load.
 
 pub use crate::observe::crash_report::CrashReport;
 use std::{
@@ -32,12 +32,12 @@ use crate::{
     sync::lock::lock,
 };
 
-/// A handler that was attached.
+/// Identifies a handler that was attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HandlerId(u64);
 
-/// Has `handler` called with every event of type `E`, in the process that emits it and before it goes on: it must not
-/// block. One that panics is detached, and reported; the emitter goes on.
+/// Attaches a handler for events of type `E`. It is called in the process that emits one, before that goes
+/// on, so it must not block. A handler that panics is detached and reported; the emitter goes on.
 ///
 /// # Panics
 /// Outside a process.
@@ -45,7 +45,17 @@ pub fn attach<E: 'static>(handler: impl Fn(&E) + Send + Sync + 'static) -> Handl
     context::with_shared("telemetry::attach", |shared| shared.attach(handler))
 }
 
-/// Ends what [`attach`] began; false if it had ended. A call that is under way on another worker goes on.
+/// Detaches a handler. Returns false if it was detached before. A call that is running on another worker goes
+/// on.
+///
+/// ```
+/// # use riot_actor::{run, telemetry};
+/// # run(async {
+/// let handler = telemetry::attach(|number: &u32| println!("{number}"));
+/// assert!(telemetry::detach(handler));
+/// assert!(!telemetry::detach(handler));
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -53,7 +63,7 @@ pub fn detach(handler: HandlerId) -> bool {
     context::with_shared("telemetry::detach", |shared| shared.telemetry.detach(handler))
 }
 
-/// Shows `event` to all that handle its type. Outside a process nobody does.
+/// Shows `event` to all handlers of its type. Outside a process there are none.
 pub fn emit<E: 'static>(event: &E) {
     context::with_local(|local| {
         if let Some(local) = local {
@@ -63,30 +73,31 @@ pub fn emit<E: 'static>(event: &E) {
 }
 
 impl Handle {
-    /// [`attach`] from a plain thread.
+    /// Attaches a handler, as [`attach`] does, from a plain thread.
     pub fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
         self.shared.attach(handler)
     }
 
-    /// [`detach`] from a plain thread.
+    /// Detaches a handler, as [`detach`] does, from a plain thread.
     pub fn detach(&self, handler: HandlerId) -> bool {
         self.shared.telemetry.detach(handler)
     }
 }
 
 type HandlerFn = dyn Fn(&dyn Any) + Send + Sync;
-/// All who handle one type of event. Replaced as a whole, so that no lock is held while they run.
+/// The handlers of one type of event. The list is replaced as a whole, so that no lock is held while they
+/// run.
 type Handlers = Arc<Vec<(HandlerId, Arc<HandlerFn>)>>;
 
 #[derive(Default)]
 pub(crate) struct Telemetry {
-    /// How many handlers there are, to be read without the lock.
+    /// The number of handlers, to be read without the lock.
     count: AtomicUsize,
     handlers: Mutex<HashMap<TypeId, Handlers>>,
 }
 
 impl Telemetry {
-    /// Under no lock: handlers may do anything.
+    /// Shows an event to its handlers. Must be called while no lock is held: handlers may call anything.
     #[inline]
     pub(crate) fn emit<E: 'static>(&self, event: &E) {
         if self.count.load(Ordering::Relaxed) != 0 {
@@ -117,7 +128,7 @@ impl Telemetry {
             if handlers.is_empty() { all.remove(&event) } else { all.insert(event, Arc::new(handlers)) };
         self.count.fetch_sub(1, Ordering::Relaxed);
         drop(all);
-        // What it held is a user's, and dropped outside the lock.
+        // A handler holds values of a user, which are dropped outside the lock.
         drop((removed, before));
         true
     }

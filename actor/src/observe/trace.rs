@@ -1,10 +1,10 @@
-//! Watching processes at work, as Erlang's `trace` does: each spawn, exit, send, receive and turn as an event.
+//! Tracing processes, as Erlang's `trace` does: each spawn, exit, send, receive and poll slice as an event.
 //!
-//! Events are shown to the handlers of [`TraceEvent`] that [`telemetry`](crate::telemetry) has, on the
-//! worker where they happen. Nothing is traced before [`trace`] says so. Until then each place an event could come from
-//! costs a load and a branch: 20 instructions of 620 for a message that wakes its receiver, its turn included, 11 of 270
-//! for one that does not, 40 of 1 420 for the whole life of a process. (Counted by callgrind: `process_bench` ring, fanin and
-//! spawn, with and without.)
+//! Events are shown to the handlers of [`TraceEvent`] in [`telemetry`](crate::telemetry), on the worker where
+//! they happen. Tracing is off until [`trace`] is called. Then each place that an event could come from costs
+//! a load and a branch: 20 instructions of 620 for a message that wakes its receiver, its poll slice
+//! included, 11 of 270 for one that does not, 40 of 1 420 for the whole life of a process. (Counted by
+//! callgrind: `process_bench` ring, fanin and spawn, with and without.)
 
 use std::{
     ops::BitOr,
@@ -16,12 +16,19 @@ use crate::{
     runtime::{context, handle::Handle, shared::Shared},
 };
 
-/// Kinds of events to be traced; several are joined with `|`.
+/// Kinds of events to trace; several are joined with `|`.
+///
+/// ```
+/// # use riot_actor::{run, trace::{TraceFlags, trace}};
+/// # run(async {
+/// assert_eq!(trace(TraceFlags::PROCS | TraceFlags::SEND), TraceFlags::NOTHING);
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TraceFlags(u8);
 
 impl TraceFlags {
-    /// Nothing.
+    /// No events.
     pub const NOTHING: Self = Self(0);
     /// [`TraceEvent::Spawned`] and [`TraceEvent::Exited`].
     pub const PROCS: Self = Self(1);
@@ -44,54 +51,54 @@ impl BitOr for TraceFlags {
     }
 }
 
-/// Something a process does.
+/// Something that a process does.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TraceEvent {
-    /// A process was spawned; it has not run yet.
+    /// A process was spawned. It has not run yet.
     Spawned {
         /// The new process.
         pid: Pid,
-        /// Who spawned it.
+        /// The process that spawned it.
         parent: Option<Pid>,
     },
-    /// A process has ended and is released; nobody else has been told yet.
+    /// A process has exited and is released. No other process has been told yet.
     Exited {
-        /// Who it was.
+        /// The process.
         pid: Pid,
-        /// Why it ended.
+        /// The exit reason.
         reason: Reason,
     },
-    /// A message is sent by a user; whether it is accepted is not known yet.
+    /// A message of a user is sent. Whether it is accepted is not known yet.
     Sent {
         /// The sender; none if it is no process.
         from: Option<Pid>,
-        /// Whom to.
+        /// The receiver.
         to: Pid,
         /// The type of the message.
         message: &'static str,
     },
     /// A process takes a message out of its mailbox.
     Received {
-        /// Who.
+        /// The process.
         pid: Pid,
         /// The type of the message.
         message: &'static str,
     },
-    /// A process begins a turn.
+    /// A process begins a poll slice.
     In {
-        /// Who.
+        /// The process.
         pid: Pid,
     },
-    /// A process has done its turn.
+    /// A process ends a poll slice.
     Out {
-        /// Who.
+        /// The process.
         pid: Pid,
     },
 }
 
-/// Has events of these kinds shown from now on, and those of other kinds not; returns what was traced before. What a
-/// handler does itself is not traced. Off by default.
+/// Sets which kinds of events are traced, and returns the setting before. What a handler does itself is not
+/// traced. Off by default.
 ///
 /// ```
 /// use riot_actor::{run, spawn, telemetry, trace::{TraceEvent, TraceFlags, trace}};
@@ -111,13 +118,13 @@ pub fn trace(what: TraceFlags) -> TraceFlags {
 }
 
 impl Handle {
-    /// [`trace`] from a plain thread.
+    /// Sets which kinds of events are traced, as [`trace`] does, from a plain thread.
     pub fn trace(&self, what: TraceFlags) -> TraceFlags {
         self.shared.tracer.set(what)
     }
 }
 
-/// What a runtime traces.
+/// The kinds of events that a runtime traces.
 #[derive(Default)]
 pub(crate) struct Tracer(AtomicU8);
 
@@ -133,7 +140,7 @@ impl Tracer {
 }
 
 impl Shared {
-    /// Shows an event of a kind that is traced. Only where no lock is held.
+    /// Shows an event, if its kind is traced. Must be called while no lock is held.
     #[inline]
     pub(crate) fn trace(&self, what: TraceFlags, event: impl FnOnce() -> TraceEvent) {
         if self.tracer.is_on(what) {

@@ -4,40 +4,45 @@
 //! process.
 //!
 //! ```
-//! use riot_actor::{process::{SpawnOptions, info, wait}, run, Reason};
+//! use riot_actor::{exit, process::{SpawnOptions, info, wait}, run, Reason};
 //!
 //! run(async {
-//!     let pid = SpawnOptions::new().label("clerk").spawn(async { Reason::other("closed") });
+//!     let pid = SpawnOptions::new().label("clerk").spawn(std::future::pending::<()>());
 //!     assert_eq!(info(pid).and_then(|info| info.label).as_deref(), Some("clerk"));
-//!     assert_eq!(wait(pid).await, Reason::other("closed"));
+//!     let end = wait(pid);
+//!     exit(pid, Reason::Shutdown);
+//!     assert_eq!(end.await, Reason::Shutdown);
 //! });
 //! ```
 
+pub(crate) mod exit;
 pub(crate) mod info;
+pub(crate) mod link;
+pub(crate) mod monitor;
+pub(crate) mod notice;
 pub(crate) mod pid;
 pub(crate) mod priority;
 pub(crate) mod reason;
-pub(crate) mod signal;
 pub(crate) mod spawn;
 pub(crate) mod tree;
 
 pub use self::{
+    exit::{exit, exit_self, is_alive, trap_exit},
     info::{ProcessInfo, ProcessState, info, processes, set_label, set_priority},
+    link::{link, unlink, unlink_flush},
+    monitor::{demonitor, demonitor_flush, monitor, monitor_name},
+    notice::{Down, Exit, MonitorRef},
     pid::Pid,
     priority::Priority,
     reason::{Detail, Outcome, Panic, Reason},
-    signal::{
-        Down, Exit, MonitorRef, demonitor, demonitor_flush, exit, exit_self, is_alive, link, monitor,
-        monitor_name, trap_exit, unlink, unlink_flush,
-    },
     spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
     tree::{ProcessNode, ProcessTree, tree},
 };
 pub use crate::{
     call::{Wait, join, wait},
     runtime::{
+        context::{this, try_this},
         coop::yield_now,
         panic::{CatchPanic, catch_panic},
-        shared::{this, try_this},
     },
 };

@@ -1,4 +1,4 @@
-//! The name of one process: small, `Copy`, and never given to another.
+//! The pid of a process, and tables keyed by numbers of the runtime.
 
 use std::{
     cmp::Ordering,
@@ -8,17 +8,26 @@ use std::{
     num::NonZeroU32,
 };
 
-/// A process. It prints as `<1.42.0>`: its runtime, its place in the process table, and how many processes had that
-/// place before it.
+/// Identifies a process. It prints as `<1.42.0>`: the runtime, the index in the process table, and how many
+/// processes had that index before.
 ///
-/// A pid says nothing about whether the process lives, and never comes to mean another one. In a runtime other than
-/// its own it is as good as dead.
+/// A pid says nothing about whether the process lives, and never comes to mean another process. In another
+/// runtime it is the pid of a process that has exited.
+///
+/// ```
+/// # use riot_actor::{process::is_alive, run, spawn, this};
+/// # run(async {
+/// let pid = spawn(std::future::pending::<()>());
+/// assert!(pid != this() && is_alive(pid));
+/// assert!(pid.to_string().starts_with('<'));
+/// # });
+/// ```
 //
-// Two numbers, so that it is passed in two registers. As three of half a word each it was written piece by piece and read in
-// larger ones, and the processor waits for that: a spawn took a sixth longer.
+// Two numbers, so that a pid is passed in two registers. As three numbers of half a word each it was written
+// piece by piece and read in larger ones, for which the processor waits: a spawn took a sixth longer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pid {
-    /// Generation and index in one.
+    /// Generation and index in one number.
     life: u64,
     pub(crate) runtime: NonZeroU32,
 }
@@ -29,42 +38,42 @@ impl Pid {
         Self { life: (generation as u64) << 32 | index as u64, runtime }
     }
 
-    /// Where it is in the process table.
+    /// Returns the index of its slot in the process table.
     #[inline]
     pub(crate) const fn index(self) -> u32 {
         self.life as u32
     }
 
-    /// How many had its place before.
+    /// Returns how many processes had its slot before.
     #[inline]
     pub(crate) const fn generation(self) -> u32 {
         (self.life >> 32) as u32
     }
 
-    /// The place no process has: signals of the runtime itself come from there.
+    /// The index that no process has: that of the runtime itself, as a sender of signals.
     pub(crate) const SYSTEM: u32 = u32::MAX;
 
-    /// Whether this stands for the runtime itself, the sender of the exit signals of a shutdown.
+    /// Returns whether this stands for the runtime itself, the sender of the exit signals of a shutdown.
     #[must_use]
     pub fn is_system(self) -> bool {
         self.index() == Self::SYSTEM
     }
 }
 
-/// A process of a runtime that is known, or nobody: its generation and its index in one number.
+/// A process of a known runtime, or none: generation and index in one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Peer(u64);
 
 impl Peer {
     pub(crate) const NONE: Self = Self(Pid::SYSTEM as u64);
 
-    /// As seen from a process of the same runtime as `other`, if that is one.
+    /// Makes the peer of a process, or of none.
     #[inline]
     pub(crate) fn new(other: Option<Pid>) -> Self {
         other.map_or(Self::NONE, |pid| Self(pid.life))
     }
 
-    /// Its name, in the runtime of `this`.
+    /// Returns its pid in the runtime of `this`.
     #[inline]
     pub(crate) fn in_runtime_of(self, this: Pid) -> Option<Pid> {
         let pid = Pid { life: self.0, runtime: this.runtime };
@@ -84,8 +93,8 @@ impl PartialOrd for Pid {
     }
 }
 
-/// Without the runtime: a program that runs again in a runtime of another number goes through its tables in the same
-/// order, so a simulation replays exactly.
+/// Hashes without the runtime: a program that runs again, in a runtime with another id, iterates over its
+/// tables in the same order, so a simulation replays exactly.
 impl Hash for Pid {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.life.hash(state);
@@ -107,8 +116,8 @@ impl fmt::Debug for Pid {
     }
 }
 
-/// Pids and references are numbers the runtime gave out itself, so nobody can choose them to collide: one
-/// multiplication mixes them well enough. No random state either, so a simulation replays exactly.
+/// A hasher for numbers that the runtime gave out. No attacker can choose them to collide, so one
+/// multiplication mixes them well enough. It has no random state, so a simulation replays exactly.
 #[derive(Default)]
 pub(crate) struct NumberHasher(u64);
 

@@ -1,44 +1,53 @@
-//! Why a process ended, and what a body may return to say so.
+//! Exit reasons, and what a body may return as one.
 
 use std::{any::Any, error::Error, fmt, process::ExitCode, sync::Arc};
 
-/// Why a process ended, or why it is asked to. Cheap to clone; equal where its content is.
+/// The reason for which a process exits or is asked to exit. Cheap to clone, and compared by content.
 ///
-/// `Normal`, `Shutdown` and `ShutdownWith` are *clean*: nobody has to worry. All others are *abnormal*.
+/// `Normal`, `Shutdown` and `ShutdownWith` are *clean*: planned exits. All others are *abnormal*.
+///
+/// ```
+/// # use riot_actor::Reason;
+/// assert!(Reason::Shutdown.is_clean());
+/// let reason = Reason::other(("no disk", 7));
+/// assert!(!reason.is_clean());
+/// assert_eq!(reason, Reason::other(("no disk", 7)));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Reason {
-    /// It did what it was there for.
+    /// The process has done its work.
     Normal,
-    /// It was asked to stop, by its supervisor as a rule.
+    /// The process was asked to stop, usually by its supervisor.
     Shutdown,
-    /// The same, with something to say about it.
+    /// The process was asked to stop, with a detail.
     ShutdownWith(Detail),
-    /// As a signal: end at once, trapping exits or not. As the reason of a linked process: an ordinary abnormal one.
+    /// As a signal: exit at once, whether exits are trapped or not. As the reason of a linked process: an
+    /// ordinary abnormal one.
     Kill,
-    /// It was ended by [`Reason::Kill`].
+    /// The process was ended by [`Reason::Kill`].
     Killed,
     /// There was no such process.
     NoProc,
-    /// It panicked.
+    /// The process panicked.
     Panic(Arc<Panic>),
-    /// It returned an error.
+    /// The body of the process returned an error.
     Error(Arc<dyn Error + Send + Sync>),
-    /// Anything else two processes agree on.
+    /// Any other reason that two processes agree on.
     Other(Detail),
 }
 
 impl Reason {
-    /// [`Reason::Other`] with any value that can be compared and printed.
+    /// Makes [`Reason::Other`] of any value that can be compared and printed.
     pub fn other(value: impl PartialEq + fmt::Debug + Send + Sync + 'static) -> Self {
         Self::Other(Detail::new(value))
     }
 
-    /// [`Reason::ShutdownWith`] with any value that can be compared and printed.
+    /// Makes [`Reason::ShutdownWith`] of any value that can be compared and printed.
     pub fn shutdown_with(value: impl PartialEq + fmt::Debug + Send + Sync + 'static) -> Self {
         Self::ShutdownWith(Detail::new(value))
     }
 
-    /// Whether this is a planned end: `Normal`, `Shutdown` or `ShutdownWith`.
+    /// Returns whether this is a planned exit: `Normal`, `Shutdown` or `ShutdownWith`.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         matches!(self, Self::Normal | Self::Shutdown | Self::ShutdownWith(_))
@@ -83,8 +92,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for Reason {
     }
 }
 
-/// So that `fn main() -> Reason { run(…) }` gives the shell what it expects: 0 for a clean end; else 1, and the reason
-/// on the standard error.
+/// Lets `fn main() -> Reason { run(…) }` give the shell what it expects: exit code 0 for a clean reason; else
+/// 1, and the reason on the standard error.
 impl std::process::Termination for Reason {
     fn report(self) -> ExitCode {
         if self.is_clean() {
@@ -95,7 +104,14 @@ impl std::process::Termination for Reason {
     }
 }
 
-/// A value inside a [`Reason`]: anything that can be compared and printed.
+/// A value inside a [`Reason`]: anything that can be compared and printed. Cheap to clone.
+///
+/// ```
+/// # use riot_actor::{process::Detail, Reason};
+/// let Reason::Other(detail) = Reason::other(42_u8) else { unreachable!() };
+/// assert_eq!(detail, Detail::new(42_u8));
+/// assert_eq!(detail.downcast_ref::<u8>(), Some(&42));
+/// ```
 #[derive(Clone)]
 pub struct Detail(Arc<dyn Value>);
 
@@ -105,7 +121,7 @@ impl Detail {
         Self(Arc::new(value))
     }
 
-    /// A look at the value, if it is a `T`.
+    /// Returns a reference to the value, if it is a `T`.
     #[must_use]
     pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
         self.0.as_any().downcast_ref()
@@ -138,12 +154,12 @@ impl<T: PartialEq + fmt::Debug + Send + Sync + 'static> Value for T {
     }
 }
 
-/// What is known of a panic.
+/// A panic: its message and location. See [`catch_panic`](crate::process::catch_panic) for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic {
-    /// What it said; empty if its payload was no string.
+    /// The message; empty if the payload was no string.
     pub message: String,
-    /// `file:line:column`, where known.
+    /// The location as `file:line:column`, if it is known.
     pub location: Option<String>,
 }
 
@@ -156,11 +172,18 @@ impl fmt::Display for Panic {
     }
 }
 
-/// What a body may end with: `()`, a [`Reason`], or a `Result` of one of them with any error.
+/// What the body of a process may return: `()`, a [`Reason`], or a `Result` of one of them with any error.
 ///
-/// `()` and `Ok(())` are `Normal`; an `Err(e)` is `Error(e)`, or the reason itself if `e` is one.
+/// `()` and `Ok(())` become `Normal`; an `Err(e)` becomes `Error(e)`, or the reason itself if `e` is one.
+///
+/// ```
+/// # use riot_actor::{process::Outcome, Reason};
+/// assert_eq!(().into_reason(), Reason::Normal);
+/// assert_eq!(Err::<(), _>(Reason::Shutdown).into_reason(), Reason::Shutdown);
+/// assert!(matches!("x".parse::<u8>().map(drop).into_reason(), Reason::Error(_)));
+/// ```
 pub trait Outcome {
-    /// The reason it stands for.
+    /// Returns the exit reason.
     fn into_reason(self) -> Reason;
 }
 
@@ -176,7 +199,8 @@ impl Outcome for Reason {
     }
 }
 
-/// The type of a body that loops for ever. It has no name of its own in stable Rust, but a function's result has.
+/// The outcome of a body that loops forever. Its type has no name in stable Rust, but the result of a
+/// function has.
 impl Outcome for <fn() -> ! as Returns>::Output {
     fn into_reason(self) -> Reason {
         self

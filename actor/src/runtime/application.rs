@@ -1,26 +1,24 @@
-//! What starts before `main` and stops after it: the applications of a runtime, in order.
+//! Applications: parts of a program that start before `main` and stop after it, in order.
 
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, time::Duration};
 
+use super::{context, panic::catch_panic, shared::Shared, shutdown::shutdown};
 use crate::{
     messages::{
         message::Message,
-        receive::{receive, receive_if, select, timeout},
+        receive::{receive, receive_if, select},
     },
     process::{
+        exit::exit,
+        monitor::monitor,
+        notice::{Down, MonitorRef},
         pid::Pid,
-        reason::Reason,
-        signal::{Down, MonitorRef, exit, monitor},
-        spawn::SpawnOptions,
+        reason::{Detail, Reason},
     },
-    runtime::{
-        context,
-        panic::catch_panic,
-        shared::{Shared, shutdown},
-    },
+    time::timeout::timeout,
 };
 
-/// A part of a program that starts and stops as one: a process at its top, a supervisor as a rule, and all below it.
+/// A part of a program that starts and stops as one: a top process, usually a supervisor, and all below it.
 ///
 /// ```
 /// use riot_actor::{
@@ -50,7 +48,7 @@ pub struct Application {
 type Starting = Pin<Box<dyn Future<Output = Result<Pid, Reason>> + Send>>;
 type Start = Box<dyn FnOnce() -> Starting + Send>;
 
-/// What the end of an application's top process means.
+/// What the exit of an application's top process means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ApplicationKind {
     Permanent,
@@ -59,8 +57,8 @@ enum ApplicationKind {
 }
 
 impl Application {
-    /// An application that `start` starts: it returns the process at the top, linked to the caller as every `start_link`
-    /// does. A panic in it is a failed start.
+    /// Makes an application that `start` starts. It returns the top process, linked to the caller as every
+    /// `start_link` does. A panic in it is a failed start.
     pub fn new<F, P, E>(
         name: impl Into<Cow<'static, str>>,
         start: impl FnOnce() -> F + Send + 'static,
@@ -77,26 +75,26 @@ impl Application {
         Self { name: name.into(), start, kind: ApplicationKind::Permanent, shutdown: None }
     }
 
-    /// The runtime shuts down when its top process ends, whatever the reason. The default.
+    /// Shuts the runtime down when the top process exits, whatever the reason. The default.
     pub fn permanent(mut self) -> Self {
         self.kind = ApplicationKind::Permanent;
         self
     }
 
-    /// The runtime shuts down when its top process ends abnormally.
+    /// Shuts the runtime down when the top process exits abnormally.
     pub fn transient(mut self) -> Self {
         self.kind = ApplicationKind::Transient;
         self
     }
 
-    /// The end of its top process is reported, and that is all.
+    /// Only logs the exit of the top process.
     pub fn temporary(mut self) -> Self {
         self.kind = ApplicationKind::Temporary;
         self
     }
 
-    /// How long its top process may take to end when the runtime shuts down, before it is killed. By default it has all
-    /// the time it needs, as a supervisor has below another.
+    /// Sets how long the top process may take to exit when the runtime shuts down, before it is killed. By
+    /// default it has all the time it needs, as a supervisor has below another.
     pub fn shutdown(mut self, timeout: Duration) -> Self {
         self.shutdown = Some(timeout);
         self
@@ -120,7 +118,7 @@ pub(crate) struct ApplicationFailed {
     pub(crate) reason: Reason,
 }
 
-/// What ends the process of the applications.
+/// The message that stops the process of the applications.
 struct StopAll;
 
 /// An application that has started.
@@ -133,14 +131,13 @@ struct RunningApplication {
 }
 
 impl Shared {
-    /// Starts the process that starts the applications, and then `main`.
+    /// Starts the process that starts the applications and then `main`.
     pub(crate) fn spawn_applications(
         self: &std::sync::Arc<Self>,
         applications: Vec<Application>,
         start_main: impl FnOnce() + Send + 'static,
     ) {
         let kill_timeout = self.config.kill_timeout;
-        let options = SpawnOptions::new().label("applications").trap_exit();
         let body = Box::pin(async move {
             let mut running = Vec::new();
             match start_all(applications, &mut running).await {
@@ -151,8 +148,8 @@ impl Shared {
                 Err(Some(failed)) => {
                     drop(start_main);
                     stop_all(running, kill_timeout).await;
-                    let reason = Reason::ShutdownWith(crate::process::Detail::new(failed.name.clone()));
-                    context::with_shared("applications", |shared| shared.start_failed(failed));
+                    let reason = Reason::ShutdownWith(Detail::new(failed.name.clone()));
+                    context::with_shared("applications", |shared| shared.application_failed(failed));
                     shutdown(reason);
                     return Reason::Normal;
                 }
@@ -161,18 +158,19 @@ impl Shared {
             stop_all(running, kill_timeout).await;
             Reason::Normal
         });
-        self.spawn_root(options, body, &self.applications);
+        self.spawn_root("applications", true, body, &self.ending.applications);
     }
 
-    /// Has the applications stopped; they are when their process is gone.
+    /// Stops the applications. They have stopped when the returned process is released.
     pub(crate) fn stop_applications(&self) -> Option<Pid> {
-        let pid = *self.applications.get()?;
+        let pid = *self.ending.applications.get()?;
         self.tell(pid, StopAll);
         Some(pid)
     }
 }
 
-/// Starts one after the other. An error if one failed, or (none) if the runtime is to end before all have started.
+/// Starts one after the other. The error is the failure, or none if the runtime is to end before all have
+/// started.
 async fn start_all(
     applications: Vec<Application>,
     running: &mut Vec<RunningApplication>,
@@ -209,7 +207,7 @@ async fn until_stopped<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
-/// Returns when the applications are to stop.
+/// Watches the applications until they are to stop.
 async fn watch(running: &mut Vec<RunningApplication>) {
     loop {
         let message = select(|message: &Message| message.is::<StopAll>() || message.is::<Down>()).await;
@@ -230,7 +228,7 @@ async fn watch(running: &mut Vec<RunningApplication>) {
     }
 }
 
-/// The last that started stops first, each as a supervisor stops a child.
+/// Stops the applications in reverse order, each as a supervisor stops a child.
 async fn stop_all(running: Vec<RunningApplication>, kill_timeout: Duration) {
     for RunningApplication { name, shutdown, top, reference, .. } in running.into_iter().rev() {
         let down = || receive_if(move |down: &Down| down.reference == reference);

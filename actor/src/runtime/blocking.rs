@@ -8,19 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    process::reason::Panic,
-    runtime::{context, coop, panic::catch},
-    sync::lock::lock,
-};
+use super::{context, coop, panic::catch};
+use crate::{process::reason::Panic, sync::lock::lock};
 
-/// A thread without work waits so long for more.
+/// How long a thread without work waits for more before it ends.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Runs `f` on a thread of its own and suspends only the caller. At most 64 run at once, by default; more wait their turn.
+/// Runs `f` on a thread of its own and suspends only the caller. At most 64 run at once by default, see
+/// [`Config::max_blocking_threads`](crate::runtime::Config::max_blocking_threads); more wait their turn.
 ///
-/// A caller that ends meanwhile does not wait: `f` runs to its end, and its result is dropped. In a simulation `f` runs
-/// at once, where the caller is.
+/// A caller that exits meanwhile does not wait: `f` runs to its end, and its result is dropped. In a
+/// simulation `f` runs at once, in the caller.
 ///
 /// ```
 /// # riot_actor::run(async {
@@ -30,17 +28,17 @@ const LINGER: Duration = Duration::from_secs(5);
 /// ```
 ///
 /// # Panics
-/// Filter `f` does; or outside a process.
+/// If `f` panics; or outside a process.
 pub async fn blocking<R, F>(f: F) -> R
 where
     R: Send + 'static,
     F: FnOnce() -> R + Send + 'static,
 {
-    let place = Arc::new(Mutex::new(JobState::Pending(None)));
-    let there = place.clone();
+    let job_state = Arc::new(Mutex::new(JobState::Pending(None)));
+    let written = job_state.clone();
     let job = move || {
         let result = catch(f);
-        let before = std::mem::replace(&mut *lock(&there), JobState::Done(Some(result)));
+        let before = std::mem::replace(&mut *lock(&written), JobState::Done(Some(result)));
         if let JobState::Pending(Some(waker)) = before {
             waker.wake();
         }
@@ -53,8 +51,8 @@ where
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        match &mut *lock(&place) {
-            JobState::Done(result) => Poll::Ready(result.take().expect("it is awaited once")),
+        match &mut *lock(&job_state) {
+            JobState::Done(result) => Poll::Ready(result.take().expect("a result is taken once")),
             JobState::Pending(waker) => {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
@@ -72,7 +70,7 @@ enum JobState<R> {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Threads that come when there is work, and go when there is none for a while.
+/// Threads that are started when there is work, and end when there is none for a while.
 pub(crate) struct Pool {
     max_threads: usize,
     state: Arc<(Mutex<PoolState>, Condvar)>,
@@ -105,7 +103,7 @@ impl Pool {
         if let Err(error) = spawned {
             let mut pool = lock(state);
             pool.threads -= 1;
-            // Another thread does it in time; without any, the work is done here rather than never.
+            // Another thread takes the job in time. Without any, the job runs here rather than never.
             if pool.threads == 0
                 && let Some(job) = pool.jobs.pop_front()
             {
@@ -116,7 +114,7 @@ impl Pool {
         }
     }
 
-    /// Lets the threads go; true if they have within `timeout`.
+    /// Ends the threads. Returns whether they have ended within `timeout`.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         let (state, changed) = &*self.state;
         let deadline = Instant::now() + timeout;

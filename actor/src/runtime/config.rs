@@ -1,31 +1,32 @@
-//! What a runtime is made of, and running one.
+//! The settings of a runtime, and running one.
 
 use std::{fmt, future::Future, sync::Mutex, time::Duration};
 
+#[cfg(all(unix, feature = "signals"))]
+use super::os_signals::Listener;
+use super::{
+    application::Application,
+    context::{self, Local},
+    panic::install_hook,
+    scheduler::{self, Scheduler},
+    shared::{Scheduling, Shared},
+};
 use crate::{
     observe::crash_report::CrashReport,
     process::{
         pid::Pid,
         reason::{Outcome, Reason},
     },
-    runtime::{
-        application::Application,
-        context::{self, Local},
-        scheduler::{self, Scheduler},
-        shared::{Scheduling, Shared},
-    },
     sync::lock::lock,
     time::clock::Clock,
 };
 
-#[cfg(all(unix, feature = "signals"))]
-use crate::runtime::os_signals::Listener;
-
 type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
 
-/// Runs `main` as the first process, on as many workers as there are cores, and returns why it ended. Everything else
-/// has ended by then: when `main` ends, all other processes are asked to shut down, and killed if they have not within
-/// five seconds.
+/// Runs `main` as the first process, on one worker per core, and returns its exit reason.
+///
+/// All other processes have exited by then: when `main` exits they are asked to shut down, and killed if they have not
+/// within five seconds.
 ///
 /// ```
 /// use riot_actor::{receive, run, send, spawn, this, Reason};
@@ -38,7 +39,7 @@ type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
 /// ```
 ///
 /// # Panics
-/// Where [`Config::run`] gives an error.
+/// Where [`Config::run`] returns an error.
 pub fn run<F>(main: F) -> Reason
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -46,7 +47,7 @@ where
     Config::new().run(main).unwrap_or_else(|error| panic!("riot_actor::run: {error}"))
 }
 
-/// What a runtime is made of.
+/// The settings of a runtime.
 ///
 /// ```
 /// # use riot_actor::runtime::Config;
@@ -55,20 +56,20 @@ where
 /// ```
 #[must_use = "nothing runs before `run`"]
 pub struct Config {
-    pub(crate) workers: usize,
-    pub(crate) shutdown_timeout: Duration,
-    pub(crate) kill_timeout: Duration,
+    workers: usize,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) kill_timeout: Duration,
     pub(crate) long_schedule: Duration,
-    pub(crate) max_blocking_threads: usize,
+    pub(super) max_blocking_threads: usize,
     pub(crate) on_crash: Option<CrashHook>,
     #[cfg(all(unix, feature = "signals"))]
     signals: bool,
-    /// Until the runtime starts; it keeps the rest of its settings for as long as it lives, where all its threads see them.
+    /// Until the runtime starts. It keeps the other settings for as long as it lives, where all its threads see them.
     applications: Mutex<Vec<Application>>,
 }
 
 impl Config {
-    /// The defaults.
+    /// The default settings.
     pub fn new() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
@@ -83,53 +84,65 @@ impl Config {
         }
     }
 
-    /// How many threads run processes; default one a core.
+    /// Sets how many threads run processes; one per core by default.
     ///
     /// # Panics
-    /// Filter zero.
+    /// If `workers` is zero or more than 65 536.
     pub fn workers(mut self, workers: usize) -> Self {
-        assert!(workers > 0, "somebody has to do the work");
+        assert!(workers > 0, "a runtime needs at least one worker");
+        assert!(workers <= 1 << 16, "a runtime has at most 65536 workers");
         self.workers = workers;
         self
     }
 
-    /// How long processes have to end when the runtime shuts down, before they are killed; default 5 s.
-    pub fn shutdown_timeout(mut self, shutdown_timeout: Duration) -> Self {
-        self.shutdown_timeout = shutdown_timeout;
+    /// Sets how long processes have to exit when the runtime shuts down, before they are killed; 5 s by default.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
         self
     }
 
-    /// How long a process that was killed may go on without giving way, before `run` leaves without it; default 30 s.
+    /// Sets how long a killed process may go on without giving way, before `run` returns without it; 30 s by default.
     pub fn kill_timeout(mut self, timeout: Duration) -> Self {
         self.kill_timeout = timeout;
         self
     }
 
-    /// A process that does not give way for longer than this is reported, once; default 100 ms.
+    /// Sets how long a process may run without giving way before that is reported, once; 100 ms by default.
     pub fn long_schedule(mut self, timeout: Duration) -> Self {
         self.long_schedule = timeout;
         self
     }
 
-    /// How many [`blocking`](crate::runtime::blocking()) calls may run at once; default 64.
+    /// Sets how many [`blocking`](crate::runtime::blocking()) calls may run at once; 64 by default.
     ///
     /// # Panics
-    /// Filter zero.
+    /// If `threads` is zero.
     pub fn max_blocking_threads(mut self, threads: usize) -> Self {
-        assert!(threads > 0, "somebody has to do the work");
+        assert!(threads > 0, "blocking work needs at least one thread");
         self.max_blocking_threads = threads;
         self
     }
 
-    /// Called with every crash report, on the worker where the process ended. It must not block.
+    /// Sets a hook that is called with every crash report, on the worker where the process exited. It must not block.
+    ///
+    /// ```
+    /// # use std::sync::mpsc;
+    /// # use riot_actor::{process::wait, runtime::Config, spawn, Reason};
+    /// let (tell, told) = mpsc::channel();
+    /// let config = Config::new().on_crash(move |report| tell.send(report.reason.clone()).unwrap());
+    /// config.run(async { wait(spawn(async { Reason::other("broken") })).await; })?;
+    /// assert_eq!(told.recv(), Ok(Reason::other("broken")));
+    /// # Ok::<(), riot_actor::runtime::RunError>(())
+    /// ```
     pub fn on_crash(mut self, hook: impl Fn(&CrashReport) + Send + Sync + 'static) -> Self {
         self.on_crash = Some(Box::new(hook));
         self
     }
 
-    /// SIGINT and SIGTERM shut the runtime down with [`Reason::Shutdown`]; the second of them, whichever it is, ends the
-    /// program at once, with exit code 130 or 143. When no runtime listens any more they do again what they do in any
-    /// program. Off by default.
+    /// Has SIGINT and SIGTERM shut the runtime down with [`Reason::Shutdown`]. Off by default.
+    ///
+    /// A second signal, whichever of the two it is, ends the program at once, with exit code 130 or 143. When no runtime
+    /// listens any more the signals do again what they do in any program.
     #[cfg(all(unix, feature = "signals"))]
     #[cfg_attr(docsrs, doc(cfg(feature = "signals")))]
     pub fn stop_on_signals(mut self) -> Self {
@@ -137,18 +150,18 @@ impl Config {
         self
     }
 
-    /// Starts `application` before `main`, after those given before it, and stops it when the runtime shuts down, before
-    /// those; all other processes are asked to end after that.
+    /// Adds an application. Applications start before `main`, in the order in which they were added; when the runtime shuts
+    /// down they are stopped in reverse order, before all other processes are asked to exit.
     pub fn application(self, application: Application) -> Self {
         lock(&self.applications).push(application);
         self
     }
 
-    pub(crate) fn take_applications(&self) -> Vec<Application> {
+    pub(super) fn take_applications(&self) -> Vec<Application> {
         std::mem::take(&mut lock(&self.applications))
     }
 
-    /// [`run`] with these settings.
+    /// Runs `main`, as [`run`] does, with these settings.
     ///
     /// # Errors
     /// See [`RunError`].
@@ -166,18 +179,18 @@ impl Config {
         let mut threads = vec![scheduler::start_watchdog(shared.clone()).map_err(RunError::Thread)?];
         shared.start(applications, main);
         for (worker, queue) in queues.into_iter().enumerate() {
-            let its_own = shared.clone();
+            let worker_shared = shared.clone();
             let thread = std::thread::Builder::new().name(format!("riot-{worker}")).spawn(move || {
                 // A worker that is lost takes its processes with it: better to end loudly.
                 let bomb = AbortOnPanic;
-                let local = Local::new(its_own, worker, queue);
+                let local = Local::new(worker_shared, worker, queue);
                 scheduler::run_worker(local);
                 std::mem::forget(bomb);
             });
             match thread {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    shared.stop();
+                    shared.stop_workers();
                     return Err(RunError::Thread(error));
                 }
             }
@@ -204,26 +217,33 @@ impl fmt::Debug for Config {
     }
 }
 
-pub(crate) fn check_can_run() -> Result<(), RunError> {
+pub(super) fn check_can_run() -> Result<(), RunError> {
     if context::is_entered() {
         return Err(RunError::NestedRuntime);
     }
     if cfg!(panic = "abort") {
         return Err(RunError::PanicAborts);
     }
-    crate::runtime::panic::install_hook();
+    install_hook();
     Ok(())
 }
 
 /// Why a runtime did not run, or could not be ended.
+///
+/// ```
+/// # use riot_actor::{run, runtime::{Config, RunError}};
+/// run(async {
+///     assert!(matches!(Config::new().run(async {}), Err(RunError::NestedRuntime)));
+/// });
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// It was called from inside a process. Spawn instead; a second runtime wants a thread of its own.
+    /// `run` was called from inside a process. Spawn instead; a second runtime needs a thread of its own.
     NestedRuntime,
-    /// The program is built with `panic = "abort"`: no panic could be contained.
+    /// The program is built with `panic = "abort"`, so no panic could be contained.
     PanicAborts,
-    /// An application did not start, so `main` never ran; those that had started were stopped.
+    /// An application did not start, so `main` never ran; the applications that had started were stopped.
     AppStart {
         /// The application.
         name: String,
@@ -248,7 +268,9 @@ impl fmt::Display for RunError {
             }
             Self::AppStart { name, reason } => write!(f, "the application {name} did not start: {reason}"),
             #[cfg(all(unix, feature = "signals"))]
-            Self::Signals(error) => write!(f, "no signals are to be had: {error}"),
+            Self::Signals(error) => {
+                write!(f, "the system does not let the program listen for signals: {error}")
+            }
             Self::Thread(error) => write!(f, "the system refused a thread: {error}"),
             Self::Stuck(pids) => write!(f, "these processes do not give way and cannot be ended: {pids:?}"),
         }

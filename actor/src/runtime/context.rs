@@ -1,6 +1,6 @@
-//! Who is running here: the worker of this thread, and the process it polls.
+//! The current context: the worker of this thread, and the process that it polls.
 //!
-//! Set around every poll and cleared after it, so nothing of a process is left behind on a thread.
+//! The context is set around every poll and cleared after it, so nothing of a process is left on a thread.
 
 use std::{
     any::Any,
@@ -10,36 +10,31 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    process::pid::Pid,
-    runtime::{
-        kernel::{
-            record::{Process, Slot},
-            table::FreeList,
-        },
-        scheduler::LocalQueue,
-        shared::Shared,
-    },
+use super::{
+    kernel::{process::Process, record::Slot, table::FreeList},
+    scheduler::LocalQueue,
+    shared::Shared,
 };
+use crate::process::pid::Pid;
 
 thread_local! {
-    /// The `Local` of an [`enter`] that has not returned, or null. A pointer, since every send and receive looks here, and
-    /// nothing has to be counted, or destroyed with the thread.
+    /// Points to the `Local` of an [`enter`] that has not returned, or is null. A pointer, because every send and receive
+    /// reads it, and a pointer needs no count and no destructor.
     static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
 }
 
-/// What belongs to the thread of a worker (or of a simulation).
+/// What belongs to the thread of a worker or of a simulation.
 pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: usize,
     pub(crate) queue: LocalQueue,
-    /// The process that is polled: while it runs its own code finds it here. Put there by [`Local::begin`].
+    /// The process that is polled. [`Local::begin`] puts it here, so that its own code finds it.
     pub(crate) running: RefCell<Option<Box<Process>>>,
-    /// Its place, or that of the one before; none before the first.
-    place: Cell<Option<NonNull<Slot>>>,
-    /// FreeList in the table for the processes that are spawned here.
+    /// The slot of the process that is polled, or was polled last; none before the first.
+    slot: Cell<Option<NonNull<Slot>>>,
+    /// Free slots for processes that are spawned on this thread.
     pub(crate) free_list: RefCell<FreeList>,
-    /// What the driver gave to whoever installed it.
+    /// The handle that the driver came with.
     pub(crate) driver_handle: RefCell<Option<Rc<dyn Any>>>,
     /// Whether a process is being polled, as opposed to the worker looking for one.
     pub(crate) polling: Cell<bool>,
@@ -54,7 +49,7 @@ impl Local {
             worker,
             queue,
             running: RefCell::new(None),
-            place: Cell::new(None),
+            slot: Cell::new(None),
             free_list: RefCell::default(),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
@@ -62,26 +57,28 @@ impl Local {
         })
     }
 
-    /// Makes a process the running one; this is its place.
+    /// Makes a process the running one, and returns its slot.
     #[inline(always)]
     pub(crate) fn begin(&self, process: Box<Process>) -> &Slot {
         let slot = self.shared.table.slot_at(&process);
-        self.place.set(Some(NonNull::from(slot)));
+        self.slot.set(Some(NonNull::from(slot)));
         let before = self.running.replace(Some(process));
         debug_assert!(before.is_none(), "one process runs at a time");
         slot
     }
 
-    /// Shows `f` the running process and its place.
+    /// Shows `f` the running process and its slot, while the process is borrowed: `f` must not run code of a user.
     #[inline]
     #[expect(unsafe_code, reason = "see the proof")]
     pub(crate) fn with_running<R>(&self, f: impl FnOnce(&Slot, &mut Process) -> R) -> Option<R> {
         let mut running = self.running.borrow_mut();
         let process = running.as_mut()?;
-        // SAFETY: what is there came from a reference into our table, where free_list neither move nor go away before the
-        // table does; and we are borrowed, and the table with us.
-        let slot = unsafe { self.place.get()?.as_ref() };
-        debug_assert!(std::ptr::eq(slot, self.shared.table.slot_at(process)), "`begin` has put both there");
+        // SAFETY:
+        // 1. The pointer came from a reference to a slot of this runtime's table (`begin`).
+        // 2. Slots neither move nor go away before the table does.
+        // 3. `self` owns the `Shared` that owns the table, and is borrowed as long as the reference is used.
+        let slot = unsafe { self.slot.get()?.as_ref() };
+        debug_assert!(std::ptr::eq(slot, self.shared.table.slot_at(process)), "`begin` has set both");
         Some(f(slot, process))
     }
 }
@@ -100,12 +97,12 @@ pub(crate) fn enter<R>(local: &Local, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Whether a process is being polled on this thread.
+/// Returns whether a process is being polled on this thread.
 pub(crate) fn is_polling() -> bool {
     with_local(|local| local.is_some_and(|local| local.polling.get()))
 }
 
-/// Whether this thread belongs to a runtime.
+/// Returns whether this thread belongs to a runtime.
 pub(crate) fn is_entered() -> bool {
     !LOCAL.get().is_null()
 }
@@ -113,12 +110,15 @@ pub(crate) fn is_entered() -> bool {
 #[inline(always)]
 #[expect(unsafe_code, reason = "see the proof")]
 pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
-    // SAFETY: a pointer that is not null was made of a reference by an `enter` on this thread which is still on the
-    // stack below us, so what it refers to is borrowed until after we have returned; `f` cannot keep it longer.
+    // SAFETY:
+    // 1. A pointer that is not null was made from a reference by an `enter` on this thread that has not returned, because
+    //    `enter` resets it when it returns or unwinds.
+    // 2. That `enter` is below this call on the stack, so its reference is valid until after this call.
+    // 3. `f` cannot keep the reference: it takes any lifetime.
     f(unsafe { LOCAL.get().as_ref() })
 }
 
-/// The runtime of the running process.
+/// Shows `f` the runtime of the running process.
 #[inline]
 pub(crate) fn with_shared<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R {
     with_local(|local| match local {
@@ -127,7 +127,7 @@ pub(crate) fn with_shared<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R
     })
 }
 
-/// The running process.
+/// Shows `f` the running process, while it is borrowed: `f` must not run code of a user.
 #[inline]
 pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Shared, &Slot, &mut Process) -> R) -> R {
     with_local(|local| {
@@ -140,7 +140,7 @@ pub(crate) fn current() -> Option<Pid> {
     with_local(|local| local?.running.borrow().as_ref().map(|running| running.pid))
 }
 
-/// How many messages the running process holds, if that is `pid`.
+/// Returns how many messages are in the mailbox of the running process, if that is `pid`.
 pub(crate) fn mailbox_len_of(pid: Pid) -> Option<usize> {
     with_local(|local| {
         let running = local?.running.borrow();
@@ -151,6 +151,38 @@ pub(crate) fn mailbox_len_of(pid: Pid) -> Option<usize> {
 #[cold]
 fn outside(what: &str) -> ! {
     panic!(
-        "riot_actor: `{what}` acts for the running process, and none runs on this thread; call it inside `run` or `spawn`, or use a `Handle`"
+        "riot_actor: `{what}` acts for the running process, and none runs on this thread; \
+         call it inside `run` or `spawn`, or use a `Handle`"
     )
+}
+
+/// Returns the pid of the running process.
+///
+/// ```
+/// # use riot_actor::{receive, run, send, this};
+/// # run(async {
+/// send(this(), 1_u8);
+/// assert_eq!(receive::<u8>().await, 1);
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process; see [`try_this`](crate::process::try_this).
+#[must_use]
+pub fn this() -> Pid {
+    with_running("this", |_, _, running| running.pid)
+}
+
+/// Returns the pid of the running process, if one runs on this thread.
+///
+/// ```
+/// # use riot_actor::process::try_this;
+/// assert_eq!(try_this(), None);
+/// # riot_actor::run(async {
+/// assert_eq!(try_this(), Some(riot_actor::this()));
+/// # });
+/// ```
+#[must_use]
+pub fn try_this() -> Option<Pid> {
+    current()
 }

@@ -1,6 +1,4 @@
-//! Giving way: what every await of this project passes before it completes.
-//!
-//! For authors of futures that complete without waiting, such as reads of a socket that always has bytes.
+//! Cooperative scheduling: the reductions that every await of this crate spends before it completes.
 
 use std::{
     future::poll_fn,
@@ -8,36 +6,81 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::runtime::{
+use super::{
     context,
-    kernel::record::{Process, Slot},
+    kernel::{process::Process, record::Slot},
 };
 
-/// Spends one unit of the running process's turn. `Pending` when the turn is used up (the process is queued again
-/// behind the ready ones), and for good once the process is condemned. `Ready` outside a process.
+/// Spends one reduction of the running process.
+///
+/// Is pending once the poll slice has none left (the process is enqueued again behind the runnable ones), and for good once
+/// the process is condemned. Is ready outside a process.
+///
+/// ```
+/// # use std::future::poll_fn;
+/// # riot_actor::run(async {
+/// for _ in 0..5_000 {
+///     poll_fn(riot_actor::coop::poll_proceed).await; // gives way every 2 000 times
+/// }
+/// # });
+/// ```
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
-    context::with_local(|local| {
-        let Some(local) = local else { return Poll::Ready(()) };
-        local.with_running(|slot, running| proceed(slot, running, cx)).unwrap_or(Poll::Ready(()))
-    })
+    let proceed = context::with_local(|local| {
+        let Some(local) = local else { return Proceed::Go };
+        local.with_running(spend).unwrap_or(Proceed::Go)
+    });
+    proceed.poll(cx)
 }
 
+/// Whether the running process may complete an await.
+#[must_use = "an exhausted poll slice must be continued: call `wake_if_exhausted`"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proceed {
+    Go,
+    /// The process receives nothing more.
+    Condemned,
+    /// The poll slice has no reductions left. The caller must wake the task's waker, but not while the running process is
+    /// borrowed: a waker of a user may call anything.
+    Exhausted,
+}
+
+impl Proceed {
+    #[inline]
+    fn poll(self, cx: &mut Context<'_>) -> Poll<()> {
+        if self == Self::Go {
+            return Poll::Ready(());
+        }
+        cold_path();
+        self.wake_if_exhausted(cx);
+        Poll::Pending
+    }
+
+    /// Has the task polled again in its next poll slice. Call it while the running process is not borrowed.
+    #[inline]
+    pub(crate) fn wake_if_exhausted(self, cx: &mut Context<'_>) {
+        if self == Self::Exhausted {
+            cold_path();
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// Spends one reduction of a process.
 #[inline]
-pub(crate) fn proceed(slot: &Slot, running: &mut Process, cx: &mut Context<'_>) -> Poll<()> {
+pub(crate) fn spend(slot: &Slot, running: &mut Process) -> Proceed {
     if slot.is_condemned() {
         cold_path();
-        return Poll::Pending;
+        return Proceed::Condemned;
     }
     if running.reductions == 0 {
         cold_path();
-        cx.waker().wake_by_ref();
-        return Poll::Pending;
+        return Proceed::Exhausted;
     }
     running.reductions -= 1;
-    Poll::Ready(())
+    Proceed::Go
 }
 
-/// `Pending`, for good, once the running process is condemned; costs nothing of its turn.
+/// Is pending, for good, once the running process is condemned. Spends no reduction.
 pub(crate) fn poll_live() -> Poll<()> {
     context::with_local(|local| {
         let Some(local) = local else { return Poll::Ready(()) };
@@ -48,7 +91,13 @@ pub(crate) fn poll_live() -> Poll<()> {
     })
 }
 
-/// Lets the other ready processes of the same priority run first.
+/// Lets the other runnable processes of the same priority run first.
+///
+/// ```
+/// # riot_actor::run(async {
+/// riot_actor::process::yield_now().await;
+/// # });
+/// ```
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

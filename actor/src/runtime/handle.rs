@@ -1,25 +1,38 @@
-//! A runtime, seen from threads that are none of its workers.
+//! A runtime, seen from plain threads.
 
 use std::{fmt, future::Future, sync::Arc};
 
+use super::{
+    context,
+    kernel::spawn::{Origin, SpawnSpec},
+    shared::Shared,
+};
 use crate::{
     messages::message::Message,
     process::{
         pid::Pid,
         reason::{Outcome, Reason},
-        spawn::{ReasonOf, SpawnOptions},
+        spawn::ReasonOf,
     },
-    runtime::{context, shared::Shared},
 };
 
-/// A runtime, for plain threads: they have no process to act for.
+/// A handle to a runtime, for plain threads, which have no process to act for.
+///
+/// ```
+/// # use riot_actor::{receive, run, runtime::Handle, this};
+/// # run(async {
+/// let (handle, main) = (Handle::current(), this());
+/// std::thread::spawn(move || handle.send(main, "from a thread"));
+/// assert_eq!(receive::<&str>().await, "from a thread");
+/// # });
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl Handle {
-    /// The runtime of the running process.
+    /// Returns a handle to the runtime of the running process.
     ///
     /// # Panics
     /// Outside a process.
@@ -37,18 +50,15 @@ impl Handle {
         F: Future<Output: Outcome> + Send + 'static,
     {
         let body = Box::pin(ReasonOf { body });
-        match self.shared.spawn(SpawnOptions::new(), None, None, None, body) {
-            Ok(pid) => pid,
-            Err(_) => unreachable!("it asks for no name"),
-        }
+        self.shared.spawn_unnamed(SpawnSpec::default(), Origin::default(), body, |_| ())
     }
 
-    /// [`send`](crate::send()).
+    /// Sends a message, see [`send`](crate::send()).
     pub fn send<M: Send + 'static>(&self, to: Pid, message: M) {
         self.shared.deliver(to, Message::new(message));
     }
 
-    /// [`shutdown`](crate::runtime::shutdown).
+    /// Shuts the runtime down, see [`shutdown`](crate::runtime::shutdown).
     pub fn shutdown(&self, reason: Reason) {
         self.shared.shut_down(reason);
     }

@@ -14,9 +14,11 @@ pub(crate) mod kernel;
 #[cfg(all(unix, feature = "signals"))]
 mod os_signals;
 pub(crate) mod panic;
+pub(crate) mod parker;
 mod random;
 pub(crate) mod scheduler;
 pub(crate) mod shared;
+mod shutdown;
 pub(crate) mod simulation;
 
 pub use self::{
@@ -25,5 +27,5 @@ pub use self::{
     config::{Config, RunError, run},
     handle::Handle,
     random::random,
-    shared::shutdown,
+    shutdown::shutdown,
 };

@@ -9,23 +9,24 @@ use std::{
 
 use signal_hook::{SigId, consts, flag, low_level};
 
-use crate::{process::reason::Reason, runtime::shared::Shared, sync::lock::lock};
+use super::shared::Shared;
+use crate::{process::reason::Reason, sync::lock::lock};
 
-/// The signals, and the exit codes a shell gives a program they have ended.
+/// The signals, and the exit codes that a shell shows for a program that they have ended.
 const SIGNALS: [(i32, i32); 2] = [(consts::SIGINT, 130), (consts::SIGTERM, 143)];
 
-/// Listens until it is dropped.
+/// Listens for the signals until it is dropped.
 pub(crate) struct Listener {
     registered: Vec<SigId>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Signals belong to the whole program, so here is what all its runtimes know of them together.
+/// The state of all runtimes of the program, which share the signals.
 static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners { count: 0, defaults: Vec::new() });
 
 struct Listeners {
     count: usize,
-    /// While nobody listens the signals do again what they do in any program.
+    /// The handlers that restore the default action of the signals while no runtime listens.
     defaults: Vec<SigId>,
 }
 
@@ -59,7 +60,7 @@ impl Drop for Listener {
                 listeners.defaults = defaults.collect();
             }
         }
-        // With them goes the other end of the pipe, and so the thread.
+        // They own the other end of the pipe, so the thread ends.
         self.registered.drain(..).for_each(unregister);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -77,7 +78,8 @@ fn register(registered: &mut Vec<SigId>) -> io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     let once = Arc::new(AtomicBool::new(false));
     for (signal, code) in SIGNALS {
-        // They run in the order they were registered in: the first signal finds the flag down, and raises it.
+        // Handlers run in the order in which they were registered: the first signal finds the flag unset, and
+        // sets it.
         registered.push(flag::register_conditional_shutdown(signal, code, once.clone())?);
         registered.push(flag::register(signal, once.clone())?);
         registered.push(low_level::pipe::register(signal, write.try_clone()?)?);

@@ -1,7 +1,8 @@
-//! Where a panic happened: only the panic hook is told, so one is put in front of whatever hook there was.
+//! Panics as values, with their location. Only the panic hook learns the location, so a hook of this crate
+//! stands before the one there was.
 //!
-//! It is the one thing here that is shared by a whole program, because Rust has one hook. It keeps the place of panics
-//! inside processes, which end in a crash report instead of on the standard error, and passes all others on.
+//! The hook is shared by the whole program, because Rust has one. It stores the location of panics inside
+//! processes, which end in a crash report instead of on the standard error, and passes all others on.
 
 use std::{
     any::Any,
@@ -13,10 +14,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{process::reason::Panic, runtime::context};
+use super::context;
+use crate::process::reason::Panic;
 
-/// Awaits `future`; a panic in it comes back as a value, and the process goes on. For code of somebody else that runs
-/// in a process with a duty of its own: a handler, a start function.
+/// Awaits `future` and returns a panic in it as a value, so that the process goes on. Use it for code of a
+/// user inside a process with a duty of its own: a handler, a start function.
 ///
 /// ```
 /// # riot_actor::run(async {
@@ -26,7 +28,7 @@ use crate::{process::reason::Panic, runtime::context};
 /// ```
 ///
 /// # Errors
-/// The panic. Nothing else is said about it, so whoever catches it reports it.
+/// The panic. It is reported nowhere else, so the caller must report it.
 pub fn catch_panic<F: Future>(future: F) -> CatchPanic<F> {
     CatchPanic { future }
 }
@@ -73,7 +75,7 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// Runs `f`; a panic comes back as a value.
+/// Runs `f` and returns a panic as a value.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     let before = CATCHING.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
@@ -81,8 +83,8 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     result.map_err(panicked)
 }
 
-/// [`catch`] for the poll of a process: the hook knows of it by [`Local::polling`](crate::runtime::context::Local::polling), so
-/// nothing has to be said here.
+/// Runs the poll of a process, as [`catch`] does. The hook knows of it by
+/// [`Local::polling`](super::context::Local::polling), so no flag has to be set here.
 #[inline(always)]
 pub(crate) fn catch_polling<R>(poll: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(poll)).map_err(panicked)

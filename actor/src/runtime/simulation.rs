@@ -1,4 +1,4 @@
-//! The same runtime on one thread: a seed chooses who runs next, and time jumps when nobody can.
+//! The same runtime on one thread: a seed chooses which process runs next, and the clock jumps when none can.
 //!
 //! A run is a function of its seed: one that fails is replayed by running the seed runnable.
 
@@ -9,27 +9,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{
+    config::{Config, RunError, check_can_run},
+    context::{self, Local},
+    kernel::{process::Process, slice::run_slice},
+    scheduler::LocalQueue,
+    shared::{Scheduling, Shared},
+};
 use crate::{
     process::reason::{Outcome, Reason},
-    runtime::{
-        config::{Config, RunError, check_can_run},
-        context::{self, Local},
-        kernel::{record::Process, slice::run_slice},
-        scheduler::LocalQueue,
-        shared::{Scheduling, Shared},
-    },
     sync::lock::lock,
     time::clock::Clock,
 };
 
-/// Processes runnable to run in a simulation, in no order but the seed's.
+/// The runnable processes of a simulation, in the order that the seed chooses.
 pub(crate) struct SimulatedQueue(Mutex<Schedule>);
 
 struct Schedule {
     #[expect(clippy::vec_box, reason = "a process keeps its one allocation wherever it goes")]
     runnable: Vec<Box<Process>>,
-    random: Random,
-    /// How many processes are in the midst of a poll while another one runs.
+    random: Xorshift,
+    /// How many processes are interrupted in the middle of a poll.
     interrupted: usize,
 }
 
@@ -39,7 +39,7 @@ impl SimulatedQueue {
     }
 
     fn new(seed: u64) -> Self {
-        Self(Mutex::new(Schedule { runnable: Vec::new(), random: Random::new(seed), interrupted: 0 }))
+        Self(Mutex::new(Schedule { runnable: Vec::new(), random: Xorshift::new(seed), interrupted: 0 }))
     }
 
     fn take(&self) -> Option<Box<Process>> {
@@ -51,7 +51,7 @@ impl SimulatedQueue {
         Some(runnable.swap_remove(at))
     }
 
-    /// A process that runs while another one is in the midst of its poll, if the seed says so.
+    /// Takes a process that runs in the middle of another one's poll, if the seed says so.
     fn interrupt(&self) -> Option<Box<Process>> {
         {
             let chance = &mut *lock(&self.0);
@@ -73,14 +73,16 @@ impl SimulatedQueue {
     }
 }
 
-/// Processes interrupted at once: each keeps its stack.
+/// Processes interrupted at once at most: each keeps its stack.
 const MAX_INTERRUPTED: usize = 8;
 
-/// A point where other processes may run before the caller goes on, in the midst of its poll, as they would on other
-/// workers: the seed chooses which, if any. For code that is to be tried against others in between: a future's `poll`
-/// between its look and its `Pending`, a destructor, a guard of a receive. Does nothing outside a simulation.
+/// Marks a point where other processes may run in the middle of the caller's poll, as they would on other
+/// workers. The seed chooses which, if any. Does nothing outside a simulation.
 ///
-/// The caller must hold no lock the others take: there is one thread, and nobody to let go of it.
+/// Use it in code whose interleavings are to be tested: between a future's check and its `Pending`, in a
+/// destructor, in a guard of a receive.
+///
+/// The caller must hold no lock that the others take: there is one thread, so they would wait forever.
 ///
 /// ```
 /// use riot_actor::{
@@ -91,7 +93,7 @@ const MAX_INTERRUPTED: usize = 8;
 /// Simulation::sweep(0..100, || async {
 ///     let main = this();
 ///     let victim = spawn(async move {
-///         // Killed while it looks, it receives nothing.
+///         // If it is killed during the guard it receives nothing.
 ///         receive_if(|_: &u8| { interleave(); true }).await;
 ///         send(main, "received");
 ///     });
@@ -118,7 +120,7 @@ pub fn interleave() {
     });
 }
 
-/// Runs a program under a seed and a clock of its own.
+/// Runs a program under a seed and with a virtual clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -126,7 +128,7 @@ pub fn interleave() {
 ///
 /// Simulation::new(1).run(async {
 ///     let start = now();
-///     sleep(Duration::from_secs(3600)).await;      // takes no time at all
+///     sleep(Duration::from_secs(3600)).await; // takes no real time
 ///     assert!(now() - start >= Duration::from_secs(3600));
 /// });
 /// ```
@@ -138,22 +140,22 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// A simulation that takes its choices from `seed`.
+    /// Makes a simulation that takes its choices from `seed`.
     pub fn new(seed: u64) -> Self {
         Self { seed, config: Config::new() }
     }
 
-    /// The settings of the runtime; those about threads mean nothing here.
+    /// Sets the settings of the runtime; those about threads mean nothing here.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// Runs a program made anew for each seed, for every seed in `seeds`.
+    /// Runs a program, made anew for each seed, for every seed in `seeds`.
     ///
     /// # Panics
-    /// Filter a run ends otherwise than [`Reason::Normal`]; the message names the seed that did it. (A `main` that was taken
-    /// along by a link has not shown anything, however clean its end.)
+    /// If a run ends otherwise than with [`Reason::Normal`]; the message names the seed. (A `main` that was
+    /// ended by a link has shown nothing, however clean its reason.)
     #[track_caller]
     pub fn sweep<F>(seeds: impl IntoIterator<Item = u64>, program: impl Fn() -> F)
     where
@@ -165,11 +167,11 @@ impl Simulation {
         }
     }
 
-    /// Runs `main` until all processes have ended, and returns why it did.
+    /// Runs `main` until all processes have exited, and returns the exit reason of `main`.
     ///
     /// # Panics
-    /// Where [`try_run`](Self::try_run) gives an error; or on a deadlock, when every process waits for what can never come:
-    /// the message lists them.
+    /// Where [`try_run`](Self::try_run) returns an error; or on a deadlock, when every process waits for
+    /// something that can never come: the message lists them.
     pub fn run<F>(self, main: F) -> Reason
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -177,10 +179,10 @@ impl Simulation {
         self.try_run(main).unwrap_or_else(|error| panic!("Simulation::run: {error}"))
     }
 
-    /// [`run`](Self::run) for programs that may not even start.
+    /// Runs `main`, as [`run`](Self::run) does, and returns an error where the program does not start.
     ///
     /// # Errors
-    /// Inside a process; if an application does not start.
+    /// If it is called inside a process, or an application does not start.
     ///
     /// # Panics
     /// On a deadlock.
@@ -191,7 +193,7 @@ impl Simulation {
         check_can_run()?;
         let queue = SimulatedQueue::new(self.seed);
         let applications = self.config.take_applications();
-        let shared = Shared::new(self.config, Clock::by_hand(), Scheduling::Simulated(queue));
+        let shared = Shared::new(self.config, Clock::new_virtual(), Scheduling::Simulated(queue));
         let local = Local::new(shared.clone(), 0, LocalQueue::new());
         let mut world = World { shared, local: local.clone(), seed: self.seed };
         context::enter(&local, || {
@@ -208,7 +210,7 @@ struct World {
 }
 
 impl World {
-    /// Runs until the program has ended, and all its processes.
+    /// Runs until the program has ended and all its processes are released.
     fn run(&mut self) -> Result<Reason, RunError> {
         let reason = loop {
             if let Some(reason) = self.shared.end_reason() {
@@ -236,7 +238,7 @@ impl World {
         self.shared.outcome(reason)
     }
 
-    /// Runs one process, or else moves the clock to the next timer, but not beyond `deadline`.
+    /// Runs one process, or else advances the clock to the next timer, but not beyond `deadline`.
     fn step(&mut self, deadline: Option<Instant>) {
         let Some(queue) = self.shared.simulated() else { unreachable!("a simulation has its own queue") };
         if let Some(process) = queue.take() {
@@ -266,16 +268,16 @@ impl World {
                 info.mailbox
             );
         }
-        panic!("deadlock under seed {}: nobody can run and no timer is set{waiting}", self.seed)
+        panic!("deadlock under seed {}: no process can run and no timer is set{waiting}", self.seed)
     }
 }
 
-/// Marsaglia's xorshift: fast, and the same everywhere.
-struct Random(u64);
+/// Marsaglia's xorshift: fast, and the same on every platform.
+struct Xorshift(u64);
 
-impl Random {
+impl Xorshift {
     fn new(seed: u64) -> Self {
-        // Seeds next to each other must not give runs next to each other, and zero would stay zero.
+        // Adjacent seeds must not give similar runs, and a state of zero would stay zero.
         Self((seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1)
     }
 

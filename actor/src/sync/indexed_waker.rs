@@ -1,17 +1,17 @@
-//! Several wakers that are one allocation.
+//! Several wakers that share one allocation.
 
 use std::{
     sync::Arc,
     task::{Wake, Waker},
 };
 
-/// Something that is woken for several reasons, and wants to know for which. As [`Wake`], with a waker for each part.
+/// A value with several wakers, which learns which of them was used. Like [`Wake`], with an index.
 pub trait WakeByIndex: Send + Sync + 'static {
-    /// The waker of this part was used.
+    /// Is called when the waker with index `part` was used.
     fn wake_part(&self, part: usize);
 }
 
-/// The waker of one part of `shared`: a hold on it, and no allocation of its own.
+/// Returns the waker of `shared` with index `PART`. It owns a count of `shared`, and allocates nothing.
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicUsize, Ordering::SeqCst}};
@@ -34,21 +34,23 @@ pub trait WakeByIndex: Send + Sync + 'static {
 /// ```
 #[must_use]
 pub fn indexed_waker<const PART: usize, W: WakeByIndex>(shared: Arc<W>) -> Waker {
-    let part = Arc::into_raw(shared).cast::<Part<PART, W>>();
-    // Safety: `Part` is a transparent wrapper of `W`, so of the same size and alignment, and valid wherever that is; the
-    // count that `into_raw` left behind is the one that `from_raw` takes over.
+    let part = Arc::into_raw(shared).cast::<IndexedPart<PART, W>>();
     #[expect(
         unsafe_code,
         reason = "an allocation and a cache line a waker otherwise: four for each connection"
     )]
-    Waker::from(unsafe { Arc::from_raw(part) })
+    // SAFETY:
+    // 1. `IndexedPart` is a transparent wrapper of `W`, so it has the same size, alignment and validity.
+    // 2. `from_raw` takes over the count that `into_raw` has left.
+    let shared = unsafe { Arc::from_raw(part) };
+    Waker::from(shared)
 }
 
-/// A part, as its waker sees it.
+/// The shared value, as the waker of one index sees it.
 #[repr(transparent)]
-struct Part<const PART: usize, W>(W);
+struct IndexedPart<const PART: usize, W>(W);
 
-impl<const PART: usize, W: WakeByIndex> Wake for Part<PART, W> {
+impl<const PART: usize, W: WakeByIndex> Wake for IndexedPart<PART, W> {
     fn wake(self: Arc<Self>) {
         self.0.wake_part(PART);
     }

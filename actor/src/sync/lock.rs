@@ -1,7 +1,9 @@
-//! Locks without poison: no foreign code runs under a lock of this crate, so none can be left half done by a panic.
+//! Locking without poison: no code of a user runs under a mutex of this crate, so a panic cannot leave its
+//! value half changed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Locks a mutex, whether it is poisoned or not.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,8 @@
-//! What threads meet in: the standard library's and crossbeam's, or, under `--cfg riot_loom`, loom's, which tries every
-//! order in which threads can go. Only the parts that have a model (see `models.rs`) take their types from here.
+//! Synchronization: the primitives of the standard library and crossbeam, or, under `--cfg riot_loom`,
+//! loom's, which tries every order in which threads can run; and this crate's own locks and wakers.
+//!
+//! Code that has a loom model (`testing/loom_models.rs`) takes its types from here. This room uses no other
+//! one.
 
 pub(crate) mod indexed_waker;
 pub(crate) mod lock;
@@ -12,10 +15,11 @@ mod real {
     pub(crate) use crossbeam_deque as deque;
 
     pub(crate) use crate::sync::spin_lock::RawSpin as RawLock;
-    /// So often the pause before the next try is doubled, from one instruction; then other threads get the processor.
+    /// How often the pause before the next try is doubled, from one instruction, before the thread yields the
+    /// processor.
     const MAX_DOUBLINGS: u32 = 6;
 
-    /// Waits a while before the next try.
+    /// Pauses before the next try.
     pub(crate) fn back_off(tries: &mut u32) {
         if *tries < MAX_DOUBLINGS {
             (0..1 << *tries).for_each(|_| std::hint::spin_loop());
@@ -28,7 +32,7 @@ mod real {
     pub(crate) use crate::sync::lock::lock;
 
     pub(crate) mod cell {
-        /// The standard library's, as loom has it.
+        /// The standard library's cell with the interface of loom's.
         pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
         impl<T> UnsafeCell<T> {
@@ -58,7 +62,8 @@ mod modelled {
         loom::thread::yield_now();
     }
 
-    /// What a `RawSpin` is to whoever passes it. That has a model of its own; in others, who waits had better be asleep.
+    /// A stand-in for `RawSpin` in models, which has a model of its own: a waiting thread sleeps instead of
+    /// spinning.
     pub(crate) struct RawLock(Mutex<bool>, Condvar);
 
     impl RawLock {
@@ -82,7 +87,7 @@ mod modelled {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// As crossbeam's deques, which have models of their own elsewhere.
+    /// Deques with the interface of crossbeam's.
     pub(crate) mod deque {
         use std::collections::VecDeque;
 

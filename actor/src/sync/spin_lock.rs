@@ -1,8 +1,8 @@
-//! A lock that is held for a few instructions, never while code of a user runs, and never across a sleep.
+//! A spin lock for sections of a few instructions, in which no code of a user runs and no thread sleeps.
 //!
-//! Taking it is one exchange and letting go a plain store, where the standard library's takes two exchanges; a message
-//! between two processes passes two such locks. Who finds it taken tries again for a while, and then lets another thread
-//! have the processor: the one that holds it may have been interrupted.
+//! Locking is one exchange and unlocking a plain store, where the standard library's mutex takes two
+//! exchanges; a message between two processes passes two such locks. A thread that finds the lock taken spins
+//! for a while and then yields the processor, because the holder may have been preempted.
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{
@@ -16,63 +16,66 @@ use crate::sync::{
     back_off,
 };
 
-/// A lock around a `T`, and a `B` that may be mailbox_scanned at without it. They lie in memory as they stand here, so that what is
-/// used together is together.
+/// A lock around a `T`, with a header `H` that can be read without it. They are laid out in this order, so
+/// that what is used together is together.
 #[repr(C)]
-pub(crate) struct SpinLock<T, B = ()> {
+pub(crate) struct SpinLock<T, H = ()> {
     raw: RawLock,
-    pub(crate) header: B,
+    pub(crate) header: H,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is only reached through a guard, of which there is one at a time (see [`RawSpin`]), and whatever happened
-// to it under one guard happened before the next: as good as sending it from thread to thread.
-unsafe impl<T: Send, B: Sync> Sync for SpinLock<T, B> {}
+// SAFETY:
+// 1. The value is reached only through a guard, and the raw lock admits one guard at a time.
+// 2. What happened under one guard happened before the next one (release and acquire), as if the value were
+// sent from thread to thread, which `T: Send` allows.
+// 3. The header is shared, which `H: Sync` allows.
+unsafe impl<T: Send, H: Sync> Sync for SpinLock<T, H> {}
 
-impl<T, B: Default> SpinLock<T, B> {
+impl<T, H: Default> SpinLock<T, H> {
     pub(crate) fn new(value: T) -> Self {
-        Self { raw: RawLock::new(), header: B::default(), value: UnsafeCell::new(value) }
+        Self { raw: RawLock::new(), header: H::default(), value: UnsafeCell::new(value) }
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> SpinGuard<'_, T, B> {
+    pub(crate) fn lock(&self) -> SpinGuard<'_, T, H> {
         self.raw.lock();
         SpinGuard { lock: self }
     }
 }
 
-pub(crate) struct SpinGuard<'a, T, B = ()> {
-    lock: &'a SpinLock<T, B>,
+pub(crate) struct SpinGuard<'a, T, H = ()> {
+    lock: &'a SpinLock<T, H>,
 }
 
-// SAFETY: a shared guard gives shared references to the value and nothing else.
-unsafe impl<T: Sync, B: Sync> Sync for SpinGuard<'_, T, B> {}
+// SAFETY: a shared guard gives shared references to the value and nothing else, which `T: Sync` allows.
+unsafe impl<T: Sync, H: Sync> Sync for SpinGuard<'_, T, H> {}
 
-impl<T, B> Deref for SpinGuard<'_, T, B> {
+impl<T, H> Deref for SpinGuard<'_, T, H> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: this is the one guard there is, and it is borrowed for as long as the reference lives.
+        // SAFETY: this is the only guard, and it is borrowed for as long as the reference lives.
         unsafe { &*self.lock.value.get() }
     }
 }
 
-impl<T, B> DerefMut for SpinGuard<'_, T, B> {
+impl<T, H> DerefMut for SpinGuard<'_, T, H> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and borrowed by nobody else.
+        // SAFETY: this is the only guard, and it is borrowed exclusively for as long as the reference lives.
         unsafe { &mut *self.lock.value.get() }
     }
 }
 
-impl<T, B> Drop for SpinGuard<'_, T, B> {
+impl<T, H> Drop for SpinGuard<'_, T, H> {
     #[inline]
     fn drop(&mut self) {
         self.lock.raw.unlock();
     }
 }
 
-/// Lets one thread in at a time: there is a model of it in `models.rs`.
+/// A lock without a value. `testing/loom_models.rs` has a model of it.
 pub(crate) struct RawSpin(AtomicBool);
 
 impl RawSpin {
@@ -80,7 +83,8 @@ impl RawSpin {
         Self(AtomicBool::new(false))
     }
 
-    /// Returns when nobody else is in; what they did before they left has happened.
+    /// Waits until the lock is free and takes it. What happened before it was released has happened before
+    /// this returns.
     #[inline]
     pub(crate) fn lock(&self) {
         if !self.try_lock() {
@@ -98,14 +102,14 @@ impl RawSpin {
         let mut tries = 0;
         loop {
             back_off(&mut tries);
-            // A look first: an exchange would take the memory away from whoever is in.
+            // Load first: an exchange would take the cache line away from the holder.
             if !self.0.load(Ordering::Relaxed) && self.try_lock() {
                 return;
             }
         }
     }
 
-    /// Only for whoever is in.
+    /// Releases the lock. Only the holder may call this.
     #[inline]
     pub(crate) fn unlock(&self) {
         self.0.store(false, Ordering::Release);

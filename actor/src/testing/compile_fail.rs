@@ -1,7 +1,7 @@
-//! What the compiler refuses, each beside the same thing said right: whoever breaks one of these rules is told before the
-//! program runs. (Doctests; a compiler that comes later may word its errors as it likes.)
+//! Programs that must not compile, each beside its correct form: misuse of these rules is found before the
+//! program runs. (Doctests, without the exact errors, because a later compiler may word them differently.)
 
-/// A message goes to another thread.
+/// A message moves to another thread.
 ///
 /// ```compile_fail
 /// riot_actor::run(async { riot_actor::send(riot_actor::this(), std::rc::Rc::new(1)) });
@@ -11,7 +11,7 @@
 /// ```
 struct MessagesAreSend;
 
-/// A message outlives whoever sent it.
+/// A message may outlive its sender.
 ///
 /// ```compile_fail
 /// riot_actor::run(async {
@@ -27,7 +27,7 @@ struct MessagesAreSend;
 /// ```
 struct MessagesBorrowNothing;
 
-/// Nor can one be received that borrows.
+/// A received message borrows nothing.
 ///
 /// ```compile_fail
 /// fn first<'a>(_: &'a str) { let _ = riot_actor::receive::<&'a str>(); }
@@ -59,7 +59,7 @@ struct ReceivedMessagesBorrowNothing;
 /// ```
 struct BodiesAreSend;
 
-/// A body outlives its parent.
+/// A body may outlive its parent.
 ///
 /// ```compile_fail
 /// riot_actor::run(async {
@@ -75,7 +75,7 @@ struct BodiesAreSend;
 /// ```
 struct BodiesBorrowNothing;
 
-/// A body ends with nothing, a reason, or a `Result`; a value for somebody is a `task`.
+/// A body returns nothing, a reason, or a `Result`; a process with a value is a `Task`.
 ///
 /// ```compile_fail
 /// riot_actor::run(async { riot_actor::spawn(async { 42 }); });
@@ -85,7 +85,7 @@ struct BodiesBorrowNothing;
 /// ```
 struct BodiesEndWithAReason;
 
-/// `Exit` and `Down` come from the runtime alone (M15).
+/// Only the runtime makes `Exit` and `Down` (M15).
 ///
 /// ```compile_fail
 /// use riot_actor::{Exit, Reason};
@@ -118,7 +118,7 @@ struct DownsAreNotForged;
 /// ```
 struct AddrsAreTyped;
 
-/// A server is asked and told what it handles.
+/// A server accepts the calls and casts that it handles.
 ///
 /// ```compile_fail
 /// # use riot_actor::gen_server::{Call, GenServer, GenServerRef, Stop};
@@ -150,7 +150,7 @@ struct AddrsAreTyped;
 /// ```
 struct ServersAreTyped;
 
-/// A request is answered once.
+/// A request gets one reply.
 ///
 /// ```compile_fail
 /// fn twice(reply: riot_actor::call::ReplyTo<u32>) { reply.send(1); reply.send(2); }
@@ -160,7 +160,7 @@ struct ServersAreTyped;
 /// ```
 struct RepliesAreGivenOnce;
 
-/// A state machine's step ends in a state of that machine.
+/// A step of a state machine leads to a state of that machine.
 ///
 /// ```compile_fail
 /// # use riot_actor::{gen_server::Stop, state_machine::{Input, StateMachine, Step}};
@@ -182,7 +182,7 @@ struct RepliesAreGivenOnce;
 /// ```
 struct StatesAreTyped;
 
-/// What is awaited by its owner cannot be given to somebody else at the same time.
+/// A task has one waiter at a time.
 ///
 /// ```compile_fail
 /// fn both(mut task: riot_actor::task::Task<u32>) {

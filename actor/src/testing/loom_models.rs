@@ -1,7 +1,8 @@
-//! Loom models of what keeps a wake-up from being lost, on the code that runs: `RUSTFLAGS="--cfg riot_loom" cargo test -p
+//! Loom models of the code that keeps a wake-up from being lost: `RUSTFLAGS="--cfg riot_loom" cargo test -p
 //! riot-actor --lib models`.
 //!
-//! Each tries every order in which its threads can go, up to so many preemptions as `LOOM_MAX_PREEMPTIONS` says.
+//! Each tries every order in which its threads can run, up to a number of preemptions that
+//! `LOOM_MAX_PREEMPTIONS` overrides.
 
 use std::num::NonZeroU32;
 
@@ -17,12 +18,16 @@ use crate::{
     messages::message::Message,
     process::{pid::Pid, reason::Reason},
     runtime::{
-        driver::{Driver, Parker, Unpark},
+        driver::{Driver, Unpark},
         kernel::{
-            record::{AfterPoll, Phase, Process, Runnable, Slot},
+            in_place::CloseWait,
+            lifecycle::AfterPoll,
+            process::{Process, Runnable},
+            record::{Core, Slot},
             table::SlotPtr,
         },
-        scheduler::{Idle, Seeker, queue::RunQueue},
+        parker::Parker,
+        scheduler::{Idle, Seeker, WakeAnother, queue::RunQueue},
     },
     sync::{Mutex, lock, spin_lock::RawSpin},
 };
@@ -33,7 +38,7 @@ fn model(preemptions: usize, threads: impl Fn() + Send + Sync + 'static) {
     builder.check(threads);
 }
 
-/// A process and its place, and what its body does in a poll.
+/// A process and its slot, and what its body does in a poll.
 struct Model {
     slot: Slot,
     body: Box<dyn Fn(&Slot, &mut Process) -> Polled + Send + Sync>,
@@ -46,44 +51,43 @@ enum Polled {
 }
 
 impl Model {
-    /// A process that is out, in the hands of the caller.
+    /// Makes a scheduled process, which the caller owns.
     fn new(
         body: impl Fn(&Slot, &mut Process) -> Polled + Send + Sync + 'static,
     ) -> (Arc<Self>, Box<Process>) {
-        let slot = Slot::new();
-        slot.lock().phase = Phase::Scheduled;
+        let slot = Slot::scheduled();
         let pid = Pid::new(NonZeroU32::MIN, 0, 0);
-        let place = SlotPtr::of(&slot);
+        let slot_ptr = SlotPtr::of(&slot);
         let model = Self { slot, body: Box::new(body), ended: AtomicUsize::new(0) };
-        (Arc::new(model), Process::new(std::sync::Weak::new(), pid, place))
+        (Arc::new(model), Process::new(std::sync::Weak::new(), pid, slot_ptr))
     }
 
-    /// What a worker does with a process that is ready: turns, until it waits or has ended.
+    /// Does what a worker does with a runnable process: runs poll slices until it waits or has exited.
     fn run(&self, mut process: Box<Process>) {
         let slot = &self.slot;
-        'turn: loop {
+        'slice: loop {
             if slot.is_condemned() {
                 return self.end();
             }
-            slot.begin();
+            slot.begin_poll();
             process.reductions = 10;
             process.wants_messages = false;
             loop {
                 let polled = (self.body)(slot, &mut process);
                 let mut core = slot.lock();
                 if let Polled::Done = polled {
-                    drop(slot.condemn(&mut core, Reason::Normal, false));
+                    drop(slot.condemn(&mut core, Reason::Normal, false).refused());
                 }
                 if !core.is_live() {
                     drop(core);
                     return self.end();
                 }
-                match slot.pause(&mut core, &mut process) {
+                match slot.after_poll(&mut core, &mut process) {
                     AfterPoll::Again => {
                         drop(core);
-                        slot.begin();
+                        slot.begin_poll();
                     }
-                    AfterPoll::Queue => continue 'turn,
+                    AfterPoll::Queue => continue 'slice,
                     AfterPoll::Park => return slot.park(&mut core, process),
                 }
             }
@@ -91,12 +95,12 @@ impl Model {
     }
 
     fn end(&self) {
-        self.slot.lock().phase = Phase::Exiting;
+        let _holdings = self.slot.lock().begin_exit();
         assert_eq!(self.ended.fetch_add(1, Ordering::Relaxed), 0, "a process ends once");
     }
 
-    /// Does something to it, and runs it if that made it ready.
-    fn act(&self, act: impl FnOnce(&Slot, &mut crate::runtime::kernel::record::Core) -> Option<Runnable>) {
+    /// Acts on the process, and runs it if that made it runnable.
+    fn act(&self, act: impl FnOnce(&Slot, &mut Core) -> Option<Runnable>) {
         let runnable = act(&self.slot, &mut self.slot.lock());
         if let Some(Runnable(process)) = runnable {
             self.run(process);
@@ -112,15 +116,17 @@ fn is_number(message: &Message) -> bool {
     message.is::<u32>()
 }
 
-/// Loom finds a race on what the lock guards, if two could be in at a time or one could miss what another has done.
+/// Loom reports a race on the guarded value if two threads could hold the lock at once, or one could miss
+/// what another has written.
 #[test]
-fn a_short_lock_lets_one_in_at_a_time() {
-    // Without a bound: who waits here has to be interrupted as often as it tries.
+fn a_spin_lock_has_one_holder_at_a_time() {
+    // Without a bound on preemptions: a waiting thread has to be preempted as often as it tries.
     loom::model(|| {
         let both = Arc::new((RawSpin::new(), loom::cell::UnsafeCell::new(0)));
         let count = |(spin, number): &(RawSpin, loom::cell::UnsafeCell<u32>)| {
             spin.lock();
-            #[expect(unsafe_code, reason = "what is tried here is that this is safe")]
+            #[expect(unsafe_code, reason = "the model checks that this is sound")]
+            // SAFETY: this thread holds the lock; loom reports a race if it does not.
             number.with_mut(|number| unsafe { *number += 1 });
             spin.unlock();
         };
@@ -132,6 +138,7 @@ fn a_short_lock_lets_one_in_at_a_time() {
         other.join().unwrap();
         both.0.lock();
         #[expect(unsafe_code, reason = "as above")]
+        // SAFETY: this thread holds the lock.
         let counted = both.1.with(|number| unsafe { *number });
         both.0.unlock();
         assert_eq!(counted, 2);
@@ -171,7 +178,7 @@ fn a_wake_up_is_answered_by_a_poll_that_sees_what_it_is_for() {
         let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         let seen = flags.clone();
         let (process, owned) = Model::new(move |_, _| {
-            // As weak as it may be: it is the wake-up that brings the news.
+            // Relaxed, because the wake-up itself must order the flags.
             let all = seen.iter().all(|flag| flag.load(Ordering::Relaxed));
             if all { Polled::Done } else { Polled::Pending }
         });
@@ -198,7 +205,7 @@ fn a_condemned_process_receives_nothing_sent_before_or_after() {
         let (process, owned) = Model::new(move |slot, process| {
             let killed_before = seen.load(Ordering::Acquire);
             let mut from = 0;
-            // As a receive does: it looks at condemnation after it has taken.
+            // As a receive does, checks condemnation after it has taken.
             if let Some(message) = slot.take(process, &mut from, is_number)
                 && !slot.is_condemned()
             {
@@ -206,7 +213,10 @@ fn a_condemned_process_receives_nothing_sent_before_or_after() {
             }
             Polled::Pending
         });
-        assert!(process.slot.accept(&mut process.slot.lock(), Message::new(1_u32)).is_none(), "it is out");
+        assert!(
+            process.slot.accept(&mut process.slot.lock(), Message::new(1_u32)).is_none(),
+            "it is scheduled"
+        );
         let killer = {
             let process = process.clone();
             thread::spawn(move || {
@@ -221,44 +231,46 @@ fn a_condemned_process_receives_nothing_sent_before_or_after() {
     });
 }
 
-/// Loom finds a race, if an answer could be written while it is read, or into a call that was given up.
+/// Loom reports a race if an answer could be written while it is read, or into a wait that was closed.
 #[test]
 fn an_answer_is_written_into_an_open_call_and_read_out_of_a_closed_one() {
     for gives_up in [false, true] {
         model(3, move || {
             let called = Arc::new((Slot::new(), loom::cell::UnsafeCell::new(None)));
-            let number = called.0.open_call().expect("none is open");
+            let number = called.0.open_wait().expect("none is open");
             let settles: Vec<_> = (0..2)
                 .map(|answer| {
                     let called = called.clone();
                     thread::spawn(move || {
-                        #[expect(unsafe_code, reason = "what is tried here is that this is safe")]
+                        #[expect(unsafe_code, reason = "the model checks that this is sound")]
+                        // SAFETY: `settle_wait` calls this under the lock while the wait is open; loom reports a race if not.
                         let write = |answer| called.1.with_mut(|place| unsafe { *place = Some(answer) });
-                        called.0.settle_call(number, answer, write).is_some()
+                        called.0.settle_wait(number, answer, write).is_some()
                     })
                 })
                 .collect();
             let closed = gives_up && {
                 let _core = called.0.lock();
-                called.0.close_call(number)
+                called.0.close_wait(number) == CloseWait::Closed
             };
-            while called.0.is_call_open(number) {
+            while called.0.is_wait_open(number) {
                 thread::yield_now();
             }
             #[expect(unsafe_code, reason = "as above")]
+            // SAFETY: the wait was seen closed, so no writer writes any more.
             let answer = called.1.with_mut(|place| unsafe { (*place).take() });
-            let next = called.0.open_call().expect("the last one is closed");
+            let next = called.0.open_wait().expect("the last one is closed");
             assert_eq!(answer.is_none(), closed);
             let settled: Vec<bool> = settles.into_iter().map(|settle| settle.join().unwrap()).collect();
             assert_eq!(settled.iter().filter(|settled| **settled).count(), usize::from(!closed));
-            assert!(called.0.is_call_open(next), "a late answer is for the call it is for");
+            assert!(called.0.is_wait_open(next), "a late answer is for the call it is for");
         });
     }
 }
 
-/// A worker's own queue and that of others, each thing in there once.
+/// Each item in a run queue is popped or stolen once.
 #[test]
-fn what_is_queued_is_run_once_whoever_takes_it() {
+fn a_queued_process_runs_once_on_one_worker() {
     model(3, || {
         let queue = RunQueue::new();
         let stealer = queue.stealer();
@@ -276,7 +288,7 @@ fn what_is_queued_is_run_once_whoever_takes_it() {
         queue.push_lifo(Box::new(3));
         run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.extend(thief.join().unwrap());
-        // What the thief left while we mailbox_scanned it has put back nowhere: it is in one of the two.
+        // The thief puts nothing back: an item is in one of the two queues.
         run.extend(std::iter::from_fn(|| queue.pop()).map(|number| *number));
         run.sort_unstable();
         assert_eq!(run, [1, 2, 3]);
@@ -353,11 +365,11 @@ impl Workers {
         let mut searching = false;
         while !self.is_done() {
             if self.idle.find_work(worker, &seeker, &mut searching).is_none() {
-                // It stays awake for what another one is about to do.
+                // It stays awake for what another worker is about to do.
                 thread::yield_now();
                 continue;
             }
-            if self.idle.found(&seeker, &mut searching) {
+            if self.idle.found(&seeker, &mut searching) == WakeAnother::Yes {
                 self.wake_one();
             }
             if self.done.fetch_add(1, Ordering::SeqCst) + 1 == self.todo {
@@ -367,7 +379,7 @@ impl Workers {
     }
 }
 
-/// All work is done, whoever sleeps: else loom reports that everybody waits for ever.
+/// Checks that all work is done, whichever worker sleeps: else loom reports a deadlock.
 fn workers(count: usize, todo: usize, preemptions: usize) {
     model(preemptions, move || {
         let mut parkers: Vec<Parker> = (0..count).map(|_| Parker::default()).collect();

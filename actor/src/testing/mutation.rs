@@ -1,11 +1,11 @@
-//! Bugs planted on purpose, to see that simulation finds their kind. They exist in this crate's own tests; elsewhere
-//! asking for one is asking for `false`.
+//! Mutations: bugs that are switched on by tests, to prove that simulation finds their kind. They exist in
+//! this crate's own tests; elsewhere [`is_active`] is `false`.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
-    /// A wake-up during a poll is forgotten.
+    /// A wake-up during a poll is lost.
     WakeDropped,
-    /// A receive looks whether its process is condemned before it takes a message, and not after.
+    /// A receive checks whether its process is condemned before it takes a message, and not after.
     CondemnedSeenOnlyBefore,
     /// LinkSet and monitors are told when the body has ended, and the release comes after.
     ToldBeforeRelease,
@@ -17,8 +17,8 @@ thread_local! {
 }
 
 #[cfg(test)]
-pub(crate) fn is_active(bug: Mutation) -> bool {
-    ACTIVE.get() == Some(bug)
+pub(crate) fn is_active(mutation: Mutation) -> bool {
+    ACTIVE.get() == Some(mutation)
 }
 
 #[cfg(not(test))]
@@ -47,8 +47,9 @@ mod tests {
         spawn, this,
     };
 
-    /// The first seed under which a program fails with a bug planted. Without it, it has to stand the same seeds.
-    fn seed_that_finds<F>(bug: Mutation, program: fn() -> F) -> u64
+    /// Returns the first seed under which a program fails with a mutation. Without it, the program must pass
+    /// the same seeds.
+    fn seed_that_finds<F>(mutation: Mutation, program: fn() -> F) -> u64
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -57,12 +58,12 @@ mod tests {
             let run = || Simulation::new(seed).run(program());
             catch_unwind(AssertUnwindSafe(run)).map_or(true, |reason| reason != Reason::Normal)
         };
-        ACTIVE.set(Some(bug));
+        ACTIVE.set(Some(mutation));
         let found = SEEDS.clone().find(|&seed| fails(seed));
         ACTIVE.set(None);
-        let found = found.unwrap_or_else(|| panic!("{bug:?} is not found in {SEEDS:?}"));
+        let found = found.unwrap_or_else(|| panic!("{mutation:?} is not found in {SEEDS:?}"));
         for seed in 0..=found.max(200) {
-            assert!(!fails(seed), "seed {seed} fails without {bug:?}");
+            assert!(!fails(seed), "seed {seed} fails without {mutation:?}");
         }
         found
     }
@@ -122,7 +123,7 @@ mod tests {
         });
         send(receiver, 1_u8);
         wait(receiver).await;
-        // What it did it did before it was condemned.
+        // A message was received before the process was condemned, or not at all.
         let first = receive::<&str>().await;
         if first == "killed" {
             let more = crate::mailbox::receive_timeout::<&str>(std::time::Duration::ZERO).await;
@@ -143,7 +144,7 @@ mod tests {
         }
     }
 
-    async fn who_hears_of_an_end_can_take_the_name() {
+    async fn a_watcher_of_an_exit_can_take_the_name() {
         let main = this();
         let (holder, end) = spawn_monitor(async move {
             let _slow = Slow;
@@ -171,6 +172,6 @@ mod tests {
 
     #[test]
     fn telling_before_the_release_is_found() {
-        seed_that_finds(Mutation::ToldBeforeRelease, who_hears_of_an_end_can_take_the_name);
+        seed_that_finds(Mutation::ToldBeforeRelease, a_watcher_of_an_exit_can_take_the_name);
     }
 }

@@ -1,4 +1,4 @@
-//! The timers a process uses.
+//! Sleeping, and messages sent later.
 
 use std::{
     fmt,
@@ -8,17 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::time::timers::{Destination, TimerRef};
+use super::{timer_ref::TimerRef, timers::Destination};
 use crate::{
     messages::message::Message,
-    names::registry::Name,
+    names::name::Name,
     process::pid::Pid,
-    runtime::{context, coop},
+    runtime::{context, coop, handle::Handle},
 };
 
 impl TimerRef {
-    /// Ends the timer. `Some(left)`: its message will never arrive. `None`: it has fired (the message may be in a
-    /// mailbox), was cancelled before, or its target is gone. Works from any process.
+    /// Ends the timer, from any process. `Some(left)`: its message will never arrive. `None`: it has fired
+    /// (the message may be in a mailbox), was cancelled before, or its target has exited.
     ///
     /// # Panics
     /// Outside a process.
@@ -26,7 +26,7 @@ impl TimerRef {
         context::with_shared("TimerRef::cancel", |shared| shared.timers.cancel(shared, self))
     }
 
-    /// How long the timer has still to run; like [`cancel`](Self::cancel), without its effect.
+    /// Returns how long the timer has still to run; none where [`cancel`](Self::cancel) returns none.
     ///
     /// # Panics
     /// Outside a process.
@@ -36,7 +36,7 @@ impl TimerRef {
     }
 }
 
-/// Somewhere a timer can send to: a [`Pid`], or a name that is mailbox_scanned up when the timer fires.
+/// The target of a timer's message: a [`Pid`], or a name that is looked up when the timer fires.
 pub trait SendLater {
     #[doc(hidden)]
     fn destination(self) -> DestinationArg;
@@ -58,8 +58,19 @@ impl SendLater for &str {
     }
 }
 
-/// Sends `message` after `delay`, once. The timer outlives its creator, and ends with the process it is aimed at; a
-/// name nobody holds when it fires drops the message silently.
+/// Sends `message` after `delay`, once.
+///
+/// The timer outlives its creator, and ends with the process it is aimed at. If it is aimed at a name that no
+/// process holds when it fires, the message is dropped.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{receive, run, this, time::send_after};
+/// # run(async {
+/// send_after(Duration::from_millis(1), this(), "now");
+/// assert_eq!(receive::<&str>().await, "now");
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -71,16 +82,26 @@ pub fn send_after<M: Send + 'static>(delay: Duration, to: impl SendLater, messag
     })
 }
 
-/// What [`start_timer`] sends: its own reference, so that a stale timeout can be told from a current one.
+/// The message of [`start_timer`]. It carries the timer's reference, so that a stale timeout can be told from
+/// a current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout<V> {
     /// The timer that fired.
     pub timer: TimerRef,
-    /// What was given to [`start_timer`].
+    /// The value given to [`start_timer`].
     pub value: V,
 }
 
 /// Sends [`Timeout`] with `value` to `to` after `delay`.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{receive, run, this, time::{Timeout, start_timer}};
+/// # run(async {
+/// let timer = start_timer(Duration::ZERO, this(), 'x');
+/// assert_eq!(receive::<Timeout<char>>().await, Timeout { timer, value: 'x' });
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -92,11 +113,22 @@ pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> Tim
     })
 }
 
-/// Sends a clone of `message` to `to` every `period`: the n-th n periods from now, without drift, until the timer is
-/// cancelled or the process ends.
+/// Sends a clone of `message` to `to` every `period`: the n-th n periods from now, without drift, until the
+/// timer is cancelled or the process exits.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{receive, run, this, time::send_interval};
+/// # run(async {
+/// let timer = send_interval(Duration::from_millis(1), this(), 'x')?;
+/// assert_eq!((receive::<char>().await, receive::<char>().await), ('x', 'x'));
+/// timer.cancel();
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 ///
 /// # Errors
-/// Filter `period` is zero.
+/// If `period` is zero.
 ///
 /// # Panics
 /// Outside a process.
@@ -113,7 +145,7 @@ pub fn send_interval<M: Clone + Send + 'static>(
     }))
 }
 
-/// An interval of no length would never end to send.
+/// The error of an interval whose period is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZeroPeriod;
 
@@ -124,7 +156,7 @@ impl fmt::Display for ZeroPeriod {
 }
 impl std::error::Error for ZeroPeriod {}
 
-/// Suspends the caller, and only it, for `duration`. It takes no message and is not cut short by any.
+/// Suspends the caller, and only it, for `duration`. No message ends the sleep early.
 ///
 /// ```
 /// # riot_actor::run(async {
@@ -135,17 +167,17 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep { wake: SleepUntil::Later(duration), timer: None }
 }
 
-/// Suspends the caller until `deadline`.
+/// Suspends the caller until `deadline`. See [`Sleep::deadline`] for an example.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { wake: SleepUntil::At(deadline), timer: None }
 }
 
-/// The future of [`sleep`] and [`sleep_until`]. Dropped, it takes its timer with it.
+/// The future of [`sleep`] and [`sleep_until`]. Dropping it ends its timer.
 #[derive(Debug)]
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     wake: SleepUntil,
-    timer: Option<(TimerRef, crate::runtime::handle::Handle)>,
+    timer: Option<(TimerRef, Handle)>,
 }
 
 #[derive(Debug)]
@@ -157,7 +189,8 @@ enum SleepUntil {
 }
 
 impl Sleep {
-    /// When it is over. None if it never is, or is not polled yet and was given a duration.
+    /// Returns when the sleep is over; none if it never is, or if it was made by [`sleep`] and not polled
+    /// yet.
     ///
     /// ```
     /// use std::time::Duration;
@@ -174,8 +207,8 @@ impl Sleep {
         }
     }
 
-    /// Moves the deadline. A timer already running for an earlier one is left to run: it costs one wake-up that finds
-    /// it is too early, far less than a new timer for every move.
+    /// Moves the deadline. A timer that already runs for an earlier deadline is left running: it causes one
+    /// wake-up that comes too early, which costs far less than a new timer for every move.
     pub fn reset(&mut self, deadline: Instant) {
         if let (SleepUntil::At(before), Some((timer, handle))) = (&self.wake, &self.timer)
             && deadline < *before
@@ -233,10 +266,22 @@ impl Drop for Sleep {
     }
 }
 
-/// Ticks every `period`, the first time one period from now. A tick that comes late moves none after it.
+/// Makes ticks every `period`, the first one period from now. A late tick does not move the next ones.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{now, run, time::interval};
+/// # run(async {
+/// let start = now();
+/// let mut ticks = interval(Duration::from_millis(1));
+/// ticks.tick().await;
+/// ticks.tick().await;
+/// assert!(now() - start >= Duration::from_millis(2));
+/// # });
+/// ```
 ///
 /// # Panics
-/// Filter `period` is zero.
+/// If `period` is zero.
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "{ZeroPeriod}");
     Interval { period, next: None }
@@ -253,7 +298,7 @@ impl Interval {
     /// Waits for the next tick.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has skipped no tick.
+    /// If the future is dropped before it is ready, no tick is skipped.
     pub async fn tick(&mut self) {
         let next = self.next.unwrap_or_else(|| crate::now() + self.period);
         self.next = Some(next);

@@ -1,24 +1,54 @@
-//! Real time, or a clock wound by hand.
+//! The clock of a runtime: real time, or a virtual clock that a simulation advances.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
+use crate::runtime::context;
+
+/// Returns the time by the runtime's clock: real, or that of a simulation. Outside a process it is real time.
+///
+/// ```
+/// # riot_actor::run(async {
+/// let start = riot_actor::now();
+/// assert!(riot_actor::now() >= start);
+/// # });
+/// ```
+#[must_use]
+pub fn now() -> Instant {
+    context::with_local(|local| local.map_or_else(Instant::now, |local| local.shared.now()))
+}
+
+/// Returns the time when the runtime last read its clock, at a fraction of the cost of [`now`].
+///
+/// Usually within 1 ms before `now`, at most about 10 ms unless a process blocks its worker. It never goes back. Use it
+/// where a time need not be exact, such as when a client last sent something. In a simulation it is `now`.
+///
+/// ```
+/// # riot_actor::run(async {
+/// assert!(riot_actor::time::now_coarse() <= riot_actor::now());
+/// # });
+/// ```
+#[must_use]
+pub fn now_coarse() -> Instant {
+    context::with_local(|local| local.map_or_else(Instant::now, |local| local.shared.clock().now_coarse()))
+}
+
 pub(crate) struct Clock {
     start: Instant,
-    /// Nanoseconds since `start` when the clock was last read; all there is of one wound by hand.
+    /// Nanoseconds since `start` when the clock was last read; the whole state of a virtual clock.
     read: AtomicU64,
-    by_hand: bool,
+    is_virtual: bool,
 }
 
 impl Clock {
     pub(crate) fn real() -> Self {
-        Self { start: Instant::now(), read: AtomicU64::new(0), by_hand: false }
+        Self { start: Instant::now(), read: AtomicU64::new(0), is_virtual: false }
     }
 
-    pub(crate) fn by_hand() -> Self {
-        Self { by_hand: true, ..Self::real() }
+    pub(crate) fn new_virtual() -> Self {
+        Self { is_virtual: true, ..Self::real() }
     }
 
     pub(crate) fn start(&self) -> Instant {
@@ -26,45 +56,40 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        if self.by_hand {
+        if self.is_virtual {
             return self.now_coarse();
         }
         Instant::now()
     }
 
-    /// The time, also kept for [`now_coarse`](Self::now_coarse).
+    /// Returns the time, and stores it for [`now_coarse`](Self::now_coarse).
     pub(crate) fn read(&self) -> Instant {
         let now = self.now();
-        if !self.by_hand {
+        if !self.is_virtual {
             self.read.fetch_max(nanos(now - self.start), Ordering::Relaxed);
         }
         now
     }
 
-    /// The time in nanoseconds since the start.
+    /// Returns the time in nanoseconds since the start.
     pub(crate) fn now_nanos(&self) -> u64 {
         nanos(self.now() - self.start)
     }
 
-    /// The time when somebody last read the clock: each worker does every few turns and when it wakes, and the watchdog
-    /// every few milliseconds while any of them runs.
+    /// Returns the time when the clock was last read: each worker reads it every few poll slices and when it wakes, the
+    /// watchdog every few milliseconds while any of them runs.
     pub(crate) fn now_coarse(&self) -> Instant {
         self.start + Duration::from_nanos(self.now_coarse_nanos())
     }
 
-    /// The same as a number, for [`since`](Self::since).
+    /// Returns [`now_coarse`](Self::now_coarse) in nanoseconds since the start.
     pub(crate) fn now_coarse_nanos(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// How long ago that was.
-    pub(crate) fn since(&self, then_nanos: u64) -> Duration {
-        self.now().saturating_duration_since(self.start + Duration::from_nanos(then_nanos))
-    }
-
-    /// Winds a clock wound by hand to `then`, never back.
+    /// Advances a virtual clock to `then`, never back.
     pub(crate) fn advance_to(&self, then: Instant) {
-        assert!(self.by_hand, "real time advances by itself");
+        assert!(self.is_virtual, "real time advances by itself");
         self.read.fetch_max(nanos(then.saturating_duration_since(self.start)), Ordering::Relaxed);
     }
 }

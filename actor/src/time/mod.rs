@@ -15,6 +15,8 @@
 pub(crate) mod api;
 pub(crate) mod call_timer;
 pub(crate) mod clock;
+pub(crate) mod timeout;
+pub(crate) mod timer_ref;
 pub(crate) mod timers;
 mod wheel;
 
@@ -23,9 +25,7 @@ pub use self::{
         Interval, SendLater, Sleep, Timeout, ZeroPeriod, interval, send_after, send_interval, sleep,
         sleep_until, start_timer,
     },
-    timers::TimerRef,
-};
-pub use crate::{
-    messages::receive::{TimedOut, TimeoutFuture, timeout},
-    runtime::shared::{now, now_coarse},
+    clock::{now, now_coarse},
+    timeout::{TimedOut, TimeoutFuture, timeout},
+    timer_ref::TimerRef,
 };

@@ -1,4 +1,4 @@
-//! Send later, wake later, cancel: one wheel for the whole runtime, so no timer depends on one worker.
+//! The timers of a runtime: one wheel for all of them, so that none depends on a worker.
 
 use std::{
     sync::{
@@ -9,23 +9,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::wheel::{Key, NEVER, Wheel};
+use super::{
+    timer_ref::TimerRef,
+    wheel::{NEVER, Wheel},
+};
 use crate::{
-    messages::message::Message, names::registry::Name, process::pid::Pid, runtime::shared::Shared,
+    messages::message::Message,
+    names::name::Name,
+    process::pid::Pid,
+    runtime::{panic::catch, shared::Shared},
     sync::lock::lock,
 };
 
-/// A tick of the wheel.
+/// The tick of the wheel.
 const TICK: Duration = Duration::from_millis(1);
 
-/// The last tick of the clock, which counts nanoseconds in 64 bits: in 584 years. A timer beyond never fires.
+/// The last tick of the clock, which counts nanoseconds in 64 bits: after 584 years. A timer beyond it never
+/// fires.
 const MAX_TICKS: u64 = u64::MAX / TICK.as_nanos() as u64;
 
-/// A timer that was started. It stays valid after the timer has fired or was cancelled, and never means another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TimerRef(Key);
-
-/// Where a timer sends.
+/// The target of a timer's message.
 #[derive(Clone, Debug)]
 pub(crate) enum Destination {
     Pid(Pid),
@@ -55,9 +58,9 @@ impl Repeat {
 pub(crate) struct Timers {
     start: Instant,
     wheel: Mutex<Wheel<Action>>,
-    /// The tick before which nothing is due; [`NEVER`] without timers. Written under the wheel's lock.
+    /// The tick before which no timer is due; [`NEVER`] without timers. Written under the wheel's lock.
     next: AtomicU64,
-    /// Held by whoever hands out what is due, so that it leaves in order whichever worker was late.
+    /// Held by the worker that fires timers, so that they fire in order even if several workers are late.
     firing: Mutex<()>,
 }
 
@@ -66,7 +69,8 @@ impl Timers {
         Self { start, wheel: Mutex::new(Wheel::new()), next: AtomicU64::new(NEVER), firing: Mutex::new(()) }
     }
 
-    /// The tick at whose beginning `deadline` has passed, so that no timer is early; no deadline is never.
+    /// Returns the first tick at whose beginning `deadline` has passed, so that no timer is early; [`NEVER`]
+    /// without a deadline.
     fn tick_after(&self, deadline: Option<Instant>) -> u64 {
         let Some(deadline) = deadline else { return NEVER };
         let nanos = deadline.saturating_duration_since(self.start).as_nanos();
@@ -90,12 +94,12 @@ impl Timers {
         TimerRef(key)
     }
 
-    /// A timer that wakes.
+    /// Starts a timer that wakes `waker`.
     pub(crate) fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerRef {
         self.begin(Some(deadline), |_| Action::Wake(waker))
     }
 
-    /// A timer that sends; the message may carry the timer's own reference.
+    /// Starts a timer that sends a message, which may carry the timer's own reference.
     pub(crate) fn send_at(
         &self,
         shared: &Shared,
@@ -129,7 +133,7 @@ impl Timers {
         timer
     }
 
-    /// Ties a timer to the process it is aimed at, so that it ends with it; at once, if that has ended.
+    /// Attaches a timer to the process it is aimed at, so that it ends with it; at once, if that has exited.
     fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
         let Some(pid) = target else { return };
         match shared.attach_relation(pid, |relations| relations.others().timers.push(timer)) {
@@ -139,7 +143,7 @@ impl Timers {
         }
     }
 
-    /// Goes through the timers aimed at a process, and leaves out those that are over.
+    /// Removes the timers that are over from those of a process.
     fn sweep(&self, shared: &Shared, pid: Pid, mut all: Vec<TimerRef>) {
         {
             let mut wheel = lock(&self.wheel);
@@ -149,11 +153,11 @@ impl Timers {
         shared.attach_relation(pid, |relations| {
             relations.others().timers.put_back(swept.take().expect("it is put back once"))
         });
-        // It has ended meanwhile, and nobody else knows of them.
+        // The process has exited meanwhile, so nothing else would end them.
         swept.into_iter().flatten().for_each(|timer| self.discard(timer));
     }
 
-    /// Replaces whom a timer wakes; false if it has fired.
+    /// Replaces the waker of a timer. Returns false if the timer has fired.
     pub(crate) fn rewake(&self, timer: TimerRef, waker: &Waker) -> bool {
         match lock(&self.wheel).get(timer.0) {
             Some((_, Some(Action::Wake(old)))) => {
@@ -164,20 +168,20 @@ impl Timers {
         }
     }
 
-    /// Ends a timer; how long it still had to run, or none if it fired or was cancelled before.
+    /// Ends a timer. Returns how long it still had to run; none if it fired or was cancelled before.
     pub(crate) fn cancel(&self, shared: &Shared, timer: TimerRef) -> Option<Duration> {
         let (tick, action) = lock(&self.wheel).cancel(timer.0)?;
         drop(action);
         Some(self.left(shared, tick))
     }
 
-    /// Ends a timer whose target needs no telling: one that wakes, or one aimed at a process in its release.
+    /// Ends a timer, if it runs.
     pub(crate) fn discard(&self, timer: TimerRef) {
         let ended = lock(&self.wheel).cancel(timer.0);
         drop(ended);
     }
 
-    /// How long a timer has still to run.
+    /// Returns how long a timer has still to run.
     pub(crate) fn read(&self, shared: &Shared, timer: TimerRef) -> Option<Duration> {
         let tick = lock(&self.wheel).get(timer.0)?.0;
         Some(self.left(shared, tick))
@@ -188,12 +192,12 @@ impl Timers {
         due.map_or(Duration::MAX, |due| due.saturating_duration_since(shared.now()))
     }
 
-    /// How many run.
+    /// Returns how many timers run.
     pub(crate) fn len(&self) -> usize {
         lock(&self.wheel).len()
     }
 
-    /// When somebody has to look again at the latest.
+    /// Returns when [`fire`](Self::fire) must be called again at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.next.load(Ordering::SeqCst) {
             NEVER => None,
@@ -201,7 +205,7 @@ impl Timers {
         }
     }
 
-    /// Hands out everything due at `now`. Cheap if nothing is.
+    /// Fires every timer that is due at `now`. Cheap if none is.
     pub(crate) fn fire(&self, shared: &Shared, now: Instant) {
         let now = self.tick_now(now);
         if self.next.load(Ordering::Relaxed) > now {
@@ -233,8 +237,8 @@ impl Timers {
                 }
             }
             Action::Repeat(mut repeat) => {
-                // Cloning a message is somebody else's code: it may panic, which costs it the interval.
-                let Ok(message) = crate::runtime::panic::catch(|| (repeat.make)()) else {
+                // Cloning a message runs code of a user. If it panics, the interval ends.
+                let Ok(message) = catch(|| (repeat.make)()) else {
                     return self.discard(timer);
                 };
                 let to = repeat.to;
@@ -257,9 +261,10 @@ impl Timers {
     }
 }
 
-/// A message nobody takes is dropped here, outside any process: what its destructor does must not harm the worker.
+/// Runs code outside any process that may drop a message of a user, or wake a waker of one: a panic is
+/// logged.
 fn contain(f: impl FnOnce()) {
-    if let Err(panic) = crate::runtime::panic::catch(f) {
-        tracing::error!(target: "riot::crash", "a message of a timer panicked when it was dropped: {panic}");
+    if let Err(panic) = catch(f) {
+        tracing::error!(target: "riot::crash", "a message or waker of a timer panicked: {panic}");
     }
 }

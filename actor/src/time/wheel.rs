@@ -1,8 +1,9 @@
 //! A hierarchical timing wheel: start and cancel cost the same however many timers there are.
 //!
-//! Six wheels of 64 slots. A slot of the first is one tick, a slot of each next one a whole turn of the wheel before.
-//! A timer waits in the coarsest slot that tells it from now, and comes down as its time draws near. Told the time,
-//! never asks for it. (Varghese & Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 6.)
+//! Six wheels of 64 slots. A slot of the first wheel is one tick, a slot of each next one a whole turn of the
+//! wheel before. A timer waits in the coarsest slot that tells it from now, and comes down as its time draws
+//! near. The wheel is told the time and reads no clock. (Varghese & Lauck, "Hashed and hierarchical timing
+//! wheels", 1987, scheme 6.)
 
 use slab::Slab;
 
@@ -10,11 +11,12 @@ const LEVELS: usize = 6;
 const SLOTS: usize = 64;
 const SLOT_BITS: u32 = SLOTS.trailing_zeros();
 
-/// The furthest a timer can be told from now (two years of milliseconds); one beyond waits in the last slot and is put
-/// back when that comes. One slot short of a whole turn, so that the last slot is never the one we stand in.
+/// The distance up to which a timer can be told from now: two years of milliseconds. A timer beyond it waits
+/// in the last slot and is put back when that comes. One slot short of a whole turn, so that the last slot is
+/// never the current one.
 const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
 
-/// Names a timer; a key is used again, its serial number is not.
+/// Identifies a timer. An index is used again, a serial number is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     index: u32,
@@ -26,7 +28,7 @@ pub(crate) struct Wheel<T> {
     heads: [[u32; SLOTS]; LEVELS],
     /// One bit for each slot that holds a timer.
     occupied: [u64; LEVELS],
-    /// The tick up to which everything due was handed out.
+    /// The tick up to which all due timers were popped.
     elapsed: u64,
     serial: u64,
 }
@@ -38,19 +40,19 @@ struct Entry<T> {
     slot: u8,
     before: u32,
     after: u32,
-    /// None while a repeating timer is handed out, between its `pop` and its `resume`; it is in no slot then.
+    /// Is none while a repeating timer is popped and not resumed; the timer is in no slot then.
     value: Option<T>,
     repeats: bool,
 }
 
 const NONE: u32 = u32::MAX;
 
-/// A place in the slab as a number of half a word: a timer has three, and there may be millions.
-fn place(index: usize) -> u32 {
+/// Returns an index of the slab in 32 bits: a timer has three, and there may be millions.
+fn index_of(index: usize) -> u32 {
     u32::try_from(index).ok().filter(|&index| index != NONE).expect("fewer than four billion timers")
 }
 
-/// The tick of a timer that never comes: it can be mailbox_scanned at and cancelled, and waits in no slot.
+/// The tick of a timer that never fires. It can be read and cancelled, and waits in no slot.
 pub(crate) const NEVER: u64 = u64::MAX;
 
 impl<T> Wheel<T> {
@@ -64,19 +66,19 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// Starts a timer that is due at `tick`, or at the next one if that has passed.
+    /// Starts a timer that is due at `tick`, or at the next tick if that has passed.
     #[cfg(test)]
     pub(crate) fn start(&mut self, tick: u64, value: T) -> Key {
         self.start_with(tick, |_| value)
     }
 
-    /// The same for a value that has to know its own key.
+    /// Starts a timer whose value is made from its key.
     pub(crate) fn start_with(&mut self, tick: u64, value: impl FnOnce(Key) -> T) -> Key {
-        let key = Key { index: place(self.entries.vacant_key()), serial: self.serial + 1 };
+        let key = Key { index: index_of(self.entries.vacant_key()), serial: self.serial + 1 };
         self.insert(tick, value(key), false)
     }
 
-    /// Starts a timer whose key stays valid when it is handed out, until it is cancelled; see [`Self::resume`].
+    /// Starts a timer whose key stays valid when it is popped, until it is cancelled; see [`Self::resume`].
     pub(crate) fn start_repeating(&mut self, tick: u64, value: T) -> Key {
         self.insert(tick, value, true)
     }
@@ -87,12 +89,12 @@ impl<T> Wheel<T> {
         let serial = self.serial;
         let entry =
             Entry { serial, tick, level: 0, slot: 0, before: NONE, after: NONE, value: Some(value), repeats };
-        let index = place(self.entries.insert(entry));
+        let index = index_of(self.entries.insert(entry));
         self.link(index);
         Key { index, serial }
     }
 
-    /// Puts a repeating timer that was handed out back, due at `tick`; gives its value back if it was cancelled.
+    /// Puts a popped repeating timer back, due at `tick`; gives its value back if it was cancelled.
     pub(crate) fn resume(&mut self, key: Key, tick: u64, value: T) -> Result<(), T> {
         let elapsed = self.elapsed;
         match self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial) {
@@ -106,8 +108,8 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// Takes a timer out; none if it was handed out for good or cancelled before. Also gives the tick it was due at,
-    /// and its value, unless that is handed out just now.
+    /// Cancels a timer; none if it was popped for good or cancelled before. Returns the tick it was due at,
+    /// and its value unless that is popped.
     pub(crate) fn cancel(&mut self, key: Key) -> Option<(u64, Option<T>)> {
         let (tick, value) = self.get(key)?;
         if value.is_some() && tick != NEVER {
@@ -117,7 +119,7 @@ impl<T> Wheel<T> {
         Some((entry.tick, entry.value))
     }
 
-    /// A look at a timer that still runs: the tick it is due at, and its value.
+    /// Returns the tick that a running timer is due at, and its value.
     pub(crate) fn get(&mut self, key: Key) -> Option<(u64, Option<&mut T>)> {
         let entry = self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial)?;
         Some((entry.tick, entry.value.as_mut()))
@@ -127,12 +129,13 @@ impl<T> Wheel<T> {
         self.entries.len()
     }
 
-    /// The next tick at which [`pop`](Self::pop) can have something to do. Never later than the next timer.
+    /// Returns the next tick at which [`pop`](Self::pop) can have something to do. Never later than the next
+    /// timer.
     pub(crate) fn next_tick(&self) -> Option<u64> {
         self.next_slot().map(|(_, _, tick)| tick)
     }
 
-    /// Hands out a timer due at `now` or before, the earliest tick first.
+    /// Pops a timer that is due at `now` or before, the earliest tick first.
     pub(crate) fn pop(&mut self, now: u64) -> Option<(Key, u64, T)> {
         loop {
             let Some((level, slot, tick)) = self.next_slot().filter(|&(_, _, tick)| tick <= now) else {
@@ -141,7 +144,7 @@ impl<T> Wheel<T> {
             };
             self.elapsed = self.elapsed.max(tick);
             if level > 0 {
-                // The whole slot comes down before anything else is mailbox_scanned at: finer slots go first.
+                // The whole slot comes down before anything else is popped: finer slots go first.
                 self.cascade(level, slot);
                 continue;
             }
@@ -198,7 +201,7 @@ impl<T> Wheel<T> {
             return;
         }
         let tick = self.entries[index as usize].tick.min(self.elapsed.saturating_add(SPAN - 1));
-        // The highest bit in which the two differ tells the level; equal ones belong to the finest.
+        // The highest bit in which the two differ gives the level; equal ones belong to the finest.
         let differs = (self.elapsed ^ tick) | (SLOTS as u64 - 1);
         let level = (((63 - differs.leading_zeros()) / SLOT_BITS) as usize).min(LEVELS - 1);
         let slot = (tick >> (SLOT_BITS * level as u32)) as usize % SLOTS;

@@ -1,20 +1,21 @@
-//! Whom a process is linked to.
+//! The processes that a process is linked to.
 
 use crate::process::pid::{NumberSet, Peer, Pid};
 
-/// A set of processes of one runtime. Most have one to three, which stand inline; a few are searched one by one; those of a
-/// supervisor of many are not.
+/// A set of processes of one runtime.
+///
+/// Most processes have one to three links, which stand inline. A few are searched one by one; many are hashed.
 #[derive(Debug)]
 pub(crate) enum LinkSet {
     Inline([Peer; INLINE]),
-    /// Invariant: at most [`FEW`].
+    /// Holds at most [`FEW`].
     Few(Vec<Peer>),
     Many(Box<NumberSet<Peer>>),
 }
 
 const INLINE: usize = 3;
 
-/// So many are searched about as fast as they are hashed.
+/// Links up to which a linear search is about as fast as hashing.
 const FEW: usize = 8;
 
 impl Default for LinkSet {
@@ -24,7 +25,7 @@ impl Default for LinkSet {
 }
 
 impl LinkSet {
-    /// Adds `pid`, unless it is there.
+    /// Adds `pid`, unless it is in the set.
     pub(crate) fn insert(&mut self, pid: Pid) {
         let peer = Peer::new(Some(pid));
         match self {
@@ -32,8 +33,8 @@ impl LinkSet {
                 if inline.contains(&peer) {
                     return;
                 }
-                match inline.iter_mut().find(|place| **place == Peer::NONE) {
-                    Some(place) => *place = peer,
+                match inline.iter_mut().find(|slot| **slot == Peer::NONE) {
+                    Some(slot) => *slot = peer,
                     None => *self = Self::Few(inline.iter().copied().chain([peer]).collect()),
                 }
             }
@@ -48,17 +49,17 @@ impl LinkSet {
         }
     }
 
-    /// Removes `pid`; whether it was there.
+    /// Removes `pid`. Returns whether it was in the set.
     pub(crate) fn remove(&mut self, pid: &Pid) -> bool {
         let peer = Peer::new(Some(*pid));
         match self {
             Self::Inline(inline) => {
-                let place = inline.iter_mut().find(|place| **place == peer);
-                place.map(|place| *place = Peer::NONE).is_some()
+                let slot = inline.iter_mut().find(|slot| **slot == peer);
+                slot.map(|slot| *slot = Peer::NONE).is_some()
             }
             Self::Few(few) => {
-                let place = few.iter().position(|linked| *linked == peer);
-                place.map(|place| few.swap_remove(place)).is_some()
+                let slot = few.iter().position(|linked| *linked == peer);
+                slot.map(|slot| few.swap_remove(slot)).is_some()
             }
             Self::Many(many) => many.remove(&peer),
         }
@@ -73,7 +74,7 @@ impl LinkSet {
         }
     }
 
-    /// Shows all of them, linked to `this`, in no order to count on.
+    /// Calls `f` with each process that `this` is linked to, in no defined order.
     pub(crate) fn for_each(&self, this: Pid, mut f: impl FnMut(Pid)) {
         let f = |peer: &Peer| {
             if let Some(pid) = peer.in_runtime_of(this) {
@@ -87,10 +88,13 @@ impl LinkSet {
         }
     }
 
-    pub(crate) fn to_vec(&self, this: Pid) -> Vec<Pid> {
-        let mut all = Vec::new();
-        self.for_each(this, |pid| all.push(pid));
-        all
+    /// Returns how many links there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Inline(inline) => inline.iter().filter(|peer| **peer != Peer::NONE).count(),
+            Self::Few(few) => few.len(),
+            Self::Many(many) => many.len(),
+        }
     }
 }
 
@@ -116,10 +120,14 @@ mod tests {
                     prop_assert_eq!(links.remove(&pid(index)), model.remove(&index));
                 }
                 prop_assert!((0..20).all(|index| links.contains(&pid(index)) == model.contains(&index)));
-                let all: BTreeSet<u32> = links.to_vec(pid(99)).iter().map(|pid| pid.index()).collect();
+                let all: BTreeSet<u32> = {
+                    let mut all = BTreeSet::new();
+                    links.for_each(pid(99), |pid| _ = all.insert(pid.index()));
+                    all
+                };
                 prop_assert_eq!(&all, &model);
             }
-            prop_assert_eq!(links.to_vec(pid(99)).len(), model.len());
+            prop_assert_eq!(links.len(), model.len());
         }
     }
 }

@@ -1,60 +1,78 @@
-//! What ties a process to others, and what others note in its record.
+//! What ties a process to others, and what is attached to its record for the release to take back.
 
 use std::sync::Arc;
 
+use super::{exit_hooks::ExitHooks, link_set::LinkSet};
 use crate::{
-    call::CalleeExit,
     messages::capacity::Capacity,
-    names::registry::Name,
+    names::name::Name,
     process::{
+        notice::MonitorRef,
         pid::{NumberMap, Pid},
-        reason::Reason,
-        signal::{MonitorRef, OnExit, Watcher},
     },
-    runtime::{kernel::link_set::LinkSet, shared::Shared},
-    time::timers::TimerRef,
+    runtime::shared::Shared,
+    time::timer_ref::TimerRef,
 };
 
-/// What ties a process to others. Many have none, so it has a place of its own.
+/// The relations of a process. Many processes have none, so they are allocated with the first one.
 #[derive(Default)]
 pub(crate) struct Relations {
     pub(crate) links: LinkSet,
-    /// Who hears of its end outside any mailbox.
     pub(crate) exit_hooks: ExitHooks,
-    /// What few have that are linked or waited for.
+    /// Relations that few processes have beside links and exit hooks.
     pub(crate) others: Option<Box<RareRelations>>,
 }
 
 #[derive(Default)]
 pub(crate) struct RareRelations {
-    /// Whom it monitors.
+    /// The monitors that this process has on others.
     pub(crate) monitors: NumberMap<MonitorRef, MonitorTarget>,
-    /// Who hears of its end.
+    /// What is told of the exit of this process.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,
-    /// Groups it is or was in, or watches.
+    /// Groups that the process is or was a member of, or watches.
     pub(crate) groups: Vec<Name>,
-    /// Timers that will send to it, and some that have.
     pub(crate) timers: ProcessTimers,
-    /// How many messages may wait, if there is a bound.
+    /// The capacity of the mailbox, if it has one.
     pub(crate) capacity: Option<Arc<Capacity>>,
 }
 
-/// Timers aimed at a process. One that is over is not taken out, which would cost it a lock and a search, but swept when
-/// so many have come that it costs each next to nothing.
+/// The process that a monitor watches, and the name that it was found by.
+pub(crate) struct MonitorTarget {
+    pub(crate) pid: Option<Pid>,
+    pub(crate) name: Option<Name>,
+}
+
+/// What is told of the exit of a process.
+pub(crate) enum Watcher {
+    /// The process gets a [`Down`](crate::Down).
+    Process(Pid),
+    /// One-way link: the process receives our exit signal, and sends none back.
+    OneWayLink(Pid),
+    /// The function is called with the process given here and the one that exited. Must not block.
+    Call(Pid, fn(&Shared, Pid, Pid)),
+    /// The watcher with the same reference in the record of this process is removed.
+    Counterpart(Pid),
+}
+
+/// The timers aimed at a process, which end with it. A timer that is over is not removed, which would cost it a lock and a
+/// search. All of them are swept when the list is full, so that a sweep costs each timer next to nothing.
 #[derive(Default)]
 pub(crate) struct ProcessTimers {
     all: Vec<TimerRef>,
     sweep_at: usize,
 }
 
+/// Shorter lists are not swept.
+const MIN_SWEEP: usize = 16;
+
 impl ProcessTimers {
-    /// Adds a timer; if it is time to sweep, all have to be mailbox_scanned through, without any lock, and
-    /// [put back](Self::put_back).
+    /// Adds a timer. If a sweep is due, returns all timers: the caller must look through them without any lock and
+    /// [put them back](Self::put_back).
     #[must_use]
     pub(crate) fn push(&mut self, timer: TimerRef) -> Option<Vec<TimerRef>> {
         self.all.push(timer);
-        (self.all.len() >= self.sweep_at.max(SWEEP_MIN)).then(|| std::mem::take(&mut self.all))
+        (self.all.len() >= self.sweep_at.max(MIN_SWEEP)).then(|| std::mem::take(&mut self.all))
     }
 
     pub(crate) fn put_back(&mut self, mut swept: Vec<TimerRef>) {
@@ -72,84 +90,6 @@ impl IntoIterator for ProcessTimers {
     }
 }
 
-/// Pending calls and joins. One that is over is not taken out, which would cost it another lock, but swept when so many
-/// have come that it costs each next to nothing.
-#[derive(Default)]
-pub(crate) struct ExitHooks {
-    all: Vec<ExitHook>,
-}
-
-/// Who hears of an end outside any mailbox.
-pub(crate) enum ExitHook {
-    /// A process that waits for the reply to a call.
-    Call(CalleeExit),
-    Other(Arc<dyn OnExit>),
-}
-
-impl ExitHook {
-    fn is_cancelled(&self, shared: &Shared) -> bool {
-        match self {
-            Self::Call(call) => call.is_cancelled(shared),
-            // Where nobody else has it, whoever waited is gone, and has told so before.
-            Self::Other(other) => Arc::strong_count(other) == 1 || other.is_cancelled(),
-        }
-    }
-
-    pub(crate) fn tell(self, shared: &Shared, reason: &Reason) {
-        match self {
-            Self::Call(call) => call.settle(shared, reason.clone()),
-            Self::Other(other) => other.exited(reason),
-        }
-    }
-}
-
-/// As many are kept before a sweep at least.
-const SWEEP_MIN: usize = 16;
-
-impl ExitHooks {
-    pub(crate) fn push(&mut self, shared: &Shared, callback: Arc<dyn OnExit>) {
-        self.add(shared, ExitHook::Other(callback));
-    }
-
-    pub(crate) fn take(&mut self) -> Vec<ExitHook> {
-        std::mem::take(&mut self.all)
-    }
-
-    #[inline]
-    pub(crate) fn push_in_place(&mut self, shared: &Shared, call: CalleeExit) {
-        match self.all.last_mut() {
-            // Of one that calls again, the call before is over.
-            Some(ExitHook::Call(last)) if last.is_of_caller(&call) => *last = call,
-            _ => self.add(shared, ExitHook::Call(call)),
-        }
-    }
-
-    #[inline(never)]
-    fn add(&mut self, shared: &Shared, callback: ExitHook) {
-        if self.all.len() == self.all.capacity() {
-            self.make_room(shared);
-        }
-        self.all.push(callback);
-    }
-
-    /// One waits for most of those that anybody waits for. Where many do, those that are over go first.
-    fn make_room(&mut self, shared: &Shared) {
-        let before = self.all.len();
-        if before >= SWEEP_MIN {
-            self.all.retain(|callback| !callback.is_cancelled(shared));
-        }
-        if 2 * self.all.len() > before || before == 0 {
-            self.all.reserve_exact(before.max(1));
-        }
-    }
-}
-
-/// Whom a monitor watches, and the name it was found by.
-pub(crate) struct MonitorTarget {
-    pub(crate) pid: Option<Pid>,
-    pub(crate) name: Option<Name>,
-}
-
 impl Relations {
     pub(crate) fn others(&mut self) -> &mut RareRelations {
         self.others.get_or_insert_default()
@@ -164,60 +104,42 @@ impl Relations {
 }
 
 impl Shared {
-    /// Notes something in the record of a process, for its release to see to; none if the process does not live. What
-    /// it returns is dropped outside the lock.
-    pub(crate) fn attach_relation<R>(&self, pid: Pid, note: impl FnOnce(&mut Relations) -> R) -> Option<R> {
+    /// Attaches something to the record of a process, for its release to take back; none if the process does not live. The
+    /// result is dropped outside the lock.
+    pub(crate) fn attach_relation<R>(&self, pid: Pid, attach: impl FnOnce(&mut Relations) -> R) -> Option<R> {
         let slot = self.table.of(pid)?;
         let mut core = slot.lock_for(pid).filter(|core| core.is_live())?;
-        Some(note(core.relations()))
+        Some(attach(core.relations()))
     }
 
-    /// Takes back what was noted of a process that has not been released.
-    pub(crate) fn detach_relation<R>(&self, pid: Pid, strike: impl FnOnce(&mut Relations) -> R) -> Option<R> {
+    /// Detaches something from the record of a process; none if the process has been released or has no relations.
+    pub(crate) fn detach_relation<R>(&self, pid: Pid, detach: impl FnOnce(&mut Relations) -> R) -> Option<R> {
         let slot = self.table.of(pid)?;
         let mut core = slot.lock_for(pid)?;
-        core.relations.as_deref_mut().map(strike)
+        core.relations.as_deref_mut().map(detach)
+    }
+
+    /// Adds a watcher to `pid`. Returns false if `pid` has been released.
+    pub(crate) fn watch(&self, pid: Pid, reference: MonitorRef, watcher: Watcher) -> bool {
+        let Some(slot) = self.table.of(pid) else { return false };
+        let Some(mut core) = slot.lock_for(pid) else { return false };
+        core.relations().others().watchers.insert(reference, watcher);
+        true
+    }
+
+    pub(crate) fn remove_watcher(&self, pid: Pid, reference: MonitorRef) {
+        let remove = |relations: &mut Relations| relations.others.as_mut()?.watchers.remove(&reference);
+        self.detach_relation(pid, remove);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
-
-    struct Call(AtomicBool);
-
-    impl OnExit for Call {
-        fn exited(&self, _: &Reason) {}
-        fn is_cancelled(&self) -> bool {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
-
-    #[test]
-    fn calls_that_are_over_are_swept_and_the_others_kept() {
-        crate::run(async {
-            crate::runtime::context::with_shared("test", |shared| {
-                let mut exit_hooks = ExitHooks::default();
-                let live: Vec<_> = (0..10).map(|_| Arc::new(Call(AtomicBool::new(false)))).collect();
-                live.iter().for_each(|call| exit_hooks.push(shared, call.clone()));
-                for _ in 0..10_000 {
-                    exit_hooks.push(shared, Arc::new(Call(AtomicBool::new(true))));
-                    assert!(exit_hooks.all.len() <= 4 * live.len() + SWEEP_MIN);
-                }
-                assert_eq!(
-                    exit_hooks.all.iter().filter(|call| !call.is_cancelled(shared)).count(),
-                    live.len()
-                );
-                assert!(live.iter().all(|call| Arc::strong_count(call) == 2));
-            });
-        });
-    }
 
     #[test]
     fn timers_that_are_over_are_swept() {
-        use crate::{messages::receive, run, this, time::send_after};
+        use crate::{receive, run, this, time::send_after};
         run(async {
             let count = || {
                 let pid = this();
@@ -229,9 +151,9 @@ mod tests {
             let live: Vec<_> = (0..10).map(|_| send_after(hour, this(), "late")).collect();
             for _ in 0..1000 {
                 assert!(send_after(hour, this(), "never").cancel().is_some());
-                assert!(count() <= 2 * live.len() + SWEEP_MIN);
+                assert!(count() <= 2 * live.len() + MIN_SWEEP);
             }
-            // Those that run are still known, so they end with the process; a fired one is forgotten like others.
+            // Running timers are kept, so they end with the process; a fired one is removed like a cancelled one.
             assert!(live.iter().all(|timer| timer.read().is_some()));
             send_after(std::time::Duration::ZERO, this(), "now");
             assert_eq!(receive::<&str>().await, "now");

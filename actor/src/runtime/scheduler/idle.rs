@@ -1,7 +1,7 @@
-//! Who sleeps and who looks for work, so that a push wakes a worker when one is needed and else costs a load.
+//! Which workers sleep and which look for work, so that a push wakes a worker when one is needed, and else costs a load.
 //!
-//! No wake-up is lost: a pusher pushes first and then looks who sleeps; a sleeper says it sleeps first and then looks
-//! at the queues. Both in one total order (`SeqCst`), so one of them sees the other.
+//! No wake-up is lost: a pusher pushes first and then looks for sleepers; a worker registers as a sleeper first and then
+//! looks at the queues. Both are in one total order (`SeqCst`), so one of them sees the other.
 
 use crate::sync::{
     Mutex,
@@ -11,30 +11,57 @@ use crate::sync::{
 
 /// A worker, as far as its sleep is concerned.
 pub(crate) trait Seeker {
-    /// What it looks for.
     type Work;
-    /// How many workers there are.
+    /// Returns how many workers there are.
     fn workers(&self) -> usize;
-    /// Looks for work wherever it may be.
+    /// Looks for work in all queues.
     fn search(&self) -> Option<Self::Work>;
-    /// Whether there is any this worker could do.
+    /// Returns whether there is work that this worker could do.
     fn any_work(&self) -> bool;
-    /// What it holds from its sleep until it is up.
+    /// What the worker holds from its sleep until it is awake.
     type Parked<'a>
     where
         Self: 'a;
-    /// Sleeps until something happens; or does not, if there is a reason to stay awake.
+    /// Sleeps until something happens, unless there is a reason to stay awake.
     fn park(&self, stay_awake: bool) -> Self::Parked<'_>;
-    /// It is awake, and known to be: sees to what has happened.
+    /// Handles what has happened, when the worker is awake and known to be.
     fn wake_up<'a>(&'a self, parked: Self::Parked<'a>);
 }
 
+/// The result of the end of a search.
+#[must_use = "the last searcher is responsible for pushes that relied on it"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SearchEnd {
+    /// No other worker searches. If this one has found work there may be more; if not it must look once more, because pushes
+    /// meanwhile relied on it.
+    Last,
+    OthersSearch,
+}
+
+/// How a sleep has ended.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    /// By an event or a timer.
+    ByItself,
+    /// By another worker, so it counts as searching.
+    ToSearch,
+}
+
+/// Whether another worker is to be woken.
+#[must_use = "the caller must wake another worker"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WakeAnother {
+    Yes,
+    No,
+}
+
 pub(crate) struct Idle {
-    /// The workers asleep, or about to be.
+    /// The workers that sleep or are about to.
     sleepers: Mutex<Vec<usize>>,
-    /// How many that are, to be read without the lock.
+    /// The number of sleepers, to be read without the lock.
     sleeping: AtomicUsize,
-    /// Workers awake without work: they will find what was pushed, nobody else has to be woken.
+    /// Workers that are awake without work. They will find what was pushed, so no other has to be woken.
     searching: AtomicUsize,
 }
 
@@ -47,12 +74,13 @@ impl Idle {
         }
     }
 
-    /// A first look, without order: whoever falls asleep just now looks at the queues once more.
+    /// Returns whether a worker sleeps, without order: one that falls asleep at the moment looks at the queues once more.
     pub(crate) fn is_anyone_asleep(&self) -> bool {
         self.sleeping.load(SeqCst) != 0
     }
 
-    /// After a push: the worker to wake, if one has to be. It counts as searching from now on.
+    /// Returns the worker to unpark after a push, if one is needed. It counts as searching from now on.
+    #[must_use = "the worker must be unparked"]
     pub(crate) fn wake_one(&self) -> Option<usize> {
         fence(SeqCst);
         if self.sleeping.load(SeqCst) == 0 || self.searching.load(SeqCst) != 0 {
@@ -68,21 +96,22 @@ impl Idle {
         Some(worker)
     }
 
-    /// Takes one certain worker out of its sleep; false if it is awake.
-    pub(crate) fn unpark(&self, worker: usize) -> bool {
+    /// Returns `worker`, to be unparked, if it sleeps. It counts as searching from now on.
+    #[must_use = "the worker must be unparked"]
+    pub(crate) fn wake(&self, worker: usize) -> Option<usize> {
         fence(SeqCst);
         if self.sleeping.load(SeqCst) == 0 {
-            return false;
+            return None;
         }
         let mut sleepers = lock(&self.sleepers);
-        let Some(at) = sleepers.iter().position(|&sleeper| sleeper == worker) else { return false };
+        let at = sleepers.iter().position(|&sleeper| sleeper == worker)?;
         sleepers.swap_remove(at);
         self.sleeping.store(sleepers.len(), SeqCst);
         self.searching.fetch_add(1, SeqCst);
-        true
+        Some(worker)
     }
 
-    /// A worker ran out of work and begins to look; only half of them may look at a time.
+    /// Begins a search, unless half of the workers search already.
     fn begin_search(&self, workers: usize) -> bool {
         if 2 * self.searching.load(SeqCst) >= workers.max(2) {
             return false;
@@ -91,14 +120,14 @@ impl Idle {
         true
     }
 
-    /// It has stopped looking. True if nobody else looks: if it found something there may be more, and if it found
-    /// nothing it has to look once again, since pushes meanwhile relied on it.
-    pub(crate) fn end_search(&self) -> bool {
-        self.searching.fetch_sub(1, SeqCst) == 1
+    pub(crate) fn end_search(&self) -> SearchEnd {
+        if self.searching.fetch_sub(1, SeqCst) == 1 { SearchEnd::Last } else { SearchEnd::OthersSearch }
     }
 
-    /// What a worker whose own queue is empty does next: it looks for work elsewhere, or sleeps. Work, if it has found
-    /// some; else it has to look at its own queue again. `searching` is whether this worker counts as one that looks.
+    /// Looks for work elsewhere, or sleeps; for a worker whose own queue is empty.
+    ///
+    /// Returns work if it has found some. Otherwise the worker must look at its own queue again. `searching` says whether
+    /// the worker counts as searching.
     #[inline(never)]
     pub(crate) fn find_work<S: Seeker>(
         &self,
@@ -110,36 +139,36 @@ impl Idle {
         if *searching && let Some(work) = seeker.search() {
             return Some(work);
         }
-        if std::mem::take(searching) && self.end_search() && seeker.any_work() {
+        if std::mem::take(searching) && self.end_search() == SearchEnd::Last && seeker.any_work() {
             return None;
         }
-        self.sleep(worker);
+        self.register_sleeper(worker);
         let parked = seeker.park(seeker.any_work());
-        // One that was woken is to look for what it was woken for.
-        *searching = !self.woke(worker);
+        // A worker that was woken looks for what it was woken for.
+        *searching = self.unregister_sleeper(worker) == Woken::ToSearch;
         seeker.wake_up(parked);
         None
     }
 
-    /// A worker has found work. Whoever does lets the next one look for more: true if one is to be woken.
-    pub(crate) fn found(&self, seeker: &impl Seeker, searching: &mut bool) -> bool {
-        std::mem::take(searching) && self.end_search() && seeker.any_work()
+    /// Handles that a worker has found work: the last searcher has another worker look for more.
+    pub(crate) fn found(&self, seeker: &impl Seeker, searching: &mut bool) -> WakeAnother {
+        let is_last = std::mem::take(searching) && self.end_search() == SearchEnd::Last;
+        if is_last && seeker.any_work() { WakeAnother::Yes } else { WakeAnother::No }
     }
 
-    /// Says that a worker will sleep; it has to look at the queues once more after this.
-    fn sleep(&self, worker: usize) {
+    /// Registers a worker that will sleep. It must look at the queues once more after this.
+    fn register_sleeper(&self, worker: usize) {
         let mut sleepers = lock(&self.sleepers);
         sleepers.push(worker);
         self.sleeping.store(sleepers.len(), SeqCst);
         fence(SeqCst);
     }
 
-    /// A worker is awake again. True if it woke by itself; false if it was woken, and so counts as searching.
-    fn woke(&self, worker: usize) -> bool {
+    fn unregister_sleeper(&self, worker: usize) -> Woken {
         let mut sleepers = lock(&self.sleepers);
-        let Some(at) = sleepers.iter().position(|&sleeper| sleeper == worker) else { return false };
+        let Some(at) = sleepers.iter().position(|&sleeper| sleeper == worker) else { return Woken::ToSearch };
         sleepers.swap_remove(at);
         self.sleeping.store(sleepers.len(), SeqCst);
-        true
+        Woken::ByItself
     }
 }

@@ -1,4 +1,4 @@
-//! The inner for the process woken last, which its worker runs next.
+//! The LIFO slot: the process woken last, which its worker runs next.
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{cell::Cell, marker::PhantomData, ptr};
@@ -8,32 +8,33 @@ use crate::sync::{
     atomic::{AtomicPtr, Ordering},
 };
 
-/// The worker's side of the inner. There is one, so whoever finds the inner empty here may fill it with a plain store:
-/// nobody else ever puts anything in.
+/// The worker's side of the slot. There is one, so a worker that finds the slot empty may fill it with a
+/// plain store: no other thread ever puts anything in.
 pub(super) struct LifoSlot<T> {
     inner: Arc<LifoSlotInner<T>>,
-    /// Whether there is no other worker, so that what is taken need not be exchanged.
+    /// Whether there is no other worker, so that taking needs no exchange.
     single_worker: bool,
-    /// It can be sent to another thread, and not be used by two.
+    /// Can be sent to another thread, and not be used by two.
     _not_shared: PhantomData<Cell<()>>,
 }
 
-/// The other workers' side: they take what is there if its worker is pointer up.
+/// The other workers' side. They take the process if its worker is held up.
 pub(super) struct LifoStealer<T> {
     inner: Arc<LifoSlotInner<T>>,
-    /// Then it takes nothing.
+    /// Whether there is no other worker, so that nothing is taken.
     single_worker: bool,
 }
 
 struct LifoSlotInner<T> {
-    /// Null, or what `Box::into_raw` made. Whoever exchanges it for null owns the box.
+    /// Null, or a pointer from `Box::into_raw`. A thread that exchanges it for null owns the box.
     pointer: AtomicPtr<T>,
     _owns: PhantomData<Box<T>>,
 }
 
-// SAFETY: a inner passes boxes from thread to thread, and shows nobody what is in them.
+// SAFETY: the slot passes boxes from thread to thread, which `T: Send` allows, and gives no reference to a
+// `T`.
 unsafe impl<T: Send> Send for LifoSlotInner<T> {}
-// SAFETY: the same.
+// SAFETY: a shared slot can do no more than pass boxes, each to one thread.
 unsafe impl<T: Send> Sync for LifoSlotInner<T> {}
 
 impl<T> LifoSlot<T> {
@@ -46,17 +47,17 @@ impl<T> LifoSlot<T> {
         LifoStealer { inner: self.inner.clone(), single_worker: self.single_worker }
     }
 
-    /// Puts a box there, and gives back the one that was.
+    /// Puts a box into the slot, and returns the one before.
     #[inline]
     pub(super) fn replace(&self, next: Box<T>) -> Option<Box<T>> {
         let next = Box::into_raw(next);
         if !self.inner.is_taken() {
-            // Nobody but us makes it anything but null, and this thread is here, so null it has stayed.
+            // Only this thread makes it anything but null, so it has stayed null.
             self.inner.pointer.store(next, Ordering::Release);
             return None;
         }
         let before = self.inner.pointer.swap(next, Ordering::AcqRel);
-        // SAFETY: see `take`.
+        // SAFETY: the pointer came from `Box::into_raw`, and the exchange gave it to this thread alone.
         (!before.is_null()).then(|| unsafe { Box::from_raw(before) })
     }
 
@@ -68,11 +69,12 @@ impl<T> LifoSlot<T> {
         }
         if self.single_worker {
             self.inner.pointer.store(ptr::null_mut(), Ordering::Relaxed);
-            // SAFETY: the pointer came out of `Box::into_raw`, and nobody takes it but this thread.
+            // SAFETY: the pointer came from `Box::into_raw`, and without other workers only this thread takes
+            // it.
             return Some(unsafe { Box::from_raw(pointer) });
         }
         let pointer = self.inner.pointer.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: the pointer came out of `Box::into_raw`, and the exchange gave it to us and to nobody else.
+        // SAFETY: the pointer came from `Box::into_raw`, and the exchange gave it to this thread alone.
         (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer) })
     }
 
@@ -94,7 +96,8 @@ impl<T> LifoStealer<T> {
             Ordering::Acquire,
             Ordering::Relaxed,
         );
-        // SAFETY: as above. Filter it was gone and has come again meanwhile, it is there as well as it was before.
+        // SAFETY: the pointer came from `Box::into_raw`, and the exchange gave it to this thread alone. If it
+        // was taken and put back between load and exchange, it is as valid as before.
         taken.ok().map(|pointer| unsafe { Box::from_raw(pointer) })
     }
 
@@ -114,7 +117,7 @@ impl<T> Drop for LifoSlotInner<T> {
     fn drop(&mut self) {
         let pointer = self.pointer.swap(ptr::null_mut(), Ordering::Acquire);
         if !pointer.is_null() {
-            // SAFETY: as above.
+            // SAFETY: the pointer came from `Box::into_raw`, and the slot is not used again.
             drop(unsafe { Box::from_raw(pointer) });
         }
     }

@@ -1,8 +1,11 @@
-//! Who runs next: a queue a worker, stealing between them, and as few wake-ups as will do.
+//! The scheduler: a run queue per worker, stealing between them, and as few wake-ups as will do.
 //!
-//! A process made ready on a worker's thread goes to that worker. Only when a worker has more than it can start at once
-//! is another one woken to steal, and only one at a time: two workers that take slices at a trickle of events cost
-//! more than one that does it all.
+//! A process that becomes runnable on a worker's thread goes to that worker. Another worker is woken to steal
+//! only when a worker has more than it can start at once, and only one at a time: two workers that alternate
+//! on a trickle of events cost more than one that does it all.
+//!
+//! Invariants: a process is in one queue or on one worker. A push before a worker sleeps is never missed, see
+//! `idle`.
 
 mod idle;
 mod lifo_slot;
@@ -27,13 +30,14 @@ use crate::{
     process::priority::Priority,
     runtime::{
         context::{self, Local},
-        driver::{Driver, Parker, Unpark},
-        kernel::record::{Process, Runnable},
+        driver::{Driver, Unpark},
+        kernel::process::{Process, Runnable},
+        parker::Parker,
         shared::Shared,
     },
     sync::{deque::Injector, lock::lock},
 };
-pub(crate) use idle::{Idle, Seeker};
+pub(crate) use idle::{Idle, Seeker, WakeAnother};
 use queue::{Lane, Stealer};
 use stats::Counters;
 use watchdog::Watchdog;
@@ -41,7 +45,7 @@ pub(crate) use watchdog::start as start_watchdog;
 
 /// The queues of all workers, as every thread sees them.
 pub(crate) struct Scheduler {
-    /// What became ready away from the workers.
+    /// Processes that became runnable on threads that are no workers.
     injector: [Injector<Box<Process>>; Lane::COUNT],
     remotes: Box<[Remote]>,
     idle: Idle,
@@ -49,17 +53,17 @@ pub(crate) struct Scheduler {
     watchdog: Watchdog,
 }
 
-/// A worker, as others see it.
+/// The side of a worker that other threads see.
 struct Remote {
     stealer: Stealer<Process>,
-    /// Processes that may run nowhere else.
+    /// Runnable processes that are pinned to this worker.
     pinned: Mutex<VecDeque<Box<Process>>>,
     has_pinned: AtomicBool,
     driver: Mutex<Box<dyn Driver>>,
     unpark: Mutex<Arc<dyn Unpark>>,
-    /// Odd while a process is being polled; one more at each beginning and end.
+    /// Odd while a process is polled; goes up by one at the beginning and the end of each poll slice.
     slices: AtomicU64,
-    /// The place of the process polled last.
+    /// The slot of the process polled last.
     current: AtomicU32,
     counters: Counters,
 }
@@ -97,7 +101,7 @@ impl Scheduler {
         self.remotes.len()
     }
 
-    /// Puts a process that became ready into a queue.
+    /// Enqueues a process that has become runnable.
     #[inline(never)]
     pub(crate) fn schedule(&self, shared: &Shared, Runnable(process): Runnable) {
         context::with_local(|local| match local {
@@ -108,7 +112,7 @@ impl Scheduler {
 
     #[inline(always)]
     fn schedule_here(&self, local: &Local, process: Box<Process>) {
-        // The process woken last by a running one runs next: what it was sent is still warm.
+        // The process woken last by a running one runs next: what it was sent is still in the cache.
         if local.polling.get() && process.priority == Priority::Normal && process.pinned.is_none() {
             local.queue.push_lifo(process);
         } else if let Some(worker) = process.pinned {
@@ -144,8 +148,8 @@ impl Scheduler {
         let remote = &self.remotes[worker];
         lock(&remote.pinned).push_back(process);
         remote.has_pinned.store(true, Ordering::SeqCst);
-        if self.idle.unpark(worker) {
-            self.unpark(worker);
+        if let Some(sleeper) = self.idle.wake(worker) {
+            self.unpark(sleeper);
         }
     }
 
@@ -164,7 +168,7 @@ impl Scheduler {
     pub(crate) fn install(&self, worker: usize, driver: Box<dyn Driver>) {
         let remote = &self.remotes[worker];
         *lock(&remote.unpark) = driver.unparker();
-        // The worker runs a process just now, so it is not asleep in the old one.
+        // The worker runs a process at the moment, so it does not sleep in the old driver.
         let before = std::mem::replace(&mut *lock(&remote.driver), driver);
         drop(before);
     }

@@ -1,4 +1,4 @@
-//! The run queue of one worker: three lanes, first in first out, and a place for the process woken last.
+//! The run queue of one worker: three FIFO lanes, and the LIFO slot.
 
 use std::cell::Cell;
 use std::hint::cold_path;
@@ -6,14 +6,14 @@ use std::hint::cold_path;
 use super::lifo_slot::{LifoSlot, LifoStealer};
 use crate::{
     process::priority::Priority,
-    runtime::kernel::record::Process,
+    runtime::kernel::process::Process,
     sync::deque::{self, Steal, Worker},
 };
 
-/// What waits in a queue. (The queue's own tests put numbers in.)
+/// The run queue of processes. (The queue's own tests put numbers in.)
 pub(crate) type LocalQueue = RunQueue<Process>;
 
-/// A lane a priority, in the order they are served.
+/// A lane for each priority, in the order in which they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     High = 0,
@@ -36,23 +36,26 @@ impl From<Priority> for Lane {
     }
 }
 
-/// So often in a row may the process woken last run before those that wait; two that keep waking each other would
-/// have the worker for themselves otherwise. (tokio: 3.)
+/// How often in a row the process in the LIFO slot may run before those that wait; else two that keep waking
+/// each other would have the worker for themselves. (tokio: 3.)
 const MAX_LIFO_IN_A_ROW: u32 = 3;
 
-/// A queue longer than this is worth waking another worker for at once; one that stays, however short, is helped by the
-/// watchdog. Two workers that take turns at a trickle of events cost more than one that does it all: HTTP keep-alive
+/// The length above which a queue is worth waking another worker for at once; a shorter one that stays is
+/// helped by the watchdog.
+///
+/// Two workers that alternate on a trickle of events cost more than one that does it all: HTTP keep-alive
 /// with two workers and the client on two cores had 0.75 of hyper's requests with 1 here, and 0.97 with 8.
 const MIN_SURPLUS: usize = 8;
 
-/// After so many of normal priority comes one of low.
+/// How many processes of normal priority run before one of low priority.
 const NORMAL_PER_LOW: u32 = 8;
 
 pub(crate) struct RunQueue<T> {
     lanes: [Worker<Box<T>>; Lane::COUNT],
-    /// Only a worker that is held up loses it to another.
+    /// Only a worker that is held up loses it to another one.
     lifo: LifoSlot<T>,
-    /// Whether the lane of high priority may have some: it is mailbox_scanned at before every turn, and as a rule it has none.
+    /// Whether the lane of high priority may be non-empty. It is checked before every poll slice, and usually
+    /// is not.
     high_may_have_some: Cell<bool>,
     in_a_row: Cell<u32>,
     normal_served: Cell<u32>,
@@ -63,7 +66,7 @@ impl<T> RunQueue<T> {
         Self::with_lifo(LifoSlot::new(false))
     }
 
-    /// The queue of the only worker there is.
+    /// Makes the queue of the only worker of a runtime.
     pub(crate) fn single_worker() -> Self {
         Self::with_lifo(LifoSlot::new(true))
     }
@@ -87,7 +90,8 @@ impl<T> RunQueue<T> {
         self.lane(lane).push(process);
     }
 
-    /// Puts a process before all others of normal priority; the one that was there loses its advantage.
+    /// Puts a process into the LIFO slot, before all others of normal priority; the one before goes to the
+    /// lane.
     #[inline(always)]
     pub(crate) fn push_lifo(&self, process: Box<T>) {
         if let Some(before) = self.lifo.replace(process) {
@@ -126,13 +130,13 @@ impl<T> RunQueue<T> {
         self.lifo.take().or_else(|| low.pop())
     }
 
-    /// More than one process waits here besides the one that runs: another worker could help.
+    /// Returns whether more processes wait here than one worker should start.
     pub(crate) fn has_surplus(&self) -> bool {
         let [high, normal, low] = &self.lanes;
         normal.len() + usize::from(self.lifo.is_taken()) > MIN_SURPLUS || !high.is_empty() || low.len() > 1
     }
 
-    /// A lane to put something into: nobody but the owner of the queue does.
+    /// Returns a lane to push to. Only the owner of the queue does.
     pub(crate) fn lane(&self, lane: Lane) -> &Worker<Box<T>> {
         if lane == Lane::High {
             self.high_may_have_some.set(true);
@@ -141,14 +145,14 @@ impl<T> RunQueue<T> {
     }
 }
 
-/// The other end of a queue.
+/// The end of a run queue that other workers steal from.
 pub(crate) struct Stealer<T> {
     lanes: [deque::Stealer<Box<T>>; Lane::COUNT],
     lifo: LifoStealer<T>,
 }
 
 impl<T> Stealer<T> {
-    /// Takes half of what waits, and one of it to run.
+    /// Moves half of a lane into `into`, and returns one process to run.
     pub(crate) fn steal(&self, into: &RunQueue<T>) -> Option<Box<T>> {
         Lane::ALL.iter().find_map(|&lane| {
             loop {
@@ -161,12 +165,13 @@ impl<T> Stealer<T> {
         })
     }
 
-    /// Takes the process woken last. Only from a worker that is held up: else it would run there at once.
+    /// Takes the process in the LIFO slot. Only from a worker that is held up: else it would run there at
+    /// once.
     pub(crate) fn steal_lifo(&self) -> Option<Box<T>> {
         self.lifo.take()
     }
 
-    /// How many wait here, the one woken last included.
+    /// Returns how many processes wait here, including the LIFO slot.
     pub(crate) fn len(&self) -> usize {
         self.lanes.iter().map(deque::Stealer::len).sum::<usize>() + usize::from(self.has_lifo())
     }

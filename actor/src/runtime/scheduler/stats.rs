@@ -1,4 +1,4 @@
-//! What the scheduler has done and has to do, counted by the workers as they go.
+//! Counters of the scheduler, which workers update as they go.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -11,42 +11,42 @@ use crate::{
     sync::deque::Injector,
 };
 
-/// A look at a whole runtime. Each figure is taken by itself, so it is no moment's exact picture; the counts only grow, and
-/// the difference of two looks says what happened in between.
+/// Counters of a runtime. Each figure is read by itself, so they are not the state at one moment. Counts only
+/// grow; the difference of two reads says what happened in between.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SchedulerStats {
-    /// Its workers; none in a simulation.
+    /// The workers; empty in a simulation.
     pub workers: Vec<WorkerStats>,
-    /// Ready processes no worker has taken over yet, woken from other threads.
+    /// Runnable processes that no worker has taken over yet, woken from other threads.
     pub injected: usize,
     /// Processes that are not released.
     pub processes: usize,
-    /// Processes there have been.
+    /// Processes spawned since the start.
     pub spawned: u64,
-    /// Timers that run.
+    /// Running timers.
     pub timers: usize,
     /// How long the runtime has run.
     pub age: Duration,
 }
 
-/// A look at one worker.
+/// Counters of one worker.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorkerStats {
-    /// Ready processes in its queue.
+    /// Runnable processes in its queue.
     pub queue: usize,
-    /// Turns of processes it has run.
+    /// Poll slices that it has run.
     pub slices: u64,
     /// How often it took processes over from another worker.
     pub steals: u64,
     /// How often it went to sleep.
     pub parks: u64,
-    /// How long it has slept in all; what is missing from the age of the runtime it was busy, or looking for work.
+    /// How long it has slept in all. The rest of the runtime's age it was busy or looked for work.
     pub asleep: Duration,
 }
 
-/// What the scheduler of the running process has done and has to do.
+/// Returns the counters of the scheduler of the running process.
 ///
 /// ```
 /// # riot_actor::run(async {
@@ -63,14 +63,14 @@ pub fn scheduler_stats() -> SchedulerStats {
 }
 
 impl Handle {
-    /// [`scheduler_stats`] from a plain thread.
+    /// Returns the counters, as [`scheduler_stats`] does, from a plain thread.
     #[must_use]
     pub fn scheduler_stats(&self) -> SchedulerStats {
         self.shared.stats()
     }
 }
 
-/// What a worker counts. It alone writes, so it needs no exchange.
+/// The counters that only the worker itself writes, so it needs no atomic exchange.
 #[derive(Default)]
 pub(super) struct Counters {
     steals: AtomicU64,
@@ -99,7 +99,7 @@ impl Scheduler {
         workers
             .map(|remote| WorkerStats {
                 queue: remote.stealer.len(),
-                // Counted at its beginning and at its end.
+                // The number goes up at the beginning and at the end of a slice.
                 slices: remote.slices.load(Ordering::Relaxed).div_ceil(2),
                 steals: remote.counters.steals.load(Ordering::Relaxed),
                 parks: remote.counters.parks.load(Ordering::Relaxed),

@@ -1,7 +1,7 @@
-//! Sees to workers held up by a process that does not give way: their events are collected and their processes taken
-//! over by others, and whoever holds one up for long is named.
+//! The watchdog of workers that are held up by a process that does not give way: their events are collected
+//! and their processes taken over by others, and a process that holds a worker up for long is reported.
 //!
-//! It looks, at the clock too, every few milliseconds while anything runs, and sleeps while nothing does.
+//! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does.
 
 use std::{
     sync::{
@@ -15,23 +15,24 @@ use std::{
 use super::Scheduler;
 use crate::{runtime::shared::Shared, sync::lock::lock};
 
-/// A process that runs for longer than this in one go holds its worker up.
+/// The interval of the watchdog. A process that runs for longer in one poll slice holds its worker up.
 const TICK: Duration = Duration::from_millis(10);
 
-/// While a worker is held up its events are mailbox_scanned at so often: they may be those of several workers.
+/// The interval while a worker is held up, because its events may be those of several workers.
 const HELP_TICK: Duration = Duration::from_millis(1);
 
-/// Without any turn in so many ticks the watchdog sleeps until a worker wakes.
+/// After so many ticks without a poll slice the watchdog sleeps until a worker wakes.
 const QUIET_TICKS: u32 = 20;
 
 pub(crate) struct Watchdog {
     asleep: AtomicBool,
-    /// Counts the workers that stopped sleeping. A worker counts first and then looks whether the watchdog sleeps; the
-    /// watchdog says first that it sleeps and then looks at the count: one of them sees the other.
+    /// Counts wake-ups of workers. A worker counts first and then looks whether the watchdog sleeps; the
+    /// watchdog says first that it sleeps and then looks at the count. One of them sees the other.
     awakenings: AtomicU64,
     kicked: Mutex<bool>,
     changed: Condvar,
-    /// A bit for each of the first 64 workers that is held up. Those beyond are never helped, only reported.
+    /// One bit for each of the first 64 workers that is held up. Workers beyond are never helped, only
+    /// reported.
     held_up: AtomicU64,
 }
 
@@ -46,7 +47,7 @@ impl Watchdog {
         }
     }
 
-    /// A worker stopped sleeping.
+    /// Handles that a worker has stopped sleeping.
     pub(crate) fn awake(&self) {
         self.awakenings.fetch_add(1, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) {
@@ -83,7 +84,7 @@ impl Watchdog {
     }
 }
 
-/// What the watchdog remembers of a worker.
+/// The last sample of a worker.
 #[derive(Clone, Copy)]
 struct WorkerSample {
     slices: u64,
@@ -104,7 +105,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
     let (mut quiet, mut before) = (0, 0);
     while !scheduler.stopping.load(Ordering::SeqCst) {
         let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
-        // For all of this look, so that a timer that rings now is not ahead of `now_coarse`.
+        // Read once, so that a timer that fires now is not ahead of `now_coarse`.
         let now = shared.clock().read();
         let mut held_up = 0_u64;
         let mut active = awakenings != before;
@@ -130,7 +131,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
         if held_up != 0 {
             help(shared, scheduler, held_up, now);
         }
-        // Too few for whoever queued them to wake another worker, but there they are.
+        // These were too few to wake another worker when they were pushed, but they still wait.
         if scheduler.remotes.iter().any(|remote| !remote.stealer.is_empty()) {
             scheduler.wake_one();
         }
@@ -149,7 +150,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
     }
 }
 
-/// Does for workers that are held up what they would do between two slices.
+/// Does for workers that are held up what they would do between two poll slices.
 fn help(shared: &Shared, scheduler: &Scheduler, held_up: u64, now: Instant) {
     shared.timers.fire(shared, now);
     for (worker, remote) in scheduler.remotes.iter().enumerate().take(64) {

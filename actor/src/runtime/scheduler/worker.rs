@@ -8,18 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Lane, Remote, Scheduler, Seeker};
+use super::{Lane, Remote, Scheduler, Seeker, WakeAnother};
 use crate::{
     runtime::{
         context::{self, Local},
         driver::Driver,
-        kernel::{record::Process, slice::run_slice},
+        kernel::{process::Process, slice::run_slice},
         shared::Shared,
     },
     sync::{deque::Steal, lock::lock},
 };
 
-/// A busy worker looks at its driver and at the queue from outside once in so many slices, so that neither starves.
+/// A busy worker polls its driver and the injector once in so many poll slices, so that neither starves.
 /// (tokio: 61, a prime, so that it does not beat in time with a program's own rhythm.)
 const POLL_DRIVER_EVERY: u32 = 61;
 
@@ -38,11 +38,11 @@ struct WorkerLoop<'a> {
     remote: &'a Remote,
 }
 
-/// Ready processes that may run on no other worker, so they stand in no queue others steal from.
+/// Runnable processes that are pinned to this worker. They are in no queue that others steal from.
 #[derive(Default)]
 struct Pinned {
     ready: VecDeque<Box<Process>>,
-    /// Whether it was one of them last.
+    /// Whether a pinned process ran last.
     was_pinned: bool,
 }
 
@@ -62,14 +62,14 @@ impl WorkerLoop<'_> {
             let next =
                 self.pop(&mut pinned).or_else(|| idle.find_work(self.local.worker, self, &mut searching));
             let Some(process) = next else { continue };
-            if searching && idle.found(self, &mut searching) {
+            if searching && idle.found(self, &mut searching) == WakeAnother::Yes {
                 cold_path();
                 self.scheduler.wake_one();
             }
             self.run(process);
         }
         if searching {
-            self.scheduler.idle.end_search();
+            let _last = self.scheduler.idle.end_search();
         }
     }
 
@@ -96,7 +96,7 @@ impl WorkerLoop<'_> {
         self.local.queue.pop()
     }
 
-    /// Those that may run nowhere else take slices with the others.
+    /// Pops alternately from the pinned processes and the queue.
     #[inline(never)]
     fn pop_pinned(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
         let remote = self.remote;
@@ -111,7 +111,7 @@ impl WorkerLoop<'_> {
         next
     }
 
-    /// Events, timers and what came from outside, without waiting for any.
+    /// Handles events, timers and injected processes, without waiting for any.
     #[inline(never)]
     fn poll_driver(&self) {
         self.drive(Some(Duration::ZERO));
@@ -141,7 +141,7 @@ impl WorkerLoop<'_> {
     }
 }
 
-/// What a worker has from its sleep.
+/// What a worker holds from its sleep until it is awake.
 struct Parked<'a> {
     driver: MutexGuard<'a, Box<dyn Driver>>,
     /// When it woke, if it slept.
