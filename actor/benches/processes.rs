@@ -11,10 +11,10 @@
 //! | call_behind_10000 | the same, with so many messages waiting that nobody asks for |
 //! | timers | a timer, started and cancelled |
 //! | monitor | a monitor, made and ended |
-//! | crash_of_10000 | all of so many linked processes end with one; on tokio and async-executor, tasks told by a channel |
+//! | crash_of_10000 | 10 000 linked processes exit with one; on tokio and async-executor, tasks of a channel |
 //!
-//! Bytes of an idle process are printed first: of a million (`IDLE`) that wait for a message, each peer in a program of
-//! its own.
+//! Bytes of an idle process are printed first: of a million (`IDLE`) that wait for a message, each peer in a
+//! program of its own.
 
 mod peers {
     pub(crate) mod executor;

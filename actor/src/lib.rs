@@ -1,8 +1,9 @@
-//! Erlang's processes in Rust: each process has a mailbox and a pid that is never given to another, processes share
-//! nothing, and a crash stays in its process unless another one is linked to it.
+//! Erlang's processes in Rust: each process has a mailbox and a pid that is never given to another, processes
+//! share nothing, and a crash stays in its process unless another one is linked to it.
 //!
-//! A process is a future with a pid. Free functions act for the running process: [`this`], [`send`], [`receive()`],
-//! [`spawn`], [`link`], [`monitor`]. They stand at the root; everything else is in the module where it is mailbox_scanned for.
+//! A process is a future with a pid. Free functions act for the running process: [`this`], [`send`],
+//! [`receive()`], [`spawn`], [`link`], [`monitor`]. They stand at the root; everything else is in the module
+//! where it is looked for.
 //!
 //! ```
 //! use riot_actor::{monitor, receive, run, send, spawn, this};
@@ -19,8 +20,9 @@
 //! });
 //! ```
 //!
-//! The rules are Erlang's and stand in [`contract`]; where they differ the documentation says so and why. The largest
-//! difference: a process can be preempted only where it awaits, because a running poll cannot be stopped.
+//! The rules are Erlang's and stand in [`contract`]; where they differ the documentation says so and why. The
+//! largest difference: a process can be preempted only where it awaits, because a running poll cannot be
+//! stopped.
 //!
 //! # Glossary
 //!
@@ -36,13 +38,13 @@
 //! | exit reason | why a process ended: a [`Reason`], clean or abnormal |
 //! | trap exits | receive exit signals as [`Exit`] messages instead of being ended by them |
 //! | condemned | has an exit reason and receives nothing more, but is not released yet |
-//! | release | the end of a process: its body, messages and names are dropped, then links and monitors are told |
+//! | release | the end of a process: body, messages and names are dropped, then links and monitors are told |
 //! | crash report | describes an abnormal exit; goes to `tracing` and to [`runtime::Config::on_crash`] |
 //! | runtime | the processes, workers, timers and names that one [`run`] starts and ends |
 //! | worker | a thread that runs processes; by default there is one per core |
 //! | poll slice | one scheduling of a process: polls until it waits, exits or has used its reductions |
 //! | reductions | the budget of a poll slice, 2000; every await that could complete at once spends one |
-//! | run queue | the runnable processes of one worker, in three lanes by priority; idle workers steal from it |
+//! | run queue | the runnable processes of one worker, in three lanes by priority; idle workers steal |
 //! | LIFO slot | holds the process made runnable last, which its worker runs next |
 //! | park, unpark | a worker without work sleeps; another thread ends that sleep |
 //! | driver | what a worker sleeps in: a plain parker, or a poller of sockets that another crate installs |
@@ -50,7 +52,8 @@
 //! | generic server | a process with a state and handlers for calls, casts and other messages |
 //! | simulation | a runtime on one thread, with a virtual clock and a schedule chosen by a seed |
 #![deny(clippy::undocumented_unsafe_blocks)]
-#![deny(unsafe_code)] // It stands in a few small places, each with its proof: search for `expect(unsafe_code`.
+// Unsafe code is in a few small places, each with its proof: search for `expect(unsafe_code`.
+#![deny(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
@@ -74,7 +77,8 @@ pub mod time;
 pub mod coop {
     //! Cooperative scheduling: how a future takes part in the budget of a poll slice.
     //!
-    //! For authors of futures that may complete without waiting, such as reads of a socket that always has bytes.
+    //! For authors of futures that may complete without waiting, such as reads of a socket that always has
+    //! bytes.
 
     pub use crate::runtime::coop::poll_proceed;
 }
@@ -82,8 +86,8 @@ pub mod coop {
 pub mod driver {
     //! How an idle worker sleeps and is woken: the seam where a poller plugs in.
     //!
-    //! Each worker has one driver. The first is a plain parker; a crate that has another source of events, such as
-    //! sockets, replaces it on first use with [`install`]. Nothing here knows what the events are.
+    //! Each worker has one driver. The first is a plain parker; a crate that has another source of events,
+    //! such as sockets, replaces it on first use with [`install`]. Nothing here knows what the events are.
 
     pub use crate::{
         runtime::driver::{Driver, Unpark, common, install, worker},
@@ -92,8 +96,8 @@ pub mod driver {
 }
 
 pub mod mailbox {
-    //! Sending and receiving beyond the verbs at the root: by guard, with a timeout, into bounded mailboxes, by typed
-    //! address.
+    //! Sending and receiving beyond the verbs at the root: by guard, with a timeout, into bounded mailboxes,
+    //! by typed address.
     //!
     //! ```
     //! # use riot_actor::{mailbox::{receive_if, receive_timeout}, run, send, this};
@@ -116,7 +120,8 @@ pub mod mailbox {
 }
 
 pub mod simulation {
-    //! The same runtime on one thread: a seed chooses which process runs next, and the clock jumps when none can.
+    //! The same runtime on one thread: a seed chooses which process runs next, and the clock jumps when none
+    //! can.
     //!
     //! A run is a function of its seed: one that fails is replayed by running the seed again.
 

@@ -25,7 +25,9 @@
 //!     }
 //!     async fn handle(&mut self, state: &Door, input: Input<Do>) -> Step<Self> {
 //!         match (state, input) {
-//!             (Door::Closed, Input::Event(Do::Push)) => Step::to(Door::Open).state_timeout(Duration::from_secs(10)),
+//!             (Door::Closed, Input::Event(Do::Push)) => {
+//!                 Step::to(Door::Open).state_timeout(Duration::from_secs(10))
+//!             }
 //!             (Door::Closed, walk) => Step::stay().postpone(walk),        // until it is open
 //!             (Door::Open, Input::Event(Do::Walk(reply))) => {
 //!                 reply.send("come in");

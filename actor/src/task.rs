@@ -81,7 +81,8 @@ impl std::error::Error for TaskError {}
 impl<T: Send> Task<T> {
     /// Starts `body` in a process of its own; its result is for the caller, the owner of the task.
     ///
-    /// The task ends with its owner. A failure of the task ends no other process: the owner sees it where it waits.
+    /// The task ends with its owner. A failure of the task ends no other process: the owner sees it where it
+    /// waits.
     ///
     /// ```
     /// use riot_actor::{run, task::Task};
@@ -144,8 +145,8 @@ impl<T: Send> Task<T> {
         }
     }
 
-    /// Returns the result if it is there. Otherwise ends the task: asks it to exit with `Shutdown`, and kills it if it has not
-    /// exited within `timeout`. Returns once the task is released.
+    /// Returns the result if it is there. Otherwise ends the task: asks it to exit with `Shutdown`, and kills
+    /// it if it has not exited within `timeout`. Returns once the task is released.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Programs that mean no good: destructors that panic, wakers that outlive everything, guards and messages that do.
+//! Programs that mean no good: destructors that panic, wakers that outlive everything, guards and messages
+//! that do.
 mod common;
 
 use std::{

@@ -70,7 +70,8 @@ fn g07_the_time_of_a_call_is_its_own_whatever_was_called_before() {
     simulated(|| async {
         let server = server();
         for (limit, before) in [(5, 0), (5, 2), (2, 1), (7, 6), (1, 0)] {
-            // One that is answered leaves a timer behind, which may ring before this one's time is up, or after.
+            // One that is answered leaves a timer behind, which may ring before this one's time is up, or
+            // after.
             for _ in 0..3 {
                 assert_eq!(ask(server, "answer", Some(secs(5))).await, Ok(42));
             }

@@ -365,8 +365,8 @@ fn c11_foreign_futures_are_awaited_and_do_not_keep_a_condemned_process() {
         let (foreign, observer) = (Foreign::default(), this());
         let awaited = foreign.clone();
         let (pid, end) = spawn_monitor(async move {
-            // Not budgeted, and it does not stop by itself: condemned in its midst, the process goes on to the next await
-            // of ours, or to the end of the poll.
+            // Not budgeted, and it does not stop by itself: condemned in its midst, the process goes on to
+            // the next await of ours, or to the end of the poll.
             exit(this(), Reason::other("end"));
             poll_fn(|_| Poll::Ready(())).await;
             send(observer, "went on");

@@ -1,5 +1,5 @@
-//! A poll that does not end is reported once: C6. (A program to itself: who reports runs on a thread of its own, so the
-//! test listens to the whole program.)
+//! A poll that does not end is reported once: C6. (A program to itself: who reports runs on a thread of its
+//! own, so the test listens to the whole program.)
 
 use std::{
     collections::HashMap,

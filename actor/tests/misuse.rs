@@ -1,4 +1,5 @@
-//! Misuse the compiler cannot see panics, and says what to do instead. (What it can see is in `src/misuse.rs`.)
+//! Misuse the compiler cannot see panics, and says what to do instead. (What it can see is in
+//! `src/misuse.rs`.)
 mod common;
 
 use std::{

@@ -1,8 +1,10 @@
-//! Processes, links, monitors, traps and names beside a plain model of their rules, under random histories and seeds.
+//! Processes, links, monitors, traps and names beside a plain model of their rules, under random histories
+//! and seeds.
 //!
-//! A history is a row of steps: either several things `main` does at once, so that some find processes condemned and not
-//! released yet, or one thing that another process does. After each the system comes to rest, and what can be seen of
-//! every process must be what the model says; whoever is told to shows the messages it has.
+//! A history is a row of steps: either several things `main` does at once, so that some find processes
+//! condemned and not released yet, or one thing that another process does. After each the system comes to
+//! rest, and what can be seen of every process must be what the model says; whoever is told to shows the
+//! messages it has.
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -59,7 +59,8 @@ fn the_scheduler_counts_what_it_does() {
         for &pid in &ended {
             wait(pid).await;
         }
-        // A sleep is counted when it is over, and whoever runs this may be another worker than the one that slept.
+        // A sleep is counted when it is over, and whoever runs this may be another worker than the one that
+        // slept.
         let slept = |stats: &riot_actor::stats::SchedulerStats| {
             stats.workers.iter().any(|worker| worker.parks > 0 && worker.asleep >= millis(1))
         };

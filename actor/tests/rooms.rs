@@ -1,4 +1,5 @@
-//! The shape of the source: which room may use which, where a phase is assigned, and one file for one type name.
+//! The shape of the source: which room may use which, where a phase is assigned, and one file for one type
+//! name.
 
 use std::{
     collections::BTreeMap,
@@ -6,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The layers of the crate, from the bottom. A module may use modules of its own layer, of the layers above it in this
-/// table, and of the hub. The longest matching prefix decides where a module belongs.
+/// The layers of the crate, from the bottom. A module may use modules of its own layer, of the layers above
+/// it in this table, and of the hub. The longest matching prefix decides where a module belongs.
 const LAYERS: &[(&str, &[&str])] = &[
     ("synchronization, without any of the rest", &["sync", "testing::mutation"]),
     (
@@ -124,7 +125,8 @@ fn flatten(prefix: &str, tree: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// The modules of this crate that a source uses. Public re-exports say where a user finds something, so they do not count.
+/// The modules of this crate that a source uses. Public re-exports say where a user finds something, so they
+/// do not count.
 fn used(source: &Source) -> Vec<String> {
     let mut paths = Vec::new();
     let is_mod = source.file.ends_with("mod.rs");

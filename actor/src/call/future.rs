@@ -32,9 +32,9 @@ use crate::{
 pin_project! {
     /// A call. The request is sent at the first poll, and the call is given up when the future is dropped.
     ///
-    /// The future is made on the stack and then moved to where it waits. A value that is written in one piece and read in
-    /// another before the processor has stored it costs as much as twenty instructions, so the future is small and has no
-    /// gaps.
+    /// The future is made on the stack and then moved to where it waits. A value that is written in one piece
+    /// and read in another before the processor has stored it costs as much as twenty instructions, so the
+    /// future is small and has no gaps.
     #[repr(C)]
     pub(crate) struct CallFuture<R: Send, F> {
         state: CallState<R, F>,
@@ -89,7 +89,8 @@ enum CallState<R: Send, F> {
     New(F),
     /// The reply is written into this future.
     Open(WaitId),
-    /// The reply comes through a oneshot: the process has another wait open, or another task polls this future.
+    /// The reply comes through a oneshot: the process has another wait open, or another task polls this
+    /// future.
     Shared(Box<Receiver<R>>),
     Done,
 }
@@ -144,7 +145,8 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
             }
             // SAFETY:
             // 1. The slot is structurally pinned, so it stays where it is until it is dropped.
-            // 2. The wait is closed before that: by a writer, below, or by `PinnedDrop` while the state is `Open`.
+            // 2. The wait is closed before that: by a writer, below, or by `PinnedDrop` while the state is
+            //    `Open`.
             #[expect(unsafe_code, reason = "see the proof")]
             let (handle, exit_writer) = unsafe { (slot.handle(wait), slot.exit_writer(wait)) };
             shared.send_call(to, make(caller, ReplyTo(ReplyPath::Slot(handle))), exit_writer)
@@ -263,7 +265,8 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
 impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Future for CallFuture<R, F> {
     type Output = Result<R, CallError>;
 
-    // The result is made where it is returned: moving it from one match arm to another cost a twelfth of the call.
+    // The result is made where it is returned: moving it from one match arm to another cost a twelfth of the
+    // call.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let CallState::New(_) = self.state {
             match self.as_mut().begin(cx) {

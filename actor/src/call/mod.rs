@@ -1,8 +1,8 @@
 //! Calls: a request and its one reply, outside the caller's mailbox, so that a late reply is never received.
 //!
-//! `reply_slot` is the usual way of a reply, into the future that waits for it; `oneshot` is the allocated way, where
-//! another task polls that future or several calls of a process are open. Both are built on the kernel's exit hooks:
-//! the exit of the callee settles a call.
+//! `reply_slot` is the usual way of a reply, into the future that waits for it; `oneshot` is the allocated
+//! way, where another task polls that future or several calls of a process are open. Both are built on the
+//! kernel's exit hooks: the exit of the callee settles a call.
 
 mod future;
 mod oneshot;
@@ -29,7 +29,8 @@ use crate::{
     },
 };
 
-/// How long [`GenServerRef::call`](crate::gen_server::GenServerRef::call) waits: 5 seconds. (OTP: `gen_server:call/2`.)
+/// How long [`GenServerRef::call`](crate::gen_server::GenServerRef::call) waits: 5 seconds. (OTP:
+/// `gen_server:call/2`.)
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A request as it is in the mailbox of the callee.
@@ -122,7 +123,8 @@ pub enum CallError {
     NoProc,
     /// No reply came in time. The request may still be served.
     Timeout,
-    /// The callee exited before it replied. Whether it has acted is unknown: repeat only what may be repeated.
+    /// The callee exited before it replied. Whether it has acted is unknown: repeat only what may be
+    /// repeated.
     Exit(Reason),
     /// The caller called itself, and would wait forever.
     CallingSelf,
@@ -182,7 +184,8 @@ impl Shared {
         self.deliver_call(to, message, |hooks| hooks.push_in_place(self, exit_writer))
     }
 
-    /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one step.
+    /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one
+    /// step.
     #[inline(always)]
     fn deliver_call(
         &self,
@@ -197,7 +200,8 @@ impl Shared {
         let runnable = {
             let Some(mut core) = slot.lock_for(to) else { return Err(CallError::NoProc) };
             if !core.is_live() {
-                // The callee is condemned and not released yet: it refuses the request, and its release tells the reason.
+                // The callee is condemned and not released yet: it refuses the request, and its release tells
+                // the reason.
                 let room = add_hook(&mut core.relations().exit_hooks);
                 drop(core);
                 drop(message);

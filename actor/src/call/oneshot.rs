@@ -1,4 +1,5 @@
-//! A heap-allocated oneshot. Used when a reply cannot be written into the caller's future, and to wait for an exit.
+//! A heap-allocated oneshot. Used when a reply cannot be written into the caller's future, and to wait for an
+//! exit.
 
 use std::{
     convert::Infallible,
@@ -39,7 +40,8 @@ pub(crate) fn send_query<R: Send + 'static>(
     Ok(Receiver::new(oneshot))
 }
 
-/// Makes a oneshot whose sender goes to `start`; the exit of the process that `start` returns settles it, too.
+/// Makes a oneshot whose sender goes to `start`; the exit of the process that `start` returns settles it,
+/// too.
 pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Receiver<R>) {
     let oneshot = Arc::new(Oneshot::new());
     let pid = start(ReplyTo(ReplyPath::Shared(oneshot.clone())));
@@ -69,9 +71,11 @@ pub async fn join(pids: &[Pid]) {
     }
 }
 
-/// Waits until `pid` has been released, and returns its exit reason; [`Reason::NoProc`] if it was released before the call.
+/// Waits until `pid` has been released, and returns its exit reason; [`Reason::NoProc`] if it was released
+/// before the call.
 ///
-/// Unlike a monitor this does not use the mailbox, so it costs the same however many messages are queued there.
+/// Unlike a monitor this does not use the mailbox, so it costs the same however many messages are queued
+/// there.
 ///
 /// ```
 /// # use riot_actor::{exit, process::wait, run, spawn, Reason};
@@ -215,8 +219,8 @@ impl<R: Send> Receiver<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        // A waker is code of a user, so it is cloned and dropped outside the lock. The first poll registers one; at the next
-        // poll the reply is there as a rule.
+        // A waker is code of a user, so it is cloned and dropped outside the lock. The first poll registers
+        // one; at the next poll the reply is there as a rule.
         let is_first = !self.has_polled.load(Ordering::Relaxed);
         self.has_polled.store(true, Ordering::Relaxed);
         let mut waker = is_first.then(|| cx.waker().clone());

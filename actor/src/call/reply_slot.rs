@@ -1,5 +1,5 @@
-//! The slot for a reply inside the future that waits for it: an [in-place wait](crate::runtime::kernel::in_place) for a
-//! value of any type.
+//! The slot for a reply inside the future that waits for it: an [in-place
+//! wait](crate::runtime::kernel::in_place) for a value of any type.
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{marker::PhantomPinned, ptr::NonNull};
@@ -11,11 +11,13 @@ use crate::{
     sync::cell::UnsafeCell,
 };
 
-/// Where a reply is written. Other threads write while the wait is open, and its future reads when it is closed.
+/// Where a reply is written. Other threads write while the wait is open, and its future reads when it is
+/// closed.
 //
-// Aliasing: the future that contains the slot is polled through `Pin<&mut _>` while another thread may write here. That is
-// sound because the slot is accessed only through shared references and its cells, and because `PhantomPinned` makes it, and
-// every future that contains it, `!Unpin`: a `&mut` to a type that is `!Unpin` does not claim to be the only reference.
+// Aliasing: the future that contains the slot is polled through `Pin<&mut _>` while another thread may write
+// here. That is sound because the slot is accessed only through shared references and its cells, and because
+// `PhantomPinned` makes it, and every future that contains it, `!Unpin`: a `&mut` to a type that is `!Unpin`
+// does not claim to be the only reference.
 #[repr(C)]
 pub(super) struct ReplySlot<R> {
     exit: ExitSlot,
@@ -69,7 +71,8 @@ impl<R> ReplySlot<R> {
     /// The wait is closed, and the caller has seen that.
     pub(super) unsafe fn take(&self) -> Settled<R> {
         // SAFETY:
-        // 1. A writer has seen the wait open under the record's lock and closes it before it releases the lock.
+        // 1. A writer has seen the wait open under the record's lock and closes it before it releases the
+        //    lock.
         // 2. The caller has seen the wait closed (acquire), so that write, if any, has happened before.
         // 3. No writer writes from here on, so nothing else accesses the cell.
         let reply = self.reply.with_mut(|reply| unsafe { (*reply).take() });
@@ -103,7 +106,8 @@ impl<R> ReplyHandle<R> {
             shared.settle_wait(self.wait, reply, |reply| {
                 // SAFETY:
                 // 1. `settle_wait` calls this under the lock of the record while the wait is open.
-                // 2. So the slot exists (`ReplySlot::handle`), is not read, and is not written by another thread.
+                // 2. So the slot exists (`ReplySlot::handle`), is not read, and is not written by another
+                //    thread.
                 unsafe {
                     let slot = self.slot.as_ref();
                     slot.reply.with_mut(|cell| cell.write(Some(reply)));

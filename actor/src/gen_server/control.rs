@@ -9,7 +9,8 @@ use crate::{
     runtime::{context, kernel::process::Process},
 };
 
-/// The state that the server loop keeps in the extension slot of its process, for the functions of this module.
+/// The state that the server loop keeps in the extension slot of its process, for the functions of this
+/// module.
 #[derive(Default)]
 pub(super) struct Control {
     pub(super) stop: Option<Reason>,
@@ -64,8 +65,8 @@ pub(super) fn become_server() {
     context::with_running("server", |_, _, running| running.extension = Some(Box::new(Control::default())));
 }
 
-/// Ends the server with `reason` when this handler is done: `terminate` runs, then the caller of this handler, if any, gets
-/// its reply. The first reason stands.
+/// Ends the server with `reason` when this handler is done: `terminate` runs, then the caller of this
+/// handler, if any, gets its reply. The first reason stands.
 ///
 /// ```
 /// # use riot_actor::{gen_server::{self, Cast, GenServer, Stop}, process::wait, run, Reason};
@@ -94,8 +95,8 @@ pub fn stop(reason: Reason) {
     drop(refused);
 }
 
-/// Has [`handle_continue`](crate::gen_server::GenServer::handle_continue) called with `message` before anything that is in
-/// the mailbox.
+/// Has [`handle_continue`](crate::gen_server::GenServer::handle_continue) called with `message` before
+/// anything that is in the mailbox.
 ///
 /// # Panics
 /// Outside a handler of a server.
@@ -104,8 +105,9 @@ pub fn continue_with<M: Send + 'static>(message: M) {
     with_control("gen_server::continue_with", |control| control.continues.push_back(message));
 }
 
-/// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message arrives within `timeout`. Any
-/// message cancels it; with a timeout of zero, messages that are already there come first, and cancel it.
+/// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message arrives within
+/// `timeout`. Any message cancels it; with a timeout of zero, messages that are already there come first, and
+/// cancel it.
 ///
 /// # Panics
 /// Outside a handler of a server.

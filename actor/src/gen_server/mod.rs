@@ -33,7 +33,8 @@
 //! });
 //! ```
 //!
-//! A handler says what happens next by functions of this module: [`stop`], [`continue_with`], [`idle_timeout`].
+//! A handler says what happens next by functions of this module: [`stop`], [`continue_with`],
+//! [`idle_timeout`].
 
 mod control;
 mod events;
@@ -58,8 +59,8 @@ pub trait GenServer: Sized + Send + 'static {
     /// Makes the state, in the server's own process, while the starter waits.
     fn init(args: Self::Args) -> impl Future<Output = Result<Self, Stop>> + Send;
 
-    /// Handles a message that is neither call nor cast: one sent by [`send`](crate::send()), a `Down`, an `Exit` of a server
-    /// that traps exits. By default it is logged and dropped.
+    /// Handles a message that is neither call nor cast: one sent by [`send`](crate::send()), a `Down`, an
+    /// `Exit` of a server that traps exits. By default it is logged and dropped.
     fn handle_info(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
             let message = message.type_name();
@@ -67,7 +68,8 @@ pub trait GenServer: Sized + Send + 'static {
         }
     }
 
-    /// Handles a message of [`continue_with`], before anything that is in the mailbox. By default it is logged and dropped.
+    /// Handles a message of [`continue_with`], before anything that is in the mailbox. By default it is
+    /// logged and dropped.
     fn handle_continue(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
             let message = message.type_name();
@@ -80,11 +82,11 @@ pub trait GenServer: Sized + Send + 'static {
         async {}
     }
 
-    /// Is called when the server ends because a handler stopped it or panicked, or because its parent exited and it traps
-    /// exits.
+    /// Is called when the server ends because a handler stopped it or panicked, or because its parent exited
+    /// and it traps exits.
     ///
-    /// It is not called after a kill, nor after a fatal signal to a server that does not trap exits. After a panic it sees
-    /// the state as the panic left it.
+    /// It is not called after a kill, nor after a fatal signal to a server that does not trap exits. After a
+    /// panic it sees the state as the panic left it.
     fn terminate(&mut self, _reason: &Reason) -> impl Future<Output = ()> + Send {
         async {}
     }
@@ -102,7 +104,8 @@ pub trait GenServer: Sized + Send + 'static {
     /// Starts the server linked to the caller. Returns once `init` has.
     ///
     /// # Errors
-    /// See [`GenServerStartError`]. The process is then released, its name free, and the caller is not ended by it.
+    /// See [`GenServerStartError`]. The process is then released, its name free, and the caller is not ended
+    /// by it.
     fn start_link(
         args: Self::Args,
     ) -> impl Future<Output = Result<GenServerRef<Self>, GenServerStartError>> + Send {
@@ -112,8 +115,8 @@ pub trait GenServer: Sized + Send + 'static {
 
 /// Handles calls with a query of type `Q`.
 ///
-/// Implement one of the two methods: [`call`](Self::call) to reply at once, or [`handle_call`](Self::handle_call) to keep
-/// the right to reply for later or hand it to another process.
+/// Implement one of the two methods: [`call`](Self::call) to reply at once, or
+/// [`handle_call`](Self::handle_call) to keep the right to reply for later or hand it to another process.
 ///
 /// ```
 /// # use riot_actor::{call::ReplyTo, gen_server::{Call, GenServer, Stop}, run, spawn};
@@ -141,8 +144,8 @@ pub trait Call<Q>: GenServer {
         async { unreachable!("a server implements `call` or `handle_call`") }
     }
 
-    /// Handles the query with the right to reply, once, from any process. If that is dropped, the caller waits until its
-    /// timeout has passed or the server exits.
+    /// Handles the query with the right to reply, once, from any process. If that is dropped, the caller
+    /// waits until its timeout has passed or the server exits.
     fn handle_call(&mut self, query: Q, reply: ReplyTo<Self::Reply>) -> impl Future<Output = ()> + Send
     where
         Q: Send,

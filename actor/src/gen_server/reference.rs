@@ -49,8 +49,8 @@ impl<S> fmt::Debug for GenServerRef<S> {
 }
 
 impl<S: GenServer> GenServerRef<S> {
-    /// Wraps a pid, such as one found by name, without checking that it is a server of type `S`. Another server handles what
-    /// it is sent in [`handle_info`](GenServer::handle_info).
+    /// Wraps a pid, such as one found by name, without checking that it is a server of type `S`. Another
+    /// server handles what it is sent in [`handle_info`](GenServer::handle_info).
     #[must_use]
     pub fn new(pid: Pid) -> Self {
         Self { pid, _server: PhantomData }
@@ -126,8 +126,8 @@ impl<S: GenServer> GenServerRef<S> {
         context::with_shared("cast", |shared| shared.deliver(self.pid, ServerEvent::<S>::cast(message)));
     }
 
-    /// Has the server end with `reason` after what is in its mailbox, and waits until it is released, for at most `timeout`;
-    /// `None` waits forever.
+    /// Has the server end with `reason` after what is in its mailbox, and waits until it is released, for at
+    /// most `timeout`; `None` waits forever.
     ///
     /// ```
     /// # use riot_actor::{gen_server::{GenServer, Stop}, process::is_alive, run, Reason};
@@ -158,7 +158,8 @@ impl<S: GenServer> GenServerRef<S> {
         if ended == reason { Ok(()) } else { Err(GenServerStopError::Exit(ended)) }
     }
 
-    /// Suspends the server: calls, casts and messages wait until it is [resumed](Self::resume). It still obeys its parent.
+    /// Suspends the server: calls, casts and messages wait until it is [resumed](Self::resume). It still
+    /// obeys its parent.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -174,12 +175,16 @@ impl<S: GenServer> GenServerRef<S> {
         self.system(System::Resume).await
     }
 
-    /// Shows `read` the state, whether the server is suspended or not, and returns the result. (OTP: `sys:get_state`.)
+    /// Shows `read` the state, whether the server is suspended or not, and returns the result. (OTP:
+    /// `sys:get_state`.)
     ///
     /// ```
     /// # use riot_actor::{gen_server::{GenServer, Stop}, run};
     /// # struct Till(u32);
-    /// # impl GenServer for Till { type Args = u32; async fn init(n: u32) -> Result<Self, Stop> { Ok(Till(n)) } }
+    /// # impl GenServer for Till {
+    /// #     type Args = u32;
+    /// #     async fn init(n: u32) -> Result<Self, Stop> { Ok(Till(n)) }
+    /// # }
     /// # run(async {
     /// let till = Till::start(7).await?;
     /// assert_eq!(till.get_state(|till| till.0).await, Ok(7));
@@ -215,12 +220,14 @@ impl<S: GenServer> GenServerRef<S> {
     }
 }
 
-/// A reply that can be waited for, made by [`GenServerRef::send_request`]. If it is dropped the reply is discarded.
+/// A reply that can be waited for, made by [`GenServerRef::send_request`]. If it is dropped the reply is
+/// discarded.
 #[must_use = "it has to be waited for"]
 pub struct PendingReply<R: Send>(Receiver<R>);
 
 impl<R: Send> PendingReply<R> {
-    /// Waits for the reply for at most `timeout`; `None` waits forever. After a timeout it can be waited for again.
+    /// Waits for the reply for at most `timeout`; `None` waits forever. After a timeout it can be waited for
+    /// again.
     ///
     /// # Errors
     /// See [`CallError`].

@@ -48,8 +48,8 @@ impl GenServerOptions {
         self
     }
 
-    /// Bounds the mailbox, see [`SpawnOptions::max_mailbox`]. Unbounded by default. Requests about the server itself, such as
-    /// [`GenServerRef::stop`], are always accepted.
+    /// Bounds the mailbox, see [`SpawnOptions::max_mailbox`]. Unbounded by default. Requests about the server
+    /// itself, such as [`GenServerRef::stop`], are always accepted.
     ///
     /// # Panics
     /// If `messages` is zero.
@@ -140,8 +140,8 @@ fn short_name<S>() -> &'static str {
     name.rsplit("::").next().unwrap_or(name)
 }
 
-/// The body of a server. It links the starter only once `init` has succeeded, so that a failure cannot end the starter; the
-/// one-way link has the server end with the starter before that.
+/// The body of a server. It links the starter only once `init` has succeeded, so that a failure cannot end
+/// the starter; the one-way link has the server end with the starter before that.
 async fn body<S: GenServer>(
     args: S::Args,
     starter_link: Option<StarterLink>,

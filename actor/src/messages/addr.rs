@@ -11,7 +11,8 @@ use crate::{
     time::timeout::TimeoutFuture,
 };
 
-/// The address of a process that receives messages of type `T`: nothing else can be sent through it. `Copy`, like a pid.
+/// The address of a process that receives messages of type `T`: nothing else can be sent through it. `Copy`,
+/// like a pid.
 ///
 /// ```
 /// use riot_actor::{mailbox::Addr, run};
@@ -48,7 +49,8 @@ pub struct Addr<T> {
 }
 
 impl<T: Send + 'static> Addr<T> {
-    /// Wraps a pid without checking that the process receives `T`. A message that it does not receive stays in its mailbox.
+    /// Wraps a pid without checking that the process receives `T`. A message that it does not receive stays
+    /// in its mailbox.
     #[must_use]
     pub fn new(pid: Pid) -> Self {
         Self { pid, _message: PhantomData }
@@ -109,8 +111,8 @@ impl<T: Send + 'static> Addr<T> {
 
 /// What the body of a process started by [`Addr::spawn`] receives with.
 ///
-/// It adds a type to [`receive`](crate::receive()), and no second mailbox: exits, downs and other messages sent by pid are
-/// received as in any process.
+/// It adds a type to [`receive`](crate::receive()), and no second mailbox: exits, downs and other messages
+/// sent by pid are received as in any process.
 pub struct Inbox<T>(PhantomData<fn() -> T>);
 
 impl<T: Send + 'static> Inbox<T> {

@@ -44,7 +44,8 @@ pub fn send<M: Send + 'static>(to: Pid, message: M) {
 /// ```
 /// # use riot_actor::{mailbox::{MailboxOverflow, TrySendError, try_send}, process::SpawnOptions, run};
 /// # run(async {
-/// let slow = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest).spawn(std::future::pending::<()>());
+/// let options = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest);
+/// let slow = options.spawn(std::future::pending::<()>());
 /// assert_eq!(try_send(slow, "first"), Ok(()));
 /// assert_eq!(try_send(slow, "second"), Err(TrySendError::Full("second")));
 /// # });

@@ -11,7 +11,8 @@
 //! };
 //!
 //! Config::new().run(async {
-//!     let options = SpawnOptions::new().name("log").trap_exit().max_mailbox(10_000, MailboxOverflow::DropNewest);
+//!     let options = SpawnOptions::new().name("log").trap_exit();
+//!     let options = options.max_mailbox(10_000, MailboxOverflow::DropNewest);
 //!     options.spawn(write_log(std::io::stdout()));      // or below a supervisor
 //!     tracing::subscriber::set_global_default(LogSubscriber::new("log"))?;
 //!     tracing::info!(port = 2112, "listening");         // "    0.001234 INFO main: listening port=2112"

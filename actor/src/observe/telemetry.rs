@@ -111,7 +111,10 @@ impl Telemetry {
             if let Err(panic) = catch(|| call(event)) {
                 self.detach(*id);
                 let event = type_name::<E>();
-                tracing::error!(target: "riot::telemetry", event, "a handler panicked and was detached: {panic}");
+                tracing::error!(
+                    target: "riot::telemetry", event,
+                    "a handler panicked and was detached: {panic}"
+                );
             }
         }
     }

@@ -5,9 +5,9 @@ use crate::runtime::{context, handle::Handle};
 
 /// Asks `pid` to exit with `reason`.
 ///
-/// A process that traps exits receives the message [`Exit`](crate::Exit) instead, unless the reason is [`Reason::Kill`],
-/// which ends any process, with [`Reason::Killed`]. A process that does not trap exits ignores `Normal` from others. The
-/// exit of a process that has exited does nothing.
+/// A process that traps exits receives the message [`Exit`](crate::Exit) instead, unless the reason is
+/// [`Reason::Kill`], which ends any process, with [`Reason::Killed`]. A process that does not trap exits
+/// ignores `Normal` from others. The exit of a process that has exited does nothing.
 ///
 /// ```
 /// # use riot_actor::{exit, process::wait, run, spawn, Reason};
@@ -44,8 +44,8 @@ pub async fn exit_self(reason: Reason) -> ! {
     std::future::pending().await
 }
 
-/// Sets whether exit signals arrive as [`Exit`](crate::Exit) messages instead of ending the caller. Returns the setting
-/// before; off by default.
+/// Sets whether exit signals arrive as [`Exit`](crate::Exit) messages instead of ending the caller. Returns
+/// the setting before; off by default.
 ///
 /// ```
 /// # use riot_actor::{exit, receive, run, this, trap_exit, Exit, Reason};
@@ -65,8 +65,8 @@ pub fn trap_exit(trap: bool) -> bool {
     })
 }
 
-/// Returns whether `pid` lives: it has neither exited nor been condemned to. A false result says nothing about the release;
-/// [`Exit`](crate::Exit) and [`Down`](crate::Down) do.
+/// Returns whether `pid` lives: it has neither exited nor been condemned to. A false result says nothing
+/// about the release; [`Exit`](crate::Exit) and [`Down`](crate::Down) do.
 ///
 /// ```
 /// # use riot_actor::{process::is_alive, run, this};

@@ -177,8 +177,8 @@ struct Lists {
 }
 
 impl Lists {
-    /// Copies the lists of a record if there is room for them. Else returns lists with room, for the next try: the caller
-    /// must release the lock before it allocates them by calling the result.
+    /// Copies the lists of a record if there is room for them. Else returns lists with room, for the next
+    /// try: the caller must release the lock before it allocates them by calling the result.
     fn fill(&mut self, core: &Core, pid: Pid) -> Result<(), impl FnOnce() -> Self + use<>> {
         let relations = core.relations.as_deref();
         let others = relations.and_then(|relations| relations.others.as_deref());

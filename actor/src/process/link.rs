@@ -3,7 +3,8 @@
 use super::{notice::Exit, pid::Pid};
 use crate::{messages::receive::flush, runtime::context};
 
-/// Links the caller with `pid`: if one of them exits abnormally the other one does, too, unless it traps exits.
+/// Links the caller with `pid`: if one of them exits abnormally the other one does, too, unless it traps
+/// exits.
 ///
 /// Two processes have at most one link. A link to a process that has exited sends the exit signal
 /// [`Reason::NoProc`](crate::Reason::NoProc) at once.
@@ -26,8 +27,8 @@ pub fn link(pid: Pid) {
     context::with_shared("link", |shared| shared.link(this, pid));
 }
 
-/// Removes the link between the caller and `pid`. No [`Exit`] of it arrives from here on; one that is already in the
-/// mailbox stays there.
+/// Removes the link between the caller and `pid`. No [`Exit`] of it arrives from here on; one that is already
+/// in the mailbox stays there.
 ///
 /// ```
 /// # use riot_actor::{process::info, run, spawn_link, this, unlink};

@@ -1,7 +1,7 @@
 //! Processes: starting them, linking and monitoring them, exit reasons, and what can be seen of one.
 //!
-//! The verbs act for the running process through the kernel ([`runtime`](crate::runtime)), which holds one record per
-//! process.
+//! The verbs act for the running process through the kernel ([`runtime`](crate::runtime)), which holds one
+//! record per process.
 //!
 //! ```
 //! use riot_actor::{exit, process::{SpawnOptions, info, wait}, run, Reason};

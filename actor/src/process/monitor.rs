@@ -45,8 +45,8 @@ pub fn monitor(pid: Pid) -> MonitorRef {
 
 /// Monitors the process that holds `name` now, as [`monitor`] does, with the name in the [`Down`].
 ///
-/// If the name moves to another process the monitor stays with the first. If no process holds it the [`Down`] arrives at
-/// once, with [`Reason::NoProc`](crate::Reason::NoProc) and no pid.
+/// If the name moves to another process the monitor stays with the first. If no process holds it the [`Down`]
+/// arrives at once, with [`Reason::NoProc`](crate::Reason::NoProc) and no pid.
 ///
 /// ```
 /// # use riot_actor::{process::{SpawnOptions, monitor_name}, run, Reason};
@@ -70,8 +70,8 @@ pub fn monitor_name(name: impl Into<Name>) -> MonitorRef {
     })
 }
 
-/// Ends a monitor. Returns true if that kept its [`Down`] from coming; false if that is queued or was received, or if the
-/// monitor is not one of the caller.
+/// Ends a monitor. Returns true if that kept its [`Down`] from coming; false if that is queued or was
+/// received, or if the monitor is not one of the caller.
 ///
 /// ```
 /// # use riot_actor::{demonitor, monitor, run, spawn};

@@ -3,7 +3,8 @@
 use super::{pid::Pid, reason::Reason};
 use crate::names::name::Name;
 
-/// The message that a process that traps exits receives when a linked process exits, or when it is asked to exit itself.
+/// The message that a process that traps exits receives when a linked process exits, or when it is asked to
+/// exit itself.
 ///
 /// ```
 /// # use riot_actor::{receive, run, spawn_link, trap_exit, Exit, Reason};
@@ -21,11 +22,13 @@ pub struct Exit {
     pub from: Pid,
     /// The exit reason.
     pub reason: Reason,
-    /// True if a link sent it, so that `from` has exited. False if `from` called [`exit`](crate::exit()) and may live on.
+    /// True if a link sent it, so that `from` has exited. False if `from` called [`exit`](crate::exit()) and
+    /// may live on.
     pub by_link: bool,
 }
 
-/// The message that tells the exit of a monitored process. It is sent after the release: what the process owned is free.
+/// The message that tells the exit of a monitored process. It is sent after the release: what the process
+/// owned is free.
 ///
 /// ```
 /// # use riot_actor::{monitor, receive, run, spawn, Down, Reason};

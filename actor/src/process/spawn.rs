@@ -51,7 +51,8 @@ where
     SpawnOptions::new().spawn(body)
 }
 
-/// Starts a process linked to the caller, in one step: whatever ends the child, the caller receives the true reason.
+/// Starts a process linked to the caller, in one step: whatever ends the child, the caller receives the true
+/// reason.
 ///
 /// ```
 /// # use riot_actor::{receive, run, spawn_link, trap_exit, Exit, Reason};
@@ -120,8 +121,8 @@ impl SpawnOptions {
         self
     }
 
-    /// Sets a label, which [`info`](crate::process::info()) and crash reports show. Several processes may have the same
-    /// label.
+    /// Sets a label, which [`info`](crate::process::info()) and crash reports show. Several processes may
+    /// have the same label.
     pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
         self.0.label = Some(label.into());
         self
@@ -141,9 +142,10 @@ impl SpawnOptions {
 
     /// Bounds the mailbox; `overflow` decides what happens to the next message. Unbounded by default.
     ///
-    /// Messages of the runtime (exits, downs, timeouts) are always accepted, and not counted. To learn that a mailbox is
-    /// full use [`try_send`](crate::mailbox::try_send), to wait for room [`send_async`](crate::mailbox::send_async); a
-    /// [`call`](crate::call()) fails with [`CallError::Full`](crate::call::CallError::Full).
+    /// Messages of the runtime (exits, downs, timeouts) are always accepted, and not counted. To learn that a
+    /// mailbox is full use [`try_send`](crate::mailbox::try_send), to wait for room
+    /// [`send_async`](crate::mailbox::send_async); a [`call`](crate::call()) fails with
+    /// [`CallError::Full`](crate::call::CallError::Full).
     ///
     /// # Panics
     /// If `messages` is zero.
@@ -153,7 +155,8 @@ impl SpawnOptions {
         self
     }
 
-    /// Pins the process to the worker of the caller. No other worker takes it over, even if that worker is held up.
+    /// Pins the process to the worker of the caller. No other worker takes it over, even if that worker is
+    /// held up.
     pub fn pinned(mut self) -> Self {
         self.0.affinity = Some(Affinity::CurrentWorker);
         self
@@ -165,7 +168,8 @@ impl SpawnOptions {
         self
     }
 
-    /// Sets what happens when the caller exits, until the watcher with this reference is removed from the caller.
+    /// Sets what happens when the caller exits, until the watcher with this reference is removed from the
+    /// caller.
     pub(crate) fn on_parent_exit(mut self, reference: MonitorRef, exit: ParentExit) -> Self {
         self.0.on_parent_exit = Some((reference, exit));
         self

@@ -186,7 +186,10 @@ async fn start_all(
                 running.push(RunningApplication { name, kind, shutdown, top, reference: monitor(top) })
             }
             Err(reason) => {
-                tracing::error!(target: "riot::application", application = %name, "failed to start: {reason}");
+                tracing::error!(
+                    target: "riot::application", application = %name,
+                    "failed to start: {reason}"
+                );
                 return Err(Some(ApplicationFailed { name: name.into_owned(), reason }));
             }
         }
@@ -246,7 +249,10 @@ async fn stop_all(running: Vec<RunningApplication>, kill_timeout: Duration) {
         }
         exit(top, Reason::Kill);
         if timeout(kill_timeout, down()).await.is_err() {
-            tracing::error!(target: "riot::application", application = %name, "was killed and does not give way");
+            tracing::error!(
+                target: "riot::application", application = %name,
+                "was killed and does not give way"
+            );
         }
     }
 }

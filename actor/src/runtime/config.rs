@@ -25,8 +25,8 @@ type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
 
 /// Runs `main` as the first process, on one worker per core, and returns its exit reason.
 ///
-/// All other processes have exited by then: when `main` exits they are asked to shut down, and killed if they have not
-/// within five seconds.
+/// All other processes have exited by then: when `main` exits they are asked to shut down, and killed if they
+/// have not within five seconds.
 ///
 /// ```
 /// use riot_actor::{receive, run, send, spawn, this, Reason};
@@ -64,7 +64,8 @@ pub struct Config {
     pub(crate) on_crash: Option<CrashHook>,
     #[cfg(all(unix, feature = "signals"))]
     signals: bool,
-    /// Until the runtime starts. It keeps the other settings for as long as it lives, where all its threads see them.
+    /// Until the runtime starts. It keeps the other settings for as long as it lives, where all its threads
+    /// see them.
     applications: Mutex<Vec<Application>>,
 }
 
@@ -95,13 +96,15 @@ impl Config {
         self
     }
 
-    /// Sets how long processes have to exit when the runtime shuts down, before they are killed; 5 s by default.
+    /// Sets how long processes have to exit when the runtime shuts down, before they are killed; 5 s by
+    /// default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// Sets how long a killed process may go on without giving way, before `run` returns without it; 30 s by default.
+    /// Sets how long a killed process may go on without giving way, before `run` returns without it; 30 s by
+    /// default.
     pub fn kill_timeout(mut self, timeout: Duration) -> Self {
         self.kill_timeout = timeout;
         self
@@ -123,7 +126,8 @@ impl Config {
         self
     }
 
-    /// Sets a hook that is called with every crash report, on the worker where the process exited. It must not block.
+    /// Sets a hook that is called with every crash report, on the worker where the process exited. It must
+    /// not block.
     ///
     /// ```
     /// # use std::sync::mpsc;
@@ -141,8 +145,8 @@ impl Config {
 
     /// Has SIGINT and SIGTERM shut the runtime down with [`Reason::Shutdown`]. Off by default.
     ///
-    /// A second signal, whichever of the two it is, ends the program at once, with exit code 130 or 143. When no runtime
-    /// listens any more the signals do again what they do in any program.
+    /// A second signal, whichever of the two it is, ends the program at once, with exit code 130 or 143. When
+    /// no runtime listens any more the signals do again what they do in any program.
     #[cfg(all(unix, feature = "signals"))]
     #[cfg_attr(docsrs, doc(cfg(feature = "signals")))]
     pub fn stop_on_signals(mut self) -> Self {
@@ -150,8 +154,8 @@ impl Config {
         self
     }
 
-    /// Adds an application. Applications start before `main`, in the order in which they were added; when the runtime shuts
-    /// down they are stopped in reverse order, before all other processes are asked to exit.
+    /// Adds an application. Applications start before `main`, in the order in which they were added; when the
+    /// runtime shuts down they are stopped in reverse order, before all other processes are asked to exit.
     pub fn application(self, application: Application) -> Self {
         lock(&self.applications).push(application);
         self

@@ -18,8 +18,8 @@ use super::{
 use crate::process::pid::Pid;
 
 thread_local! {
-    /// Points to the `Local` of an [`enter`] that has not returned, or is null. A pointer, because every send and receive
-    /// reads it, and a pointer needs no count and no destructor.
+    /// Points to the `Local` of an [`enter`] that has not returned, or is null. A pointer, because every send
+    /// and receive reads it, and a pointer needs no count and no destructor.
     static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
 }
 
@@ -67,7 +67,8 @@ impl Local {
         slot
     }
 
-    /// Shows `f` the running process and its slot, while the process is borrowed: `f` must not run code of a user.
+    /// Shows `f` the running process and its slot, while the process is borrowed: `f` must not run code of a
+    /// user.
     #[inline]
     #[expect(unsafe_code, reason = "see the proof")]
     pub(crate) fn with_running<R>(&self, f: impl FnOnce(&Slot, &mut Process) -> R) -> Option<R> {
@@ -111,8 +112,8 @@ pub(crate) fn is_entered() -> bool {
 #[expect(unsafe_code, reason = "see the proof")]
 pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
     // SAFETY:
-    // 1. A pointer that is not null was made from a reference by an `enter` on this thread that has not returned, because
-    //    `enter` resets it when it returns or unwinds.
+    // 1. A pointer that is not null was made from a reference by an `enter` on this thread that has not
+    //    returned, because `enter` resets it when it returns or unwinds.
     // 2. That `enter` is below this call on the stack, so its reference is valid until after this call.
     // 3. `f` cannot keep the reference: it takes any lifetime.
     f(unsafe { LOCAL.get().as_ref() })

@@ -13,8 +13,8 @@ use super::{
 
 /// Spends one reduction of the running process.
 ///
-/// Is pending once the poll slice has none left (the process is enqueued again behind the runnable ones), and for good once
-/// the process is condemned. Is ready outside a process.
+/// Is pending once the poll slice has none left (the process is enqueued again behind the runnable ones), and
+/// for good once the process is condemned. Is ready outside a process.
 ///
 /// ```
 /// # use std::future::poll_fn;
@@ -39,8 +39,8 @@ pub(crate) enum Proceed {
     Go,
     /// The process receives nothing more.
     Condemned,
-    /// The poll slice has no reductions left. The caller must wake the task's waker, but not while the running process is
-    /// borrowed: a waker of a user may call anything.
+    /// The poll slice has no reductions left. The caller must wake the task's waker, but not while the
+    /// running process is borrowed: a waker of a user may call anything.
     Exhausted,
 }
 

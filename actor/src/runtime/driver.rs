@@ -40,8 +40,8 @@ use super::context;
 /// });
 /// ```
 pub trait Driver: Send {
-    /// Sleeps until there are events, [`Unpark::unpark`] is called, or `timeout` has passed; with `Some(ZERO)` it only looks
-    /// for events. Collects events, and wakes no process yet.
+    /// Sleeps until there are events, [`Unpark::unpark`] is called, or `timeout` has passed; with
+    /// `Some(ZERO)` it only looks for events. Collects events, and wakes no process yet.
     fn park(&mut self, timeout: Option<Duration>);
 
     /// Wakes the processes that the collected events are for.
@@ -103,12 +103,12 @@ pub fn common<T: Default + Send + Sync + 'static>() -> io::Result<Arc<T>> {
     })
 }
 
-/// Returns the handle that came with the driver of the current worker, and installs the driver on first use. The driver
-/// stays for as long as the runtime runs.
+/// Returns the handle that came with the driver of the current worker, and installs the driver on first use.
+/// The driver stays for as long as the runtime runs.
 ///
 /// # Errors
-/// Those of `make`; [`io::ErrorKind::Unsupported`] in a simulation, which has no events but its own; or if another kind of
-/// driver was installed before.
+/// Those of `make`; [`io::ErrorKind::Unsupported`] in a simulation, which has no events but its own; or if
+/// another kind of driver was installed before.
 ///
 /// # Panics
 /// Outside a process.

@@ -1,7 +1,7 @@
 //! The runtime: starting one, its settings and its end, and what runs below the verbs.
 //!
-//! [`run`] or [`Config::run`] start the workers and the first process, and return when every process has ended. Plain
-//! threads reach a runtime through a [`Handle`].
+//! [`run`] or [`Config::run`] start the workers and the first process, and return when every process has
+//! ended. Plain threads reach a runtime through a [`Handle`].
 
 pub(crate) mod application;
 pub(crate) mod blocking;

@@ -14,12 +14,12 @@ use crate::sync::{
 
 /// How long an idle worker spins before it sleeps, provided its previous wait was this short.
 ///
-/// Between two workers that wait for each other a sleep costs 20 us and more each way. (Erlang spins as well, see `+sbwt`.)
-/// At most one wait in a row is spun for in vain, so an idle runtime uses no processor.
+/// Between two workers that wait for each other a sleep costs 20 us and more each way. (Erlang spins as well,
+/// see `+sbwt`.) At most one wait in a row is spun for in vain, so an idle runtime uses no processor.
 const MAX_SPIN: Duration = Duration::from_micros(40);
 
-/// After an unsuccessful spin, sleep without spinning for this many short waits: on a busy machine the peer may need this
-/// core.
+/// After an unsuccessful spin, sleep without spinning for this many short waits: on a busy machine the peer
+/// may need this core.
 const WAITS_PER_TRY: u32 = 64;
 
 #[derive(Default)]
@@ -66,8 +66,8 @@ impl Token {
 
     /// Sleeps until the token is granted.
     ///
-    /// No grant is missed: a thread that grants does so first and then looks whether this one sleeps; this one says, under
-    /// the same lock, that it sleeps and then looks whether the token is granted.
+    /// No grant is missed: a thread that grants does so first and then looks whether this one sleeps; this
+    /// one says, under the same lock, that it sleeps and then looks whether the token is granted.
     fn sleep(&self, timeout: Option<Duration>) {
         let mut asleep = lock(&self.asleep);
         *asleep = true;

@@ -58,8 +58,8 @@ pub(crate) enum Scheduling {
     Simulated(SimulatedQueue),
 }
 
-/// Returns an id that no other runtime of this program had or will have: pids and waits of a runtime that is gone must not
-/// be taken for those of another one.
+/// Returns an id that no other runtime of this program had or will have: pids and waits of a runtime that is
+/// gone must not be taken for those of another one.
 fn next_id() -> NonZeroU32 {
     static LAST_ID: AtomicU32 = AtomicU32::new(0);
     let last = LAST_ID.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| last.checked_add(1));

@@ -31,8 +31,8 @@ use crate::{
     sync::lock::lock,
 };
 
-/// Shuts the runtime down: [`run`](crate::run()) returns `reason`, unless `main` has ended or another shutdown came first.
-/// The caller goes on until it is asked to shut down like all others.
+/// Shuts the runtime down: [`run`](crate::run()) returns `reason`, unless `main` has ended or another
+/// shutdown came first. The caller goes on until it is asked to shut down like all others.
 ///
 /// ```
 /// # use riot_actor::{run, runtime::shutdown, spawn, Reason};
@@ -218,7 +218,8 @@ impl Shared {
         }
     }
 
-    /// Waits for the first reason to end, and ends the runtime: applications first, then all processes, then its threads.
+    /// Waits for the first reason to end, and ends the runtime: applications first, then all processes, then
+    /// its threads.
     pub(super) fn wait_for_end(self: Arc<Self>, threads: Vec<JoinHandle<()>>) -> Result<Reason, RunError> {
         let ending = &self.ending;
         let reason = {

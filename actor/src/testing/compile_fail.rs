@@ -100,7 +100,9 @@ struct ExitsAreNotForged;
 
 /// ```compile_fail
 /// use riot_actor::{process::MonitorRef, Down, Reason};
-/// fn forge(reference: MonitorRef) -> Down { Down { reference, pid: None, name: None, reason: Reason::Normal } }
+/// fn forge(reference: MonitorRef) -> Down {
+///     Down { reference, pid: None, name: None, reason: Reason::Normal }
+/// }
 /// ```
 /// ```no_run
 /// use riot_actor::{process::MonitorRef, Down};

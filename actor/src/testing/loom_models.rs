@@ -243,7 +243,8 @@ fn an_answer_is_written_into_an_open_call_and_read_out_of_a_closed_one() {
                     let called = called.clone();
                     thread::spawn(move || {
                         #[expect(unsafe_code, reason = "the model checks that this is sound")]
-                        // SAFETY: `settle_wait` calls this under the lock while the wait is open; loom reports a race if not.
+                        // SAFETY: `settle_wait` calls this under the lock while the wait is open; loom
+                        // reports a race if not.
                         let write = |answer| called.1.with_mut(|place| unsafe { *place = Some(answer) });
                         called.0.settle_wait(number, answer, write).is_some()
                     })

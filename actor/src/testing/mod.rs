@@ -1,4 +1,5 @@
-//! What only tests use: mutations for the simulation to find, loom models, and programs that must not compile.
+//! What only tests use: mutations for the simulation to find, loom models, and programs that must not
+//! compile.
 
 #[cfg(doctest)]
 mod compile_fail;

@@ -1,9 +1,10 @@
 //! The one timer that a process keeps for the timeouts of its calls.
 //!
-//! A call takes a fraction of a microsecond and may take five seconds, so nearly every timer started for one would be
-//! cancelled at once. Instead the timer of a process is left running when a call is over, and serves the next call: it fires
-//! before the timeout of that one, the process finds that it is too early, and starts the timer anew. A process that calls
-//! all the time starts a timer every five seconds, and one that has stopped calling is woken once more.
+//! A call takes a fraction of a microsecond and may take five seconds, so nearly every timer started for one
+//! would be cancelled at once. Instead the timer of a process is left running when a call is over, and serves
+//! the next call: it fires before the timeout of that one, the process finds that it is too early, and starts
+//! the timer anew. A process that calls all the time starts a timer every five seconds, and one that has
+//! stopped calling is woken once more.
 
 use std::{task::Waker, time::Duration};
 
@@ -13,7 +14,8 @@ use crate::runtime::{
 };
 
 impl Process {
-    /// Has the process woken at `deadline` or before, unless that has passed `now`; both in nanoseconds of the clock.
+    /// Has the process woken at `deadline` or before, unless that has passed `now`; both in nanoseconds of
+    /// the clock.
     #[inline]
     pub(crate) fn ensure_call_timer(&mut self, shared: &Shared, deadline: u64, now: u64, waker: &Waker) {
         // A timer that fires after the process has read the clock wakes it, so it is polled again.

@@ -22,8 +22,9 @@ pub fn now() -> Instant {
 
 /// Returns the time when the runtime last read its clock, at a fraction of the cost of [`now`].
 ///
-/// Usually within 1 ms before `now`, at most about 10 ms unless a process blocks its worker. It never goes back. Use it
-/// where a time need not be exact, such as when a client last sent something. In a simulation it is `now`.
+/// Usually within 1 ms before `now`, at most about 10 ms unless a process blocks its worker. It never goes
+/// back. Use it where a time need not be exact, such as when a client last sent something. In a simulation it
+/// is `now`.
 ///
 /// ```
 /// # riot_actor::run(async {
@@ -76,8 +77,8 @@ impl Clock {
         nanos(self.now() - self.start)
     }
 
-    /// Returns the time when the clock was last read: each worker reads it every few poll slices and when it wakes, the
-    /// watchdog every few milliseconds while any of them runs.
+    /// Returns the time when the clock was last read: each worker reads it every few poll slices and when it
+    /// wakes, the watchdog every few milliseconds while any of them runs.
     pub(crate) fn now_coarse(&self) -> Instant {
         self.start + Duration::from_nanos(self.now_coarse_nanos())
     }

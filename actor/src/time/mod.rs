@@ -1,7 +1,7 @@
 //! Clocks, sleeping, timeouts, and messages sent later.
 //!
-//! All timers of a runtime wait in one wheel, so none depends on a worker. A timer is never early; it is late by at most
-//! its tick of one millisecond and the time until a worker looks.
+//! All timers of a runtime wait in one wheel, so none depends on a worker. A timer is never early; it is late
+//! by at most its tick of one millisecond and the time until a worker looks.
 //!
 //! ```
 //! # use std::time::Duration;

@@ -30,8 +30,8 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> TimeoutFuture<F> {
 }
 
 pin_project! {
-    /// The future of [`timeout`] and [`receive_timeout`](crate::mailbox::receive_timeout). (A named type, because the
-    /// compiler cannot always see that an `async fn` is `Send`.)
+    /// The future of [`timeout`] and [`receive_timeout`](crate::mailbox::receive_timeout). (A named type,
+    /// because the compiler cannot always see that an `async fn` is `Send`.)
     #[must_use = "nothing happens before it is awaited"]
     pub struct TimeoutFuture<F> {
         #[pin]

@@ -2,8 +2,8 @@
 
 use super::wheel::Key;
 
-/// A timer that was started. The reference stays valid after the timer has fired or was cancelled, and never identifies
-/// another timer.
+/// A timer that was started. The reference stays valid after the timer has fired or was cancelled, and never
+/// identifies another timer.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -177,7 +177,8 @@ impl<T> Wheel<T> {
         values
     }
 
-    /// Levels are mailbox_scanned at from the finest: whatever waits there comes before all that waits in a coarser one.
+    /// Levels are searched from the finest: whatever waits there comes before all that waits in a coarser
+    /// one.
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
         (0..LEVELS).find_map(|level| {
             let shift = SLOT_BITS * level as u32;
@@ -324,7 +325,8 @@ mod tests {
                         while let Some((_, tick, id)) = wheel.pop(now) {
                             due.push((tick, id));
                         }
-                        prop_assert!(due.windows(2).all(|pair| pair[0].0 <= pair[1].0), "out of order: {:?}", due);
+                        let in_order = due.windows(2).all(|pair| pair[0].0 <= pair[1].0);
+                        prop_assert!(in_order, "out of order: {:?}", due);
                         due.sort_unstable();
                         let later = model.split_off(&(now + 1, 0));
                         let expected: Vec<_> = std::mem::replace(&mut model, later).into_keys().collect();

@@ -2,9 +2,10 @@
 
 /// Takes the oldest message that one of several patterns accepts, and runs the body of that arm.
 ///
-/// A pattern is one of a type: `Tick`, `Handshake { socket }`, `Add(n)`, or a name with a type, `down: Down`. A guard
-/// sees the value by reference. (Before a guard the type must be a plain path: Rust's macros allow no more there.)
-/// `after` gives a timeout, and what to do when it has passed. Messages that no pattern accepts keep their places.
+/// A pattern is one of a type: `Tick`, `Handshake { socket }`, `Add(n)`, or a name with a type, `down: Down`.
+/// A guard sees the value by reference. (Before a guard the type must be a plain path: Rust's macros allow no
+/// more there.) `after` gives a timeout, and what to do when it has passed. Messages that no pattern accepts
+/// keep their places.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,13 +45,16 @@ macro_rules! receive {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __receive {
-    // Each arm in turn becomes `(pattern) (type or _) (guard) (body)`. The first word names the selecting function: without a
-    // guard, no code of a user runs while the mailbox is scanned.
+    // Each arm in turn becomes `(pattern) (type or _) (guard) (body)`. The first word names the selecting
+    // function: without a guard, no code of a user runs while the mailbox is scanned.
     (@arms $how:ident [$($done:tt)*]) => { $crate::__receive!(@run $how [$($done)*] []) };
     (@arms $how:ident [$($done:tt)*] after $timeout:expr => $late:expr $(,)?) => {
         $crate::__receive!(@run $how [$($done)*] [($timeout) ($late)])
     };
-    (@arms $how:ident [$($done:tt)*] $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+) => {
+    (
+        @arms $how:ident [$($done:tt)*]
+        $name:ident : $head:ident $(:: $tail:ident)* if $guard:expr => $($rest:tt)+
+    ) => {
         $crate::__receive!(@body select [$($done)*] [($name) ($head $(:: $tail)*) ($guard)] $($rest)+)
     };
     (@arms $how:ident [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
@@ -74,7 +78,10 @@ macro_rules! __receive {
     (@body $how:ident [$($done:tt)*] [$($arm:tt)*] $body:expr) => {
         $crate::__receive!(@arms $how [$($done)* [$($arm)* ($body)]])
     };
-    (@run $how:ident [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($timeout:expr) ($late:expr))?]) => {{
+    (
+        @run $how:ident
+        [$([($pattern:pat) ($type:ty) ($guard:expr) ($body:expr)])*] [$(($timeout:expr) ($late:expr))?]
+    ) => {{
         #[allow(unused_mut, unused_assignments)]
         let mut chosen = 0usize;
         let received = {
@@ -101,7 +108,8 @@ macro_rules! __receive {
     }};
     (@wait $future:expr) => { ::std::result::Result::<_, $crate::time::TimedOut>::Ok($future.await) };
     (@wait $future:expr, $timeout:expr) => { $crate::timeout($timeout, $future).await };
-    // The macro adds no loop around a body, because `break` and `continue` in it must mean the loop of the user.
+    // The macro adds no loop around a body, because `break` and `continue` in it must mean the loop of the
+    // user.
     (@dispatch $chosen:ident $received:ident [$($arms:tt)*] [$($late:expr)?]) => {
         match $received {
             ::std::result::Result::Ok(message) => $crate::__receive!(@arm $chosen message (1usize) $($arms)*),
@@ -110,7 +118,10 @@ macro_rules! __receive {
         }
     };
     (@arm $chosen:ident $message:ident ($number:expr)) => { unreachable!("one arm is chosen") };
-    (@arm $chosen:ident $message:ident ($number:expr) [($pattern:pat) ($type:ty) ($body:expr)] $($rest:tt)*) => {
+    (
+        @arm $chosen:ident $message:ident ($number:expr)
+        [($pattern:pat) ($type:ty) ($body:expr)] $($rest:tt)*
+    ) => {
         if $chosen == $number {
             #[allow(unreachable_patterns)]
             match $crate::__private::take::<$type>($message) {

@@ -1,7 +1,7 @@
 //! Taking messages: by type, by guard, with a timeout, and the [`receive!`](crate::receive!) macro.
 //!
-//! A receive scans only messages that it has not seen before, however often the process is woken. A guard is code of a
-//! user, so the mailbox is set aside while it runs; see `take`.
+//! A receive scans only messages that it has not seen before, however often the process is woken. A guard is
+//! code of a user, so the mailbox is set aside while it runs; see `take`.
 
 mod macros;
 mod select;
@@ -51,8 +51,8 @@ pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
     Receive { wanted: ByType, from: 0, _type: PhantomData }
 }
 
-/// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is shown to
-/// `wanted` once, however often the process is woken.
+/// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is
+/// shown to `wanted` once, however often the process is woken.
 ///
 /// ```
 /// # use riot_actor::{mailbox::receive_if, run, send, this};
@@ -71,8 +71,8 @@ pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive
     Receive { wanted: Filter(wanted), from: 0, _type: PhantomData }
 }
 
-/// Takes the oldest message of type `T`, if one is there or arrives within `timeout`. A timeout of zero scans the whole
-/// mailbox and waits for nothing. Messages of other types do not lengthen the wait.
+/// Takes the oldest message of type `T`, if one is there or arrives within `timeout`. A timeout of zero scans
+/// the whole mailbox and waits for nothing. Messages of other types do not lengthen the wait.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -103,8 +103,8 @@ pub struct Mark {
 
 /// Returns the end of the mailbox as it is now.
 ///
-/// A receive [`since`](Receive::since) this mark scans only what arrives later, and costs nothing for what is there. Use it
-/// to wait for the answer to something that is sent after the mark.
+/// A receive [`since`](Receive::since) this mark scans only what arrives later, and costs nothing for what is
+/// there. Use it to wait for the answer to something that is sent after the mark.
 ///
 /// ```
 /// # use riot_actor::{mailbox::mark, receive, run, send, this};
@@ -136,7 +136,8 @@ impl Mark {
         let this = crate::this();
         assert!(
             self.owner == this,
-            "riot_actor: a mark of {} means nothing in the mailbox of {this}; call `mark` in the process that receives",
+            "riot_actor: a mark of {} means nothing in the mailbox of {this}; \
+             call `mark` in the process that receives",
             self.owner
         );
         self.end

@@ -32,7 +32,8 @@ pub fn receive_any() -> Select<fn(&Message) -> bool> {
     select_here(|_| true)
 }
 
-/// Takes the oldest message that `wanted` accepts, whatever its type. [`receive!`](crate::receive!) is built on this.
+/// Takes the oldest message that `wanted` accepts, whatever its type. [`receive!`](crate::receive!) is built
+/// on this.
 ///
 /// ```
 /// # use riot_actor::{mailbox::select, run, send, this};
@@ -52,7 +53,8 @@ pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
     Select { wanted, from: 0, foreign: true }
 }
 
-/// Takes a message, as [`select`] does, by a test that calls nothing of this crate, such as a comparison of types.
+/// Takes a message, as [`select`] does, by a test that calls nothing of this crate, such as a comparison of
+/// types.
 #[doc(hidden)]
 pub fn select_here<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
     Select { wanted, from: 0, foreign: false }

@@ -14,10 +14,11 @@ use crate::{
     testing::mutation::{Mutation, is_active},
 };
 
-/// Takes a message by a test of this crate, which may run while the running process is borrowed. `unwrap` may, too.
+/// Takes a message by a test of this crate, which may run while the running process is borrowed. `unwrap`
+/// may, too.
 ///
-/// (To unwrap only what is sure to be received takes five instructions less and a tenth more time: 105 ns for a ping-pong
-/// instead of 95.)
+/// (To unwrap only what is sure to be received takes five instructions less and a tenth more time: 105 ns for
+/// a ping-pong instead of 95.)
 #[inline]
 pub(super) fn poll_take_in_place<R>(
     cx: &mut Context<'_>,
@@ -53,10 +54,11 @@ pub(super) fn poll_take_in_place<R>(
     }
 }
 
-/// Takes the oldest message from number `from` on that `wanted` accepts, or sets `from` to the end of the mailbox.
+/// Takes the oldest message from number `from` on that `wanted` accepts, or sets `from` to the end of the
+/// mailbox.
 ///
-/// The guard is code of a user, which may call anything: the mailbox is set aside while it runs, and put back even if it
-/// panics.
+/// The guard is code of a user, which may call anything: the mailbox is set aside while it runs, and put back
+/// even if it panics.
 pub(super) fn poll_take(
     cx: &mut Context<'_>,
     from: &mut u64,
@@ -122,8 +124,8 @@ impl Taken {
     }
 }
 
-/// Releases the room of a message that was taken and traces it. May wake a sender that waits for room, so it must not be
-/// called while the running process is borrowed.
+/// Releases the room of a message that was taken and traces it. May wake a sender that waits for room, so it
+/// must not be called while the running process is borrowed.
 #[cold]
 fn tell_taken(taken: Taken) {
     let (pid, capacity) =

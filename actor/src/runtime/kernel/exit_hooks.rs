@@ -13,7 +13,8 @@ pub(crate) trait OnExit: Send + Sync {
     /// Is called once, after the release, on the worker where the process exited. Must not block.
     fn exited(&self, reason: &Reason);
 
-    /// Returns whether nothing waits any more. A cancelled hook holds no value of a user, so it can be dropped anywhere.
+    /// Returns whether nothing waits any more. A cancelled hook holds no value of a user, so it can be
+    /// dropped anywhere.
     fn is_cancelled(&self) -> bool;
 }
 
@@ -43,8 +44,8 @@ impl ExitHook {
 
 /// The exit hooks of one process.
 ///
-/// A cancelled hook is not removed, which would cost it a lock and a search. All of them are swept when the list is full,
-/// so that a sweep costs each hook next to nothing.
+/// A cancelled hook is not removed, which would cost it a lock and a search. All of them are swept when the
+/// list is full, so that a sweep costs each hook next to nothing.
 #[derive(Default)]
 pub(crate) struct ExitHooks {
     all: Vec<ExitHook>,
@@ -117,8 +118,8 @@ impl ExitHooks {
         }
     }
 
-    /// Moves cancelled hooks into a buffer, and the others into the larger memory if more than half are live. Allocates and
-    /// drops nothing.
+    /// Moves cancelled hooks into a buffer, and the others into the larger memory if more than half are live.
+    /// Allocates and drops nothing.
     fn sweep(&mut self, shared: &Shared, buffers: &mut SweepBuffers) {
         let before = self.all.len();
         if before > buffers.cancelled.capacity() {

@@ -1,13 +1,14 @@
-//! In-place waits: a process waits for a value that another thread writes into a slot inside its own, pinned future.
-//! Nothing is allocated for such a wait, and nothing counted.
+//! In-place waits: a process waits for a value that another thread writes into a slot inside its own, pinned
+//! future. Nothing is allocated for such a wait, and nothing counted.
 //!
-//! The record of a process has a counter, odd while a wait is open there. It goes up by one when a wait is opened and when
-//! it is closed, and never back. A writer writes under the lock of that record, and only if the counter still has the
-//! number of its wait; writing closes the wait. So a process has at most one open wait, a slot is written at most once,
-//! and it is not written after its wait was closed by the process itself.
+//! The record of a process has a counter, odd while a wait is open there. It goes up by one when a wait is
+//! opened and when it is closed, and never back. A writer writes under the lock of that record, and only if
+//! the counter still has the number of its wait; writing closes the wait. So a process has at most one open
+//! wait, a slot is written at most once, and it is not written after its wait was closed by the process
+//! itself.
 //!
-//! This file has the part that does not depend on the type of the value: the exit of the process that was to write it.
-//! (With an allocation and reference counts a call took 1 860 instructions, in place 1 515.)
+//! This file has the part that does not depend on the type of the value: the exit of the process that was to
+//! write it. (With an allocation and reference counts a call took 1 860 instructions, in place 1 515.)
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{num::NonZeroU32, ptr::NonNull, task::Waker};
@@ -86,7 +87,8 @@ impl ExitSlot {
     /// The wait is closed, and the caller has seen that.
     pub(crate) unsafe fn take_exit(&self) -> Option<Reason> {
         // SAFETY:
-        // 1. A writer has seen the wait open under the record's lock and closes it before it releases the lock.
+        // 1. A writer has seen the wait open under the record's lock and closes it before it releases the
+        //    lock.
         // 2. The caller has seen the wait closed (acquire), so that write, if any, has happened before.
         // 3. No writer writes from here on, so nothing else accesses the cell.
         self.exit.with_mut(|exit| unsafe { (*exit).take() })
@@ -98,7 +100,8 @@ impl ExitSlot {
     /// The caller holds the lock of the record, and the wait is open.
     pub(crate) unsafe fn take_waker(&self) -> Option<Waker> {
         // SAFETY:
-        // 1. The cell is accessed only here and in `WaitId::also_wake`, each time under the lock of the record.
+        // 1. The cell is accessed only here and in `WaitId::also_wake`, each time under the lock of the
+        //    record.
         // 2. The caller holds that lock.
         self.waker.with_mut(|waker| unsafe { (*waker).take() })
     }
@@ -147,7 +150,8 @@ impl WaitId {
         Some(Self { number, owner: WaitOwner::of(owner) })
     }
 
-    /// Returns whether `pid` has the slot of the waiting process. (A later process in that slot finds the wait closed.)
+    /// Returns whether `pid` has the slot of the waiting process. (A later process in that slot finds the
+    /// wait closed.)
     #[inline]
     pub(crate) fn is_of(self, pid: Pid) -> bool {
         self.owner == WaitOwner::of(pid)

@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Slot {
-    /// Returns whether messages may have been accepted that the process has not drained. A message that is missed here is
-    /// found when the process parks.
+    /// Returns whether messages may have been accepted that the process has not drained. A message that is
+    /// missed here is found when the process parks.
     pub(crate) fn has_arrivals(&self) -> bool {
         self.mirror().arrived.load(Ordering::Acquire)
     }
@@ -39,8 +39,9 @@ impl Slot {
         Some(Runnable(process))
     }
 
-    /// Takes the oldest message from number `from` on that `wanted` accepts, out of the mailbox and the arrivals. If there
-    /// is none, sets `from` to the end of the mailbox and has the next message wake the process.
+    /// Takes the oldest message from number `from` on that `wanted` accepts, out of the mailbox and the
+    /// arrivals. If there is none, sets `from` to the end of the mailbox and has the next message wake the
+    /// process.
     pub(crate) fn take(
         &self,
         process: &mut Process,

@@ -8,8 +8,9 @@
 //!    └──────── free ─────── Exiting ◀───┘ begin_exit
 //! ```
 //!
-//! A move returns what its caller owes: a [`Runnable`] must be enqueued after the lock is released, [`AfterPoll`] says
-//! what a worker does next, a refused [`Condemned`] reason must be dropped outside the lock.
+//! A move returns what its caller owes: a [`Runnable`] must be enqueued after the lock is released,
+//! [`AfterPoll`] says what a worker does next, a refused [`Condemned`] reason must be dropped outside the
+//! lock.
 
 use std::hint::cold_path;
 
@@ -97,7 +98,8 @@ impl Core {
         if self.arrivals.is_empty() && !has_others { Holdings::Nothing } else { Holdings::Something }
     }
 
-    /// Frees the record for the next process and returns the cause of the exit, to be dropped outside the lock.
+    /// Frees the record for the next process and returns the cause of the exit, to be dropped outside the
+    /// lock.
     pub(super) fn free(&mut self) -> Option<Reason> {
         self.phase = Phase::Free;
         self.generation = self.generation.wrapping_add(1);
@@ -119,7 +121,8 @@ impl Slot {
         self.wake(core)
     }
 
-    /// Wakes the process: a waiting one becomes runnable with all that has arrived, a scheduled one is polled once more.
+    /// Wakes the process: a waiting one becomes runnable with all that has arrived, a scheduled one is polled
+    /// once more.
     #[inline(always)]
     #[must_use = "a runnable process must be enqueued"]
     pub(crate) fn wake(&self, core: &mut Core) -> Option<Runnable> {
@@ -141,8 +144,8 @@ impl Slot {
     /// Begins a poll, which answers all wake-ups until now.
     pub(crate) fn begin_poll(&self) {
         self.mirror().running.store(true, Ordering::Relaxed);
-        // What a wake-up is for becomes visible under the lock. A wake-up that is missed here because the mirror lags
-        // causes one extra poll.
+        // What a wake-up is for becomes visible under the lock. A wake-up that is missed here because the
+        // mirror lags causes one extra poll.
         if self.mirror().woken.load(Ordering::Relaxed) {
             cold_path();
             let mut core = self.lock();

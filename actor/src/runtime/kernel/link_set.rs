@@ -4,7 +4,8 @@ use crate::process::pid::{NumberSet, Peer, Pid};
 
 /// A set of processes of one runtime.
 ///
-/// Most processes have one to three links, which stand inline. A few are searched one by one; many are hashed.
+/// Most processes have one to three links, which stand inline. A few are searched one by one; many are
+/// hashed.
 #[derive(Debug)]
 pub(crate) enum LinkSet {
     Inline([Peer; INLINE]),

@@ -1,12 +1,13 @@
 //! The kernel: one record per process, and everything that changes it.
 //!
-//! Whatever others do to a process (a message, an exit signal, a link, a monitor, a name, a timer) happens under the one
-//! short lock of its record, before their call returns. The kernel knows nothing of calls, generic servers, state
-//! machines, tasks or applications: they use its [exit hooks](exit_hooks), its [in-place waits](in_place), and the one
-//! extension slot of a [`Process`](process::Process).
+//! Whatever others do to a process (a message, an exit signal, a link, a monitor, a name, a timer) happens
+//! under the one short lock of its record, before their call returns. The kernel knows nothing of calls,
+//! generic servers, state machines, tasks or applications: they use its [exit hooks](exit_hooks), its
+//! [in-place waits](in_place), and the one extension slot of a [`Process`](process::Process).
 //!
-//! Invariants: no code of a user runs, and no value of a user is dropped, under the lock of a record. The only lock taken
-//! under it is that of another record, the lower index first. A phase is assigned in [`lifecycle`] alone.
+//! Invariants: no code of a user runs, and no value of a user is dropped, under the lock of a record. The
+//! only lock taken under it is that of another record, the lower index first. A phase is assigned in
+//! [`lifecycle`] alone.
 
 pub(crate) mod exit_hooks;
 pub(crate) mod in_place;

@@ -21,7 +21,8 @@ use crate::{
 
 pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
 
-/// A process. It moves from its record to a run queue to a worker and back, and is owned by exactly one of them.
+/// A process. It moves from its record to a run queue to a worker and back, and is owned by exactly one of
+/// them.
 ///
 /// It takes two cache lines; the second one is used only for messages.
 #[repr(C, align(64))]
@@ -47,7 +48,8 @@ pub(crate) struct Process {
     /// The extension has something for its owner. Otherwise it need not be looked at.
     pub(crate) extension_dirty: bool,
     pub(crate) mailbox: Mailbox,
-    /// The one extension slot: state that a layer above keeps with the process, such as that of a generic server.
+    /// The one extension slot: state that a layer above keeps with the process, such as that of a generic
+    /// server.
     pub(crate) extension: Option<Box<dyn Any + Send>>,
     /// The one timer that the process keeps to be woken, see [`call_timer`](crate::time::call_timer).
     pub(crate) wake_timer: Option<Box<WakeTimer>>,
@@ -91,8 +93,8 @@ impl Process {
         waker::is_of(waker, &self.source)
     }
 
-    /// Makes a new process in the memory of a released one. Wakers of the old process that are still held keep the old
-    /// source.
+    /// Makes a new process in the memory of a released one. Wakers of the old process that are still held
+    /// keep the old source.
     pub(crate) fn recycle(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
         match Arc::get_mut(&mut self.source) {

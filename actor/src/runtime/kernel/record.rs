@@ -1,8 +1,8 @@
 //! The record of one process: everything that is known of it, under one lock.
 //!
-//! Because others act on a process here, under its lock, and before their call returns, signals stay in the order in which
-//! they were sent, and "first cause wins" is decided by the order in which the lock was taken. The lock is held for a few
-//! instructions.
+//! Because others act on a process here, under its lock, and before their call returns, signals stay in the
+//! order in which they were sent, and "first cause wins" is decided by the order in which the lock was taken.
+//! The lock is held for a few instructions.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -28,7 +28,8 @@ pub(crate) struct Slot {
     core: SpinLock<Core, StateMirror>,
 }
 
-/// Mirrors of `Core` fields that can be read without the lock. Only the process itself reads them, except `running`.
+/// Mirrors of `Core` fields that can be read without the lock. Only the process itself reads them, except
+/// `running`.
 #[derive(Default)]
 pub(crate) struct StateMirror {
     /// Mirrors `core.condemned`.
@@ -45,8 +46,8 @@ pub(crate) type CoreGuard<'a> = SpinGuard<'a, Core, StateMirror>;
 
 /// The part of a record that its lock guards.
 ///
-/// Fields that a message or a poll slice uses stand first and share one cache line with the lock; the rest is in a second
-/// line. With many processes memory takes the time. (A test checks the layout.)
+/// Fields that a message or a poll slice uses stand first and share one cache line with the lock; the rest is
+/// in a second line. With many processes memory takes the time. (A test checks the layout.)
 #[repr(C)]
 pub(crate) struct Core {
     pub(crate) generation: u32,
@@ -67,7 +68,8 @@ pub(crate) struct Core {
     pub(super) bounded: bool,
     /// The process while it waits. In a free slot, the memory of the last process, to be recycled.
     pub(super) parked: Option<Box<Process>>,
-    /// Messages accepted and not yet drained by the process. A message to a waiting process bypasses this queue.
+    /// Messages accepted and not yet drained by the process. A message to a waiting process bypasses this
+    /// queue.
     pub(crate) arrivals: Arrivals,
     pub(crate) relations: Option<Box<Relations>>,
     pub(crate) parent: Peer,

@@ -55,8 +55,9 @@ pub(crate) enum Watcher {
     Counterpart(Pid),
 }
 
-/// The timers aimed at a process, which end with it. A timer that is over is not removed, which would cost it a lock and a
-/// search. All of them are swept when the list is full, so that a sweep costs each timer next to nothing.
+/// The timers aimed at a process, which end with it. A timer that is over is not removed, which would cost it
+/// a lock and a search. All of them are swept when the list is full, so that a sweep costs each timer next to
+/// nothing.
 #[derive(Default)]
 pub(crate) struct ProcessTimers {
     all: Vec<TimerRef>,
@@ -67,8 +68,8 @@ pub(crate) struct ProcessTimers {
 const MIN_SWEEP: usize = 16;
 
 impl ProcessTimers {
-    /// Adds a timer. If a sweep is due, returns all timers: the caller must look through them without any lock and
-    /// [put them back](Self::put_back).
+    /// Adds a timer. If a sweep is due, returns all timers: the caller must look through them without any
+    /// lock and [put them back](Self::put_back).
     #[must_use]
     pub(crate) fn push(&mut self, timer: TimerRef) -> Option<Vec<TimerRef>> {
         self.all.push(timer);
@@ -104,15 +105,16 @@ impl Relations {
 }
 
 impl Shared {
-    /// Attaches something to the record of a process, for its release to take back; none if the process does not live. The
-    /// result is dropped outside the lock.
+    /// Attaches something to the record of a process, for its release to take back; none if the process does
+    /// not live. The result is dropped outside the lock.
     pub(crate) fn attach_relation<R>(&self, pid: Pid, attach: impl FnOnce(&mut Relations) -> R) -> Option<R> {
         let slot = self.table.of(pid)?;
         let mut core = slot.lock_for(pid).filter(|core| core.is_live())?;
         Some(attach(core.relations()))
     }
 
-    /// Detaches something from the record of a process; none if the process has been released or has no relations.
+    /// Detaches something from the record of a process; none if the process has been released or has no
+    /// relations.
     pub(crate) fn detach_relation<R>(&self, pid: Pid, detach: impl FnOnce(&mut Relations) -> R) -> Option<R> {
         let slot = self.table.of(pid)?;
         let mut core = slot.lock_for(pid)?;
@@ -153,7 +155,8 @@ mod tests {
                 assert!(send_after(hour, this(), "never").cancel().is_some());
                 assert!(count() <= 2 * live.len() + MIN_SWEEP);
             }
-            // Running timers are kept, so they end with the process; a fired one is removed like a cancelled one.
+            // Running timers are kept, so they end with the process; a fired one is removed like a cancelled
+            // one.
             assert!(live.iter().all(|timer| timer.read().is_some()));
             send_after(std::time::Duration::ZERO, this(), "now");
             assert_eq!(receive::<&str>().await, "now");

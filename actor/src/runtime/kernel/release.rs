@@ -149,7 +149,8 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
     tell(shared, pid, &reason, &mut told);
 }
 
-/// Tells an exit: exit signals first, then watchers, then exit hooks; and removes the monitors of the process.
+/// Tells an exit: exit signals first, then watchers, then exit hooks; and removes the monitors of the
+/// process.
 pub(super) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: &mut Relations) {
     relations.links.for_each(pid, |partner| shared.link_fired(partner, pid, reason));
     let mut monitors = Default::default();
@@ -195,8 +196,8 @@ pub(super) struct Remains {
 }
 
 impl Shared {
-    /// Frees the slot of a process for the next one. From here on its pid is unknown: a link or monitor is either in the
-    /// returned relations, or is refused with `NoProc`.
+    /// Frees the slot of a process for the next one. From here on its pid is unknown: a link or monitor is
+    /// either in the returned relations, or is refused with `NoProc`.
     pub(super) fn free(&self, pid: Pid, recycled: Option<Box<Process>>) -> Remains {
         let slot = self.table.slot(pid.index());
         let mut core = slot.lock();

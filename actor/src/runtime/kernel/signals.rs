@@ -89,7 +89,8 @@ impl Shared {
         self.act_on(to, |slot, core| slot.linked_exit(core, from, reason.clone()));
     }
 
-    /// Sends the exit signal of a link whose other side has exited. A link that was removed meanwhile sends none.
+    /// Sends the exit signal of a link whose other side has exited. A link that was removed meanwhile sends
+    /// none.
     pub(crate) fn link_fired(&self, to: Pid, from: Pid, reason: &Reason) {
         self.act_on(to, |slot, core| {
             let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
@@ -175,7 +176,8 @@ impl Shared {
     }
 }
 
-/// Locks the record of the caller and that of another process, which may have been released. The lower index goes first.
+/// Locks the record of the caller and that of another process, which may have been released. The lower index
+/// goes first.
 fn lock_both<'a>(
     mine: &'a Slot,
     this: Pid,

@@ -19,7 +19,8 @@ use crate::{
     runtime::{context::Local, panic::catch_polling},
 };
 
-/// Awaits that a process may complete in one poll slice before it gives way. (OTP: 4000 reductions of far smaller size.)
+/// Awaits that a process may complete in one poll slice before it gives way. (OTP: 4000 reductions of far
+/// smaller size.)
 const REDUCTIONS_PER_SLICE: u32 = 2000;
 
 /// Runs one poll slice of a runnable process. The caller must enqueue the process if it is returned.
@@ -47,8 +48,9 @@ fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
     process.wants_messages = false;
     process.mailbox_scanned = false;
     // SAFETY:
-    // 1. `source` must be kept while the waker is used. The process, and `source` with it, becomes the running process of
-    //    `local`, and stays there (or with a simulation that interrupts it) until this function or `release` takes it.
+    // 1. `source` must be kept while the waker is used. The process, and `source` with it, becomes the
+    //    running process of `local`, and stays there (or with a simulation that interrupts it) until this
+    //    function or `release` takes it.
     // 2. Both take it after the last poll with this waker.
     let waker = unsafe { waker::borrowed(&process.source) };
     let slot = local.begin(process);

@@ -1,4 +1,5 @@
-//! Making a process: a slot, a record, memory that is recycled where possible, and the relations to its parent.
+//! Making a process: a slot, a record, memory that is recycled where possible, and the relations to its
+//! parent.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -33,7 +34,8 @@ pub(crate) struct SpawnSpec {
     pub(crate) priority: Priority,
     pub(crate) max_mailbox: Option<(usize, MailboxOverflow)>,
     pub(crate) affinity: Option<Affinity>,
-    /// What happens to the new process when its parent exits, beside a link, under a reference in the parent's watchers.
+    /// What happens to the new process when its parent exits, beside a link, under a reference in the
+    /// parent's watchers.
     pub(crate) on_parent_exit: Option<(MonitorRef, ParentExit)>,
 }
 
@@ -49,8 +51,8 @@ pub(crate) enum Affinity {
 pub(crate) enum ParentExit {
     /// The new process gets the exit signal of a link, and sends none.
     OneWayLink,
-    /// The function is called with the new process and its parent. The parent's watcher is removed when the new process
-    /// exits first.
+    /// The function is called with the new process and its parent. The parent's watcher is removed when the
+    /// new process exits first.
     Call(fn(&Shared, Pid, Pid)),
 }
 
@@ -88,7 +90,8 @@ impl Shared {
             let held = self.spawn_held(spec, origin, body, before_run);
             return self.start_held(held);
         }
-        // At most a link has to be in place before the process runs, so it needs no phase in which it is held.
+        // At most a link has to be in place before the process runs, so it needs no phase in which it is
+        // held.
         let (index, nth) = self.with_free_list(|free_list| self.table.take(free_list));
         let slot = self.table.slot(index);
         let linked = origin.parent.filter(|_| spec.link);
@@ -114,8 +117,8 @@ impl Shared {
         pid
     }
 
-    /// Makes a process that cannot run before [`start_held`](Self::start_held). Meanwhile it can be seen, and even
-    /// condemned, but not released.
+    /// Makes a process that cannot run before [`start_held`](Self::start_held). Meanwhile it can be seen, and
+    /// even condemned, but not released.
     pub(crate) fn spawn_held(
         self: &Arc<Self>,
         spec: SpawnSpec,
@@ -148,7 +151,8 @@ impl Shared {
             && let Some(parent_slot) = self.table.of(parent)
             && let Some(mut core) = parent_slot.lock_for(parent)
         {
-            // The parent runs, so it is not released; if it is condemned, its release will tell the new process.
+            // The parent runs, so it is not released; if it is condemned, its release will tell the new
+            // process.
             if link {
                 core.relations().links.insert(pid);
             }

@@ -1,7 +1,7 @@
 //! The process table: every process of a runtime by the index of its slot.
 //!
-//! Slots are allocated page by page, and never move or go away before the table does, so a look-up is a few loads and no
-//! lock.
+//! Slots are allocated page by page, and never move or go away before the table does, so a look-up is a few
+//! loads and no lock.
 
 use std::{
     num::NonZeroU32,
@@ -20,8 +20,8 @@ use crate::{process::pid::Pid, sync::spin_lock::SpinLock};
 /// Slots allocated at once: few enough that a spawn can allocate them.
 const PAGE: usize = 256;
 
-/// Pages in a block, and blocks in the table. All three are powers of two, so that a look-up, which every message makes,
-/// needs no bounds check.
+/// Pages in a block, and blocks in the table. All three are powers of two, so that a look-up, which every
+/// message makes, needs no bounds check.
 const BLOCK: usize = 1024;
 const BLOCKS: usize = 1024;
 
@@ -61,8 +61,8 @@ impl SlotPtr {
     }
 }
 
-/// Free slots that a worker keeps for itself, so that workers that spawn do not contend. It takes and gives back
-/// [`BATCH`] at once.
+/// Free slots that a worker keeps for itself, so that workers that spawn do not contend. It takes and gives
+/// back [`BATCH`] at once.
 pub(crate) type FreeList = Vec<u32>;
 const BATCH: usize = 32;
 
@@ -94,10 +94,10 @@ impl Table {
     pub(crate) fn slot_at(&self, process: &Process) -> &Slot {
         assert!(process.pid.runtime == self.runtime, "processes stay in their runtime");
         // SAFETY:
-        // 1. Runtime ids are never given twice (`Shared::new` counts them with a check), so a process with the id of this
-        //    runtime was spawned into this table.
-        // 2. Its pointer was made from a reference to a slot of the table it was spawned into, and never changes: recycled
-        //    memory stays with its slot.
+        // 1. Runtime ids are never given twice (`Shared::new` counts them with a check), so a process with
+        //    the id of this runtime was spawned into this table.
+        // 2. Its pointer was made from a reference to a slot of the table it was spawned into, and never
+        //    changes: recycled memory stays with its slot.
         // 3. Slots neither move nor go away before the table does, and the table is borrowed.
         unsafe { process.slot_ptr.0.as_ref() }
     }
@@ -115,8 +115,8 @@ impl Table {
         (pid.runtime == self.runtime).then(|| self.get(pid.index())).flatten()
     }
 
-    /// Takes a free slot, from the free list of the worker if there is one. Returns its index, and how many were taken
-    /// before.
+    /// Takes a free slot, from the free list of the worker if there is one. Returns its index, and how many
+    /// were taken before.
     ///
     /// # Panics
     /// At 268 million live processes.

@@ -1,7 +1,8 @@
-//! The wakers of a process. A waker can be kept by any thread for any time: it holds neither the body nor a message, and
-//! wakes nothing once its process is released.
+//! The wakers of a process. A waker can be kept by any thread for any time: it holds neither the body nor a
+//! message, and wakes nothing once its process is released.
 //!
-//! Polling uses a borrowed waker without a reference count; a poll that clones no waker does no atomic counting.
+//! Polling uses a borrowed waker without a reference count; a poll that clones no waker does no atomic
+//! counting.
 #![expect(unsafe_code, reason = "see the proofs")]
 
 use std::{
@@ -65,8 +66,9 @@ impl ProcessWaker {
 pub(crate) unsafe fn borrowed(source: &Arc<ProcessWaker>) -> ManuallyDrop<Waker> {
     let raw = RawWaker::new(Arc::as_ptr(source).cast(), &VTABLE);
     // SAFETY:
-    // 1. The functions of the table keep the contract of `RawWaker` for a pointer to the `ProcessWaker` of an `Arc`, of
-    //    which a waker owns one count; they are thread-safe because `ProcessWaker` is `Send + Sync`, asserted above.
+    // 1. The functions of the table keep the contract of `RawWaker` for a pointer to the `ProcessWaker` of an
+    //    `Arc`, of which a waker owns one count; they are thread-safe because `ProcessWaker` is `Send +
+    //    Sync`, asserted above.
     // 2. This waker owns no count, but it is never dropped.
     // 3. The caller keeps a count while the waker is used.
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
@@ -80,12 +82,13 @@ pub(crate) fn is_of(waker: &Waker, source: &Arc<ProcessWaker>) -> bool {
 
 /// The functions of a process's wakers. All four rest on these premises:
 /// 1. `data` came from an `Arc<ProcessWaker>` by `Arc::as_ptr` or from `clone` below.
-/// 2. The waker that a function is called for owns one count of it; a borrowed one stands for a count that is owned
-///    elsewhere for as long as the waker is used, and is passed to `clone` and `wake_by_ref` only.
+/// 2. The waker that a function is called for owns one count of it; a borrowed one stands for a count that is
+///    owned elsewhere for as long as the waker is used, and is passed to `clone` and `wake_by_ref` only.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
 unsafe fn clone(data: *const ()) -> RawWaker {
-    // SAFETY: premises 1 and 2 of `VTABLE`: a count exists, so it can be incremented; the new waker owns the new count.
+    // SAFETY: premises 1 and 2 of `VTABLE`: a count exists, so it can be incremented; the new waker owns the
+    // new count.
     unsafe { Arc::increment_strong_count(data.cast::<ProcessWaker>()) };
     RawWaker::new(data, &VTABLE)
 }

@@ -1,7 +1,8 @@
-//! Which workers sleep and which look for work, so that a push wakes a worker when one is needed, and else costs a load.
+//! Which workers sleep and which look for work, so that a push wakes a worker when one is needed, and else
+//! costs a load.
 //!
-//! No wake-up is lost: a pusher pushes first and then looks for sleepers; a worker registers as a sleeper first and then
-//! looks at the queues. Both are in one total order (`SeqCst`), so one of them sees the other.
+//! No wake-up is lost: a pusher pushes first and then looks for sleepers; a worker registers as a sleeper
+//! first and then looks at the queues. Both are in one total order (`SeqCst`), so one of them sees the other.
 
 use crate::sync::{
     Mutex,
@@ -32,8 +33,8 @@ pub(crate) trait Seeker {
 #[must_use = "the last searcher is responsible for pushes that relied on it"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SearchEnd {
-    /// No other worker searches. If this one has found work there may be more; if not it must look once more, because pushes
-    /// meanwhile relied on it.
+    /// No other worker searches. If this one has found work there may be more; if not it must look once more,
+    /// because pushes meanwhile relied on it.
     Last,
     OthersSearch,
 }
@@ -74,7 +75,8 @@ impl Idle {
         }
     }
 
-    /// Returns whether a worker sleeps, without order: one that falls asleep at the moment looks at the queues once more.
+    /// Returns whether a worker sleeps, without order: one that falls asleep at the moment looks at the
+    /// queues once more.
     pub(crate) fn is_anyone_asleep(&self) -> bool {
         self.sleeping.load(SeqCst) != 0
     }
@@ -126,8 +128,8 @@ impl Idle {
 
     /// Looks for work elsewhere, or sleeps; for a worker whose own queue is empty.
     ///
-    /// Returns work if it has found some. Otherwise the worker must look at its own queue again. `searching` says whether
-    /// the worker counts as searching.
+    /// Returns work if it has found some. Otherwise the worker must look at its own queue again. `searching`
+    /// says whether the worker counts as searching.
     #[inline(never)]
     pub(crate) fn find_work<S: Seeker>(
         &self,
