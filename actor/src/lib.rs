@@ -120,7 +120,7 @@ pub mod mailbox {
 }
 
 pub mod simulation {
-    //! The same runtime on one thread: a seed chooses which process runs next, and the clock jumps when none
+    //! A runtime on one thread: a seed chooses which process runs next, and the clock jumps when none
     //! can.
     //!
     //! A run is a function of its seed: one that fails is replayed by running the seed again.

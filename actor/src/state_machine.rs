@@ -125,7 +125,7 @@ pub enum Input<E> {
     Timeout(&'static str),
 }
 
-/// What a machine does after an input.
+/// The reaction of a machine to an input.
 #[must_use = "the machine does what is returned"]
 pub struct Step<M: StateMachine> {
     to: Option<M::State>,

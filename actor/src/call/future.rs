@@ -74,7 +74,7 @@ impl CallTimeout {
     }
 }
 
-/// What wakes a call whose reply is not there when its timeout passes.
+/// The waker of a call whose reply is not there when its timeout passes.
 enum TimeoutWakes {
     /// The timeout has passed.
     Nothing,

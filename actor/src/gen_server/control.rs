@@ -1,4 +1,4 @@
-//! What the handlers of a server want to happen next.
+//! The functions by which a handler says what happens next.
 
 use std::{any::Any, collections::VecDeque, hint::cold_path, time::Duration};
 
@@ -33,7 +33,7 @@ fn control_of<'a>(what: &str, running: &'a mut Process) -> &'a mut Control {
     control.unwrap_or_else(|| outside(what))
 }
 
-/// What the loop does next.
+/// The next step of the loop.
 #[derive(Default)]
 pub(super) struct NextStep {
     pub(super) stop: Option<Reason>,

@@ -202,9 +202,9 @@ pub enum GenServerStartError {
     Ignored,
     /// Another process has its name.
     AlreadyStarted(Pid),
-    /// Its `init` took longer than [`GenServerOptions::timeout`].
+    /// The `init` took longer than [`GenServerOptions::timeout`].
     Timeout,
-    /// Its `init` returned an error, panicked or was killed.
+    /// The `init` returned an error, panicked or was killed.
     Failed(Reason),
 }
 

@@ -109,7 +109,7 @@ impl<T: Send + 'static> Addr<T> {
     }
 }
 
-/// What the body of a process started by [`Addr::spawn`] receives with.
+/// The receiving side of an [`Addr`], for the body of the process that [`Addr::spawn`] starts.
 ///
 /// It adds a type to [`receive`](crate::receive()), and no second mailbox: exits, downs and other messages
 /// sent by pid are received as in any process.

@@ -16,7 +16,7 @@ use std::{
 
 use crate::sync::lock::lock;
 
-/// What a plain [`send`](crate::send()) does when the mailbox of the receiver is full.
+/// The effect of a plain [`send`](crate::send()) when the mailbox of the receiver is full.
 /// [`try_send`](crate::mailbox::try_send) and [`send_async`](crate::mailbox::send_async) never overflow a
 /// mailbox.
 ///

@@ -46,7 +46,7 @@ unsafe impl Send for Message {}
 /// The value, or the box it is in.
 type Payload = MaybeUninit<[usize; 2]>;
 
-/// What is known of a value whose type is erased.
+/// The description of a value whose type is erased.
 struct MessageKind {
     value_type: TypeId,
     type_name: fn() -> &'static str,

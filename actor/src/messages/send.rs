@@ -102,7 +102,7 @@ pub fn send_async<M: Send + 'static>(to: Pid, message: M) -> SendAsync<M> {
 pub struct SendAsync<M> {
     to: Pid,
     message: Option<M>,
-    /// Its ticket in the queue of senders.
+    /// The ticket in the queue of senders.
     ticket: Option<(Arc<Capacity>, Option<SendTicket>)>,
 }
 

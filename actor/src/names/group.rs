@@ -1,4 +1,4 @@
-//! Groups: any number of processes under one name, and events about who joins and leaves.
+//! Groups: any number of processes under one name, and events about joining and leaving.
 
 use std::{collections::HashMap, sync::Mutex};
 

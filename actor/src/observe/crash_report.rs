@@ -16,7 +16,7 @@ pub struct CrashReport {
     pub pid: Pid,
     /// The names it held.
     pub names: Vec<Name>,
-    /// Its label.
+    /// The label.
     pub label: Option<Cow<'static, str>>,
     /// The exit reason.
     pub reason: Reason,

@@ -1,4 +1,4 @@
-//! What an operator sees of a running system: trace events, telemetry handlers, crash reports, log lines.
+//! Observing a running system: trace events, telemetry handlers, crash reports, log lines.
 //!
 //! Handlers of users run on the worker where the event happens, never under a lock; one that panics is
 //! detached and reported. Everything that is off costs a load and a branch.

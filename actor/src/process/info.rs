@@ -1,4 +1,4 @@
-//! What can be seen of a process, without disturbing it.
+//! Inspecting processes without disturbing them.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -25,9 +25,9 @@ pub struct ProcessInfo {
     pub pid: Pid,
     /// The names it holds.
     pub names: Vec<Name>,
-    /// Its label.
+    /// The label.
     pub label: Option<Cow<'static, str>>,
-    /// What it is doing.
+    /// The state.
     pub state: ProcessState,
     /// Messages in its mailbox.
     pub mailbox: usize,
@@ -43,7 +43,7 @@ pub struct ProcessInfo {
     pub monitored_by: Vec<Pid>,
     /// Whether it traps exits.
     pub trap_exit: bool,
-    /// Its priority.
+    /// The priority.
     pub priority: Priority,
     /// The process that spawned it, which may have exited.
     pub parent: Option<Pid>,
@@ -53,16 +53,16 @@ pub struct ProcessInfo {
     pub age: Option<Duration>,
 }
 
-/// What a process is doing.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProcessState {
-    /// A worker polls it.
+    /// Polled by a worker.
     Running,
-    /// It is in a run queue.
+    /// In a run queue.
     Runnable,
-    /// It waits for a message, a timer or an event of I/O.
+    /// Waiting for a message, a timer or an event of I/O.
     Waiting,
-    /// It has exited or is condemned, and is not released yet.
+    /// Exited or condemned, and not released yet.
     Exiting,
 }
 
@@ -166,7 +166,8 @@ fn state(slot: &Slot, core: &Core) -> ProcessState {
     }
 }
 
-/// What is of any length in a record, copied into memory that is allocated while its lock is not held.
+/// The parts of a record that have any length, copied into memory that is allocated while its lock is not
+/// held.
 #[derive(Default)]
 struct Lists {
     label: String,

@@ -21,7 +21,7 @@ pub enum Reason {
     Shutdown,
     /// The process was asked to stop, with a detail.
     ShutdownWith(Detail),
-    /// As a signal: exit at once, whether exits are trapped or not. As the reason of a linked process: an
+    /// The kill signal: exit at once, whether exits are trapped or not. As the reason of a linked process: an
     /// ordinary abnormal one.
     Kill,
     /// The process was ended by [`Reason::Kill`].
@@ -172,7 +172,8 @@ impl fmt::Display for Panic {
     }
 }
 
-/// What the body of a process may return: `()`, a [`Reason`], or a `Result` of one of them with any error.
+/// The types that the body of a process may return: `()`, a [`Reason`], or a `Result` of one of them with any
+/// error.
 ///
 /// `()` and `Ok(())` become `Normal`; an `Err(e)` becomes `Error(e)`, or the reason itself if `e` is one.
 ///

@@ -259,7 +259,7 @@ pub enum RunError {
     Signals(std::io::Error),
     /// The system refused a thread.
     Thread(std::io::Error),
-    /// These processes were killed and did not give way; their threads were left behind.
+    /// Some processes were killed and did not give way; their threads were left behind.
     Stuck(Vec<Pid>),
 }
 

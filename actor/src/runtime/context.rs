@@ -23,7 +23,7 @@ thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
 }
 
-/// What belongs to the thread of a worker or of a simulation.
+/// The state of the thread of a worker or of a simulation.
 pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: usize,

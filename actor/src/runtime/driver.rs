@@ -4,7 +4,7 @@ use std::{any::Any, io, rc::Rc, sync::Arc, time::Duration};
 
 use super::context;
 
-/// What a worker does when no process is runnable.
+/// The place where a worker waits when no process is runnable.
 ///
 /// A driver for another source of events collects them in `park` and wakes processes in `dispatch`:
 ///

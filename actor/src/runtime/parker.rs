@@ -31,7 +31,7 @@ pub(crate) struct Parker {
     next_spin: Option<u32>,
 }
 
-/// What ends a wait, granted once.
+/// A permit that ends one wait.
 #[derive(Default)]
 struct Token {
     granted: AtomicBool,

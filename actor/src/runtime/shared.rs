@@ -1,4 +1,4 @@
-//! What the parts of one runtime share.
+//! The state that the parts of one runtime share.
 //!
 //! [`Shared`] is the hub: it owns every part, and a part reaches the others through it alone.
 
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) blocking: Pool,
     pub(crate) telemetry: Telemetry,
     pub(crate) tracer: Tracer,
-    /// What the drivers of the workers share.
+    /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) ending: Ending,
     clock: Clock,

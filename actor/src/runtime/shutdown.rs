@@ -59,7 +59,7 @@ enum ShutdownStage {
     Killed,
 }
 
-/// What decides when a runtime ends, and with what.
+/// The state that decides when a runtime ends, and with which reason.
 pub(super) struct Ending {
     /// How many processes were released.
     released: CachePadded<AtomicU64>,
@@ -69,7 +69,7 @@ pub(super) struct Ending {
     /// The process that starts and stops the applications, if there are any.
     pub(super) applications: OnceLock<Pid>,
     application_failed: OnceLock<ApplicationFailed>,
-    /// What `run` returns: the first reason.
+    /// The first reason to end, which `run` returns.
     reason: Mutex<Option<Reason>>,
     changed: Condvar,
 }

@@ -1,4 +1,4 @@
-//! What only tests use: mutations for the simulation to find, loom models, and programs that must not
+//! Support for tests: mutations for the simulation to find, loom models, and programs that must not
 //! compile.
 
 #[cfg(doctest)]

@@ -111,7 +111,7 @@ fn must_tell(shared: &Shared, process: &Process) -> bool {
     process.bounded || shared.tracer.is_on(TraceFlags::RECEIVE)
 }
 
-/// What is told of a message that was taken.
+/// The description of a message that was taken.
 struct Taken {
     counts: bool,
     type_name: &'static str,

@@ -39,7 +39,7 @@ pub(crate) enum Phase {
     Exiting,
 }
 
-/// What a worker does after a poll that did not complete the body.
+/// The next step of a worker after a poll that did not complete the body.
 #[must_use = "the worker must carry out the next step"]
 pub(crate) enum AfterPoll {
     /// Poll again at once: a message has arrived for a process that waits for one.
@@ -69,7 +69,7 @@ impl Condemned {
     }
 }
 
-/// What the record of a process that begins to exit holds.
+/// The contents of the record of a process that begins to exit.
 #[must_use = "what the record holds must be released before the exit is told"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holdings {

@@ -34,7 +34,7 @@ pub(crate) struct Process {
     /// Points to the slot of its record. The memory of a process stays with its slot, so this never changes.
     pub(crate) slot_ptr: SlotPtr,
     pub(crate) pid: Pid,
-    /// What is left of the poll slice; every await that could complete at once spends one.
+    /// The budget left in the poll slice; every await that could complete at once spends one.
     pub(crate) reductions: u32,
     /// The worker that it must not leave.
     pub(crate) pinned: Option<u16>,

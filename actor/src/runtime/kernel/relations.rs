@@ -1,4 +1,5 @@
-//! What ties a process to others, and what is attached to its record for the release to take back.
+//! The relations of a process to others, and what else is attached to its record for the release to take
+//! back.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(crate) struct Relations {
 pub(crate) struct RareRelations {
     /// The monitors that this process has on others.
     pub(crate) monitors: NumberMap<MonitorRef, MonitorTarget>,
-    /// What is told of the exit of this process.
+    /// The watchers of this process.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,
     /// Groups that the process is or was a member of, or watches.
@@ -43,7 +44,7 @@ pub(crate) struct MonitorTarget {
     pub(crate) name: Option<Name>,
 }
 
-/// What is told of the exit of a process.
+/// A watcher of the exit of a process.
 pub(crate) enum Watcher {
     /// The process gets a [`Down`](crate::Down).
     Process(Pid),

@@ -186,7 +186,7 @@ fn contain(pid: Pid, f: impl FnOnce()) {
     }
 }
 
-/// What is left of a process after its slot was freed.
+/// The remains of a process after its slot was freed.
 pub(super) struct Remains {
     cause: Option<Reason>,
     caused_by_signal: bool,

@@ -34,7 +34,7 @@ pub(crate) struct SpawnSpec {
     pub(crate) priority: Priority,
     pub(crate) max_mailbox: Option<(usize, MailboxOverflow)>,
     pub(crate) affinity: Option<Affinity>,
-    /// What happens to the new process when its parent exits, beside a link, under a reference in the
+    /// The effect on the new process when its parent exits, beside a link, under a reference in the
     /// parent's watchers.
     pub(crate) on_parent_exit: Option<(MonitorRef, ParentExit)>,
 }

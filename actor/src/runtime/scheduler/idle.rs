@@ -19,7 +19,7 @@ pub(crate) trait Seeker {
     fn search(&self) -> Option<Self::Work>;
     /// Returns whether there is work that this worker could do.
     fn any_work(&self) -> bool;
-    /// What the worker holds from its sleep until it is awake.
+    /// The state that the worker holds from its sleep until it is awake.
     type Parked<'a>
     where
         Self: 'a;

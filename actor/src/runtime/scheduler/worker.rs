@@ -141,7 +141,7 @@ impl WorkerLoop<'_> {
     }
 }
 
-/// What a worker holds from its sleep until it is awake.
+/// The state that a worker holds from its sleep until it is awake.
 struct Parked<'a> {
     driver: MutexGuard<'a, Box<dyn Driver>>,
     /// When it woke, if it slept.
