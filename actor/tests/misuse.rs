@@ -1,5 +1,5 @@
-//! Misuse the compiler cannot see panics, and says what to do instead. (What it can see is in
-//! `src/misuse.rs`.)
+//! Misuse that the compiler cannot find panics with a message that says what to do instead. (Misuse that it
+//! finds is in `src/testing/compile_fail.rs`.)
 mod common;
 
 use std::{
@@ -25,7 +25,7 @@ use riot_actor::{
     time::interval,
 };
 
-/// What a panic of `f` says.
+/// Returns the message of the panic of `f`.
 #[track_caller]
 fn says<R>(f: impl FnOnce() -> R) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { panic!("it was let pass") };
@@ -74,7 +74,7 @@ fn settings_that_mean_nothing_are_refused_where_they_are_made() {
     assert!(says(|| interval(Duration::ZERO)).contains("longer than nothing"));
 }
 
-/// What the panic of a process says.
+/// Returns the message of the panic of a process.
 async fn panic_of(body: impl Future<Output = ()> + Send + 'static) -> String {
     match spawn_monitor(body).1.down().await.reason {
         Reason::Panic(panic) => panic.message.clone(),
@@ -112,7 +112,7 @@ fn inside_a_process_misuse_ends_that_process_and_says_why() {
 }
 
 #[test]
-fn what_is_another_process_s_is_an_error_and_not_a_wait_for_ever() {
+fn waiting_for_the_task_of_another_process_is_an_error() {
     everywhere(|| async {
         let mut mine = Task::spawn(async { 1 });
         let stolen = Task::spawn(async move { mine.wait(None).await });

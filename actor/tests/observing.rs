@@ -1,4 +1,4 @@
-//! Looking in: the tree, what the scheduler counts, what a trace shows.
+//! Observation: the tree, the counters of the scheduler, traces.
 mod common;
 
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ fn a_tree_shows_every_process_below_the_one_that_spawned_it() {
         spawn(std::future::pending::<()>());
         let tree = tree();
         assert_eq!(tree.labelled("clerk"), spawned[..2]);
-        assert_eq!(tree.labelled("nobody"), []);
+        assert_eq!(tree.labelled("free"), []);
         let below = tree.find(shop).unwrap();
         let order: Vec<Pid> = below.iter().map(|node| node.process.pid).collect();
         assert_eq!(order, [shop, spawned[0], spawned[1], spawned[2]]);
@@ -59,8 +59,7 @@ fn the_scheduler_counts_what_it_does() {
         for &pid in &ended {
             wait(pid).await;
         }
-        // A sleep is counted when it is over, and whoever runs this may be another worker than the one that
-        // slept.
+        // A sleep is counted when it is over, and this may run on another worker than the one that slept.
         let slept = |stats: &riot_actor::stats::SchedulerStats| {
             stats.workers.iter().any(|worker| worker.parks > 0 && worker.asleep >= millis(1))
         };
@@ -86,7 +85,7 @@ fn the_scheduler_counts_what_it_does() {
 
 type Events = Arc<Mutex<Vec<TraceEvent>>>;
 
-/// Keeps the events of one process.
+/// Collects the events of one process.
 fn keep(of: Pid) -> (telemetry::HandlerId, Events) {
     let events = Events::default();
     let kept = events.clone();
@@ -101,7 +100,7 @@ fn keep(of: Pid) -> (telemetry::HandlerId, Events) {
             _ => return,
         };
         if concerned == of {
-            // What a handler does is not traced, or this would never end.
+            // The handler itself is not traced, else this would never end.
             send(concerned, "traced");
             kept.lock().unwrap().push(event.clone());
         }
@@ -138,7 +137,7 @@ fn a_trace_shows_what_a_process_does_in_its_order() {
 }
 
 #[test]
-fn a_trace_shows_turns_and_spawns() {
+fn a_trace_shows_poll_slices_and_spawns() {
     simulated(|| async {
         let main = this();
         let all: Events = Events::default();

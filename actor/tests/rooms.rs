@@ -43,7 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("a log on top of all", &["observe::log"]),
 ];
 
-/// What each part of a runtime reaches the others through. It owns all parts, so it may name them.
+/// The hub, through which each part of a runtime reaches the others. It owns all parts, so it may name them.
 const HUB: &[&str] = &["runtime::context", "runtime::handle", "runtime::shared"];
 
 struct Source {

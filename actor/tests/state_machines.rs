@@ -15,7 +15,7 @@ use riot_actor::{
     trap_exit,
 };
 
-/// Notes what it handles, and in which state; does what it is told.
+/// A machine that reports what it handles, and in which state, and does what it is told.
 struct Scribe {
     observer: Pid,
 }
@@ -27,7 +27,7 @@ enum State {
 }
 
 enum Event {
-    /// Handled in `Free` only; put off in `Busy`.
+    /// An event that is handled in `Free` and postponed in `Busy`.
     Work(u32),
     Go(State),
     Insert(Vec<u32>),
@@ -167,7 +167,7 @@ fn g24_a_state_timeout_is_cancelled_by_a_change_of_state_only() {
         machine.cast(Event::Go(State::Free));
         sleep(secs(1)).await;
         nothing_more(machine).await;
-        // A new one replaces the old one.
+        // A new timeout replaces the old one.
         let start = now();
         machine.cast(Event::InState(10));
         machine.cast(Event::InState(500));
@@ -247,7 +247,7 @@ fn g24_a_stale_timeout_is_told_from_a_current_one() {
         machine.resume().await.unwrap();
         machine.ask(Event::Ask).await.unwrap();
         machine.suspend().await.unwrap();
-        // Its message is in the mailbox, behind a change of state that ends it.
+        // Its message is in the mailbox, behind a change of state that cancels it.
         machine.cast(Event::Go(State::Free));
         sleep(millis(50)).await;
         machine.resume().await.unwrap();

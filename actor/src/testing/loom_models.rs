@@ -297,7 +297,7 @@ fn a_queued_process_runs_once_on_one_worker() {
 }
 
 #[test]
-fn a_parker_that_was_told_does_not_sleep() {
+fn a_parker_that_was_unparked_does_not_sleep() {
     model(3, || {
         let mut parker = Parker::default();
         let unpark = parker.unparker();

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_never_comes_keeps_nobody_waiting() {
+    fn a_timer_that_never_fires_has_no_next_tick() {
         let mut wheel = Wheel::new();
         let never = wheel.start(NEVER, 'n');
         assert_eq!((wheel.next_tick(), wheel.pop(u64::MAX - 1)), (None, None));

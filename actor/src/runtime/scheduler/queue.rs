@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn from_a_worker_alone_nobody_takes_the_next_one() {
+    fn from_a_single_worker_no_thread_steals_the_lifo_slot() {
         let queue = RunQueue::single_worker();
         let stealer = queue.stealer();
         queue.push_lifo(Box::new(1));

@@ -1,5 +1,5 @@
-//! A poll that does not end is reported once: C6. (A program to itself: who reports runs on a thread of its
-//! own, so the test listens to the whole program.)
+//! A long poll is reported once: C6. (In a program of its own, because the report comes on a thread of the
+//! watchdog, so the test listens to the whole program.)
 
 use std::{
     collections::HashMap,
@@ -15,12 +15,12 @@ use tracing::{
     span,
 };
 
-/// How often each pid was reported, and a signal at each report.
+/// How often each pid was reported, and a condition that is notified at each report.
 #[derive(Clone, Default)]
 struct Reports(Arc<(Mutex<HashMap<String, usize>>, Condvar)>);
 
 impl Reports {
-    /// Blocks its thread until `pid` has been reported.
+    /// Blocks the thread until `pid` has been reported.
     fn block_until(&self, pid: Pid) {
         let (reports, changed) = &*self.0;
         let reports = reports.lock().unwrap();
@@ -70,12 +70,13 @@ fn c06_a_poll_longer_than_the_limit_is_reported_once_and_nothing_is_stopped() {
     let seen = reports.clone();
     let reason = Config::new().workers(3).long_schedule(Duration::from_millis(20)).run(async move {
         let main = this();
-        // Each on a worker of its own, and neither on main's.
+        // Each on a worker of its own, and neither on that of main.
         let (tell, told) = mpsc::channel();
         let reports = seen.clone();
         let (first, first_end) = SpawnOptions::new().pinned_to(1).spawn_monitor(async move {
             reports.block_until(this());
-            // It holds its worker up for at least as long again: until another one has been reported as well.
+            // Holds its worker up for at least as long again, until another process has been reported as
+            // well.
             reports.block_until(told.recv().unwrap());
         });
         let reports = seen.clone();
