@@ -11,10 +11,10 @@
 //! | call_behind_10000 | a request and its reply, behind 10 000 messages that do not match |
 //! | timers | a timer, started and cancelled |
 //! | monitor | a monitor, made and ended |
-//! | crash_of_10000 | 10 000 linked processes exit with one; on tokio and async-executor, tasks of a channel |
+//! | crash_of_10000 | 10 000 linked processes exit with one; on tokio, async-executor: tasks of a channel |
 //!
-//! The bytes of an idle process are printed first: of a million (`IDLE`) that wait for a message, each peer in
-//! a program of its own.
+//! The bytes of an idle process are printed first: of a million (`IDLE`) that wait for a message, each peer
+//! in a program of its own.
 
 mod peers {
     pub(crate) mod executor;

@@ -15,6 +15,7 @@ pub(super) struct Boxed<T>(NonNull<T>);
 impl<T> Boxed<T> {
     /// Sizes up to 64 bytes are rounded up. The size is never zero: for a zero-sized type with a large
     /// alignment, `0_usize.next_power_of_two()` is 1.
+    // perf: call, 1515 → 1328 instructions, together with the sizes of a process and of its waker
     const LAYOUT: Layout = {
         let (size, align) = (size_of::<T>(), align_of::<T>());
         let size = if size <= 64 { size.next_power_of_two() } else { size };

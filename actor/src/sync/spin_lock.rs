@@ -18,6 +18,7 @@ use crate::sync::{
 
 /// A lock around a `T`, with a header `H` that can be read without it. They are laid out in this order, so
 /// that what is used together is together.
+// perf: ring, 1013 → 686 instructions, together with the LIFO slot and messages without a box
 #[repr(C)]
 pub(crate) struct SpinLock<T, H = ()> {
     raw: RawLock,

@@ -76,6 +76,7 @@ impl Slot {
         }
     }
 
+    // perf: ring, 714 → 621 instructions, together with the other slow paths of a receive
     #[inline(never)]
     fn drain_arrivals_slow(&self, core: &mut Core, mailbox: &mut Mailbox) {
         core.arrivals.drain_into(mailbox);

@@ -27,6 +27,7 @@ use crate::{
 /// Releases the running process: because its body `ended` with a reason, or because it was condemned before.
 ///
 /// It stays the running process until its destructors have run.
+// perf: ring, 714 → 621 instructions, together with the slow paths of a receive
 #[inline(never)]
 pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     let shared = &*local.shared;

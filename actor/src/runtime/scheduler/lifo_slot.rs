@@ -10,9 +10,11 @@ use crate::sync::{
 
 /// The worker's side of the slot. There is one, so a worker that finds the slot empty may fill it with a
 /// plain store: no other thread ever puts anything in.
+// perf: ring, 1013 → 686 instructions, together with the spin lock and messages without a box
 pub(super) struct LifoSlot<T> {
     inner: Arc<LifoSlotInner<T>>,
     /// Whether there is no other worker, so that taking needs no exchange.
+    // perf: pingpong, 1216 → 1211 instructions
     single_worker: bool,
     /// Can be sent to another thread, and not be used by two.
     _not_shared: PhantomData<Cell<()>>,

@@ -102,6 +102,7 @@ impl Scheduler {
     }
 
     /// Enqueues a process that has become runnable.
+    // perf: ring, 587 → 550 instructions; call, 1515 → 1328, together with box sizes of a power of two
     #[inline(never)]
     pub(crate) fn schedule(&self, shared: &Shared, Runnable(process): Runnable) {
         context::with_local(|local| match local {
@@ -127,6 +128,7 @@ impl Scheduler {
         }
     }
 
+    // perf: ring, 550 → 529 instructions, together with the other slow paths of a push
     #[inline(never)]
     fn share(&self, local: &Local) {
         if local.queue.has_surplus() {
@@ -134,6 +136,7 @@ impl Scheduler {
         }
     }
 
+    // perf: ring, 550 → 529 instructions, together with the other slow paths of a push
     #[inline(never)]
     fn schedule_from_outside(&self, process: Box<Process>) {
         if let Some(worker) = process.pinned {
@@ -143,6 +146,7 @@ impl Scheduler {
         self.wake_one();
     }
 
+    // perf: ring, 550 → 529 instructions, together with the other slow paths of a push
     #[inline(never)]
     fn schedule_pinned(&self, worker: usize, process: Box<Process>) {
         let remote = &self.remotes[worker];

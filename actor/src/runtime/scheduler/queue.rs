@@ -99,6 +99,7 @@ impl<T> RunQueue<T> {
         }
     }
 
+    // perf: ring, 533 → 523 instructions; pingpong, 1194 → 1175
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Box<T>> {
         let [high, normal, low] = &self.lanes;

@@ -97,6 +97,7 @@ impl WorkerLoop<'_> {
     }
 
     /// Pops alternately from the pinned processes and the queue.
+    // perf: ring, 550 → 529 instructions, together with the slow paths of a push
     #[inline(never)]
     fn pop_pinned(&self, pinned: &mut Pinned) -> Option<Box<Process>> {
         let remote = self.remote;
