@@ -111,6 +111,8 @@ pub trait StateMachine: Sized + Send + 'static {
 }
 
 /// An input of a state machine.
+///
+/// See the [module](self) for an example.
 #[derive(Debug)]
 pub enum Input<E> {
     /// An event: cast, asked or inserted.
@@ -126,6 +128,8 @@ pub enum Input<E> {
 }
 
 /// The reaction of a machine to an input.
+///
+/// See the [module](self) for an example.
 #[must_use = "the machine does what is returned"]
 pub struct Step<M: StateMachine> {
     to: Option<M::State>,
@@ -204,6 +208,25 @@ impl<M: StateMachine> fmt::Debug for Step<M> {
 }
 
 /// The server that runs a [`StateMachine`].
+///
+/// ```
+/// # use riot_actor::{gen_server::Stop, run};
+/// # use riot_actor::state_machine::{Input, Machine, MachineRef, StateMachine, Step};
+/// # struct Lamp;
+/// # impl StateMachine for Lamp {
+/// #     type Args = ();
+/// #     type State = bool;
+/// #     type Event = ();
+/// #     async fn init((): ()) -> Result<(Self, bool), Stop> { Ok((Lamp, false)) }
+/// #     async fn handle(&mut self, on: &bool, _: Input<()>) -> Step<Self> { Step::to(!on) }
+/// # }
+/// # run(async {
+/// let lamp: MachineRef<Lamp> = Lamp::start(()).await?;
+/// lamp.cast(());
+/// assert_eq!(lamp.get_state(|machine: &Machine<Lamp>| *machine.state()).await, Ok(true));
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 pub struct Machine<M: StateMachine> {
     data: M,
     state: M::State,
@@ -215,6 +238,8 @@ pub struct Machine<M: StateMachine> {
 }
 
 /// A reference to a state machine.
+///
+/// See the [module](self) for an example.
 pub type MachineRef<M> = GenServerRef<Machine<M>>;
 
 /// The continuation that handles the next input of `next`.
@@ -342,6 +367,9 @@ impl<M: StateMachine> GenServerRef<Machine<M>> {
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the event stays sent, and the answer is discarded.
     pub async fn ask_timeout<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M::Event,

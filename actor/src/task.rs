@@ -46,6 +46,8 @@ impl<T: Send, F: Future<Output = T>> Future for TaskBody<F, T> {
 }
 
 /// A process with one result. If it is dropped the result is discarded, and the process runs on.
+///
+/// See [`Task::spawn`] for an example.
 pub struct Task<T: Send> {
     pid: Pid,
     owner: Pid,
@@ -54,6 +56,8 @@ pub struct Task<T: Send> {
 }
 
 /// Why a task gave no result.
+///
+/// See [`Task::shutdown`] for an example.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskError {
     /// The task exited without a result.
@@ -160,6 +164,9 @@ impl<T: Send> Task<T> {
     ///
     /// # Errors
     /// See [`TaskError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the task runs on or exits, and its result is discarded.
     pub async fn shutdown(mut self, timeout: Duration) -> Result<T, TaskError> {
         let result = self.wait(Some(Duration::ZERO)).await;
         let mut end = wait(self.pid);

@@ -63,6 +63,9 @@ pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> 
 /// # });
 /// ```
 ///
+/// # Cancel safety
+/// If the future is dropped before it is ready, nothing is left of it.
+///
 /// # Panics
 /// Outside a process.
 pub async fn join(pids: &[Pid]) {

@@ -98,6 +98,25 @@ pub fn stop(reason: Reason) {
 /// Has [`handle_continue`](crate::gen_server::GenServer::handle_continue) called with `message` before
 /// anything that is in the mailbox.
 ///
+/// ```
+/// # use riot_actor::{gen_server::{self, Call, GenServer, Stop}, run, Message};
+/// struct Cache { warm: bool }
+/// impl GenServer for Cache {
+///     type Args = ();
+///     async fn init((): ()) -> Result<Self, Stop> {
+///         gen_server::continue_with("warm up"); // `start` returns before that
+///         Ok(Cache { warm: false })
+///     }
+///     async fn handle_continue(&mut self, _: Message) {
+///         self.warm = true;
+///     }
+/// }
+/// # run(async {
+/// assert_eq!(Cache::start(()).await?.get_state(|cache| cache.warm).await, Ok(true));
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+///
 /// # Panics
 /// Outside a handler of a server.
 pub fn continue_with<M: Send + 'static>(message: M) {
@@ -108,6 +127,27 @@ pub fn continue_with<M: Send + 'static>(message: M) {
 /// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message arrives within
 /// `timeout`. Any message cancels it; with a timeout of zero, messages that are already there come first, and
 /// cancel it.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{gen_server::{self, GenServer, Stop}, process::wait, run, Reason};
+/// struct Session;
+/// impl GenServer for Session {
+///     type Args = ();
+///     async fn init((): ()) -> Result<Self, Stop> {
+///         gen_server::idle_timeout(Duration::from_millis(1));
+///         Ok(Session)
+///     }
+///     async fn handle_timeout(&mut self) {
+///         gen_server::stop(Reason::Normal);
+///     }
+/// }
+/// # run(async {
+/// let session = Session::start(()).await?;
+/// wait(session.pid()).await;
+/// # Ok::<(), Reason>(())
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a handler of a server.

@@ -143,6 +143,9 @@ impl<S: GenServer> GenServerRef<S> {
     ///
     /// # Errors
     /// See [`GenServerStopError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
     pub async fn stop(self, reason: Reason, timeout: Option<Duration>) -> Result<(), GenServerStopError> {
         let end = wait(self.pid);
         let stop = Message::system(System::<S>::Stop(reason.clone()));
@@ -161,8 +164,24 @@ impl<S: GenServer> GenServerRef<S> {
     /// Suspends the server: calls, casts and messages wait until it is [resumed](Self::resume). It still
     /// obeys its parent.
     ///
+    /// ```
+    /// # use riot_actor::{gen_server::{GenServer, Stop}, run};
+    /// # struct Till;
+    /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+    /// # run(async {
+    /// let till = Till::start(()).await?;
+    /// till.suspend().await?;
+    /// assert!(till.get_state(|_| true).await?); // still answered
+    /// till.resume().await?;
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
     pub async fn suspend(self) -> Result<(), CallError> {
         self.system(System::Suspend).await
     }
@@ -171,6 +190,9 @@ impl<S: GenServer> GenServerRef<S> {
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
     pub async fn resume(self) -> Result<(), CallError> {
         self.system(System::Resume).await
     }
@@ -194,6 +216,9 @@ impl<S: GenServer> GenServerRef<S> {
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
     pub async fn get_state<R: Send + 'static>(
         self,
         read: impl FnOnce(&S) -> R + Send + 'static,
@@ -222,6 +247,8 @@ impl<S: GenServer> GenServerRef<S> {
 
 /// A reply that can be waited for, made by [`GenServerRef::send_request`]. If it is dropped the reply is
 /// discarded.
+///
+/// See [`GenServerRef::send_request`] for an example.
 #[must_use = "it has to be waited for"]
 pub struct PendingReply<R: Send>(Receiver<R>);
 
@@ -231,6 +258,9 @@ impl<R: Send> PendingReply<R> {
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the reply can still be waited for.
     pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<R, CallError> {
         self.0.wait(timeout).await
     }
@@ -243,6 +273,19 @@ impl<R: Send> fmt::Debug for PendingReply<R> {
 }
 
 /// Why a server was not stopped as requested.
+///
+/// ```
+/// # use riot_actor::{gen_server::{GenServer, GenServerRef, GenServerStopError, Stop}, process::wait};
+/// # use riot_actor::{run, spawn, Reason};
+/// # struct Till;
+/// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+/// # run(async {
+/// let gone = spawn(async {});
+/// wait(gone).await;
+/// let stopped = GenServerRef::<Till>::new(gone).stop(Reason::Normal, None).await;
+/// assert_eq!(stopped, Err(GenServerStopError::NoProc));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum GenServerStopError {
     /// There is no such process.

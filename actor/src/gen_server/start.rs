@@ -68,6 +68,9 @@ impl GenServerOptions {
     ///
     /// # Errors
     /// See [`GenServerStartError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, a server that was spawned starts all the same.
     pub async fn start<S: GenServer>(self, args: S::Args) -> Result<GenServerRef<S>, GenServerStartError> {
         self.run::<S>(args, None).await
     }
@@ -76,6 +79,9 @@ impl GenServerOptions {
     ///
     /// # Errors
     /// See [`GenServerStartError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, a server that was spawned starts all the same.
     pub async fn start_link<S: GenServer>(
         self,
         args: S::Args,

@@ -113,6 +113,8 @@ impl<T: Send + 'static> Addr<T> {
 ///
 /// It adds a type to [`receive`](crate::receive()), and no second mailbox: exits, downs and other messages
 /// sent by pid are received as in any process.
+///
+/// See [`Addr`] for an example.
 pub struct Inbox<T>(PhantomData<fn() -> T>);
 
 impl<T: Send + 'static> Inbox<T> {

@@ -41,6 +41,8 @@ pub enum MailboxOverflow {
 }
 
 /// The exit reason of a process whose mailbox overflowed.
+///
+/// See [`MailboxOverflow`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxFull {
     /// The bound of the mailbox.

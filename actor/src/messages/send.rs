@@ -165,6 +165,8 @@ impl<M> Drop for SendAsync<M> {
 }
 
 /// Why a message was not accepted. The message is given back.
+///
+/// See [`try_send`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrySendError<M> {
     /// The mailbox is full. Try later, do without, or use [`send_async`].

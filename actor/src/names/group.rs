@@ -13,6 +13,8 @@ use crate::{
 };
 
 /// The message that [`monitor_group`] delivers for each change.
+///
+/// See [`monitor_group`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupEvent {
@@ -27,6 +29,8 @@ pub struct GroupEvent {
 }
 
 /// How a group changed.
+///
+/// See [`monitor_group`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupChange {
     /// The process joined; one event for each join.
@@ -36,6 +40,8 @@ pub enum GroupChange {
 }
 
 /// The error of leaving a group more often than joining it.
+///
+/// See [`leave_group`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJoined;
 
@@ -68,6 +74,15 @@ pub fn join_group(group: impl Into<Name>, pid: Pid) {
 
 /// Undoes one [`join_group`].
 ///
+/// ```
+/// # use riot_actor::{group::{NotJoined, join_group, leave_group}, run, this};
+/// # run(async {
+/// join_group("listeners", this());
+/// assert_eq!(leave_group("listeners", this()), Ok(()));
+/// assert_eq!(leave_group("listeners", this()), Err(NotJoined));
+/// # });
+/// ```
+///
 /// # Errors
 /// If there is none to undo.
 ///
@@ -79,6 +94,8 @@ pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
 
 /// Returns the members of a group, once for each join, in the order in which they joined.
 ///
+/// See [`join_group`] for an example.
+///
 /// # Panics
 /// Outside a process.
 #[must_use]
@@ -89,6 +106,8 @@ pub fn members(group: &str) -> Vec<Pid> {
 }
 
 /// Sends a clone of `message` to each member of a group, one for each join.
+///
+/// See [`join_group`] for an example.
 ///
 /// # Panics
 /// Outside a process.
@@ -127,6 +146,14 @@ pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
 }
 
 /// Ends a [`monitor_group`]; events already in the mailbox stay there.
+///
+/// ```
+/// # use riot_actor::{group::{demonitor_group, monitor_group}, run};
+/// # run(async {
+/// let (reference, _) = monitor_group("listeners");
+/// demonitor_group(reference);
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.

@@ -36,6 +36,8 @@ use crate::{
 /// A process may have several names. A name has one holder, and is free again before any process is told of
 /// the holder's exit.
 ///
+/// See the [module](self) for an example.
+///
 /// # Errors
 /// If another process holds it, or `pid` does not live.
 ///
@@ -46,6 +48,16 @@ pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
 }
 
 /// Removes a name from its holder.
+///
+/// ```
+/// # use riot_actor::{name::unregister, register, run, this, whereis};
+/// # run(async {
+/// register("main", this())?;
+/// unregister("main")?;
+/// assert_eq!(whereis("main"), None);
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 ///
 /// # Errors
 /// If no process holds it.
@@ -70,6 +82,8 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
 }
 
 /// Returns the process that holds a name.
+///
+/// See the [module](self) for an example.
 ///
 /// # Panics
 /// Outside a process.
@@ -153,6 +167,8 @@ impl Drop for WaitForName {
 
 /// Sends to the process that holds a name.
 ///
+/// See the [module](self) for an example.
+///
 /// # Errors
 /// If no process holds it; the message is given back.
 ///
@@ -169,6 +185,8 @@ pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undel
 }
 
 /// No process holds this name.
+///
+/// See [`Undelivered`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoSuchName(pub Name);
 
@@ -180,6 +198,14 @@ impl fmt::Display for NoSuchName {
 impl std::error::Error for NoSuchName {}
 
 /// A message to a name that no process holds.
+///
+/// ```
+/// # use riot_actor::{name::send_named, run};
+/// # run(async {
+/// let undelivered = send_named("clerk", "hello").unwrap_err();
+/// assert_eq!((undelivered.message, undelivered.name.0.as_str()), ("hello", "clerk"));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undelivered<M> {
     /// The name.
@@ -189,6 +215,8 @@ pub struct Undelivered<M> {
 }
 
 /// Another process holds the name.
+///
+/// See [`SpawnOptions::try_spawn`](crate::process::SpawnOptions::try_spawn) for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameTaken {
     /// The name.
@@ -205,6 +233,15 @@ impl fmt::Display for NameTaken {
 impl std::error::Error for NameTaken {}
 
 /// Why a name was not registered.
+///
+/// ```
+/// # use riot_actor::{name::RegisterError, process::wait, register, run, spawn};
+/// # run(async {
+/// let pid = spawn(async {});
+/// wait(pid).await;
+/// assert_eq!(register("clerk", pid), Err(RegisterError::NoProc));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegisterError {
     /// Another process holds it.

@@ -168,9 +168,14 @@ impl Visit for Fields {
 /// from the workers. When it is asked to exit, it writes what it has first. (Spawn it trapping exits, because
 /// it may be asked before its first poll.)
 ///
+/// See the [module](self) for an example.
+///
 /// # Errors
 /// Those of `out`. Below a supervisor it begins again; the lines that waited are lost, and those meanwhile go
 /// to the standard error.
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, lines that it has taken may be lost.
 ///
 /// # Panics
 /// Outside a process.

@@ -33,11 +33,15 @@ use crate::{
 };
 
 /// Identifies a handler that was attached.
+///
+/// See [`detach`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HandlerId(u64);
 
 /// Attaches a handler for events of type `E`. It is called in the process that emits one, before that goes
 /// on, so it must not block. A handler that panics is detached and reported; the emitter goes on.
+///
+/// See the [module](self) for an example.
 ///
 /// # Panics
 /// Outside a process.
@@ -64,6 +68,8 @@ pub fn detach(handler: HandlerId) -> bool {
 }
 
 /// Shows `event` to all handlers of its type. Outside a process there are none.
+///
+/// See the [module](self) for an example.
 pub fn emit<E: 'static>(event: &E) {
     context::with_local(|local| {
         if let Some(local) = local {

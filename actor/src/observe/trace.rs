@@ -52,6 +52,8 @@ impl BitOr for TraceFlags {
 }
 
 /// Something that a process does.
+///
+/// See [`trace`] for an example.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TraceEvent {

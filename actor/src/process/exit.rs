@@ -36,6 +36,9 @@ pub fn exit(pid: Pid, reason: Reason) {
 /// # });
 /// ```
 ///
+/// # Cancel safety
+/// The caller is condemned at the first poll, and exits even if the future is then dropped.
+///
 /// # Panics
 /// Outside a process.
 pub async fn exit_self(reason: Reason) -> ! {

@@ -18,6 +18,8 @@ use crate::{
 };
 
 /// A process as it was at one moment.
+///
+/// See [`info`] for an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProcessInfo {
@@ -54,6 +56,8 @@ pub struct ProcessInfo {
 }
 
 /// The state of a process.
+///
+/// See [`info`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProcessState {
     /// Polled by a worker.
@@ -132,6 +136,8 @@ pub fn set_label(label: impl Into<Cow<'static, str>>) {
 }
 
 /// Sets the priority of the running process, and returns the one before.
+///
+/// See [`Priority`] for an example.
 ///
 /// # Panics
 /// Outside a process.

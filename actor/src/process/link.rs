@@ -47,6 +47,18 @@ pub fn unlink(pid: Pid) {
 
 /// Removes a link, as [`unlink`] does, and an [`Exit`] of `pid` that is already in the mailbox.
 ///
+/// ```
+/// # use riot_actor::{mailbox::receive_timeout, process::{unlink_flush, wait}};
+/// # use riot_actor::{run, spawn_link, trap_exit, Exit};
+/// # run(async {
+/// trap_exit(true);
+/// let child = spawn_link(async {});
+/// wait(child).await;
+/// unlink_flush(child);
+/// assert!(receive_timeout::<Exit>(std::time::Duration::ZERO).await.is_err());
+/// # });
+/// ```
+///
 /// # Panics
 /// Outside a process.
 pub fn unlink_flush(pid: Pid) {

@@ -90,6 +90,17 @@ pub fn demonitor(reference: MonitorRef) -> bool {
 
 /// Ends a monitor, as [`demonitor`] does, and removes a [`Down`] that is already in the mailbox.
 ///
+/// ```
+/// # use riot_actor::{mailbox::receive_timeout, monitor, process::{demonitor_flush, wait}, run, spawn, Down};
+/// # run(async {
+/// let pid = spawn(async {});
+/// let reference = monitor(pid);
+/// wait(pid).await;
+/// demonitor_flush(reference);
+/// assert!(receive_timeout::<Down>(std::time::Duration::ZERO).await.is_err());
+/// # });
+/// ```
+///
 /// # Panics
 /// Outside a process.
 pub fn demonitor_flush(reference: MonitorRef) -> bool {

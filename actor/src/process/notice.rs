@@ -53,5 +53,7 @@ pub struct Down {
 }
 
 /// Identifies one monitor. Dropping it changes nothing.
+///
+/// See [`Down`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MonitorRef(pub(crate) u64);

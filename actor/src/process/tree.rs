@@ -24,6 +24,8 @@ pub struct ProcessTree {
 }
 
 /// A process in a [`ProcessTree`], and the processes it spawned.
+///
+/// See [`tree`] for an example.
 #[derive(Clone, Debug)]
 pub struct ProcessNode {
     /// The process.

@@ -27,6 +27,9 @@ const LINGER: Duration = Duration::from_secs(5);
 /// # });
 /// ```
 ///
+/// # Cancel safety
+/// If the future is dropped before it is ready, `f` runs to its end, and its result is dropped.
+///
 /// # Panics
 /// If `f` panics; or outside a process.
 pub async fn blocking<R, F>(f: F) -> R

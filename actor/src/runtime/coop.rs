@@ -98,6 +98,9 @@ pub(crate) fn poll_live() -> Poll<()> {
 /// riot_actor::process::yield_now().await;
 /// # });
 /// ```
+///
+/// # Cancel safety
+/// Dropping the future has no effect.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

@@ -52,6 +52,8 @@ pub trait Driver: Send {
 }
 
 /// Ends the sleep of a driver.
+///
+/// See [`Driver`] for an example.
 pub trait Unpark: Send + Sync {
     /// Ends the sleep that the driver is in, or else the next one before it begins.
     fn unpark(&self);
@@ -105,6 +107,8 @@ pub fn common<T: Default + Send + Sync + 'static>() -> io::Result<Arc<T>> {
 
 /// Returns the handle that came with the driver of the current worker, and installs the driver on first use.
 /// The driver stays for as long as the runtime runs.
+///
+/// See [`Driver`] for an example.
 ///
 /// # Errors
 /// Those of `make`; [`io::ErrorKind::Unsupported`] in a simulation, which has no events but its own; or if

@@ -6,6 +6,8 @@ use std::{
 };
 
 /// A value with several wakers, which learns which of them was used. Like [`Wake`], with an index.
+///
+/// See [`indexed_waker`] for an example.
 pub trait WakeByIndex: Send + Sync + 'static {
     /// Is called when the waker with index `part` was used.
     fn wake_part(&self, part: usize);

@@ -37,6 +37,8 @@ impl TimerRef {
 }
 
 /// The target of a timer's message: a [`Pid`], or a name that is looked up when the timer fires.
+///
+/// See [`send_after`] for an example.
 pub trait SendLater {
     #[doc(hidden)]
     fn destination(self) -> DestinationArg;
@@ -84,6 +86,8 @@ pub fn send_after<M: Send + 'static>(delay: Duration, to: impl SendLater, messag
 
 /// The message of [`start_timer`]. It carries the timer's reference, so that a stale timeout can be told from
 /// a current one.
+///
+/// See [`start_timer`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout<V> {
     /// The timer that fired.
@@ -146,6 +150,14 @@ pub fn send_interval<M: Clone + Send + 'static>(
 }
 
 /// The error of an interval whose period is zero.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{run, this, time::{ZeroPeriod, send_interval}};
+/// # run(async {
+/// assert_eq!(send_interval(Duration::ZERO, this(), ()), Err(ZeroPeriod));
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZeroPeriod;
 
@@ -288,6 +300,8 @@ pub fn interval(period: Duration) -> Interval {
 }
 
 /// The ticks of [`interval`].
+///
+/// See [`interval`] for an example.
 #[derive(Debug)]
 pub struct Interval {
     period: Duration,

@@ -63,6 +63,8 @@ impl<F: Future> Future for TimeoutFuture<F> {
 }
 
 /// The error of an operation that was not ready in time.
+///
+/// See [`timeout`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 

@@ -95,6 +95,8 @@ pub fn receive_timeout<T: Send + 'static>(timeout: Duration) -> TimeoutFuture<Re
 }
 
 /// A position in the mailbox of one process: what is behind it was accepted after [`mark`] returned.
+///
+/// See [`mark`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     owner: Pid,
@@ -145,6 +147,8 @@ impl Mark {
 }
 
 /// How a [`Receive`] chooses among messages of its type.
+///
+/// See [`receive_if`] for an example.
 pub trait Wanted<T>: private::Sealed {
     /// Returns whether it takes this message.
     #[doc(hidden)]
@@ -155,10 +159,14 @@ pub trait Wanted<T>: private::Sealed {
 }
 
 /// Takes every message of the type.
+///
+/// See [`receive`] for an example.
 #[derive(Clone, Copy, Debug)]
 pub struct ByType;
 
 /// Takes the messages that a guard accepts.
+///
+/// See [`receive_if`] for an example.
 #[derive(Clone, Copy, Debug)]
 pub struct Filter<F>(F);
 

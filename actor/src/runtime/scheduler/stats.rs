@@ -13,6 +13,8 @@ use crate::{
 
 /// Counters of a runtime. Each figure is read by itself, so they are not the state at one moment. Counts only
 /// grow; the difference of two reads says what happened in between.
+///
+/// See [`scheduler_stats`] for an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SchedulerStats {
@@ -31,6 +33,8 @@ pub struct SchedulerStats {
 }
 
 /// Counters of one worker.
+///
+/// See [`scheduler_stats`] for an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorkerStats {
