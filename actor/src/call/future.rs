@@ -149,7 +149,9 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
             //    `Open`.
             #[expect(unsafe_code, reason = "see the proof")]
             let (handle, exit_writer) = unsafe { (slot.handle(wait), slot.exit_writer(wait)) };
-            shared.send_call(to, make(caller, ReplyTo(ReplyPath::Slot(handle))), exit_writer)
+            let room = shared.send_call(to, make(caller, ReplyTo(ReplyPath::Slot(handle))), exit_writer)?;
+            shared.sweep_exit_hooks(*this.to, room);
+            Ok(())
         });
         if sent.is_err() {
             let _closed = wait.close();

@@ -180,24 +180,24 @@ where
 
 impl Shared {
     #[inline(never)]
-    fn send_call(&self, to: Pid, message: Message, exit_writer: ExitWriter) -> Result<(), CallError> {
+    fn send_call(&self, to: Pid, message: Message, exit_writer: ExitWriter) -> Result<HookRoom, CallError> {
         self.deliver_call(to, message, |hooks| hooks.push_in_place(self, exit_writer))
     }
 
-    /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one
-    /// step.
+    /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one step.
+    /// The caller must sweep the hooks if their list has become full.
     #[inline(always)]
     fn deliver_call(
         &self,
         to: Pid,
         message: Message,
         add_hook: impl FnOnce(&mut ExitHooks) -> HookRoom,
-    ) -> Result<(), CallError> {
+    ) -> Result<HookRoom, CallError> {
         if self.tracer.is_on(TraceFlags::SEND) {
             self.trace_sent(to, &message);
         }
         let Some(slot) = self.table.of(to) else { return Err(CallError::NoProc) };
-        let runnable = {
+        let (runnable, room) = {
             let Some(mut core) = slot.lock_for(to) else { return Err(CallError::NoProc) };
             if !core.is_live() {
                 // The callee is condemned and not released yet: it refuses the request, and its release tells
@@ -205,8 +205,7 @@ impl Shared {
                 let room = add_hook(&mut core.relations().exit_hooks);
                 drop(core);
                 drop(message);
-                self.sweep_exit_hooks(to, room);
-                return Ok(());
+                return Ok(room);
             }
             if !core.admits(&message) {
                 drop(core);
@@ -214,12 +213,9 @@ impl Shared {
                 return Err(CallError::Full);
             }
             let room = add_hook(&mut core.relations().exit_hooks);
-            let runnable = slot.accept(&mut core, message);
-            drop(core);
-            self.sweep_exit_hooks(to, room);
-            runnable
+            (slot.accept(&mut core, message), room)
         };
         self.enqueue(runnable);
-        Ok(())
+        Ok(room)
     }
 }

@@ -35,7 +35,9 @@ pub(crate) fn send_query<R: Send + 'static>(
     let message = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
     let hook = oneshot.clone();
     context::with_shared("call", |shared| {
-        shared.deliver_call(to, message, |hooks| hooks.push(shared, hook))
+        let room = shared.deliver_call(to, message, |hooks| hooks.push(shared, hook))?;
+        shared.sweep_exit_hooks(to, room);
+        Ok(())
     })?;
     Ok(Receiver::new(oneshot))
 }

@@ -59,8 +59,8 @@ const MIN_SWEEP: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HookRoom {
     Left,
-    /// The list is full, with this many hooks.
-    Full(usize),
+    /// The list is full.
+    Full,
 }
 
 /// Memory for a sweep, allocated while no lock is held.
@@ -103,7 +103,7 @@ impl ExitHooks {
         }
         self.all.push(hook);
         let is_full = self.all.len() == self.all.capacity() && self.all.len() >= MIN_SWEEP;
-        if is_full { HookRoom::Full(self.all.len()) } else { HookRoom::Left }
+        if is_full { HookRoom::Full } else { HookRoom::Left }
     }
 
     /// Makes room for a short list, and for a long one whose sweep is still to come.
@@ -152,14 +152,15 @@ impl Shared {
     /// Sweeps a full list of hooks and makes room for more.
     #[inline]
     pub(crate) fn sweep_exit_hooks(&self, pid: Pid, room: HookRoom) {
-        if let HookRoom::Full(len) = room {
-            self.sweep_exit_hooks_slow(pid, len);
+        if room == HookRoom::Full {
+            self.sweep_exit_hooks_slow(pid);
         }
     }
 
     #[cold]
-    fn sweep_exit_hooks_slow(&self, pid: Pid, len: usize) {
-        let mut buffers = SweepBuffers::for_len(len);
+    fn sweep_exit_hooks_slow(&self, pid: Pid) {
+        let len = self.detach_relation(pid, |relations| relations.exit_hooks.all.len());
+        let mut buffers = SweepBuffers::for_len(len.unwrap_or(0));
         self.detach_relation(pid, |relations| relations.exit_hooks.sweep(self, &mut buffers));
         drop(buffers);
     }
@@ -181,10 +182,9 @@ mod tests {
     }
 
     fn push(hooks: &mut ExitHooks, shared: &Shared, hook: Arc<Hook>, sweeps: bool) {
-        if let HookRoom::Full(len) = hooks.push(shared, hook)
-            && sweeps
-        {
-            hooks.sweep(shared, &mut SweepBuffers::for_len(len));
+        if hooks.push(shared, hook) == HookRoom::Full && sweeps {
+            let mut buffers = SweepBuffers::for_len(hooks.all.len());
+            hooks.sweep(shared, &mut buffers);
         }
     }
 
