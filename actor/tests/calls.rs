@@ -286,12 +286,12 @@ fn calls_of_one_process_at_a_time_have_an_answer_each() {
 }
 
 /// A waker that records that it was woken, as combinators have.
-struct Noted {
+struct RecordsWake {
     woken: AtomicBool,
     process: Mutex<Option<Waker>>,
 }
 
-impl Wake for Noted {
+impl Wake for RecordsWake {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::SeqCst);
         let process = self.process.lock().unwrap().take();
@@ -305,12 +305,12 @@ fn a_call_wakes_the_task_that_polled_it_last() {
         let server = server();
         let mut asking: Asking<u32> = Box::pin(ask(server, "answer", None));
         begin(&mut asking).await;
-        let noted = Arc::new(Noted { woken: AtomicBool::new(false), process: Mutex::new(None) });
-        let waker = Waker::from(noted.clone());
+        let recorder = Arc::new(RecordsWake { woken: AtomicBool::new(false), process: Mutex::new(None) });
+        let waker = Waker::from(recorder.clone());
         let mut first = true;
         let answer = poll_fn(|cx| {
-            *noted.process.lock().unwrap() = Some(cx.waker().clone());
-            if first || noted.woken.swap(false, Ordering::SeqCst) {
+            *recorder.process.lock().unwrap() = Some(cx.waker().clone());
+            if first || recorder.woken.swap(false, Ordering::SeqCst) {
                 first = false;
                 return asking.as_mut().poll(&mut Context::from_waker(&waker));
             }

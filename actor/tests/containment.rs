@@ -14,12 +14,12 @@ use riot_actor::{
     mailbox::{receive_any, receive_timeout},
     monitor, now,
     process::{
-        Priority, ProcessState, SpawnOptions, info, is_alive, processes, set_priority, spawn_monitor,
-        try_this, wait, yield_now,
+        Priority, ProcessState, SpawnOptions, info, is_alive, processes, set_label, set_priority,
+        spawn_monitor, try_this, wait, yield_now,
     },
     receive, register,
     runtime::{Config, Handle},
-    send, sleep, spawn, spawn_link, this, trap_exit, whereis,
+    send, sleep, spawn, spawn_link, this, trap_exit, unlink, whereis,
 };
 
 async fn reason<T: riot_actor::process::Outcome>(body: impl Future<Output = T> + Send + 'static) -> Reason {
@@ -28,7 +28,7 @@ async fn reason<T: riot_actor::process::Outcome>(body: impl Future<Output = T> +
 
 #[test]
 fn p25_a_panic_ends_one_process_and_is_reported_once() {
-    everywhere_reported(|crashes| async move {
+    everywhere_with_crash_reports(|crashes| async move {
         let bystander = spawn(pending::<()>());
         for _ in 0..10 {
             assert!(matches!(reason::<()>(async { panic!("bang") }).await, Reason::Panic(_)));
@@ -155,6 +155,28 @@ fn p29_info_shows_a_process_and_disturbs_none() {
         send(pid, ());
         wait(pid).await;
         assert!(info(pid).is_none());
+    });
+}
+
+#[test]
+fn p29_info_shows_lists_of_any_length() {
+    everywhere(|| async {
+        let others: Vec<Pid> = (0..200).map(|_| spawn_link(pending::<()>())).collect();
+        let watched: Vec<Pid> = others.iter().copied().step_by(2).collect();
+        watched.iter().for_each(|&pid| _ = monitor(pid));
+        let names: Vec<String> = (0..50).map(|number| format!("name {number}")).collect();
+        names.iter().for_each(|name| register(name.as_str(), this()).expect("it is free"));
+        set_label("a label that is no constant".repeat(10));
+        let shown = info(this()).expect("it runs");
+        let sorted = |mut pids: Vec<Pid>| {
+            pids.sort_unstable();
+            pids
+        };
+        assert_eq!(sorted(shown.links), sorted(others.clone()));
+        assert_eq!(sorted(shown.monitors), sorted(watched));
+        assert_eq!(shown.names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), names);
+        assert_eq!(shown.label.map(|label| label.len()), Some(270));
+        others.into_iter().for_each(unlink);
     });
 }
 

@@ -40,7 +40,7 @@ fn listener(trap: bool) -> Pid {
     })
 }
 
-async fn noted() -> Reason {
+async fn next_reason() -> Reason {
     receive::<(Pid, Reason)>().await.1
 }
 
@@ -78,7 +78,7 @@ fn p15_normal_ends_only_a_process_that_sends_it_to_itself() {
     everywhere(|| async {
         let (trapping, plain) = (listener(true), listener(false));
         exit(trapping, Reason::Normal);
-        assert_eq!(noted().await, Reason::Normal);
+        assert_eq!(next_reason().await, Reason::Normal);
         exit(plain, Reason::Normal);
         assert!(is_alive(plain) && is_alive(trapping));
         let own = async {
@@ -105,7 +105,7 @@ fn p16_any_other_reason_ends_or_is_trapped() {
                 let end = monitor(plain);
                 exit(trapping, signal.clone());
                 exit(plain, signal.clone());
-                assert_eq!(noted().await, signal);
+                assert_eq!(next_reason().await, signal);
                 assert_eq!(end.down().await.reason, signal);
                 assert!(is_alive(trapping));
             }
@@ -217,7 +217,7 @@ fn p23_the_first_fatal_signal_decides() {
 
 #[test]
 fn p24_spawn_link_and_spawn_monitor_tell_the_true_reason() {
-    everywhere_reported(|crashes| async move {
+    everywhere_with_crash_reports(|crashes| async move {
         trap_exit(true);
         spawn_link(async { Reason::other("at once") });
         assert_eq!(receive::<Exit>().await.reason, Reason::other("at once"));

@@ -239,7 +239,7 @@ fn a11_a_worker_that_panics_ends_the_program_loudly() {
 
 #[test]
 fn a12_one_crash_report_for_each_abnormal_end() {
-    everywhere_reported(|crashes| async move {
+    everywhere_with_crash_reports(|crashes| async move {
         trap_exit(true);
         let cause = SpawnOptions::new().label("cause").name("known").spawn(async {
             receive::<()>().await;

@@ -101,7 +101,7 @@ fn g13_a_server_that_stops_with_a_reply_terminates_first_and_ends_after() {
         let down = monitor(server.pid());
         assert_eq!(server.call(StopWith(Reason::Shutdown)).await, Ok("stopping"));
         // The report of `terminate` was sent before the reply.
-        let said: Said = receive_timeout(Duration::ZERO).await.expect("it is there");
+        let said: Report = receive_timeout(Duration::ZERO).await.expect("it is there");
         assert_eq!(said.0, "terminate shutdown");
         assert_eq!(down.down().await.reason, Reason::Shutdown);
     });
@@ -113,9 +113,9 @@ fn g20_handlers_are_not_reentrant() {
         let server = talker(Init::Fine).await;
         let mut slow = server.send_request(Slow(1_000)).expect("it lives");
         server.cast(Note("behind"));
-        assert!(receive_timeout::<Said>(Duration::from_millis(999)).await.is_err());
+        assert!(receive_timeout::<Report>(Duration::from_millis(999)).await.is_err());
         assert_eq!(slow.wait(None).await, Ok(1_000));
-        assert_eq!(said().await, "behind");
+        assert_eq!(next_report().await, "behind");
     });
 }
 

@@ -21,8 +21,8 @@ fn g14_terminate_runs_when_a_handler_panics_and_when_the_parent_of_a_trapping_se
     everywhere(|| async {
         let server = Talker::start((this(), Init::Fine)).await.expect("it starts");
         server.cast(Crash);
-        assert_eq!(said().await, "crashing");
-        assert!(said().await.starts_with("terminate panic: as asked"));
+        assert_eq!(next_report().await, "crashing");
+        assert!(next_report().await.starts_with("terminate panic: as asked"));
 
         let watcher = this();
         let parent = spawn(async move {
@@ -32,7 +32,7 @@ fn g14_terminate_runs_when_a_handler_panics_and_when_the_parent_of_a_trapping_se
         });
         let down = monitor(receive::<Pid>().await);
         send(parent, End);
-        assert_eq!(said().await, "terminate normal");
+        assert_eq!(next_report().await, "terminate normal");
         assert_eq!(down.down().await.reason, Reason::Normal);
     });
 }
@@ -80,7 +80,7 @@ fn g16_an_exit_of_another_process_than_the_parent_is_information() {
             link(pid);
             Reason::other("a stranger")
         });
-        assert_eq!(said().await, "exit \"a stranger\"");
+        assert_eq!(next_report().await, "exit \"a stranger\"");
         assert!(is_alive(pid));
     });
 }
@@ -126,7 +126,7 @@ fn g17_what_is_no_call_and_no_cast_goes_to_handle_info_which_by_default_goes_on(
 
         let talker = talker(Init::Trap).await;
         send(talker.pid(), 7_u32);
-        assert_eq!(said().await, "info 7");
+        assert_eq!(next_report().await, "info 7");
     });
 }
 
@@ -135,15 +135,15 @@ fn g18_a_timeout_comes_if_nothing_else_does() {
     simulated(|| async {
         let start = now();
         let server = talker(Init::Idle(500)).await;
-        assert_eq!(said().await, "timeout");
+        assert_eq!(next_report().await, "timeout");
         assert!((500..=501).contains(&(now() - start).as_millis()));
 
         server.cast(After("go", 500));
-        assert_eq!(said().await, "continue go");
+        assert_eq!(next_report().await, "continue go");
         sleep(Duration::from_millis(400)).await;
         server.cast(Note("something"));
-        assert_eq!(said().await, "something");
-        assert!(receive_timeout::<Said>(Duration::from_secs(10)).await.is_err(), "a message cancels it");
+        assert_eq!(next_report().await, "something");
+        assert!(receive_timeout::<Report>(Duration::from_secs(10)).await.is_err(), "a message cancels it");
     });
 }
 
@@ -155,7 +155,7 @@ fn g18_with_no_time_messages_already_there_come_first_and_cancel_it() {
         server.cast(After("go", 0));
         server.cast(Note("waiting"));
         server.resume().await.expect("it lives");
-        assert_eq!([said().await, said().await], ["continue go", "waiting"]);
+        assert_eq!([next_report().await, next_report().await], ["continue go", "waiting"]);
         assert_eq!(server.call(Log).await.map(|log| log.len()), Ok(2));
     });
 }
@@ -183,9 +183,9 @@ fn g23_a_suspended_server_handles_nothing_but_shows_its_state_and_obeys_its_pare
         server.suspend().await.expect("it lives");
         server.cast(Note("later"));
         assert_eq!(server.get_state(|state| state.seen.len()).await, Ok(0));
-        assert!(receive_timeout::<Said>(Duration::from_millis(20)).await.is_err());
+        assert!(receive_timeout::<Report>(Duration::from_millis(20)).await.is_err());
         server.resume().await.expect("it lives");
-        assert_eq!(said().await, "later");
+        assert_eq!(next_report().await, "later");
 
         let watcher = this();
         let parent = spawn(async move {

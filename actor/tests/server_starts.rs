@@ -120,7 +120,7 @@ fn g06_what_comes_during_init_is_handled_after_it_and_a_continue_before_that() {
         });
         let options = GenServerOptions::new().name("talker");
         options.start_link::<Talker>((watcher, Init::Continue)).await.expect("it starts");
-        let order = [said().await, said().await, said().await];
+        let order = [next_report().await, next_report().await, next_report().await];
         assert_eq!(order, ["continue first of all", "info 1", "info 2"]);
     });
 }

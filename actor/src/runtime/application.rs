@@ -48,7 +48,7 @@ pub struct Application {
 type Starting = Pin<Box<dyn Future<Output = Result<Pid, Reason>> + Send>>;
 type Start = Box<dyn FnOnce() -> Starting + Send>;
 
-/// The meaning of the exit of an application's top process means.
+/// The meaning of the exit of an application's top process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ApplicationKind {
     Permanent,

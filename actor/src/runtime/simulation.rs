@@ -1,6 +1,6 @@
 //! A runtime on one thread: a seed chooses which process runs next, and the clock jumps when none can.
 //!
-//! A run is a function of its seed: one that fails is replayed by running the seed runnable.
+//! A run is a function of its seed: one that fails is replayed by running the seed again.
 
 use std::{
     future::Future,

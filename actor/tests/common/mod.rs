@@ -48,7 +48,9 @@ pub type Crashes = Arc<Mutex<Vec<CrashReport>>>;
 
 /// Runs a program on every kind of runtime and gives it the crash reports.
 #[track_caller]
-pub fn everywhere_reported<F: Future<Output = ()> + Send + 'static>(program: impl Fn(Crashes) -> F) {
+pub fn everywhere_with_crash_reports<F: Future<Output = ()> + Send + 'static>(
+    program: impl Fn(Crashes) -> F,
+) {
     let config = |crashes: &Crashes| {
         let crashes = crashes.clone();
         Config::new().workers(2).on_crash(move |report| crashes.lock().unwrap().push(report.clone()))

@@ -31,16 +31,16 @@ pub enum Init {
 }
 
 #[derive(Debug, PartialEq)]
-pub struct Said(pub String);
+pub struct Report(pub String);
 
 /// The message that ends a parent.
 pub struct End;
 
 impl Talker {
-    fn say(&mut self, text: impl Into<String>) {
+    fn report(&mut self, text: impl Into<String>) {
         let text = text.into();
         self.seen.push(text.clone());
-        send(self.watcher, Said(text));
+        send(self.watcher, Report(text));
     }
 }
 
@@ -66,21 +66,21 @@ impl GenServer for Talker {
 
     async fn handle_info(&mut self, message: Message) {
         match message.downcast::<Exit>() {
-            Ok(exit) => self.say(format!("exit {}", exit.reason)),
-            Err(message) => self.say(format!("info {}", message.downcast::<u32>().unwrap())),
+            Ok(exit) => self.report(format!("exit {}", exit.reason)),
+            Err(message) => self.report(format!("info {}", message.downcast::<u32>().unwrap())),
         }
     }
 
     async fn handle_continue(&mut self, message: Message) {
-        self.say(format!("continue {}", message.downcast::<&str>().unwrap()));
+        self.report(format!("continue {}", message.downcast::<&str>().unwrap()));
     }
 
     async fn handle_timeout(&mut self) {
-        self.say("timeout");
+        self.report("timeout");
     }
 
     async fn terminate(&mut self, reason: &Reason) {
-        self.say(format!("terminate {reason}"));
+        self.report(format!("terminate {reason}"));
     }
 }
 
@@ -95,7 +95,7 @@ impl Call<Log> for Talker {
 pub struct Note(pub &'static str);
 impl Cast<Note> for Talker {
     async fn cast(&mut self, Note(text): Note) {
-        self.say(text);
+        self.report(text);
     }
 }
 
@@ -121,7 +121,7 @@ impl Call<StopWith> for Talker {
 pub struct Crash;
 impl Cast<Crash> for Talker {
     async fn cast(&mut self, _: Crash) {
-        self.say("crashing");
+        self.report("crashing");
         panic!("as asked");
     }
 }
@@ -149,8 +149,8 @@ pub async fn talker(init: Init) -> GenServerRef<Talker> {
     Talker::start_link((this(), init)).await.expect("it starts")
 }
 
-pub async fn said() -> String {
-    receive::<Said>().await.0
+pub async fn next_report() -> String {
+    receive::<Report>().await.0
 }
 
 pub async fn nothing_in_the_mailbox() {
