@@ -1,20 +1,20 @@
-//! What processes cost, each beside the same work on tokio's tasks and channels, and on async-executor with
+//! Benches of processes, each beside the same work on tokio's tasks and channels, and on async-executor with
 //! async-channel: `cargo bench -p riot-actor`. Every program checks its answer.
 //!
 //! | bench | one operation is |
 //! |---|---|
-//! | spawn_exit | a process with a mailbox, spawned and ended |
-//! | ping_pong/1, /2 | one message there and one back, on so many workers |
+//! | spawn_exit | a process with a mailbox, spawned and released |
+//! | ping_pong/1, /2 | one message and its answer, on one or two workers |
 //! | ring/1, /2 | one hop of a token round 100 processes |
 //! | fan_in/1, /2 | one message of eight senders to one receiver |
 //! | call | a request and its reply |
-//! | call_behind_10000 | the same, with so many messages waiting that nobody asks for |
+//! | call_behind_10000 | a request and its reply, behind 10 000 messages that do not match |
 //! | timers | a timer, started and cancelled |
 //! | monitor | a monitor, made and ended |
-//! | crash_of_10000 | all of so many linked processes end with one; on tokio and async-executor, tasks told by a channel |
+//! | crash_of_10000 | 10 000 linked processes exit with one; on tokio, async-executor: tasks of a channel |
 //!
-//! Bytes of an idle process are printed first: of a million (`IDLE`) that wait for a message, each peer in a program of
-//! its own.
+//! The bytes of an idle process are printed first: of a million (`IDLE`) that wait for a message, each peer
+//! in a program of its own.
 
 mod peers {
     pub(crate) mod executor;
@@ -36,7 +36,7 @@ const UNMATCHED: usize = 10_000;
 const LINKED: u64 = 10_000;
 const IDLE: usize = 1_000_000;
 
-/// How long so many operations take, on so many workers.
+/// Returns how long a number of operations takes on a number of workers.
 type Bench = fn(u64, usize) -> Duration;
 
 fn group(c: &mut Criterion, name: &str, workers: &[usize], each: u64, peers: &[(&str, Bench)]) {
@@ -66,13 +66,13 @@ fn benches(c: &mut Criterion) {
     group(c, "crash_of_10000", &[1, 2], LINKED, &all(riot::crash, tokio::crash, executor::crash));
 }
 
-/// Bytes of memory the system has given this program.
+/// Returns the resident memory of this program in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).map_or(0, |pages| pages * 4096)
 }
 
-/// What so many that are idle take, asked while they are.
+/// Returns the bytes that one of the idle tasks takes, while they exist.
 fn bytes_each(before: usize) -> usize {
     (resident() - before) / IDLE
 }
@@ -85,7 +85,7 @@ fn main() {
         Ok("async-executor") => return println!("{}", executor::idle()),
         _ => {}
     }
-    // Only where benches are measured, and not where they are tried (`cargo test --benches`).
+    // Only when benches are measured, not when they are tested (`cargo test --benches`).
     if std::env::args().any(|argument| argument == "--bench") && cfg!(target_os = "linux") {
         let myself = std::env::current_exe().expect("a program has a path");
         for peer in ["riot", "tokio", "async-executor"] {
@@ -98,7 +98,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// How long `operations` took, which have come to what they should.
+/// Returns the time since `start`, after a check of the answer.
 fn timed(start: Instant, answer: u64, expected: u64) -> Duration {
     let elapsed = start.elapsed();
     assert_eq!(answer, expected);

@@ -1,8 +1,9 @@
-//! Erlang's processes in Rust: each has a mailbox and a name that outlives it, they share nothing, and when one
-//! crashes only those hear of it that asked to.
+//! Erlang's processes in Rust: each process has a mailbox and a pid that is never given to another, processes
+//! share nothing, and a crash stays in its process unless another one is linked to it.
 //!
-//! A process is a future with a pid. Free functions act for the one that runs: [`this`], [`send`], [`receive()`],
-//! [`spawn`], [`link`], [`monitor`].
+//! A process is a future with a pid. Free functions act for the running process: [`this`], [`send`],
+//! [`receive()`], [`spawn`], [`link`], [`monitor`]. They stand at the root; everything else is in the module
+//! where it is looked for.
 //!
 //! ```
 //! use riot_actor::{monitor, receive, run, send, spawn, this};
@@ -19,9 +20,40 @@
 //! });
 //! ```
 //!
-//! The rules are Erlang's; where they differ the documentation says so and why. The largest difference: a process
-//! gives way only where it awaits, since nothing can stop a running poll.
-#![deny(unsafe_code)] // It stands in a few small places, each with its proof: search for `expect(unsafe_code`.
+//! The rules are Erlang's and stand in [`contract`]; where they differ the documentation says so and why. The
+//! largest difference: a process can be preempted only where it awaits, because a running poll cannot be
+//! stopped.
+//!
+//! # Glossary
+//!
+//! | term | meaning |
+//! |---|---|
+//! | process | a future with a pid, a mailbox, links and monitors; the unit of scheduling and of failure |
+//! | pid | identifies one process; never reused, `Copy`, says nothing about whether the process lives |
+//! | mailbox | the queue of messages accepted for a process; received selectively, by type and guard |
+//! | message | a value of any `Send + 'static` type, moved from one process to another |
+//! | signal | what acts on a process beside messages: exit signals, links, monitors |
+//! | link | a symmetric relation: an abnormal exit of one side ends the other, unless that traps exits |
+//! | monitor | a one-way relation: the watcher receives [`Down`] when the other process exits |
+//! | exit reason | why a process ended: a [`Reason`], clean or abnormal |
+//! | trap exits | receive exit signals as [`Exit`] messages instead of being ended by them |
+//! | condemned | has an exit reason and receives nothing more, but is not released yet |
+//! | release | the end of a process: body, messages and names are dropped, then links and monitors are told |
+//! | crash report | describes an abnormal exit; goes to `tracing` and to [`runtime::Config::on_crash`] |
+//! | runtime | the processes, workers, timers and names that one [`run`] starts and ends |
+//! | worker | a thread that runs processes; by default there is one per core |
+//! | poll slice | one scheduling of a process: polls until it waits, exits or has used its reductions |
+//! | reductions | the budget of a poll slice, 2000; every await that could complete at once spends one |
+//! | run queue | the runnable processes of one worker, in three lanes by priority; idle workers steal |
+//! | LIFO slot | holds the process made runnable last, which its worker runs next |
+//! | park, unpark | a worker without work sleeps; another thread ends that sleep |
+//! | driver | what a worker sleeps in: a plain parker, or a poller of sockets that another crate installs |
+//! | call | a request with one reply, outside the mailbox of the caller |
+//! | generic server | a process with a state and handlers for calls, casts and other messages |
+//! | simulation | a runtime on one thread, with a virtual clock and a schedule chosen by a seed |
+#![deny(clippy::undocumented_unsafe_blocks)]
+// Unsafe code is in a few small places, each with its proof: search for `expect(unsafe_code`.
+#![deny(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
 pub mod costs {}
@@ -29,91 +61,92 @@ pub mod costs {}
 #[doc = include_str!("../CONTRACT.md")]
 pub mod contract {}
 
-mod addr;
-mod application;
-mod blocking;
-mod bound;
 pub mod call;
-mod clock;
-mod config;
-mod context;
-pub mod coop;
-pub mod driver;
-mod exit;
 pub mod gen_server;
-pub mod group;
-mod handle;
-#[cfg(all(unix, feature = "signals"))]
-mod interrupt;
-mod lock;
-pub mod log;
-pub mod mailbox;
-mod message;
-#[cfg(doctest)]
-mod misuse;
-#[cfg(all(test, riot_loom))]
-mod models;
-mod panic;
-mod part_waker;
-mod pid;
-mod planted;
+mod messages;
+mod names;
+mod observe;
 pub mod process;
-mod random;
-mod receive;
-mod registry;
-mod report;
 pub mod runtime;
-mod scheduler;
-mod send;
-mod short_lock;
-mod signal;
-pub mod simulation;
 pub mod state_machine;
 mod sync;
 pub mod task;
-pub mod telemetry;
-mod timer;
-pub mod trace;
+mod testing;
+pub mod time;
 
-pub mod name {
-    //! Names of processes: a process registers one, others find it and send to it by that name.
+pub mod coop {
+    //! Cooperative scheduling: how a future takes part in the budget of a poll slice.
+    //!
+    //! For authors of futures that may complete without waiting, such as reads of a socket that always has
+    //! bytes.
 
-    pub use crate::registry::{
-        Name, NameTaken, NoSuchName, RegisterError, Undelivered, register, send_named, unregister,
-        wait_for_name, whereis,
+    pub use crate::runtime::coop::poll_proceed;
+}
+
+pub mod driver {
+    //! How an idle worker sleeps and is woken: the seam where a poller plugs in.
+    //!
+    //! Each worker has one driver. The first is a plain parker; a crate that has another source of events,
+    //! such as sockets, replaces it on first use with [`install`]. Nothing here knows what the events are.
+
+    pub use crate::{
+        runtime::driver::{Driver, Unpark, common, install, worker},
+        sync::indexed_waker::{WakeByIndex, indexed_waker},
     };
+}
+
+pub mod mailbox {
+    //! Sending and receiving beyond the verbs at the root: by guard, with a timeout, into bounded mailboxes,
+    //! by typed address.
+    //!
+    //! ```
+    //! # use riot_actor::{mailbox::{receive_if, receive_timeout}, run, send, this};
+    //! # run(async {
+    //! (1..=3).for_each(|number| send(this(), number));
+    //! assert_eq!(receive_if(|number| number % 2 == 0).await, 2);
+    //! assert_eq!(receive_timeout::<i32>(std::time::Duration::ZERO).await, Ok(1));
+    //! # });
+    //! ```
+
+    pub use crate::messages::{
+        ByType, Filter, Mark, Receive, Select, Wanted,
+        addr::{Addr, Inbox},
+        capacity::{MailboxFull, MailboxOverflow},
+        mark,
+        message::Message,
+        receive, receive_any, receive_if, receive_timeout, select,
+        send::{SendAsync, TrySendError, send, send_async, try_send},
+    };
+}
+
+pub mod simulation {
+    //! A runtime on one thread: a seed chooses which process runs next, and the clock jumps when none
+    //! can.
+    //!
+    //! A run is a function of its seed: one that fails is replayed by running the seed again.
+
+    pub use crate::runtime::simulation::{Simulation, interleave};
 }
 
 pub mod stats {
     //! Counters of the scheduler, for each worker and in sum.
 
-    pub use crate::scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
-}
-
-pub mod time {
-    //! Clocks, sleeping, timeouts, and messages sent later.
-
-    pub use crate::{
-        receive::{TimedOut, TimeoutFuture, timeout},
-        runtime::{now, now_coarse},
-        timer::{
-            Interval, SendLater, Sleep, Timeout, TimerRef, ZeroPeriod, interval, send_after, send_interval,
-            sleep, sleep_until, start_timer,
-        },
-    };
+    pub use crate::runtime::scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
 }
 
 pub use call::call;
-pub use config::run;
-pub use exit::Reason;
-pub use message::Message;
-pub use pid::Pid;
-pub use process::spawn::{spawn, spawn_link};
 #[doc(hidden)]
-pub use receive::__private;
-pub use receive::{receive, timeout};
-pub use registry::{register, whereis};
-pub use runtime::{now, this};
-pub use send::send;
-pub use signal::{Down, Exit, demonitor, exit, link, monitor, trap_exit, unlink};
-pub use timer::sleep;
+pub use messages::__private;
+pub use messages::{message::Message, receive, send::send};
+#[doc(inline)]
+pub use names::{
+    group,
+    registry::{self as name, register, whereis},
+};
+#[doc(inline)]
+pub use observe::{log, telemetry, trace};
+pub use process::{
+    Down, Exit, Pid, Reason, demonitor, exit, link, monitor, spawn, spawn_link, this, trap_exit, unlink,
+};
+pub use runtime::run;
+pub use time::{now, sleep, timeout};

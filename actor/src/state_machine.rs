@@ -1,8 +1,8 @@
-//! A server that is in one of several states, each with its own idea of what an event means.
+//! State machines: a server that is in one of several states, in each of which it handles events differently.
 //!
-//! It is a [`GenServer`] with a memory of what it could not use yet: started, called, suspended and stopped like every
-//! other. What it adds are OTP's `gen_statem`: events put off until the state changes, events it gives itself, and three
-//! kinds of timeouts.
+//! A state machine is a [`GenServer`], so it is started, called, suspended and stopped like one. In addition
+//! it has the features of OTP's `gen_statem`: events that are postponed until the state changes, events that
+//! the machine inserts itself, and three kinds of timeouts.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,7 +25,9 @@
 //!     }
 //!     async fn handle(&mut self, state: &Door, input: Input<Do>) -> Step<Self> {
 //!         match (state, input) {
-//!             (Door::Closed, Input::Event(Do::Push)) => Step::to(Door::Open).state_timeout(Duration::from_secs(10)),
+//!             (Door::Closed, Input::Event(Do::Push)) => {
+//!                 Step::to(Door::Open).state_timeout(Duration::from_secs(10))
+//!             }
 //!             (Door::Closed, walk) => Step::stay().postpone(walk),        // until it is open
 //!             (Door::Open, Input::Event(Do::Walk(reply))) => {
 //!                 reply.send("come in");
@@ -54,38 +56,42 @@ use std::{
 
 use crate::{
     call::{CALL_TIMEOUT, CallError, ReplyTo},
-    exit::Reason,
     gen_server::{self, Cast, GenServer, GenServerOptions, GenServerRef, GenServerStartError, Stop},
-    message::Message,
-    timer::{Timeout, TimerRef, start_timer},
+    messages::message::Message,
+    process::reason::Reason,
+    time::{
+        api::{Timeout, start_timer},
+        timer_ref::TimerRef,
+    },
 };
 
-/// A process in one of several states.
+/// A process in one of several states. See the [module](self) for an example.
 pub trait StateMachine: Sized + Send + 'static {
-    /// What it is started with.
+    /// The argument of [`init`](Self::init).
     type Args: Send + 'static;
-    /// Where it can be. Two that are equal are the same state: going from one to the other is no change.
+    /// The type of the states. Equal values are the same state: a step from one to the other is no change.
     type State: PartialEq + Send + Sync + 'static;
-    /// What can happen to it. One that wants an answer carries a [`ReplyTo`], see [`MachineRef::ask`](GenServerRef::ask).
+    /// The type of the events. An event that wants an answer carries a [`ReplyTo`], see
+    /// [`MachineRef::ask`](GenServerRef::ask).
     type Event: Send + 'static;
 
-    /// Makes it, in its own process, with the state it begins in. Whoever starts it waits for this.
+    /// Makes the machine and its first state, in its own process, while the starter waits.
     fn init(args: Self::Args) -> impl Future<Output = Result<(Self, Self::State), Stop>> + Send;
 
-    /// Something has happened: what it comes to. [`gen_server::stop`] ends the machine after it.
+    /// Handles an input and returns the next step. [`gen_server::stop`] ends the machine after it.
     fn handle(
         &mut self,
         state: &Self::State,
         input: Input<Self::Event>,
     ) -> impl Future<Output = Step<Self>> + Send;
 
-    /// The machine ends, as in [`GenServer::terminate`].
+    /// Is called when the machine ends, as [`GenServer::terminate`].
     fn terminate(&mut self, _state: &Self::State, _reason: &Reason) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// Starts it, linked to nobody. Returns once `init` has. With a name, a bound or a limit:
-    /// `GenServerOptions::start::<Machine<M>>`.
+    /// Starts the machine without a link. Returns once `init` has. To give it a name, a bound or a timeout
+    /// use `GenServerOptions::start::<Machine<M>>`.
     ///
     /// # Errors
     /// See [`GenServerStartError`].
@@ -93,7 +99,7 @@ pub trait StateMachine: Sized + Send + 'static {
         GenServerOptions::new().start::<Machine<Self>>(args)
     }
 
-    /// Starts it, linked to the caller. Returns once `init` has.
+    /// Starts the machine linked to the caller. Returns once `init` has.
     ///
     /// # Errors
     /// See [`GenServerStartError`].
@@ -104,83 +110,88 @@ pub trait StateMachine: Sized + Send + 'static {
     }
 }
 
-/// What happens to a state machine.
+/// An input of a state machine.
+///
+/// See the [module](self) for an example.
 #[derive(Debug)]
 pub enum Input<E> {
-    /// It was told, asked, or told itself.
+    /// An event: cast, asked or inserted.
     Event(E),
-    /// A message that is no event: a `Down`, an `Exit`, whatever was sent to its pid.
+    /// A message that is no event: a `Down`, an `Exit`, or a message sent to its pid.
     Info(Message),
-    /// It has been in this state for as long as [`Step::state_timeout`] allowed.
+    /// The machine has been in this state for as long as [`Step::state_timeout`] allowed.
     StateTimeout,
-    /// Nothing has happened for as long as [`Step::event_timeout`] allowed.
+    /// There was no input for as long as [`Step::event_timeout`] allowed.
     EventTimeout,
-    /// The time of [`Step::timeout`] has come.
+    /// The time of [`Step::timeout`] with this name has come.
     Timeout(&'static str),
 }
 
-/// What a handler comes to.
+/// The reaction of a machine to an input.
+///
+/// See the [module](self) for an example.
 #[must_use = "the machine does what is returned"]
 pub struct Step<M: StateMachine> {
     to: Option<M::State>,
     postponed: Option<Input<M::Event>>,
     inserted: Vec<Input<M::Event>>,
-    timers: Vec<(Timer, Option<Duration>)>,
+    timers: Vec<(MachineTimer, Option<Duration>)>,
 }
 
-/// The timers of a machine: one a state, one until the next event, and any number by name.
+/// The timers of a machine: one for the state, one until the next input, and any number by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Timer {
+enum MachineTimer {
     State,
     Event,
     Named(&'static str),
 }
 
 impl<M: StateMachine> Step<M> {
-    /// The state stays what it is.
+    /// Stays in the state.
     pub fn stay() -> Self {
         Self { to: None, postponed: None, inserted: Vec::new(), timers: Vec::new() }
     }
 
-    /// The state becomes `state`. Filter it was another one, its timeout is over, and all events put off come again, in the
-    /// order they came in first, before any newer one.
+    /// Goes to `state`. If that is another state, the state timeout ends, and all postponed inputs come
+    /// again, in their first order, before any newer one.
     pub fn to(state: M::State) -> Self {
         Self { to: Some(state), ..Self::stay() }
     }
 
-    /// Puts what has happened off until the state changes.
+    /// Postpones the input until the state changes.
     pub fn postpone(mut self, input: Input<M::Event>) -> Self {
         self.postponed = Some(input);
         self
     }
 
-    /// The machine's next event, before everything that waits; several come in the order they were inserted in.
+    /// Inserts an event before everything that waits. Several come in the order in which they were inserted.
     pub fn insert(mut self, event: M::Event) -> Self {
         self.inserted.push(Input::Event(event));
         self
     }
 
-    /// [`Input::StateTimeout`] comes if the (new) state lasts for `limit`. It replaces the one there was.
-    pub fn state_timeout(mut self, limit: Duration) -> Self {
-        self.timers.push((Timer::State, Some(limit)));
+    /// Has [`Input::StateTimeout`] come if the (new) state lasts for `timeout`. It replaces an earlier state
+    /// timeout.
+    pub fn state_timeout(mut self, timeout: Duration) -> Self {
+        self.timers.push((MachineTimer::State, Some(timeout)));
         self
     }
 
-    /// [`Input::EventTimeout`] comes if nothing else does within `limit`.
-    pub fn event_timeout(mut self, limit: Duration) -> Self {
-        self.timers.push((Timer::Event, Some(limit)));
+    /// Has [`Input::EventTimeout`] come if there is no other input within `timeout`.
+    pub fn event_timeout(mut self, timeout: Duration) -> Self {
+        self.timers.push((MachineTimer::Event, Some(timeout)));
         self
     }
 
-    /// [`Input::Timeout`] comes after `delay`, whatever happens and in whatever state. It replaces one of the same name.
+    /// Has [`Input::Timeout`] come after `delay`, in whatever state. It replaces a timeout of the same name.
     pub fn timeout(mut self, name: &'static str, delay: Duration) -> Self {
-        self.timers.push((Timer::Named(name), Some(delay)));
+        self.timers.push((MachineTimer::Named(name), Some(delay)));
         self
     }
 
-    /// The timeout of this name does not come.
+    /// Cancels the timeout of this name.
     pub fn cancel_timeout(mut self, name: &'static str) -> Self {
-        self.timers.push((Timer::Named(name), None));
+        self.timers.push((MachineTimer::Named(name), None));
         self
     }
 }
@@ -196,44 +207,65 @@ impl<M: StateMachine> fmt::Debug for Step<M> {
     }
 }
 
-/// The server a [`StateMachine`] is.
+/// The server that runs a [`StateMachine`].
+///
+/// ```
+/// # use riot_actor::{gen_server::Stop, run};
+/// # use riot_actor::state_machine::{Input, Machine, MachineRef, StateMachine, Step};
+/// # struct Lamp;
+/// # impl StateMachine for Lamp {
+/// #     type Args = ();
+/// #     type State = bool;
+/// #     type Event = ();
+/// #     async fn init((): ()) -> Result<(Self, bool), Stop> { Ok((Lamp, false)) }
+/// #     async fn handle(&mut self, on: &bool, _: Input<()>) -> Step<Self> { Step::to(!on) }
+/// # }
+/// # run(async {
+/// let lamp: MachineRef<Lamp> = Lamp::start(()).await?;
+/// lamp.cast(());
+/// assert_eq!(lamp.get_state(|machine: &Machine<Lamp>| *machine.state()).await, Ok(true));
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 pub struct Machine<M: StateMachine> {
     data: M,
     state: M::State,
-    /// Until the state changes, oldest first.
+    /// Inputs postponed until the state changes, the oldest first.
     postponed: VecDeque<Input<M::Event>>,
-    /// Before anything in the mailbox: what was inserted, and what was put off and has come again.
+    /// Inputs before anything in the mailbox: inserted events, and postponed ones that come again.
     next: VecDeque<Input<M::Event>>,
-    timers: HashMap<Timer, TimerRef>,
+    timers: HashMap<MachineTimer, TimerRef>,
 }
 
-/// The typed name of a state machine.
+/// A reference to a state machine.
+///
+/// See the [module](self) for an example.
 pub type MachineRef<M> = GenServerRef<Machine<M>>;
 
-/// Go on with what is next.
-struct Next;
+/// The continuation that handles the next input of `next`.
+struct RunNext;
 
 impl<M: StateMachine> Machine<M> {
-    /// The state it is in; for [`GenServerRef::look`].
+    /// Returns the current state; for [`GenServerRef::get_state`].
     pub fn state(&self) -> &M::State {
         &self.state
     }
 
-    /// What it is made of; for [`GenServerRef::look`].
+    /// Returns the machine; for [`GenServerRef::get_state`].
     pub fn data(&self) -> &M {
         &self.data
     }
 
     async fn handle(&mut self, input: Input<M::Event>) {
-        self.cancel(Timer::Event);
+        self.cancel(MachineTimer::Event);
         let Step { to, postponed, inserted, timers } = self.data.handle(&self.state, input).await;
         self.postponed.extend(postponed);
         if let Some(state) = to.filter(|state| *state != self.state) {
             self.state = state;
-            self.cancel(Timer::State);
-            self.come_first(|machine| std::mem::take(&mut machine.postponed));
+            self.cancel(MachineTimer::State);
+            self.insert_first(|machine| std::mem::take(&mut machine.postponed));
         }
-        self.come_first(|_| inserted.into());
+        self.insert_first(|_| inserted.into());
         for (timer, delay) in timers {
             self.cancel(timer);
             if let Some(delay) = delay {
@@ -241,32 +273,32 @@ impl<M: StateMachine> Machine<M> {
             }
         }
         if !self.next.is_empty() {
-            gen_server::continue_with(Next);
+            gen_server::continue_with(RunNext);
         }
     }
 
-    fn come_first(&mut self, inputs: impl FnOnce(&mut Self) -> VecDeque<Input<M::Event>>) {
+    fn insert_first(&mut self, inputs: impl FnOnce(&mut Self) -> VecDeque<Input<M::Event>>) {
         let mut first = inputs(self);
         first.append(&mut self.next);
         self.next = first;
     }
 
-    fn cancel(&mut self, timer: Timer) {
+    fn cancel(&mut self, timer: MachineTimer) {
         if let Some(timer) = self.timers.remove(&timer) {
             timer.cancel();
         }
     }
 
-    /// What a timer that fired stands for; nothing, if it was cancelled when its message was on its way.
-    fn fired(&mut self, Timeout { timer, value }: &Timeout<Timer>) -> Option<Input<M::Event>> {
+    /// Returns the input of a timer that fired; none if it was cancelled when its message was on its way.
+    fn fired(&mut self, Timeout { timer, value }: &Timeout<MachineTimer>) -> Option<Input<M::Event>> {
         if self.timers.get(value) != Some(timer) {
             return None;
         }
         self.timers.remove(value);
         Some(match value {
-            Timer::State => Input::StateTimeout,
-            Timer::Event => Input::EventTimeout,
-            Timer::Named(name) => Input::Timeout(name),
+            MachineTimer::State => Input::StateTimeout,
+            MachineTimer::Event => Input::EventTimeout,
+            MachineTimer::Named(name) => Input::Timeout(name),
         })
     }
 }
@@ -281,7 +313,7 @@ impl<M: StateMachine> GenServer for Machine<M> {
     }
 
     async fn handle_info(&mut self, message: Message) {
-        let input = match message.downcast_ref::<Timeout<Timer>>() {
+        let input = match message.downcast_ref::<Timeout<MachineTimer>>() {
             Some(fired) => self.fired(fired),
             None => Some(Input::Info(message)),
         };
@@ -291,7 +323,7 @@ impl<M: StateMachine> GenServer for Machine<M> {
     }
 
     async fn handle_continue(&mut self, message: Message) {
-        let input = if message.is::<Next>() { self.next.pop_front() } else { Some(Input::Info(message)) };
+        let input = if message.is::<RunNext>() { self.next.pop_front() } else { Some(Input::Info(message)) };
         if let Some(input) = input {
             self.handle(input).await;
         }
@@ -315,13 +347,14 @@ impl<M: StateMachine> fmt::Debug for Machine<M> {
 }
 
 impl<M: StateMachine> GenServerRef<Machine<M>> {
-    /// Sends the event `make` makes of the right to answer, and waits for the answer for at most five seconds.
+    /// Sends the event that `make` makes of the right to answer, and waits for the answer for at most
+    /// [`CALL_TIMEOUT`], 5 seconds.
     ///
     /// # Errors
     /// See [`CallError`]. The caller is never ended by it.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the event stays sent, and the answer is discarded.
+    /// If the future is dropped before it is ready, the event stays sent, and the answer is discarded.
     pub async fn ask<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M::Event,
@@ -329,15 +362,19 @@ impl<M: StateMachine> GenServerRef<Machine<M>> {
         self.ask_timeout(make, Some(CALL_TIMEOUT)).await
     }
 
-    /// [`ask`](Self::ask) that waits for at most `limit`; `None` waits for ever.
+    /// Sends an event and waits for the answer, as [`ask`](Self::ask) does, for at most `timeout`; `None`
+    /// waits forever.
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the event stays sent, and the answer is discarded.
     pub async fn ask_timeout<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M::Event,
-        limit: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Result<R, CallError> {
-        self.request(make)?.wait(limit).await
+        self.request(make)?.wait(timeout).await
     }
 }

@@ -1,34 +1,42 @@
-//! A process with one result, for its owner only.
+//! Tasks: a process with one result, for its owner only.
 
-use std::{fmt, future::Future, time::Duration};
-
-use crate::{
-    call::{CallError, Waiting, answer_of, wait},
-    context,
-    exit::Reason,
-    handle::Handle,
-    pid::Pid,
-    process::spawn::SpawnOptions,
-    receive::timeout,
-    signal::exit,
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
 };
 
-/// How long a task that traps exits may go on after its owner has ended, or [`Task::shutdown`] asked it to.
-const GRACE: Duration = Duration::from_secs(5);
+use pin_project_lite::pin_project;
 
-pin_project_lite::pin_project! {
-    /// The body of a task: its result is sent by itself, and it ends normally.
-    struct Running<F, T> {
+use crate::{
+    call::{CallError, Receiver, ReplyTo, oneshot_with, wait},
+    process::{exit::exit, pid::Pid, reason::Reason, spawn::SpawnOptions},
+    runtime::{
+        context,
+        kernel::spawn::ParentExit,
+        shared::{self, Shared},
+    },
+    time::timeout::timeout as with_timeout,
+};
+
+/// How long a task that traps exits may go on after its owner has exited, before it is killed.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+pin_project! {
+    /// The body of a task. It sends its result and then exits normally.
+    struct TaskBody<F, T> {
         #[pin]
         body: F,
-        reply: crate::call::ReplyTo<T>,
+        reply: ReplyTo<T>,
     }
 }
 
-impl<T: Send, F: Future<Output = T>> Future for Running<F, T> {
+impl<T: Send, F: Future<Output = T>> Future for TaskBody<F, T> {
     type Output = Reason;
 
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Reason> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
         let this = self.project();
         this.body.poll(cx).map(|result| {
             this.reply.settle(result);
@@ -37,31 +45,35 @@ impl<T: Send, F: Future<Output = T>> Future for Running<F, T> {
     }
 }
 
-/// A task that was started. Dropped, its result is discarded; it runs on.
+/// A process with one result. If it is dropped the result is discarded, and the process runs on.
+///
+/// See [`Task::spawn`] for an example.
 pub struct Task<T: Send> {
     pid: Pid,
     owner: Pid,
-    result: Waiting<T>,
+    result: Receiver<T>,
     done: bool,
 }
 
 /// Why a task gave no result.
+///
+/// See [`Task::shutdown`] for an example.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskError {
-    /// It ended without one.
+    /// The task exited without a result.
     Exit(Reason),
-    /// It has none yet; it runs on, and may be waited for again.
+    /// The task has no result yet. It runs on, and can be waited for again.
     Timeout,
-    /// Only its owner may wait for it.
+    /// The caller is not the owner; only the owner may wait for the task.
     NotOwner,
-    /// Its result has been taken.
+    /// The result has been taken.
     Taken,
 }
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exit(reason) => write!(f, "the task ended without a result: {reason}"),
+            Self::Exit(reason) => write!(f, "the task exited without a result: {reason}"),
             Self::Timeout => f.write_str("the task has no result yet"),
             Self::NotOwner => f.write_str("only the owner of a task may wait for it"),
             Self::Taken => f.write_str("the result of the task has been taken"),
@@ -71,9 +83,10 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {}
 
 impl<T: Send> Task<T> {
-    /// Starts `body` in a process of its own; its result is for the caller.
+    /// Starts `body` in a process of its own; its result is for the caller, the owner of the task.
     ///
-    /// The task ends with its owner. Its own failure ends nobody: the owner sees it where it waits.
+    /// The task ends with its owner. A failure of the task ends no other process: the owner sees it where it
+    /// waits.
     ///
     /// ```
     /// use riot_actor::{run, task::Task};
@@ -92,33 +105,34 @@ impl<T: Send> Task<T> {
     {
         let owner = crate::this();
         let reference = context::with_shared("Task::spawn", |shared| shared.next_reference());
-        let (pid, result) = answer_of(|reply| {
-            SpawnOptions::new().label("task").task_of(reference).spawn(Running { body, reply })
+        let (pid, result) = oneshot_with(|reply| {
+            let options = SpawnOptions::new().label("task");
+            options.on_parent_exit(reference, ParentExit::Call(owner_exited)).spawn(TaskBody { body, reply })
         });
         Self { pid, owner, result, done: false }
     }
 
-    /// Its process.
+    /// Returns the pid of the task.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Waits for the result for at most `limit`; `None` waits for ever.
+    /// Waits for the result for at most `timeout`; `None` waits forever.
     ///
     /// # Errors
     /// See [`TaskError`].
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the result is still there.
-    pub async fn wait(&mut self, limit: Option<Duration>) -> Result<T, TaskError> {
+    /// If the future is dropped before it is ready, the result can still be waited for.
+    pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<T, TaskError> {
         if crate::this() != self.owner {
             return Err(TaskError::NotOwner);
         }
         if self.done {
             return Err(TaskError::Taken);
         }
-        match self.result.wait(limit).await {
+        match self.result.wait(timeout).await {
             Ok(result) => {
                 self.done = true;
                 Ok(result)
@@ -135,25 +149,37 @@ impl<T: Send> Task<T> {
         }
     }
 
-    /// The result if it is there; else ends the task, by `Shutdown`, and by a kill if it has not ended within `limit`.
-    /// Returns once it is gone.
+    /// Returns the result if it is there. Otherwise ends the task: asks it to exit with `Shutdown`, and kills
+    /// it if it has not exited within `timeout`. Returns once the task is released.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use riot_actor::{run, task::{Task, TaskError}, Reason};
+    /// # run(async {
+    /// let task = Task::<()>::spawn(std::future::pending());
+    /// let ended = task.shutdown(Duration::from_secs(1)).await;
+    /// assert_eq!(ended, Err(TaskError::Exit(Reason::Shutdown)));
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// See [`TaskError`].
-    pub async fn shutdown(mut self, limit: Duration) -> Result<T, TaskError> {
-        let here = self.wait(Some(Duration::ZERO)).await;
-        let end = wait(self.pid);
-        if matches!(here, Err(TaskError::Timeout)) {
-            exit(self.pid, Reason::Shutdown);
-            let mut end = end;
-            if timeout(limit, &mut end).await.is_err() {
-                exit(self.pid, Reason::Kill);
-                end.await;
-            }
-            return self.wait(Some(Duration::ZERO)).await;
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the task runs on or exits, and its result is discarded.
+    pub async fn shutdown(mut self, timeout: Duration) -> Result<T, TaskError> {
+        let result = self.wait(Some(Duration::ZERO)).await;
+        let mut end = wait(self.pid);
+        if !matches!(result, Err(TaskError::Timeout)) {
+            end.await;
+            return result;
         }
-        end.await;
-        here
+        exit(self.pid, Reason::Shutdown);
+        if with_timeout(timeout, &mut end).await.is_err() {
+            exit(self.pid, Reason::Kill);
+            end.await;
+        }
+        self.wait(Some(Duration::ZERO)).await
     }
 }
 
@@ -163,15 +189,17 @@ impl<T: Send> fmt::Debug for Task<T> {
     }
 }
 
-/// Ends a task whose owner has ended: asked first, killed if it does not listen.
-pub(crate) fn orphaned(handle: &Handle, task: Pid, owner: Pid) {
-    handle.shared.exit(task, owner, Reason::Shutdown);
-    if handle.shared.is_present(task) {
-        handle.spawn(async move {
-            let mut end = wait(task);
-            if timeout(GRACE, &mut end).await.is_err() {
-                exit(task, Reason::Kill);
-            }
-        });
+/// Ends a task whose owner has exited: asks it to exit first, and kills it if it does not.
+fn owner_exited(shared: &Shared, task: Pid, owner: Pid) {
+    shared.exit(task, owner, Reason::Shutdown);
+    if !shared.is_present(task) {
+        return;
     }
+    let Some(shared) = shared::find(shared.id) else { return };
+    shared.handle().spawn(async move {
+        let mut end = wait(task);
+        if with_timeout(SHUTDOWN_TIMEOUT, &mut end).await.is_err() {
+            exit(task, Reason::Kill);
+        }
+    });
 }

@@ -18,14 +18,14 @@ use riot_actor::{
     sleep, spawn, this, trap_exit, whereis,
 };
 
-/// What happened, in its order.
+/// The log of what happened, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
 fn log(log: &Log, text: impl Into<String>) {
     log.lock().unwrap().push(text.into());
 }
 
-/// A process that notes its start and its end, and ends when it is asked to or told.
+/// Starts a process that reports its start and its exit, and exits when it is asked to or told.
 fn top(name: &'static str, log_: &Log) -> Pid {
     let log_ = log_.clone();
     log(&log_, format!("+{name}"));
@@ -44,7 +44,7 @@ fn application(name: &'static str, log: &Log) -> Application {
     Application::new(name, move || ready(Ok::<_, Reason>(top(name, &log))))
 }
 
-/// Runs a program on seeds and on threads, and shows each time how it ended and what happened.
+/// Runs a program under seeds and on threads, and shows each time how it ended and what happened.
 fn everywhere_with<F: Future<Output = ()> + Send + 'static>(
     config: impl Fn(&Log) -> Config,
     main: impl Fn(Log) -> F,

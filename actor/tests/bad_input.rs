@@ -1,4 +1,5 @@
-//! Programs that mean no good: destructors that panic, wakers that outlive everything, guards and messages that do.
+//! Hostile code of users: destructors that panic, wakers that outlive everything, guards and messages that
+//! panic.
 mod common;
 
 use std::{
@@ -26,7 +27,7 @@ use riot_actor::{
     whereis,
 };
 
-/// Counts its end, and panics at it.
+/// Counts its drop, and panics in it.
 struct Fragile(Counter);
 
 impl Drop for Fragile {
@@ -37,7 +38,7 @@ impl Drop for Fragile {
 }
 
 #[test]
-fn every_message_of_a_dead_process_is_dropped_however_many_of_them_panic() {
+fn every_message_of_a_released_process_is_dropped_however_many_of_them_panic() {
     everywhere(|| async {
         let dropped = Counter::default();
         let observer = this();
@@ -45,7 +46,7 @@ fn every_message_of_a_dead_process_is_dropped_however_many_of_them_panic() {
             register("fragile", this()).unwrap();
             receive::<u8>().await;
             send(observer, ());
-            // Some in its own hands, some that have arrived since.
+            // Some in its mailbox, some among its arrivals.
             receive::<u8>().await;
         });
         (0..5).for_each(|_| send(pid, Fragile(dropped.clone())));
@@ -76,7 +77,7 @@ impl Call<Quit> for Server {
 }
 
 #[test]
-fn a_state_that_panics_when_it_is_dropped_takes_its_server_along_and_nobody_else() {
+fn a_state_that_panics_when_it_is_dropped_ends_its_server_and_no_other() {
     everywhere(|| async {
         for kill in [false, true] {
             let dropped = Counter::default();
@@ -147,7 +148,7 @@ fn wakers_on_other_threads_are_harmless_after_the_death_of_process_and_runtime()
             yield_now().await;
             exit(pid, Reason::Kill);
             assert_eq!(end.down().await.reason, Reason::Killed);
-            // Whoever has its place next is woken by none of them.
+            // The next process in its slot is woken by none of them.
             let (next, end) = spawn_monitor(async { receive::<()>().await });
             send(next, ());
             assert_eq!(end.down().await.reason, Reason::Normal);
@@ -191,7 +192,7 @@ fn processes_that_kill_each_other_all_end_once() {
         }
         pids.iter().for_each(|&pid| send(pid, pids.clone()));
         for monitor in monitors {
-            // By the signal of another, or by a link with one that has ended.
+            // By the signal of another process, or by a link with one that has exited.
             assert!(matches!(monitor.down().await.reason, Reason::Other(_) | Reason::NoProc));
         }
         assert_eq!(ends.get(), pids.len());

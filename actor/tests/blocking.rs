@@ -1,4 +1,4 @@
-//! Work that blocks: rule C5.
+//! Blocking work: rule C5.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn c05_only_the_caller_is_suspended() {
             blocking(move || wait.recv().expect("it comes")).await;
             send(me, "done");
         });
-        // Both workers are free: this one runs, and another process with it.
+        // Both workers are free: this process runs, and another one with it.
         let echo = spawn(async move { send(me, receive::<u8>().await) });
         send(echo, 1_u8);
         assert_eq!(receive::<u8>().await, 1);
@@ -45,7 +45,7 @@ fn c05_a_condemned_caller_is_released_without_waiting() {
         exit(caller, Reason::other("enough"));
         assert_eq!(down.down().await.reason, Reason::other("enough"));
         if go.send(()).is_ok() {
-            // Condemned before its first turn it never asked; else the work goes on without it.
+            // Condemned before its first poll it never started the work; else the work goes on without it.
             let end = blocking(move || heard.recv_timeout(Duration::from_secs(20))).await;
             assert_eq!(end, Ok("ran to its end"));
         }

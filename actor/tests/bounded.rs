@@ -37,7 +37,7 @@ fn waiting(pid: Pid) -> (usize, u64) {
 }
 
 #[test]
-fn a_full_mailbox_drops_the_newest_and_says_so_to_whoever_asks() {
+fn a_full_mailbox_drops_the_newest_and_tells_a_sender_that_asks() {
     everywhere(|| async {
         let observer = this();
         let pid = SpawnOptions::new().max_mailbox(2, MailboxOverflow::DropNewest).spawn(async move {
@@ -51,7 +51,7 @@ fn a_full_mailbox_drops_the_newest_and_says_so_to_whoever_asks() {
         assert_eq!(waiting(pid), (2, 1));
         assert_eq!(info(pid).unwrap().max_mailbox, Some(2));
         assert_eq!(try_send(pid, 4), Err(TrySendError::Full(4)));
-        assert_eq!(waiting(pid), (2, 1), "who asks loses nothing");
+        assert_eq!(waiting(pid), (2, 1), "a sender that asks loses nothing");
         exit(pid, Reason::Kill);
         assert_eq!(try_send(pid, 5), Err(TrySendError::NoProc(5)));
     });
@@ -63,7 +63,7 @@ fn room_is_made_by_every_message_taken() {
         let observer = this();
         let pid = SpawnOptions::new().max_mailbox(3, MailboxOverflow::DropNewest).spawn(async move {
             loop {
-                // Behind others too, with a guard or without.
+                // Also behind others, with a guard or without.
                 let number = riot_actor::mailbox::receive_if(|number: &i32| *number % 2 == 0).await;
                 send(observer, number);
                 send(observer, receive::<i32>().await);
@@ -85,7 +85,7 @@ fn a_process_may_choose_to_end_rather_than_lag_behind() {
         let pid = slow(2, MailboxOverflow::Exit);
         let end = monitor(pid);
         (1..=2).for_each(|number| send(pid, number));
-        assert_eq!(try_send(pid, 3), Err(TrySendError::Full(3)), "who asks ends nobody");
+        assert_eq!(try_send(pid, 3), Err(TrySendError::Full(3)), "a sender that asks ends no process");
         send(pid, 3);
         let reason = end.down().await.reason;
         assert_eq!(reason, Reason::other(MailboxFull { max_messages: 2 }));
@@ -120,7 +120,7 @@ fn signals_and_what_the_runtime_sends_are_let_in_always() {
 }
 
 #[test]
-fn who_waits_for_room_is_served_in_turn() {
+fn senders_that_wait_for_room_are_served_in_order() {
     everywhere(|| async {
         let observer = this();
         let pid = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest).spawn(async move {
@@ -150,7 +150,7 @@ fn who_waits_for_room_is_served_in_turn() {
 }
 
 #[test]
-fn who_gives_up_waiting_passes_the_room_on() {
+fn a_sender_that_gives_up_passes_the_room_on() {
     everywhere(|| async {
         let pid = slow(1, MailboxOverflow::DropNewest);
         send(pid, 0);
@@ -165,7 +165,7 @@ fn who_gives_up_waiting_passes_the_room_on() {
         exit(pid, Reason::Kill);
         assert_eq!(end.down().await.reason, Reason::Normal);
     });
-    // Woken and condemned before it could use the room: the next one gets it.
+    // A sender that was woken and condemned before it could use the room passes it on.
     everywhere(|| async {
         let observer = this();
         let pid = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest).spawn(async move {
@@ -188,7 +188,7 @@ fn who_gives_up_waiting_passes_the_room_on() {
     });
 }
 
-/// Lives as long as a message does.
+/// A part of a message, which lives as long as the message.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -221,7 +221,7 @@ fn a_flood_is_held_to_the_bound_whatever_the_policy() {
                                 }
                                 _ => send(pid, Counted::new(&live)),
                             }
-                            // What is on its way besides the mailbox: one for each sender.
+                            // Beside the mailbox, one message for each sender is on its way.
                             assert!(live.load(Ordering::SeqCst) <= 1000 + 4);
                         }
                     };
@@ -264,14 +264,14 @@ fn a_call_to_a_full_mailbox_fails_at_once_and_the_server_can_still_be_stopped() 
 
         let options = GenServerOptions::new().max_mailbox(1, MailboxOverflow::DropNewest);
         let till = options.start::<Till>(()).await.unwrap();
-        // The first is being handled, for ever; the second fills the mailbox.
+        // The first one is being handled, forever; the second one fills the mailbox.
         let first = till.send_request(Price).unwrap();
         while info(till.pid()).unwrap().mailbox > 0 {
             yield_now().await;
         }
         let second = till.send_request(Price).unwrap();
         assert_eq!(till.call(Price).await, Err(CallError::Full));
-        let look = spawn(async move { drop(till.look(|_| ()).await) });
+        let look = spawn(async move { drop(till.get_state(|_| ()).await) });
         while info(till.pid()).unwrap().mailbox < 2 {
             yield_now().await;
         }
@@ -298,7 +298,7 @@ fn an_addr_takes_one_type_and_is_a_pid_besides() {
         exit(adder.pid(), Reason::Kill);
         assert_eq!(receive::<Exit>().await.from, adder.pid());
         assert_eq!(adder.send_async(3).await, Err(3));
-        // A request is a message like others.
+        // A request counts like other messages.
         let doubler = Addr::<CallRequest<u32, u32>>::spawn(|inbox| async move {
             let request = inbox.receive().await;
             request.reply.send(request.query * 2);

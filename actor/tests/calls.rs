@@ -27,7 +27,7 @@ use riot_actor::{
 
 type Ask = CallRequest<&'static str, u32>;
 
-/// A server that does what it is asked.
+/// A server that handles each request as it says.
 fn server() -> Pid {
     spawn(async {
         loop {
@@ -70,7 +70,8 @@ fn g07_the_time_of_a_call_is_its_own_whatever_was_called_before() {
     simulated(|| async {
         let server = server();
         for (limit, before) in [(5, 0), (5, 2), (2, 1), (7, 6), (1, 0)] {
-            // One that is answered leaves a timer behind, which may ring before this one's time is up, or after.
+            // A call that is answered leaves a timer running, which may fire before or after the timeout of
+            // this one.
             for _ in 0..3 {
                 assert_eq!(ask(server, "answer", Some(secs(5))).await, Ok(42));
             }
@@ -142,7 +143,7 @@ fn g08_a_reply_that_is_there_beats_the_time_that_is_up() {
 }
 
 #[test]
-fn g09_a_late_reply_is_seen_by_nobody() {
+fn g09_a_late_reply_is_dropped() {
     simulated(|| async {
         let server = server();
         assert_eq!(ask(server, "later", Some(secs(1))).await, Err(CallError::Timeout));
@@ -231,7 +232,7 @@ fn a_condemned_server_answers_after_its_release() {
 }
 
 #[test]
-fn a_dead_caller_leaves_nothing_with_the_server() {
+fn a_caller_that_exits_leaves_nothing_with_the_server() {
     everywhere(|| async {
         let me = this();
         let server = spawn(async move {
@@ -254,7 +255,7 @@ fn a_dead_caller_leaves_nothing_with_the_server() {
 
 type Asking<R> = Pin<Box<dyn Future<Output = Result<R, CallError>> + Send>>;
 
-/// Polls once, with nothing there yet.
+/// Polls a future once; it must be pending.
 async fn begin<F: Future + Unpin>(asking: &mut F) {
     let is_pending = poll_fn(|cx| Poll::Ready(Pin::new(&mut *asking).poll(cx).is_pending())).await;
     assert!(is_pending);
@@ -284,13 +285,13 @@ fn calls_of_one_process_at_a_time_have_an_answer_each() {
     });
 }
 
-/// A waker that says so when it was woken, as futures have that hold several others.
-struct Noted {
+/// A waker that records that it was woken, as combinators have.
+struct RecordsWake {
     woken: AtomicBool,
     process: Mutex<Option<Waker>>,
 }
 
-impl Wake for Noted {
+impl Wake for RecordsWake {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::SeqCst);
         let process = self.process.lock().unwrap().take();
@@ -299,17 +300,17 @@ impl Wake for Noted {
 }
 
 #[test]
-fn a_call_wakes_whoever_polled_it_last() {
+fn a_call_wakes_the_task_that_polled_it_last() {
     everywhere(|| async {
         let server = server();
         let mut asking: Asking<u32> = Box::pin(ask(server, "answer", None));
         begin(&mut asking).await;
-        let noted = Arc::new(Noted { woken: AtomicBool::new(false), process: Mutex::new(None) });
-        let waker = Waker::from(noted.clone());
+        let recorder = Arc::new(RecordsWake { woken: AtomicBool::new(false), process: Mutex::new(None) });
+        let waker = Waker::from(recorder.clone());
         let mut first = true;
         let answer = poll_fn(|cx| {
-            *noted.process.lock().unwrap() = Some(cx.waker().clone());
-            if first || noted.woken.swap(false, Ordering::SeqCst) {
+            *recorder.process.lock().unwrap() = Some(cx.waker().clone());
+            if first || recorder.woken.swap(false, Ordering::SeqCst) {
                 first = false;
                 return asking.as_mut().poll(&mut Context::from_waker(&waker));
             }
@@ -342,7 +343,7 @@ fn a_call_begun_by_one_process_may_be_waited_for_by_another() {
                 assert_eq!(receive::<Result<u32, CallError>>().await, Ok(7));
                 send(beginner, ());
             } else {
-                // Nobody hears an answer to one that has ended.
+                // A reply to a caller that has exited is dropped.
                 send(beginner, ());
                 assert_eq!(receive::<Result<u32, CallError>>().await, Err(CallError::NoProc));
                 request.reply.send(8);
@@ -369,7 +370,7 @@ fn g12_a_reply_may_come_from_a_thread_of_no_runtime_or_of_another() {
 }
 
 #[test]
-fn g09_a_reply_to_a_runtime_that_is_gone_is_seen_by_nobody() {
+fn g09_a_reply_to_a_runtime_that_is_gone_is_dropped() {
     let late = Arc::new(Mutex::new(None));
     let kept = late.clone();
     threaded(move || {
@@ -383,7 +384,7 @@ fn g09_a_reply_to_a_runtime_that_is_gone_is_seen_by_nobody() {
     late.lock().unwrap().take().expect("it was asked").send(1);
 }
 
-/// Calls given up at any moment, beside those that wait, answered by whoever comes first.
+/// Calls that are given up at any moment, beside others that wait, answered in any order.
 #[test]
 fn g09_answers_and_calls_that_are_given_up_do_not_meet() {
     threaded(|| async {
@@ -435,7 +436,7 @@ fn g09_answers_and_calls_that_are_given_up_do_not_meet() {
 }
 
 #[test]
-fn a_call_that_is_never_dropped_is_in_nobodys_way() {
+fn a_call_that_is_never_dropped_blocks_no_other() {
     simulated(|| async {
         let server = server();
         let (_, forgetful) = spawn_monitor(async move {
@@ -445,7 +446,7 @@ fn a_call_that_is_never_dropped_is_in_nobodys_way() {
             assert_eq!(ask(server, "answer", None).await, Ok(42));
         });
         assert_eq!(forgetful.down().await.reason, Reason::Normal);
-        // Whoever has its place now calls as anybody.
+        // The process that has its slot now can call.
         let (_, next) = spawn_monitor(async move { assert_eq!(ask(server, "answer", None).await, Ok(42)) });
         assert_eq!(next.down().await.reason, Reason::Normal);
         sleep(secs(4)).await;

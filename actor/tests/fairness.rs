@@ -58,7 +58,7 @@ fn c01_no_wake_is_lost_and_no_two_workers_poll_one_process() {
                 })
             })
             .collect();
-        // The last wake is the one that counts: were it lost this would not return.
+        // If the last wake were lost this would not return.
         wait(waiter).await;
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
@@ -114,7 +114,7 @@ fn c02_what_could_go_on_for_ever_gives_way() {
 }
 
 #[test]
-fn c03_a_yield_lets_those_who_are_ready_go_first() {
+fn c03_a_yield_lets_runnable_processes_go_first() {
     on_one_worker(|| async {
         let observer = this();
         for nth in 0..3 {
@@ -129,7 +129,7 @@ fn c03_a_yield_lets_those_who_are_ready_go_first() {
         for _ in 0..9 {
             order.push(receive::<i32>().await);
         }
-        // Whoever came first, each yield lets the two others run.
+        // In any order, each yield lets the two others run.
         for turns in order.chunks(3) {
             let mut turns = turns.to_vec();
             turns.sort_unstable();
@@ -163,7 +163,7 @@ fn c07_high_runs_before_all_others() {
 }
 
 #[test]
-fn c07_low_gets_one_turn_in_nine() {
+fn c07_low_gets_one_poll_slice_in_nine() {
     on_one_worker(|| async {
         let turns = |priority| {
             let count = Counter::default();
@@ -209,7 +209,7 @@ fn c08_a_suspended_process_that_is_condemned_is_released_promptly() {
 }
 
 #[test]
-fn c09_processes_that_only_yield_get_even_turns() {
+fn c09_processes_that_only_yield_get_equal_poll_slices() {
     on_one_worker(|| async {
         let counts: Vec<Counter> = (0..8).map(|_| Counter::default()).collect();
         for count in counts.clone() {
@@ -229,12 +229,12 @@ fn c09_processes_that_only_yield_get_even_turns() {
     });
 }
 
-/// Whatever runs inside the runtime on somebody's behalf may use the runtime.
+/// Code of a user that the runtime runs may call the runtime.
 fn use_everything() {
     riot_actor::process::processes().into_iter().for_each(|pid| drop(info(pid)));
-    let _ = whereis("nobody");
+    let _ = whereis("free");
     if try_this().is_none() {
-        return; // A timer's message that nobody takes: there is no process to act for.
+        return; // The dropped message of a timer: there is no process to act for.
     }
     send(this(), Message::new(()).type_name());
     let pid = spawn(async {});
@@ -268,7 +268,7 @@ impl Clone for Busy {
 #[test]
 fn c10_user_code_is_never_called_under_a_lock() {
     everywhere(|| async {
-        // A selector, a guard, a message dropped by its sender, one dropped in release, a body, a clone.
+        // A selector, a guard, a message dropped by its sender, one dropped in a release, a body, a clone.
         send(this(), 1_u8);
         receive_if(|_: &u8| {
             use_everything();
@@ -302,14 +302,14 @@ fn c10_user_code_is_never_called_under_a_lock() {
     });
 }
 
-/// Two threads, of which one is held up: those that are ready run on the other.
+/// With two threads of which one is held up, runnable processes run on the other one.
 #[test]
 fn c04_a_poll_that_does_not_end_holds_up_one_worker() {
     threaded(|| async {
         let (let_go, held) = mpsc::channel::<()>();
         let observer = this();
         let blocker = spawn(async move {
-            // Queued on the worker that is about to be lost.
+            // Enqueued on the worker that is about to be held up.
             for nth in 0..20 {
                 spawn(async move { send(observer, nth) });
             }
@@ -323,7 +323,7 @@ fn c04_a_poll_that_does_not_end_holds_up_one_worker() {
     });
 }
 
-/// A future of somebody else: a thread completes it, and wakes whoever awaits it.
+/// A future that another thread completes, which then wakes the task that awaits it.
 #[derive(Clone, Default)]
 struct Foreign(Arc<Mutex<(Option<u32>, Option<Waker>)>>);
 
@@ -365,8 +365,8 @@ fn c11_foreign_futures_are_awaited_and_do_not_keep_a_condemned_process() {
         let (foreign, observer) = (Foreign::default(), this());
         let awaited = foreign.clone();
         let (pid, end) = spawn_monitor(async move {
-            // Not budgeted, and it does not stop by itself: condemned in its midst, the process goes on to the next await
-            // of ours, or to the end of the poll.
+            // A foreign future spends no reductions and does not stop by itself: condemned in the middle of
+            // it, the process goes on to the next await of the runtime, or to the end of the poll.
             exit(this(), Reason::other("end"));
             poll_fn(|_| Poll::Ready(())).await;
             send(observer, "went on");
@@ -411,7 +411,8 @@ fn c12_a_pinned_process_waits_for_its_worker_and_is_a_process_like_others() {
                 pinned_ran.add();
                 receive::<()>().await;
             });
-            // This one another worker takes over while we hold ours up; the pinned one it may not.
+            // Another worker takes this one over while this worker is held up; it must not take the pinned
+            // one.
             spawn(async move { say.send(()).unwrap() });
             hear.recv().unwrap();
             assert_eq!(seen.get(), 0);
@@ -434,7 +435,7 @@ fn c13_an_idle_runtime_uses_no_processor() {
         Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
     }
     let reason = Config::new().workers(1).run(async {
-        // Nobody selects these.
+        // These are never selected.
         for nth in 0..1000 {
             send(this(), nth);
         }

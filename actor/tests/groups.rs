@@ -1,4 +1,4 @@
-//! Groups, and names that are waited for: rules R5 to R8.
+//! Groups, and waiting for names: rules R5 to R8.
 
 mod common;
 
@@ -29,7 +29,7 @@ async fn kill(pid: Pid) {
 }
 
 #[test]
-fn r05_await_name_returns_at_once_if_held_and_else_when_taken() {
+fn r05_wait_for_name_returns_at_once_if_held_and_else_when_registered() {
     everywhere(|| async {
         register("held", this()).expect("it is free");
         assert_eq!(wait_for_name("held", None).await, Ok(this()));

@@ -59,7 +59,7 @@ fn l02_a_link_with_oneself_is_none() {
 }
 
 #[test]
-fn l03_a_link_with_the_dead_is_an_exit_signal() {
+fn l03_a_link_with_a_released_process_is_an_exit_signal() {
     everywhere(|| async {
         let dead = spawn(async {});
         wait(dead).await;
@@ -154,7 +154,7 @@ fn l06_a_link_that_was_removed_can_be_made_again() {
     });
 }
 
-/// A process linked with `next`, that notes what it traps.
+/// Starts a process linked with `next` that reports what it traps.
 fn linked_with(next: Option<Pid>, trap: bool) -> Pid {
     let observer = this();
     let mut options = SpawnOptions::new();
@@ -179,7 +179,7 @@ fn linked_with(next: Option<Pid>, trap: bool) -> Pid {
 #[test]
 fn l07_an_end_spreads_to_those_that_do_not_trap() {
     everywhere(|| async {
-        // d - c - b - a, of which only b traps.
+        // d - c - b - a, of which only b traps exits.
         let a = linked_with(None, false);
         receive::<&str>().await;
         let b = linked_with(Some(a), true);
@@ -199,7 +199,7 @@ fn l07_an_end_spreads_to_those_that_do_not_trap() {
 }
 
 #[test]
-fn l08_a_normal_end_takes_nobody_along() {
+fn l08_a_normal_exit_ends_no_linked_process() {
     everywhere(|| async {
         let plain = linked_with(None, false);
         let trapping = linked_with(None, true);

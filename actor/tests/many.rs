@@ -1,6 +1,5 @@
-//! Short processes by the million leave no memory behind: one million in every run, ten million when
-//! `cargo xtask soak` asks for it. A program to itself: the memory is that
-//! of all its threads.
+//! A million short processes leave no memory behind; `cargo xtask soak` runs ten million. (In a program of
+//! its own, because the memory is that of all threads.)
 #![cfg(target_os = "linux")]
 
 use riot_actor::{
@@ -14,7 +13,7 @@ use riot_actor::{
     time::send_after,
 };
 
-/// What one batch leaves of the lives a short process can have.
+/// Runs one batch of processes, with every way in which a short one can exit.
 async fn batch(size: usize) {
     let main = this();
     for nth in 0..size {

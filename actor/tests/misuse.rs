@@ -1,4 +1,5 @@
-//! Misuse the compiler cannot see panics, and says what to do instead. (What it can see is in `src/misuse.rs`.)
+//! Misuse that the compiler cannot find panics with a message that says what to do instead. (Misuse that it
+//! finds is in `src/testing/compile_fail.rs`.)
 mod common;
 
 use std::{
@@ -24,9 +25,9 @@ use riot_actor::{
     time::interval,
 };
 
-/// What a panic of `f` says.
+/// Returns the message of the panic of `f`.
 #[track_caller]
-fn says<R>(f: impl FnOnce() -> R) -> String {
+fn panic_message<R>(f: impl FnOnce() -> R) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { panic!("it was let pass") };
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).expect("it says something")
@@ -57,22 +58,25 @@ fn outside_a_process_everything_that_acts_for_one_says_where_to_call_it() {
         },
     ];
     for call in calls {
-        let text = says(call);
+        let text = panic_message(call);
         assert!(text.contains("call it inside `run` or `spawn`, or use a `Handle`"), "{text}");
     }
-    assert!(says(Handle::current).contains("needs a running process"));
+    assert!(panic_message(Handle::current).contains("needs a running process"));
 }
 
 #[test]
 fn settings_that_mean_nothing_are_refused_where_they_are_made() {
-    assert!(says(|| Config::new().workers(0)).contains("somebody has to do the work"));
-    assert!(says(|| Config::new().max_blocking_threads(0)).contains("somebody has to do the work"));
-    assert!(says(|| SpawnOptions::new().max_mailbox(0, MailboxOverflow::Exit)).contains("no mailbox"));
-    assert!(says(|| interval(Duration::ZERO)).contains("longer than nothing"));
+    assert!(panic_message(|| Config::new().workers(0)).contains("at least one worker"));
+    assert!(panic_message(|| Config::new().max_blocking_threads(0)).contains("at least one thread"));
+    assert!(
+        panic_message(|| SpawnOptions::new().max_mailbox(0, MailboxOverflow::Exit))
+            .contains("at least one message")
+    );
+    assert!(panic_message(|| interval(Duration::ZERO)).contains("longer than nothing"));
 }
 
-/// What the panic of a process says.
-async fn panic_of(body: impl Future<Output = ()> + Send + 'static) -> String {
+/// Returns the message of the panic of a process.
+async fn process_panic_message(body: impl Future<Output = ()> + Send + 'static) -> String {
     match spawn_monitor(body).1.down().await.reason {
         Reason::Panic(panic) => panic.message.clone(),
         reason => panic!("it was let pass: {reason}"),
@@ -86,30 +90,32 @@ fn inside_a_process_misuse_ends_that_process_and_says_why() {
         let named = async {
             SpawnOptions::new().name("taken").spawn(async {});
         };
-        assert!(panic_of(named).await.contains("the name taken is taken by <"));
+        assert!(process_panic_message(named).await.contains("the name taken is taken by <"));
         let stopping = async { gen_server::stop(Reason::Normal) };
         assert!(
-            panic_of(stopping).await.contains("`gen_server::stop` is for the handlers of a generic server")
+            process_panic_message(stopping)
+                .await
+                .contains("`gen_server::stop` is for the handlers of a generic server")
         );
         let idling = async { gen_server::idle_timeout(secs(1)) };
-        assert!(panic_of(idling).await.contains("for the handlers of a generic server"));
+        assert!(process_panic_message(idling).await.contains("for the handlers of a generic server"));
         let again = async {
             send(this(), ());
             let mut sending = pin!(send_async(this(), 1));
             sending.as_mut().await.unwrap();
             let _ = sending.as_mut().await;
         };
-        assert!(panic_of(again).await.contains("polled after its end"));
+        assert!(process_panic_message(again).await.contains("polled after its end"));
         let mark = mark();
         let foreign = async move {
             riot_actor::mailbox::select(|_| true).since(mark).await;
         };
-        assert!(panic_of(foreign).await.contains("call `mark` in the process that receives"));
+        assert!(process_panic_message(foreign).await.contains("call `mark` in the process that receives"));
     });
 }
 
 #[test]
-fn what_is_another_process_s_is_an_error_and_not_a_wait_for_ever() {
+fn waiting_for_the_task_of_another_process_is_an_error() {
     everywhere(|| async {
         let mut mine = Task::spawn(async { 1 });
         let stolen = Task::spawn(async move { mine.wait(None).await });
@@ -124,7 +130,7 @@ fn a_runtime_inside_a_runtime_is_refused_with_a_way_out() {
         let error = Config::new().run(async {}).unwrap_err();
         assert!(matches!(error, RunError::NestedRuntime));
         assert!(error.to_string().contains("cannot be started from inside a process"), "{error}");
-        let text = says(|| Simulation::new(1).run(async {}));
+        let text = panic_message(|| Simulation::new(1).run(async {}));
         assert!(
             text.contains("Simulation::run: a runtime cannot be started from inside a process"),
             "{text}"

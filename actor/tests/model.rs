@@ -1,8 +1,10 @@
-//! Processes, links, monitors, traps and names beside a plain model of their rules, under random histories and seeds.
+//! Processes, links, monitors, traps and names beside a plain model of their rules, under random histories
+//! and seeds.
 //!
-//! A history is a row of steps: either several things `main` does at once, so that some find processes condemned and not
-//! released yet, or one thing that another process does. After each the system comes to rest, and what can be seen of
-//! every process must be what the model says; whoever is told to shows the messages it has.
+//! A history is a list of steps: either several acts of `main` at once, so that some of them find processes
+//! that are condemned and not released yet, or one act of another process. After each step the system comes
+//! to rest, and what can be seen of every process must be what the model says; a process that is told to
+//! shows the messages it has.
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,11 +22,11 @@ use riot_actor::{
     sleep, this, trap_exit, unlink, whereis,
 };
 
-/// Places for processes besides `main`, which is number 0 for all its life.
+/// Positions for processes beside `main`, which is number 0 for all its life.
 const PLACES: usize = 5;
 const NAMES: [&str; 2] = ["red", "blue"];
 
-/// A process by the order of its birth. (A place may see several.)
+/// A process by the order of spawning. (A position may have several, one after the other.)
 type Number = usize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +48,7 @@ impl Why {
             Self::Kill => Reason::Kill,
             Self::Killed => Reason::Killed,
             Self::NoProc => Reason::NoProc,
-            Self::Panic => unreachable!("nobody asks for one by its reason"),
+            Self::Panic => unreachable!("a panic is no reason to ask for"),
             Self::Other(number) => Reason::other(number),
         }
     }
@@ -60,7 +62,7 @@ impl Why {
             Reason::NoProc => Self::NoProc,
             Reason::Panic(_) => Self::Panic,
             Reason::Other(detail) => Self::Other(*detail.downcast_ref().expect("a number")),
-            other => panic!("nobody ends with {other}"),
+            other => panic!("no process ends with {other}"),
         }
     }
 }
@@ -73,7 +75,7 @@ enum Seen {
         why: Why,
         by_link: bool,
     },
-    /// Of which of its monitors, counted from its first.
+    /// The monitor, counted from the first of its process.
     Down {
         nth: usize,
         of: Number,
@@ -86,7 +88,7 @@ enum Seen {
 }
 
 impl Seen {
-    /// Whose deed it is: in the order of these alone is there no freedom.
+    /// The process that caused it: only messages of one cause have a defined order.
     fn source(&self) -> Number {
         match self {
             Self::Exit { from, .. } | Self::Letter { from, .. } => *from,
@@ -100,13 +102,13 @@ enum Deed {
     Link(usize),
     Unlink(usize),
     Monitor(usize),
-    /// Of which of its monitors.
+    /// The monitor, counted from the first of its process.
     Demonitor(usize),
     Exit(usize, Why),
     Send(usize, u32),
     Register(usize, usize),
     Unregister(usize),
-    /// Not of main: it always traps, and never ends.
+    /// Not of main, which always traps exits and never ends.
     Trap(bool),
     ExitItself(Why),
     Finish(Why),
@@ -116,15 +118,15 @@ enum Deed {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Main does all of this, at once.
+    /// Main does all of this at once.
     Main(Vec<Deed>),
-    /// The process at this place does this.
+    /// The process at this position does this.
     Other(usize, Deed),
-    /// A new process, if there is none at this place; linked with main or not.
+    /// A new process, if there is none at this position; linked with main or not.
     Spawn(usize, bool),
 }
 
-/// What a deed has come to, for those that say so.
+/// The result of an act, for those that have one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     Done,
@@ -143,7 +145,7 @@ struct Process {
     cause: Option<Why>,
     released: bool,
     links: BTreeSet<Number>,
-    /// Whom each monitor watches; none for one that is over.
+    /// The process that each monitor watches; none for one that is over.
     monitors: Vec<Option<Number>>,
     mailbox: Vec<Seen>,
 }
@@ -238,7 +240,7 @@ impl Model {
         self.processes[who].cause.get_or_insert(why);
     }
 
-    /// P5, P6: until nobody is condemned and not released.
+    /// P5, P6: until no process is condemned and not released.
     fn rest(&mut self) {
         while let Some(number) = self.processes.iter().position(|p| p.cause.is_some() && !p.released) {
             self.names.retain(|_, holder| *holder != number);
@@ -268,7 +270,7 @@ struct Order(Deed, Vec<Pid>);
 struct Shown(Vec<Message>);
 struct Letter(u32, Pid);
 
-/// Does what it is told. The monitors it has ever had are its own to count.
+/// The body of a process that does what it is told, and counts its monitors.
 async fn obedient() -> Reason {
     let mut monitors = Vec::new();
     let main = receive::<Pid>().await;
@@ -315,9 +317,9 @@ struct Both {
     model: Model,
     /// By their numbers.
     pids: Vec<Pid>,
-    /// Who is, or was last, at each place.
+    /// The process that is, or was last, at each position.
     places: Vec<Number>,
-    /// Of main, and for those it shows, of all: which monitor a reference is.
+    /// The monitor of each reference: of main, and of all for those that are shown.
     monitors: Vec<MonitorRef>,
 }
 
@@ -348,7 +350,7 @@ impl Both {
         }
     }
 
-    fn place_pids(&self) -> Vec<Pid> {
+    fn slot_pids(&self) -> Vec<Pid> {
         self.places.iter().map(|&number| self.pids[number]).collect()
     }
 
@@ -356,9 +358,9 @@ impl Both {
         self.pids.iter().position(|&other| other == pid).expect("it is known")
     }
 
-    /// What main does, with what it has come to.
+    /// Carries out an act of main and returns its result.
     fn main_does(&mut self, deed: Deed) {
-        let answer = match (act(deed, &self.place_pids(), &mut self.monitors), deed) {
+        let answer = match (act(deed, &self.slot_pids(), &mut self.monitors), deed) {
             (Ok(prevented), Deed::Demonitor(_)) => Answer::Prevented(prevented),
             (Ok(freed), Deed::Unregister(_)) => Answer::Unregistered(freed),
             (Ok(_), Deed::Register(..)) => Answer::Registered,
@@ -385,7 +387,7 @@ impl Both {
                 if self.model.processes[number].released {
                     return;
                 }
-                send(self.pids[number], Order(deed, self.place_pids()));
+                send(self.pids[number], Order(deed, self.slot_pids()));
                 self.model.act(number, deed, &self.places);
                 if let Deed::Show = deed {
                     let Shown(messages) = receive_timeout(secs(1)).await.expect("it shows them");
@@ -393,7 +395,7 @@ impl Both {
                 }
             }
         }
-        // Time passes when nobody can run any more.
+        // Time passes when no process can run any more.
         sleep(millis(1)).await;
         self.model.rest();
         let mine = all_messages().await;
@@ -401,7 +403,7 @@ impl Both {
         self.compare();
     }
 
-    /// All that can be seen of everybody.
+    /// Everything that can be seen of all processes.
     fn compare(&self) {
         for (number, process) in self.model.processes.iter().enumerate() {
             let Some(seen) = info(self.pids[number]) else {
@@ -430,10 +432,10 @@ impl Both {
         }
     }
 
-    /// The same messages, and those of one source in the same order.
+    /// Returns whether the messages are equal, and those of one cause in the same order.
     fn compare_messages(&mut self, number: Number, messages: Vec<Message>) {
         let expected = std::mem::take(&mut self.model.processes[number].mailbox);
-        // Which monitor a `Down` is of, its owner knows by its reference; here the order of references tells.
+        // The owner of a monitor knows its `Down` by the reference; here the order of references tells.
         let mut seen: Vec<(Option<MonitorRef>, Seen)> = Vec::new();
         for message in messages {
             let message = match message.downcast::<Exit>() {
@@ -473,7 +475,7 @@ impl Both {
                 (_, seen) => seen,
             })
             .collect();
-        // Of the monitors of one process on another all fire at once, in no order.
+        // All monitors of one process on another fire at once, in no order.
         let of_one = |all: &[Seen], source| {
             let mut of_one: Vec<Seen> = all.iter().filter(|seen| seen.source() == source).cloned().collect();
             of_one.chunk_by_mut(both_downs).for_each(<[Seen]>::sort);
@@ -509,14 +511,15 @@ fn place() -> std::ops::RangeInclusive<usize> {
     0..=PLACES
 }
 
-/// What anybody can do. `why` is one for all that is done at once: who dies of two deaths dies of either.
+/// Generates an act. All acts at once have the same `why`: a process with two causes of its exit may exit
+/// with either.
 fn deed(why: Why) -> impl Strategy<Value = Deed> {
     prop_oneof![
         4 => place().prop_map(Deed::Link),
         2 => place().prop_map(Deed::Unlink),
         3 => place().prop_map(Deed::Monitor),
         1 => (0..8_usize).prop_map(Deed::Demonitor),
-        // Main is not to be ended.
+        // Main must not be ended.
         3 => (1..=PLACES).prop_map(move |place| Deed::Exit(place, why)),
         3 => (place(), 0..100_u32).prop_map(|(place, text)| Deed::Send(place, text)),
         2 => (0..NAMES.len(), place()).prop_map(|(name, place)| Deed::Register(name, place)),

@@ -34,7 +34,7 @@ fn n01_n02_every_monitor_fires_once_and_for_itself() {
 }
 
 #[test]
-fn n03_the_end_of_the_dead_is_told_at_once() {
+fn n03_a_monitor_on_a_released_process_fires_at_once() {
     everywhere(|| async {
         let pid = spawn(async {});
         wait(pid).await;
@@ -45,7 +45,7 @@ fn n03_the_end_of_the_dead_is_told_at_once() {
 }
 
 #[test]
-fn n04_the_end_of_the_condemned_is_told_after_its_release() {
+fn n04_the_exit_of_a_condemned_process_is_told_after_its_release() {
     everywhere(|| async {
         let token = Token::new("held");
         let pid = spawn(async move {
@@ -95,7 +95,7 @@ fn n07_demonitor_says_whether_it_came_in_time() {
         let (prevented, queued, flushed) = (monitor(pid), monitor(pid), monitor(pid));
         assert!(demonitor(prevented));
         assert!(!demonitor(prevented));
-        // Another process's monitor is none of ours.
+        // A monitor of another process is refused.
         let (_, end) = spawn_monitor(async move { assert!(!demonitor(queued)) });
         assert_eq!(end.down().await.reason, Reason::Normal);
         let gone = wait(pid);
@@ -113,7 +113,7 @@ fn n07_demonitor_says_whether_it_came_in_time() {
 }
 
 #[test]
-fn n08_a_monitor_by_name_stays_with_who_held_it() {
+fn n08_a_monitor_by_name_stays_with_its_first_holder() {
     everywhere(|| async {
         let [first, second] = [(); 2].map(|()| spawn(async { receive::<()>().await }));
         register("clerk", first).unwrap();
@@ -131,16 +131,16 @@ fn n08_a_monitor_by_name_stays_with_who_held_it() {
 }
 
 #[test]
-fn n08_a_name_nobody_holds_is_told_at_once() {
+fn n08_a_monitor_on_a_free_name_fires_at_once() {
     everywhere(|| async {
-        let reference = monitor_name("nobody");
+        let reference = monitor_name("free");
         let down =
             receive_timeout::<Down>(Duration::ZERO).await.expect("it is there before the call returns");
         assert_eq!((down.reference, down.pid, down.reason), (reference, None, Reason::NoProc));
-        assert_eq!(down.name, Some("nobody".into()));
+        assert_eq!(down.name, Some("free".into()));
         assert!(!demonitor(reference));
         no_down().await;
-        // One's own name is valid, and never fires.
+        // A monitor on the caller's own name is valid, and never fires.
         register("self", this()).unwrap();
         monitor_name("self");
         no_down().await;
@@ -180,7 +180,7 @@ fn wait_says_why_without_a_message() {
         let end = wait(pid);
         assert_eq!(end.await, Reason::other("end"));
         assert_eq!(wait(pid).await, Reason::NoProc);
-        // Given up, it leaves nothing behind.
+        // A wait that is given up leaves nothing behind.
         let idle = spawn(pending::<()>());
         assert!(riot_actor::timeout(Duration::ZERO, wait(idle)).await.is_err());
         exit(idle, Reason::Kill);

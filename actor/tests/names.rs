@@ -14,7 +14,7 @@ use riot_actor::{
 };
 
 #[test]
-fn r01_one_of_many_registrations_wins_and_the_dead_get_no_name() {
+fn r01_one_of_many_registrations_wins_and_a_released_process_gets_no_name() {
     everywhere(|| async {
         let me = this();
         for _ in 0..20 {
@@ -67,7 +67,7 @@ fn r03_unregister_frees_a_name_that_is_held() {
         unregister("held").unwrap();
         assert_eq!(whereis("held"), None);
         register("held", spawn(pending::<()>())).unwrap();
-        // What it held once is not taken from its next holder when it ends.
+        // A name that it held once is not taken from its next holder when it exits.
         let first = spawn(async {
             register("handed on", this()).unwrap();
             unregister("handed on").unwrap();
@@ -99,7 +99,7 @@ fn r04_a_name_is_free_once_its_holders_end_is_known() {
     });
 }
 
-/// Two processes hand a name of a third one back and forth; it is free in the end.
+/// Two processes move a name of a third one back and forth; it is free in the end.
 #[test]
 fn r04_no_name_outlives_its_holder_however_it_was_taken_and_given() {
     threaded(|| async {

@@ -1,4 +1,4 @@
-//! Looking in: the tree, what the scheduler counts, what a trace shows.
+//! Observation: the tree, the counters of the scheduler, traces.
 mod common;
 
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ fn a_tree_shows_every_process_below_the_one_that_spawned_it() {
         spawn(std::future::pending::<()>());
         let tree = tree();
         assert_eq!(tree.labelled("clerk"), spawned[..2]);
-        assert_eq!(tree.labelled("nobody"), []);
+        assert_eq!(tree.labelled("free"), []);
         let below = tree.find(shop).unwrap();
         let order: Vec<Pid> = below.iter().map(|node| node.process.pid).collect();
         assert_eq!(order, [shop, spawned[0], spawned[1], spawned[2]]);
@@ -59,7 +59,7 @@ fn the_scheduler_counts_what_it_does() {
         for &pid in &ended {
             wait(pid).await;
         }
-        // A sleep is counted when it is over, and whoever runs this may be another worker than the one that slept.
+        // A sleep is counted when it is over, and this may run on another worker than the one that slept.
         let slept = |stats: &riot_actor::stats::SchedulerStats| {
             stats.workers.iter().any(|worker| worker.parks > 0 && worker.asleep >= millis(1))
         };
@@ -68,7 +68,7 @@ fn the_scheduler_counts_what_it_does() {
         }
         let after = scheduler_stats();
         let turns =
-            |stats: &riot_actor::stats::SchedulerStats| stats.workers.iter().map(|w| w.turns).sum::<u64>();
+            |stats: &riot_actor::stats::SchedulerStats| stats.workers.iter().map(|w| w.slices).sum::<u64>();
         assert!(turns(&after) - turns(&before) >= 200, "{before:?} {after:?}");
         assert_eq!((after.spawned - before.spawned, after.processes), (100, before.processes));
         assert_eq!((after.timers, after.injected), (before.timers + 1, 0));
@@ -85,7 +85,7 @@ fn the_scheduler_counts_what_it_does() {
 
 type Events = Arc<Mutex<Vec<TraceEvent>>>;
 
-/// Keeps the events of one process.
+/// Collects the events of one process.
 fn keep(of: Pid) -> (telemetry::HandlerId, Events) {
     let events = Events::default();
     let kept = events.clone();
@@ -100,7 +100,7 @@ fn keep(of: Pid) -> (telemetry::HandlerId, Events) {
             _ => return,
         };
         if concerned == of {
-            // What a handler does is not traced, or this would never end.
+            // The handler itself is not traced, else this would never end.
             send(concerned, "traced");
             kept.lock().unwrap().push(event.clone());
         }
@@ -119,7 +119,7 @@ fn a_trace_shows_what_a_process_does_in_its_order() {
         });
         let (handler, events) = keep(pid);
         assert_eq!(
-            trace(TraceFlags::LIVES | TraceFlags::SENDS | TraceFlags::RECEIVES | TraceFlags::TURNS),
+            trace(TraceFlags::PROCS | TraceFlags::SEND | TraceFlags::RECEIVE | TraceFlags::RUNNING),
             TraceFlags::NOTHING
         );
         send(pid, 7_u16);
@@ -137,13 +137,13 @@ fn a_trace_shows_what_a_process_does_in_its_order() {
 }
 
 #[test]
-fn a_trace_shows_turns_and_spawns() {
+fn a_trace_shows_poll_slices_and_spawns() {
     simulated(|| async {
         let main = this();
         let all: Events = Events::default();
         let kept = all.clone();
         telemetry::attach(move |event: &TraceEvent| kept.lock().unwrap().push(event.clone()));
-        trace(TraceFlags::LIVES | TraceFlags::TURNS);
+        trace(TraceFlags::PROCS | TraceFlags::RUNNING);
         let pid = spawn_link(yield_now());
         wait(pid).await;
         trace(TraceFlags::NOTHING);
@@ -164,7 +164,7 @@ fn a_trace_shows_turns_and_spawns() {
 fn a_handler_of_traces_that_panics_is_detached() {
     run(async {
         let handler = telemetry::attach(|_: &TraceEvent| panic!("no more"));
-        trace(TraceFlags::SENDS);
+        trace(TraceFlags::SEND);
         send(this(), 1);
         send(this(), 2);
         assert!(!telemetry::detach(handler));

@@ -1,4 +1,4 @@
-//! What a running system says of itself: A13, A14.
+//! Log lines and crash reports: A13, A14.
 mod common;
 
 use std::{
@@ -18,7 +18,7 @@ use riot_actor::{
     receive, send, spawn, telemetry, this, whereis,
 };
 
-/// What was written; it fails when it is told to.
+/// A writer that stores what is written, and fails when it is told to.
 #[derive(Clone, Default)]
 struct Paper {
     text: Arc<Mutex<Vec<u8>>>,
@@ -49,7 +49,7 @@ fn writer(paper: &Paper) -> Pid {
 }
 
 #[test]
-fn a13_records_are_written_in_order_by_a_process_nobody_waits_for() {
+fn a13_records_are_written_in_order_without_a_caller_waiting() {
     everywhere(|| async {
         let paper = Paper::default();
         let log = writer(&paper);
@@ -72,10 +72,10 @@ fn a13_records_are_written_in_order_by_a_process_nobody_waits_for() {
 }
 
 #[test]
-fn a13_a_logger_that_lags_behind_or_is_down_fails_nobody() {
+fn a13_a_logger_that_lags_behind_or_is_down_fails_no_caller() {
     everywhere(|| async {
         let paper = Paper::default();
-        // It does not read before it is let go.
+        // The writer is blocked until it is released.
         let slow = paper.clone();
         let options = SpawnOptions::new().name("log").max_mailbox(10, MailboxOverflow::DropNewest);
         let log = options.spawn(async move {
@@ -91,7 +91,7 @@ fn a13_a_logger_that_lags_behind_or_is_down_fails_nobody() {
         wait(log).await;
         assert!(whereis("log").is_none());
         tracing::dispatcher::with_default(&subscriber, || tracing::warn!("to the standard error"));
-        // Back again, it says what was lost.
+        // When it is back, it says how many lines were lost.
         let log = writer(&paper);
         tracing::dispatcher::with_default(&subscriber, || tracing::warn!("again"));
         while paper.text().is_empty() {
@@ -116,7 +116,7 @@ fn a14_handlers_run_in_the_emitting_process() {
     everywhere(|| async {
         let observer = this();
         let sum = telemetry::attach(move |served: &Served| send(observer, (this(), served.0)));
-        telemetry::attach(|_: &Other| panic!("nobody emits it"));
+        telemetry::attach(|_: &Other| panic!("it is never emitted"));
         let emitter = spawn(async {
             telemetry::emit(&Served(7));
         });

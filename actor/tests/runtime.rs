@@ -20,7 +20,7 @@ use riot_actor::{
     trap_exit,
 };
 
-/// The reason of a program, under a seed and on threads.
+/// Returns the exit reason of a program, under a seed and on threads.
 fn reasons<T: riot_actor::process::Outcome + 'static, F>(program: impl Fn() -> F) -> [Reason; 2]
 where
     F: Future<Output = T> + Send + 'static,
@@ -73,10 +73,10 @@ fn a02_a_shutdown_may_come_from_a_plain_thread() {
 }
 
 #[test]
-fn a03_all_are_asked_then_killed_after_the_grace() {
+fn a03_all_are_asked_then_killed_after_the_shutdown_timeout() {
     for seed in 0..50 {
         let (say, hear) = mpsc::channel();
-        Simulation::new(seed).config(Config::new().grace(secs(3))).run(async move {
+        Simulation::new(seed).config(Config::new().shutdown_timeout(secs(3))).run(async move {
             let start = now();
             let polite = say.clone();
             let asked = SpawnOptions::new().trap_exit().spawn(async move {
@@ -135,15 +135,16 @@ fn a04_when_run_returns_nothing_is_left() {
 fn a05_a_body_that_does_not_give_way_is_left_behind() {
     let (let_go, held) = mpsc::channel::<()>();
     let (say, hear) = mpsc::channel::<Pid>();
-    let result = Config::new().workers(2).grace(millis(20)).kill_timeout(millis(50)).run(async move {
-        let main = this();
-        spawn(async move {
-            say.send(this()).unwrap();
-            send(main, ());
-            held.recv().ok();
+    let result =
+        Config::new().workers(2).shutdown_timeout(millis(20)).kill_timeout(millis(50)).run(async move {
+            let main = this();
+            spawn(async move {
+                say.send(this()).unwrap();
+                send(main, ());
+                held.recv().ok();
+            });
+            receive::<()>().await;
         });
-        receive::<()>().await;
-    });
     let Err(RunError::Stuck(pids)) = result else { panic!("{result:?}") };
     assert_eq!(pids, [hear.recv().unwrap()]);
     let_go.send(()).unwrap();
@@ -156,14 +157,14 @@ fn a06_a_process_spawned_during_the_shutdown_takes_part_in_it() {
         Simulation::new(seed).run(async move {
             SpawnOptions::new().trap_exit().spawn(async move {
                 receive::<Exit>().await;
-                // Asked itself, it starts another, which is asked as well.
+                // When it is asked, it starts another process, which is asked as well.
                 let asked = say.clone();
                 SpawnOptions::new().trap_exit().spawn(async move {
                     asked.send(receive::<Exit>().await.reason).unwrap();
                 });
                 let _late = OnDrop(move || {
                     let ran = say.clone();
-                    // In the kill phase: condemned before its first poll.
+                    // After all were killed, a new process is condemned before its first poll.
                     spawn(async move { ran.send(Reason::other("it ran")).unwrap() });
                 });
                 pending::<()>().await;
@@ -201,7 +202,7 @@ fn a09_no_runtime_inside_a_process_but_any_number_beside_each_other() {
 fn a11_a_worker_that_panics_ends_the_program_loudly() {
     use std::os::unix::process::ExitStatusExt;
     const CHILD: &str = "RIOT_RUNTIME_CHILD";
-    /// A bug in a worker's own loop, which is no process's to contain.
+    /// A bug in a worker's own loop, which no process contains.
     struct Broken;
     impl riot_actor::driver::Driver for Broken {
         fn park(&mut self, _: Option<std::time::Duration>) {
@@ -238,7 +239,7 @@ fn a11_a_worker_that_panics_ends_the_program_loudly() {
 
 #[test]
 fn a12_one_crash_report_for_each_abnormal_end() {
-    everywhere_reported(|crashes| async move {
+    everywhere_with_crash_reports(|crashes| async move {
         trap_exit(true);
         let cause = SpawnOptions::new().label("cause").name("known").spawn(async {
             receive::<()>().await;
@@ -329,7 +330,7 @@ fn a_simulation_does_not_wait_for_a_timer_beyond_all_time() {
         let text = panic.unwrap_err().downcast::<String>().unwrap();
         assert!(text.starts_with("deadlock"), "{text}");
     }
-    // A century is no such time.
+    // A century is beyond the clock.
     Simulation::new(1).run(async {
         let century = secs(100 * 365 * 24 * 3600);
         let start = now();
@@ -358,7 +359,7 @@ fn the_recent_time_goes_on_though_a_process_keeps_its_worker() {
     let keeps = async {
         let (before, begun) = (now_coarse(), Instant::now());
         while now_coarse() < before + Duration::from_millis(50) {
-            assert!(begun.elapsed() < Duration::from_secs(30), "nobody looks at the clock");
+            assert!(begun.elapsed() < Duration::from_secs(30), "no worker reads the clock");
             std::thread::yield_now();
         }
     };

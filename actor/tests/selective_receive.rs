@@ -40,7 +40,7 @@ fn m01_messages_keep_the_order_of_their_acceptance() {
 }
 
 #[test]
-fn m02_a_message_to_the_dead_is_dropped_by_its_sender() {
+fn m02_a_message_to_a_released_process_is_dropped_by_its_sender() {
     everywhere(|| async {
         let pid = spawn(async {});
         wait(pid).await;
@@ -56,8 +56,8 @@ fn m02_a_message_to_the_dead_is_dropped_by_its_sender() {
 #[test]
 fn m03_a_message_to_a_free_name_comes_back() {
     everywhere(|| async {
-        let undelivered = send_named("nobody", String::from("hello")).unwrap_err();
-        assert_eq!((undelivered.name.0.as_str(), undelivered.message.as_str()), ("nobody", "hello"));
+        let undelivered = send_named("free", String::from("hello")).unwrap_err();
+        assert_eq!((undelivered.name.0.as_str(), undelivered.message.as_str()), ("free", "hello"));
         riot_actor::register("me", this()).unwrap();
         send_named("me", 7_u8).unwrap();
         assert_eq!(receive::<u8>().await, 7);
@@ -115,7 +115,7 @@ fn m06_a_declined_message_stays_and_a_panicking_selector_ends_the_process() {
         });
         send(pid, 1);
         assert!(matches!(end.down().await.reason, Reason::Panic(_)));
-        // Caught, the panic costs no message either.
+        // A panic that is caught loses no message either.
         send(this(), 1);
         send(this(), 2);
         let caught =
@@ -212,7 +212,7 @@ fn m10_a_message_beats_a_deadline_that_passed_at_the_same_time() {
     simulated(|| async {
         send_after(secs(1), this(), A(1));
         assert_eq!(receive_timeout::<A>(secs(1)).await, Ok(A(1)));
-        // Nor does it matter how late the process looks.
+        // The order does not depend on how late the process looks.
         let mut receiving = pin!(receive_timeout::<B>(secs(1)));
         poll_fn(|cx| {
             assert!(receiving.as_mut().poll(cx).is_pending());
@@ -250,7 +250,7 @@ fn m12_a_receive_that_is_dropped_has_taken_nothing() {
             });
             let mut taken = Vec::new();
             while taken.len() < 10 {
-                // Polled some times, then dropped, then begun anew.
+                // Polled a few times, then dropped, then begun anew.
                 let mut patience = round % 4;
                 let mut receiving = pin!(receive::<A>());
                 let got = poll_fn(|cx| match receiving.as_mut().poll(cx) {
@@ -289,7 +289,7 @@ fn m13_the_condemned_receive_nothing_not_even_what_was_queued_before() {
         end.down().await;
         assert_eq!(receive_timeout::<u8>(Duration::ZERO).await, Err(TimedOut));
     });
-    // Its own selector condemns it: the message it accepted is not received.
+    // Its own selector condemns the process: the message it accepted is not received.
     everywhere(|| async {
         let observer = this();
         let (pid, end) = spawn_monitor(async move {
@@ -321,7 +321,7 @@ fn m14_any_value_can_be_queued_and_is_taken_back_by_type() {
     });
 }
 
-/// (That nobody else can make them is a compile error: `src/misuse.rs`.)
+/// (That only the runtime can make them is checked in `src/testing/compile_fail.rs`.)
 #[test]
 fn m15_exit_down_and_timeout_are_received_like_any_type() {
     everywhere(|| async {
@@ -336,10 +336,10 @@ fn m15_exit_down_and_timeout_are_received_like_any_type() {
         let down = receive_if(|down: &riot_actor::Down| down.reference == end).await;
         let received = select(|message| message.is::<Exit>()).await;
         let exit = received.downcast_ref::<Exit>().unwrap();
-        // Which was first, the monitor or the end, is open.
+        // Either the monitor or the exit was first.
         let expected = [Reason::other("end"), Reason::NoProc];
         assert!(expected.contains(&down.reason) && exit.reason == expected[0]);
-        // One that is passed on is a message like others.
+        // A forwarded one is received like any message.
         send(this(), exit.clone());
         assert_eq!(receive::<Exit>().await.from, pid);
         assert_eq!(receive_any().await.downcast::<&str>().unwrap(), "first");
@@ -347,7 +347,7 @@ fn m15_exit_down_and_timeout_are_received_like_any_type() {
 }
 
 #[test]
-fn m16_what_nobody_asks_for_stays_and_is_counted() {
+fn m16_a_message_that_is_never_received_stays_and_is_counted() {
     everywhere(|| async {
         let (me, pid) = (
             this(),

@@ -1,4 +1,4 @@
-//! Signals of the system: A10.
+//! Signals of the operating system: A10.
 #![cfg(all(unix, feature = "signals"))]
 
 use std::process::Command;
@@ -9,7 +9,7 @@ use signal_hook::{
     low_level::raise,
 };
 
-/// Runs one test of this file in a program of its own, which the signals may end; gives its exit code.
+/// Runs one test of this file as a program of its own, which the signals may end, and returns its exit code.
 fn in_a_program_of_its_own(test: &str, program: impl FnOnce()) -> Option<Option<i32>> {
     const CHILD: &str = "RIOT_SIGNALS_CHILD";
     if std::env::var_os(CHILD).is_some() {
@@ -64,6 +64,6 @@ fn a10_without_a_runtime_that_listens_a_signal_does_what_it_does_in_any_program(
             std::process::exit(0);
         },
     );
-    // Ended by the signal, so without a code.
+    // The signal ended it, so it has no code.
     assert!(code.is_none_or(|code| code.is_none()), "{code:?}");
 }

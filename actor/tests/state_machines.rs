@@ -15,7 +15,7 @@ use riot_actor::{
     trap_exit,
 };
 
-/// Notes what it handles, and in which state; does what it is told.
+/// A machine that reports what it handles, and in which state, and does what it is told.
 struct Scribe {
     observer: Pid,
 }
@@ -27,7 +27,7 @@ enum State {
 }
 
 enum Event {
-    /// Handled in `Free` only; put off in `Busy`.
+    /// An event that is handled in `Free` and postponed in `Busy`.
     Work(u32),
     Go(State),
     Insert(Vec<u32>),
@@ -62,9 +62,9 @@ impl StateMachine for Scribe {
                 self.note(message.type_name());
                 return Step::stay();
             }
-            Input::StateTimeout => return self.noted("state timeout"),
-            Input::EventTimeout => return self.noted("event timeout"),
-            Input::Timeout(name) => return self.noted(name),
+            Input::StateTimeout => return self.report("state timeout"),
+            Input::EventTimeout => return self.report("event timeout"),
+            Input::Timeout(name) => return self.report(name),
         };
         match event {
             Event::Work(number) => {
@@ -75,7 +75,7 @@ impl StateMachine for Scribe {
             Event::Insert(numbers) => {
                 numbers.into_iter().fold(Step::stay(), |step, number| step.insert(Event::Now(number)))
             }
-            Event::Now(number) => self.noted(format!("now {number}")),
+            Event::Now(number) => self.report(format!("now {number}")),
             Event::InState(limit) => Step::stay().state_timeout(millis(limit)),
             Event::IfNothing(limit) => Step::stay().event_timeout(millis(limit)),
             Event::After(name, delay) => Step::stay().timeout(name, millis(delay)),
@@ -100,7 +100,7 @@ impl Scribe {
     fn note(&self, text: impl Into<String>) {
         send(self.observer, Noted(text.into()));
     }
-    fn noted(&self, text: impl Into<String>) -> Step<Self> {
+    fn report(&self, text: impl Into<String>) -> Step<Self> {
         self.note(text);
         Step::stay()
     }
@@ -111,7 +111,7 @@ async fn scribe() -> MachineRef<Scribe> {
 }
 
 #[track_caller]
-fn noted(expected: &[&str]) -> impl Future<Output = ()> {
+fn expect_reports(expected: &[&str]) -> impl Future<Output = ()> {
     let here = std::panic::Location::caller();
     let expected: Vec<String> = expected.iter().map(|text| (*text).to_owned()).collect();
     async move {
@@ -137,7 +137,7 @@ fn g24_postponed_events_return_in_their_order_when_the_state_changes() {
         nothing_more(machine).await; // The same state is no change.
         machine.cast(Event::Go(State::Free));
         machine.cast(Event::Work(4));
-        noted(&["work 1", "work 2", "work 3", "work 4"]).await;
+        expect_reports(&["work 1", "work 2", "work 3", "work 4"]).await;
         machine.cast(Event::Go(State::Busy));
         machine.cast(Event::Work(5));
         nothing_more(machine).await;
@@ -152,7 +152,7 @@ fn g24_inserted_events_run_before_queued_and_returned_ones() {
         machine.cast(Event::Insert(vec![1, 2]));
         machine.cast(Event::Now(3));
         machine.resume().await.unwrap();
-        noted(&["now 1", "now 2", "now 3"]).await;
+        expect_reports(&["now 1", "now 2", "now 3"]).await;
     });
 }
 
@@ -162,16 +162,16 @@ fn g24_a_state_timeout_is_cancelled_by_a_change_of_state_only() {
         let machine = scribe().await;
         machine.cast(Event::InState(10));
         machine.cast(Event::Now(1));
-        noted(&["now 1", "state timeout"]).await;
+        expect_reports(&["now 1", "state timeout"]).await;
         machine.cast(Event::InState(10));
         machine.cast(Event::Go(State::Free));
         sleep(secs(1)).await;
         nothing_more(machine).await;
-        // A new one replaces the old one.
+        // A new timeout replaces the old one.
         let start = now();
         machine.cast(Event::InState(10));
         machine.cast(Event::InState(500));
-        noted(&["state timeout"]).await;
+        expect_reports(&["state timeout"]).await;
         assert!(now() - start >= millis(500));
         sleep(secs(1)).await;
         nothing_more(machine).await;
@@ -183,13 +183,13 @@ fn g24_an_event_timeout_is_cancelled_by_any_event() {
     simulated(|| async {
         let machine = scribe().await;
         machine.cast(Event::IfNothing(10));
-        noted(&["event timeout"]).await;
+        expect_reports(&["event timeout"]).await;
         for event in [Event::Now(1), Event::Go(State::Busy)] {
             machine.cast(Event::IfNothing(10));
             machine.cast(event);
             sleep(secs(1)).await;
         }
-        noted(&["now 1"]).await;
+        expect_reports(&["now 1"]).await;
         nothing_more(machine).await;
         machine.cast(Event::IfNothing(10));
         send(machine.pid(), Message::new(0));
@@ -209,7 +209,7 @@ fn g24_a_named_timeout_is_cancelled_by_neither() {
         machine.cast(Event::Go(State::Free));
         machine.cast(Event::Now(1));
         machine.cast(Event::Cancel("bread"));
-        noted(&["now 1", "tea", "cake"]).await;
+        expect_reports(&["now 1", "tea", "cake"]).await;
         nothing_more(machine).await;
     });
 }
@@ -221,12 +221,12 @@ fn g24_a_machine_is_a_server_like_others() {
         let machine =
             GenServerOptions::new().name("scribe").start_link::<Machine<Scribe>>(this()).await.unwrap();
         assert_eq!(machine.ask(Event::Ask).await, Ok(State::Busy));
-        assert_eq!(machine.look(|machine| *machine.state()).await, Ok(State::Busy));
+        assert_eq!(machine.get_state(|machine| *machine.state()).await, Ok(State::Busy));
         let watched = spawn(async {});
         send(machine.pid(), watched);
         assert!(receive::<Noted>().await.0.ends_with("Pid"));
         machine.cast(Event::Stop);
-        noted(&["ends Busy: \"stop\""]).await;
+        expect_reports(&["ends Busy: \"stop\""]).await;
         riot_actor::process::wait(machine.pid()).await;
         assert_eq!(riot_actor::whereis("scribe"), None);
 
@@ -247,7 +247,7 @@ fn g24_a_stale_timeout_is_told_from_a_current_one() {
         machine.resume().await.unwrap();
         machine.ask(Event::Ask).await.unwrap();
         machine.suspend().await.unwrap();
-        // Its message is in the mailbox, behind a change of state that ends it.
+        // Its message is in the mailbox, behind a change of state that cancels it.
         machine.cast(Event::Go(State::Free));
         sleep(millis(50)).await;
         machine.resume().await.unwrap();

@@ -51,7 +51,7 @@ fn k02_a_dropped_handle_discards_the_result_and_nothing_else() {
 }
 
 #[test]
-fn k03_a_failing_task_terminates_nobody() {
+fn k03_a_failing_task_ends_no_other_process() {
     everywhere(|| async {
         let mut failing: Task<()> = Task::spawn(async { panic!("not today") });
         match failing.wait(None).await {

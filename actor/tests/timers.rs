@@ -116,7 +116,7 @@ fn t07_timers_fire_in_the_order_of_their_deadlines() {
     everywhere(|| async {
         let start = now();
         for nth in (0..40_u32).rev() {
-            // Counted from one instant, or the time this takes would count.
+            // Counted from one instant, else the time that this takes would count.
             let due = start + millis(5 + u64::from(nth));
             send_after(due.saturating_duration_since(now()), this(), nth);
         }
@@ -207,7 +207,7 @@ fn t12_a_blocked_worker_holds_up_no_timer() {
 }
 
 #[test]
-fn a_message_that_panics_when_a_timer_drops_or_clones_it_harms_nobody() {
+fn a_message_that_panics_when_a_timer_drops_or_clones_it_harms_no_other() {
     struct Fragile;
     impl Clone for Fragile {
         fn clone(&self) -> Self {
@@ -220,11 +220,11 @@ fn a_message_that_panics_when_a_timer_drops_or_clones_it_harms_nobody() {
         }
     }
     everywhere(|| async {
-        send_after(millis(1), "nobody", Fragile);
+        send_after(millis(1), "free", Fragile);
         let repeated = send_interval(millis(1), this(), Fragile).unwrap();
         sleep(millis(5)).await;
         assert_eq!(repeated.read(), None);
-        send_after(secs(3600), "nobody", Fragile);
+        send_after(secs(3600), "free", Fragile);
     });
 }
 
@@ -232,7 +232,7 @@ fn a_message_that_panics_when_a_timer_drops_or_clones_it_harms_nobody() {
 fn t12_timers_are_dropped_unfired_at_the_end() {
     let kept = Arc::new(());
     let main = |kept: Arc<()>| async move {
-        send_after(secs(3600), "nobody", kept.clone());
+        send_after(secs(3600), "free", kept.clone());
         send_after(secs(3600), this(), kept);
         yield_now().await;
     };

@@ -1,4 +1,4 @@
-//! async-executor's tasks and async-channel.
+//! The benches on async-executor's tasks and async-channel.
 
 use std::{
     future::Future,
@@ -54,7 +54,7 @@ pub(crate) fn spawn_exit(times: u64, workers: usize) -> Duration {
     })
 }
 
-/// A task that sends everything on, one more.
+/// Starts a task that forwards every number, plus one.
 fn adder(executor: &Shared, times: u64, to: Sender<u64>) -> Sender<u64> {
     let (sender, inbox) = unbounded::<u64>();
     let body = async move {
@@ -170,7 +170,7 @@ pub(crate) fn idle() -> usize {
             let main = main.clone();
             let body = async move {
                 main.try_send(()).expect("it is heard");
-                from.recv().await.expect_err("nobody sends");
+                from.recv().await.expect_err("no task sends");
             };
             executor.spawn(body).detach();
             if number % 64 == 63 {

@@ -1,4 +1,4 @@
-//! Ours.
+//! The benches on this crate.
 
 use std::{
     future::{Future, pending},
@@ -23,7 +23,7 @@ use crate::{IDLE, LINKED, RING, SENDERS, UNMATCHED, bytes_each, resident, timed}
 fn run<R: Send + 'static>(workers: usize, program: impl Future<Output = R> + Send + 'static) -> R {
     let (say, hear) = mpsc::channel();
     let reason = Config::new().workers(workers).on_crash(|_| {}).run(async move {
-        say.send(program.await).expect("somebody listens");
+        say.send(program.await).expect("the receiver waits");
     });
     assert!(matches!(reason, Ok(Reason::Normal)), "{reason:?}");
     hear.recv().expect("it was said")
@@ -132,7 +132,7 @@ pub(crate) fn call(times: u64, workers: usize) -> Duration {
 
 pub(crate) fn call_behind(times: u64, workers: usize) -> Duration {
     run(workers, async move {
-        (0..UNMATCHED).for_each(|_| send(this(), "nobody asks for this"));
+        (0..UNMATCHED).for_each(|_| send(this(), "not received"));
         calls(times).await
     })
 }

@@ -1,4 +1,4 @@
-//! Tokio's tasks, unbounded channels and oneshots.
+//! The benches on tokio's tasks, unbounded channels and oneshots.
 
 use std::{
     future::Future,
@@ -20,7 +20,7 @@ use crate::{IDLE, LINKED, RING, SENDERS, bytes_each, resident, timed};
 fn run<R: Send + 'static>(workers: usize, program: impl Future<Output = R> + Send + 'static) -> R {
     let runtime =
         Builder::new_multi_thread().worker_threads(workers).enable_time().build().expect("it starts");
-    // On a worker, where our main is as well.
+    // On a worker, as the main process of this crate.
     runtime.block_on(async { spawn(program).await.expect("it ends") })
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn spawn_exit(times: u64, workers: usize) -> Duration {
     })
 }
 
-/// A task that sends everything on, one more.
+/// Starts a task that forwards every number, plus one.
 fn adder(times: u64, to: UnboundedSender<u64>) -> UnboundedSender<u64> {
     let (sender, mut inbox) = unbounded_channel::<u64>();
     spawn(async move {
@@ -124,7 +124,7 @@ pub(crate) fn timers(times: u64, workers: usize) -> Duration {
         let start = Instant::now();
         let mut pending = 0;
         for number in 0..times {
-            // It is started by its first poll, and cancelled when it is dropped.
+            // The timer starts with the first poll, and is cancelled when it is dropped.
             let mut sleep = Box::pin(tokio::time::sleep(Duration::from_millis(10_000 + number % 1_000)));
             let mut context = Context::from_waker(Waker::noop());
             pending += u64::from(sleep.as_mut().poll(&mut context).is_pending());

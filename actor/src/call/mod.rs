@@ -1,33 +1,56 @@
-//! A request and its one reply, outside the mailbox: what comes late is never seen by anybody.
+//! Calls: a request and its one reply, outside the caller's mailbox, so that a late reply is never received.
+//!
+//! `reply_slot` is the usual way of a reply, into the future that waits for it; `oneshot` is the allocated
+//! way, where another task polls that future or several calls of a process are open. Both are built on the
+//! kernel's exit hooks: the exit of the callee settles a call.
 
-mod answer;
-mod calling;
-mod place;
+mod future;
+mod oneshot;
+mod reply_slot;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use answer::Answer;
-pub use answer::{Wait, join, wait};
-pub(crate) use answer::{Waiting, answer_of, send_query};
-pub(crate) use calling::Calling;
-pub(crate) use place::Ender;
-use place::Replier;
+pub(crate) use future::CallFuture;
+use oneshot::Oneshot;
+pub(crate) use oneshot::{Receiver, oneshot_with, send_query};
+pub use oneshot::{Wait, join, wait};
+use reply_slot::ReplyHandle;
 
 use crate::{
-    exit::Reason, message::Message, pid::Pid, process::relations::Callbacks, runtime::Shared,
-    trace::TraceFlags,
+    messages::message::Message,
+    observe::trace::TraceFlags,
+    process::{pid::Pid, reason::Reason},
+    runtime::{
+        kernel::{
+            exit_hooks::{ExitHooks, HookRoom},
+            in_place::ExitWriter,
+        },
+        shared::Shared,
+    },
 };
 
-/// How long a call waits by default. (OTP: `gen_server:call/2`.)
+/// How long [`GenServerRef::call`](crate::gen_server::GenServerRef::call) waits: 5 seconds. (OTP:
+/// `gen_server:call/2`.)
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A request as it stands in the mailbox of whoever serves it.
+/// A request as it is in the mailbox of the callee.
+///
+/// ```
+/// # use riot_actor::{call, call::CallRequest, receive, run, spawn};
+/// # run(async {
+/// let echo = spawn(async {
+///     let CallRequest::<String, String> { query, reply, .. } = receive().await;
+///     reply.send(query);
+/// });
+/// assert_eq!(call(echo, "hello".to_owned(), None).await, Ok("hello".to_owned()));
+/// # });
+/// ```
 pub struct CallRequest<Q, R> {
-    /// What is asked.
+    /// The question.
     pub query: Q,
-    /// Who asks.
+    /// The caller.
     pub from: Pid,
-    /// Where the answer goes.
+    /// The right to reply.
     pub reply: ReplyTo<R>,
 }
 
@@ -40,28 +63,41 @@ impl<Q: fmt::Debug, R> fmt::Debug for CallRequest<Q, R> {
     }
 }
 
-/// Answers one request, once, from any process. Dropped, it answers nothing: the caller waits for its time to pass, or
-/// for the end of whom it asked.
-pub struct ReplyTo<R>(Way<R>);
+/// The right to reply to one request, once, from any process.
+///
+/// Dropping it sends no reply: the caller waits until its timeout has passed or the callee exits.
+///
+/// ```
+/// # use riot_actor::{call, call::CallRequest, receive, run, spawn};
+/// # run(async {
+/// let clerk = spawn(async {
+///     let request = receive::<CallRequest<(), u8>>().await;
+///     spawn(async move { request.reply.send(7) }); // another process replies
+///     receive::<()>().await;
+/// });
+/// assert_eq!(call::<(), u8>(clerk, (), None).await, Ok(7));
+/// # });
+/// ```
+pub struct ReplyTo<R>(ReplyPath<R>);
 
-/// How an answer gets to whoever waits.
-enum Way<R> {
+/// How a reply reaches the caller.
+enum ReplyPath<R> {
     /// Into the future that waits for it.
-    Place(Replier<R>),
-    /// To where both have a share of it.
-    Between(Arc<Answer<R>>),
+    Slot(ReplyHandle<R>),
+    /// Into a oneshot.
+    Shared(Arc<Oneshot<R>>),
 }
 
 impl<R: Send> ReplyTo<R> {
-    /// [`send`](Self::send) for whoever only borrows the right.
+    /// Replies, as [`send`](Self::send) does, for code that only borrows the right.
     pub(crate) fn settle(&self, reply: R) {
         match &self.0 {
-            Way::Place(place) => place.settle(reply),
-            Way::Between(answer) => drop(answer.settle(Ok(reply))),
+            ReplyPath::Slot(handle) => handle.settle(reply),
+            ReplyPath::Shared(oneshot) => drop(oneshot.settle(Ok(reply))),
         }
     }
 
-    /// Answers. Filter the caller has given up nobody sees it.
+    /// Replies. If the caller has given up, the reply is dropped.
     pub fn send(self, reply: R) {
         self.settle(reply);
     }
@@ -74,17 +110,25 @@ impl<R> fmt::Debug for ReplyTo<R> {
 }
 
 /// Why a call has no reply.
+///
+/// ```
+/// # use riot_actor::{call, call::CallError, run, this};
+/// # run(async {
+/// assert_eq!(call::<(), ()>(this(), (), None).await, Err(CallError::CallingSelf));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallError {
     /// There is no such process.
     NoProc,
     /// No reply came in time. The request may still be served.
     Timeout,
-    /// It ended before replying. Whether it acted is unknown: repeat only what may be repeated.
+    /// The callee exited before it replied. Whether it has acted is unknown: repeat only what may be
+    /// repeated.
     Exit(Reason),
-    /// A process that calls itself would wait for ever.
+    /// The caller called itself, and would wait forever.
     CallingSelf,
-    /// Its mailbox is full, and the request was not sent: it has more to do than it can.
+    /// The mailbox of the callee is full, and the request was not sent. The callee is overloaded.
     Full,
 }
 
@@ -93,7 +137,7 @@ impl fmt::Display for CallError {
         match self {
             Self::NoProc => f.write_str("no such process"),
             Self::Timeout => f.write_str("no reply in time"),
-            Self::Exit(reason) => write!(f, "the process ended before replying: {reason}"),
+            Self::Exit(reason) => write!(f, "the process exited before it replied: {reason}"),
             Self::CallingSelf => f.write_str("a process cannot call itself"),
             Self::Full => f.write_str("the mailbox of the process is full"),
         }
@@ -101,7 +145,7 @@ impl fmt::Display for CallError {
 }
 impl std::error::Error for CallError {}
 
-/// Sends [`CallRequest`] to `to` and waits for the reply; `None` waits for ever.
+/// Sends a [`CallRequest`] to `to` and waits for the reply for at most `timeout`; `None` waits forever.
 ///
 /// ```
 /// use riot_actor::{call, call::{CALL_TIMEOUT, CallRequest}, receive, run, spawn};
@@ -115,61 +159,63 @@ impl std::error::Error for CallError {}
 /// ```
 ///
 /// # Errors
-/// See [`CallError`]. The caller is never ended by it.
+/// See [`CallError`]. An error never ends the caller.
 ///
 /// # Cancel safety
-/// Dropped before it is ready, the request stays sent, and the reply is discarded.
+/// If the future is dropped before it is ready, the request stays sent, and the reply is discarded.
 ///
 /// # Panics
-/// Outside a process.
+/// When awaited outside a process.
 pub fn call<Q, R>(
     to: Pid,
     query: Q,
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> impl Future<Output = Result<R, CallError>> + Send
 where
     Q: Send + 'static,
     R: Send + 'static,
 {
-    Calling::new(to, limit, move |from, reply| Message::build(|| CallRequest { query, from, reply }))
+    CallFuture::new(to, timeout, move |from, reply| Message::build(|| CallRequest { query, from, reply }))
 }
 
 impl Shared {
     #[inline(never)]
-    fn send_call(&self, to: Pid, message: Message, ender: Ender) -> Result<(), CallError> {
-        self.deliver_call(to, message, |callbacks| callbacks.push_call(self, ender))
+    fn send_call(&self, to: Pid, message: Message, exit_writer: ExitWriter) -> Result<HookRoom, CallError> {
+        self.deliver_call(to, message, |hooks| hooks.push_in_place(self, exit_writer))
     }
 
-    /// Puts a request into a mailbox, and whoever waits for its answer on the list of those that hear of the end.
+    /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one step.
+    /// The caller must sweep the hooks if their list has become full.
     #[inline(always)]
     fn deliver_call(
         &self,
         to: Pid,
         message: Message,
-        add: impl FnOnce(&mut Callbacks),
-    ) -> Result<(), CallError> {
-        if self.tracer.is_on(TraceFlags::SENDS) {
+        add_hook: impl FnOnce(&mut ExitHooks) -> HookRoom,
+    ) -> Result<HookRoom, CallError> {
+        if self.tracer.is_on(TraceFlags::SEND) {
             self.trace_sent(to, &message);
         }
         let Some(slot) = self.table.of(to) else { return Err(CallError::NoProc) };
-        let readied = {
+        let (runnable, room) = {
             let Some(mut core) = slot.lock_for(to) else { return Err(CallError::NoProc) };
             if !core.is_live() {
-                // Condemned, and not released yet: it refuses the request, and tells its reason when it is released.
-                add(&mut core.relations().callbacks);
+                // The callee is condemned and not released yet: it refuses the request, and its release tells
+                // the reason.
+                let room = add_hook(&mut core.relations().exit_hooks);
                 drop(core);
                 drop(message);
-                return Ok(());
+                return Ok(room);
             }
             if !core.admits(&message) {
                 drop(core);
                 drop(message);
                 return Err(CallError::Full);
             }
-            add(&mut core.relations().callbacks);
-            slot.accept(&mut core, message)
+            let room = add_hook(&mut core.relations().exit_hooks);
+            (slot.accept(&mut core, message), room)
         };
-        self.ready(readied);
-        Ok(())
+        self.enqueue(runnable);
+        Ok(room)
     }
 }

@@ -1,21 +1,25 @@
-//! The loop of a server: one event after the other.
+//! The loop of a server, which handles one event after the other.
 
 use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
-use super::{Call, Cast, Control, GenServer};
+use super::{
+    Call, Cast, GenServer,
+    control::{NextStep, take_next_step, with_control},
+};
 use crate::{
     call::ReplyTo,
-    context,
-    exit::{Panic, Reason},
-    message::Message,
-    panic::{catch, catch_panic},
-    pid::Pid,
-    receive::{select_here, timeout},
-    signal::Exit,
+    messages::{message::Message, receive::select_here},
+    process::{
+        notice::Exit,
+        pid::Pid,
+        reason::{Panic, Reason},
+    },
+    runtime::panic::{catch, catch_panic},
+    time::timeout::timeout,
 };
 
 /// A call or cast in the mailbox of a server `S`.
-pub(super) struct Event<S>(Box<dyn Handled<S>>);
+pub(super) struct ServerEvent<S>(Box<dyn Handled<S>>);
 
 type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -23,60 +27,58 @@ trait Handled<S>: Send {
     fn handle(self: Box<Self>, state: &mut S) -> Handling<'_>;
 }
 
-struct Calling<S, Q, R> {
+struct CallEvent<S, Q, R> {
     query: Q,
     reply: ReplyTo<R>,
     _server: PhantomData<fn(S)>,
 }
 
-impl<S: Call<Q>, Q: Send + 'static> Handled<S> for Calling<S, Q, S::Reply> {
+impl<S: Call<Q>, Q: Send + 'static> Handled<S> for CallEvent<S, Q, S::Reply> {
     fn handle(self: Box<Self>, state: &mut S) -> Handling<'_> {
         Box::pin(async move { state.handle_call(self.query, self.reply).await })
     }
 }
 
-struct Casting<S, M> {
+struct CastEvent<S, M> {
     message: M,
     _server: PhantomData<fn(S)>,
 }
 
-impl<S: Cast<M>, M: Send + 'static> Handled<S> for Casting<S, M> {
+impl<S: Cast<M>, M: Send + 'static> Handled<S> for CastEvent<S, M> {
     fn handle(self: Box<Self>, state: &mut S) -> Handling<'_> {
         Box::pin(state.cast(self.message))
     }
 }
 
-impl<S: GenServer> Event<S> {
+impl<S: GenServer> ServerEvent<S> {
     pub(super) fn call<Q: Send + 'static>(query: Q, reply: ReplyTo<S::Reply>) -> Message
     where
         S: Call<Q>,
     {
-        Message::new(Self(Box::new(Calling { query, reply, _server: PhantomData })))
+        Message::new(Self(Box::new(CallEvent { query, reply, _server: PhantomData })))
     }
 
     pub(super) fn cast<M: Send + 'static>(message: M) -> Message
     where
         S: Cast<M>,
     {
-        Message::new(Self(Box::new(Casting { message, _server: PhantomData })))
+        Message::new(Self(Box::new(CastEvent { message, _server: PhantomData })))
     }
 }
 
-/// What is asked of the server itself, whatever it serves.
+/// A request about the server itself, whatever it serves.
 pub(super) enum System<S> {
     Suspend(ReplyTo<()>),
     Resume(ReplyTo<()>),
-    /// A look at the state.
-    Look(Box<dyn FnOnce(&S) + Send>),
+    GetState(Box<dyn FnOnce(&S) + Send>),
     Stop(Reason),
 }
 
-/// Serves until somebody wants the server to end, and says why.
+/// Serves until the server must end, and returns the exit reason.
 pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Reason {
     let mut suspended = false;
     loop {
-        let (stop, next, idle) =
-            with_control(|control| (control.stop.take(), control.continues.pop_front(), control.idle.take()));
+        let NextStep { stop, message: next, idle } = take_next_step();
         if let Some(reason) = stop {
             return terminate(state, reason).await;
         }
@@ -85,7 +87,7 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
             catch_panic(state.handle_continue(message)).await
         } else {
             match next_event::<S>(suspended, parent, idle).await {
-                Some(Incoming::Event(Event(event))) => catch_panic(event.handle(&mut state)).await,
+                Some(Incoming::Event(ServerEvent(event))) => catch_panic(event.handle(&mut state)).await,
                 Some(Incoming::Info(message)) => catch_panic(state.handle_info(message)).await,
                 Some(Incoming::Parent(reason)) | Some(Incoming::System(System::Stop(reason))) => {
                     return terminate(state, reason).await;
@@ -102,9 +104,9 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
                     reply.send(());
                     Ok(())
                 }
-                Some(Incoming::System(System::Look(look))) => {
+                Some(Incoming::System(System::GetState(read))) => {
                     set_idle(idle);
-                    catch(|| look(&state))
+                    catch(|| read(&state))
                 }
                 None => catch_panic(state.handle_timeout()).await,
             }
@@ -116,14 +118,14 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
 }
 
 enum Incoming<S> {
-    Event(Event<S>),
+    Event(ServerEvent<S>),
     Info(Message),
     System(System<S>),
-    /// The parent has ended, and so must we.
+    /// The parent has exited, and so must the server.
     Parent(Reason),
 }
 
-/// The next thing to do; none if nothing came in the time a handler gave.
+/// Waits for the next thing to handle; none if nothing came in the idle time that a handler gave.
 async fn next_event<S: GenServer>(
     suspended: bool,
     parent: Option<Pid>,
@@ -132,16 +134,16 @@ async fn next_event<S: GenServer>(
     let from_parent = move |message: &Message| {
         message.downcast_ref::<Exit>().is_some_and(|exit| Some(exit.from) == parent || exit.from.is_system())
     };
-    // A suspended server still hears of its parent, and of those who look after it.
+    // A suspended server still obeys its parent and requests about itself.
     let wanted = move |message: &Message| !suspended || from_parent(message) || message.is::<System<S>>();
     let message = match idle {
-        Some(limit) => timeout(limit, select_here(wanted)).await.ok()?,
+        Some(duration) => timeout(duration, select_here(wanted)).await.ok()?,
         None => select_here(wanted).await,
     };
     if from_parent(&message) {
         return message.downcast::<Exit>().ok().map(|exit| Incoming::Parent(exit.reason));
     }
-    Some(match message.downcast::<Event<S>>() {
+    Some(match message.downcast::<ServerEvent<S>>() {
         Ok(event) => Incoming::Event(event),
         Err(message) => match message.downcast::<System<S>>() {
             Ok(system) => Incoming::System(system),
@@ -150,10 +152,10 @@ async fn next_event<S: GenServer>(
     })
 }
 
-/// The server's last words, then those of the handler that stopped it.
+/// Runs `terminate`, then sends the replies of the handler that stopped the server.
 async fn terminate<S: GenServer>(mut state: S, reason: Reason) -> Reason {
     let panic = catch_panic(state.terminate(&reason)).await.err();
-    let replies = with_control(|control| std::mem::take(&mut control.last_replies));
+    let replies = with_control("server", |control| std::mem::take(&mut control.last_replies));
     drop(state);
     replies.into_iter().for_each(|reply| reply());
     panic.map_or(reason, crashed)
@@ -163,17 +165,9 @@ pub(super) fn crashed(panic: Panic) -> Reason {
     Reason::Panic(Arc::new(panic))
 }
 
-/// Runs `f` with what the handlers said, left with the process.
-fn with_control<R>(f: impl FnOnce(&mut Control) -> R) -> R {
-    context::with_running("server", |_, _, running| f(running.server.get_or_insert_default()))
-}
-
-/// What happened was no message for the server: its timeout goes on.
+/// Restores the idle timeout after an event that was no message for the server.
 fn set_idle(idle: Option<Duration>) {
-    with_control(|control| control.idle = idle);
-}
-
-/// Makes the running process a server.
-pub(super) fn become_server() {
-    with_control(|_| ());
+    if idle.is_some() {
+        with_control("server", |control| control.idle = idle);
+    }
 }

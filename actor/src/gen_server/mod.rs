@@ -1,4 +1,4 @@
-//! The generic server: a process with a state, and handlers for what it is asked, told, and sent otherwise.
+//! Generic servers: a process with a state, and handlers for its calls, casts and other messages.
 //!
 //! ```
 //! use riot_actor::{gen_server::{Call, Cast, GenServer, Stop}, run};
@@ -33,8 +33,8 @@
 //! });
 //! ```
 //!
-//! What a handler wants to happen next it says by functions of this module: [`stop`], go on with something else first,
-//! wake up if nothing comes.
+//! A handler says what happens next by functions of this module: [`stop`], [`continue_with`],
+//! [`idle_timeout`].
 
 mod control;
 mod events;
@@ -43,63 +43,69 @@ mod start;
 
 use std::{future::Future, time::Duration};
 
-pub(crate) use control::Control;
 pub use control::{continue_with, idle_timeout, stop};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
 pub use start::{GenServerOptions, GenServerStartError};
 
-use crate::{call::ReplyTo, exit::Reason, message::Message};
+use crate::{call::ReplyTo, messages::message::Message, process::reason::Reason};
 
-/// A process with a state. Its handlers run one at a time: while one awaits, nothing else of that server is handled.
+/// A process with a state. Its handlers run one at a time: while one awaits, the server handles nothing else.
 ///
-/// Handlers of requests are [`Call`], of one-way messages [`Cast`].
+/// Calls are handled by [`Call`], casts by [`Cast`]; see the [module](self) for an example.
 pub trait GenServer: Sized + Send + 'static {
-    /// What it is started with.
+    /// The argument of [`init`](Self::init).
     type Args: Send + 'static;
 
-    /// Makes the state, in the server's own process. Whoever starts the server waits for it.
+    /// Makes the state, in the server's own process, while the starter waits.
     fn init(args: Self::Args) -> impl Future<Output = Result<Self, Stop>> + Send;
 
-    /// Handles whatever is no call and no cast: messages sent by [`send`](crate::send()), `Down`s, `Exit`s of a server
-    /// that traps them. By default it is logged and forgotten.
+    /// Handles a message that is neither call nor cast: one sent by [`send`](crate::send()), a `Down`, an
+    /// `Exit` of a server that traps exits. By default it is logged and dropped.
     fn handle_info(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
-            tracing::warn!(target: "riot::server", pid = %crate::this(), "nobody handles {}", message.type_name());
+            let message = message.type_name();
+            tracing::warn!(target: "riot::server", pid = %crate::this(), "unhandled message {message}");
         }
     }
 
-    /// Handles what [`continue_with`] asked for, before anything that is in the mailbox.
+    /// Handles a message of [`continue_with`], before anything that is in the mailbox. By default it is
+    /// logged and dropped.
     fn handle_continue(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
-            tracing::warn!(target: "riot::server", pid = %crate::this(), "nobody goes on with {}", message.type_name());
+            let message = message.type_name();
+            tracing::warn!(target: "riot::server", pid = %crate::this(), "unhandled continuation {message}");
         }
     }
 
-    /// Nothing came within the time [`idle_timeout`] asked for.
+    /// Is called when nothing has arrived within the time of [`idle_timeout`].
     fn handle_timeout(&mut self) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// The server ends: a handler stopped it or panicked, or, if it traps exits, its parent did. Not after a kill, nor
-    /// a fatal signal to one that does not trap. After a panic it sees the state as the panic left it.
+    /// Is called when the server ends because a handler stopped it or panicked, or because its parent exited
+    /// and it traps exits.
+    ///
+    /// It is not called after a kill, nor after a fatal signal to a server that does not trap exits. After a
+    /// panic it sees the state as the panic left it.
     fn terminate(&mut self, _reason: &Reason) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// Starts it, linked to nobody. Returns once `init` has.
+    /// Starts the server without a link. Returns once `init` has.
     ///
     /// # Errors
-    /// See [`GenServerStartError`]. The process is gone by then, its name free.
+    /// See [`GenServerStartError`]. The process is then released, and its name free.
     fn start(
         args: Self::Args,
     ) -> impl Future<Output = Result<GenServerRef<Self>, GenServerStartError>> + Send {
         GenServerOptions::new().start::<Self>(args)
     }
 
-    /// Starts it, linked to the caller. Returns once `init` has.
+    /// Starts the server linked to the caller. Returns once `init` has.
     ///
     /// # Errors
-    /// See [`GenServerStartError`]. The process is gone by then, its name free, and the caller is not ended by it.
+    /// See [`GenServerStartError`]. The process is then released, its name free, and the caller is not ended
+    /// by it.
     fn start_link(
         args: Self::Args,
     ) -> impl Future<Output = Result<GenServerRef<Self>, GenServerStartError>> + Send {
@@ -107,46 +113,77 @@ pub trait GenServer: Sized + Send + 'static {
     }
 }
 
-/// Answers requests of type `Q`.
+/// Handles calls with a query of type `Q`.
 ///
-/// One of the two methods is implemented: [`call`](Self::call) to answer at once, [`handle_call`](Self::handle_call) to
-/// keep the right to answer for later, or hand it to another process.
+/// Implement one of the two methods: [`call`](Self::call) to reply at once, or
+/// [`handle_call`](Self::handle_call) to keep the right to reply for later or hand it to another process.
+///
+/// ```
+/// # use riot_actor::{call::ReplyTo, gen_server::{Call, GenServer, Stop}, run, spawn};
+/// # struct Till;
+/// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+/// struct Sum(Vec<u32>);
+/// impl Call<Sum> for Till {
+///     type Reply = u32;
+///     async fn handle_call(&mut self, Sum(prices): Sum, reply: ReplyTo<u32>) {
+///         spawn(async move { reply.send(prices.iter().sum()) }); // the till goes on meanwhile
+///     }
+/// }
+/// # run(async {
+/// assert_eq!(Till::start(()).await?.call(Sum(vec![1, 2])).await?, 3);
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 pub trait Call<Q>: GenServer {
-    /// What it answers.
+    /// The type of the reply.
     type Reply: Send + 'static;
 
-    /// Answers.
+    /// Returns the reply.
     fn call(&mut self, query: Q) -> impl Future<Output = Self::Reply> + Send {
         let _ = query;
         async { unreachable!("a server implements `call` or `handle_call`") }
     }
 
-    /// Takes the request and the right to answer it, once, from anywhere. Dropped unanswered, the caller waits for its
-    /// time to pass or for the server's end.
+    /// Handles the query with the right to reply, once, from any process. If that is dropped, the caller
+    /// waits until its timeout has passed or the server exits.
     fn handle_call(&mut self, query: Q, reply: ReplyTo<Self::Reply>) -> impl Future<Output = ()> + Send
     where
         Q: Send,
     {
         async move {
             let answer = self.call(query).await;
-            // A server that stops has the last word first: its reply comes after `terminate`.
+            // `terminate` runs before the reply of a handler that has stopped the server.
             control::reply_at_end(reply, answer);
         }
     }
 }
 
-/// Takes one-way messages of type `M`.
+/// Handles casts, which are one-way messages, of type `M`; see the [module](self) for an example.
 pub trait Cast<M>: GenServer {
-    /// Handles one.
+    /// Handles one message.
     fn cast(&mut self, message: M) -> impl Future<Output = ()> + Send;
 }
 
 /// Why a server does not start.
+///
+/// ```
+/// # use riot_actor::{gen_server::{GenServer, GenServerStartError, Stop}, run};
+/// struct Mailer;
+/// impl GenServer for Mailer {
+///     type Args = bool;
+///     async fn init(enabled: bool) -> Result<Self, Stop> {
+///         if enabled { Ok(Mailer) } else { Err(Stop::Ignore) }
+///     }
+/// }
+/// # run(async {
+/// assert_eq!(Mailer::start(false).await, Err(GenServerStartError::Ignored));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stop {
-    /// It has nothing to do, which is no failure.
+    /// The server has nothing to do, which is no failure.
     Ignore,
-    /// It cannot.
+    /// The server cannot start.
     Because(Reason),
 }
 
@@ -156,5 +193,5 @@ impl<E: Into<Reason>> From<E> for Stop {
     }
 }
 
-/// How long a start waits for `init` by default: for ever. (OTP: `infinity`.)
+/// How long a start waits for `init` by default: forever. (OTP: `infinity`.)
 const START_TIMEOUT: Option<Duration> = None;

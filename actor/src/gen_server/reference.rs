@@ -1,21 +1,20 @@
-//! The typed name of a server: it accepts what the server handles, checked by the compiler.
+//! The typed reference to a server: it accepts what the server handles, checked by the compiler.
 
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
 use super::{
     Call, Cast, GenServer,
-    events::{Event, System},
+    events::{ServerEvent, System},
 };
 use crate::{
-    call::{CALL_TIMEOUT, CallError, Calling, ReplyTo, Waiting, send_query, wait},
-    context,
-    exit::Reason,
-    message::Message,
-    pid::Pid,
-    receive::timeout,
+    call::{CALL_TIMEOUT, CallError, CallFuture, Receiver, ReplyTo, send_query, wait},
+    messages::message::Message,
+    process::{pid::Pid, reason::Reason},
+    runtime::context,
+    time::timeout::timeout as with_timeout,
 };
 
-/// A server of type `S`. `Copy`, like the pid it is made of.
+/// A reference to a server of type `S`. `Copy`, like a pid. See the [module](super) for an example.
 pub struct GenServerRef<S> {
     pid: Pid,
     _server: PhantomData<fn(S)>,
@@ -50,26 +49,26 @@ impl<S> fmt::Debug for GenServerRef<S> {
 }
 
 impl<S: GenServer> GenServerRef<S> {
-    /// The server behind a pid, such as one found by name. Filter that is a server of another type it takes what it is
-    /// sent for a message of nobody's.
+    /// Wraps a pid, such as one found by name, without checking that it is a server of type `S`. Another
+    /// server handles what it is sent in [`handle_info`](GenServer::handle_info).
     #[must_use]
     pub fn new(pid: Pid) -> Self {
         Self { pid, _server: PhantomData }
     }
 
-    /// Its process.
+    /// Returns the pid of the server.
     #[must_use]
     pub fn pid(self) -> Pid {
         self.pid
     }
 
-    /// Asks, and waits for the answer for at most five seconds.
+    /// Calls the server and waits for the reply for at most [`CALL_TIMEOUT`], 5 seconds.
     ///
     /// # Errors
-    /// See [`CallError`]. The caller is never ended by it.
+    /// See [`CallError`]. An error never ends the caller.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the request stays sent, and the reply is discarded.
+    /// If the future is dropped before it is ready, the request stays sent, and the reply is discarded.
     pub fn call<Q: Send + 'static>(self, query: Q) -> impl Future<Output = Result<S::Reply, CallError>> + Send
     where
         S: Call<Q>,
@@ -77,45 +76,77 @@ impl<S: GenServer> GenServerRef<S> {
         self.call_timeout(query, Some(CALL_TIMEOUT))
     }
 
-    /// Asks, and waits for the answer for at most `limit`; `None` waits for ever.
+    /// Calls the server and waits for the reply for at most `timeout`; `None` waits forever.
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent, and the reply is discarded.
     pub fn call_timeout<Q: Send + 'static>(
         self,
         query: Q,
-        limit: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> impl Future<Output = Result<S::Reply, CallError>> + Send
     where
         S: Call<Q>,
     {
-        Calling::new(self.pid, limit, move |_, reply| Event::<S>::call(query, reply))
+        CallFuture::new(self.pid, timeout, move |_, reply| ServerEvent::<S>::call(query, reply))
     }
 
-    /// Asks, and gives back something to wait for the answer with, later or never.
+    /// Sends a call whose reply can be waited for later, or never.
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{Call, GenServer, Stop}, run};
+    /// # struct Till;
+    /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+    /// # impl Call<u32> for Till { type Reply = u32; async fn call(&mut self, n: u32) -> u32 { n + 1 } }
+    /// # run(async {
+    /// let till = Till::start(()).await?;
+    /// let (mut first, mut second) = (till.send_request(1)?, till.send_request(2)?);
+    /// assert_eq!((second.wait(None).await, first.wait(None).await), (Ok(3), Ok(2)));
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// Filter there is no such process, or it is the caller.
+    /// If there is no such process, its mailbox is full, or it is the caller.
     pub fn send_request<Q: Send + 'static>(self, query: Q) -> Result<PendingReply<S::Reply>, CallError>
     where
         S: Call<Q>,
     {
-        send_query(self.pid, |reply| Event::<S>::call(query, reply)).map(PendingReply)
+        send_query(self.pid, |reply| ServerEvent::<S>::call(query, reply)).map(PendingReply)
     }
 
-    /// Tells. It never waits and never fails.
+    /// Sends a one-way message. Never waits and never fails, see [`send`](crate::send()).
     pub fn cast<M: Send + 'static>(self, message: M)
     where
         S: Cast<M>,
     {
-        context::with_shared("cast", |shared| shared.deliver(self.pid, Event::<S>::cast(message)));
+        context::with_shared("cast", |shared| shared.deliver(self.pid, ServerEvent::<S>::cast(message)));
     }
 
-    /// Has the server end with `reason`, after what is in its mailbox, and waits until it is gone.
+    /// Has the server end with `reason` after what is in its mailbox, and waits until it is released, for at
+    /// most `timeout`; `None` waits forever.
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{GenServer, Stop}, process::is_alive, run, Reason};
+    /// # struct Till;
+    /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+    /// # run(async {
+    /// let till = Till::start(()).await?;
+    /// till.stop(Reason::Normal, None).await?;
+    /// assert!(!is_alive(till.pid()));
+    /// # Ok::<(), Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// See [`GenServerStopError`].
-    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), GenServerStopError> {
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
+    pub async fn stop(self, reason: Reason, timeout: Option<Duration>) -> Result<(), GenServerStopError> {
         let end = wait(self.pid);
         let stop = Message::system(System::<S>::Stop(reason.clone()));
         if context::with_shared("stop", |shared| shared.try_deliver(self.pid, stop)).is_err()
@@ -123,17 +154,34 @@ impl<S: GenServer> GenServerRef<S> {
         {
             return Err(GenServerStopError::NoProc);
         }
-        let ended = match limit {
-            Some(limit) => timeout(limit, end).await.map_err(|_| GenServerStopError::Timeout)?,
+        let ended = match timeout {
+            Some(duration) => with_timeout(duration, end).await.map_err(|_| GenServerStopError::Timeout)?,
             None => end.await,
         };
         if ended == reason { Ok(()) } else { Err(GenServerStopError::Exit(ended)) }
     }
 
-    /// Has it handle nothing until it is resumed: calls, casts and messages wait. It still obeys its parent.
+    /// Suspends the server: calls, casts and messages wait until it is [resumed](Self::resume). It still
+    /// obeys its parent.
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{GenServer, Stop}, run};
+    /// # struct Till;
+    /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+    /// # run(async {
+    /// let till = Till::start(()).await?;
+    /// till.suspend().await?;
+    /// assert!(till.get_state(|_| true).await?); // still answered
+    /// till.resume().await?;
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
     pub async fn suspend(self) -> Result<(), CallError> {
         self.system(System::Suspend).await
     }
@@ -142,51 +190,79 @@ impl<S: GenServer> GenServerRef<S> {
     ///
     /// # Errors
     /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
     pub async fn resume(self) -> Result<(), CallError> {
         self.system(System::Resume).await
     }
 
-    /// Looks at the state, suspended or not.
+    /// Shows `read` the state, whether the server is suspended or not, and returns the result. (OTP:
+    /// `sys:get_state`.)
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{GenServer, Stop}, run};
+    /// # struct Till(u32);
+    /// # impl GenServer for Till {
+    /// #     type Args = u32;
+    /// #     async fn init(n: u32) -> Result<Self, Stop> { Ok(Till(n)) }
+    /// # }
+    /// # run(async {
+    /// let till = Till::start(7).await?;
+    /// assert_eq!(till.get_state(|till| till.0).await, Ok(7));
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn look<R: Send + 'static>(
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
+    pub async fn get_state<R: Send + 'static>(
         self,
-        look: impl FnOnce(&S) -> R + Send + 'static,
+        read: impl FnOnce(&S) -> R + Send + 'static,
     ) -> Result<R, CallError> {
-        self.system(|reply| System::Look(Box::new(move |state| reply.send(look(state))))).await
+        self.system(|reply| System::GetState(Box::new(move |state| reply.send(read(state))))).await
     }
 
-    /// Asks by a cast that carries the right to answer.
+    /// Sends a cast that carries the right to reply.
     pub(crate) fn request<R: Send + 'static, M: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> M,
-    ) -> Result<Waiting<R>, CallError>
+    ) -> Result<Receiver<R>, CallError>
     where
         S: Cast<M>,
     {
-        send_query(self.pid, |reply| Event::<S>::cast(make(reply)))
+        send_query(self.pid, |reply| ServerEvent::<S>::cast(make(reply)))
     }
 
     async fn system<R: Send + 'static>(
         self,
         make: impl FnOnce(ReplyTo<R>) -> System<S>,
     ) -> Result<R, CallError> {
-        Calling::new(self.pid, Some(CALL_TIMEOUT), move |_, reply| Message::system(make(reply))).await
+        CallFuture::new(self.pid, Some(CALL_TIMEOUT), move |_, reply| Message::system(make(reply))).await
     }
 }
 
-/// An answer on its way. Dropped, the answer is discarded when it comes.
+/// A reply that can be waited for, made by [`GenServerRef::send_request`]. If it is dropped the reply is
+/// discarded.
+///
+/// See [`GenServerRef::send_request`] for an example.
 #[must_use = "it has to be waited for"]
-pub struct PendingReply<R: Send>(Waiting<R>);
+pub struct PendingReply<R: Send>(Receiver<R>);
 
 impl<R: Send> PendingReply<R> {
-    /// Waits for the answer for at most `limit`; `None` waits for ever. After a timeout it may be waited for again.
+    /// Waits for the reply for at most `timeout`; `None` waits forever. After a timeout it can be waited for
+    /// again.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn wait(&mut self, limit: Option<Duration>) -> Result<R, CallError> {
-        self.0.wait(limit).await
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the reply can still be waited for.
+    pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<R, CallError> {
+        self.0.wait(timeout).await
     }
 }
 
@@ -196,14 +272,27 @@ impl<R: Send> fmt::Debug for PendingReply<R> {
     }
 }
 
-/// Why a server was not stopped as asked.
+/// Why a server was not stopped as requested.
+///
+/// ```
+/// # use riot_actor::{gen_server::{GenServer, GenServerRef, GenServerStopError, Stop}, process::wait};
+/// # use riot_actor::{run, spawn, Reason};
+/// # struct Till;
+/// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+/// # run(async {
+/// let gone = spawn(async {});
+/// wait(gone).await;
+/// let stopped = GenServerRef::<Till>::new(gone).stop(Reason::Normal, None).await;
+/// assert_eq!(stopped, Err(GenServerStopError::NoProc));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum GenServerStopError {
     /// There is no such process.
     NoProc,
-    /// It has not ended yet, but will.
+    /// The server has not exited yet, but will.
     Timeout,
-    /// It ended for another reason.
+    /// The server exited for another reason.
     Exit(Reason),
 }
 
@@ -211,8 +300,8 @@ impl fmt::Display for GenServerStopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProc => f.write_str("no such process"),
-            Self::Timeout => f.write_str("it has not ended yet"),
-            Self::Exit(reason) => write!(f, "it ended for another reason: {reason}"),
+            Self::Timeout => f.write_str("the server has not exited yet"),
+            Self::Exit(reason) => write!(f, "the server exited for another reason: {reason}"),
         }
     }
 }

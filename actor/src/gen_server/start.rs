@@ -1,22 +1,17 @@
-//! Starting a server: whoever does waits for its `init`, and is not ended by it.
+//! Starting a server: the starter waits for its `init`, and is not ended by a failure of it.
 
 use std::{fmt, time::Duration};
 
-use super::{GenServer, GenServerRef, START_TIMEOUT, Stop, events};
+use super::{GenServer, GenServerRef, START_TIMEOUT, Stop, control, events};
 use crate::{
-    bound::MailboxOverflow,
-    call::{CallError, ReplyTo, answer_of, wait},
-    context,
-    exit::Reason,
-    handle::Handle,
-    panic::catch_panic,
-    pid::Pid,
-    process::spawn::SpawnOptions,
-    registry::Name,
-    signal::{MonitorRef, exit, link},
+    call::{CallError, ReplyTo, oneshot_with, wait},
+    messages::capacity::MailboxOverflow,
+    names::name::Name,
+    process::{exit::exit, link::link, notice::MonitorRef, pid::Pid, reason::Reason, spawn::SpawnOptions},
+    runtime::{context, handle::Handle, kernel::spawn::ParentExit, panic::catch_panic},
 };
 
-/// How a server starts, where [`GenServer::start_link`] says too little.
+/// Options for starting a server.
 ///
 /// ```
 /// # use riot_actor::{gen_server::{GenServer, GenServerOptions, Stop}, run, whereis};
@@ -32,7 +27,7 @@ use crate::{
 #[must_use = "nothing starts before `start`"]
 pub struct GenServerOptions {
     spawn: SpawnOptions,
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Default for GenServerOptions {
@@ -42,81 +37,88 @@ impl Default for GenServerOptions {
 }
 
 impl GenServerOptions {
-    /// No name, and all the time `init` needs.
+    /// Options of a server without a name, whose `init` may take any time.
     pub fn new() -> Self {
-        Self { spawn: SpawnOptions::new(), limit: START_TIMEOUT }
+        Self { spawn: SpawnOptions::new(), timeout: START_TIMEOUT }
     }
 
-    /// A name, held before `init` runs.
+    /// Registers a name for the server, which it holds before `init` runs.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.spawn = self.spawn.name(name);
         self
     }
 
-    /// The bound of its mailbox, as [`SpawnOptions::max_mailbox`]: for calls, casts and messages, not for what is asked of
-    /// the server itself, such as [`GenServerRef::stop`]. Default: none.
+    /// Bounds the mailbox, see [`SpawnOptions::max_mailbox`]. Unbounded by default. Requests about the server
+    /// itself, such as [`GenServerRef::stop`], are always accepted.
     ///
     /// # Panics
-    /// Filter zero.
+    /// If `messages` is zero.
     pub fn max_mailbox(mut self, messages: usize, overflow: MailboxOverflow) -> Self {
         self.spawn = self.spawn.max_mailbox(messages, overflow);
         self
     }
 
-    /// How long `init` may take; default for ever. One that takes longer is killed.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
+    /// Sets how long `init` may take before the server is killed; forever by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
-    /// Starts the server, linked to nobody.
+    /// Starts the server without a link. Returns once `init` has.
     ///
     /// # Errors
     /// See [`GenServerStartError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, a server that was spawned starts all the same.
     pub async fn start<S: GenServer>(self, args: S::Args) -> Result<GenServerRef<S>, GenServerStartError> {
-        self.run::<S>(args, false).await
+        self.run::<S>(args, None).await
     }
 
-    /// Starts the server, linked to the caller.
+    /// Starts the server linked to the caller. Returns once `init` has.
     ///
     /// # Errors
     /// See [`GenServerStartError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, a server that was spawned starts all the same.
     pub async fn start_link<S: GenServer>(
         self,
         args: S::Args,
     ) -> Result<GenServerRef<S>, GenServerStartError> {
-        self.run::<S>(args, true).await
+        let link_to_starter = StarterLink {
+            starter: crate::this(),
+            reference: context::with_shared("start", |shared| shared.next_reference()),
+            handle: Handle::current(),
+        };
+        self.run::<S>(args, Some(link_to_starter)).await
     }
 
     async fn run<S: GenServer>(
         self,
         args: S::Args,
-        linked: bool,
+        starter_link: Option<StarterLink>,
     ) -> Result<GenServerRef<S>, GenServerStartError> {
-        let leash = linked.then(|| Leash {
-            starter: crate::this(),
-            reference: context::with_shared("start", |shared| shared.next_reference()),
-            handle: Handle::current(),
-        });
         let mut taken = None;
         let mut spawn = self.spawn.label(short_name::<S>());
-        if let Some(leash) = &leash {
-            spawn = spawn.leash(leash.reference);
+        if let Some(link) = &starter_link {
+            spawn = spawn.on_parent_exit(link.reference, ParentExit::OneWayLink);
         }
-        let (pid, started) = answer_of(|reply| match spawn.try_spawn(body::<S>(args, leash, reply)) {
-            Ok(pid) => pid,
-            Err(error) => {
-                taken = Some(GenServerStartError::AlreadyStarted(error.holder));
-                error.holder
-            }
-        });
+        let (pid, started) =
+            oneshot_with(|reply| match spawn.try_spawn(body::<S>(args, starter_link, reply)) {
+                Ok(pid) => pid,
+                Err(error) => {
+                    taken = Some(GenServerStartError::AlreadyStarted(error.holder));
+                    error.holder
+                }
+            });
         if let Some(error) = taken {
             return Err(error);
         }
         let end = wait(pid);
-        match started.wait(self.limit).await {
+        match started.wait(self.timeout).await {
             Ok(Ok(())) => Ok(GenServerRef::new(pid)),
-            // The process is let go of only when it is gone, so that its name is free.
+            // Returns only after the release, so that the name is free.
             Ok(Err(stop)) => {
                 end.await;
                 Err(match stop {
@@ -137,23 +139,28 @@ impl GenServerOptions {
     }
 }
 
-/// The last part of a type's name, without what it is generic over.
+/// Returns the last segment of a type's name, without its generic arguments.
 fn short_name<S>() -> &'static str {
     let name = std::any::type_name::<S>();
     let name = name.split('<').next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)
 }
 
-/// The starter is linked only once init has succeeded, so that a failure cannot end it; its own end is felt before.
-async fn body<S: GenServer>(args: S::Args, leash: Option<Leash>, reply: ReplyTo<Result<(), Stop>>) -> Reason {
-    events::become_server();
-    let parent = leash.as_ref().map(|leash| leash.starter);
+/// The body of a server. It links the starter only once `init` has succeeded, so that a failure cannot end
+/// the starter; the one-way link has the server end with the starter before that.
+async fn body<S: GenServer>(
+    args: S::Args,
+    starter_link: Option<StarterLink>,
+    reply: ReplyTo<Result<(), Stop>>,
+) -> Reason {
+    control::become_server();
+    let parent = starter_link.as_ref().map(|link| link.starter);
     match catch_panic(S::init(args)).await {
         Ok(Ok(state)) => {
             if let Some(parent) = parent {
                 link(parent);
             }
-            drop(leash);
+            drop(starter_link);
             reply.send(Ok(()));
             events::serve(state, parent).await
         }
@@ -169,29 +176,41 @@ async fn body<S: GenServer>(args: S::Args, leash: Option<Leash>, reply: ReplyTo<
     }
 }
 
-/// Has the starter's end felt by a server in its init, and not the other way round.
-struct Leash {
+/// The one-way link from a starter to a server in its `init`. Dropping it removes the link.
+struct StarterLink {
     starter: Pid,
     reference: MonitorRef,
     handle: Handle,
 }
 
-impl Drop for Leash {
+impl Drop for StarterLink {
     fn drop(&mut self) {
         self.handle.shared.remove_watcher(self.starter, self.reference);
     }
 }
 
 /// Why a server was not started.
+///
+/// ```
+/// # use riot_actor::{gen_server::{GenServer, GenServerStartError, Stop}, run, Reason};
+/// struct Broken;
+/// impl GenServer for Broken {
+///     type Args = ();
+///     async fn init((): ()) -> Result<Self, Stop> { Err(Reason::other("no disk").into()) }
+/// }
+/// # run(async {
+/// assert_eq!(Broken::start(()).await, Err(GenServerStartError::Failed(Reason::other("no disk"))));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum GenServerStartError {
-    /// It had nothing to do; no failure.
+    /// The server has nothing to do, which is no failure.
     Ignored,
     /// Another process has its name.
     AlreadyStarted(Pid),
-    /// Its `init` took too long.
+    /// The `init` took longer than [`GenServerOptions::timeout`].
     Timeout,
-    /// Its `init` gave up, panicked or was killed.
+    /// The `init` returned an error, panicked or was killed.
     Failed(Reason),
 }
 

@@ -1,11 +1,25 @@
-//! Looking in: what can be seen of a process, without disturbing it.
+//! Inspecting processes without disturbing them.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use super::{Core, Phase, Priority, Slot};
-use crate::{context, pid::Pid, registry::Name, runtime::Handle, runtime::Shared, signal::Watcher};
+use super::{pid::Pid, priority::Priority};
+use crate::{
+    names::name::Name,
+    runtime::{
+        context,
+        handle::Handle,
+        kernel::{
+            lifecycle::Phase,
+            record::{Core, Slot},
+            relations::Watcher,
+        },
+        shared::Shared,
+    },
+};
 
 /// A process as it was at one moment.
+///
+/// See [`info`] for an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProcessInfo {
@@ -13,13 +27,13 @@ pub struct ProcessInfo {
     pub pid: Pid,
     /// The names it holds.
     pub names: Vec<Name>,
-    /// What it calls itself.
+    /// The label.
     pub label: Option<Cow<'static, str>>,
-    /// What it is doing.
+    /// The state.
     pub state: ProcessState,
     /// Messages in its mailbox.
     pub mailbox: usize,
-    /// How many may be; none without a bound.
+    /// The bound of its mailbox; none if it is unbounded.
     pub max_mailbox: Option<usize>,
     /// Messages refused because the mailbox was full.
     pub refused: u64,
@@ -31,26 +45,28 @@ pub struct ProcessInfo {
     pub monitored_by: Vec<Pid>,
     /// Whether it traps exits.
     pub trap_exit: bool,
-    /// Its priority.
+    /// The priority.
     pub priority: Priority,
-    /// Who spawned it; that process may be gone.
+    /// The process that spawned it, which may have exited.
     pub parent: Option<Pid>,
-    /// How many processes the runtime had spawned before it: the order in which they came.
+    /// How many processes the runtime had spawned before it.
     pub nth: u64,
-    /// How long it has lived, to the few turns between two looks at the clock.
+    /// How long it has lived, as precise as [`now_coarse`](crate::time::now_coarse).
     pub age: Option<Duration>,
 }
 
-/// What a process is doing.
+/// The state of a process.
+///
+/// See [`info`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProcessState {
-    /// It runs on a worker.
+    /// Polled by a worker.
     Running,
-    /// It waits for a worker.
+    /// In a run queue.
     Runnable,
-    /// It waits for a message, a timer or a socket.
+    /// Waiting for a message, a timer or an event of I/O.
     Waiting,
-    /// It has ended, or was condemned to, and is not released yet.
+    /// Exited or condemned, and not released yet.
     Exiting,
 }
 
@@ -65,7 +81,15 @@ impl fmt::Display for ProcessState {
     }
 }
 
-/// What can be seen of `pid`; none once it is released.
+/// Returns what can be seen of `pid`; none once it is released.
+///
+/// ```
+/// # use riot_actor::{process::{ProcessState, info}, run, this};
+/// # run(async {
+/// let info = info(this()).unwrap();
+/// assert_eq!((info.state, info.mailbox), (ProcessState::Running, 0));
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -74,7 +98,14 @@ pub fn info(pid: Pid) -> Option<ProcessInfo> {
     context::with_shared("info", |shared| shared.info(pid))
 }
 
-/// Every process that is not released, in the order of their places.
+/// Returns every process that is not released, in the order of the process table.
+///
+/// ```
+/// # use riot_actor::{process::processes, run, this};
+/// # run(async {
+/// assert_eq!(processes(), [this()]);
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -83,7 +114,15 @@ pub fn processes() -> Vec<Pid> {
     context::with_shared("processes", |shared| shared.processes())
 }
 
-/// Names what the running process is, for whoever looks at the running system.
+/// Sets the label of the running process, which [`info`] and crash reports show.
+///
+/// ```
+/// # use riot_actor::{process::{info, set_label}, run, this};
+/// # run(async {
+/// set_label("clerk");
+/// assert_eq!(info(this()).unwrap().label.as_deref(), Some("clerk"));
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -96,7 +135,9 @@ pub fn set_label(label: impl Into<Cow<'static, str>>) {
     drop(before);
 }
 
-/// Sets the priority of the running process, and returns what it was.
+/// Sets the priority of the running process, and returns the one before.
+///
+/// See [`Priority`] for an example.
 ///
 /// # Panics
 /// Outside a process.
@@ -108,13 +149,13 @@ pub fn set_priority(priority: Priority) -> Priority {
 }
 
 impl Handle {
-    /// [`info`] from a plain thread.
+    /// Returns what can be seen of `pid`, as [`info`] does, from a plain thread.
     #[must_use]
     pub fn info(&self, pid: Pid) -> Option<ProcessInfo> {
         self.shared.info(pid)
     }
 
-    /// [`processes`] from a plain thread.
+    /// Returns every process that is not released, as [`processes`] does, from a plain thread.
     #[must_use]
     pub fn processes(&self) -> Vec<Pid> {
         self.shared.processes()
@@ -122,12 +163,65 @@ impl Handle {
 }
 
 fn state(slot: &Slot, core: &Core) -> ProcessState {
-    match core.phase {
-        _ if core.condemned => ProcessState::Exiting,
-        Phase::Out if slot.is_running() => ProcessState::Running,
-        Phase::Unborn | Phase::Out => ProcessState::Runnable,
+    match core.phase() {
+        _ if core.is_condemned() => ProcessState::Exiting,
+        Phase::Scheduled if slot.is_running() => ProcessState::Running,
+        Phase::New | Phase::Scheduled => ProcessState::Runnable,
         Phase::Waiting => ProcessState::Waiting,
         Phase::Exiting | Phase::Free => ProcessState::Exiting,
+    }
+}
+
+/// The parts of a record that have any length, copied into memory that is allocated while its lock is not
+/// held.
+#[derive(Default)]
+struct Lists {
+    label: String,
+    names: Vec<Name>,
+    links: Vec<Pid>,
+    monitors: Vec<Pid>,
+    monitored_by: Vec<Pid>,
+}
+
+impl Lists {
+    /// Copies the lists of a record if there is room for them. Else returns lists with room, for the next
+    /// try: the caller must release the lock before it allocates them by calling the result.
+    fn fill(&mut self, core: &Core, pid: Pid) -> Result<(), impl FnOnce() -> Self + use<>> {
+        let relations = core.relations.as_deref();
+        let others = relations.and_then(|relations| relations.others.as_deref());
+        let label = match &core.label {
+            Some(Cow::Owned(label)) => label.as_str(),
+            _ => "",
+        };
+        let label_len = label.len();
+        let names = others.map_or(0, |others| others.names.len());
+        let links = relations.map_or(0, |relations| relations.links.len());
+        let monitors = others.map_or(0, |others| others.monitors.len());
+        let watchers = others.map_or(0, |others| others.watchers.len());
+        let has_room = label_len <= self.label.capacity()
+            && names <= self.names.capacity()
+            && links <= self.links.capacity()
+            && monitors <= self.monitors.capacity()
+            && watchers <= self.monitored_by.capacity();
+        if !has_room {
+            return Err(move || Self {
+                label: String::with_capacity(label_len),
+                names: Vec::with_capacity(names),
+                links: Vec::with_capacity(links),
+                monitors: Vec::with_capacity(monitors),
+                monitored_by: Vec::with_capacity(watchers),
+            });
+        }
+        self.label.push_str(label);
+        if let Some(relations) = relations {
+            relations.links.for_each(pid, |linked| self.links.push(linked));
+        }
+        if let Some(others) = others {
+            self.names.extend_from_slice(&others.names);
+            self.monitors.extend(others.monitors.values().filter_map(|target| target.pid));
+            self.monitored_by.extend(others.watchers.values().filter_map(watcher));
+        }
+        Ok(())
     }
 }
 
@@ -138,49 +232,55 @@ impl Shared {
             .slots()
             .filter_map(|(index, slot)| {
                 let core = slot.lock();
-                (core.phase != Phase::Free).then(|| pid(index, &core))
+                (core.phase() != Phase::Free).then(|| pid(index, &core))
             })
             .collect()
     }
 
-    /// Who has a place now.
+    /// Returns the process that has a slot now.
     pub(crate) fn pid_at(&self, index: u32) -> Option<Pid> {
         let core = self.table.slot(index).lock();
         let pid = Pid::new(self.id, core.generation, index);
-        (core.phase != Phase::Free).then_some(pid)
+        (core.phase() != Phase::Free).then_some(pid)
     }
 
     pub(crate) fn info(&self, pid: Pid) -> Option<ProcessInfo> {
-        let mut info = {
-            let slot = self.table.of(pid)?;
+        let slot = self.table.of(pid)?;
+        let now = self.clock().now_nanos();
+        let mut lists = Lists::default();
+        let mut info = loop {
             let core = slot.lock_for(pid)?;
-            let relations = core.relations.as_deref();
-            let others = relations.and_then(|relations| relations.others.as_deref());
-            ProcessInfo {
+            if let Err(allocate) = lists.fill(&core, pid) {
+                drop(core);
+                lists = allocate();
+                continue;
+            }
+            let capacity = core.capacity();
+            break ProcessInfo {
                 pid,
-                names: others.map(|others| others.names.clone()).unwrap_or_default(),
-                label: core.label.clone(),
+                names: lists.names,
+                label: core.label.as_ref().map(|label| match label {
+                    Cow::Borrowed(label) => Cow::Borrowed(*label),
+                    Cow::Owned(_) => Cow::Owned(lists.label),
+                }),
                 state: state(slot, &core),
                 mailbox: core.arrivals.len()
-                    + if context::current() == Some(pid) { 0 } else { core.held as usize },
-                max_mailbox: core.bound().map(|bound| bound.max_messages()),
-                refused: core.bound().map_or(0, |bound| bound.refused()),
-                links: relations.map(|relations| relations.links.to_vec(pid)).unwrap_or_default(),
-                monitors: others
-                    .map(|others| others.monitors.values().filter_map(|target| target.pid).collect())
-                    .unwrap_or_default(),
-                monitored_by: others
-                    .map(|others| others.watchers.values().filter_map(watcher).collect())
-                    .unwrap_or_default(),
+                    + if context::current() == Some(pid) { 0 } else { core.mailbox_len as usize },
+                max_mailbox: capacity.map(|capacity| capacity.max_messages()),
+                refused: capacity.map_or(0, |capacity| capacity.refused()),
+                links: lists.links,
+                monitors: lists.monitors,
+                monitored_by: lists.monitored_by,
                 trap_exit: core.trap_exit,
                 priority: core.priority,
-                parent: core.parent.seen_from(pid),
+                parent: core.parent.in_runtime_of(pid),
                 nth: core.nth,
-                age: Some(self.clock().since(core.born)),
-            }
+                age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
+            };
         };
-        if let Some(held) = context::held(pid) {
-            info.mailbox += held; // Its own messages are with itself while it runs.
+        // While a process runs its mailbox is with it.
+        if let Some(len) = context::mailbox_len_of(pid) {
+            info.mailbox += len;
         }
         Some(info)
     }

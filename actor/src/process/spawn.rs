@@ -1,4 +1,4 @@
-//! Bringing a process to life.
+//! Starting a process.
 
 use std::{
     borrow::Cow,
@@ -10,19 +10,29 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Phase, Priority, Process, Readied, relations::Target, run::tell, table::Address, table::Places};
+use super::{
+    notice::MonitorRef,
+    pid::Pid,
+    priority::Priority,
+    reason::{Outcome, Reason},
+};
 use crate::{
-    bound::{Bound, MailboxOverflow},
-    context,
-    exit::{Outcome, Reason},
-    pid::{Peer, Pid},
-    registry::{Name, NameTaken, RegisterError},
-    runtime::Shared,
-    signal::{MonitorRef, Watcher},
-    trace::{TraceEvent, TraceFlags},
+    messages::capacity::MailboxOverflow,
+    names::{
+        name::Name,
+        registry::{NameTaken, RegisterError},
+    },
+    runtime::{
+        context,
+        kernel::{
+            process::Body,
+            spawn::{Affinity, Origin, ParentExit, SpawnSpec},
+        },
+        shared::Shared,
+    },
 };
 
-/// Starts a process and returns its pid; the body does not run on the caller's stack.
+/// Starts a process and returns its pid. The body does not run on the caller's stack.
 ///
 /// ```
 /// use riot_actor::{receive, run, send, spawn};
@@ -41,7 +51,17 @@ where
     SpawnOptions::new().spawn(body)
 }
 
-/// Starts a process linked to the caller, in one step: whatever ends the child, the caller hears the true reason.
+/// Starts a process linked to the caller, in one step: whatever ends the child, the caller receives the true
+/// reason.
+///
+/// ```
+/// # use riot_actor::{receive, run, spawn_link, trap_exit, Exit, Reason};
+/// # run(async {
+/// trap_exit(true);
+/// let child = spawn_link(async {});
+/// assert_eq!(receive::<Exit>().await.from, child);
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -52,7 +72,15 @@ where
     SpawnOptions::new().link().spawn(body)
 }
 
-/// Starts a process the caller monitors, in one step.
+/// Starts a process that the caller monitors, in one step.
+///
+/// ```
+/// # use riot_actor::{process::spawn_monitor, run, Reason};
+/// # run(async {
+/// let (_, reference) = spawn_monitor(async { Reason::other("closed") });
+/// assert_eq!(reference.down().await.reason, Reason::other("closed"));
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -63,7 +91,7 @@ where
     SpawnOptions::new().spawn_monitor(body)
 }
 
-/// How a process starts, where [`spawn`] says too little.
+/// Options for starting a process.
 ///
 /// ```
 /// # use riot_actor::{process::{Priority, SpawnOptions}, run};
@@ -73,108 +101,84 @@ where
 /// ```
 #[derive(Debug, Default)]
 #[must_use = "nothing starts before `spawn`"]
-pub struct SpawnOptions {
-    link: bool,
-    trap_exit: bool,
-    name: Option<Name>,
-    label: Option<Cow<'static, str>>,
-    priority: Priority,
-    max_mailbox: Option<(usize, MailboxOverflow)>,
-    pinned: Option<Place>,
-    leash: Option<MonitorRef>,
-    task_of: Option<MonitorRef>,
-}
-
-/// The worker a process stays on.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Here,
-    To(u32),
-}
+pub struct SpawnOptions(SpawnSpec);
 
 impl SpawnOptions {
-    /// A plain process: no link, no name, normal priority.
+    /// Options of a plain process: no link, no name, normal priority.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Linked to the caller from its first moment.
+    /// Links the process to the caller from its first moment.
     pub fn link(mut self) -> Self {
-        self.link = true;
+        self.0.link = true;
         self
     }
 
-    /// Trapping exits before its first poll, so that no signal finds it not trapping yet.
+    /// Has the process trap exits before its first poll, so that no signal finds it not trapping yet.
     pub fn trap_exit(mut self) -> Self {
-        self.trap_exit = true;
+        self.0.trap_exit = true;
         self
     }
 
-    /// What it is, for whoever looks at the running system. Several processes may have the same label.
+    /// Sets a label, which [`info`](crate::process::info()) and crash reports show. Several processes may
+    /// have the same label.
     pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
-        self.label = Some(label.into());
+        self.0.label = Some(label.into());
         self
     }
 
-    /// A name of its own, held before the body first runs.
+    /// Registers a name for the process, which it holds before its body first runs.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
-        self.name = Some(name.into());
+        self.0.name = Some(name.into());
         self
     }
 
-    /// Its priority; default normal.
+    /// Sets the priority; normal by default.
     pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+        self.0.priority = priority;
         self
     }
 
-    /// So many messages of users may wait in its mailbox, one more and `overflow` happens; default: there is no bound. What
-    /// the runtime sends (exits, downs, timeouts) is let in always, and not counted. Senders who want to hear of a full
-    /// mailbox use [`try_send`](crate::mailbox::try_send), those who want to wait [`send_async`](crate::mailbox::send_async); a
-    /// [`call`](crate::call()) fails with [`CallError::Full`](crate::call::CallError::Full).
+    /// Bounds the mailbox; `overflow` decides what happens to the next message. Unbounded by default.
+    ///
+    /// Messages of the runtime (exits, downs, timeouts) are always accepted, and not counted. To learn that a
+    /// mailbox is full use [`try_send`](crate::mailbox::try_send), to wait for room
+    /// [`send_async`](crate::mailbox::send_async); a [`call`](crate::call()) fails with
+    /// [`CallError::Full`](crate::call::CallError::Full).
     ///
     /// # Panics
-    /// Filter zero.
+    /// If `messages` is zero.
     pub fn max_mailbox(mut self, messages: usize, overflow: MailboxOverflow) -> Self {
-        assert!(messages > 0, "a process that takes no message needs no mailbox");
-        self.max_mailbox = Some((messages, overflow));
+        assert!(messages > 0, "a bounded mailbox must accept at least one message");
+        self.0.max_mailbox = Some((messages, overflow));
         self
     }
 
-    /// It stays on the worker of the caller. No other worker takes it over, not even if this one is held up.
+    /// Pins the process to the worker of the caller. No other worker takes it over, even if that worker is
+    /// held up.
     pub fn pinned(mut self) -> Self {
-        self.pinned = Some(Place::Here);
+        self.0.affinity = Some(Affinity::CurrentWorker);
         self
     }
 
-    /// It stays on the worker with this number, counted from 0, modulo the number of workers.
+    /// Pins the process to the worker with this number, counted from 0, modulo the number of workers.
     pub fn pinned_to(mut self, worker: usize) -> Self {
-        self.pinned = Some(Place::To(worker as u32));
+        self.0.affinity = Some(Affinity::Worker(worker as u32));
         self
     }
 
-    /// Until this reference is removed from the caller's watchers, the new process gets the exit signal of a link when
-    /// the caller ends, and gives none itself.
-    pub(crate) fn leash(mut self, reference: MonitorRef) -> Self {
-        self.leash = Some(reference);
+    /// Sets what happens when the caller exits, until the watcher with this reference is removed from the
+    /// caller.
+    pub(crate) fn on_parent_exit(mut self, reference: MonitorRef, exit: ParentExit) -> Self {
+        self.0.on_parent_exit = Some((reference, exit));
         self
     }
 
-    /// It ends with the caller, as a task does, under this reference in the caller's watchers.
-    pub(crate) fn task_of(mut self, reference: MonitorRef) -> Self {
-        self.task_of = Some(reference);
-        self
-    }
-
-    /// Whether it is neither on a leash nor a task.
-    fn is_free(&self) -> bool {
-        self.leash.is_none() && self.task_of.is_none()
-    }
-
-    /// Starts it.
+    /// Starts the process.
     ///
     /// # Panics
-    /// Outside a process; or if its name is taken, see [`try_spawn`](Self::try_spawn).
+    /// Outside a process; or if the name is taken, see [`try_spawn`](Self::try_spawn).
     pub fn spawn<F>(self, body: F) -> Pid
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -182,10 +186,19 @@ impl SpawnOptions {
         self.try_spawn(body).unwrap_or_else(|taken| panic!("spawn: {taken}"))
     }
 
-    /// Starts it, unless its name is taken.
+    /// Starts the process, unless its name is taken.
+    ///
+    /// ```
+    /// # use riot_actor::{process::SpawnOptions, run};
+    /// # run(async {
+    /// let first = SpawnOptions::new().name("clerk").spawn(std::future::pending::<()>());
+    /// let taken = SpawnOptions::new().name("clerk").try_spawn(async {}).unwrap_err();
+    /// assert_eq!(taken.holder, first);
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// Filter another process has the name; the body was dropped without running.
+    /// If another process has the name. The body was dropped without running.
     ///
     /// # Panics
     /// Outside a process.
@@ -197,14 +210,15 @@ impl SpawnOptions {
         context::with_local(|local| {
             let local = local.expect("a process runs on a worker");
             let worker = local.worker as u32;
-            local.shared.spawn(self, Some(parent), Some(worker), None, Box::pin(ReasonOf { body }))
+            let origin = Origin { parent: Some(parent), worker: Some(worker), monitor: None };
+            local.shared.spawn(self, origin, Box::pin(ReasonOf { body }))
         })
     }
 
-    /// Starts it, monitored by the caller.
+    /// Starts the process, monitored by the caller.
     ///
     /// # Panics
-    /// Outside a process; or if its name is taken.
+    /// Outside a process; or if the name is taken.
     pub fn spawn_monitor<F>(self, body: F) -> (Pid, MonitorRef)
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -214,8 +228,8 @@ impl SpawnOptions {
             let local = local.expect("a process runs on a worker");
             let reference = local.shared.next_reference();
             let worker = Some(local.worker as u32);
-            let body = Box::pin(ReasonOf { body });
-            match local.shared.spawn(self, Some(parent), worker, Some(reference), body) {
+            let origin = Origin { parent: Some(parent), worker, monitor: Some(reference) };
+            match local.shared.spawn(self, origin, Box::pin(ReasonOf { body })) {
                 Ok(pid) => (pid, reference),
                 Err(taken) => panic!("spawn: {taken}"),
             }
@@ -224,7 +238,7 @@ impl SpawnOptions {
 }
 
 pin_project! {
-    /// A body that ends with a reason. (An `async` block around the body would hold it twice.)
+    /// A body that ends with a reason. (An `async` block around the body would store the body twice.)
     pub(crate) struct ReasonOf<F> {
         #[pin]
         pub(crate) body: F,
@@ -243,148 +257,17 @@ impl Shared {
     pub(crate) fn spawn(
         self: &Arc<Self>,
         options: SpawnOptions,
-        parent: Option<Pid>,
-        worker: Option<u32>,
-        monitor: Option<MonitorRef>,
-        body: super::Body,
+        origin: Origin,
+        body: Body,
     ) -> Result<Pid, NameTaken> {
-        self.spawn_noted(options, parent, worker, monitor, body, |_| ())
-    }
-
-    /// Until it is woken for the first time the child is in no queue: it can be seen, and even condemned, but neither run
-    /// nor be released before it was noted, and its name, its link and its monitor are in place.
-    pub(crate) fn spawn_noted(
-        self: &Arc<Self>,
-        options: SpawnOptions,
-        parent: Option<Pid>,
-        worker: Option<u32>,
-        monitor: Option<MonitorRef>,
-        body: super::Body,
-        note: impl FnOnce(Pid),
-    ) -> Result<Pid, NameTaken> {
-        let (index, nth) = self.with_places(|places| self.table.take(places));
-        let slot = self.table.slot(index);
-        let linked = parent.filter(|_| options.link);
-        let only_linked = monitor.is_none() && options.name.is_none() && options.is_free();
-        // Both at once, the lower place first, so that a link is on both sides or on none.
-        let lock_parent =
-            || linked.filter(|_| only_linked).and_then(|pid| self.table.slot(pid.index()).lock_for(pid));
-        let is_first = linked.is_some_and(|parent| parent.index() < index);
-        let parents = if is_first { lock_parent() } else { None };
-        let mut core = slot.lock();
-        let pid = Pid::new(self.id, core.generation, index);
-        let pinned = options.pinned.and_then(|place| match place {
-            Place::Here => worker,
-            Place::To(worker) => self.scheduler().map(|scheduler| worker % scheduler.workers() as u32),
-        });
-        let mut process = match core.parked.take() {
-            Some(process) => process.again(self, pid),
-            None => Process::new(Arc::downgrade(self), pid, Address::of(slot)),
-        };
-        process.priority = options.priority;
-        process.pinned = pinned;
-        process.body = Some(body);
-        if let Some((max_messages, overflow)) = options.max_mailbox {
-            let bound = Arc::new(Bound::new(max_messages, overflow));
-            process.bounded = true;
-            core.bounded = true;
-            core.relations().others().bound = Some(bound);
-        }
-        core.trap_exit = options.trap_exit;
-        core.priority = options.priority;
-        core.parent = Peer::new(parent);
-        core.label = options.label;
-        core.born = self.clock().recently_nanos();
-        core.nth = nth;
-        note(pid);
-
-        if let Some(parent) = linked {
-            core.relations().links.insert(parent);
-        }
-        if only_linked {
-            // Nothing else has to be in place before it runs.
-            if let Some(mut parents) = parents.or_else(lock_parent) {
-                parents.relations().links.insert(pid);
-            }
-            core.phase = Phase::Out;
-            drop(core);
-            self.trace(TraceFlags::LIVES, || TraceEvent::Spawned { pid, parent });
-            self.spawned(pid);
-            self.ready(Some(Readied(process)));
-            return Ok(pid);
-        }
-        core.phase = Phase::Unborn;
-        core.parked = Some(process);
-        if let (Some(reference), Some(parent)) = (monitor, parent) {
-            core.relations().others().watchers.insert(reference, Watcher::Process(parent));
-        }
-        drop(core);
-
-        // One that somebody has condemned already needs no name.
-        if let Some(name) = options.name
-            && let Err(RegisterError::NameTaken(taken)) = self.registry.register(self, name, pid)
-        {
-            self.abandon(pid);
+        let SpawnOptions(mut spec) = options;
+        let Some(name) = spec.name.take() else { return Ok(self.spawn_unnamed(spec, origin, body, |_| ())) };
+        let held = self.spawn_held(spec, origin, body, |_| ());
+        // A process that was condemned meanwhile needs no name.
+        if let Err(RegisterError::NameTaken(taken)) = self.registry.register(self, name, held.pid) {
+            self.abandon(held);
             return Err(taken);
         }
-        if let Some(parent) = parent
-            && let Some(parent_slot) = self.table.of(parent)
-            && let Some(mut core) = parent_slot.lock_for(parent)
-        {
-            // The parent runs, so it is not released; if it is condemned, its release will tell the child.
-            if linked.is_some() {
-                core.relations().links.insert(pid);
-            }
-            if let Some(reference) = monitor {
-                core.relations().others().monitors.insert(reference, Target { pid: Some(pid), name: None });
-            }
-            if let Some(reference) = options.leash {
-                core.relations().others().watchers.insert(reference, Watcher::Leash(pid));
-            }
-            if let Some(reference) = options.task_of {
-                core.relations().others().watchers.insert(reference, Watcher::Task(pid, self.handle()));
-                drop(core);
-                // And the other way round: a task that has ended is forgotten by its owner.
-                self.watch(pid, reference, Watcher::TaskEnd(parent));
-            }
-        }
-        self.trace(TraceFlags::LIVES, || TraceEvent::Spawned { pid, parent });
-        self.spawned(pid);
-        self.wake_new(pid);
-        Ok(pid)
-    }
-
-    /// Hands the places that this thread keeps for itself, if it does, to `f`.
-    pub(super) fn with_places<R>(&self, f: impl FnOnce(Option<&mut Places>) -> R) -> R {
-        context::with_local(|local| match local {
-            Some(local) if local.shared.id == self.id => f(Some(&mut local.places.borrow_mut())),
-            _ => f(None),
-        })
-    }
-
-    /// A process that never was: it is taken back, and whoever has seen it nevertheless is told.
-    fn abandon(&self, pid: Pid) {
-        let slot = self.table.slot(pid.index());
-        let (parked, arrivals) = {
-            let mut core = slot.lock();
-            // Whoever has condemned it in between was first.
-            let _first = slot.condemn(&mut core, Reason::NoProc, true);
-            let parent = core.parent.seen_from(pid);
-            if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
-                relations.links.remove(&parent);
-                if let Some(others) = &mut relations.others {
-                    let is_parent =
-                        |watcher: &Watcher| matches!(watcher, Watcher::Process(pid) if *pid == parent);
-                    others.watchers.retain(|_, watcher| !is_parent(watcher));
-                }
-            }
-            (core.parked.take(), core.arrivals.take())
-        };
-        drop((parked, arrivals));
-        let relations = self.free(pid, None).relations;
-        if let Some(mut relations) = relations {
-            tell(self, pid, &Reason::NoProc, &mut relations);
-        }
-        self.live_removed();
+        Ok(self.start_held(held))
     }
 }

@@ -1,13 +1,16 @@
-//! All processes as a tree, below those that spawned them.
+//! All processes as a tree, each below the process that spawned it.
 
 use std::{collections::HashMap, fmt};
 
-use super::info::{ProcessInfo, ProcessState};
-use crate::{context, pid::Pid, runtime::Shared};
+use crate::process::info::{ProcessInfo, ProcessState};
+use crate::{
+    process::pid::Pid,
+    runtime::{context, shared::Shared},
+};
 
-/// Every process, below the one that spawned it. One whose parent has ended stands at the top.
+/// Every process, below the one that spawned it. A process whose parent has exited is a root.
 ///
-/// Printed, it is a line a process:
+/// Printed, it has one line for each process:
 ///
 /// ```text
 /// <1.0.0> main  waiting  mailbox 0
@@ -16,21 +19,23 @@ use crate::{context, pid::Pid, runtime::Shared};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ProcessTree {
-    /// The processes at the top, the oldest first.
+    /// The roots, the oldest first.
     pub roots: Vec<ProcessNode>,
 }
 
 /// A process in a [`ProcessTree`], and the processes it spawned.
+///
+/// See [`tree`] for an example.
 #[derive(Clone, Debug)]
 pub struct ProcessNode {
     /// The process.
     pub process: ProcessInfo,
-    /// Those it spawned that are still there, the oldest first.
+    /// The processes that it spawned and that are still there, the oldest first.
     pub children: Vec<ProcessNode>,
 }
 
-/// All processes as they are now. Each is looked at by itself, so the tree is no moment's exact picture. No process is
-/// asked anything: those that are busy or stuck are shown like others.
+/// Returns all processes as a tree. Each process is read by itself, so the tree is not the state at one
+/// moment. Nothing is asked of a process, so busy and stuck ones are shown like others.
 ///
 /// ```
 /// use riot_actor::{process::{SpawnOptions, tree}, run, this};
@@ -52,18 +57,18 @@ pub fn tree() -> ProcessTree {
 }
 
 impl ProcessTree {
-    /// Every process, each before those it spawned.
+    /// Iterates over every process, each before those that it spawned.
     pub fn iter(&self) -> impl Iterator<Item = &ProcessNode> {
         self.roots.iter().flat_map(ProcessNode::iter)
     }
 
-    /// A process and those below it.
+    /// Returns a process with those below it.
     #[must_use]
     pub fn find(&self, pid: Pid) -> Option<&ProcessNode> {
         self.iter().find(|node| node.process.pid == pid)
     }
 
-    /// The processes that call themselves `label`, without those that are about to end.
+    /// Returns the processes with this label, without those that are exiting.
     #[must_use]
     pub fn labelled(&self, label: &str) -> Vec<Pid> {
         let labelled = |node: &&ProcessNode| {
@@ -74,7 +79,7 @@ impl ProcessTree {
 }
 
 impl ProcessNode {
-    /// This process, and all below it, each before those it spawned.
+    /// Iterates over this process and all below it, each before those that it spawned.
     pub fn iter(&self) -> impl Iterator<Item = &ProcessNode> {
         let mut left = vec![self];
         std::iter::from_fn(move || {
@@ -99,7 +104,7 @@ impl Shared {
     }
 }
 
-/// A parent is older than its children, so there is no ring to go round in.
+/// Makes the nodes below `parent`. A parent is older than its children, so there is no cycle.
 fn nodes(below: &mut HashMap<Option<Pid>, Vec<ProcessInfo>>, parent: Option<Pid>) -> Vec<ProcessNode> {
     let processes = below.remove(&parent).unwrap_or_default();
     processes

@@ -1,4 +1,4 @@
-//! Runs a program on every kind of runtime there is.
+//! Running a program on every kind of runtime, and helpers for tests.
 #![allow(dead_code, unreachable_pub, reason = "every file of tests uses a part of it")]
 
 use std::{
@@ -9,6 +9,8 @@ use std::{
     },
     time::Duration,
 };
+
+pub mod talker;
 
 use riot_actor::{
     Pid, Reason, process::try_this, runtime::Config, send, simulation::Simulation, telemetry::CrashReport,
@@ -22,7 +24,7 @@ pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() ->
     threaded(program);
 }
 
-/// Runs a program under many seeds; for what depends on time.
+/// Runs a program under many seeds, for promises that depend on time.
 #[track_caller]
 pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
     Simulation::sweep(0..50, program);
@@ -35,7 +37,7 @@ pub fn threaded<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F
     assert_eq!(reason, Reason::Normal, "on two threads");
 }
 
-/// Runs a program on one thread, for what is promised of one worker.
+/// Runs a program on one thread, for promises about one worker.
 #[track_caller]
 pub fn on_one_worker<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
     let reason = Config::new().workers(1).run(program()).expect("it runs");
@@ -44,9 +46,11 @@ pub fn on_one_worker<F: Future<Output = ()> + Send + 'static>(program: impl Fn()
 
 pub type Crashes = Arc<Mutex<Vec<CrashReport>>>;
 
-/// A runtime that keeps its crash reports; the program is given where they are.
+/// Runs a program on every kind of runtime and gives it the crash reports.
 #[track_caller]
-pub fn everywhere_reported<F: Future<Output = ()> + Send + 'static>(program: impl Fn(Crashes) -> F) {
+pub fn everywhere_with_crash_reports<F: Future<Output = ()> + Send + 'static>(
+    program: impl Fn(Crashes) -> F,
+) {
     let config = |crashes: &Crashes| {
         let crashes = crashes.clone();
         Config::new().workers(2).on_crash(move |report| crashes.lock().unwrap().push(report.clone()))
@@ -61,7 +65,7 @@ pub fn everywhere_reported<F: Future<Output = ()> + Send + 'static>(program: imp
     assert_eq!(reason, Reason::Normal, "on two threads");
 }
 
-/// Runs something when it is dropped.
+/// Calls a function when it is dropped.
 pub struct OnDrop<F: FnMut() + Send>(pub F);
 
 impl<F: FnMut() + Send> Drop for OnDrop<F> {
@@ -70,7 +74,7 @@ impl<F: FnMut() + Send> Drop for OnDrop<F> {
     }
 }
 
-/// Says what it is to an observer when it is dropped, and in which process.
+/// Tells an observer that it is dropped, and in which process.
 #[derive(Debug)]
 pub struct Token {
     pub what: &'static str,

@@ -1,0 +1,254 @@
+//! A heap-allocated oneshot. Used when a reply cannot be written into the caller's future, and to wait for an
+//! exit.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use super::{CallError, ReplyPath, ReplyTo};
+use crate::{
+    messages::message::Message,
+    process::{pid::Pid, reason::Reason},
+    runtime::{context, coop, kernel::exit_hooks::OnExit, shared::Shared},
+    sync::spin_lock::SpinLock,
+    time::timeout::timeout as with_timeout,
+};
+
+/// Sends the request that `make` makes of the right to reply.
+pub(crate) fn send_query<R: Send + 'static>(
+    to: Pid,
+    make: impl FnOnce(ReplyTo<R>) -> Message,
+) -> Result<Receiver<R>, CallError> {
+    if crate::this() == to {
+        return Err(CallError::CallingSelf);
+    }
+    let oneshot = Arc::new(Oneshot::new());
+    let message = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
+    let hook = oneshot.clone();
+    context::with_shared("call", |shared| {
+        let room = shared.deliver_call(to, message, |hooks| hooks.push(shared, hook))?;
+        shared.sweep_exit_hooks(to, room);
+        Ok(())
+    })?;
+    Ok(Receiver::new(oneshot))
+}
+
+/// Makes a oneshot whose sender goes to `start`; the exit of the process that `start` returns settles it,
+/// too.
+pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> Pid) -> (Pid, Receiver<R>) {
+    let oneshot = Arc::new(Oneshot::new());
+    let pid = start(ReplyTo(ReplyPath::Shared(oneshot.clone())));
+    if !context::with_shared("start", |shared| shared.on_exit(pid, oneshot.clone())) {
+        // The process has exited already; if it has not replied before, it never will.
+        drop(oneshot.settle(Err(CallError::NoProc)));
+    }
+    (pid, Receiver::new(oneshot))
+}
+
+/// Waits until every one of `pids` has been released. The caller's mailbox and monitors stay as they are.
+///
+/// ```
+/// # use riot_actor::{process::{is_alive, join}, run, spawn};
+/// # run(async {
+/// let pids = [spawn(async {}), spawn(async {})];
+/// join(&pids).await;
+/// assert!(!pids.iter().any(|&pid| is_alive(pid)));
+/// # });
+/// ```
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, nothing is left of it.
+///
+/// # Panics
+/// Outside a process.
+pub async fn join(pids: &[Pid]) {
+    for &pid in pids {
+        wait(pid).await;
+    }
+}
+
+/// Waits until `pid` has been released, and returns its exit reason; [`Reason::NoProc`] if it was released
+/// before the call.
+///
+/// Unlike a monitor this does not use the mailbox, so it costs the same however many messages are queued
+/// there.
+///
+/// ```
+/// # use riot_actor::{exit, process::wait, run, spawn, Reason};
+/// # run(async {
+/// let pid = spawn(std::future::pending::<()>());
+/// let end = wait(pid);
+/// exit(pid, Reason::Kill);
+/// assert_eq!(end.await, Reason::Killed);
+/// # });
+/// ```
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, nothing is left of it.
+///
+/// # Panics
+/// Outside a process.
+pub fn wait(pid: Pid) -> Wait {
+    context::with_shared("wait", |shared| exit_of(shared, pid))
+}
+
+/// Waits for an exit, as [`wait`] does, on any thread.
+pub(super) fn exit_of(shared: &Shared, pid: Pid) -> Wait {
+    let oneshot = Arc::new(Oneshot::<Infallible>::new());
+    let hooked = shared.on_exit(pid, oneshot.clone());
+    Wait(hooked.then(|| Receiver::new(oneshot)))
+}
+
+/// The future of [`wait`].
+#[must_use = "it has to be awaited to wait"]
+pub struct Wait(Option<Receiver<Infallible>>);
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wait")
+    }
+}
+
+impl Future for Wait {
+    type Output = Reason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
+        let Some(receiver) = &self.0 else { return coop::poll_proceed(cx).map(|()| Reason::NoProc) };
+        receiver.poll_reply(cx).map(|reply| match reply {
+            Err(CallError::Exit(reason)) => reason,
+            Err(_) => unreachable!("only the exit of the process settles it"),
+            Ok(never) => match never {},
+        })
+    }
+}
+
+/// The shared part of a oneshot.
+pub(super) struct Oneshot<R>(SpinLock<OneshotState<R>>);
+
+enum OneshotState<R> {
+    Open(Option<Waker>),
+    Settled(Result<R, CallError>),
+    /// The reply was taken, or the receiver was dropped.
+    Closed,
+}
+
+impl<R: Send> Oneshot<R> {
+    fn new() -> Self {
+        Self(SpinLock::new(OneshotState::Open(None)))
+    }
+
+    /// Settles the oneshot if it is open; gives the reply back otherwise.
+    pub(super) fn settle(&self, reply: Result<R, CallError>) -> Result<(), Result<R, CallError>> {
+        let mut state = self.0.lock();
+        let OneshotState::Open(waker) = &mut *state else { return Err(reply) };
+        let waker = waker.take();
+        *state = OneshotState::Settled(reply);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes the reply if it is there. Otherwise exchanges `waker`, if there is one, with the registered one.
+    fn take(&self, waker: &mut Option<Waker>) -> Option<Result<R, CallError>> {
+        let mut state = self.0.lock();
+        match &mut *state {
+            OneshotState::Open(before) => {
+                if waker.is_some() {
+                    std::mem::swap(before, waker);
+                }
+                None
+            }
+            OneshotState::Settled(_) => match std::mem::replace(&mut *state, OneshotState::Closed) {
+                OneshotState::Settled(reply) => Some(reply),
+                OneshotState::Open(_) | OneshotState::Closed => unreachable!("it was settled a moment ago"),
+            },
+            OneshotState::Closed => Some(Err(CallError::NoProc)),
+        }
+    }
+
+    /// Returns whether the registered waker wakes the same task as `waker`.
+    fn is_registered(&self, waker: &Waker) -> bool {
+        matches!(&*self.0.lock(), OneshotState::Open(Some(registered)) if registered.will_wake(waker))
+    }
+}
+
+impl<R: Send> OnExit for Oneshot<R> {
+    fn exited(&self, reason: &Reason) {
+        let refused = self.settle(Err(CallError::Exit(reason.clone())));
+        drop(refused);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        matches!(*self.0.lock(), OneshotState::Closed)
+    }
+}
+
+/// The receiver of a oneshot. Dropping it closes the oneshot.
+pub(crate) struct Receiver<R: Send> {
+    oneshot: Arc<Oneshot<R>>,
+    /// Whether this receiver has registered a waker.
+    has_polled: AtomicBool,
+    /// Whether the reply was taken, so that nothing is left to close.
+    taken: AtomicBool,
+}
+
+impl<R: Send> Receiver<R> {
+    fn new(oneshot: Arc<Oneshot<R>>) -> Self {
+        Self { oneshot, has_polled: AtomicBool::new(false), taken: AtomicBool::new(false) }
+    }
+
+    /// Waits for the reply for at most `timeout`. A reply that is there at the last moment is taken.
+    pub(crate) async fn wait(&self, timeout: Option<Duration>) -> Result<R, CallError> {
+        match timeout {
+            Some(duration) => with_timeout(duration, self.reply()).await.unwrap_or(Err(CallError::Timeout)),
+            None => self.reply().await,
+        }
+    }
+
+    fn reply(&self) -> impl Future<Output = Result<R, CallError>> + '_ {
+        poll_fn(|cx| self.poll_reply(cx))
+    }
+
+    pub(super) fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        // A waker is code of a user, so it is cloned and dropped outside the lock. The first poll registers
+        // one; at the next poll the reply is there as a rule.
+        let is_first = !self.has_polled.load(Ordering::Relaxed);
+        self.has_polled.store(true, Ordering::Relaxed);
+        let mut waker = is_first.then(|| cx.waker().clone());
+        let mut reply = self.oneshot.take(&mut waker);
+        if reply.is_none() && !is_first && !self.oneshot.is_registered(cx.waker()) {
+            waker = Some(cx.waker().clone());
+            reply = self.oneshot.take(&mut waker);
+        }
+        match reply {
+            Some(reply) => {
+                self.taken.store(true, Ordering::Relaxed);
+                Poll::Ready(reply)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<R: Send> Drop for Receiver<R> {
+    fn drop(&mut self) {
+        if !*self.taken.get_mut() {
+            let late = std::mem::replace(&mut *self.oneshot.0.lock(), OneshotState::Closed);
+            drop(late);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Names of processes: a process registers one, others find it and send to it by that name.
+//!
+//! ```
+//! use riot_actor::{name::send_named, receive, register, run, this, whereis};
+//!
+//! run(async {
+//!     register("main", this())?;
+//!     assert_eq!(whereis("main"), Some(this()));
+//!     send_named("main", 42_u8).expect("it is registered");
+//!     assert_eq!(receive::<u8>().await, 42);
+//!     Ok::<(), riot_actor::Reason>(())
+//! });
+//! ```
+
+use std::{
+    borrow::Borrow,
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+pub use super::name::Name;
+use crate::{
+    messages::message::Message,
+    process::pid::Pid,
+    runtime::{context, coop, handle::Handle, shared::Shared},
+    sync::lock::lock,
+    time::timeout::{TimedOut, timeout as with_timeout},
+};
+
+/// Registers a name for `pid`.
+///
+/// A process may have several names. A name has one holder, and is free again before any process is told of
+/// the holder's exit.
+///
+/// See the [module](self) for an example.
+///
+/// # Errors
+/// If another process holds it, or `pid` does not live.
+///
+/// # Panics
+/// Outside a process.
+pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
+    context::with_shared("register", |shared| shared.registry.register(shared, name.into(), pid))
+}
+
+/// Removes a name from its holder.
+///
+/// ```
+/// # use riot_actor::{name::unregister, register, run, this, whereis};
+/// # run(async {
+/// register("main", this())?;
+/// unregister("main")?;
+/// assert_eq!(whereis("main"), None);
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+///
+/// # Errors
+/// If no process holds it.
+///
+/// # Panics
+/// Outside a process.
+pub fn unregister(name: &str) -> Result<(), NoSuchName> {
+    context::with_shared("unregister", |shared| {
+        // The holder's record changes under the registry's lock, as in `register`, so that the two cannot
+        // cross.
+        let mut holders = lock(&shared.registry.holders);
+        match holders.names.remove_entry(name) {
+            Some((name, holder)) => {
+                shared.detach_relation(holder, |relations| {
+                    relations.others().names.retain(|held| *held != name)
+                });
+                Ok(())
+            }
+            None => Err(NoSuchName(name.into())),
+        }
+    })
+}
+
+/// Returns the process that holds a name.
+///
+/// See the [module](self) for an example.
+///
+/// # Panics
+/// Outside a process.
+#[must_use]
+pub fn whereis(name: &str) -> Option<Pid> {
+    context::with_shared("whereis", |shared| shared.registry.whereis(name))
+}
+
+/// Waits until a process holds `name`, and returns it. The holder may have exited by the time this returns.
+///
+/// ```
+/// # use riot_actor::{name::wait_for_name, process::SpawnOptions, run};
+/// # run(async {
+/// let clerk = SpawnOptions::new().name("clerk").spawn(std::future::pending::<()>());
+/// assert_eq!(wait_for_name("clerk", None).await, Ok(clerk));
+/// # });
+/// ```
+///
+/// # Errors
+/// [`TimedOut`] if no process has registered the name within `timeout`; `None` waits forever.
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, nothing is left of it.
+///
+/// # Panics
+/// Outside a process.
+pub async fn wait_for_name(name: impl Into<Name>, timeout: Option<Duration>) -> Result<Pid, TimedOut> {
+    let mut waiting = WaitForName { name: name.into(), waiter: Arc::default(), handle: Handle::current() };
+    let taken = poll_fn(|cx| {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        waiting.poll(cx)
+    });
+    match timeout {
+        Some(duration) => with_timeout(duration, taken).await,
+        None => Ok(taken.await),
+    }
+}
+
+/// A pending [`wait_for_name`]. Dropping it removes its waiter.
+struct WaitForName {
+    name: Name,
+    waiter: Arc<Mutex<NameWaiter>>,
+    handle: Handle,
+}
+
+/// Where the next holder of a name is stored, and what is woken then.
+#[derive(Default)]
+struct NameWaiter {
+    holder: Option<Pid>,
+    waker: Option<Waker>,
+}
+
+impl WaitForName {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Pid> {
+        let registry = &self.handle.shared.registry;
+        let mut holders = lock(&registry.holders);
+        let mut waiter = lock(&self.waiter);
+        if let Some(holder) = waiter.holder.or_else(|| holders.holder(&self.name)) {
+            return Poll::Ready(holder);
+        }
+        if waiter.waker.replace(cx.waker().clone()).is_none() {
+            holders.waiting.entry(self.name.clone()).or_default().push(self.waiter.clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for WaitForName {
+    fn drop(&mut self) {
+        let mut holders = lock(&self.handle.shared.registry.holders);
+        if let Some(waiting) = holders.waiting.get_mut(&self.name) {
+            waiting.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
+            if waiting.is_empty() {
+                holders.waiting.remove(&self.name);
+            }
+        }
+    }
+}
+
+/// Sends to the process that holds a name.
+///
+/// See the [module](self) for an example.
+///
+/// # Errors
+/// If no process holds it; the message is given back.
+///
+/// # Panics
+/// Outside a process.
+pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undelivered<M>> {
+    context::with_shared("send_named", |shared| match shared.registry.whereis(name) {
+        Some(pid) => {
+            shared.deliver(pid, Message::new(message));
+            Ok(())
+        }
+        None => Err(Undelivered { name: NoSuchName(name.into()), message }),
+    })
+}
+
+/// No process holds this name.
+///
+/// See [`Undelivered`] for an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSuchName(pub Name);
+
+impl fmt::Display for NoSuchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no process is registered as {}", self.0)
+    }
+}
+impl std::error::Error for NoSuchName {}
+
+/// A message to a name that no process holds.
+///
+/// ```
+/// # use riot_actor::{name::send_named, run};
+/// # run(async {
+/// let undelivered = send_named("clerk", "hello").unwrap_err();
+/// assert_eq!((undelivered.message, undelivered.name.0.as_str()), ("hello", "clerk"));
+/// # });
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered<M> {
+    /// The name.
+    pub name: NoSuchName,
+    /// The message.
+    pub message: M,
+}
+
+/// Another process holds the name.
+///
+/// See [`SpawnOptions::try_spawn`](crate::process::SpawnOptions::try_spawn) for an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameTaken {
+    /// The name.
+    pub name: Name,
+    /// The process that holds it.
+    pub holder: Pid,
+}
+
+impl fmt::Display for NameTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the name {} is taken by {}", self.name, self.holder)
+    }
+}
+impl std::error::Error for NameTaken {}
+
+/// Why a name was not registered.
+///
+/// ```
+/// # use riot_actor::{name::RegisterError, process::wait, register, run, spawn};
+/// # run(async {
+/// let pid = spawn(async {});
+/// wait(pid).await;
+/// assert_eq!(register("clerk", pid), Err(RegisterError::NoProc));
+/// # });
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegisterError {
+    /// Another process holds it.
+    NameTaken(NameTaken),
+    /// The process to be named does not live.
+    NoProc,
+}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameTaken(taken) => taken.fmt(f),
+            Self::NoProc => f.write_str("the process to be named does not live"),
+        }
+    }
+}
+impl std::error::Error for RegisterError {}
+
+pub(crate) struct Registry {
+    holders: Mutex<Holders>,
+}
+
+#[derive(Default)]
+struct Holders {
+    names: HashMap<Name, Pid>,
+    /// The waiters for names that no process holds.
+    waiting: HashMap<Name, Vec<Arc<Mutex<NameWaiter>>>>,
+}
+
+impl Holders {
+    fn holder(&self, name: &Name) -> Option<Pid> {
+        self.names.get(name).copied()
+    }
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        Self { holders: Mutex::default() }
+    }
+
+    /// Registers a name. The holder's record is changed under the registry's lock: a process that was
+    /// condemned before is refused, and one that is condemned later finds the name in its record.
+    pub(crate) fn register(&self, shared: &Shared, name: Name, pid: Pid) -> Result<(), RegisterError> {
+        let mut holders = lock(&self.holders);
+        if let Some(&holder) = holders.names.get(&name) {
+            return Err(RegisterError::NameTaken(NameTaken { name, holder }));
+        }
+        if shared.attach_relation(pid, |relations| relations.others().names.push(name.clone())).is_none() {
+            return Err(RegisterError::NoProc);
+        }
+        let waiting = holders.waiting.remove(&name).unwrap_or_default();
+        holders.names.insert(name, pid);
+        drop(holders);
+        for waiter in waiting {
+            let waker = {
+                let mut waiter = lock(&waiter);
+                waiter.holder = Some(pid);
+                waiter.waker.take()
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn whereis<Q: std::hash::Hash + Eq + ?Sized>(&self, name: &Q) -> Option<Pid>
+    where
+        Name: Borrow<Q>,
+    {
+        lock(&self.holders).names.get(name).copied()
+    }
+
+    /// Frees a name in the release of its holder.
+    pub(crate) fn release(&self, name: &Name, holder: Pid) {
+        let mut holders = lock(&self.holders);
+        if holders.names.get(name) == Some(&holder) {
+            holders.names.remove(name);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Logging that never waits: a record is a message to a process that writes it.
+//!
+//! All crates of this workspace log through `tracing`. This is a subscriber for programs that have none of
+//! their own. The caller formats the line and sends it. If the writing process is gone, or its runtime has
+//! ended, lines go to the standard error. If it lags behind by more than its mailbox holds, lines are dropped
+//! and counted, and the next line that is written says how many.
+//!
+//! ```no_run
+//! use riot_actor::{
+//!     log::{LogSubscriber, write_log}, mailbox::MailboxOverflow, process::SpawnOptions, runtime::Config,
+//! };
+//!
+//! Config::new().run(async {
+//!     let options = SpawnOptions::new().name("log").trap_exit();
+//!     let options = options.max_mailbox(10_000, MailboxOverflow::DropNewest);
+//!     options.spawn(write_log(std::io::stdout()));      // or below a supervisor
+//!     tracing::subscriber::set_global_default(LogSubscriber::new("log"))?;
+//!     tracing::info!(port = 2112, "listening");         // "    0.001234 INFO main: listening port=2112"
+//!     Ok::<(), riot_actor::Reason>(())
+//! })?;
+//! # Ok::<(), riot_actor::runtime::RunError>(())
+//! ```
+
+use std::{
+    fmt::{self, Write as _},
+    io,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use crate::{
+    messages::{message::Message, receive::receive_timeout, send::TrySendError},
+    names::name::Name,
+    process::{exit::trap_exit, notice::Exit},
+    runtime::{blocking::blocking, context, shared::Shared},
+};
+
+/// Bytes that are written at once at most.
+const MAX_BATCH_BYTES: usize = 64 * 1024;
+
+/// A line of the log, with its newline.
+struct Line(String);
+
+/// A `tracing` subscriber that sends records to the process that holds a name. It never waits, and never
+/// fails its caller. See the [module](self) for an example.
+pub struct LogSubscriber {
+    shared: Weak<Shared>,
+    name: Name,
+    level: Level,
+    dropped: AtomicU64,
+}
+
+impl LogSubscriber {
+    /// Makes a subscriber for the process `name` of the caller's runtime, which runs [`write_log`]. It
+    /// records up to the level `INFO`.
+    ///
+    /// # Panics
+    /// Outside a process.
+    #[must_use]
+    pub fn new(name: impl Into<Name>) -> Self {
+        let shared = context::with_shared("LogSubscriber::new", Arc::downgrade);
+        Self { shared, name: name.into(), level: Level::INFO, dropped: AtomicU64::new(0) }
+    }
+
+    /// Sets the level up to which it records; `INFO` by default.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    fn line(&self, event: &Event<'_>, age: Duration) -> String {
+        let metadata = event.metadata();
+        let mut line = String::new();
+        let _ = write!(line, "{:5}.{:06} ", age.as_secs(), age.subsec_micros());
+        let _ = write!(line, "{:5} {}:", metadata.level(), metadata.target());
+        let mut fields = Fields { message: String::new(), others: String::new() };
+        event.record(&mut fields);
+        line += &fields.message;
+        line += &fields.others;
+        line.push('\n');
+        line
+    }
+}
+
+impl fmt::Debug for LogSubscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogSubscriber")
+            .field("name", &self.name)
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Subscriber for LogSubscriber {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= self.level
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let Some(shared) = self.shared.upgrade() else {
+            return to_stderr(&self.line(event, Duration::ZERO));
+        };
+        let age = shared.now().saturating_duration_since(shared.clock().start());
+        let mut line = self.line(event, age);
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            line = format!("... {dropped} lines were dropped here\n{line}");
+        }
+        let writer = shared.registry.whereis(&self.name);
+        let sent = match writer {
+            Some(writer) => shared.try_deliver(writer, Message::new(Line(line))),
+            None => return to_stderr(&line),
+        };
+        match sent {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => drop(self.dropped.fetch_add(dropped + 1, Ordering::Relaxed)),
+            Err(TrySendError::NoProc(line)) => to_stderr(&line.take::<Line>().0),
+        }
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// Writes a line to the standard error, and ignores a failure: logging must not fail its caller.
+fn to_stderr(line: &str) {
+    let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
+}
+
+/// The message of an event, and its other fields.
+struct Fields {
+    message: String,
+    others: String,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.message, " {value:?}"),
+            name => write!(self.others, " {name}={value:?}"),
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = match field.name() {
+            "message" => write!(self.message, " {value}"),
+            name => write!(self.others, " {name}={value}"),
+        };
+    }
+}
+
+/// The body of the process that writes: it writes lines of [`LogSubscriber`] to `out`, many at once, away
+/// from the workers. When it is asked to exit, it writes what it has first. (Spawn it trapping exits, because
+/// it may be asked before its first poll.)
+///
+/// See the [module](self) for an example.
+///
+/// # Errors
+/// Those of `out`. Below a supervisor it begins again; the lines that waited are lost, and those meanwhile go
+/// to the standard error.
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, lines that it has taken may be lost.
+///
+/// # Panics
+/// Outside a process.
+pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), crate::Reason> {
+    trap_exit(true);
+    loop {
+        let (mut batch, end) = crate::receive! {
+            Line(line) => (line, None),
+            exit: Exit => (String::new(), Some(exit.reason)),
+        };
+        while (end.is_some() || batch.len() < MAX_BATCH_BYTES)
+            && let Ok(Line(line)) = receive_timeout(Duration::ZERO).await
+        {
+            batch += &line;
+        }
+        let written;
+        (out, written) = blocking(move || {
+            let written = out.write_all(batch.as_bytes()).and_then(|()| out.flush());
+            (out, written)
+        })
+        .await;
+        written?;
+        if let Some(reason) = end {
+            return Err(reason);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Observing a running system: trace events, telemetry handlers, crash reports, log lines.
+//!
+//! Handlers of users run on the worker where the event happens, never under a lock; one that panics is
+//! detached and reported. Everything that is off costs a load and a branch.
+
+pub(crate) mod crash_report;
+pub mod log;
+pub mod telemetry;
+pub mod trace;

@@ -1,0 +1,164 @@
+//! Events to count or watch: any type is an event, and its handlers run where it is emitted.
+//!
+//! ```
+//! use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+//! use riot_actor::{run, telemetry};
+//!
+//! struct Served { bytes: u64 }
+//!
+//! let sum = Arc::new(AtomicU64::new(0));
+//! let kept = sum.clone();
+//! run(async move {
+//!     telemetry::attach(move |served: &Served| { kept.fetch_add(served.bytes, Ordering::Relaxed); });
+//!     telemetry::emit(&Served { bytes: 512 });
+//! });
+//! assert_eq!(sum.load(Ordering::Relaxed), 512);
+//! ```
+//!
+//! Handlers belong to one runtime. An event without a handler costs a load.
+
+pub use crate::observe::crash_report::CrashReport;
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use crate::{
+    runtime::{context, handle::Handle, panic::catch, shared::Shared},
+    sync::lock::lock,
+};
+
+/// Identifies a handler that was attached.
+///
+/// See [`detach`] for an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HandlerId(u64);
+
+/// Attaches a handler for events of type `E`. It is called in the process that emits one, before that goes
+/// on, so it must not block. A handler that panics is detached and reported; the emitter goes on.
+///
+/// See the [module](self) for an example.
+///
+/// # Panics
+/// Outside a process.
+pub fn attach<E: 'static>(handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
+    context::with_shared("telemetry::attach", |shared| shared.attach(handler))
+}
+
+/// Detaches a handler. Returns false if it was detached before. A call that is running on another worker goes
+/// on.
+///
+/// ```
+/// # use riot_actor::{run, telemetry};
+/// # run(async {
+/// let handler = telemetry::attach(|number: &u32| println!("{number}"));
+/// assert!(telemetry::detach(handler));
+/// assert!(!telemetry::detach(handler));
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+pub fn detach(handler: HandlerId) -> bool {
+    context::with_shared("telemetry::detach", |shared| shared.telemetry.detach(handler))
+}
+
+/// Shows `event` to all handlers of its type. Outside a process there are none.
+///
+/// See the [module](self) for an example.
+pub fn emit<E: 'static>(event: &E) {
+    context::with_local(|local| {
+        if let Some(local) = local {
+            local.shared.telemetry.emit(event);
+        }
+    });
+}
+
+impl Handle {
+    /// Attaches a handler, as [`attach`] does, from a plain thread.
+    pub fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
+        self.shared.attach(handler)
+    }
+
+    /// Detaches a handler, as [`detach`] does, from a plain thread.
+    pub fn detach(&self, handler: HandlerId) -> bool {
+        self.shared.telemetry.detach(handler)
+    }
+}
+
+type HandlerFn = dyn Fn(&dyn Any) + Send + Sync;
+/// The handlers of one type of event. The list is replaced as a whole, so that no lock is held while they
+/// run.
+type Handlers = Arc<Vec<(HandlerId, Arc<HandlerFn>)>>;
+
+#[derive(Default)]
+pub(crate) struct Telemetry {
+    /// The number of handlers, to be read without the lock.
+    count: AtomicUsize,
+    handlers: Mutex<HashMap<TypeId, Handlers>>,
+}
+
+impl Telemetry {
+    /// Shows an event to its handlers. Must be called while no lock is held: handlers may call anything.
+    #[inline]
+    pub(crate) fn emit<E: 'static>(&self, event: &E) {
+        if self.count.load(Ordering::Relaxed) != 0 {
+            self.show(event);
+        }
+    }
+
+    fn show<E: 'static>(&self, event: &E) {
+        let handlers = lock(&self.handlers).get(&TypeId::of::<E>()).cloned();
+        for (id, call) in handlers.iter().flat_map(|handlers| handlers.iter()) {
+            if let Err(panic) = catch(|| call(event)) {
+                self.detach(*id);
+                let event = type_name::<E>();
+                tracing::error!(
+                    target: "riot::telemetry", event,
+                    "a handler panicked and was detached: {panic}"
+                );
+            }
+        }
+    }
+
+    fn detach(&self, handler: HandlerId) -> bool {
+        let mut all = lock(&self.handlers);
+        let found = all.iter().find_map(|(&event, handlers)| {
+            handlers.iter().position(|(id, _)| *id == handler).map(|at| (event, at))
+        });
+        let Some((event, at)) = found else { return false };
+        let mut handlers = all[&event].to_vec();
+        let removed = handlers.remove(at);
+        let before =
+            if handlers.is_empty() { all.remove(&event) } else { all.insert(event, Arc::new(handlers)) };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        drop(all);
+        // A handler holds values of a user, which are dropped outside the lock.
+        drop((removed, before));
+        true
+    }
+}
+
+impl Shared {
+    fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
+        let id = HandlerId(self.next_reference().0);
+        let call: Arc<HandlerFn> = Arc::new(move |event: &dyn Any| {
+            if let Some(event) = event.downcast_ref() {
+                handler(event);
+            }
+        });
+        let mut all = lock(&self.telemetry.handlers);
+        let handlers = all.entry(TypeId::of::<E>()).or_default();
+        let mut more = handlers.to_vec();
+        more.push((id, call));
+        let before = std::mem::replace(handlers, Arc::new(more));
+        self.telemetry.count.fetch_add(1, Ordering::Relaxed);
+        drop(all);
+        drop(before);
+        id
+    }
+}

@@ -1,0 +1,236 @@
+//! Exit reasons, and what a body may return as one.
+
+use std::{any::Any, error::Error, fmt, process::ExitCode, sync::Arc};
+
+/// The reason for which a process exits or is asked to exit. Cheap to clone, and compared by content.
+///
+/// `Normal`, `Shutdown` and `ShutdownWith` are *clean*: planned exits. All others are *abnormal*.
+///
+/// ```
+/// # use riot_actor::Reason;
+/// assert!(Reason::Shutdown.is_clean());
+/// let reason = Reason::other(("no disk", 7));
+/// assert!(!reason.is_clean());
+/// assert_eq!(reason, Reason::other(("no disk", 7)));
+/// ```
+#[derive(Clone, Debug)]
+pub enum Reason {
+    /// The process has done its work.
+    Normal,
+    /// The process was asked to stop, usually by its supervisor.
+    Shutdown,
+    /// The process was asked to stop, with a detail.
+    ShutdownWith(Detail),
+    /// The kill signal: exit at once, whether exits are trapped or not. As the reason of a linked process: an
+    /// ordinary abnormal one.
+    Kill,
+    /// The process was ended by [`Reason::Kill`].
+    Killed,
+    /// There was no such process.
+    NoProc,
+    /// The process panicked.
+    Panic(Arc<Panic>),
+    /// The body of the process returned an error.
+    Error(Arc<dyn Error + Send + Sync>),
+    /// Any other reason that two processes agree on.
+    Other(Detail),
+}
+
+impl Reason {
+    /// Makes [`Reason::Other`] of any value that can be compared and printed.
+    pub fn other(value: impl PartialEq + fmt::Debug + Send + Sync + 'static) -> Self {
+        Self::Other(Detail::new(value))
+    }
+
+    /// Makes [`Reason::ShutdownWith`] of any value that can be compared and printed.
+    pub fn shutdown_with(value: impl PartialEq + fmt::Debug + Send + Sync + 'static) -> Self {
+        Self::ShutdownWith(Detail::new(value))
+    }
+
+    /// Returns whether this is a planned exit: `Normal`, `Shutdown` or `ShutdownWith`.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        matches!(self, Self::Normal | Self::Shutdown | Self::ShutdownWith(_))
+    }
+}
+
+impl PartialEq for Reason {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Normal, Self::Normal)
+            | (Self::Shutdown, Self::Shutdown)
+            | (Self::Kill, Self::Kill)
+            | (Self::Killed, Self::Killed)
+            | (Self::NoProc, Self::NoProc) => true,
+            (Self::ShutdownWith(a), Self::ShutdownWith(b)) | (Self::Other(a), Self::Other(b)) => a == b,
+            (Self::Panic(a), Self::Panic(b)) => a == b,
+            (Self::Error(a), Self::Error(b)) => Arc::ptr_eq(a, b) || a.to_string() == b.to_string(),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal => f.write_str("normal"),
+            Self::Shutdown => f.write_str("shutdown"),
+            Self::ShutdownWith(detail) => write!(f, "shutdown: {detail:?}"),
+            Self::Kill => f.write_str("kill"),
+            Self::Killed => f.write_str("killed"),
+            Self::NoProc => f.write_str("no such process"),
+            Self::Panic(panic) => write!(f, "panic: {panic}"),
+            Self::Error(error) => write!(f, "error: {error}"),
+            Self::Other(detail) => write!(f, "{detail:?}"),
+        }
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Reason {
+    fn from(error: E) -> Self {
+        Self::Error(Arc::new(error))
+    }
+}
+
+/// Lets `fn main() -> Reason { run(…) }` give the shell what it expects: exit code 0 for a clean reason; else
+/// 1, and the reason on the standard error.
+impl std::process::Termination for Reason {
+    fn report(self) -> ExitCode {
+        if self.is_clean() {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("{self}");
+        ExitCode::FAILURE
+    }
+}
+
+/// A value inside a [`Reason`]: anything that can be compared and printed. Cheap to clone.
+///
+/// ```
+/// # use riot_actor::{process::Detail, Reason};
+/// let Reason::Other(detail) = Reason::other(42_u8) else { unreachable!() };
+/// assert_eq!(detail, Detail::new(42_u8));
+/// assert_eq!(detail.downcast_ref::<u8>(), Some(&42));
+/// ```
+#[derive(Clone)]
+pub struct Detail(Arc<dyn Value>);
+
+impl Detail {
+    /// Wraps a value.
+    pub fn new(value: impl PartialEq + fmt::Debug + Send + Sync + 'static) -> Self {
+        Self(Arc::new(value))
+    }
+
+    /// Returns a reference to the value, if it is a `T`.
+    #[must_use]
+    pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
+        self.0.as_any().downcast_ref()
+    }
+}
+
+impl PartialEq for Detail {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.equals(other.0.as_any())
+    }
+}
+
+impl fmt::Debug for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+trait Value: fmt::Debug + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn equals(&self, other: &dyn Any) -> bool;
+}
+
+impl<T: PartialEq + fmt::Debug + Send + Sync + 'static> Value for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn equals(&self, other: &dyn Any) -> bool {
+        other.downcast_ref::<T>().is_some_and(|other| self == other)
+    }
+}
+
+/// A panic: its message and location. See [`catch_panic`](crate::process::catch_panic) for an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    /// The message; empty if the payload was no string.
+    pub message: String,
+    /// The location as `file:line:column`, if it is known.
+    pub location: Option<String>,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.location {
+            Some(location) => write!(f, "{} at {location}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// The types that the body of a process may return: `()`, a [`Reason`], or a `Result` of one of them with any
+/// error.
+///
+/// `()` and `Ok(())` become `Normal`; an `Err(e)` becomes `Error(e)`, or the reason itself if `e` is one.
+///
+/// ```
+/// # use riot_actor::{process::Outcome, Reason};
+/// assert_eq!(().into_reason(), Reason::Normal);
+/// assert_eq!(Err::<(), _>(Reason::Shutdown).into_reason(), Reason::Shutdown);
+/// assert!(matches!("x".parse::<u8>().map(drop).into_reason(), Reason::Error(_)));
+/// ```
+pub trait Outcome {
+    /// Returns the exit reason.
+    fn into_reason(self) -> Reason;
+}
+
+impl Outcome for () {
+    fn into_reason(self) -> Reason {
+        Reason::Normal
+    }
+}
+
+impl Outcome for Reason {
+    fn into_reason(self) -> Reason {
+        self
+    }
+}
+
+/// The outcome of a body that loops forever. Its type has no name in stable Rust, but the result of a
+/// function has.
+impl Outcome for <fn() -> ! as Returns>::Output {
+    fn into_reason(self) -> Reason {
+        self
+    }
+}
+
+/// Names the result of a function.
+#[doc(hidden)]
+#[allow(unreachable_pub)]
+pub trait Returns {
+    /// The result.
+    type Output;
+}
+
+impl<T> Returns for fn() -> T {
+    type Output = T;
+}
+
+impl Outcome for std::convert::Infallible {
+    fn into_reason(self) -> Reason {
+        match self {}
+    }
+}
+
+impl<T: Outcome, E: Into<Reason>> Outcome for Result<T, E> {
+    fn into_reason(self) -> Reason {
+        match self {
+            Ok(value) => value.into_reason(),
+            Err(error) => error.into(),
+        }
+    }
+}

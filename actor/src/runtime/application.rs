@@ -1,0 +1,258 @@
+//! Applications: parts of a program that start before `main` and stop after it, in order.
+
+use std::{borrow::Cow, fmt, future::Future, pin::Pin, time::Duration};
+
+use super::{context, panic::catch_panic, shared::Shared, shutdown::shutdown};
+use crate::{
+    messages::{
+        message::Message,
+        receive::{receive, receive_if, select},
+    },
+    process::{
+        exit::exit,
+        monitor::monitor,
+        notice::{Down, MonitorRef},
+        pid::Pid,
+        reason::{Detail, Reason},
+    },
+    time::timeout::timeout,
+};
+
+/// A part of a program that starts and stops as one: a top process, usually a supervisor, and all below it.
+///
+/// ```
+/// use riot_actor::{
+///     gen_server::{GenServer, GenServerOptions, Stop}, runtime::{Application, Config}, whereis, Reason,
+/// };
+///
+/// struct Db;
+/// impl GenServer for Db {
+///     type Args = ();
+///     async fn init((): ()) -> Result<Self, Stop> { Ok(Db) }
+/// }
+///
+/// let reason = Config::new()
+///     .application(Application::new("db", || GenServerOptions::new().name("db").start_link::<Db>(())))
+///     .run(async { assert!(whereis("db").is_some()) })?;      // main begins when all have started
+/// assert_eq!(reason, Reason::Normal);
+/// # Ok::<(), riot_actor::runtime::RunError>(())
+/// ```
+#[must_use = "it is started by `Config::run`"]
+pub struct Application {
+    name: Cow<'static, str>,
+    start: Start,
+    kind: ApplicationKind,
+    shutdown: Option<Duration>,
+}
+
+type Starting = Pin<Box<dyn Future<Output = Result<Pid, Reason>> + Send>>;
+type Start = Box<dyn FnOnce() -> Starting + Send>;
+
+/// The meaning of the exit of an application's top process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ApplicationKind {
+    Permanent,
+    Transient,
+    Temporary,
+}
+
+impl Application {
+    /// Makes an application that `start` starts. It returns the top process, linked to the caller as every
+    /// `start_link` does. A panic in it is a failed start.
+    pub fn new<F, P, E>(
+        name: impl Into<Cow<'static, str>>,
+        start: impl FnOnce() -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<P, E>> + Send + 'static,
+        P: Into<Pid>,
+        E: Into<Reason>,
+    {
+        let start: Start = Box::new(move || {
+            let starting = start();
+            Box::pin(async move { starting.await.map(Into::into).map_err(Into::into) })
+        });
+        Self { name: name.into(), start, kind: ApplicationKind::Permanent, shutdown: None }
+    }
+
+    /// Shuts the runtime down when the top process exits, whatever the reason. The default.
+    pub fn permanent(mut self) -> Self {
+        self.kind = ApplicationKind::Permanent;
+        self
+    }
+
+    /// Shuts the runtime down when the top process exits abnormally.
+    pub fn transient(mut self) -> Self {
+        self.kind = ApplicationKind::Transient;
+        self
+    }
+
+    /// Only logs the exit of the top process.
+    pub fn temporary(mut self) -> Self {
+        self.kind = ApplicationKind::Temporary;
+        self
+    }
+
+    /// Sets how long the top process may take to exit when the runtime shuts down, before it is killed. By
+    /// default it has all the time it needs, as a supervisor has below another.
+    pub fn shutdown(mut self, timeout: Duration) -> Self {
+        self.shutdown = Some(timeout);
+        self
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("shutdown", &self.shutdown)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An application that did not start.
+#[derive(Clone, Debug)]
+pub(crate) struct ApplicationFailed {
+    pub(crate) name: String,
+    pub(crate) reason: Reason,
+}
+
+/// The message that stops the process of the applications.
+struct StopAll;
+
+/// An application that has started.
+struct RunningApplication {
+    name: Cow<'static, str>,
+    kind: ApplicationKind,
+    shutdown: Option<Duration>,
+    top: Pid,
+    reference: MonitorRef,
+}
+
+impl Shared {
+    /// Starts the process that starts the applications and then `main`.
+    pub(crate) fn spawn_applications(
+        self: &std::sync::Arc<Self>,
+        applications: Vec<Application>,
+        start_main: impl FnOnce() + Send + 'static,
+    ) {
+        let kill_timeout = self.config.kill_timeout;
+        let body = Box::pin(async move {
+            let mut running = Vec::new();
+            match start_all(applications, &mut running).await {
+                Ok(()) => {
+                    start_main();
+                    watch(&mut running).await;
+                }
+                Err(Some(failed)) => {
+                    drop(start_main);
+                    stop_all(running, kill_timeout).await;
+                    let reason = Reason::ShutdownWith(Detail::new(failed.name.clone()));
+                    context::with_shared("applications", |shared| shared.application_failed(failed));
+                    shutdown(reason);
+                    return Reason::Normal;
+                }
+                Err(None) => drop(start_main),
+            }
+            stop_all(running, kill_timeout).await;
+            Reason::Normal
+        });
+        self.spawn_root("applications", true, body, &self.ending.applications);
+    }
+
+    /// Stops the applications. They have stopped when the returned process is released.
+    pub(crate) fn stop_applications(&self) -> Option<Pid> {
+        let pid = *self.ending.applications.get()?;
+        self.tell(pid, StopAll);
+        Some(pid)
+    }
+}
+
+/// Starts one after the other. The error is the failure, or none if the runtime is to end before all have
+/// started.
+async fn start_all(
+    applications: Vec<Application>,
+    running: &mut Vec<RunningApplication>,
+) -> Result<(), Option<ApplicationFailed>> {
+    for Application { name, start, kind, shutdown } in applications {
+        let started = catch_panic(async move { start().await });
+        let started = match until_stopped(started).await {
+            Some(started) => started.unwrap_or_else(|panic| Err(Reason::Panic(std::sync::Arc::new(panic)))),
+            None => return Err(None),
+        };
+        match started {
+            Ok(top) => {
+                running.push(RunningApplication { name, kind, shutdown, top, reference: monitor(top) })
+            }
+            Err(reason) => {
+                tracing::error!(
+                    target: "riot::application", application = %name,
+                    "failed to start: {reason}"
+                );
+                return Err(Some(ApplicationFailed { name: name.into_owned(), reason }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Awaits `future`; none if the applications are to stop first.
+async fn until_stopped<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut stop = receive::<StopAll>();
+    std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {
+            return std::task::Poll::Ready(Some(value));
+        }
+        Pin::new(&mut stop).poll(cx).map(|StopAll| None)
+    })
+    .await
+}
+
+/// Watches the applications until they are to stop.
+async fn watch(running: &mut Vec<RunningApplication>) {
+    loop {
+        let message = select(|message: &Message| message.is::<StopAll>() || message.is::<Down>()).await;
+        let Ok(down) = message.downcast::<Down>() else { return };
+        let Some(at) = running.iter().position(|running| running.reference == down.reference) else {
+            continue;
+        };
+        let RunningApplication { name, kind, .. } = running.remove(at);
+        tracing::warn!(target: "riot::application", application = %name, "ended: {}", down.reason);
+        let matters = match kind {
+            ApplicationKind::Permanent => true,
+            ApplicationKind::Transient => !down.reason.is_clean(),
+            ApplicationKind::Temporary => false,
+        };
+        if matters {
+            shutdown(down.reason);
+        }
+    }
+}
+
+/// Stops the applications in reverse order, each as a supervisor stops a child.
+async fn stop_all(running: Vec<RunningApplication>, kill_timeout: Duration) {
+    for RunningApplication { name, shutdown, top, reference, .. } in running.into_iter().rev() {
+        let down = || receive_if(move |down: &Down| down.reference == reference);
+        exit(top, Reason::Shutdown);
+        match shutdown {
+            Some(shutdown_timeout) => {
+                if timeout(shutdown_timeout, down()).await.is_ok() {
+                    continue;
+                }
+            }
+            None => {
+                down().await;
+                continue;
+            }
+        }
+        exit(top, Reason::Kill);
+        if timeout(kill_timeout, down()).await.is_err() {
+            tracing::error!(
+                target: "riot::application", application = %name,
+                "was killed and does not give way"
+            );
+        }
+    }
+}

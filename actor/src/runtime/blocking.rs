@@ -1,0 +1,161 @@
+//! Work that blocks its thread, away from the workers.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use super::{context, coop, panic::catch};
+use crate::{process::reason::Panic, sync::lock::lock};
+
+/// How long a thread without work waits for more before it ends.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Runs `f` on a thread of its own and suspends only the caller. At most 64 run at once by default, see
+/// [`Config::max_blocking_threads`](crate::runtime::Config::max_blocking_threads); more wait their turn.
+///
+/// A caller that exits meanwhile does not wait: `f` runs to its end, and its result is dropped. In a
+/// simulation `f` runs at once, in the caller.
+///
+/// ```
+/// # riot_actor::run(async {
+/// let text = riot_actor::runtime::blocking(|| std::fs::read_to_string("Cargo.toml")).await?;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, `f` runs to its end, and its result is dropped.
+///
+/// # Panics
+/// If `f` panics; or outside a process.
+pub async fn blocking<R, F>(f: F) -> R
+where
+    R: Send + 'static,
+    F: FnOnce() -> R + Send + 'static,
+{
+    let job_state = Arc::new(Mutex::new(JobState::Pending(None)));
+    let written = job_state.clone();
+    let job = move || {
+        let result = catch(f);
+        let before = std::mem::replace(&mut *lock(&written), JobState::Done(Some(result)));
+        if let JobState::Pending(Some(waker)) = before {
+            waker.wake();
+        }
+    };
+    context::with_shared("blocking", |shared| match shared.simulated() {
+        Some(_) => job(),
+        None => shared.blocking.start(Box::new(job)),
+    });
+    let result = poll_fn(|cx| {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match &mut *lock(&job_state) {
+            JobState::Done(result) => Poll::Ready(result.take().expect("a result is taken once")),
+            JobState::Pending(waker) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    result.unwrap_or_else(|panic| panic!("in blocking work: {panic}"))
+}
+
+enum JobState<R> {
+    Pending(Option<Waker>),
+    Done(Option<Result<R, Panic>>),
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that are started when there is work, and end when there is none for a while.
+pub(crate) struct Pool {
+    max_threads: usize,
+    state: Arc<(Mutex<PoolState>, Condvar)>,
+}
+
+#[derive(Default)]
+struct PoolState {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(max_threads: usize) -> Self {
+        Self { max_threads, state: Arc::default() }
+    }
+
+    fn start(&self, job: Job) {
+        let (state, changed) = &*self.state;
+        let mut pool = lock(state);
+        pool.jobs.push_back(job);
+        if pool.idle >= pool.jobs.len() || pool.threads >= self.max_threads {
+            return changed.notify_one();
+        }
+        pool.threads += 1;
+        drop(pool);
+        let shared = self.state.clone();
+        let spawned = std::thread::Builder::new().name("riot-blocking".into()).spawn(move || serve(&shared));
+        if let Err(error) = spawned {
+            let mut pool = lock(state);
+            pool.threads -= 1;
+            // Another thread takes the job in time. Without any, the job runs here rather than never.
+            if pool.threads == 0
+                && let Some(job) = pool.jobs.pop_front()
+            {
+                drop(pool);
+                tracing::warn!(target: "riot::blocking", "the system refused a thread: {error}");
+                job();
+            }
+        }
+    }
+
+    /// Ends the threads. Returns whether they have ended within `timeout`.
+    pub(crate) fn close(&self, timeout: Duration) -> bool {
+        let (state, changed) = &*self.state;
+        let deadline = Instant::now() + timeout;
+        let mut pool = lock(state);
+        pool.closed = true;
+        changed.notify_all();
+        while pool.threads > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            pool = changed.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+fn serve(shared: &(Mutex<PoolState>, Condvar)) {
+    let (state, changed) = shared;
+    let mut pool = lock(state);
+    loop {
+        if let Some(job) = pool.jobs.pop_front() {
+            drop(pool);
+            job();
+            pool = lock(state);
+            continue;
+        }
+        if pool.closed {
+            break;
+        }
+        pool.idle += 1;
+        let (guard, waited) = changed.wait_timeout(pool, LINGER).unwrap_or_else(PoisonError::into_inner);
+        pool = guard;
+        pool.idle -= 1;
+        if waited.timed_out() && pool.jobs.is_empty() {
+            break;
+        }
+    }
+    pool.threads -= 1;
+    changed.notify_all();
+}

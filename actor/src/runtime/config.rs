@@ -1,0 +1,302 @@
+//! The settings of a runtime, and running one.
+
+use std::{fmt, future::Future, sync::Mutex, time::Duration};
+
+#[cfg(all(unix, feature = "signals"))]
+use super::os_signals::Listener;
+use super::{
+    application::Application,
+    context::{self, Local},
+    panic::install_hook,
+    scheduler::{self, Scheduler},
+    shared::{Scheduling, Shared},
+};
+use crate::{
+    observe::crash_report::CrashReport,
+    process::{
+        pid::Pid,
+        reason::{Outcome, Reason},
+    },
+    sync::lock::lock,
+    time::clock::Clock,
+};
+
+type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
+
+/// Runs `main` as the first process, on one worker per core, and returns its exit reason.
+///
+/// All other processes have exited by then: when `main` exits they are asked to shut down, and killed if they
+/// have not within five seconds.
+///
+/// ```
+/// use riot_actor::{receive, run, send, spawn, this, Reason};
+/// let reason = run(async {
+///     let parent = this();
+///     spawn(async move { send(parent, 42) });
+///     assert_eq!(receive::<i32>().await, 42);
+/// });
+/// assert_eq!(reason, Reason::Normal);
+/// ```
+///
+/// # Panics
+/// Where [`Config::run`] returns an error.
+pub fn run<F>(main: F) -> Reason
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    Config::new().run(main).unwrap_or_else(|error| panic!("riot_actor::run: {error}"))
+}
+
+/// The settings of a runtime.
+///
+/// ```
+/// # use riot_actor::runtime::Config;
+/// let reason = Config::new().workers(2).run(async {})?;
+/// # Ok::<(), riot_actor::runtime::RunError>(())
+/// ```
+#[must_use = "nothing runs before `run`"]
+pub struct Config {
+    workers: usize,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) kill_timeout: Duration,
+    pub(crate) long_schedule: Duration,
+    pub(super) max_blocking_threads: usize,
+    pub(crate) on_crash: Option<CrashHook>,
+    #[cfg(all(unix, feature = "signals"))]
+    signals: bool,
+    /// Until the runtime starts. It keeps the other settings for as long as it lives, where all its threads
+    /// see them.
+    applications: Mutex<Vec<Application>>,
+}
+
+impl Config {
+    /// The default settings.
+    pub fn new() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            shutdown_timeout: Duration::from_secs(5),
+            kill_timeout: Duration::from_secs(30),
+            long_schedule: Duration::from_millis(100),
+            max_blocking_threads: 64,
+            on_crash: None,
+            #[cfg(all(unix, feature = "signals"))]
+            signals: false,
+            applications: Mutex::default(),
+        }
+    }
+
+    /// Sets how many threads run processes; one per core by default.
+    ///
+    /// # Panics
+    /// If `workers` is zero or more than 65 536.
+    pub fn workers(mut self, workers: usize) -> Self {
+        assert!(workers > 0, "a runtime needs at least one worker");
+        assert!(workers <= 1 << 16, "a runtime has at most 65536 workers");
+        self.workers = workers;
+        self
+    }
+
+    /// Sets how long processes have to exit when the runtime shuts down, before they are killed; 5 s by
+    /// default.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a killed process may go on without giving way, before `run` returns without it; 30 s by
+    /// default.
+    pub fn kill_timeout(mut self, timeout: Duration) -> Self {
+        self.kill_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a process may run without giving way before that is reported, once; 100 ms by default.
+    pub fn long_schedule(mut self, timeout: Duration) -> Self {
+        self.long_schedule = timeout;
+        self
+    }
+
+    /// Sets how many [`blocking`](crate::runtime::blocking()) calls may run at once; 64 by default.
+    ///
+    /// # Panics
+    /// If `threads` is zero.
+    pub fn max_blocking_threads(mut self, threads: usize) -> Self {
+        assert!(threads > 0, "blocking work needs at least one thread");
+        self.max_blocking_threads = threads;
+        self
+    }
+
+    /// Sets a hook that is called with every crash report, on the worker where the process exited. It must
+    /// not block.
+    ///
+    /// ```
+    /// # use std::sync::mpsc;
+    /// # use riot_actor::{process::wait, runtime::Config, spawn, Reason};
+    /// let (tell, told) = mpsc::channel();
+    /// let config = Config::new().on_crash(move |report| tell.send(report.reason.clone()).unwrap());
+    /// config.run(async { wait(spawn(async { Reason::other("broken") })).await; })?;
+    /// assert_eq!(told.recv(), Ok(Reason::other("broken")));
+    /// # Ok::<(), riot_actor::runtime::RunError>(())
+    /// ```
+    pub fn on_crash(mut self, hook: impl Fn(&CrashReport) + Send + Sync + 'static) -> Self {
+        self.on_crash = Some(Box::new(hook));
+        self
+    }
+
+    /// Has SIGINT and SIGTERM shut the runtime down with [`Reason::Shutdown`]. Off by default.
+    ///
+    /// A second signal, whichever of the two it is, ends the program at once, with exit code 130 or 143. When
+    /// no runtime listens any more the signals do again what they do in any program.
+    #[cfg(all(unix, feature = "signals"))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signals")))]
+    pub fn stop_on_signals(mut self) -> Self {
+        self.signals = true;
+        self
+    }
+
+    /// Adds an application. Applications start before `main`, in the order in which they were added; when the
+    /// runtime shuts down they are stopped in reverse order, before all other processes are asked to exit.
+    pub fn application(self, application: Application) -> Self {
+        lock(&self.applications).push(application);
+        self
+    }
+
+    pub(super) fn take_applications(&self) -> Vec<Application> {
+        std::mem::take(&mut lock(&self.applications))
+    }
+
+    /// Runs `main`, as [`run`] does, with these settings.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run<F>(self, main: F) -> Result<Reason, RunError>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        check_can_run()?;
+        let (scheduler, queues) = Scheduler::new(self.workers);
+        let applications = self.take_applications();
+        let shared = Shared::new(self, Clock::real(), Scheduling::Workers(scheduler));
+        #[cfg(all(unix, feature = "signals"))]
+        let _listening =
+            shared.config.signals.then(|| Listener::start(&shared)).transpose().map_err(RunError::Signals)?;
+        let mut threads = vec![scheduler::start_watchdog(shared.clone()).map_err(RunError::Thread)?];
+        shared.start(applications, main);
+        for (worker, queue) in queues.into_iter().enumerate() {
+            let worker_shared = shared.clone();
+            let thread = std::thread::Builder::new().name(format!("riot-{worker}")).spawn(move || {
+                // A worker that is lost takes its processes with it: better to end loudly.
+                let bomb = AbortOnPanic;
+                let local = Local::new(worker_shared, worker, queue);
+                scheduler::run_worker(local);
+                std::mem::forget(bomb);
+            });
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    shared.stop_workers();
+                    return Err(RunError::Thread(error));
+                }
+            }
+        }
+        shared.wait_for_end(threads)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("shutdown_timeout", &self.shutdown_timeout)
+            .field("kill_timeout", &self.kill_timeout)
+            .field("long_schedule", &self.long_schedule)
+            .field("applications", &lock(&self.applications))
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn check_can_run() -> Result<(), RunError> {
+    if context::is_entered() {
+        return Err(RunError::NestedRuntime);
+    }
+    if cfg!(panic = "abort") {
+        return Err(RunError::PanicAborts);
+    }
+    install_hook();
+    Ok(())
+}
+
+/// Why a runtime did not run, or could not be ended.
+///
+/// ```
+/// # use riot_actor::{run, runtime::{Config, RunError}};
+/// run(async {
+///     assert!(matches!(Config::new().run(async {}), Err(RunError::NestedRuntime)));
+/// });
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// `run` was called from inside a process. Spawn instead; a second runtime needs a thread of its own.
+    NestedRuntime,
+    /// The program is built with `panic = "abort"`, so no panic could be contained.
+    PanicAborts,
+    /// An application did not start, so `main` never ran; the applications that had started were stopped.
+    AppStart {
+        /// The application.
+        name: String,
+        /// Why it did not start.
+        reason: Reason,
+    },
+    /// The system does not let the program listen for signals.
+    #[cfg(all(unix, feature = "signals"))]
+    Signals(std::io::Error),
+    /// The system refused a thread.
+    Thread(std::io::Error),
+    /// Some processes were killed and did not give way; their threads were left behind.
+    Stuck(Vec<Pid>),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NestedRuntime => f.write_str("a runtime cannot be started from inside a process"),
+            Self::PanicAborts => {
+                f.write_str("processes need unwinding, and this program is built with panic=abort")
+            }
+            Self::AppStart { name, reason } => write!(f, "the application {name} did not start: {reason}"),
+            #[cfg(all(unix, feature = "signals"))]
+            Self::Signals(error) => {
+                write!(f, "the system does not let the program listen for signals: {error}")
+            }
+            Self::Thread(error) => write!(f, "the system refused a thread: {error}"),
+            Self::Stuck(pids) => write!(f, "these processes do not give way and cannot be ended: {pids:?}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            #[cfg(all(unix, feature = "signals"))]
+            Self::Signals(error) => Some(error),
+            Self::Thread(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        eprintln!("riot_actor: a worker panicked; this is a bug in the runtime");
+        std::process::abort();
+    }
+}

@@ -1,0 +1,86 @@
+//! Messages into a record and out of it.
+
+use super::{
+    lifecycle::Phase,
+    process::{Process, Runnable},
+    record::{Core, Slot},
+};
+use crate::{
+    messages::{mailbox::Mailbox, message::Message},
+    sync::atomic::Ordering,
+};
+
+impl Slot {
+    /// Returns whether messages may have been accepted that the process has not drained. A message that is
+    /// missed here is found when the process parks.
+    pub(crate) fn has_arrivals(&self) -> bool {
+        self.mirror().arrived.load(Ordering::Acquire)
+    }
+
+    /// Accepts a message. The process becomes runnable if it waits for messages.
+    #[inline(always)]
+    #[must_use = "a runnable process must be enqueued"]
+    pub(crate) fn accept(&self, core: &mut Core, message: Message) -> Option<Runnable> {
+        if core.phase() == Phase::Waiting && core.wants_messages {
+            return self.hand_over(core, message);
+        }
+        // A scheduled process looks at its arrivals before it parks.
+        core.arrivals.push(message);
+        self.mirror().arrived.store(true, Ordering::Release);
+        None
+    }
+
+    /// Wakes a process that waits for messages and puts this one into its mailbox, bypassing the arrivals.
+    #[inline(always)]
+    fn hand_over(&self, core: &mut Core, message: Message) -> Option<Runnable> {
+        let Runnable(mut process) = self.wake(core)?;
+        process.mailbox.push(message);
+        core.mailbox_len += 1;
+        Some(Runnable(process))
+    }
+
+    /// Takes the oldest message from number `from` on that `wanted` accepts, out of the mailbox and the
+    /// arrivals. If there is none, sets `from` to the end of the mailbox and has the next message wake the
+    /// process.
+    pub(crate) fn take(
+        &self,
+        process: &mut Process,
+        from: &mut u64,
+        mut wanted: impl FnMut(&Message) -> bool,
+    ) -> Option<Message> {
+        process.mailbox_scanned = true;
+        loop {
+            if let Some(message) = process.mailbox.take(*from, &mut wanted) {
+                return Some(message);
+            }
+            *from = (*from).max(process.mailbox.end());
+            if !self.has_arrivals() {
+                process.wants_messages = true;
+                return None;
+            }
+            self.lock_and_drain_arrivals(&mut process.mailbox);
+        }
+    }
+
+    /// Moves the arrivals into the mailbox of the running process.
+    #[inline(never)]
+    pub(crate) fn lock_and_drain_arrivals(&self, mailbox: &mut Mailbox) {
+        self.drain_arrivals(&mut self.lock(), mailbox);
+    }
+
+    /// Moves the arrivals into the mailbox. The caller holds the lock, under which the mirror is exact.
+    #[inline]
+    pub(crate) fn drain_arrivals(&self, core: &mut Core, mailbox: &mut Mailbox) {
+        if self.has_arrivals() {
+            self.drain_arrivals_slow(core, mailbox);
+        }
+    }
+
+    // perf: ring, 714 → 621 instructions, together with the other slow paths of a receive
+    #[inline(never)]
+    fn drain_arrivals_slow(&self, core: &mut Core, mailbox: &mut Mailbox) {
+        core.arrivals.drain_into(mailbox);
+        self.mirror().arrived.store(false, Ordering::Relaxed);
+        core.mailbox_len = mailbox.len() as u32;
+    }
+}

@@ -1,0 +1,134 @@
+//! The processes that a process is linked to.
+
+use crate::process::pid::{NumberSet, Peer, Pid};
+
+/// A set of processes of one runtime.
+///
+/// Most processes have one to three links, which stand inline. A few are searched one by one; many are
+/// hashed.
+#[derive(Debug)]
+pub(crate) enum LinkSet {
+    Inline([Peer; INLINE]),
+    /// Holds at most [`FEW`].
+    Few(Vec<Peer>),
+    Many(Box<NumberSet<Peer>>),
+}
+
+const INLINE: usize = 3;
+
+/// Links up to which a linear search is about as fast as hashing.
+const FEW: usize = 8;
+
+impl Default for LinkSet {
+    fn default() -> Self {
+        Self::Inline([Peer::NONE; INLINE])
+    }
+}
+
+impl LinkSet {
+    /// Adds `pid`, unless it is in the set.
+    pub(crate) fn insert(&mut self, pid: Pid) {
+        let peer = Peer::new(Some(pid));
+        match self {
+            Self::Inline(inline) => {
+                if inline.contains(&peer) {
+                    return;
+                }
+                match inline.iter_mut().find(|slot| **slot == Peer::NONE) {
+                    Some(slot) => *slot = peer,
+                    None => *self = Self::Few(inline.iter().copied().chain([peer]).collect()),
+                }
+            }
+            Self::Few(few) if few.contains(&peer) => {}
+            Self::Few(few) if few.len() == FEW => {
+                *self = Self::Many(Box::new(few.drain(..).chain([peer]).collect()));
+            }
+            Self::Few(few) => few.push(peer),
+            Self::Many(many) => {
+                many.insert(peer);
+            }
+        }
+    }
+
+    /// Removes `pid`. Returns whether it was in the set.
+    pub(crate) fn remove(&mut self, pid: &Pid) -> bool {
+        let peer = Peer::new(Some(*pid));
+        match self {
+            Self::Inline(inline) => {
+                let slot = inline.iter_mut().find(|slot| **slot == peer);
+                slot.map(|slot| *slot = Peer::NONE).is_some()
+            }
+            Self::Few(few) => {
+                let slot = few.iter().position(|linked| *linked == peer);
+                slot.map(|slot| few.swap_remove(slot)).is_some()
+            }
+            Self::Many(many) => many.remove(&peer),
+        }
+    }
+
+    pub(crate) fn contains(&self, pid: &Pid) -> bool {
+        let peer = Peer::new(Some(*pid));
+        match self {
+            Self::Inline(inline) => inline.contains(&peer),
+            Self::Few(few) => few.contains(&peer),
+            Self::Many(many) => many.contains(&peer),
+        }
+    }
+
+    /// Calls `f` with each process that `this` is linked to, in no defined order.
+    pub(crate) fn for_each(&self, this: Pid, mut f: impl FnMut(Pid)) {
+        let f = |peer: &Peer| {
+            if let Some(pid) = peer.in_runtime_of(this) {
+                f(pid);
+            }
+        };
+        match self {
+            Self::Inline(inline) => inline.iter().for_each(f),
+            Self::Few(few) => few.iter().for_each(f),
+            Self::Many(many) => many.iter().for_each(f),
+        }
+    }
+
+    /// Returns how many links there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Inline(inline) => inline.iter().filter(|peer| **peer != Peer::NONE).count(),
+            Self::Few(few) => few.len(),
+            Self::Many(many) => many.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(changes in prop::collection::vec((any::<bool>(), 0u32..20), 0..200)) {
+            let runtime = std::num::NonZeroU32::MIN;
+            let pid = |index| Pid::new(runtime, 7, index);
+            let (mut links, mut model) = (LinkSet::default(), BTreeSet::new());
+            for (insert, index) in changes {
+                if insert {
+                    links.insert(pid(index));
+                    model.insert(index);
+                } else {
+                    prop_assert_eq!(links.remove(&pid(index)), model.remove(&index));
+                }
+                prop_assert!((0..20).all(|index| links.contains(&pid(index)) == model.contains(&index)));
+                let all: BTreeSet<u32> = {
+                    let mut all = BTreeSet::new();
+                    links.for_each(pid(99), |pid| _ = all.insert(pid.index()));
+                    all
+                };
+                prop_assert_eq!(&all, &model);
+            }
+            prop_assert_eq!(links.len(), model.len());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A process as it is scheduled: its body, its mailbox, and what a poll slice needs.
+
+use std::{
+    any::Any,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::Waker,
+};
+
+use super::{
+    table::SlotPtr,
+    waker::{self, ProcessWaker},
+};
+use crate::{
+    messages::mailbox::Mailbox,
+    process::{pid::Pid, priority::Priority, reason::Reason},
+    runtime::shared::Shared,
+    time::timer_ref::TimerRef,
+};
+
+pub(crate) type Body = Pin<Box<dyn Future<Output = Reason> + Send>>;
+
+/// A process. It moves from its record to a run queue to a worker and back, and is owned by exactly one of
+/// them.
+///
+/// It takes two cache lines; the second one is used only for messages.
+#[repr(C, align(64))]
+pub(crate) struct Process {
+    /// Is absent while the process is polled, and in recycled memory.
+    pub(crate) body: Option<Body>,
+    /// The source of its wakers.
+    pub(crate) source: Arc<ProcessWaker>,
+    /// Points to the slot of its record. The memory of a process stays with its slot, so this never changes.
+    pub(crate) slot_ptr: SlotPtr,
+    pub(crate) pid: Pid,
+    /// The budget left in the poll slice; every await that could complete at once spends one.
+    pub(crate) reductions: u32,
+    /// The worker that it must not leave.
+    pub(crate) pinned: Option<u16>,
+    pub(crate) priority: Priority,
+    /// The mailbox has a capacity, which must be told of every message taken.
+    pub(crate) bounded: bool,
+    /// A receive found nothing in this poll, so the next message must wake the process.
+    pub(crate) wants_messages: bool,
+    /// A receive has scanned the mailbox in this poll slice.
+    pub(crate) mailbox_scanned: bool,
+    /// The extension has something for its owner. Otherwise it need not be looked at.
+    pub(crate) extension_dirty: bool,
+    pub(crate) mailbox: Mailbox,
+    /// The one extension slot: state that a layer above keeps with the process, such as that of a generic
+    /// server.
+    pub(crate) extension: Option<Box<dyn Any + Send>>,
+    /// The one timer that the process keeps to be woken, see [`call_timer`](crate::time::call_timer).
+    pub(crate) wake_timer: Option<Box<WakeTimer>>,
+}
+
+/// A running timer that wakes its process.
+pub(crate) struct WakeTimer {
+    pub(crate) timer: TimerRef,
+    /// When it fires, in nanoseconds of the runtime's clock.
+    pub(crate) fires_at: u64,
+}
+
+/// A process that has become runnable. The caller must enqueue it after releasing the record's lock.
+#[must_use = "a runnable process must be enqueued"]
+pub(crate) struct Runnable(pub(crate) Box<Process>);
+
+impl Process {
+    pub(crate) fn new(shared: Weak<Shared>, pid: Pid, slot_ptr: SlotPtr) -> Box<Self> {
+        let source = Arc::new(ProcessWaker::new(shared, pid));
+        Box::new(Self {
+            pid,
+            slot_ptr,
+            priority: Priority::Normal,
+            pinned: None,
+            mailbox: Mailbox::default(),
+            bounded: false,
+            extension: None,
+            extension_dirty: false,
+            wake_timer: None,
+            reductions: 0,
+            wants_messages: false,
+            mailbox_scanned: false,
+            source,
+            body: None,
+        })
+    }
+
+    /// Returns whether `waker` wakes this process and nothing else.
+    #[inline]
+    pub(crate) fn is_waker(&self, waker: &Waker) -> bool {
+        waker::is_of(waker, &self.source)
+    }
+
+    /// Makes a new process in the memory of a released one. Wakers of the old process that are still held
+    /// keep the old source.
+    pub(crate) fn recycle(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
+        self.pid = pid;
+        match Arc::get_mut(&mut self.source) {
+            Some(source) => source.set_generation(pid.generation()),
+            None => self.source = Arc::new(ProcessWaker::new(Arc::downgrade(shared), pid)),
+        }
+        self
+    }
+}

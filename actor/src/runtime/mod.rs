@@ -1,0 +1,31 @@
+//! The runtime: starting one, its settings and its end, and what runs below the verbs.
+//!
+//! [`run`] or [`Config::run`] start the workers and the first process, and return when every process has
+//! ended. Plain threads reach a runtime through a [`Handle`].
+
+pub(crate) mod application;
+pub(crate) mod blocking;
+pub(crate) mod config;
+pub(crate) mod context;
+pub(crate) mod coop;
+pub(crate) mod driver;
+pub(crate) mod handle;
+pub(crate) mod kernel;
+#[cfg(all(unix, feature = "signals"))]
+mod os_signals;
+pub(crate) mod panic;
+pub(crate) mod parker;
+mod random;
+pub(crate) mod scheduler;
+pub(crate) mod shared;
+mod shutdown;
+pub(crate) mod simulation;
+
+pub use self::{
+    application::Application,
+    blocking::blocking,
+    config::{Config, RunError, run},
+    handle::Handle,
+    random::random,
+    shutdown::shutdown,
+};

@@ -1,0 +1,322 @@
+//! Sleeping, and messages sent later.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{timer_ref::TimerRef, timers::Destination};
+use crate::{
+    messages::message::Message,
+    names::name::Name,
+    process::pid::Pid,
+    runtime::{context, coop, handle::Handle},
+};
+
+impl TimerRef {
+    /// Ends the timer, from any process. `Some(left)`: its message will never arrive. `None`: it has fired
+    /// (the message may be in a mailbox), was cancelled before, or its target has exited.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub fn cancel(self) -> Option<Duration> {
+        context::with_shared("TimerRef::cancel", |shared| shared.timers.cancel(shared, self))
+    }
+
+    /// Returns how long the timer has still to run; none where [`cancel`](Self::cancel) returns none.
+    ///
+    /// # Panics
+    /// Outside a process.
+    #[must_use]
+    pub fn read(self) -> Option<Duration> {
+        context::with_shared("TimerRef::read", |shared| shared.timers.read(shared, self))
+    }
+}
+
+/// The target of a timer's message: a [`Pid`], or a name that is looked up when the timer fires.
+///
+/// See [`send_after`] for an example.
+pub trait SendLater {
+    #[doc(hidden)]
+    fn destination(self) -> DestinationArg;
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct DestinationArg(Destination);
+
+impl SendLater for Pid {
+    fn destination(self) -> DestinationArg {
+        DestinationArg(Destination::Pid(self))
+    }
+}
+
+impl SendLater for &str {
+    fn destination(self) -> DestinationArg {
+        DestinationArg(Destination::Name(Name::from(self)))
+    }
+}
+
+/// Sends `message` after `delay`, once.
+///
+/// The timer outlives its creator, and ends with the process it is aimed at. If it is aimed at a name that no
+/// process holds when it fires, the message is dropped.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{receive, run, this, time::send_after};
+/// # run(async {
+/// send_after(Duration::from_millis(1), this(), "now");
+/// assert_eq!(receive::<&str>().await, "now");
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+pub fn send_after<M: Send + 'static>(delay: Duration, to: impl SendLater, message: M) -> TimerRef {
+    let to = to.destination().0;
+    context::with_shared("send_after", |shared| {
+        let deadline = shared.now().checked_add(delay);
+        shared.timers.send_at(shared, deadline, to, |_| Message::new(message))
+    })
+}
+
+/// The message of [`start_timer`]. It carries the timer's reference, so that a stale timeout can be told from
+/// a current one.
+///
+/// See [`start_timer`] for an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeout<V> {
+    /// The timer that fired.
+    pub timer: TimerRef,
+    /// The value given to [`start_timer`].
+    pub value: V,
+}
+
+/// Sends [`Timeout`] with `value` to `to` after `delay`.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{receive, run, this, time::{Timeout, start_timer}};
+/// # run(async {
+/// let timer = start_timer(Duration::ZERO, this(), 'x');
+/// assert_eq!(receive::<Timeout<char>>().await, Timeout { timer, value: 'x' });
+/// # });
+/// ```
+///
+/// # Panics
+/// Outside a process.
+pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> TimerRef {
+    context::with_shared("start_timer", |shared| {
+        let deadline = shared.now().checked_add(delay);
+        let message = |timer| Message::system(Timeout { timer, value });
+        shared.timers.send_at(shared, deadline, Destination::Pid(to), message)
+    })
+}
+
+/// Sends a clone of `message` to `to` every `period`: the n-th n periods from now, without drift, until the
+/// timer is cancelled or the process exits.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{receive, run, this, time::send_interval};
+/// # run(async {
+/// let timer = send_interval(Duration::from_millis(1), this(), 'x')?;
+/// assert_eq!((receive::<char>().await, receive::<char>().await), ('x', 'x'));
+/// timer.cancel();
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
+///
+/// # Errors
+/// If `period` is zero.
+///
+/// # Panics
+/// Outside a process.
+pub fn send_interval<M: Clone + Send + 'static>(
+    period: Duration,
+    to: Pid,
+    message: M,
+) -> Result<TimerRef, ZeroPeriod> {
+    if period.is_zero() {
+        return Err(ZeroPeriod);
+    }
+    Ok(context::with_shared("send_interval", |shared| {
+        shared.timers.repeat(shared, to, period, Box::new(move || Message::new(message.clone())))
+    }))
+}
+
+/// The error of an interval whose period is zero.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{run, this, time::{ZeroPeriod, send_interval}};
+/// # run(async {
+/// assert_eq!(send_interval(Duration::ZERO, this(), ()), Err(ZeroPeriod));
+/// # });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroPeriod;
+
+impl fmt::Display for ZeroPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the period of an interval must be longer than nothing")
+    }
+}
+impl std::error::Error for ZeroPeriod {}
+
+/// Suspends the caller, and only it, for `duration`. No message ends the sleep early.
+///
+/// ```
+/// # riot_actor::run(async {
+/// riot_actor::sleep(std::time::Duration::from_millis(1)).await;
+/// # });
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep { wake: SleepUntil::Later(duration), timer: None }
+}
+
+/// Suspends the caller until `deadline`. See [`Sleep::deadline`] for an example.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { wake: SleepUntil::At(deadline), timer: None }
+}
+
+/// The future of [`sleep`] and [`sleep_until`]. Dropping it ends its timer.
+#[derive(Debug)]
+#[must_use = "a sleep does nothing until it is awaited"]
+pub struct Sleep {
+    wake: SleepUntil,
+    timer: Option<(TimerRef, Handle)>,
+}
+
+#[derive(Debug)]
+enum SleepUntil {
+    /// Counted from the first poll.
+    Later(Duration),
+    At(Instant),
+    Never,
+}
+
+impl Sleep {
+    /// Returns when the sleep is over; none if it never is, or if it was made by [`sleep`] and not polled
+    /// yet.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # riot_actor::run(async {
+    /// let deadline = riot_actor::now() + Duration::from_millis(1);
+    /// assert_eq!(riot_actor::time::sleep_until(deadline).deadline(), Some(deadline));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.wake {
+            SleepUntil::At(deadline) => Some(deadline),
+            SleepUntil::Later(_) | SleepUntil::Never => None,
+        }
+    }
+
+    /// Moves the deadline. A timer that already runs for an earlier deadline is left running: it causes one
+    /// wake-up that comes too early, which costs far less than a new timer for every move.
+    pub fn reset(&mut self, deadline: Instant) {
+        if let (SleepUntil::At(before), Some((timer, handle))) = (&self.wake, &self.timer)
+            && deadline < *before
+        {
+            handle.shared.timers.discard(*timer);
+            self.timer = None;
+        }
+        self.wake = SleepUntil::At(deadline);
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if coop::poll_live().is_pending() {
+            return Poll::Pending;
+        }
+        context::with_shared("sleep", |shared| {
+            let now = shared.now();
+            let deadline = match self.wake {
+                SleepUntil::Later(duration) => match now.checked_add(duration) {
+                    Some(deadline) => {
+                        self.wake = SleepUntil::At(deadline);
+                        deadline
+                    }
+                    None => {
+                        self.wake = SleepUntil::Never;
+                        return Poll::Pending;
+                    }
+                },
+                SleepUntil::At(deadline) => deadline,
+                SleepUntil::Never => return Poll::Pending,
+            };
+            if deadline <= now {
+                return coop::poll_proceed(cx);
+            }
+            if let Some((timer, _)) = &self.timer
+                && shared.timers.rewake(*timer, cx.waker())
+            {
+                return Poll::Pending;
+            }
+            let timer = shared.timers.wake_at(deadline, cx.waker().clone());
+            self.timer = Some((timer, shared.handle()));
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some((timer, handle)) = self.timer.take() {
+            handle.shared.timers.discard(timer);
+        }
+    }
+}
+
+/// Makes ticks every `period`, the first one period from now. A late tick does not move the next ones.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{now, run, time::interval};
+/// # run(async {
+/// let start = now();
+/// let mut ticks = interval(Duration::from_millis(1));
+/// ticks.tick().await;
+/// ticks.tick().await;
+/// assert!(now() - start >= Duration::from_millis(2));
+/// # });
+/// ```
+///
+/// # Panics
+/// If `period` is zero.
+pub fn interval(period: Duration) -> Interval {
+    assert!(!period.is_zero(), "{ZeroPeriod}");
+    Interval { period, next: None }
+}
+
+/// The ticks of [`interval`].
+///
+/// See [`interval`] for an example.
+#[derive(Debug)]
+pub struct Interval {
+    period: Duration,
+    next: Option<Instant>,
+}
+
+impl Interval {
+    /// Waits for the next tick.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, no tick is skipped.
+    pub async fn tick(&mut self) {
+        let next = self.next.unwrap_or_else(|| crate::now() + self.period);
+        self.next = Some(next);
+        sleep_until(next).await;
+        self.next = Some(next + self.period);
+    }
+}

@@ -1,0 +1,270 @@
+//! The timers of a runtime: one wheel for all of them, so that none depends on a worker.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use super::{
+    timer_ref::TimerRef,
+    wheel::{NEVER, Wheel},
+};
+use crate::{
+    messages::message::Message,
+    names::name::Name,
+    process::pid::Pid,
+    runtime::{panic::catch, shared::Shared},
+    sync::lock::lock,
+};
+
+/// The tick of the wheel.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The last tick of the clock, which counts nanoseconds in 64 bits: after 584 years. A timer beyond it never
+/// fires.
+const MAX_TICKS: u64 = u64::MAX / TICK.as_nanos() as u64;
+
+/// The target of a timer's message.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    Pid(Pid),
+    Name(Name),
+}
+
+enum Action {
+    Wake(Waker),
+    Send(Destination, Message),
+    Repeat(Box<Repeat>),
+}
+
+struct Repeat {
+    to: Pid,
+    start: Instant,
+    period: Duration,
+    nth: u32,
+    make: Box<dyn FnMut() -> Message + Send>,
+}
+
+impl Repeat {
+    fn deadline(&self) -> Option<Instant> {
+        self.start.checked_add(self.period.checked_mul(self.nth)?)
+    }
+}
+
+pub(crate) struct Timers {
+    start: Instant,
+    wheel: Mutex<Wheel<Action>>,
+    /// The tick before which no timer is due; [`NEVER`] without timers. Written under the wheel's lock.
+    next: AtomicU64,
+    /// Held by the worker that fires timers, so that they fire in order even if several workers are late.
+    firing: Mutex<()>,
+}
+
+impl Timers {
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, wheel: Mutex::new(Wheel::new()), next: AtomicU64::new(NEVER), firing: Mutex::new(()) }
+    }
+
+    /// Returns the first tick at whose beginning `deadline` has passed, so that no timer is early; [`NEVER`]
+    /// without a deadline.
+    fn tick_after(&self, deadline: Option<Instant>) -> u64 {
+        let Some(deadline) = deadline else { return NEVER };
+        let nanos = deadline.saturating_duration_since(self.start).as_nanos();
+        let tick = u64::try_from(nanos.div_ceil(TICK.as_nanos())).unwrap_or(NEVER);
+        if tick <= MAX_TICKS { tick } else { NEVER }
+    }
+
+    fn tick_now(&self, now: Instant) -> u64 {
+        (now.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos()) as u64
+    }
+
+    fn instant(&self, tick: u64) -> Option<Instant> {
+        self.start.checked_add(Duration::from_millis(tick))
+    }
+
+    fn begin(&self, deadline: Option<Instant>, action: impl FnOnce(TimerRef) -> Action) -> TimerRef {
+        let tick = self.tick_after(deadline);
+        let mut wheel = lock(&self.wheel);
+        let key = wheel.start_with(tick, |key| action(TimerRef(key)));
+        self.next.fetch_min(tick, Ordering::SeqCst);
+        TimerRef(key)
+    }
+
+    /// Starts a timer that wakes `waker`.
+    pub(crate) fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerRef {
+        self.begin(Some(deadline), |_| Action::Wake(waker))
+    }
+
+    /// Starts a timer that sends a message, which may carry the timer's own reference.
+    pub(crate) fn send_at(
+        &self,
+        shared: &Shared,
+        deadline: Option<Instant>,
+        to: Destination,
+        message: impl FnOnce(TimerRef) -> Message,
+    ) -> TimerRef {
+        let target = match &to {
+            Destination::Pid(pid) => Some(*pid),
+            Destination::Name(_) => None,
+        };
+        let timer = self.begin(deadline, |timer| Action::Send(to, message(timer)));
+        self.aim(shared, timer, target);
+        timer
+    }
+
+    pub(crate) fn repeat(
+        &self,
+        shared: &Shared,
+        to: Pid,
+        period: Duration,
+        make: Box<dyn FnMut() -> Message + Send>,
+    ) -> TimerRef {
+        let repeat = Box::new(Repeat { to, start: shared.now(), period, nth: 1, make });
+        let tick = self.tick_after(repeat.deadline());
+        let mut wheel = lock(&self.wheel);
+        let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
+        self.next.fetch_min(tick, Ordering::SeqCst);
+        drop(wheel);
+        self.aim(shared, timer, Some(to));
+        timer
+    }
+
+    /// Attaches a timer to the process it is aimed at, so that it ends with it; at once, if that has exited.
+    fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
+        let Some(pid) = target else { return };
+        match shared.attach_relation(pid, |relations| relations.others().timers.push(timer)) {
+            Some(None) => {}
+            Some(Some(all)) => self.sweep(shared, pid, all),
+            None => self.discard(timer),
+        }
+    }
+
+    /// Removes the timers that are over from those of a process.
+    fn sweep(&self, shared: &Shared, pid: Pid, mut all: Vec<TimerRef>) {
+        {
+            let mut wheel = lock(&self.wheel);
+            all.retain(|timer| wheel.get(timer.0).is_some());
+        }
+        let mut swept = Some(all);
+        shared.attach_relation(pid, |relations| {
+            relations.others().timers.put_back(swept.take().expect("it is put back once"))
+        });
+        // The process has exited meanwhile, so nothing else would end them.
+        swept.into_iter().flatten().for_each(|timer| self.discard(timer));
+    }
+
+    /// Replaces the waker of a timer. Returns false if the timer has fired.
+    pub(crate) fn rewake(&self, timer: TimerRef, waker: &Waker) -> bool {
+        match lock(&self.wheel).get(timer.0) {
+            Some((_, Some(Action::Wake(old)))) => {
+                old.clone_from(waker);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends a timer. Returns how long it still had to run; none if it fired or was cancelled before.
+    pub(crate) fn cancel(&self, shared: &Shared, timer: TimerRef) -> Option<Duration> {
+        let (tick, action) = lock(&self.wheel).cancel(timer.0)?;
+        drop(action);
+        Some(self.left(shared, tick))
+    }
+
+    /// Ends a timer, if it runs.
+    pub(crate) fn discard(&self, timer: TimerRef) {
+        let ended = lock(&self.wheel).cancel(timer.0);
+        drop(ended);
+    }
+
+    /// Returns how long a timer has still to run.
+    pub(crate) fn read(&self, shared: &Shared, timer: TimerRef) -> Option<Duration> {
+        let tick = lock(&self.wheel).get(timer.0)?.0;
+        Some(self.left(shared, tick))
+    }
+
+    fn left(&self, shared: &Shared, tick: u64) -> Duration {
+        let due = (tick != NEVER).then(|| self.instant(tick)).flatten();
+        due.map_or(Duration::MAX, |due| due.saturating_duration_since(shared.now()))
+    }
+
+    /// Returns how many timers run.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.wheel).len()
+    }
+
+    /// Returns when [`fire`](Self::fire) must be called again at the latest.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match self.next.load(Ordering::SeqCst) {
+            NEVER => None,
+            tick => self.instant(tick),
+        }
+    }
+
+    /// Fires every timer that is due at `now`. Cheap if none is.
+    pub(crate) fn fire(&self, shared: &Shared, now: Instant) {
+        let now = self.tick_now(now);
+        if self.next.load(Ordering::Relaxed) > now {
+            return;
+        }
+        let Ok(_in_order) = self.firing.try_lock() else {
+            return;
+        };
+        loop {
+            let mut wheel = lock(&self.wheel);
+            let Some((key, _, action)) = wheel.pop(now) else {
+                self.next.store(wheel.next_tick().unwrap_or(NEVER), Ordering::SeqCst);
+                return;
+            };
+            drop(wheel);
+            contain(|| self.act(shared, TimerRef(key), action));
+        }
+    }
+
+    fn act(&self, shared: &Shared, timer: TimerRef, action: Action) {
+        match action {
+            Action::Wake(waker) => waker.wake(),
+            Action::Send(Destination::Pid(pid), message) => {
+                shared.deliver(pid, message);
+            }
+            Action::Send(Destination::Name(name), message) => {
+                if let Some(pid) = shared.registry.whereis(&name) {
+                    shared.deliver(pid, message);
+                }
+            }
+            Action::Repeat(mut repeat) => {
+                // Cloning a message runs code of a user. If it panics, the interval ends.
+                let Ok(message) = catch(|| (repeat.make)()) else {
+                    return self.discard(timer);
+                };
+                let to = repeat.to;
+                repeat.nth = repeat.nth.saturating_add(1);
+                let tick = self.tick_after(repeat.deadline());
+                let resumed = lock(&self.wheel).resume(timer.0, tick, Action::Repeat(repeat));
+                if resumed.is_ok() {
+                    shared.deliver(to, message);
+                }
+            }
+        }
+    }
+
+    /// Drops every timer unfired.
+    pub(crate) fn clear(&self) {
+        let all = lock(&self.wheel).clear();
+        for action in all {
+            contain(|| drop(action));
+        }
+    }
+}
+
+/// Runs code outside any process that may drop a message of a user, or wake a waker of one: a panic is
+/// logged.
+fn contain(f: impl FnOnce()) {
+    if let Err(panic) = catch(f) {
+        tracing::error!(target: "riot::crash", "a message or waker of a timer panicked: {panic}");
+    }
+}
