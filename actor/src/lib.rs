@@ -51,6 +51,7 @@
 //! | call | a request with one reply, outside the mailbox of the caller |
 //! | generic server | a process with a state and handlers for calls, casts and other messages |
 //! | simulation | a runtime on one thread, with a virtual clock and a schedule chosen by a seed |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::undocumented_unsafe_blocks)]
 // Unsafe code is in a few small places, each with its proof: search for `expect(unsafe_code`.
 #![deny(unsafe_code)]

@@ -16,10 +16,10 @@ use crate::{
 const MAX_ARCHIVE_BYTES: u64 = 512 * 1024;
 
 /// The file of `actor/src`, without `.rs`, that holds the loom models.
-const LOOM_FILE: &str = "models";
+const LOOM_FILE: &str = "loom_models";
 
 /// Files of `actor/src`, without `.rs`, whose unit tests exercise unsafe code and need no runtime.
-const MIRI_FILES: &[&str] = &["message", "part_waker", "table"];
+const MIRI_FILES: &[&str] = &["boxed", "indexed_waker", "message", "table"];
 
 /// All steps, in the order in which they run.
 pub(crate) const GATE: &[Step] = &[

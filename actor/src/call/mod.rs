@@ -184,8 +184,8 @@ impl Shared {
         self.deliver_call(to, message, |hooks| hooks.push_in_place(self, exit_writer))
     }
 
-    /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one step.
-    /// The caller must sweep the hooks if their list has become full.
+    /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one
+    /// step. The caller must sweep the hooks if their list has become full.
     #[inline(always)]
     fn deliver_call(
         &self,

@@ -38,7 +38,7 @@ use crate::{
     sync::{deque::Injector, lock::lock},
 };
 pub(crate) use idle::{Idle, Seeker, WakeAnother};
-use queue::{Lane, Stealer};
+use queue::{Lane, QueueStealer};
 use stats::Counters;
 use watchdog::Watchdog;
 pub(crate) use watchdog::start as start_watchdog;
@@ -55,7 +55,7 @@ pub(crate) struct Scheduler {
 
 /// The side of a worker that other threads see.
 struct Remote {
-    stealer: Stealer<Process>,
+    stealer: QueueStealer<Process>,
     /// Runnable processes that are pinned to this worker.
     pinned: Mutex<VecDeque<Box<Process>>>,
     has_pinned: AtomicBool,

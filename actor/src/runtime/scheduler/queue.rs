@@ -81,8 +81,11 @@ impl<T> RunQueue<T> {
         }
     }
 
-    pub(crate) fn stealer(&self) -> Stealer<T> {
-        Stealer { lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()), lifo: self.lifo.stealer() }
+    pub(crate) fn stealer(&self) -> QueueStealer<T> {
+        QueueStealer {
+            lanes: std::array::from_fn(|lane| self.lanes[lane].stealer()),
+            lifo: self.lifo.stealer(),
+        }
     }
 
     #[inline(never)]
@@ -147,12 +150,12 @@ impl<T> RunQueue<T> {
 }
 
 /// The end of a run queue that other workers steal from.
-pub(crate) struct Stealer<T> {
+pub(crate) struct QueueStealer<T> {
     lanes: [deque::Stealer<Box<T>>; Lane::COUNT],
     lifo: LifoStealer<T>,
 }
 
-impl<T> Stealer<T> {
+impl<T> QueueStealer<T> {
     /// Moves half of a lane into `into`, and returns one process to run.
     pub(crate) fn steal(&self, into: &RunQueue<T>) -> Option<Box<T>> {
         Lane::ALL.iter().find_map(|&lane| {
