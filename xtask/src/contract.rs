@@ -1,7 +1,9 @@
-//! The contracts of the crates: their rules, the tests that prove each of them, and the comments that name them.
+//! The contracts of the crates: their rules, the tests that prove each of them, and the comments that name
+//! them.
 //!
-//! A rule is a paragraph of a `CONTRACT.md` that begins with an anchor and its number. The paragraph behind it names
-//! its tests; [`write`] generates it from the names of the test functions, which carry the numbers of their rules.
+//! A rule is a paragraph of a `CONTRACT.md` that begins with an anchor and its number. The paragraph behind
+//! it names its tests; [`write()`] generates it from the names of the test functions, which carry the numbers
+//! of their rules.
 
 use std::{
     collections::BTreeMap,
@@ -108,7 +110,8 @@ fn wrapped(labels: &[String]) -> String {
 }
 
 impl Test {
-    /// Names the test in the contract of `folder`: by the stem of its file, after the crate if that is another.
+    /// Names the test in the contract of `folder`: by the stem of its file, after the crate if that is
+    /// another.
     fn label(&self, folder: &str) -> String {
         let path = self.path.trim_end_matches(".rs").trim_end_matches("/mod").replacen("/tests/", "/", 1);
         let path = path.strip_prefix(&format!("{folder}/")).unwrap_or(&path);
@@ -239,7 +242,8 @@ mod checks {
         }
     }
 
-    /// Finds what looks like the number of a rule: one of the letters, one or two digits, nothing else around them.
+    /// Finds what looks like the number of a rule: one of the letters, one or two digits, nothing else around
+    /// them.
     fn numbers<'a>(text: &'a str, letters: &BTreeSet<u8>) -> Vec<&'a str> {
         text.split(|c: char| !c.is_alphanumeric() && c != '_')
             .filter(|word| {
@@ -306,7 +310,8 @@ mod checks {
     #[test]
     fn comments_are_told_from_literals() {
         let source = "let a = \"// P98 \\\" // P98\"; // P1\nlet b = '\"'; /* x */ /// P2 \"\n\
-                      let c = r#\"// P98 \" // P98\"#; fn f<'a>(x: &'a str) {} //! P3\nlet d = b'\\''; // P4, P5-P6\n";
+                      let c = r#\"// P98 \" // P98\"#; fn f<'a>(x: &'a str) {} //! P3\n\
+                      let d = b'\\''; // P4, P5-P6\n";
         let letters = BTreeSet::from([b'P']);
         let found: Vec<String> = comments(source);
         let found: Vec<&str> = found.iter().flat_map(|comment| numbers(comment, &letters)).collect();

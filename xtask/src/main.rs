@@ -2,19 +2,30 @@
 
 mod bench;
 mod contract;
-#[cfg(test)]
+mod features;
+mod gate;
+mod lines;
+mod soak;
+mod steps;
 mod tidy;
+mod workspace;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-const USAGE: &str = "\
-usage: cargo xtask TASK
-
-  check     the whole gate: format, lints, documentation, tests, loom models, and the crates without their default features
-  soak      the tests that can be long, at their full length: about ten minutes
-  contract  writes the tests that prove each rule into the CONTRACT.md of each crate
-  bench     what things cost, beside what they cost others; `cargo xtask bench --help` says more
-";
+/// Each task with its arguments, and what it does.
+const TASKS: &[(&str, &str, &str)] = &[
+    ("check", "[STEP…]", "run the gate, or only these steps of it"),
+    (
+        "tidy",
+        "[CRATE…]",
+        "list what breaks the rules of language and names, and count it against the ceilings",
+    ),
+    ("features", "[--pairs]", "build every crate with each of its features; with --pairs also with each two"),
+    ("soak", "[STEP…]", "run the long tests at full length: about ten minutes"),
+    ("bench", "[--help]", "measure costs beside other programs"),
+    ("contract", "", "write the tests of each rule into the CONTRACT.md of each crate"),
+    ("lines", "", "count lines of code per crate and room"),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,21 +34,42 @@ fn main() -> ExitCode {
         None => ("", &[][..]),
     };
     match task {
-        "check" => run(GATE),
-        "soak" => run(SOAK),
+        "check" => steps::run_all("gate", gate::GATE, rest),
+        "tidy" => tidy::main(rest),
+        "features" => match rest {
+            [] => exit_code(features::check(false)),
+            [option] if option == "--pairs" => exit_code(features::check(true)),
+            _ => usage(),
+        },
+        "soak" => steps::run_all("soak", soak::SOAK, rest),
         "bench" => bench::main(rest),
-        "contract" => failed(contract::write()),
-        // What `bench` starts as programs of their own: who asks servers, and who stays on one core.
-        "load" => failed(bench::load()),
-        "pinned" => failed(Err(bench::pinned(rest))),
-        _ => {
-            eprint!("{USAGE}");
-            ExitCode::from(2)
-        }
+        "contract" => exit_code(contract::write()),
+        "lines" => exit_code(lines::main()),
+        // Programs of their own that `bench` starts: the load generator, and a command pinned to one core.
+        "load" => exit_code(bench::load()),
+        "pinned" => exit_code(Err(bench::pinned(rest))),
+        _ => usage(),
     }
 }
 
-fn failed(result: Result<(), String>) -> ExitCode {
+fn usage() -> ExitCode {
+    eprintln!("usage: cargo xtask TASK\n");
+    for (task, arguments, about) in TASKS {
+        eprintln!("  {:20} {about}", format!("{task} {arguments}"));
+    }
+    eprintln!("\nsteps of the gate:\n");
+    for step in gate::GATE {
+        eprintln!("  {:20} {}", step.name, step.about);
+    }
+    eprintln!();
+    match lines::summary() {
+        Ok(summary) => eprintln!("{summary}"),
+        Err(error) => eprintln!("error: {error}"),
+    }
+    ExitCode::from(2)
+}
+
+fn exit_code(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,56 +77,4 @@ fn failed(result: Result<(), String>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// One call of cargo, and what it finds in its environment.
-type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
-
-/// What `.ci/run` runs.
-const GATE: &[Step] = &[
-    ("format", &["fmt", "--all", "--check"], &[]),
-    ("lints", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"], &[]),
-    (
-        "documentation",
-        &["doc", "--workspace", "--no-deps", "--all-features"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
-    ),
-    ("tests", &["test", "--workspace"], &[]),
-    // Everything is built anew for them, so in a place of its own.
-    (
-        "models",
-        &["test", "-p", "riot-actor", "--lib", "models"],
-        &[("RUSTFLAGS", "--cfg riot_loom"), ("CARGO_TARGET_DIR", "target/models")],
-    ),
-    ("the cores without I/O", &["test", "-p", "riot-flow", "-p", "riot-http", "--no-default-features"], &[]),
-];
-
-/// Tests that are longer when they find this.
-const LONG: &[(&str, &str)] = &[("RIOT_SOAK", "1")];
-
-const SOAK: &[Step] = &[
-    ("ten million processes", &["test", "--release", "-p", "riot-actor", "--test", "many"], LONG),
-    ("machines, networks and clients", &["test", "--release", "-p", "riot-socket", "--test", "faults"], LONG),
-    ("the stampede", &["test", "--release", "-p", "riot-http", "--test", "stampede"], LONG),
-    ("whole conversations", &["test", "--release", "-p", "riot-http", "--test", "conversations"], LONG),
-];
-
-fn run(steps: &[Step]) -> ExitCode {
-    for (name, arguments, environment) in steps {
-        println!("── {name}: cargo {}", arguments.join(" "));
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-        match Command::new(cargo).args(*arguments).envs(environment.iter().copied()).status() {
-            Ok(status) if status.success() => {}
-            Ok(_) => {
-                eprintln!("── {name} failed");
-                return ExitCode::FAILURE;
-            }
-            Err(error) => {
-                eprintln!("── cargo does not start: {error}");
-                return ExitCode::FAILURE;
-            }
-        }
-    }
-    println!("── all is well");
-    ExitCode::SUCCESS
 }

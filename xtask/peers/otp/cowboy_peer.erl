@@ -1,6 +1,6 @@
 %% Cowboy as a peer: escript cowboy_peer.erl PORT, with cowboy, cowlib and ranch where ERL_LIBS says.
 %%
-%% Its own defaults but for the number of requests and connections, which nothing here may end.
+%% Cowboy's defaults, except that requests per connection and connections are not limited.
 -module(cowboy_peer).
 -mode(compile).
 -export([main/1, init/2]).

@@ -1,8 +1,8 @@
-%% A child restarted by OTP's supervisor each time it fails: escript restart.erl BENCH N, in the form of the example
-%% process_bench. `restart` exits with a reason, `restartpanic` raises an error.
+%% A child that OTP's supervisor restarts each time it fails: escript restart.erl BENCH N, with the command
+%% line of the example process_bench. `restart` exits with a reason, `restartpanic` raises an error.
 %%
-%% supervisor.erl keeps the times of all restarts within the period in a list and goes through it at each restart, so
-%% what one costs grows with N. Every SHARE restarts the supervisor is a new one, which keeps the list short.
+%% supervisor.erl keeps the times of all restarts within the period in a list and scans it at each restart, so
+%% the cost of a restart grows with N. A new supervisor every SHARE restarts keeps the list short.
 -module(restart).
 -mode(compile).
 -behaviour(supervisor).
@@ -23,7 +23,7 @@ main([Bench, N]) ->
 shares(_, 0) -> ok;
 shares(How, Left) ->
     Share = min(?SHARE, Left),
-    %% The restart beyond the intensity is its end.
+    %% The restart beyond the intensity ends the supervisor.
     {ok, Sup} = supervisor:start_link(?MODULE, {How, Share}),
     receive {'EXIT', Sup, shutdown} -> ok end,
     shares(How, Left - Share).
@@ -32,7 +32,7 @@ init({How, Share}) ->
     {ok, {#{strategy => one_for_one, intensity => Share, period => 3600},
           [#{id => child, start => {?MODULE, start_child, [How, self()]}}]}}.
 
-%% No proc_lib: the least a child can be, as in the others.
+%% A plain process without proc_lib, as in the other programs.
 start_child(How, Sup) -> {ok, spawn_link(?MODULE, child, [How, Sup])}.
 
 child(restart, _) -> exit(failed);

@@ -1,16 +1,18 @@
-//! `--addr HOST:PORT --workers N`, as our own server takes them, and what all servers answer.
+//! The command line of all servers, `--addr HOST:PORT --workers N`, and the bodies that they send.
 
 use std::net::SocketAddr;
 
+/// The body of `/plaintext`.
 pub const HELLO: &str = "Hello, World!";
 
-/// What `/big` answers.
+/// The body of `/big`.
 pub static BIG: [u8; 65_536] = [b'x'; 65_536];
 
-/// The largest body of `/echo`.
+/// The largest body that `/echo` accepts.
 #[allow(dead_code, reason = "some frameworks have no such limit")]
-pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
+/// Returns the address and the number of workers that the command line asks for.
 pub fn options() -> (SocketAddr, usize) {
     let arguments: Vec<String> = std::env::args().collect();
     let option = |name: &str| {

@@ -1,8 +1,8 @@
-//! The options of the benches: which of them a bench takes, and what is right where one is wrong.
+//! The options of the benches: which options a bench accepts, and error messages that say what is valid.
 
 use super::{peers, processes, workload};
 
-/// What was asked for; nothing chosen of a kind is all of it.
+/// Parsed options. An empty list selects everything of its kind.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Args {
     pub(crate) quick: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Reads `raw` as options out of `allowed`.
+    /// Parses `raw`; only options listed in `allowed` are accepted.
     pub(crate) fn parse(allowed: &[&str], raw: &[String]) -> Result<Self, String> {
         let mut args = Self::default();
         let mut raw = raw.iter();
@@ -32,7 +32,7 @@ impl Args {
                 continue;
             }
             if !allowed.contains(&name) {
-                return Err(format!("`{argument}` is not known here; there are {}", allowed.join(", ")));
+                return Err(format!("unknown option `{argument}`; valid are {}", allowed.join(", ")));
             }
             match name {
                 "--quick" | "--keep" if attached.is_some() => return Err(format!("{name} takes no value")),
@@ -60,7 +60,7 @@ impl Args {
         Ok(())
     }
 
-    /// Whether `name` was asked for by `chosen`, or nothing was.
+    /// Returns whether `chosen` selects `name`; an empty list selects everything.
     pub(crate) fn wants(chosen: &[String], name: &str) -> bool {
         chosen.is_empty() || chosen.iter().any(|chosen| chosen == name)
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_repeated_adds_up_and_values_come_either_way() {
+    fn repeatable_options_accumulate_and_values_may_be_attached() {
         let args =
             parse("--workload a --workload=b --peer hyper --rounds 3 --seconds=0.5 --quick").expect("right");
         assert_eq!(args.workloads, ["a", "b"]);
@@ -110,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_chosen_is_everything() {
+    fn an_empty_list_selects_everything() {
         assert!(Args::wants(&[], "a"));
         assert!(Args::wants(&["a".into()], "a") && !Args::wants(&["a".into()], "b"));
     }
 
     #[test]
-    fn wrong_ones_are_told_what_is_right() {
+    fn an_error_says_what_is_valid() {
         for (line, expected) in [
             ("--workload z", "--workload takes a, n, b, c1"),
             ("--peer apache", "--peer takes hyper, axum"),
@@ -126,7 +126,7 @@ mod tests {
             ("--seconds soon", "--seconds takes a number above 0"),
             ("--rounds", "--rounds needs a value"),
             ("--quick=yes", "--quick takes no value"),
-            ("a", "`a` is not known here; there are --quick, "),
+            ("a", "unknown option `a`; valid are --quick, "),
         ] {
             let error = parse(line).expect_err(line);
             assert!(error.starts_with(expected), "{line}: {error}");

@@ -1,55 +1,50 @@
-//! Has cargo build what is measured, ours and theirs with the same profile.
+//! Builds the programs that are measured, riot's and the peers' with the same profile.
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// What has been spent on building, in milliseconds.
+pub(crate) use crate::workspace::root;
+use crate::workspace::{self, target};
+
+/// Time spent on building, in milliseconds.
 static BUILDING: AtomicU64 = AtomicU64::new(0);
 
-/// For how long things were built so far: so much longer this run is than one that finds them built.
+/// Returns the time spent on building so far, by which this run is longer than one that finds everything
+/// built.
 pub(crate) fn building() -> Duration {
     Duration::from_millis(BUILDING.load(Relaxed))
 }
 
-/// The folder of the workspace.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace")
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
-}
-
-/// Where results and temporary files of the benches go.
+/// Returns the folder for results and temporary files of the benches.
 pub(crate) fn results() -> PathBuf {
     target().join("bench")
 }
 
-/// Whether this program is the one that measures.
+/// Returns whether this program was built with optimisation, as measuring needs.
 pub(crate) fn optimized() -> bool {
     !cfg!(debug_assertions)
 }
 
-/// This program once more, built to be fast.
+/// Builds this program with optimisation and returns its path.
 pub(crate) fn ourselves() -> Result<PathBuf, String> {
     cargo(root(), &["build", "--release", "--package", "xtask"])?;
     Ok(target().join("release/xtask"))
 }
 
-/// An example program of ours.
+/// Builds an example program of the workspace and returns its path.
 pub(crate) fn example(name: &str) -> Result<PathBuf, String> {
     cargo(root(), &["build", "--release", "--package", "riot-examples", "--example", name])?;
     Ok(target().join("release/examples").join(name))
 }
 
-/// A program of the workspace of peers; each is built alone, with only what it needs.
+/// Builds one program of the workspace of peers, with only the dependencies that it needs, and returns its
+/// path.
 pub(crate) fn peer(name: &str) -> Result<PathBuf, String> {
     let folder = root().join("xtask/peers");
-    // A place of its own, so that a chosen one of ours stays ours.
+    // A target folder of its own, even if `CARGO_TARGET_DIR` is set: the peers are another workspace.
     let target = folder.join("target");
     cargo_with(
         &folder,
@@ -59,27 +54,17 @@ pub(crate) fn peer(name: &str) -> Result<PathBuf, String> {
     Ok(target.join("release").join(name))
 }
 
-/// A call of cargo in the workspace.
+/// Runs cargo in `folder`.
 pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> Result<(), String> {
     cargo_with(folder, arguments, &[])
 }
 
-/// The same, with paths that it finds in its environment.
+/// Runs cargo in `folder` with additional environment variables that hold paths.
 pub(crate) fn cargo_with(folder: &Path, arguments: &[&str], paths: &[(&str, &Path)]) -> Result<(), String> {
     let line = arguments.join(" ");
     eprintln!("── cargo {line}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = workspace::cargo();
     command.arg("--quiet").args(arguments).current_dir(folder);
-    // The cargo that runs us says so in our environment; build scripts that look there would run anew.
-    for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-        {
-            command.env_remove(name);
-        }
-    }
     command.envs(paths.iter().copied());
     let start = Instant::now();
     let status = command.status();

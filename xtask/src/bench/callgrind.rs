@@ -1,33 +1,34 @@
-//! What callgrind counts while a server answers: instructions, calls of the allocator, lines that were in no cache.
+//! Counts with callgrind while a server answers: instructions, calls of the allocator, cache misses.
 //!
-//! Nothing else on the machine changes these figures: the processor and its caches are valgrind's own.
+//! Other programs do not disturb these figures, because valgrind simulates the processor and its caches.
 
 use std::{collections::HashMap, fs, process::Command};
 
 use super::{
     build, check,
     load::{Client, Until},
-    peers::{Before, Program},
+    peers::{Launcher, Program},
     server::Server,
     workload::Workload,
 };
 
-/// Answered before anything is counted.
+/// Requests answered before counting starts.
 const WARM_UP: u64 = 1_000;
 
-/// Caches as one core of today has them: 32 KiB for what it does, 32 KiB for what it looks at, and 1 MiB for both.
+/// Simulated caches, of the sizes of one present core: 32 KiB for instructions, 32 KiB for data, 1 MiB for
+/// both.
 const CACHES: &[&str] = &["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64"];
 
-/// What was counted, for one request.
+/// Counts per request.
 pub(crate) struct Counts {
     pub(crate) instructions: f64,
-    /// Calls that ask the allocator for memory, or for more of it.
+    /// Calls of the allocator that allocate or reallocate.
     pub(crate) allocations: f64,
-    /// Lines of memory that were in none of the [`CACHES`] when they were read or written; 0 without caches.
+    /// Cache lines that a read or write found in none of the [`CACHES`]; 0 without caches.
     pub(crate) cold_lines: f64,
 }
 
-/// Has callgrind count while `requests` are answered; with `caches` that takes it three times as long.
+/// Counts while the server answers `requests`. With `caches` it takes three times as long.
 pub(crate) fn count(
     program: &Program,
     workload: &Workload,
@@ -41,14 +42,14 @@ pub(crate) fn count(
     let mut words =
         vec!["valgrind", "--tool=callgrind", "--instr-atstart=no", "--combine-dumps=yes", &option];
     words.extend(CACHES.iter().filter(|_| caches));
-    let server = Server::start(program, 1, Before::Program(&words))?;
+    let server = Server::start(program, 1, Launcher::Program(&words))?;
     let mut client = Client::connect(&check::spec(&server, workload, 0.0)?)?;
     client.run(Until::Requests(WARM_UP.max(2 * workload.connections as u64)))?;
     control("on", server.pid())?;
     let counted = client.run(Until::Requests(requests))?;
     control("off", server.pid())?;
     drop(client);
-    // It writes when it ends.
+    // Callgrind writes its file when the server exits.
     drop(server);
     let text = fs::read_to_string(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     let each = |total: u64| total as f64 / counted.requests as f64;
@@ -71,7 +72,7 @@ fn control(switch: &str, pid: u32) -> Result<(), String> {
     }
 }
 
-/// The sum of what callgrind has written of an event: a line for each time that it wrote, `events:` naming the columns.
+/// Returns the total of an event. Callgrind writes one `totals:` line per dump; `events:` names the columns.
 fn total(text: &str, event: &str) -> Option<u64> {
     let mut column = None;
     let mut sum = None;
@@ -86,9 +87,9 @@ fn total(text: &str, event: &str) -> Option<u64> {
     sum
 }
 
-/// The calls that ask for memory, those that an allocator makes of itself left out.
+/// Returns the number of allocations, without calls that an allocator makes to itself.
 ///
-/// A name comes in full once, with a number in brackets, and later as that number.
+/// Callgrind writes a function's name in full once, after a number in brackets, and later only the number.
 fn allocations(text: &str) -> u64 {
     let mut names = HashMap::new();
     let (mut caller, mut called) = ("", "");
@@ -111,7 +112,7 @@ fn allocations(text: &str) -> u64 {
 fn full<'a>(names: &mut HashMap<&'a str, &'a str>, name: &'a str) -> &'a str {
     match name.split_once(' ') {
         Some((number, name)) => {
-            // Where a function is within itself, callgrind adds how often.
+            // Callgrind appends the depth of a recursive call after an apostrophe.
             let name = name.split('\'').next().unwrap_or(name);
             names.insert(number, name);
             name
@@ -120,7 +121,7 @@ fn full<'a>(names: &mut HashMap<&'a str, &'a str>, name: &'a str) -> &'a str {
     }
 }
 
-/// What the C library and mimalloc are asked by.
+/// Returns whether a function of the C library or of mimalloc allocates.
 fn asks_for_memory(name: &str) -> bool {
     const C_LIBRARY: &[&str] =
         &["malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc"];
@@ -136,14 +137,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn totals_are_added_by_their_column() {
-        let text = "version: 1\nevents: Ir Dr DLmr\nsummary: 5 1 1\nfn=x\n1 5\ntotals: 5 3 1\npart: 2\nevents: Ir Dr DLmr\ntotals: 7 4 2\n";
+    fn totals_of_all_dumps_are_added() {
+        let text = "version: 1\nevents: Ir Dr DLmr\nsummary: 5 1 1\nfn=x\n1 5\ntotals: 5 3 1\n\
+                    part: 2\nevents: Ir Dr DLmr\ntotals: 7 4 2\n";
         assert_eq!([total(text, "Ir"), total(text, "DLmr"), total(text, "DLmw")], [Some(12), Some(3), None]);
         assert_eq!(total("nothing", "Ir"), None);
     }
 
     #[test]
-    fn what_an_allocator_asks_of_itself_is_no_allocation() {
+    fn calls_within_an_allocator_are_not_allocations() {
         let text = "fn=(1) main\n5 10\ncfi=(1) a.c\ncfn=(2) mi_malloc_aligned\ncalls=3 0\n5 90\n\
                     cfn=(3) mi_free\ncalls=9 0\n5 90\n\
                     fn=(2)\n1 2\ncfn=(4) mi_theap_malloc_aligned\ncalls=3 0\n1 60\n\

@@ -1,7 +1,7 @@
-//! Bars as SVG: panels beside each other, each with its own scale, and where it has ratios a line at one.
+//! Bar charts as SVG: panels beside each other, each with its own scale, and for ratios a line at 1.
 //!
-//! Where a figure was measured more than once, a thin line shows from the least to the greatest. A ratio so great that
-//! the others would have no length left has a bar with a gap in it, as long as there is room.
+//! A thin line shows the range from the minimum to the maximum of a figure. A ratio too large for the scale
+//! is drawn with full length and a gap.
 
 use std::fmt::Write;
 
@@ -13,17 +13,17 @@ pub(crate) struct Panel {
     pub(crate) bars: Vec<Bar>,
 }
 
-/// What the figures of a panel are.
+/// The kind of figure in a panel.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Unit {
-    /// Something set against something else.
+    /// A ratio to a reference, which is 1.
     Ratio,
-    /// So many of something.
+    /// An absolute count.
     Count,
 }
 
 impl Unit {
-    /// A figure, in few letters.
+    /// Formats a figure in few letters.
     fn text(self, figure: f64) -> String {
         match self {
             Self::Count if figure >= 100.0 => grouped(figure),
@@ -36,32 +36,35 @@ impl Unit {
 pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) spread: Spread,
-    /// In the colour of ours.
+    /// Selects riot's colour.
     pub(crate) ours: bool,
 }
 
-/// Greater ratios are not drawn to scale.
+/// The largest ratio that is drawn to scale.
 const RATIO_MAX: f64 = 2.5;
 
 const GAP: f64 = 20.0;
-/// Of a letter, about.
+/// Average width of a letter.
 const LETTER_WIDTH: f64 = 6.8;
-/// Of a figure beside its bar.
+/// Room for the figure beside a bar.
 const VALUE_WIDTH: f64 = 46.0;
 const BAR_WIDTH: f64 = 160.0;
 const ROW_HEIGHT: f64 = 18.0;
 const HEAD_HEIGHT: f64 = 54.0;
 const TITLE_HEIGHT: f64 = 26.0;
 
-/// Light where the reader's page is light, dark where it is dark.
+/// Follows the reader's light or dark colour scheme.
 const STYLE: &str = "\
 svg{--back:#fff;--text:#1f2328;--faint:#59636e;--line:#afb8c1;--ours:#c2410c;--theirs:#8c99a6}\
-@media(prefers-color-scheme:dark){svg{--back:#0d1117;--text:#e6edf3;--faint:#9198a1;--line:#656c76;--ours:#fb923c;--theirs:#6e7a87}}\
-text{font:12px system-ui,sans-serif;fill:var(--text);paint-order:stroke;stroke:var(--back);stroke-width:3px}.head{font-size:15px;font-weight:600}.note{fill:var(--faint)}\
+@media(prefers-color-scheme:dark){svg{\
+--back:#0d1117;--text:#e6edf3;--faint:#9198a1;--line:#656c76;--ours:#fb923c;--theirs:#6e7a87}}\
+text{font:12px system-ui,sans-serif;fill:var(--text);paint-order:stroke;stroke:var(--back);stroke-width:3px}\
+.head{font-size:15px;font-weight:600}.note{fill:var(--faint)}\
 .title{font-weight:600}.ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.back{fill:var(--back)}\
-.one{stroke:var(--line);stroke-dasharray:3 3}.spread{stroke:var(--text);stroke-width:1.5}.gap{stroke:var(--back);stroke-width:3}";
+.one{stroke:var(--line);stroke-dasharray:3 3}.spread{stroke:var(--text);stroke-width:1.5}\
+.gap{stroke:var(--back);stroke-width:3}";
 
-/// A chart with so many panels beside each other.
+/// Draws a chart with `columns` panels in a row.
 pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> String {
     let heights: Vec<f64> = panels
         .chunks(columns)
@@ -78,10 +81,12 @@ pub(crate) fn draw(head: &str, note: &str, columns: usize, panels: &[Panel]) -> 
     let width = GAP + columns as f64 * (panel_width + GAP);
     let height = HEAD_HEIGHT + heights.iter().sum::<f64>() + GAP / 2.0;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         width=\"{width}\" height=\"{height}\" role=\"img\">\n\
          <title>{head}</title>\n<style>{STYLE}</style>\n\
          <rect class=\"back\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>\n\
-         <text class=\"head\" x=\"{GAP}\" y=\"24\">{head}</text>\n<text class=\"note\" x=\"{GAP}\" y=\"42\">{note}</text>\n",
+         <text class=\"head\" x=\"{GAP}\" y=\"24\">{head}</text>\n\
+         <text class=\"note\" x=\"{GAP}\" y=\"42\">{note}</text>\n",
         head = escaped(head),
         note = escaped(note),
     );
@@ -100,7 +105,7 @@ fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top:
     let least = if panel.unit == Unit::Ratio { 1.0 } else { f64::MIN_POSITIVE };
     let greatest =
         |figure: fn(&Spread) -> f64| panel.bars.iter().map(|bar| figure(&bar.spread)).fold(least, f64::max);
-    // A round that went wrong does not make all bars short.
+    // One disturbed round must not shorten all bars.
     let greatest = greatest(|spread| spread.max).min(greatest(|spread| spread.median) * 1.3);
     let greatest = if panel.unit == Unit::Ratio { greatest.min(RATIO_MAX) } else { greatest };
     let scale = |figure: f64| (figure / greatest * BAR_WIDTH).min(BAR_WIDTH);
@@ -111,7 +116,7 @@ fn draw_panel(svg: &mut String, panel: &Panel, left: f64, label_width: f64, top:
         top + 14.0,
         escaped(&panel.title)
     ));
-    // Below the bars and figures, which stay readable.
+    // Drawn first, so that bars and figures cover it.
     if panel.unit == Unit::Ratio {
         let (one, from) = (bars_left + scale(1.0), top + TITLE_HEIGHT - 3.0);
         let to = top + TITLE_HEIGHT + panel.bars.len() as f64 * ROW_HEIGHT - 2.0;
@@ -151,11 +156,11 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Checks that every element that is opened is closed, in order.
+    /// Asserts that every opened element is closed, in order.
     fn assert_well_formed(svg: &str) {
         let mut open = Vec::new();
         for piece in svg.split('<').skip(1) {
-            let (tag, text) = piece.split_once('>').unwrap_or_else(|| panic!("never ends: {piece}"));
+            let (tag, text) = piece.split_once('>').unwrap_or_else(|| panic!("unclosed tag: {piece}"));
             assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
             assert!(!text.contains('&') || text.contains(';'), "{text}");
             let name = tag.trim_matches('/').split(' ').next().unwrap_or_default();
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_is_well_formed_whatever_its_labels_are() {
+    fn a_chart_is_well_formed_with_any_labels() {
         let panels: Vec<Panel> = (0..5)
             .map(|nth| Panel {
                 title: format!("panel <{nth}> & \"others\""),
@@ -189,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_beyond_the_bars() {
+    fn no_range_is_drawn_beyond_the_bars() {
         let panel = Panel { title: "p".into(), unit: Unit::Ratio, bars: vec![bar("a", 10.0, false)] };
         let svg = draw("one", "", 1, &[panel]);
         assert_well_formed(&svg);
@@ -198,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_that_is_too_long_has_a_gap_and_the_others_their_length() {
+    fn a_ratio_beyond_the_scale_has_a_gap_and_others_keep_their_length() {
         let bars = vec![bar("a", 1.0, true), bar("b", 2.0, false), bar("c", 49.0, false)];
         let svg = draw("p", "", 1, &[Panel { title: "p".into(), unit: Unit::Ratio, bars }]);
         assert_well_formed(&svg);
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_drawn_without_a_line_at_one_and_may_be_nothing() {
+    fn counts_have_no_line_at_one_and_may_be_zero() {
         let bars = vec![bar("a", 0.0, true), bar("b", 14_648.3, false), bar("c", 42.71, false)];
         let svg = draw("all", "", 1, &[Panel { title: "p".into(), unit: Unit::Count, bars }]);
         assert_well_formed(&svg);
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_of_nothing_is_still_one() {
+    fn an_empty_chart_is_well_formed() {
         assert_well_formed(&draw("nothing", "", 2, &[]));
     }
 }

@@ -1,4 +1,4 @@
-//! The criterion benches of every crate, and how they compare with the run that was kept.
+//! The criterion benches of every crate, compared with the kept results.
 
 use std::{fs, path::Path};
 
@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{build, table::Table};
 
-/// Crates, each with its bench, and of which of them a short look is taken: not of theirs, which the comparison of
-/// processes has as well, nor of those that need a crowd. They are named, since `--benches` would run what is no bench.
+/// Crates, each with its bench and a filter for `--quick`. The filter leaves out peers, which the bench
+/// `processes` compares with as well, and benches with many processes. Each bench is named, since `--benches`
+/// would also run unit tests.
 const BENCHES: &[(&str, &str, Option<&str>)] = &[
     ("riot-actor", "processes", Some("riot")),
     ("riot-supervisor", "supervisor", Some("supervisor/")),
@@ -17,18 +18,18 @@ const BENCHES: &[(&str, &str, Option<&str>)] = &[
 ];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct CriterionRow {
     pub(crate) bench: String,
-    /// Nanoseconds, with the interval that holds the median of nineteen in twenty such runs.
+    /// Nanoseconds, with the interval of 95 % confidence.
     pub(crate) median: f64,
     pub(crate) lower: f64,
     pub(crate) upper: f64,
 }
 
-/// Has cargo run them, then reads what criterion wrote.
-pub(crate) fn run(quick: bool) -> Result<Vec<Row>, String> {
+/// Runs all benches, then reads criterion's estimates.
+pub(crate) fn run(quick: bool) -> Result<Vec<CriterionRow>, String> {
     let folder = build::results().join("criterion");
-    // What an earlier run left would look like a result of this one.
+    // Results of an earlier run would be read as results of this one.
     let _ = fs::remove_dir_all(&folder);
     for (package, bench, _) in BENCHES {
         build::cargo(build::root(), &["bench", "--package", package, "--bench", bench, "--no-run"])?;
@@ -47,8 +48,8 @@ pub(crate) fn run(quick: bool) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// Every `new/estimates.json` below `folder`; what lies between is the name of a bench.
-fn collect(root: &Path, folder: &Path, rows: &mut Vec<Row>) {
+/// Collects every `new/estimates.json` below `folder`; the path between is the name of the bench.
+fn collect(root: &Path, folder: &Path, rows: &mut Vec<CriterionRow>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.ends_with("new") {
@@ -61,11 +62,11 @@ fn collect(root: &Path, folder: &Path, rows: &mut Vec<Row>) {
     }
 }
 
-fn estimates(bench: String, text: &str) -> Option<Row> {
+fn estimates(bench: String, text: &str) -> Option<CriterionRow> {
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
     let median = json.get("median")?;
     let interval = median.get("confidence_interval")?;
-    Some(Row {
+    Some(CriterionRow {
         bench,
         median: median.get("point_estimate")?.as_f64()?,
         lower: interval.get("lower_bound")?.as_f64()?,
@@ -73,7 +74,7 @@ fn estimates(bench: String, text: &str) -> Option<Row> {
     })
 }
 
-pub(crate) fn table(rows: &[Row], kept: &[Row]) -> Table {
+pub(crate) fn table(rows: &[CriterionRow], kept: &[CriterionRow]) -> Table {
     let mut table = Table::new(["", "ns", "", "now / kept"]);
     for row in rows {
         let before = kept.iter().find(|kept| kept.bench == row.bench);
@@ -92,12 +93,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_criterion_writes_is_understood() {
-        let text = r#"{"mean":{},"median":{"confidence_interval":{"confidence_level":0.95,"lower_bound":9.5,"upper_bound":11},"point_estimate":10.0,"standard_error":0.1}}"#;
-        let row = Row { bench: "ring/riot/1".into(), median: 10.0, lower: 9.5, upper: 11.0 };
+    fn estimates_of_criterion_are_parsed() {
+        let text = r#"{
+            "mean": {},
+            "median": {
+                "point_estimate": 10.0,
+                "confidence_interval": {"confidence_level": 0.95, "lower_bound": 9.5, "upper_bound": 11}
+            }
+        }"#;
+        let row = CriterionRow { bench: "ring/riot/1".into(), median: 10.0, lower: 9.5, upper: 11.0 };
         assert_eq!(estimates("ring/riot/1".into(), text), Some(row.clone()));
         assert_eq!(estimates("ring/riot/1".into(), "{}"), None);
-        let kept = Row { median: 20.0, ..row.clone() };
+        let kept = CriterionRow { median: 20.0, ..row.clone() };
         assert!(table(&[row], &[kept]).to_string().contains("0.50"));
     }
 }

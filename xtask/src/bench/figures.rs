@@ -1,15 +1,15 @@
-//! Figures that no other program on the machine disturbs: `cargo xtask bench figures`.
+//! Figures that other programs on the machine do not disturb: `cargo xtask bench figures`.
 //!
 //! | figure | how |
 //! |---|---|
-//! | user instructions a request | callgrind counts while so many requests are answered; needs valgrind |
-//! | allocations a request | calls of the allocator, among those that callgrind counts |
-//! | system calls a request | `strace -c -f`, attached for as long; needs strace |
-//! | cold lines a request | lines of memory that were in none of callgrind's caches, while 1 000 connections ask |
-//! | memory of an idle connection | what the server grew by with so many that were answered once, by their number |
+//! | user instructions per request | counted by callgrind over a number of requests; needs valgrind |
+//! | allocations per request | calls of the allocator, among the calls that callgrind counts |
+//! | system calls per request | `strace -c -f`, attached meanwhile; needs strace |
+//! | cache lines missed per request | misses of all of callgrind's caches, with 1 000 active connections |
+//! | memory of an idle connection | growth of the server by connections that were answered once, per connection |
 //! | memory of an idle process | `process_bench mem` and its peer, a million |
 //!
-//! Memory is in small pages. Everything is asked of servers with one worker, over the workloads `a`, `n`, `b` and `d`.
+//! Memory is measured with small pages. Servers have one worker; the workloads are `a`, `n`, `b` and `d`.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ use super::{
     chart::{Bar, Panel, Unit},
     check,
     load::{Client, Spec, Until},
-    peers::{Before, OURS, Program},
+    peers::{Launcher, OURS, Program},
     processes,
     report::grouped,
     server::Server,
@@ -38,16 +38,16 @@ use super::{
 };
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct FigureRow {
     pub(crate) figure: String,
     pub(crate) server: String,
     pub(crate) value: f64,
 }
 
-/// How much is asked of each.
+/// Amounts of work per server.
 struct Amounts {
     requests: u64,
-    /// Where a request is a connection, or all of a crowd ask.
+    /// For a connection per request, and for 1 000 active connections.
     requests_few: u64,
     connections: usize,
     processes: usize,
@@ -59,8 +59,8 @@ const QUICK: Amounts =
     Amounts { requests: 8_000, requests_few: 8_000, connections: 2_000, processes: 200_000 };
 
 impl Amounts {
-    /// Workloads with a short name, and how many requests of each.
-    fn asked(&self) -> [(&'static str, &'static Workload, u64); 4] {
+    /// Returns the workloads, each with a short name and its number of requests.
+    fn workloads(&self) -> [(&'static str, &'static Workload, u64); 4] {
         [
             ("keep-alive", workload::named("a"), self.requests),
             ("no two alike", workload::named("n"), self.requests),
@@ -70,8 +70,8 @@ impl Amounts {
     }
 }
 
-/// Everything that `args` asks for.
-pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
+/// Measures all figures that `args` selects.
+pub(crate) fn run(args: &Args) -> Result<Vec<FigureRow>, String> {
     let mut programs = Program::all(|name| Args::wants(&args.peers, name))?;
     programs.retain(Program::can_be_counted);
     let amounts = if args.quick { QUICK } else { LONG };
@@ -82,23 +82,23 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
             rows.count_instructions(program, &amounts)?;
         }
         if system::installed("strace") {
-            for (how, workload, requests) in amounts.asked() {
+            for (how, workload, requests) in amounts.workloads() {
                 let value = system_calls(program, workload, requests);
-                rows.add(format!("system calls a request, {how}"), program.name, value)?;
+                rows.add(format!("system calls per request, {how}"), program.name, value)?;
             }
         }
         if system::installed("valgrind") {
             let counts = callgrind::count(program, &OVERLOAD, amounts.requests_few, true);
             let value = counts.map(|counts| counts.cold_lines);
-            rows.add("cold lines a request, 1 000 ask".into(), program.name, value)?;
+            rows.add("cache lines missed per request, 1 000 active".into(), program.name, value)?;
         }
         let bytes = connection_bytes(program, amounts.connections);
-        rows.add("bytes an idle connection".into(), program.name, bytes)?;
+        rows.add("bytes per idle connection".into(), program.name, bytes)?;
     }
     let (ours, theirs) = processes::programs()?;
     for (server, program) in [(OURS, ours), ("tokio", theirs)] {
-        let value = processes::ask(&program, "mem", amounts.processes, 1, 0).map(|(_, value)| value);
-        rows.add("bytes an idle process".into(), server, value)?;
+        let value = processes::run_once(&program, "mem", amounts.processes, 1, 0).map(|(_, value)| value);
+        rows.add("bytes per idle process".into(), server, value)?;
     }
     for tool in ["valgrind", "strace"].into_iter().filter(|tool| !system::installed(tool)) {
         eprintln!("{tool} is not installed: its figures are left out");
@@ -106,25 +106,25 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
     Ok(rows.0)
 }
 
-struct Rows(Vec<Row>);
+struct Rows(Vec<FigureRow>);
 
 impl Rows {
     fn count_instructions(&mut self, program: &Program, amounts: &Amounts) -> Result<(), String> {
         let count = |(how, workload, requests)| (how, callgrind::count(program, workload, requests, false));
-        let counted = amounts.asked().map(count);
+        let counted = amounts.workloads().map(count);
         for (figure, of) in [
             ("instructions", (|counts| counts.instructions) as fn(&Counts) -> f64),
             ("allocations", |counts| counts.allocations),
         ] {
             for (how, counts) in &counted {
                 let value = counts.as_ref().map(of).map_err(String::clone);
-                self.add(format!("{figure} a request, {how}"), program.name, value)?;
+                self.add(format!("{figure} per request, {how}"), program.name, value)?;
             }
         }
         Ok(())
     }
 
-    /// One of theirs that cannot be measured that way is left out, and that is said.
+    /// Adds a figure. A peer that cannot be measured is left out with a message; for riot that is an error.
     fn add(&mut self, figure: String, server: &str, value: Result<f64, String>) -> Result<(), String> {
         match value {
             Err(error) if server == OURS => Err(error),
@@ -134,29 +134,30 @@ impl Rows {
             }
             Ok(value) => {
                 eprintln!("── {figure}, {server}: {value:.3}");
-                self.0.push(Row { figure, server: server.into(), value });
+                self.0.push(FigureRow { figure, server: server.into(), value });
                 Ok(())
             }
         }
     }
 }
 
-pub(crate) fn table(rows: &[Row]) -> Table {
+pub(crate) fn table(rows: &[FigureRow]) -> Table {
     let servers = distinct(rows.iter().map(|row| row.server.as_str()));
     let mut table = Table::new(std::iter::once("").chain(servers.iter().copied()));
     for figure in distinct(rows.iter().map(|row| row.figure.as_str())) {
         let value = |server: &&str| rows.iter().find(|row| row.figure == figure && row.server == **server);
-        let readable =
-            |row: &Row| if row.value < 100.0 { format!("{:.3}", row.value) } else { grouped(row.value) };
+        let readable = |row: &FigureRow| {
+            if row.value < 100.0 { format!("{:.3}", row.value) } else { grouped(row.value) }
+        };
         let cells = servers.iter().map(|server| value(server).map_or("-".into(), readable));
         table.row(std::iter::once(figure.to_owned()).chain(cells));
     }
     table
 }
 
-/// A panel for each figure.
-pub(crate) fn panels(rows: &[Row]) -> Vec<Panel> {
-    let bar = |row: &Row| {
+/// Returns a panel for each figure.
+pub(crate) fn panels(rows: &[FigureRow]) -> Vec<Panel> {
+    let bar = |row: &FigureRow| {
         let spread = Spread { median: row.value, min: row.value, max: row.value };
         Bar { label: row.server.clone(), spread, ours: row.server == OURS }
     };
@@ -168,7 +169,7 @@ pub(crate) fn panels(rows: &[Row]) -> Vec<Panel> {
     distinct(rows.iter().map(|row| row.figure.as_str())).into_iter().map(panel).collect()
 }
 
-/// Each once, in the order in which they come first.
+/// Returns each name once, in the order of first occurrence.
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut distinct = Vec::new();
     for name in names {
@@ -182,7 +183,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 fn system_calls(program: &Program, workload: &Workload, requests: u64) -> Result<f64, String> {
     let out = build::results().join("strace.out");
     fs::create_dir_all(build::results()).map_err(|error| error.to_string())?;
-    let server = Server::start(program, 1, Before::Core(system::cores().first().copied()))?;
+    let server = Server::start(program, 1, Launcher::Core(system::cores().first().copied()))?;
     let mut client = Client::connect(&check::spec(&server, workload, 0.0)?)?;
     let mut strace = Command::new("strace")
         .args(["-c", "-f", "-p", &server.pid().to_string(), "-o"])
@@ -190,12 +191,13 @@ fn system_calls(program: &Program, workload: &Workload, requests: u64) -> Result
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("strace: {error}"))?;
-    // Attached when every thread says so; a request more than are counted tells nothing.
+    // Time for strace to attach to every thread. A request that it misses is lost in the count.
     std::thread::sleep(Duration::from_millis(500));
     let counted = client.run(Until::Requests(requests));
     stop(&mut strace)?;
     let text = fs::read_to_string(&out).map_err(|error| format!("{}: {error}", out.display()))?;
-    Ok(calls(&text).ok_or_else(|| format!("strace says {text}"))? as f64 / counted?.requests as f64)
+    Ok(calls(&text).ok_or_else(|| format!("unexpected output of strace: {text}"))? as f64
+        / counted?.requests as f64)
 }
 
 fn stop(child: &mut Child) -> Result<(), String> {
@@ -205,20 +207,20 @@ fn stop(child: &mut Child) -> Result<(), String> {
     child.wait().map(drop).map_err(|error| error.to_string())
 }
 
-/// The number of calls in the last line of strace's table.
+/// Returns the number of calls in the last line of strace's table.
 fn calls(text: &str) -> Option<u64> {
     let line = text.lines().rev().find(|line| line.trim_end().ends_with(" total"))?;
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
 fn connection_bytes(program: &Program, connections: usize) -> Result<f64, String> {
-    let server = Server::start(program, 1, Before::Core(None))?;
+    let server = Server::start(program, 1, Launcher::Core(None))?;
     let plain = check::spec(&server, workload::named("a"), 0.0)?;
-    // What the first ones take, all later ones share.
+    // The first connections pay for memory that later ones share.
     drop(Client::connect(&Spec { connections: 200, ..plain.clone() })?);
     server.settle();
     let before = system::resident_bytes(server.pid());
-    let connections = connections.min(system::connections_max());
+    let connections = connections.min(system::max_connections());
     let client = Client::connect(&Spec { connections, ..plain })?;
     server.settle();
     std::thread::sleep(Duration::from_secs(1));
@@ -232,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_strace_writes_is_understood() {
+    fn the_table_of_strace_is_parsed() {
         let table = "% time     seconds  usecs/call     calls    errors syscall\n\
                      ------ ----------- ----------- --------- --------- ----------------\n \
                      50.00    0.000010           1      4000           recvfrom\n\
@@ -243,8 +245,11 @@ mod tests {
 
     #[test]
     fn a_figure_is_a_row_and_a_server_a_column() {
-        let row =
-            |figure: &str, server: &str, value| Row { figure: figure.into(), server: server.into(), value };
+        let row = |figure: &str, server: &str, value| FigureRow {
+            figure: figure.into(),
+            server: server.into(),
+            value,
+        };
         let text =
             table(&[row("a", OURS, 1661.0), row("a", "hyper", 7922.0), row("b", "hyper", 2.03)]).to_string();
         assert!(text.contains("1 661") && text.contains("7 922") && text.contains("2.030"), "{text}");
@@ -252,8 +257,11 @@ mod tests {
 
     #[test]
     fn a_figure_is_a_panel_and_a_server_a_bar() {
-        let row =
-            |figure: &str, server: &str| Row { figure: figure.into(), server: server.into(), value: 1.0 };
+        let row = |figure: &str, server: &str| FigureRow {
+            figure: figure.into(),
+            server: server.into(),
+            value: 1.0,
+        };
         let panels = panels(&[row("a", OURS), row("b", OURS), row("a", "hyper")]);
         let bars: Vec<usize> = panels.iter().map(|panel| panel.bars.len()).collect();
         assert_eq!((bars, panels[0].bars[0].ours, panels[0].bars[1].ours), (vec![2, 1], true, false));

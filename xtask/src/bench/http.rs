@@ -1,19 +1,19 @@
-//! Our HTTP server beside others: `cargo xtask bench http`.
+//! riot's HTTP server beside others: `cargo xtask bench http`.
 //!
-//! All servers run at once; each round measures one after the other, and the next round begins with another. A ratio is
-//! taken within its round, so that what disturbs the machine for longer than that disturbs both sides of it. A turn that
-//! other programs disturbed is taken again.
+//! All servers run at once. Each round measures one after the other, and the next round begins with another
+//! server. A ratio is taken within its round, so that a longer disturbance of the machine affects both of its
+//! sides. A measurement that other programs disturbed is repeated.
 //!
-//! Modes: in `split` the server has one worker on one core, and the client another core: what a request costs. In `both`
-//! the servers have a worker for each core, and the client shares them: what is left of that when cores are scarce.
+//! Modes: in `split` the server has one worker on one core and the client another core, which shows the cost
+//! of a request. In `both` the server has a worker per core and the client shares the cores.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     args::Args,
     check,
-    load::{self, Outcome, Pace, Spec},
-    peers::{Before, OURS, Program},
+    load::{self, LoadShape, Outcome, Spec},
+    peers::{Launcher, OURS, Program},
     server::Server,
     stats::Spread,
     system,
@@ -21,39 +21,39 @@ use super::{
     wrk,
 };
 
-/// A turn in which other programs had more of the machine than this is taken again.
-const OTHERS_MAX: f64 = 0.05;
+/// A measurement during which other programs used a larger part of the machine's CPU time is repeated.
+const MAX_FOREIGN_CPU: f64 = 0.05;
 
-/// So often; the least disturbed one counts.
-const AGAIN_MAX: usize = 2;
+/// Repetitions at most; the least disturbed measurement counts.
+const MAX_REPETITIONS: usize = 2;
 
-/// All that was measured.
+/// All measurements of a run.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) generator: String,
     pub(crate) seconds: f64,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<HttpRow>,
 }
 
-/// One server under one workload.
+/// The measurements of one server under one workload.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct HttpRow {
     pub(crate) mode: String,
     pub(crate) workload: String,
     pub(crate) title: String,
     pub(crate) connections: usize,
     pub(crate) server: String,
-    /// One a round.
+    /// One per round.
     pub(crate) samples: Vec<Outcome>,
 }
 
-impl Row {
+impl HttpRow {
     pub(crate) fn figures(&self, figure: impl Fn(&Outcome) -> f64) -> Vec<f64> {
         self.samples.iter().map(figure).collect()
     }
 }
 
-/// Where things run, and for how long.
+/// Where servers and client run, and for how long.
 pub(crate) struct Plan {
     pub(crate) mode: &'static str,
     pub(crate) workers: usize,
@@ -62,7 +62,7 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
     wrk: bool,
-    again_max: usize,
+    max_repetitions: usize,
 }
 
 impl Plan {
@@ -77,10 +77,10 @@ impl Plan {
             rounds: args.rounds.unwrap_or(rounds),
             seconds: args.seconds.unwrap_or(seconds),
             wrk: args.wrk,
-            again_max: if args.quick { 0 } else { AGAIN_MAX },
+            max_repetitions: if args.quick { 0 } else { MAX_REPETITIONS },
         };
         if mode == "split" {
-            let [first, .., last] = cores[..] else { return Err("split needs two cores".into()) };
+            let [first, .., last] = cores[..] else { return Err("mode `split` needs two cores".into()) };
             (plan.workers, plan.server_core, plan.client_core) = (1, Some(first), Some(last));
         }
         Ok(plan)
@@ -88,34 +88,34 @@ impl Plan {
 
     pub(crate) fn start(&self, programs: &[Program], workers: usize) -> Result<Vec<Server>, String> {
         let servers =
-            programs.iter().map(|program| Server::start(program, workers, Before::Core(self.server_core)));
+            programs.iter().map(|program| Server::start(program, workers, Launcher::Core(self.server_core)));
         servers.collect()
     }
 
-    /// One turn.
-    fn ask(&self, spec: &Spec) -> Result<Outcome, String> {
-        let mut best = self.ask_once(spec)?;
-        for _ in 0..self.again_max {
-            if best.others.is_none_or(|others| others <= OTHERS_MAX) {
+    /// Takes one measurement, repeated if other programs disturbed it.
+    fn measure_one(&self, spec: &Spec) -> Result<Outcome, String> {
+        let mut best = self.measure_once(spec)?;
+        for _ in 0..self.max_repetitions {
+            if best.foreign_cpu.is_none_or(|foreign| foreign <= MAX_FOREIGN_CPU) {
                 break;
             }
-            let again = self.ask_once(spec)?;
-            if again.others < best.others {
+            let again = self.measure_once(spec)?;
+            if again.foreign_cpu < best.foreign_cpu {
                 best = again;
             }
         }
         Ok(best)
     }
 
-    fn ask_once(&self, spec: &Spec) -> Result<Outcome, String> {
+    fn measure_once(&self, spec: &Spec) -> Result<Outcome, String> {
         if self.wrk && wrk::can(spec) {
             return wrk::run(spec, self.client_core);
         }
         load::run(spec, self.client_core)
     }
 
-    /// Checks each server, then measures all in rounds. One of theirs that fails is left out, and that is said.
-    pub(crate) fn measure(&self, workload: &Workload, servers: &[&Server]) -> Result<Vec<Row>, String> {
+    /// Checks each server, then measures all in rounds. A peer that fails is left out with a message.
+    pub(crate) fn measure(&self, workload: &Workload, servers: &[&Server]) -> Result<Vec<HttpRow>, String> {
         let mut measured = Vec::new();
         for &server in servers {
             match check::spec(server, workload, self.seconds) {
@@ -128,7 +128,7 @@ impl Plan {
             let count = measured.len();
             for nth in 0..count {
                 let (row, spec, server) = &mut measured[(round + nth) % count];
-                match self.ask(spec) {
+                match self.measure_one(spec) {
                     Ok(outcome) => row.samples.push(outcome),
                     Err(error) => {
                         left_out(server, error)?;
@@ -142,8 +142,8 @@ impl Plan {
         Ok(measured.into_iter().map(|(row, ..)| row).collect())
     }
 
-    fn row(&self, workload: &Workload, server: &Server, connections: usize) -> Row {
-        Row {
+    fn row(&self, workload: &Workload, server: &Server, connections: usize) -> HttpRow {
+        HttpRow {
             mode: self.mode.into(),
             workload: workload.name.into(),
             title: workload.title.into(),
@@ -154,7 +154,7 @@ impl Plan {
     }
 }
 
-/// A failure of ours is one of the bench.
+/// Prints that a peer is left out. A failure of riot's server is an error.
 fn left_out(server: &Server, error: String) -> Result<(), String> {
     if server.name == OURS {
         return Err(error);
@@ -163,7 +163,7 @@ fn left_out(server: &Server, error: String) -> Result<(), String> {
     Ok(())
 }
 
-/// Everything that `args` asks for.
+/// Measures everything that `args` selects.
 pub(crate) fn run(args: &Args) -> Result<Report, String> {
     let programs = Program::all(|name| Args::wants(&args.peers, name))?;
     let mut report = Report { generator: String::new(), seconds: 0.0, rows: Vec::new() };
@@ -183,7 +183,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, String> {
             let asked: Vec<&Server> = programs
                 .iter()
                 .zip(&servers)
-                .filter(|(program, _)| program.answers(workload.ask))
+                .filter(|(program, _)| program.answers(workload.kind))
                 .map(|(_, server)| server)
                 .collect();
             report.rows.extend(plan.measure(workload, &asked)?);
@@ -192,11 +192,12 @@ pub(crate) fn run(args: &Args) -> Result<Report, String> {
     Ok(report)
 }
 
-/// With both sharing the cores, those where that tells something, unless more are asked for. A client that never
-/// sleeps, as one that keeps a rate does, would take a core from the server.
+/// Returns whether a workload is measured in a mode. With shared cores only `a` and `b` are, unless others
+/// are selected, and never a fixed rate: a client that keeps a rate never sleeps, and would take a core from
+/// the server.
 fn suits(mode: &str, workload: &Workload, args: &Args) -> bool {
     mode == "split"
-        || (!matches!(workload.pace, Pace::Rate(_))
+        || (!matches!(workload.shape, LoadShape::Rate(_))
             && (!args.workloads.is_empty() || matches!(workload.name, "a" | "b")))
 }
 
@@ -205,17 +206,18 @@ fn generator(plan: &Plan) -> String {
     if plan.wrk { format!("wrk for a, b, c1, d and f; for the others {own}") } else { own.into() }
 }
 
-/// What other programs had of the machine, in words: the median of all turns where it is known.
-pub(crate) fn others(rows: &[Row]) -> String {
-    let all = rows.iter().flat_map(|row| &row.samples).filter_map(|outcome| outcome.others);
-    let part = |spread: Spread| format!("others had {:.0} % of the machine", spread.median * 100.0);
-    Spread::of(all).map_or("what others had of the machine is not known".into(), part)
+/// Describes the part of the CPU time that other programs used: the median of all measurements that know it.
+pub(crate) fn foreign_cpu(rows: &[HttpRow]) -> String {
+    let all = rows.iter().flat_map(|row| &row.samples).filter_map(|outcome| outcome.foreign_cpu);
+    let part = |spread: Spread| format!("other programs used {:.0} % of the CPU time", spread.median * 100.0);
+    Spread::of(all).map_or("the CPU time of other programs is unknown".into(), part)
 }
 
-/// The rows of ours, each with those of the others under the same workload.
-pub(crate) fn beside(rows: &[Row]) -> impl Iterator<Item = (&Row, Vec<&Row>)> {
-    let same =
-        |ours: &Row, row: &&Row| row.mode == ours.mode && row.workload == ours.workload && row.server != OURS;
+/// Returns riot's rows, each with the peers' rows of the same workload.
+pub(crate) fn beside(rows: &[HttpRow]) -> impl Iterator<Item = (&HttpRow, Vec<&HttpRow>)> {
+    let same = |ours: &HttpRow, row: &&HttpRow| {
+        row.mode == ours.mode && row.workload == ours.workload && row.server != OURS
+    };
     rows.iter()
         .filter(|row| row.server == OURS)
         .map(move |ours| (ours, rows.iter().filter(|row| same(ours, row)).collect()))

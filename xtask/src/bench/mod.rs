@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: what things cost, beside what they cost others.
+//! `cargo xtask bench`: measures costs beside other programs.
 //!
-//! Answers are checked to the byte before anything is timed. Only ratios within one run say something: the machine that
-//! measures is seldom alone, so ours and theirs are measured in turns, and a ratio is taken inside its turn.
+//! Responses are compared byte by byte before anything is timed. Only ratios within one run are meaningful,
+//! because other programs share the machine: riot and its peers are measured alternately, and each ratio is
+//! taken within one round.
 
 mod args;
 mod build;
@@ -33,34 +34,36 @@ use args::Args;
 
 pub(crate) use load::main as load;
 pub(crate) use system::become_pinned as pinned;
+pub(crate) use table::Table;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [WHAT] [OPTION…]
 
-WHAT, where nothing is said `criterion`, `processes` and `http` one after the other:
+WHAT; by default `criterion`, `processes` and `http`, one after the other:
   criterion    the benches of every crate
   processes    processes beside tokio's tasks and channels
-  http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx and Cowboy where they are
-               installed
-  figures      without noise: instructions, allocations, cold cache lines (valgrind) and system calls (strace) a request,
-               memory of what is idle; about eight minutes, with --quick and one peer two
-  scale        whether costs stay what they are with more connections, processes, workers and clients
-  charts       nothing: draws the charts of what was kept anew
+  http         the HTTP server beside hyper, axum, actix-web, ntex, may_minihttp, and nginx and Cowboy where
+               they are installed
+  figures      figures without noise: instructions, allocations and cache lines missed (valgrind) and system
+               calls (strace) per request, memory of idle connections and processes; takes about eight
+               minutes, with --quick and one peer two
+  scale        whether costs stay constant with more connections, processes, workers and clients
+  charts       measures nothing: draws the charts of the kept results again
 
 OPTION:
-  --quick            all of it in less than two minutes, once everything is built, which takes about ten; figures are rough
-                     then; what was building is said at the end
+  --quick            takes less than two minutes once everything is built, which takes about ten; figures are
+                     rough; the time spent on building is printed at the end
   --keep             keep the results and charts in xtask/results, where the README shows them
-  --peer P           only beside P (http, figures, scale; again for more): hyper axum actix_web ntex may_minihttp nginx
-                     cowboy
-  --rounds N         so many rounds (http, processes, scale), where nothing is said 5
-  --seconds S        so long for each server in each round (http, scale), where nothing is said 1
-  --bench B          only B (processes; again for more): those of the example process_bench
-  --mode M           only M (http): split (a core for the server, one for the client) or both (they share two)
-  --load L           who asks (http): own, where nothing is said, or wrk for the workloads that it can do; on one core wrk
-                     asks less than these servers answer, and it does not see who leaves connections open that were to
-                     be closed
-  --workload W       only W (http; again for more):
+  --peer P           compare with P only (http, figures, scale; repeatable): hyper axum actix_web ntex
+                     may_minihttp nginx cowboy
+  --rounds N         number of rounds (http, processes, scale); 5 by default
+  --seconds S        seconds for each server in each round (http, scale); 1 by default
+  --bench B          only B (processes; repeatable), a bench of the example process_bench
+  --mode M           only M (http): split (a core each for server and client) or both (they share two cores)
+  --load L           load generator (http): own, the default, or wrk for the workloads that it supports; on
+                     one core wrk sends fewer requests than these servers can answer, and it does not notice
+                     a server that leaves a connection open after `Connection: close`
+  --workload W       only W (http; repeatable):
 ";
 
 const HTTP: &[&str] =
@@ -77,7 +80,7 @@ fn usage() -> String {
     lines.fold(USAGE.to_owned(), |text, line| text + &line)
 }
 
-/// `cargo xtask bench ARGUMENTS`.
+/// Runs `cargo xtask bench ARGUMENTS`.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let (what, rest) = match arguments.split_first() {
         Some((what, rest)) if !what.starts_with('-') => (what.as_str(), rest),
@@ -86,7 +89,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let args = match parse(what, rest) {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("error: {error}\n`cargo xtask bench --help` says more");
+            eprintln!("error: {error}\nsee `cargo xtask bench --help`");
             return ExitCode::from(2);
         }
     };
@@ -117,14 +120,14 @@ fn parse(what: &str, rest: &[String]) -> Result<Args, String> {
         "charts" => CHARTS,
         _ => {
             return Err(format!(
-                "no bench `{what}`; there are criterion, processes, http, figures, scale, charts"
+                "no bench `{what}`; known are criterion, processes, http, figures, scale, charts"
             ));
         }
     };
     Args::parse(allowed, rest)
 }
 
-/// The load generator is this program, and has to be a fast one.
+/// Runs the bench in an optimised build of this program, which is also the load generator.
 fn ourselves(arguments: &[String]) -> ExitCode {
     let built = build::ourselves();
     let status = built.and_then(|path| {
@@ -139,7 +142,7 @@ fn ourselves(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Says how long each took, and how much of that was building.
+/// Runs one part or all, and prints the time each took and the time spent on building.
 fn run(what: &str, args: &Args) -> Result<(), String> {
     let parts: &[&str] = if what == "all" { &["criterion", "processes", "http"] } else { &[what] };
     let (first, mut last) = (Instant::now(), Duration::ZERO);
@@ -150,7 +153,7 @@ fn run(what: &str, args: &Args) -> Result<(), String> {
         last = elapsed;
     }
     let building = build::building().as_secs_f64();
-    eprintln!("── {:.0} s in all, {building:.0} s of them for building", last.as_secs_f64());
+    eprintln!("── {:.0} s in all, {building:.0} s of them spent on building", last.as_secs_f64());
     Ok(())
 }
 
@@ -169,7 +172,7 @@ fn run_part(part: &str, args: &Args) -> Result<(), String> {
         "scale" => {
             let rows = scale::run(args)?;
             println!(
-                "\nscale: medians, and each against the first of its kind [least–greatest]\n{}",
+                "\nscale: medians, and ratios to the first of each kind [min–max]\n{}",
                 scale::table(&rows)
             );
             results::write("scale", &rows, args.keep)
@@ -180,9 +183,9 @@ fn run_part(part: &str, args: &Args) -> Result<(), String> {
 
 fn run_criterion(args: &Args) -> Result<(), String> {
     let rows = criterion::run(args.quick)?;
-    let kept: Vec<criterion::Row> = results::kept("criterion").unwrap_or_default();
+    let kept: Vec<criterion::CriterionRow> = results::kept("criterion").unwrap_or_default();
     println!(
-        "\nbenches of the crates: medians [interval], and against those that were kept\n{}",
+        "\nbenches of the crates: medians [interval], and ratios to the kept results\n{}",
         criterion::table(&rows, &kept)
     );
     results::write("criterion", &rows, args.keep)
@@ -191,7 +194,7 @@ fn run_criterion(args: &Args) -> Result<(), String> {
 fn run_processes(args: &Args) -> Result<(), String> {
     let rows = processes::run(args)?;
     println!(
-        "\nprocesses: medians, and ratios within a round [least–greatest]; less is better\n{}",
+        "\nprocesses: medians, and ratios within a round [min–max]; less is better\n{}",
         report::processes_table(&rows)
     );
     results::write("processes", &rows, args.keep)?;
@@ -201,10 +204,10 @@ fn run_processes(args: &Args) -> Result<(), String> {
 fn run_http(args: &Args) -> Result<(), String> {
     let report = http::run(args)?;
     println!(
-        "\nHTTP: medians of {} s each, and ratios within a round [least–greatest]; load by {}; {}\n{}",
+        "\nHTTP: medians of {} s each, and ratios within a round [min–max]; load by {}; {}\n{}",
         report.seconds,
         report.generator,
-        http::others(&report.rows),
+        http::foreign_cpu(&report.rows),
         report::http_table(&report)
     );
     results::write("http", &report, args.keep)?;
@@ -213,26 +216,26 @@ fn run_http(args: &Args) -> Result<(), String> {
 
 fn draw_http(report: &http::Report, keep: bool) -> Result<(), String> {
     let note = format!(
-        "processor time of the server for one request, on one core, riot being 1; shorter is better; {}",
-        http::others(&report.rows)
+        "CPU time of the server per request, on one core, relative to riot; shorter is better; {}",
+        http::foreign_cpu(&report.rows)
     );
     results::draw("http", keep, &chart::draw("HTTP servers", &note, 3, &report::http_panels(report)))
 }
 
-fn draw_processes(rows: &[processes::Row], keep: bool) -> Result<(), String> {
-    let note = "what an operation takes, tokio's tasks and channels being 1; shorter is better";
+fn draw_processes(rows: &[processes::ProcessRow], keep: bool) -> Result<(), String> {
+    let note = "time per operation, relative to tokio's tasks and channels; shorter is better";
     let panels = report::processes_panels(rows);
     results::draw("processes", keep, &chart::draw("Processes beside tokio", note, 2, &panels))
 }
 
-fn draw_figures(rows: &[figures::Row], keep: bool) -> Result<(), String> {
-    let note = "for one request, on one worker; shorter is better; the same however busy the machine is";
+fn draw_figures(rows: &[figures::FigureRow], keep: bool) -> Result<(), String> {
+    let note = "per request, with one worker; shorter is better; independent of the load of the machine";
     results::draw("figures", keep, &chart::draw("Without noise", note, 3, &figures::panels(rows)))
 }
 
-/// The charts that the README shows, from what was measured when they were kept.
+/// Draws the README's charts again from the kept results.
 fn draw_kept() -> Result<(), String> {
-    let missing = |name| move || format!("nothing was kept of `{name}`");
+    let missing = |name| move || format!("there are no kept results of `{name}`");
     draw_http(&results::kept("http").ok_or_else(missing("http"))?, true)?;
     let rows: Vec<_> = results::kept("processes").ok_or_else(missing("processes"))?;
     draw_processes(&rows, true)?;
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bench_takes_its_options_and_no_others() {
+    fn each_bench_accepts_its_own_options_only() {
         assert!(parsed("http", "--workload a --peer hyper --load wrk --mode both").expect("right").wrk);
         assert!(parsed("processes", "--bench ring").is_ok());
         assert!(parsed("processes", "--peer hyper").expect_err("wrong").contains("--bench"));
@@ -259,10 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_can_be_drawn() {
+    fn kept_results_can_be_drawn() {
         assert!(results::kept::<http::Report>("http").is_some_and(|report| !report.rows.is_empty()));
-        assert!(results::kept::<Vec<processes::Row>>("processes").is_some_and(|rows| !rows.is_empty()));
-        assert!(results::kept::<Vec<figures::Row>>("figures").is_some_and(|rows| !rows.is_empty()));
+        assert!(
+            results::kept::<Vec<processes::ProcessRow>>("processes").is_some_and(|rows| !rows.is_empty())
+        );
+        assert!(results::kept::<Vec<figures::FigureRow>>("figures").is_some_and(|rows| !rows.is_empty()));
     }
 
     #[test]

@@ -2,30 +2,31 @@
 
 use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
-use super::{build, system, workload::Ask};
+use super::{build, system, workload::RequestKind};
 
 pub(crate) const OURS: &str = "riot";
 
-/// Theirs, that are built from crates.io.
+/// Peers built from crates, one program of `xtask/peers` each.
 const BUILT: &[&str] = &["hyper", "axum", "actix_web", "ntex", "may_minihttp"];
 
 const NGINX: &str = "nginx";
 
-/// What does the same job on Erlang: `xtask/peers/otp/cowboy_peer.erl`.
+/// The peer on Erlang: `xtask/peers/otp/cowboy_peer.erl`.
 const COWBOY: &str = "cowboy";
 
 pub(crate) fn names() -> Vec<&'static str> {
     BUILT.iter().copied().chain([NGINX, COWBOY]).collect()
 }
 
-/// A program that serves.
+/// A server's program.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     path: String,
 }
 
 impl Program {
-    /// Ours, then those of theirs that `wanted` chooses. One that is not installed is left out, and that is said.
+    /// Builds riot's server, then the peers that `wanted` selects. A peer that is not installed is left out
+    /// with a message.
     pub(crate) fn all(wanted: impl Fn(&str) -> bool) -> Result<Vec<Self>, String> {
         let ours = build::example("conformance_server")?;
         let mut programs = vec![Self { name: OURS, path: ours.to_string_lossy().into_owned() }];
@@ -39,27 +40,32 @@ impl Program {
             if wanted(name) && installed {
                 programs.push(Self { name, path: path.into() });
             } else if wanted(name) {
-                eprintln!("{name} is not installed: left out");
+                eprintln!("{name} is not installed and left out");
             }
         }
         Ok(programs)
     }
 
-    /// Whether its instructions and calls can be counted: Erlang's machine makes its own code while it runs.
+    /// Returns whether callgrind can count in it: Erlang's virtual machine compiles code while it runs.
     pub(crate) fn can_be_counted(&self) -> bool {
         self.name != COWBOY
     }
 
-    /// Whether it can be asked that: nginx has nothing that echoes.
-    pub(crate) fn answers(&self, ask: Ask) -> bool {
-        self.name != NGINX || !matches!(ask, Ask::Echo(_))
+    /// Returns whether it can answer such requests: nginx cannot echo.
+    pub(crate) fn answers(&self, kind: RequestKind) -> bool {
+        self.name != NGINX || !matches!(kind, RequestKind::Echo(_))
     }
 
-    /// The command that serves on `port` of this machine; `before` is a program to run it under, with its arguments.
-    pub(crate) fn command(&self, port: u16, workers: usize, before: Before<'_>) -> Result<Command, String> {
-        let mut command = match before {
-            Before::Core(core) => system::pinned(core, &self.path),
-            Before::Program(words) => {
+    /// Returns the command that serves on `port` of the loopback interface.
+    pub(crate) fn command(
+        &self,
+        port: u16,
+        workers: usize,
+        launcher: Launcher<'_>,
+    ) -> Result<Command, String> {
+        let mut command = match launcher {
+            Launcher::Core(core) => system::pinned(core, &self.path),
+            Launcher::Program(words) => {
                 let mut command = Command::new(words[0]);
                 command.args(&words[1..]).arg(&self.path);
                 command
@@ -85,7 +91,8 @@ impl Program {
     }
 }
 
-/// Where Cowboy is, in the form of `ERL_LIBS`: that itself, or where Debian's package of RabbitMQ has it.
+/// Returns a value of `ERL_LIBS` with Cowboy in it: the environment's, or the folder of Debian's package of
+/// RabbitMQ.
 fn erlang_libraries() -> Option<OsString> {
     let packaged = fs::read_dir("/usr/lib/rabbitmq/lib").into_iter().flatten().flatten();
     let packaged = packaged.map(|entry| entry.path().join("plugins").into_os_string());
@@ -93,21 +100,22 @@ fn erlang_libraries() -> Option<OsString> {
     env::var_os("ERL_LIBS").into_iter().chain(packaged).find(has_cowboy)
 }
 
-/// With its version or without.
+/// Returns whether a folder has a library, with or without its version in the name.
 fn has_library(folder: &Path, library: &str) -> bool {
     let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.any(|entry| entry.file_name().to_string_lossy().split('-').next() == Some(library))
 }
 
-/// What a server is started by.
+/// The way in which a server is started.
 #[derive(Clone, Copy)]
-pub(crate) enum Before<'a> {
-    /// Nothing, on that core alone.
+pub(crate) enum Launcher<'a> {
+    /// Directly, pinned to a core if one is given.
     Core(Option<usize>),
+    /// By another program; its name and arguments.
     Program(&'a [&'a str]),
 }
 
-/// Writes what nginx needs into a folder of its own. One worker is no more processes than one.
+/// Writes nginx's configuration and files into `folder`.
 fn configure(folder: &Path, port: u16, workers: usize) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("big"), [b'x'; 65_536])?;
@@ -117,6 +125,7 @@ fn configure(folder: &Path, port: u16, workers: usize) -> std::io::Result<()> {
     )
 }
 
+/// With one worker nginx runs as one process, without a master.
 fn configuration(folder: &Path, port: u16, workers: usize, root: bool) -> String {
     let folder = folder.display();
     let user = if root { "user root;" } else { "" };
@@ -145,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nginx_is_told_its_port_workers_and_folder() {
+    fn the_configuration_of_nginx_has_port_workers_and_folder() {
         let text = configuration(Path::new("/some/folder"), 8080, 2, false);
         assert!(text.contains("listen 127.0.0.1:8080 ") && text.contains("worker_processes 2;"));
         assert!(text.contains("pid /some/folder/pid;") && !text.contains("user") && !text.contains("master"));

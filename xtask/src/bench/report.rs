@@ -1,8 +1,8 @@
-//! What was measured, as tables to read and as panels to draw.
+//! Measurements as tables to read and as panels to draw.
 
 use super::{
     chart::{Bar, Panel, Unit},
-    http::{self, Row, beside},
+    http::{self, HttpRow, beside},
     load::Outcome,
     peers::OURS,
     processes,
@@ -13,21 +13,23 @@ use super::{
 /// A figure of an outcome.
 type Figure = fn(&Outcome) -> f64;
 
-/// What is told of a workload. Of a rate that is given, the time of an answer; else what a request costs.
+/// Returns the measures of a workload, each with its unit: latency at a fixed rate, else the cost of a
+/// request.
 fn measures(workload: &str) -> &'static [(&'static str, &'static str, Figure)] {
     match workload {
         "g" => &[
-            ("p50", "µs", |it| it.p50_micros),
-            ("p99", "µs", |it| it.p99_micros),
-            ("CPU a request", "µs", Outcome::cpu_micros),
+            ("p50", "µs", |outcome| outcome.p50_micros),
+            ("p99", "µs", |outcome| outcome.p99_micros),
+            ("CPU per request", "µs", Outcome::cpu_micros),
         ],
-        _ => {
-            &[("CPU a request", "µs", Outcome::cpu_micros), ("requests a second", "/s", Outcome::per_second)]
-        }
+        _ => &[
+            ("CPU per request", "µs", Outcome::cpu_micros),
+            ("requests per second", "/s", Outcome::per_second),
+        ],
     }
 }
 
-/// Ours, and ours divided by each of theirs.
+/// Returns riot's medians, and the ratios of riot to each peer.
 pub(crate) fn http_table(report: &http::Report) -> Table {
     let mut servers: Vec<&str> = Vec::new();
     for row in report.rows.iter().filter(|row| row.server != OURS) {
@@ -52,15 +54,15 @@ pub(crate) fn http_table(report: &http::Report) -> Table {
     table
 }
 
-/// How many were open is said where that is the point, and may be fewer than were wanted.
-fn title(row: &Row) -> String {
+/// Returns the title of a row, with the actual number of open connections where the workload is about it.
+fn title(row: &HttpRow) -> String {
     match row.workload.as_str() {
-        "c1" | "c10" => format!("{} {} open, 64 ask", row.workload, grouped(row.connections as f64)),
+        "c1" | "c10" => format!("{} {} open, 64 active", row.workload, grouped(row.connections as f64)),
         name => format!("{name} {}", row.title),
     }
 }
 
-/// The median with its unit.
+/// Returns the median with its unit.
 pub(crate) fn absolute(figures: &[f64], unit: &str) -> String {
     Spread::of(figures.iter().copied())
         .map_or("-".into(), |spread| format!("{} {unit}", readable(spread.median)))
@@ -70,7 +72,7 @@ fn readable(figure: f64) -> String {
     if figure >= 1_000.0 { grouped(figure) } else { format!("{figure:.2}") }
 }
 
-/// A whole number, its digits in threes.
+/// Formats a whole number with its digits in groups of three.
 pub(crate) fn grouped(figure: f64) -> String {
     let digits = format!("{figure:.0}");
     let mut text = String::new();
@@ -83,18 +85,19 @@ pub(crate) fn grouped(figure: f64) -> String {
     text
 }
 
-/// For each workload what others take, ours being one: processor time, or where there is a rate, the time to an answer.
+/// Returns a panel per workload, relative to riot: CPU time, or the latency at a fixed rate.
 pub(crate) fn http_panels(report: &http::Report) -> Vec<Panel> {
-    let rows: Vec<Row> = report.rows.iter().filter(|row| row.mode == "split").cloned().collect();
-    let panel = |(ours, others): (&Row, Vec<&Row>)| {
-        let figure: Figure = if ours.workload == "g" { |it| it.p50_micros } else { Outcome::cpu_micros };
+    let rows: Vec<HttpRow> = report.rows.iter().filter(|row| row.mode == "split").cloned().collect();
+    let panel = |(ours, others): (&HttpRow, Vec<&HttpRow>)| {
+        let figure: Figure =
+            if ours.workload == "g" { |outcome| outcome.p50_micros } else { Outcome::cpu_micros };
         let own = ours.figures(figure);
-        let of = |row: &Row| Spread::of_ratios(&row.figures(figure), &own);
+        let of = |row: &HttpRow| Spread::of_ratios(&row.figures(figure), &own);
         let all = std::iter::once(ours).chain(others);
         let bars = all.filter_map(|row| {
             Some(Bar { label: row.server.clone(), spread: of(row)?, ours: row.server == OURS })
         });
-        let what = if ours.workload == "g" { " (median time)" } else { "" };
+        let what = if ours.workload == "g" { " (median latency)" } else { "" };
         Panel {
             title: format!("{}{what}", title(ours).split_once(' ').map_or("", |(_, title)| title)),
             unit: Unit::Ratio,
@@ -104,7 +107,7 @@ pub(crate) fn http_panels(report: &http::Report) -> Vec<Panel> {
     beside(&rows).map(panel).collect()
 }
 
-pub(crate) fn processes_table(rows: &[processes::Row]) -> Table {
+pub(crate) fn processes_table(rows: &[processes::ProcessRow]) -> Table {
     let mut table = Table::new(["", "workers", "riot", "tokio", "riot / tokio"]);
     for row in rows {
         let ratio = Spread::of_ratios(&row.ours, &row.tokio).map_or("-".into(), |ratio| ratio.to_string());
@@ -119,8 +122,8 @@ pub(crate) fn processes_table(rows: &[processes::Row]) -> Table {
     table
 }
 
-/// A panel for each number of workers: ours, tokio's being one.
-pub(crate) fn processes_panels(rows: &[processes::Row]) -> Vec<Panel> {
+/// Returns a panel per number of workers, relative to tokio.
+pub(crate) fn processes_panels(rows: &[processes::ProcessRow]) -> Vec<Panel> {
     let panel = |workers: usize| {
         let bars = rows.iter().filter(|row| row.workers == workers).filter_map(|row| {
             let spread = Spread::of_ratios(&row.ours, &row.tokio)?;
@@ -136,16 +139,16 @@ pub(crate) fn processes_panels(rows: &[processes::Row]) -> Vec<Panel> {
 mod tests {
     use super::*;
 
-    fn row(mode: &str, server: &str, cpu: &[u64]) -> Row {
+    fn row(mode: &str, server: &str, cpu: &[u64]) -> HttpRow {
         let outcome = |&cpu: &u64| Outcome {
             requests: 1_000,
             seconds: 1.0,
             server_cpu_nanos: cpu,
             p50_micros: 2.0,
             p99_micros: 3.0,
-            others: None,
+            foreign_cpu: None,
         };
-        Row {
+        HttpRow {
             mode: mode.into(),
             workload: "a".into(),
             title: "keep-alive".into(),
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_is_divided_by_theirs_in_the_table() {
+    fn the_table_divides_riot_by_the_peer() {
         let text = http_table(&report()).to_string();
         assert!(text.contains("0.62 [0.50–0.75]"), "{text}");
         assert!(text.contains("5.00 µs"), "{text}");
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn theirs_is_divided_by_ours_in_the_chart() {
+    fn the_chart_divides_the_peer_by_riot() {
         let panels = http_panels(&report());
         let medians: Vec<f64> = panels[0].bars.iter().map(|bar| bar.spread.median).collect();
         assert_eq!(panels.len(), 1);
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_stand_in_threes() {
+    fn digits_are_grouped_by_three() {
         assert_eq!([1.0, 999.4, 1_000.0, 1_234_567.0].map(grouped), ["1", "999", "1 000", "1 234 567"]);
     }
 }

@@ -1,5 +1,5 @@
-//! Where results are kept: of the last run below `target/bench`, and of the run that was last asked to, in the
-//! repository.
+//! Files of results: those of the last run below `target/bench`, and those of the last run with `--keep` in
+//! the repository.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{build, system};
 
-/// What was measured, and on what.
+/// Measurements, and the machine and compiler they were made with.
 #[derive(Serialize, Deserialize)]
 struct Results<T> {
     machine: String,
@@ -33,7 +33,7 @@ pub(crate) fn draw(name: &str, keep: bool, svg: &str) -> Result<(), String> {
     put(&format!("{name}.svg"), keep, svg)
 }
 
-/// What was kept of an earlier run, if there is such a thing.
+/// Reads the kept results of an earlier run, if there are any.
 pub(crate) fn kept<T: DeserializeOwned>(name: &str) -> Option<T> {
     let text = fs::read_to_string(kept_folder().join(format!("{name}.json"))).ok()?;
     serde_json::from_str::<Results<T>>(&text).ok().map(|kept| kept.results)

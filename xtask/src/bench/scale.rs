@@ -1,9 +1,9 @@
-//! Whether a cost stays what it is when there is more of everything: `cargo xtask bench scale`.
+//! Whether costs stay constant as numbers grow: `cargo xtask bench scale`.
 //!
-//! - processor time a request with 100, 1 000 and 10 000 connections open, of which 64 ask;
+//! - CPU time per request with 100, 1 000 and 10 000 open connections, of which 64 are active;
 //! - a ping-pong, and a spawn, beside 0, 100 000 and 1 000 000 idle processes;
-//! - requests a second with 1, 2, 4 and 8 workers, which share the cores with the client;
-//! - the times of answers when 1 000 connections ask at once, which is more than can be served without waiting.
+//! - requests per second with 1, 2, 4 and 8 workers, which share the cores with the client;
+//! - latency with 1 000 active connections, more than can be served without waiting.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,29 +21,29 @@ use super::{
 };
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct ScaleRow {
     pub(crate) what: String,
-    /// Of how many there are.
+    /// The number of connections, workers or idle processes.
     pub(crate) at: usize,
     pub(crate) server: String,
     pub(crate) unit: String,
-    /// One a round.
+    /// One per round.
     pub(crate) samples: Vec<f64>,
 }
 
-/// What is kept of an outcome: a name, a unit and the figure.
-type Figure = (&'static str, &'static str, fn(&Outcome) -> f64);
+/// A figure of an outcome, with its name and unit.
+type OutcomeFigure = (&'static str, &'static str, fn(&Outcome) -> f64);
 
-const CPU: Figure = ("CPU a request, connections open", "µs", Outcome::cpu_micros);
-const PER_SECOND: Figure = ("requests a second, workers", "/s", Outcome::per_second);
-const OVERLOADED: [Figure; 3] = [
-    ("all ask: requests a second, connections", "/s", Outcome::per_second),
-    ("all ask: p50, connections", "µs", |outcome| outcome.p50_micros),
-    ("all ask: p99, connections", "µs", |outcome| outcome.p99_micros),
+const CPU: OutcomeFigure = ("CPU per request, open connections", "µs", Outcome::cpu_micros);
+const PER_SECOND: OutcomeFigure = ("requests per second, workers", "/s", Outcome::per_second);
+const OVERLOADED: [OutcomeFigure; 3] = [
+    ("all active: requests per second, connections", "/s", Outcome::per_second),
+    ("all active: p50, connections", "µs", |outcome| outcome.p50_micros),
+    ("all active: p99, connections", "µs", |outcome| outcome.p99_micros),
 ];
 
-/// Everything; beside ours those that `args` names, hyper where it names none.
-pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
+/// Measures everything, beside the peers that `args` names, or hyper if it names none.
+pub(crate) fn run(args: &Args) -> Result<Vec<ScaleRow>, String> {
     let hyper =
         |name: &str| if args.peers.is_empty() { name == "hyper" } else { Args::wants(&args.peers, name) };
     let programs = Program::all(hyper)?;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
     {
         let servers = split.start(&programs, split.workers)?;
         for connections in [100, 1_000, 10_000] {
-            eprintln!("── {connections} connections open");
+            eprintln!("── {connections} open connections");
             measure(&mut rows, &split, &servers, &workload::open(connections), &[CPU], None)?;
         }
         eprintln!("── {}", OVERLOAD.title);
@@ -73,19 +73,19 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// Adds a row for each server and figure; they are told apart by `at`, else by the connections that were open.
+/// Adds a row per server and figure, at `at`, or at the number of open connections.
 fn measure(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<ScaleRow>,
     plan: &Plan,
     servers: &[Server],
     workload: &Workload,
-    figures: &[Figure],
+    figures: &[OutcomeFigure],
     at: Option<usize>,
 ) -> Result<(), String> {
     let servers: Vec<&Server> = servers.iter().collect();
     for measured in plan.measure(workload, &servers)? {
         for (what, unit, figure) in figures {
-            rows.push(Row {
+            rows.push(ScaleRow {
                 what: (*what).into(),
                 at: at.unwrap_or(measured.connections),
                 server: measured.server.clone(),
@@ -97,8 +97,8 @@ fn measure(
     Ok(())
 }
 
-/// What an operation costs beside processes that wait for a message.
-fn idle(rows: &mut Vec<Row>, rounds: usize, n: usize) -> Result<(), String> {
+/// Measures an operation beside processes that wait for a message.
+fn idle(rows: &mut Vec<ScaleRow>, rounds: usize, n: usize) -> Result<(), String> {
     let (ours, theirs) = processes::programs()?;
     for (what, bench) in [("ping-pong, idle processes", "pingidle"), ("spawn, idle processes", "spawnidle")] {
         for at in [0, 100_000, 1_000_000] {
@@ -106,23 +106,29 @@ fn idle(rows: &mut Vec<Row>, rounds: usize, n: usize) -> Result<(), String> {
             let mut samples = [Vec::new(), Vec::new()];
             for _ in 0..rounds {
                 for (samples, program) in samples.iter_mut().zip([&ours, &theirs]) {
-                    samples.push(processes::ask(program, bench, n, 1, at)?.1);
+                    samples.push(processes::run_once(program, bench, n, 1, at)?.1);
                 }
             }
             for (samples, server) in samples.into_iter().zip([OURS, "tokio"]) {
-                rows.push(Row { what: what.into(), at, server: server.into(), unit: "ns".into(), samples });
+                rows.push(ScaleRow {
+                    what: what.into(),
+                    at,
+                    server: server.into(),
+                    unit: "ns".into(),
+                    samples,
+                });
             }
         }
     }
     Ok(())
 }
 
-/// Each beside the smallest of its kind.
-pub(crate) fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(["", "of", "", "median", "against the first"]);
-    let mut first: Option<&Row> = None;
+/// Returns medians, each with its ratio to the smallest size of its kind.
+pub(crate) fn table(rows: &[ScaleRow]) -> Table {
+    let mut table = Table::new(["", "of", "", "median", "ratio to the first"]);
+    let mut first: Option<&ScaleRow> = None;
     for row in rows {
-        let same = |first: &&Row| first.what == row.what && first.server == row.server;
+        let same = |first: &&ScaleRow| first.what == row.what && first.server == row.server;
         let base = *first.filter(same).get_or_insert(row);
         first = Some(base);
         let ratio =
@@ -143,8 +149,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_set_against_the_first_of_its_kind() {
-        let row = |server: &str, at, sample| Row {
+    fn ratios_are_to_the_first_of_each_kind() {
+        let row = |server: &str, at, sample| ScaleRow {
             what: "CPU".into(),
             at,
             server: server.into(),

@@ -1,4 +1,4 @@
-//! A server that runs, until it is dropped.
+//! A running server process, stopped when it is dropped.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -9,16 +9,17 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    peers::{Before, Program},
+    peers::{Launcher, Program},
     system,
 };
 
-/// A server that does not listen by then never will.
-const START_MAX: Duration = Duration::from_secs(20);
+/// The time in which a server must listen.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One that has not ended by then is killed.
-const STOP_MAX: Duration = Duration::from_secs(6);
+/// The time after SIGTERM after which a server is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// A server process.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) address: String,
@@ -27,10 +28,10 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server on a free port, and waits until it listens.
-    pub(crate) fn start(program: &Program, workers: usize, before: Before<'_>) -> Result<Self, String> {
+    pub(crate) fn start(program: &Program, workers: usize, launcher: Launcher<'_>) -> Result<Self, String> {
         let port = free_port().map_err(|error| format!("no port is free: {error}"))?;
         let child = program
-            .command(port, workers, before)?
+            .command(port, workers, launcher)?
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -40,10 +41,10 @@ impl Server {
         let start = Instant::now();
         while TcpStream::connect(&server.address).is_err() {
             if let Ok(Some(status)) = server.child.try_wait() {
-                return Err(format!("{} ended before it served: {status}", server.name));
+                return Err(format!("{} exited before it listened: {status}", server.name));
             }
-            if start.elapsed() > START_MAX {
-                return Err(format!("{} does not listen", server.name));
+            if start.elapsed() > START_TIMEOUT {
+                return Err(format!("{} does not listen in time", server.name));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -54,7 +55,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Waits, though not for ever, until it has nothing left to do: connections that were closed are work as well.
+    /// Waits until the server is idle, two seconds at most. Closing connections is work as well.
     pub(crate) fn settle(&self) {
         const QUIET: Duration = Duration::from_millis(20);
         let start = Instant::now();
@@ -75,7 +76,7 @@ impl Drop for Server {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let asked = pid.map(|pid| kill_process(pid, Signal::TERM));
         let start = Instant::now();
-        while asked.is_some() && start.elapsed() < STOP_MAX {
+        while asked.is_some() && start.elapsed() < STOP_TIMEOUT {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }

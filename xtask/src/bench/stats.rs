@@ -1,8 +1,8 @@
-//! What is said of several rounds: the one in the middle, and how far the others lie from it.
+//! Statistics of several rounds: the median and the range.
 
 use serde::{Deserialize, Serialize};
 
-/// The median of some figures, with the least and the greatest.
+/// The median of some figures, with their minimum and maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -11,7 +11,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one figure; those that are no numbers are left out.
+    /// Computes the spread of at least one finite figure; others are left out.
     pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().filter(|figure| figure.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
@@ -25,7 +25,8 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    /// Of ours divided by theirs, each within its round: what disturbs a round disturbs both.
+    /// Computes the spread of riot's figures divided by the peer's, round by round: a disturbance affects
+    /// both.
     pub(crate) fn of_ratios(ours: &[f64], theirs: &[f64]) -> Option<Self> {
         Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
     }
@@ -37,7 +38,7 @@ impl std::fmt::Display for Spread {
     }
 }
 
-/// The figure that `part` (0.5 for the median) of them do not exceed; 0 where there is none.
+/// Returns the figure that `part` of them (0.5 for the median) do not exceed, or 0 if there are none.
 pub(crate) fn percentile(sorted: &[u32], part: f64) -> u32 {
     let rank = (sorted.len() as f64 * part).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).or(sorted.last()).copied().unwrap_or(0)
@@ -48,7 +49,7 @@ mod tests {
     use super::{Spread, percentile};
 
     #[test]
-    fn the_median_of_an_odd_number_is_the_middle_one_and_of_an_even_number_between_two() {
+    fn the_median_is_the_middle_figure_or_between_two() {
         assert_eq!(Spread::of([3.0, 1.0, 8.0]), Some(Spread { median: 3.0, min: 1.0, max: 8.0 }));
         assert_eq!(Spread::of([3.0, 1.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
         assert_eq!(Spread::of([]), None);
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_figures_that_were_measured() {
+    fn percentiles_are_measured_figures() {
         let sorted: Vec<u32> = (1..=100).collect();
         assert_eq!([0.0, 0.5, 0.99, 1.0].map(|part| percentile(&sorted, part)), [1, 50, 99, 100]);
         assert_eq!(percentile(&[7], 0.99), 7);

@@ -1,4 +1,4 @@
-//! What Linux knows of a program, and where it lets it run. Elsewhere there is nothing to read, and the figures are 0.
+//! CPU time, memory, descriptors and cores of programs, from Linux. On other systems the figures are 0.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are not connections.
+/// Descriptors left for files that are not connections.
 const DESCRIPTORS_KEPT: usize = 200;
 
-/// Nanoseconds of processor time that a program and those it started have taken.
+/// Returns the CPU time of a program and its children, in nanoseconds.
 pub(crate) fn cpu_nanos(pid: u32) -> u64 {
     let mut nanos = 0;
     for task in tasks(pid) {
@@ -29,17 +29,17 @@ fn exact_nanos(task: &Path) -> Option<u64> {
     line.split(' ').next()?.parse().ok().filter(|&nanos| nanos > 0)
 }
 
-/// Nanoseconds for which the processors of this machine were busy, with whatever it was, or taken away by its host.
+/// Returns the time for which this machine's processors were busy or stolen by the host, in nanoseconds.
 pub(crate) fn busy_nanos() -> u64 {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
-    // user, nice, system, idle, waiting, interrupts twice, stolen
+    // user, nice, system, idle, iowait, irq, softirq, steal
     let line = text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).enumerate();
     let ticks =
         line.filter(|(nth, _)| !matches!(nth, 3 | 4)).filter_map(|(_, ticks)| ticks.parse::<u64>().ok());
     ticks.sum::<u64>() * tick_nanos()
 }
 
-/// The processors of this machine, whether or not this program may run on them.
+/// Returns the number of this machine's processors, including those this program may not run on.
 pub(crate) fn cores_in_all() -> usize {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     text.lines().filter(|line| line.starts_with("cpu")).skip(1).count().max(1)
@@ -49,17 +49,17 @@ fn tick_nanos() -> u64 {
     1_000_000_000 / rustix::param::clock_ticks_per_second()
 }
 
-/// What kernels know that keep no such statistics: whole ticks.
+/// Returns the CPU time in whole ticks, for kernels without `schedstat`.
 fn rough_nanos(task: &Path) -> Option<u64> {
     let line = fs::read_to_string(task.join("stat")).ok()?;
-    // The name of the program, in brackets, may have spaces in it.
+    // The program's name, in brackets, may contain spaces.
     let (_, rest) = line.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
     Some(ticks * tick_nanos())
 }
 
-/// Bytes of memory that the system has given a program and those it started.
+/// Returns the resident memory of a program and its children.
 pub(crate) fn resident_bytes(pid: u32) -> u64 {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
@@ -75,19 +75,19 @@ fn tasks(pid: u32) -> Vec<PathBuf> {
     tasks.into_iter().flatten().flatten().map(|task| task.path()).collect()
 }
 
-/// Raises the limit of descriptors as far as it may be.
+/// Raises the limit of descriptors to its maximum.
 pub(crate) fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-/// How many connections this program may hold.
-pub(crate) fn connections_max() -> usize {
+/// Returns the number of connections that this program may hold open.
+pub(crate) fn max_connections() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(DESCRIPTORS_KEPT).max(1)
 }
 
-/// The processors this program may run on.
+/// Returns the processors that this program may run on.
 #[cfg(target_os = "linux")]
 pub(crate) fn cores() -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity};
@@ -95,28 +95,28 @@ pub(crate) fn cores() -> Vec<usize> {
     (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect()
 }
 
-/// Stays on one core from now on.
+/// Pins this program to one core.
 #[cfg(target_os = "linux")]
 fn pin(core: usize) -> Result<(), String> {
     use rustix::thread::{CpuSet, sched_setaffinity};
     if core >= CpuSet::MAX_CPU {
-        return Err(format!("core {core}: there are never so many"));
+        return Err(format!("core {core} is beyond the largest number of cores"));
     }
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).map_err(|error| format!("core {core}: {error}"))
 }
 
-/// From now on the system gives this program and those it starts memory in small pages only: with pages of 2 MiB, what they
-/// have tells little of what they need.
+/// Turns off huge pages for this program and its children: with pages of 2 MiB, resident memory says little
+/// about the memory that is used.
 #[cfg(target_os = "linux")]
 pub(crate) fn small_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        eprintln!("figures of memory are rough, as huge pages cannot be turned off: {error}");
+        eprintln!("huge pages cannot be turned off, so figures of memory are rough: {error}");
     }
 }
 
-/// Where a program cannot be told where to run, nothing that needs it is measured.
+/// Without pinning, nothing that needs it is measured.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn cores() -> Vec<usize> {
     Vec::new()
@@ -127,10 +127,10 @@ pub(crate) fn small_pages() {}
 
 #[cfg(not(target_os = "linux"))]
 fn pin(_: usize) -> Result<(), String> {
-    Err("programs are pinned on Linux only".into())
+    Err("programs can be pinned on Linux only".into())
 }
 
-/// A command whose program stays on one core; on any, where none is named.
+/// Returns a command that runs a program, pinned to `core` if one is given.
 pub(crate) fn pinned(core: Option<usize>, program: &str) -> Command {
     let Some(core) = core else { return Command::new(program) };
     let mut command = Command::new(std::env::current_exe().expect("a program has a path"));
@@ -138,17 +138,18 @@ pub(crate) fn pinned(core: Option<usize>, program: &str) -> Command {
     command
 }
 
-/// Becomes the program that [`pinned`] names: `CORE PROGRAM ARGUMENTS`.
+/// Pins itself, then replaces itself by a program: the task `pinned CORE PROGRAM ARGUMENTS`. Returns the
+/// error.
 pub(crate) fn become_pinned(arguments: &[String]) -> String {
     let [core, program, rest @ ..] = arguments else { return "pinned needs a core and a program".into() };
-    let core = core.parse().map_err(|_| format!("`{core}` is no core"));
+    let core = core.parse().map_err(|_| format!("`{core}` is not a core"));
     if let Err(error) = core.and_then(pin) {
         return error;
     }
     format!("{program}: {}", Command::new(program).args(rest).exec())
 }
 
-/// Whether there is such a program to run.
+/// Returns whether a program is on the path.
 pub(crate) fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn both_clocks_of_a_program_agree() {
+    fn both_sources_of_cpu_time_agree() {
         for task in tasks(std::process::id()) {
             if let (Some(exact), Some(rough)) = (exact_nanos(&task), rough_nanos(&task)) {
                 assert!(exact.abs_diff(rough) < 1_000_000_000, "{exact} {rough}");
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_installed_is_not_found() {
+    fn a_program_that_is_not_installed_is_not_found() {
         assert!(installed("sh") && !installed("no-such-program"));
     }
 }

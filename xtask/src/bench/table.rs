@@ -1,4 +1,4 @@
-//! Rows of text in columns: the first to the left, the others to the right.
+//! Text in columns: the first is aligned left, the others right.
 
 #[derive(Default)]
 pub(crate) struct Table {

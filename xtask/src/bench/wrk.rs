@@ -1,28 +1,30 @@
-//! wrk as the load generator, for the workloads that it can do: what all connections ask, at their own pace.
+//! wrk as the load generator, for workloads in which all connections send the same request without a fixed
+//! rate.
 
 use std::fs;
 
 use super::{
     build,
-    load::{Outcome, Pace, Spec},
+    load::{LoadShape, Outcome, Spec},
     system,
     workload::NUMBER,
 };
 
-/// Whether wrk can do it: it has no rate, all its connections ask, and all ask the same.
+/// Returns whether wrk supports a load: it has no rate, all its connections are active and send the same
+/// request.
 pub(crate) fn can(spec: &Spec) -> bool {
     let alike = spec.request.starts_with("GET") && !spec.request.contains(NUMBER);
-    !matches!(spec.pace, Pace::Rate(_)) && alike && spec.connections <= 1_000
+    !matches!(spec.shape, LoadShape::Rate(_)) && alike && spec.connections <= 1_000
 }
 
-/// Runs it with one thread.
+/// Runs wrk with one thread.
 pub(crate) fn run(spec: &Spec, core: Option<usize>) -> Result<Outcome, String> {
     let script = build::results().join("wrk.lua");
     fs::create_dir_all(build::results())
         .and_then(|()| fs::write(&script, lua(&spec.request.repeat(spec.pipeline))))
         .map_err(|error| format!("{}: {error}", script.display()))?;
     let mut command = system::pinned(core, "wrk");
-    // wrk knows whole seconds only.
+    // wrk accepts whole seconds only.
     command.args([
         "-t1",
         "--latency",
@@ -34,16 +36,16 @@ pub(crate) fn run(spec: &Spec, core: Option<usize>) -> Result<Outcome, String> {
     let output = command.output().map_err(|error| format!("wrk does not start: {error}"))?;
     let server_cpu_nanos = system::cpu_nanos(spec.pid) - before;
     let text = String::from_utf8_lossy(&output.stdout);
-    parse(&text, server_cpu_nanos).ok_or_else(|| format!("wrk says {text}"))
+    parse(&text, server_cpu_nanos).ok_or_else(|| format!("unexpected output of wrk: {text}"))
 }
 
-/// A script whose request never changes.
+/// Returns a script that always sends the same request.
 fn lua(request: &str) -> String {
     let text = request.replace('\r', "\\r").replace('\n', "\\n");
     format!("local text = \"{text}\"\nfunction request() return text end\n")
 }
 
-/// What wrk says at its end; nothing where it speaks of errors.
+/// Parses wrk's report; returns nothing if it reports errors.
 fn parse(text: &str, server_cpu_nanos: u64) -> Option<Outcome> {
     if text.contains("Socket errors") || text.contains("Non-2xx") {
         return None;
@@ -60,12 +62,12 @@ fn parse(text: &str, server_cpu_nanos: u64) -> Option<Outcome> {
         server_cpu_nanos,
         p50_micros: latency("50%")?,
         p99_micros: latency("99%")?,
-        // It does not say when it began to count.
-        others: None,
+        // wrk does not say when it began to count.
+        foreign_cpu: None,
     })
 }
 
-/// Microseconds, of a time with its unit.
+/// Parses a time with its unit, to microseconds.
 fn micros(text: &str) -> Option<f64> {
     for (unit, micros) in [("us", 1.0), ("ms", 1_000.0), ("s", 1_000_000.0), ("m", 60_000_000.0)] {
         if let Some(number) = text.strip_suffix(unit) {
@@ -91,7 +93,7 @@ Requests/sec: 136363.00
 ";
 
     #[test]
-    fn what_it_says_is_understood() {
+    fn a_report_is_parsed() {
         let outcome = parse(OUTPUT, 1_000).expect("it is whole");
         assert_eq!((outcome.requests, outcome.server_cpu_nanos), (150_000, 1_000));
         assert!((outcome.seconds - 1.1).abs() < 1e-9);
@@ -99,13 +101,13 @@ Requests/sec: 136363.00
     }
 
     #[test]
-    fn errors_are_no_result() {
+    fn a_report_of_errors_is_refused() {
         assert_eq!(parse(&format!("{OUTPUT}  Socket errors: connect 1\n"), 0), None);
         assert_eq!(parse("", 0), None);
     }
 
     #[test]
-    fn the_script_has_its_lines_on_one() {
+    fn the_request_is_one_line_of_the_script() {
         assert!(lua("GET / HTTP/1.1\r\n\r\n").starts_with("local text = \"GET / HTTP/1.1\\r\\n\\r\\n\"\n"));
     }
 }

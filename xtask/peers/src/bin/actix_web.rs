@@ -18,7 +18,7 @@ async fn main() -> std::io::Result<()> {
     let (address, workers) = options::options();
     let app = || {
         App::new()
-            .app_data(PayloadConfig::new(options::BODY_BYTES_MAX))
+            .app_data(PayloadConfig::new(options::MAX_BODY_BYTES))
             .route("/plaintext", web::get().to(async || answer(options::HELLO)))
             .route("/big", web::get().to(async || answer(&options::BIG[..])))
             .route("/echo", web::post().to(async |body: Bytes| answer(body)))

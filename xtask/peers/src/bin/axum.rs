@@ -1,5 +1,5 @@
-//! axum on tokio's multi-threaded runtime: `axum --addr HOST:PORT --workers N`. `axum::serve` as it comes, which
-//! answers pipelined requests with a write each: it does not offer hyper's `pipeline_flush`.
+//! axum on tokio's multi-threaded runtime: `axum --addr HOST:PORT --workers N`. It uses `axum::serve`, which
+//! writes each response to a pipelined request separately: it does not offer hyper's `pipeline_flush`.
 
 use axum::{
     Router,

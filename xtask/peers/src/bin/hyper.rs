@@ -1,4 +1,5 @@
-//! hyper on tokio's multi-threaded runtime: `hyper --addr HOST:PORT --workers N`. A body is echoed while it comes in.
+//! hyper on tokio's multi-threaded runtime: `hyper --addr HOST:PORT --workers N`. `/echo` streams the
+//! body back while it is received.
 
 use std::convert::Infallible;
 

@@ -1,5 +1,5 @@
-//! may_minihttp: `may_minihttp --addr HOST:PORT --workers N`. It writes `Server: M` and a date by itself, and does not
-//! know `Connection: close`.
+//! may_minihttp: `may_minihttp --addr HOST:PORT --workers N`. The library writes `Server: M` and the date,
+//! and does not support `Connection: close`.
 
 use std::io::{self, Read};
 

@@ -17,7 +17,7 @@ async fn main() -> std::io::Result<()> {
     let (address, workers) = options::options();
     let app = async || {
         App::new()
-            .state(PayloadConfig::new(options::BODY_BYTES_MAX))
+            .state(PayloadConfig::new(options::MAX_BODY_BYTES))
             .route("/plaintext", web::get().to(async || answer(options::HELLO.into())))
             .route("/big", web::get().to(async || answer(Bytes::from_static(&options::BIG).into())))
             .route("/echo", web::post().to(async |body: Bytes| answer(body.into())))

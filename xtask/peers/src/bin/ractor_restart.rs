@@ -1,8 +1,8 @@
-//! An actor of ractor that is restarted by its supervisor each time it fails: `ractor_restart BENCH N THREADS`, in the
-//! form of the example `process_bench`.
+//! An actor of ractor that is restarted each time it fails: `ractor_restart BENCH N THREADS`, with the
+//! command line of the example `process_bench`.
 //!
-//! ractor has no supervisors of OTP's kind: an actor hears of the ends of those linked to it, and starts them again
-//! by its own code. That is the least there can be, without intensity, specs or order.
+//! ractor has no supervisors like OTP's: an actor is notified of the exits of its linked actors, and restarts
+//! them with its own code. This program does the minimum, without restart intensity, child specs or order.
 
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ struct Supervisor {
 
 impl Actor for Supervisor {
     type Msg = ();
-    /// Restarts to be made.
+    /// The number of restarts left.
     type State = usize;
     type Arguments = usize;
 
@@ -79,7 +79,7 @@ fn main() {
         "restartpanic" => true,
         _ => panic!("no such bench"),
     };
-    // What a panic prints is not what is timed.
+    // Printing the panic is not part of what is timed.
     std::panic::set_hook(Box::new(|_| {}));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     runtime.expect("a runtime").block_on(async move {

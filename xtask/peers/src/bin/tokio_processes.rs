@@ -1,5 +1,5 @@
-//! Tasks and channels of tokio, as processes and mailboxes: `tokio_processes BENCH N THREADS [K]`, in the form of the
-//! example `process_bench`.
+//! tokio's tasks and channels, used as processes and mailboxes: `tokio_processes BENCH N THREADS [K]`, with
+//! the command line of the example `process_bench`.
 
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ async fn spawning(n: usize, pause: Option<usize>) {
     report(start, n);
 }
 
-/// Tasks without a channel.
+/// Spawns tasks without a channel.
 async fn spawning_bare(n: usize) {
     let (done, wait) = oneshot::channel();
     let mut done = Some(done);
@@ -104,7 +104,7 @@ async fn memory(n: usize) {
     println!("{{\"bytes\": {:.1}}}", (resident() - before) as f64 / n as f64);
 }
 
-/// So many tasks, every one of which waits for a message.
+/// Spawns `n` tasks, each waiting for a message.
 async fn idle(n: usize) -> Vec<mpsc::UnboundedSender<usize>> {
     let mut senders = Vec::with_capacity(n);
     for number in 0..n {
@@ -137,7 +137,7 @@ async fn ping_pong(n: usize) {
     report(start, n);
 }
 
-/// Between two threads, with a runtime each: tasks of one runtime go where its scheduler likes.
+/// Runs a ping-pong between two threads with a runtime each, since a runtime's scheduler may move its tasks.
 async fn ping_pong_across(n: usize) {
     let (to, mut from_us) = mpsc::unbounded_channel::<usize>();
     let (back, mut from_them) = mpsc::unbounded_channel::<usize>();
@@ -205,8 +205,8 @@ async fn fan_in(n: usize, senders: usize) {
     report(start, each * senders);
 }
 
-/// With a limit each call has a timer.
-async fn calls(n: usize, limit: Option<Duration>) {
+/// Calls a task `n` times; with a timeout each call starts a timer.
+async fn calls(n: usize, timeout: Option<Duration>) {
     let (send, mut receive) = mpsc::unbounded_channel::<(usize, oneshot::Sender<usize>)>();
     tokio::spawn(async move {
         while let Some((query, reply)) = receive.recv().await {
@@ -217,8 +217,8 @@ async fn calls(n: usize, limit: Option<Duration>) {
     for number in 0..n {
         let (reply, answer) = oneshot::channel();
         send.send((number, reply)).ok();
-        let answer = match limit {
-            Some(limit) => tokio::time::timeout(limit, answer).await.expect("it comes in time"),
+        let answer = match timeout {
+            Some(timeout) => tokio::time::timeout(timeout, answer).await.expect("the reply comes in time"),
             None => answer.await,
         };
         assert_eq!(answer, Ok(number + 1));

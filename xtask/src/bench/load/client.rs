@@ -1,7 +1,7 @@
 //! The connections of the load generator, and the loop that serves them.
 //!
-//! Sockets are registered once, for both directions, and told of edges. A read that does not fill the buffer has
-//! emptied the socket: one read an answer, as the servers are to do it.
+//! Sockets are registered once, for both directions, edge-triggered. A read that does not fill the buffer has
+//! emptied the socket, so a response takes one read.
 
 use std::{
     collections::VecDeque,
@@ -12,51 +12,52 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use super::{super::workload::NUMBER, Pace, Spec};
+use super::{super::workload::NUMBER, LoadShape, Spec};
 
-/// As much as is read at once.
+/// The size of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// As many connections are opened before they are asked something, so that no server's backlog overflows.
+/// Connections opened before requests are sent on them, so that no server's backlog overflows.
 const OPENED_AT_ONCE: usize = 64;
 
-/// After so long without any answer the server is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// The run fails after this time without any response.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The end of a run.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
-    /// And at least one answer.
+    /// Until this time has passed and at least one response has come.
     Elapsed(Duration),
-    /// At least so many, since batches are whole.
+    /// Until at least this number of responses has come; batches are whole.
     Requests(u64),
 }
 
-/// What a run has counted.
+/// The counts of a run.
 #[derive(Default)]
 pub(crate) struct Counted {
     pub(crate) requests: u64,
     pub(crate) elapsed: Duration,
-    /// Of each batch.
+    /// Latency of each batch.
     pub(crate) nanos: Vec<u32>,
 }
 
 struct Connection {
     stream: Option<TcpStream>,
-    /// Of the batch under way.
+    /// Bytes of the current batch that are not yet sent.
     unsent: usize,
-    /// Of its answers.
+    /// Bytes of its responses that have not come yet.
     expected: usize,
     since: Instant,
 }
 
 pub(crate) struct Client {
     address: SocketAddr,
-    pace: Pace,
+    shape: LoadShape,
     active: usize,
     pipeline: usize,
-    /// The requests of a batch.
+    /// The bytes of a batch of requests.
     batch: Vec<u8>,
-    /// Where the digits are in it by which requests differ, and the number before.
+    /// Offsets in the batch of the digits by which requests differ, and the last number used.
     numbers: Vec<usize>,
     number: u64,
     answers_bytes: usize,
@@ -66,12 +67,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Opens every connection, and has each answered once.
+    /// Opens every connection, and waits for one response on each.
     pub(crate) fn connect(spec: &Spec) -> Result<Self, String> {
         let batch = spec.request.repeat(spec.pipeline);
         let mut client = Self {
-            address: spec.address.parse().map_err(|_| format!("`{}` is no address", spec.address))?,
-            pace: spec.pace,
+            address: spec.address.parse().map_err(|_| format!("`{}` is not an address", spec.address))?,
+            shape: spec.shape,
             active: spec.active,
             pipeline: spec.pipeline,
             numbers: batch.match_indices(NUMBER).map(|(at, _)| at + NUMBER.len()).collect(),
@@ -88,14 +89,14 @@ impl Client {
             for _ in first..spec.connections.min(first + OPENED_AT_ONCE) {
                 client.connections.push(Connection { stream: None, unsent: 0, expected: 0, since: now });
             }
-            if client.pace != Pace::Churn {
+            if client.shape != LoadShape::Churn {
                 client.ask_once(first).map_err(|error| client.failed(&error))?;
             }
         }
         Ok(client)
     }
 
-    /// Has all from `first` on send a batch, and waits for the answers.
+    /// Sends a batch on all connections from `first` on, and waits for the responses.
     fn ask_once(&mut self, first: usize) -> io::Result<()> {
         for nth in first..self.connections.len() {
             self.start(nth, Instant::now())?;
@@ -103,22 +104,22 @@ impl Client {
         let mut missing = self.connections.len() - first;
         let mut events = Events::with_capacity(1024);
         while missing > 0 {
-            self.wait(&mut events, Some(SILENCE_MAX))?;
+            self.wait(&mut events, Some(SILENCE_TIMEOUT))?;
             for event in &events {
-                missing -= usize::from(self.go_on(event.token().0)?);
+                missing -= usize::from(self.progress(event.token().0)?);
             }
         }
         Ok(())
     }
 
-    /// Asks until there is enough. What is under way when the time is over is waited for, and not counted.
+    /// Sends requests until `until`. Batches in flight at that time are awaited but not counted.
     pub(crate) fn run(&mut self, until: Until) -> Result<Counted, String> {
         let counted = self.try_run(until);
         counted.map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &io::Error) -> String {
-        format!("asking {}: {error}", self.address)
+        format!("load on {}: {error}", self.address)
     }
 
     fn try_run(&mut self, until: Until) -> io::Result<Counted> {
@@ -126,16 +127,16 @@ impl Client {
         let mut counted = Counted::default();
         let start = Instant::now();
         let mut due = start;
-        // Those that wait for a request to be due, or for a port to be free.
+        // Connections waiting for a request to be due, or for a free port.
         let mut idle: VecDeque<usize> = (0..self.active).collect();
         let mut busy = 0;
-        let enough = |counted: &Counted, under_way: usize, now: Instant| match until {
+        let is_enough = |counted: &Counted, in_flight: usize, now: Instant| match until {
             Until::Elapsed(time) => now - start >= time && counted.requests > 0,
-            Until::Requests(count) => counted.requests + under_way as u64 >= count,
+            Until::Requests(count) => counted.requests + in_flight as u64 >= count,
         };
         loop {
             let now = Instant::now();
-            let over = enough(&counted, busy * self.pipeline, now);
+            let over = is_enough(&counted, busy * self.pipeline, now);
             let is_last = busy == 0 || matches!(until, Until::Elapsed(_));
             if over && is_last && counted.elapsed.is_zero() {
                 counted.elapsed = now - start;
@@ -143,14 +144,14 @@ impl Client {
             if over && busy == 0 {
                 return Ok(counted);
             }
-            while !idle.is_empty() && !enough(&counted, busy * self.pipeline, now) {
-                let since = match self.pace {
-                    Pace::Rate(_) if due > now => break,
-                    Pace::Rate(rate) => {
+            while !idle.is_empty() && !is_enough(&counted, busy * self.pipeline, now) {
+                let since = match self.shape {
+                    LoadShape::Rate(_) if due > now => break,
+                    LoadShape::Rate(rate) => {
                         let next = due + Duration::from_secs_f64(1.0 / rate);
                         std::mem::replace(&mut due, next)
                     }
-                    Pace::Closed | Pace::Churn => Instant::now(),
+                    LoadShape::Closed | LoadShape::Churn => Instant::now(),
                 };
                 let nth = idle.pop_front().expect("one is idle");
                 match self.start(nth, since) {
@@ -162,10 +163,10 @@ impl Client {
                     Err(error) => return Err(error),
                 }
             }
-            self.wait(&mut events, self.patience(over, busy))?;
+            self.wait(&mut events, self.poll_timeout(over, busy))?;
             for event in &events {
                 let nth = event.token().0;
-                if self.go_on(nth)? {
+                if self.progress(nth)? {
                     busy -= 1;
                     idle.push_back(nth);
                     if counted.elapsed.is_zero() {
@@ -178,20 +179,20 @@ impl Client {
         }
     }
 
-    /// How long to wait for an event: not at all where something will be due.
-    fn patience(&self, over: bool, busy: usize) -> Option<Duration> {
-        match self.pace {
-            Pace::Rate(_) if !over => Some(Duration::ZERO),
-            Pace::Churn if !over && busy < self.active => Some(Duration::from_millis(1)),
-            _ => Some(SILENCE_MAX),
+    /// Returns the time to wait for an event: zero if a request may become due.
+    fn poll_timeout(&self, over: bool, busy: usize) -> Option<Duration> {
+        match self.shape {
+            LoadShape::Rate(_) if !over => Some(Duration::ZERO),
+            LoadShape::Churn if !over && busy < self.active => Some(Duration::from_millis(1)),
+            _ => Some(SILENCE_TIMEOUT),
         }
     }
 
-    fn wait(&mut self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         loop {
-            match self.poll.poll(events, patience) {
-                Ok(()) if events.is_empty() && patience == Some(SILENCE_MAX) => {
-                    return Err(io::Error::new(ErrorKind::TimedOut, "there is no answer"));
+            match self.poll.poll(events, timeout) {
+                Ok(()) if events.is_empty() && timeout == Some(SILENCE_TIMEOUT) => {
+                    return Err(io::Error::new(ErrorKind::TimedOut, "no response in time"));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 done => return done,
@@ -233,15 +234,18 @@ impl Client {
         Ok(())
     }
 
-    /// Sends and receives what can be, and says whether the batch is answered by that.
-    fn go_on(&mut self, nth: usize) -> io::Result<bool> {
+    /// Sends and receives without blocking. Returns whether the batch is now answered.
+    fn progress(&mut self, nth: usize) -> io::Result<bool> {
         self.send(nth)?;
         let connection = &mut self.connections[nth];
         let Some(stream) = &mut connection.stream else { return Ok(false) };
         while connection.expected > 0 {
             let count = match stream.read(&mut self.buffer) {
                 Ok(0) => {
-                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "a connection was closed early"));
+                    return Err(io::Error::new(
+                        ErrorKind::UnexpectedEof,
+                        "the server closed a connection early",
+                    ));
                 }
                 Ok(count) => count,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
@@ -253,14 +257,14 @@ impl Client {
             let begins = connection.expected == self.answers_bytes;
             if begins && !self.buffer[..count].starts_with(&b"HTTP/1.1 200"[..count.min(12)]) {
                 let line = String::from_utf8_lossy(&self.buffer[..count.min(32)]).into_owned();
-                return Err(io::Error::other(format!("an answer begins with {line:?}")));
+                return Err(io::Error::other(format!("a response begins with {line:?}")));
             }
             let Some(left) = connection.expected.checked_sub(count) else {
-                return Err(io::Error::other("an answer is more than it was"));
+                return Err(io::Error::other("a response is longer than the checked one"));
             };
             connection.expected = left;
             if left == 0 {
-                if self.pace == Pace::Churn {
+                if self.shape == LoadShape::Churn {
                     connection.stream = None;
                 }
                 return Ok(true);

@@ -1,8 +1,8 @@
-//! A small load generator: one thread, one poll, sockets that do not block.
+//! A small load generator: one thread, one poll, non-blocking sockets.
 //!
-//! It runs as a program of its own, so that it can be pinned: what to do comes as JSON on its standard input, what came
-//! of it goes as JSON to its standard output. Answers were checked to the byte before; here they are counted by their
-//! length, which is known, and each must begin with a status of 200.
+//! The generator is a program of its own so that it can be pinned to a core. A [`Spec`] comes as JSON on its
+//! standard input, an [`Outcome`] goes as JSON to its standard output. Responses were compared byte by byte
+//! before; here they are counted by their known length, and each must begin with status 200.
 
 mod client;
 
@@ -18,45 +18,45 @@ use serde::{Deserialize, Serialize};
 
 use super::{stats::percentile, system};
 
-/// Before anything is counted, the same for so long, or for half the time that counts.
+/// Load before counting starts; at most half of the time that is counted.
 const WARM_UP: Duration = Duration::from_millis(150);
 
-/// What is asked, of whom, and how.
+/// The requests to send, and the server to send them to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) address: String,
-    /// Whose processor time is taken.
+    /// The server, whose CPU time is measured.
     pub(crate) pid: u32,
     pub(crate) request: String,
     pub(crate) answer_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) active: usize,
     pub(crate) pipeline: usize,
-    pub(crate) pace: Pace,
+    pub(crate) shape: LoadShape,
     pub(crate) seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Pace {
-    /// Who has an answer asks again.
+pub(crate) enum LoadShape {
+    /// Each active connection sends its next request when its response has come.
     Closed,
-    /// The same, each on a new connection.
+    /// Like `Closed`, with a new connection for each request.
     Churn,
-    /// So many a second, whether or not there are answers; a time is counted from when a request was due.
+    /// Requests per second, independent of responses. Latency is counted from the time a request was due.
     Rate(f64),
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) requests: u64,
     pub(crate) seconds: f64,
     pub(crate) server_cpu_nanos: u64,
-    /// From a request to all of its answer, with pipelining from the first of a batch to the last.
+    /// From a request to the end of its response; with pipelining from the first of a batch to the last.
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
-    /// The part of the machine that neither of the two had meanwhile, but other programs; if it is known.
-    pub(crate) others: Option<f64>,
+    /// The part of the machine's CPU time that neither server nor client used, but other programs; if known.
+    pub(crate) foreign_cpu: Option<f64>,
 }
 
 impl Outcome {
@@ -69,7 +69,7 @@ impl Outcome {
     }
 }
 
-/// Has a program of its own do what `spec` says, on `core` alone.
+/// Runs the load generator as a program of its own, pinned to `core`.
 pub(crate) fn run(spec: &Spec, core: Option<usize>) -> Result<Outcome, String> {
     let myself = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut child = system::pinned(core, &myself.to_string_lossy())
@@ -81,12 +81,12 @@ pub(crate) fn run(spec: &Spec, core: Option<usize>) -> Result<Outcome, String> {
     let spec = serde_json::to_vec(spec).expect("a spec is plain data");
     let written = child.stdin.take().expect("it is piped").write_all(&spec);
     let output = child.wait_with_output().map_err(|error| error.to_string())?;
-    written.map_err(|error| format!("the load generator does not listen: {error}"))?;
+    written.map_err(|error| format!("the load generator does not read its input: {error}"))?;
     serde_json::from_slice(&output.stdout)
         .map_err(|_| format!("the load generator failed: {}", output.status))
 }
 
-/// The program itself.
+/// Runs the load generator: the task `load`.
 pub(crate) fn main() -> Result<(), String> {
     system::raise_descriptors();
     let mut text = String::new();
@@ -103,7 +103,7 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
     client.run(Until::Elapsed(WARM_UP.min(time / 2)))?;
     let clocks = Clocks::read(spec.pid);
     let mut counted = client.run(Until::Elapsed(time))?;
-    let (server_cpu_nanos, others) = clocks.since(counted.elapsed);
+    let (server_cpu_nanos, foreign_cpu) = clocks.since(counted.elapsed);
     counted.nanos.sort_unstable();
     let micros = |part| f64::from(percentile(&counted.nanos, part)) / 1_000.0;
     Ok(Outcome {
@@ -112,11 +112,11 @@ fn measure(spec: &Spec) -> Result<Outcome, String> {
         server_cpu_nanos,
         p50_micros: micros(0.5),
         p99_micros: micros(0.99),
-        others: Some(others),
+        foreign_cpu: Some(foreign_cpu),
     })
 }
 
-/// What is read before and after.
+/// CPU times read before and after a run, in nanoseconds.
 struct Clocks {
     pid: u32,
     server: u64,
@@ -130,13 +130,13 @@ impl Clocks {
         Self { pid, server: system::cpu_nanos(pid), client, machine: system::busy_nanos() }
     }
 
-    /// The processor time of the server, and the part that others had.
+    /// Returns the CPU time of the server, and the part of the machine that other programs used.
     fn since(&self, elapsed: Duration) -> (u64, f64) {
         let now = Self::read(self.pid);
         let server = now.server - self.server;
-        let others = (now.machine - self.machine).saturating_sub(server + now.client - self.client);
+        let foreign = (now.machine - self.machine).saturating_sub(server + now.client - self.client);
         let all = elapsed.as_nanos() as f64 * system::cores_in_all() as f64;
-        (server, others as f64 / all)
+        (server, foreign as f64 / all)
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
 
     const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-    /// A server that answers each request with `answer`, and where asked to, then closes.
+    /// Starts a server that answers each request with `answer`, and closes if the request says so.
     fn server(answer: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -169,8 +169,8 @@ mod tests {
         address
     }
 
-    fn spec(address: String, pace: Pace) -> Spec {
-        let close = if pace == Pace::Churn { "Connection: close\r\n" } else { "" };
+    fn spec(address: String, shape: LoadShape) -> Spec {
+        let close = if shape == LoadShape::Churn { "Connection: close\r\n" } else { "" };
         let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{close}\r\n");
         Spec {
             address,
@@ -180,40 +180,40 @@ mod tests {
             connections: 8,
             active: 4,
             pipeline: 1,
-            pace,
+            shape,
             seconds: 0.05,
         }
     }
 
     #[test]
-    fn every_pace_is_answered() {
-        for pace in [Pace::Closed, Pace::Churn, Pace::Rate(1_000.0)] {
-            let outcome = measure(&spec(server(ANSWER), pace)).expect("it is answered");
+    fn every_load_shape_is_answered() {
+        for shape in [LoadShape::Closed, LoadShape::Churn, LoadShape::Rate(1_000.0)] {
+            let outcome = measure(&spec(server(ANSWER), shape)).expect("it is answered");
             assert!(
                 outcome.requests > 0 && outcome.p99_micros >= outcome.p50_micros,
-                "{pace:?}: {outcome:?}"
+                "{shape:?}: {outcome:?}"
             );
         }
     }
 
     #[test]
-    fn so_many_requests_are_so_many_and_batches_are_whole() {
-        let spec = Spec { pipeline: 16, ..spec(server(ANSWER), Pace::Closed) };
+    fn requests_are_counted_in_whole_batches() {
+        let spec = Spec { pipeline: 16, ..spec(server(ANSWER), LoadShape::Closed) };
         let mut client = Client::connect(&spec).expect("it connects");
         assert_eq!(client.run(Until::Requests(1_000)).expect("it is answered").requests, 1_008);
         assert_eq!(client.run(Until::Requests(64)).expect("again").requests, 64);
     }
 
     #[test]
-    fn an_answer_that_is_no_200_ends_it() {
+    fn a_status_other_than_200_is_an_error() {
         let answer = "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nok";
-        let error = measure(&spec(server(answer), Pace::Closed)).expect_err("it is wrong");
+        let error = measure(&spec(server(answer), LoadShape::Closed)).expect_err("it is wrong");
         assert!(error.contains("500"), "{error}");
     }
 
     #[test]
-    fn an_answer_that_is_too_long_ends_it() {
-        let spec = Spec { answer_bytes: ANSWER.len() - 1, ..spec(server(ANSWER), Pace::Closed) };
-        assert!(measure(&spec).expect_err("it is longer").contains("more than"));
+    fn a_response_that_is_too_long_is_an_error() {
+        let spec = Spec { answer_bytes: ANSWER.len() - 1, ..spec(server(ANSWER), LoadShape::Closed) };
+        assert!(measure(&spec).expect_err("it is longer").contains("longer"));
     }
 }

@@ -1,8 +1,10 @@
 //! The shape of the workspace: which crate may use which, and what stands at the top.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs};
 
-/// What each crate of ours may use of ours. Arrows point down only.
+use crate::workspace::root;
+
+/// The crates of ours that each crate may use. Arrows point down only.
 const ARROWS: &[(&str, &[&str])] = &[
     ("actor", &[]),
     ("supervisor", &["riot-actor"]),
@@ -11,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["riot-actor", "riot-supervisor", "riot-socket", "riot-flow"]),
 ];
 
-/// What a crate uses of ours, and whether only if asked to.
+/// Returns the crates of ours that a crate depends on, each with whether it is optional or only for tests.
 fn ours(folder: &str) -> Vec<(String, bool)> {
     let manifest =
         fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("every crate has a manifest");
@@ -28,10 +30,6 @@ fn ours(folder: &str) -> Vec<(String, bool)> {
     found
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace")
-}
-
 #[test]
 fn arrows_point_down() {
     for (folder, allowed) in ARROWS {
@@ -42,7 +40,7 @@ fn arrows_point_down() {
 }
 
 #[test]
-fn the_core_of_flow_and_http_uses_nothing_that_does_io() {
+fn the_cores_of_flow_and_http_depend_on_nothing_that_does_io() {
     for folder in ["flow", "http"] {
         for (used, optional) in ours(folder) {
             assert!(optional || used == "riot-flow", "{folder} must not need {used}");
@@ -51,20 +49,20 @@ fn the_core_of_flow_and_http_uses_nothing_that_does_io() {
 }
 
 #[test]
-fn the_top_level_is_what_it_should_be() {
+fn the_top_level_holds_the_crates_and_the_readme() {
     let expected =
         ["Cargo.toml", "README.md", "actor", "examples", "flow", "http", "socket", "supervisor", "xtask"];
     let usual = ["Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "target"];
     let found: BTreeSet<String> = fs::read_dir(root())
-        .expect("the workspace is there")
-        .map(|entry| entry.expect("it can be read").file_name().into_string().expect("names are UTF-8"))
+        .expect("the workspace is a folder")
+        .map(|entry| entry.expect("entries are readable").file_name().into_string().expect("names are UTF-8"))
         .filter(|name| !name.starts_with('.') && !usual.contains(&name.as_str()))
         .collect();
     assert_eq!(found, expected.into_iter().map(String::from).collect());
 }
 
 #[test]
-fn only_actor_and_socket_may_ever_be_unsafe() {
+fn unsafe_code_is_forbidden_outside_of_actor_and_socket() {
     for folder in ["supervisor", "flow", "http"] {
         let lib =
             fs::read_to_string(root().join(folder).join("src/lib.rs")).expect("every crate has a lib.rs");
