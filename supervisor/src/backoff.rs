@@ -92,12 +92,12 @@ pub(crate) struct Failures {
 
 /// Says how long to wait.
 #[derive(Debug)]
-pub(crate) enum Pace {
+pub(crate) enum RetryPolicy {
     Fixed(Duration),
     Growing { backoff: Backoff, random: u64 },
 }
 
-impl Pace {
+impl RetryPolicy {
     pub(crate) fn growing(backoff: Backoff) -> Self {
         let seed = backoff.seed.unwrap_or_else(riot_actor::runtime::random);
         Self::Growing { backoff, random: seed }
@@ -142,15 +142,15 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn pace(seed: u64) -> Pace {
-        Pace::growing(Backoff::new().first(millis(100)).max(millis(1_000)).seed(seed))
+    fn policy(seed: u64) -> RetryPolicy {
+        RetryPolicy::growing(Backoff::new().first(millis(100)).max(millis(1_000)).seed(seed))
     }
 
     #[test]
     fn it_doubles_up_to_the_longest_and_waits_at_least_half() {
-        let (mut pace, mut failures, mut now) = (pace(1), Failures::default(), Instant::now());
+        let (mut policy, mut failures, mut now) = (policy(1), Failures::default(), Instant::now());
         for longest in [100, 200, 400, 800, 1_000, 1_000, 1_000] {
-            let delay = pace.delay(&mut failures, now);
+            let delay = policy.delay(&mut failures, now);
             assert!(delay >= millis(longest) / 2 && delay <= millis(longest), "{delay:?} of {longest} ms");
             now += delay;
         }
@@ -158,20 +158,20 @@ mod tests {
 
     #[test]
     fn after_a_quiet_period_it_begins_anew() {
-        let (mut pace, mut failures, start) = (pace(2), Failures::default(), Instant::now());
-        let first = pace.delay(&mut failures, start);
+        let (mut policy, mut failures, start) = (policy(2), Failures::default(), Instant::now());
+        let first = policy.delay(&mut failures, start);
         let last = start + first + Duration::from_secs(60);
         let mut same = failures;
-        assert!(pace.delay(&mut same, last) >= millis(100), "a minute is not more than a minute");
-        assert!(pace.delay(&mut failures, last + millis(1)) <= millis(100));
+        assert!(policy.delay(&mut same, last) >= millis(100), "a minute is not more than a minute");
+        assert!(policy.delay(&mut failures, last + millis(1)) <= millis(100));
     }
 
     #[test]
     fn a_seed_replays_and_two_seeds_differ() {
         let delays = |seed| {
-            let (mut pace, mut failures) = (pace(seed), Failures::default());
+            let (mut policy, mut failures) = (policy(seed), Failures::default());
             let now = Instant::now();
-            (0..10).map(|_| pace.delay(&mut failures, now)).collect::<Vec<_>>()
+            (0..10).map(|_| policy.delay(&mut failures, now)).collect::<Vec<_>>()
         };
         assert_eq!(delays(3), delays(3));
         assert_ne!(delays(3), delays(4));
@@ -179,18 +179,18 @@ mod tests {
 
     #[test]
     fn each_child_has_its_own_row_of_failures() {
-        let (mut pace, now) = (pace(5), Instant::now());
+        let (mut policy, now) = (policy(5), Instant::now());
         let mut sick = Failures::default();
         for _ in 0..10 {
-            let _ = pace.delay(&mut sick, now);
+            let _ = policy.delay(&mut sick, now);
         }
-        assert!(pace.delay(&mut Failures::default(), now) <= millis(100));
+        assert!(policy.delay(&mut Failures::default(), now) <= millis(100));
     }
 
     #[test]
     fn a_fixed_pace_is_always_the_same() {
-        let (mut pace, mut failures) = (Pace::Fixed(millis(7)), Failures::default());
-        assert!((0..5).all(|_| pace.delay(&mut failures, Instant::now()) == millis(7)));
+        let (mut policy, mut failures) = (RetryPolicy::Fixed(millis(7)), Failures::default());
+        assert!((0..5).all(|_| policy.delay(&mut failures, Instant::now()) == millis(7)));
     }
 
     proptest! {
@@ -199,9 +199,9 @@ mod tests {
         fn it_keeps_its_bounds(seed: u64, first in 1_u64..100_000, more in 0_u64..u64::MAX / 1_000_000, gaps in prop::collection::vec(0_u64..200_000, 0..80)) {
             let backoff = Backoff::new().first(millis(first)).max(millis(first + more)).seed(seed);
             prop_assert_eq!(backoff.check(), Ok(()));
-            let (mut pace, mut failures, mut now) = (Pace::growing(backoff), Failures::default(), Instant::now());
+            let (mut policy, mut failures, mut now) = (RetryPolicy::growing(backoff), Failures::default(), Instant::now());
             for gap in gaps {
-                let delay = pace.delay(&mut failures, now);
+                let delay = policy.delay(&mut failures, now);
                 prop_assert!(delay >= millis(first) / 2 && delay <= millis(first + more));
                 now += millis(gap);
             }

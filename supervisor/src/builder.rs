@@ -13,9 +13,9 @@ use riot_actor::{
 
 use crate::{
     backoff::Backoff,
+    child_spec::ChildSpec,
     error::{SpecError, SupervisorStartError},
     reference::{Linked, SupervisorRef, Up},
-    spec::ChildSpec,
     strategy::{AutoShutdown, Strategy},
     supervisor::run,
 };
@@ -128,7 +128,7 @@ impl Supervisor {
         F: Future<Output = Result<Supervisor, E>> + Send + 'static,
         E: Into<Reason>,
     {
-        let init: Describe = Box::new(move || {
+        let init: InitFn = Box::new(move || {
             let described = init();
             Box::pin(async move { described.await.map_err(Into::into) })
         });
@@ -250,13 +250,13 @@ impl Supervisor {
 }
 
 /// What makes a supervisor, in its own process.
-pub(crate) type Describe =
+pub(crate) type InitFn =
     Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<Supervisor, Reason>> + Send>> + Send>;
 
 /// A supervisor that is described in its own process; made by [`Supervisor::init`].
 #[must_use = "nothing is supervised before `start_link`"]
 pub struct SupervisorInit {
-    init: Describe,
+    init: InitFn,
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use riot_actor::{Pid, Reason, call::CallError};
 
-use crate::spec::ChildId;
+use crate::child_id::ChildId;
 
 /// Why a supervisor did not start. Nothing of it is left.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

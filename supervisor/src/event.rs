@@ -8,7 +8,7 @@ use riot_actor::{
     this,
 };
 
-use crate::spec::{ChildId, ChildSpec};
+use crate::{child_id::ChildId, child_spec::ChildSpec};
 
 /// What happened to a child. Sent to every process that called [`subscribe`](crate::SupervisorRef::subscribe).
 ///

@@ -91,7 +91,10 @@ pub mod contract {}
 
 mod backoff;
 mod builder;
+mod child_id;
+mod child_spec;
 mod children;
+mod constructors;
 mod dynamic;
 mod error;
 mod event;
@@ -99,7 +102,6 @@ mod intensity;
 mod partition;
 mod reference;
 mod shutdown;
-mod spec;
 mod strategy;
 mod supervisor;
 
@@ -109,6 +111,9 @@ struct Readme;
 
 pub use backoff::Backoff;
 pub use builder::{Supervisor, SupervisorInit};
+pub use child_id::{ChildId, ChildKey};
+pub use child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, SpecSummary, WORKER_SHUTDOWN};
+pub use constructors::{Ignore, IntoChild, process, server, supervisor, task, worker};
 pub use error::{
     ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError,
     SupervisorStartError, SupervisorStopError,
@@ -116,8 +121,4 @@ pub use error::{
 pub use event::SupervisorEvent;
 pub use partition::{Partitioned, Partitions};
 pub use reference::{ChildCounts, ChildInfo, ChildState, SupervisorRef};
-pub use spec::{
-    ChildId, ChildKey, ChildKind, ChildShutdown, ChildSpec, Ignore, IntoChild, Restart, SpecSummary,
-    WORKER_SHUTDOWN, process, server, supervisor, task, worker,
-};
 pub use strategy::AutoShutdown;

@@ -11,7 +11,7 @@ use std::{
 
 use riot_actor::{Pid, name::Name, whereis};
 
-use crate::{Supervisor, SupervisorRef, SupervisorStartError, spec::supervisor};
+use crate::{Supervisor, SupervisorRef, SupervisorStartError, constructors::supervisor};
 
 /// A number of equal supervisors to be; [`start_link`](Self::start_link) makes them processes.
 ///

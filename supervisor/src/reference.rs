@@ -5,8 +5,9 @@ use std::{fmt, time::Duration};
 use riot_actor::{Pid, Reason, call, call::CallError};
 
 use crate::{
+    child_id::{ChildId, ChildKey},
+    child_spec::{ChildKind, ChildSpec, Restart, SpecSummary},
     error::{ChildError, DeleteChildError, RestartChildError, StartChildError, SupervisorStopError},
-    spec::{ChildId, ChildKey, ChildKind, ChildSpec, Restart, SpecSummary},
 };
 
 /// A running supervisor. It is a pid with methods: small, `Copy`, and no reason for the supervisor to live on.

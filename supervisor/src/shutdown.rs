@@ -16,31 +16,28 @@ use riot_actor::{
     timeout,
 };
 
-use crate::{
-    event::Reporter,
-    spec::{ChildId, ChildShutdown},
-};
+use crate::{child_id::ChildId, child_spec::ChildShutdown, event::Reporter};
 
 /// How often a child that was killed and does not give way is reported.
 const UNRESPONSIVE: Duration = Duration::from_secs(5);
 
 /// A child to be stopped.
-pub(crate) struct Condemned {
+pub(crate) struct Stopping {
     pub(crate) id: ChildId,
     pub(crate) pid: Pid,
     pub(crate) shutdown: ChildShutdown,
 }
 
 /// Stops one child; it has been released when this returns.
-pub(crate) async fn stop_one(reporter: &mut Reporter, child: Condemned) {
+pub(crate) async fn stop_one(reporter: &mut Reporter, child: Stopping) {
     stop_all(reporter, vec![child]).await;
 }
 
 /// Stops all of them at once, each with its own time; all have been released when this returns.
-pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) {
+pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Stopping>) {
     let asked = now();
     let mut killed = Vec::new();
-    let mut limited: Vec<(Instant, Condemned, Wait)> = Vec::new();
+    let mut limited: Vec<(Instant, Stopping, Wait)> = Vec::new();
     let mut unlimited = Vec::new();
     for child in children {
         // Watched before it is asked: its end, however fast, has a reason.
@@ -85,7 +82,7 @@ pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) 
     report_own_ends(reporter, ended_before).await;
 }
 
-fn concluded(reporter: &mut Reporter, child: Condemned, reason: Reason, ended_before: &mut Vec<Condemned>) {
+fn concluded(reporter: &mut Reporter, child: Stopping, reason: Reason, ended_before: &mut Vec<Stopping>) {
     match reason {
         Reason::NoProc => ended_before.push(child),
         Reason::Killed if child.shutdown == ChildShutdown::Kill => {}
@@ -95,7 +92,7 @@ fn concluded(reporter: &mut Reporter, child: Condemned, reason: Reason, ended_be
 }
 
 /// Children that had ended by themselves: their `Exit` says why, unless they had unlinked themselves.
-async fn report_own_ends(reporter: &mut Reporter, children: Vec<Condemned>) {
+async fn report_own_ends(reporter: &mut Reporter, children: Vec<Stopping>) {
     if children.is_empty() {
         return;
     }

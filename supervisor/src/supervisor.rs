@@ -15,8 +15,10 @@ use riot_actor::{
 };
 
 use crate::{
-    backoff::{Failures, Pace},
-    builder::{Describe, Shape},
+    backoff::{Failures, RetryPolicy},
+    builder::{InitFn, Shape},
+    child_id::ChildId,
+    child_spec::{ChildSpec, Restart, SpecSummary},
     children::Children,
     dynamic::Dynamic,
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
@@ -26,7 +28,6 @@ use crate::{
         ChildCounts, ChildInfo, CountChildren, DeleteChild, GetChildSpec, Linked, RestartChild, StartChild,
         Stop, Subscribe, TerminateChild, Up, WhichChildren,
     },
-    spec::{ChildId, ChildSpec, Restart, SpecSummary},
     strategy::AutoShutdown,
 };
 
@@ -37,16 +38,16 @@ pub(crate) struct Ticket(u64);
 struct Retry(Ticket);
 
 /// What both kinds of supervisor need for their work.
-pub(crate) struct Duties {
+pub(crate) struct Core {
     parent: Pid,
     intensity: Intensity,
-    pace: Pace,
+    retry_policy: RetryPolicy,
     pub(crate) auto_shutdown: AutoShutdown,
     pub(crate) reporter: Reporter,
     tickets: u64,
 }
 
-impl Duties {
+impl Core {
     /// Runs a start function. The process it returns is linked, whatever the function did.
     pub(crate) async fn start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let started = self.run_start(spec).await;
@@ -105,7 +106,7 @@ impl Duties {
     pub(crate) fn retry_later(&mut self, failures: &mut Failures) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let delay = self.pace.delay(failures, now());
+        let delay = self.retry_policy.delay(failures, now());
         if delay.is_zero() {
             send(this(), Retry(ticket));
         } else {
@@ -115,29 +116,29 @@ impl Duties {
     }
 }
 
-enum Family {
+enum ChildSet {
     Ordered(Children),
     Dynamic(Dynamic),
 }
 
-impl Family {
-    async fn start_all(&mut self, duties: &mut Duties) -> Result<(), FailedToStart> {
+impl ChildSet {
+    async fn start_all(&mut self, core: &mut Core) -> Result<(), FailedToStart> {
         match self {
-            Self::Ordered(children) => children.start_all(duties).await,
+            Self::Ordered(children) => children.start_all(core).await,
             Self::Dynamic(_) => Ok(()),
         }
     }
 
-    async fn stop_all(&mut self, duties: &mut Duties) {
+    async fn stop_all(&mut self, core: &mut Core) {
         match self {
-            Self::Ordered(children) => children.stop_all(duties).await,
-            Self::Dynamic(children) => children.stop_all(duties).await,
+            Self::Ordered(children) => children.stop_all(core).await,
+            Self::Dynamic(children) => children.stop_all(core).await,
         }
     }
 }
 
 /// The body of every supervisor.
-pub(crate) async fn run(parent: Pid, init: Describe) -> Reason {
+pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
     // Whoever started it waits for the answer to this, or for the end: then it hears the reason, after the release.
     let up = receive::<CallRequest<Up, ()>>().await;
     // Until there is a link this tells the end of the starter.
@@ -157,41 +158,43 @@ pub(crate) async fn run(parent: Pid, init: Describe) -> Reason {
     {
         return taken.into();
     }
-    let mut family = match described.shape {
-        Shape::Ordered(strategy) => Family::Ordered(Children::new(strategy, described.children)),
-        Shape::Dynamic => Family::Dynamic(Dynamic::new(described.max_children.unwrap_or(usize::MAX))),
+    let mut child_set = match described.shape {
+        Shape::Ordered(strategy) => ChildSet::Ordered(Children::new(strategy, described.children)),
+        Shape::Dynamic => ChildSet::Dynamic(Dynamic::new(described.max_children.unwrap_or(usize::MAX))),
     };
-    let mut duties = Duties {
+    let mut core = Core {
         parent,
         intensity: Intensity::new(described.max_restarts, described.period),
-        pace: described.backoff.map_or(Pace::Fixed(described.retry_delay), Pace::growing),
+        retry_policy: described
+            .backoff
+            .map_or(RetryPolicy::Fixed(described.retry_delay), RetryPolicy::growing),
         auto_shutdown: described.auto_shutdown,
         reporter: Reporter::default(),
         tickets: 0,
     };
-    if let Err(failed) = family.start_all(&mut duties).await {
-        family.stop_all(&mut duties).await;
+    if let Err(failed) = child_set.start_all(&mut core).await {
+        child_set.stop_all(&mut core).await;
         return Reason::shutdown_with(failed);
     }
-    // Condemned meanwhile, it is not up: this does not return then.
+    // Stopping meanwhile, it is not up: this does not return then.
     yield_now().await;
     up.reply.send(());
     let reason = receive! {
         Linked => {
             demonitor_flush(parent_watch);
-            serve(&mut family, &mut duties).await
+            serve(&mut child_set, &mut core).await
         }
         exit: Exit if exit.from == parent => exit.reason,
         down: Down if down.reference == parent_watch => down.reason,
     };
-    family.stop_all(&mut duties).await;
+    child_set.stop_all(&mut core).await;
     reason
 }
 
-async fn serve(family: &mut Family, duties: &mut Duties) -> Reason {
+async fn serve(child_set: &mut ChildSet, core: &mut Core) -> Reason {
     loop {
         let message = receive_any().await;
-        if let ControlFlow::Break(reason) = handle(family, duties, message).await {
+        if let ControlFlow::Break(reason) = handle(child_set, core, message).await {
             return reason;
         }
     }
@@ -207,71 +210,71 @@ macro_rules! match_message {
     )+ };
 }
 
-async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> ControlFlow<Reason> {
+async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> ControlFlow<Reason> {
     match_message!(message {
-        exit: Exit => handle_exit(family, duties, exit).await,
-        retry: Retry => match family {
-            Family::Ordered(children) => children.retry(duties, retry.0).await,
-            Family::Dynamic(children) => children.retry(duties, retry.0).await,
+        exit: Exit => handle_exit(child_set, core, exit).await,
+        retry: Retry => match child_set {
+            ChildSet::Ordered(children) => children.retry(core, retry.0).await,
+            ChildSet::Dynamic(children) => children.retry(core, retry.0).await,
         },
         stop: CallRequest<Stop, ()> => ControlFlow::Break(stop.query.0),
         request: CallRequest<StartChild, Result<Pid, StartChildError>> => {
             let StartChild(spec) = request.query;
-            let answer = match (spec.check(duties.auto_shutdown), &mut *family) {
+            let answer = match (spec.check(core.auto_shutdown), &mut *child_set) {
                 (Err(invalid), _) => Err(invalid.into()),
-                (Ok(()), Family::Ordered(children)) => children.start_child(duties, spec).await,
-                (Ok(()), Family::Dynamic(children)) => children.start_child(duties, spec).await,
+                (Ok(()), ChildSet::Ordered(children)) => children.start_child(core, spec).await,
+                (Ok(()), ChildSet::Dynamic(children)) => children.start_child(core, spec).await,
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<TerminateChild, Result<(), ChildError>> => {
-            let answer = match family {
-                Family::Ordered(children) => children.terminate_child(duties, &request.query.0).await,
-                Family::Dynamic(children) => children.terminate_child(duties, &request.query.0).await,
+            let answer = match child_set {
+                ChildSet::Ordered(children) => children.terminate_child(core, &request.query.0).await,
+                ChildSet::Dynamic(children) => children.terminate_child(core, &request.query.0).await,
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<RestartChild, Result<Pid, RestartChildError>> => {
-            let answer = match family {
-                Family::Ordered(children) => children.restart_child(duties, &request.query.0).await,
-                Family::Dynamic(_) => Err(RestartChildError::NotFound),
+            let answer = match child_set {
+                ChildSet::Ordered(children) => children.restart_child(core, &request.query.0).await,
+                ChildSet::Dynamic(_) => Err(RestartChildError::NotFound),
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<DeleteChild, Result<(), DeleteChildError>> => {
-            let answer = match family {
-                Family::Ordered(children) => children.delete_child(&request.query.0),
-                Family::Dynamic(_) => Err(DeleteChildError::NotFound),
+            let answer = match child_set {
+                ChildSet::Ordered(children) => children.delete_child(&request.query.0),
+                ChildSet::Dynamic(_) => Err(DeleteChildError::NotFound),
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<WhichChildren, Vec<ChildInfo>> => {
-            request.reply.send(match family {
-                Family::Ordered(children) => children.which(),
-                Family::Dynamic(children) => children.which(),
+            request.reply.send(match child_set {
+                ChildSet::Ordered(children) => children.which(),
+                ChildSet::Dynamic(children) => children.which(),
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<CountChildren, ChildCounts> => {
-            request.reply.send(match family {
-                Family::Ordered(children) => children.count(),
-                Family::Dynamic(children) => children.count(),
+            request.reply.send(match child_set {
+                ChildSet::Ordered(children) => children.count(),
+                ChildSet::Dynamic(children) => children.count(),
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<GetChildSpec, Result<SpecSummary, ChildError>> => {
-            request.reply.send(match family {
-                Family::Ordered(children) => children.spec(&request.query.0),
-                Family::Dynamic(children) => children.spec(&request.query.0),
+            request.reply.send(match child_set {
+                ChildSet::Ordered(children) => children.spec(&request.query.0),
+                ChildSet::Dynamic(children) => children.spec(&request.query.0),
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<Subscribe, ()> => {
-            duties.reporter.subscribe(request.from);
+            core.reporter.subscribe(request.from);
             request.reply.send(());
             ControlFlow::Continue(())
         },
@@ -280,17 +283,17 @@ async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> C
     ControlFlow::Continue(())
 }
 
-async fn handle_exit(family: &mut Family, duties: &mut Duties, exit: Exit) -> ControlFlow<Reason> {
+async fn handle_exit(child_set: &mut ChildSet, core: &mut Core, exit: Exit) -> ControlFlow<Reason> {
     let Exit { from, reason, by_link, .. } = exit;
-    if from == duties.parent || from.is_system() {
+    if from == core.parent || from.is_system() {
         return ControlFlow::Break(reason);
     }
     if !by_link {
         tracing::debug!(target: "riot::supervisor", supervisor = %this(), %from, "asked to exit by a stranger: {reason}");
         return ControlFlow::Continue(());
     }
-    match family {
-        Family::Ordered(children) => children.ended(duties, from, reason).await,
-        Family::Dynamic(children) => children.ended(duties, from, reason).await,
+    match child_set {
+        ChildSet::Ordered(children) => children.ended(core, from, reason).await,
+        ChildSet::Dynamic(children) => children.ended(core, from, reason).await,
     }
 }
