@@ -684,7 +684,7 @@ fn b17_a_server_is_a_child_like_any_other() {
         settle().await;
         says_it_back(&mut listener.connect()?, b"again").await;
         // Linked with us, it says its reason: only this one harms nobody.
-        supervisor.stop(Reason::Normal, None).await.expect("it stops");
+        supervisor.stop(Reason::Normal).await.expect("it stops");
         assert_eq!(processes(), [this()], "{}", tree());
         Ok::<(), Reason>(())
     });

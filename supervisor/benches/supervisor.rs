@@ -1,4 +1,5 @@
-//! What supervision costs: `cargo bench -p riot-supervisor`. Each bench runs in a process of a runtime of one worker.
+//! The costs of supervision: `cargo bench -p riot-supervisor`. Each bench runs in a process of a runtime of
+//! one worker.
 
 use std::{
     future::{Future, pending, ready},
@@ -10,7 +11,7 @@ use criterion::{Criterion, criterion_main};
 use riot_actor::{Exit, Pid, Reason, receive, run, runtime::Config, trap_exit};
 use riot_supervisor::{Supervisor, SupervisorRef, process};
 
-/// Has criterion time what a program inside the runtime says it took.
+/// Lets criterion use the time that a program inside the runtime has measured.
 fn inside<F>(program: impl Fn(u64) -> F) -> impl FnMut(u64) -> Duration
 where
     F: Future<Output = Duration> + Send + 'static,
@@ -35,7 +36,7 @@ async fn start_and_stop(sup: SupervisorRef, times: u64) -> Duration {
     start.elapsed()
 }
 
-/// The restarts of a child that fails until its supervisor gives up.
+/// Measures the restarts of a child that fails until its supervisor gives up.
 async fn restarts<F>(times: u64, body: impl FnMut() -> F + Send + 'static) -> Duration
 where
     F: Future<Output = Result<(), std::fmt::Error>> + Send + 'static,
@@ -61,7 +62,8 @@ async fn crowd(count: u32) -> (SupervisorRef, Vec<Pid>) {
     for nth in 0..count {
         pids.push(sup.start_child(process(nth, pending::<()>).temporary()).await.expect("it starts"));
     }
-    // The last one to be started has its first turn after all the others: nobody has one to come when time is taken.
+    // The last child to be started is polled after all others, so none of them is left to be polled while
+    // time is taken.
     start_and_stop(sup, 100).await;
     (sup, pids)
 }
@@ -102,7 +104,7 @@ fn benches(c: &mut Criterion) {
         b.iter(|| {
             let reason = run(async {
                 let (sup, _) = crowd(MANY).await;
-                sup.stop(Reason::Normal, None).await.expect("it stops");
+                sup.stop(Reason::Normal).await.expect("it stops");
             });
             assert_eq!(reason, Reason::Normal);
         });

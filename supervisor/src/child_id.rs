@@ -6,7 +6,7 @@ use riot_actor::Pid;
 
 use crate::SupervisorRef;
 
-/// The id of a child: a text or a number, cheap to clone.
+/// The id of a child: a text or a number. Cheap to clone.
 ///
 /// ```
 /// use riot_supervisor::ChildId;
@@ -25,7 +25,7 @@ enum Id {
 }
 
 impl Id {
-    /// What is compared: where a text comes from makes no difference.
+    /// Returns the value to compare. A static and a shared text of the same content are equal.
     fn content(&self) -> (Option<&str>, i128) {
         match self {
             Self::Static(text) => (Some(text), 0),
@@ -105,12 +105,25 @@ impl From<&ChildId> for ChildId {
     }
 }
 
-/// Which child is meant: by its id, or, below a dynamic supervisor, where ids need not differ, by its pid.
+/// The address of a child: its id, or, below a dynamic supervisor, where ids need not differ, its pid.
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{ChildKey, Supervisor, process};
+/// # let reason = run(async {
+/// let db = process("db", || std::future::pending::<()>());
+/// let sup = Supervisor::one_for_one().child(db).start_link().await?;
+/// sup.terminate_child("db").await?; // any id or pid converts
+/// assert_eq!(ChildKey::from("db").to_string(), "db");
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ChildKey {
-    /// The id in its spec.
+    /// The id in the child's spec.
     Id(ChildId),
-    /// Its process.
+    /// The child's process.
     Pid(Pid),
 }
 

@@ -6,49 +6,87 @@ use riot_actor::{Pid, Reason};
 
 use crate::{child_id::ChildId, error::SpecError, strategy::AutoShutdown};
 
-/// When a child that ended by itself is started again.
+/// The condition on which a child that ended by itself is restarted.
+///
+/// ```
+/// use riot_supervisor::{Restart, process};
+///
+/// let spec = process("import", || async {}).restart(Restart::Transient); // or `.transient()`
+/// assert_eq!(spec.summary().restart, Restart::Transient);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Restart {
-    /// Always.
+    /// The child is always restarted.
     #[default]
     Permanent,
-    /// After an abnormal end only: it may finish.
+    /// The child is restarted after an abnormal exit reason only, so it may finish.
     Transient,
-    /// Never, and its spec is forgotten with it.
+    /// The child is never restarted, and its spec is dropped when it ends.
     Temporary,
 }
 
-/// How a child is stopped.
+/// The way in which a child is stopped.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_supervisor::{ChildShutdown, process};
+///
+/// let spec = process("flush", || async {}).shutdown(ChildShutdown::Timeout(Duration::from_secs(30)));
+/// # drop(spec);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChildShutdown {
-    /// At once, by [`Reason::Kill`].
+    /// The child gets [`Reason::Kill`] at once.
     Kill,
-    /// Asked by [`Reason::Shutdown`], and killed if it has not ended within this time.
+    /// The child gets [`Reason::Shutdown`], and [`Reason::Kill`] if it has not ended within this time.
     Timeout(Duration),
-    /// Asked by [`Reason::Shutdown`], and waited for.
+    /// The child gets [`Reason::Shutdown`], and is waited for without a bound.
     Infinity,
 }
 
-/// How long a worker has to end once asked. (OTP: the same.)
+/// The time that a worker has to end after [`Reason::Shutdown`], by default: 5 s, as in OTP.
+///
+/// ```
+/// use riot_supervisor::{ChildShutdown, WORKER_SHUTDOWN, process};
+///
+/// let spec = process("db", || std::future::pending::<()>());
+/// assert_eq!(spec.summary().shutdown, ChildShutdown::Timeout(WORKER_SHUTDOWN));
+/// ```
 pub const WORKER_SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// What a child is. A supervisor has all the time its own children need to stop.
+/// The kind of a child. By default a supervisor has all the time that its own children need to stop.
+///
+/// ```
+/// use riot_supervisor::{ChildKind, Supervisor, supervisor};
+///
+/// let spec = supervisor("pool", || Supervisor::dynamic().start_link());
+/// assert_eq!(spec.summary().kind, ChildKind::Supervisor);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChildKind {
     /// A process that does the work.
     Worker,
-    /// A supervisor in its turn.
+    /// A nested supervisor.
     Supervisor,
 }
 
 pub(crate) type StartFuture = Pin<Box<dyn Future<Output = Result<Option<Pid>, Reason>> + Send>>;
 pub(crate) type Start = Box<dyn FnMut() -> StartFuture + Send>;
 
-/// How to start, restart and stop one child. Made by [`worker`], [`server`], [`supervisor`], [`process`] or [`task`].
-#[must_use = "a spec is given to a supervisor"]
+/// How to start, restart and stop one child. Made by [`worker`](crate::worker), [`server`](crate::server),
+/// [`supervisor`](crate::supervisor()), [`process`](crate::process) or [`task`](crate::task).
+///
+/// ```
+/// use riot_supervisor::{ChildKind, ChildShutdown, process};
+///
+/// let spec = process("db", || std::future::pending::<()>()).transient().shutdown(ChildShutdown::Infinity);
+/// let summary = spec.summary();
+/// assert_eq!((summary.id, summary.kind), ("db".into(), ChildKind::Worker));
+/// ```
+#[must_use = "a spec does nothing until it is given to a supervisor"]
 pub struct ChildSpec {
     pub(crate) id: ChildId,
-    /// None once it will not be started again.
+    /// `None` once the child will not be started again.
     pub(crate) start: Option<Start>,
     pub(crate) restart: Restart,
     pub(crate) shutdown: ChildShutdown,
@@ -57,40 +95,41 @@ pub struct ChildSpec {
 }
 
 impl ChildSpec {
-    /// Always started again. The default.
+    /// Makes the child [`Restart::Permanent`]: it is always restarted. The default.
     pub fn permanent(self) -> Self {
         self.restart(Restart::Permanent)
     }
 
-    /// Started again after an abnormal end only.
+    /// Makes the child [`Restart::Transient`]: it is restarted after an abnormal exit reason only.
     pub fn transient(self) -> Self {
         self.restart(Restart::Transient)
     }
 
-    /// Never started again.
+    /// Makes the child [`Restart::Temporary`]: it is never restarted.
     pub fn temporary(self) -> Self {
         self.restart(Restart::Temporary)
     }
 
-    /// When it is started again.
+    /// Sets the condition on which the child is restarted.
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self
     }
 
-    /// How it is stopped; default [`WORKER_SHUTDOWN`] for a worker, [`ChildShutdown::Infinity`] for a supervisor.
+    /// Sets how the child is stopped; default [`WORKER_SHUTDOWN`] for a worker, [`ChildShutdown::Infinity`]
+    /// for a supervisor.
     pub fn shutdown(mut self, shutdown: ChildShutdown) -> Self {
         self.shutdown = shutdown;
         self
     }
 
-    /// Its end may be the end of its supervisor: see [`AutoShutdown`].
+    /// Makes the child significant: its end may end its supervisor, see [`AutoShutdown`].
     pub fn significant(mut self) -> Self {
         self.significant = true;
         self
     }
 
-    /// What can be seen of it.
+    /// Returns the spec without its start function.
     #[must_use]
     pub fn summary(&self) -> SpecSummary {
         SpecSummary {
@@ -125,18 +164,31 @@ impl fmt::Debug for ChildSpec {
     }
 }
 
-/// A [`ChildSpec`] without its start function.
+/// A [`ChildSpec`] without its start function, as [`get_child_spec`](crate::SupervisorRef::get_child_spec)
+/// returns it.
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{Restart, Supervisor, process};
+/// # let reason = run(async {
+/// let child = process("a", || std::future::pending::<()>());
+/// let sup = Supervisor::one_for_one().child(child).start_link().await?;
+/// assert_eq!(sup.get_child_spec("a").await?.restart, Restart::Permanent);
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpecSummary {
-    /// Its id.
+    /// The id of the child.
     pub id: ChildId,
-    /// When it is started again.
+    /// The condition on which the child is restarted.
     pub restart: Restart,
-    /// How it is stopped.
+    /// The way in which the child is stopped.
     pub shutdown: ChildShutdown,
-    /// What it is.
+    /// The kind of the child.
     pub kind: ChildKind,
-    /// Whether its end may be that of its supervisor.
+    /// Whether the end of the child may end its supervisor.
     pub significant: bool,
 }

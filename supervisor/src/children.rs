@@ -1,4 +1,4 @@
-//! The children in order, left to right: each knows of those before it that they are up.
+//! The children of a static supervisor, in start order: when one starts, those before it are up.
 
 use std::ops::ControlFlow;
 
@@ -31,7 +31,7 @@ struct Child {
 enum State {
     Idle,
     Running(Pid),
-    /// Its start failed, and is tried again when this ticket comes up.
+    /// The last restart failed. The next attempt is made when the retry with this ticket arrives.
     Restarting(Ticket),
 }
 
@@ -59,7 +59,7 @@ impl Child {
         Ok(pid)
     }
 
-    /// Whatever it is doing, it does nothing afterwards.
+    /// Stops the child's process or its retries.
     async fn stop(&mut self, core: &mut Core) {
         if let Some(pid) = self.pid() {
             let child = Stopping { id: self.spec.id.clone(), pid, shutdown: self.spec.shutdown };
@@ -74,7 +74,7 @@ impl Children {
         Self { strategy, list: specs.into_iter().map(Child::new).collect() }
     }
 
-    /// Starts all, each after the one before is up.
+    /// Starts all children, each after the one before is up.
     pub(crate) async fn start_all(&mut self, core: &mut Core) -> Result<(), FailedToStart> {
         for child in &mut self.list {
             if let Err(reason) = child.start(core).await {
@@ -85,14 +85,14 @@ impl Children {
         Ok(())
     }
 
-    /// Stops all, one after the other, the last one first.
+    /// Stops all children, one after the other, in reverse order.
     pub(crate) async fn stop_all(&mut self, core: &mut Core) {
         while let Some(mut child) = self.list.pop() {
             child.stop(core).await;
         }
     }
 
-    /// A process that was linked with the supervisor has ended: a child, or one that was once.
+    /// Handles the end of a linked process: a child, or a process that was a child before.
     pub(crate) async fn ended(&mut self, core: &mut Core, pid: Pid, reason: Reason) -> ControlFlow<Reason> {
         let Some(at) = self.list.iter().position(|child| child.pid() == Some(pid)) else {
             return ControlFlow::Continue(());
@@ -114,7 +114,7 @@ impl Children {
         ControlFlow::Continue(())
     }
 
-    /// The time for another attempt has come, unless somebody else has settled the matter.
+    /// Makes the attempt of `ticket`, unless the child has been started or stopped meanwhile.
     pub(crate) async fn retry(&mut self, core: &mut Core, ticket: Ticket) -> ControlFlow<Reason> {
         let restarting = |child: &Child| child.state == State::Restarting(ticket);
         let at = self.list.iter().position(restarting);
@@ -124,7 +124,7 @@ impl Children {
         }
     }
 
-    /// One attempt to have the child at `failed` running, and with it whoever the strategy says.
+    /// Makes one attempt to restart the child at `failed`, and the others that the strategy names.
     async fn restart(&mut self, core: &mut Core, failed: usize) -> ControlFlow<Reason> {
         let id = self.list[failed].spec.id.clone();
         core.may_restart(&id).await?;

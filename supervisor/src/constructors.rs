@@ -14,9 +14,32 @@ use crate::{
     child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, WORKER_SHUTDOWN},
 };
 
-/// What a start function gives back, besides an error: a process, or [`Ignore`].
+/// A value that a start function may return: a process, or [`Ignore`].
+///
+/// ```
+/// # use riot_actor::{run, spawn_link, Pid, Reason};
+/// use riot_supervisor::{IntoChild, Supervisor, worker};
+///
+/// struct Pool(Pid);
+/// impl IntoChild for Pool {
+///     fn into_child(self) -> Option<Pid> {
+///         Some(self.0)
+///     }
+/// }
+/// # let reason = run(async {
+/// let start = || async { Ok::<_, Reason>(Pool(spawn_link(std::future::pending::<()>()))) };
+/// let sup = Supervisor::one_for_one().child(worker("pool", start)).start_link().await?;
+/// assert_eq!(sup.count_children().await?.active, 1);
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a start function cannot return `{Self}` as its child",
+    note = "return the child's `Pid`, a reference such as `GenServerRef` or `SupervisorRef`, or `Ignore`"
+)]
 pub trait IntoChild {
-    /// The process; none if the child chose not to run.
+    /// Returns the process, or `None` if there was nothing to start.
     fn into_child(self) -> Option<Pid>;
 }
 
@@ -46,30 +69,44 @@ impl IntoChild for Ignore {
     }
 }
 
-/// The start function had nothing to start: the child is kept without a process, which is no failure.
+/// The answer of a start function that had nothing to start. The child is kept without a process, which is no
+/// failure.
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{Ignore, Supervisor, worker};
+/// # let reason = run(async {
+/// let disabled = worker("metrics", || async { Ok::<_, Reason>(Ignore) });
+/// let sup = Supervisor::one_for_one().child(disabled).start_link().await?;
+/// assert_eq!(sup.which_children().await?[0].pid(), None);
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ignore;
 
-/// What a failed start means. A generic server that has nothing to do says so by an error, and the reason of one that
-/// did not start is that of its `init`.
-fn refused(reason: Reason) -> Result<Option<Pid>, Reason> {
+/// Translates the error of a start function. For a generic server, an ignored start is no failure, and the
+/// reason of a failed one is that of its `init`.
+fn start_failure(reason: Reason) -> Result<Option<Pid>, Reason> {
     if let Reason::Error(error) = &reason {
         match error.downcast_ref::<GenServerStartError>() {
             Some(GenServerStartError::Ignored) => return Ok(None),
-            Some(GenServerStartError::Failed(true_reason)) => {
-                return Err(true_reason.clone());
-            }
+            Some(GenServerStartError::Failed(reason)) => return Err(reason.clone()),
             Some(GenServerStartError::AlreadyStarted(_) | GenServerStartError::Timeout) | None => {}
         }
     }
     Err(reason)
 }
 
-/// A child that does the work. `start` runs in the supervisor's process, which serves nobody else meanwhile; it should
-/// return once the child is up, with a process linked to the supervisor.
+/// Returns the spec of a child that does the work, started by a function.
 ///
-/// A generic server is started by its own `start_link`: one that answers `Ignored` is kept without a process, one that
-/// fails has failed for the reason its `init` gave. [`server`] is shorter where the arguments are all it takes.
+/// `start` runs in the supervisor's process, which serves no request meanwhile. It should return once the
+/// child is up, with a process linked to the supervisor.
+///
+/// A generic server is started by its own `start_link`: one that answers `Ignored` is kept without a process,
+/// and one that fails has failed for the reason its `init` gave. [`server`] is shorter where only arguments
+/// are needed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -107,7 +144,7 @@ fn refused(reason: Reason) -> Result<Option<Pid>, Reason> {
 /// # assert_eq!(reason, Reason::Normal);
 /// ```
 ///
-/// Anything else that gives a pid will do:
+/// Any other function that returns a pid will do:
 ///
 /// ```
 /// use riot_actor::{run, spawn_link, Reason};
@@ -136,7 +173,7 @@ where
             Box::pin(async move {
                 match starting.await {
                     Ok(child) => Ok(child.into_child()),
-                    Err(error) => refused(error.into()),
+                    Err(error) => start_failure(error.into()),
                 }
             })
         })),
@@ -147,7 +184,7 @@ where
     }
 }
 
-/// A child that is a supervisor itself: like [`worker`], but it is given all the time it needs to stop.
+/// Returns the spec of a child that is a supervisor: a [`worker`] with all the time it needs to stop.
 ///
 /// ```
 /// # use riot_actor::{run, Reason};
@@ -171,7 +208,8 @@ where
     ChildSpec { kind: ChildKind::Supervisor, shutdown: ChildShutdown::Infinity, ..worker(id, start) }
 }
 
-/// A child that is a plain body, any `async fn`: spawned linked, labelled with its id.
+/// Returns the spec of a child that is a plain body, any `async fn`. Its process is linked, and labelled with
+/// its id.
 ///
 /// ```
 /// # use riot_actor::{receive, run, send, Reason};
@@ -201,7 +239,8 @@ where
     })
 }
 
-/// A child that is a generic server of type `S`; `args` makes what its `init` takes, anew for each start.
+/// Returns the spec of a child that is a generic server of type `S`. `args` makes the arguments of its
+/// `init`, anew for each start.
 ///
 /// ```
 /// # use riot_actor::{gen_server::{Call, GenServer, GenServerRef, Stop}, run, Reason};
@@ -234,8 +273,8 @@ pub fn server<S: GenServer>(
     worker(id, move || S::start_link(args()))
 }
 
-/// A child that has one thing to do and is done then: like [`process`], but temporary. Nobody waits for it; one that is
-/// to be tried again until it succeeds is made [`transient`](ChildSpec::transient).
+/// Returns the spec of a child that does one thing and ends: a [`process`] that is temporary. Make it
+/// [`transient`](ChildSpec::transient) to try again until it succeeds.
 ///
 /// ```
 /// # use riot_actor::{process::wait, run, Reason};

@@ -1,7 +1,7 @@
-//! Many children that come and go, addressed by their pids.
+//! The children of a dynamic supervisor, addressed by their pids.
 //!
-//! Starting, finding and losing one costs the same however many there are; nothing here looks at all of them but the
-//! shutdown and the lists that are asked for.
+//! Starting, finding and removing a child costs the same for any number of children. Only the shutdown and
+//! requested lists go through all of them.
 
 use std::{collections::HashMap, ops::ControlFlow};
 
@@ -20,19 +20,19 @@ use crate::{
 
 pub(crate) struct Dynamic {
     max_children: usize,
-    /// By their pids; one that is restarting by the pid it had.
-    children: HashMap<Pid, Child>,
-    /// Which child a retry is for.
+    /// Children by pid. A restarting child keeps the pid it had.
+    children: HashMap<Pid, DynamicChild>,
+    /// The child of each retry that is due.
     retries: HashMap<Ticket, Pid>,
-    /// Significant children that run or restart.
+    /// The number of significant children that run or restart.
     significant: usize,
-    /// How many were ever started.
+    /// The number of children ever started.
     started: u64,
 }
 
-struct Child {
+struct DynamicChild {
     spec: ChildSpec,
-    /// Which one it was, counted from the first, so that lists have an order.
+    /// The number of children started before it: the order of lists.
     nth: u64,
     restarting: Option<Ticket>,
     failures: Failures,
@@ -57,13 +57,13 @@ impl Dynamic {
             return Err(StartChildError::AlreadyStarted(pid));
         }
         self.significant += usize::from(spec.significant);
-        let child = Child { spec, nth: self.started, restarting: None, failures: Failures::default() };
+        let child = DynamicChild { spec, nth: self.started, restarting: None, failures: Failures::default() };
         self.children.insert(pid, child);
         self.started += 1;
         Ok(pid)
     }
 
-    /// A process that was linked with the supervisor has ended: a child, or one that was once.
+    /// Handles the end of a linked process: a child, or a process that was a child before.
     pub(crate) async fn ended(&mut self, core: &mut Core, pid: Pid, reason: Reason) -> ControlFlow<Reason> {
         let Some(child) = self.children.get(&pid).filter(|child| child.restarting.is_none()) else {
             return ControlFlow::Continue(());
@@ -81,7 +81,7 @@ impl Dynamic {
         ControlFlow::Continue(())
     }
 
-    /// The time for another attempt has come, unless somebody else has settled the matter.
+    /// Makes the attempt of `ticket`, unless the child has been stopped meanwhile.
     pub(crate) async fn retry(&mut self, core: &mut Core, ticket: Ticket) -> ControlFlow<Reason> {
         match self.retries.remove(&ticket) {
             Some(pid) => self.restart(core, pid).await,
@@ -124,9 +124,9 @@ impl Dynamic {
         Ok(())
     }
 
-    /// Stops all at once.
+    /// Stops all children at once.
     pub(crate) async fn stop_all(&mut self, core: &mut Core) {
-        let mut children: Vec<(Pid, Child)> = self.children.drain().collect();
+        let mut children: Vec<(Pid, DynamicChild)> = self.children.drain().collect();
         children.sort_unstable_by_key(|(_, child)| child.nth);
         let stopping = children
             .into_iter()
@@ -137,9 +137,9 @@ impl Dynamic {
     }
 
     pub(crate) fn which(&self) -> Vec<ChildInfo> {
-        let mut children: Vec<(&Pid, &Child)> = self.children.iter().collect();
+        let mut children: Vec<(&Pid, &DynamicChild)> = self.children.iter().collect();
         children.sort_unstable_by_key(|(_, child)| child.nth);
-        let state = |pid: &Pid, child: &Child| match child.restarting {
+        let state = |pid: &Pid, child: &DynamicChild| match child.restarting {
             None => ChildState::Running(*pid),
             Some(_) => ChildState::Restarting,
         };
@@ -158,7 +158,7 @@ impl Dynamic {
         self.find(key).map(|(_, child)| child.spec.summary())
     }
 
-    fn find(&self, key: &ChildKey) -> Result<(Pid, &Child), ChildError> {
+    fn find(&self, key: &ChildKey) -> Result<(Pid, &DynamicChild), ChildError> {
         let ChildKey::Pid(pid) = key else { return Err(ChildError::NotFound) };
         self.children.get(pid).map(|child| (*pid, child)).ok_or(ChildError::NotFound)
     }

@@ -1,6 +1,6 @@
-//! Who stops and who starts when one falls.
+//! The decisions of a restart: which children stop, and which start, when one has failed.
 //!
-//! Decisions only: children are children in a row here, and nothing is done to them.
+//! Children are positions in a list here. Nothing is done to them.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use riot_actor::Reason;
 
 use crate::child_spec::Restart;
 
-/// Whom the end of one child concerns.
+/// The children that are restarted with one that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Strategy {
     OneForOne,
@@ -16,24 +16,34 @@ pub(crate) enum Strategy {
     RestForOne,
 }
 
-/// When a supervisor ends because a significant child has.
+/// The condition on which a supervisor ends because significant children have ended; set by
+/// [`Supervisor::auto_shutdown`](crate::Supervisor::auto_shutdown).
+///
+/// ```
+/// use riot_supervisor::{AutoShutdown, Supervisor, process};
+///
+/// let sup = Supervisor::one_for_one()
+///     .auto_shutdown(AutoShutdown::AllSignificant)
+///     .child(process("import", || async {}).transient().significant());
+/// # drop(sup);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AutoShutdown {
-    /// Never.
+    /// The supervisor never ends because of a significant child.
     #[default]
     Never,
-    /// When any significant child ends by itself and is not restarted.
+    /// The supervisor ends when any significant child ends by itself and is not restarted.
     AnySignificant,
-    /// When the last significant child does.
+    /// The supervisor ends when the last significant child ends by itself and is not restarted.
     AllSignificant,
 }
 
-/// What becomes of a child that ended by itself.
+/// The action for a child that ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum ExitAction {
     Restart,
-    /// It stays known, without a process.
+    /// The spec stays, without a process.
     Keep,
     Forget,
 }
@@ -47,14 +57,15 @@ pub(crate) fn exit_action(restart: Restart, reason: &Reason) -> ExitAction {
     }
 }
 
-/// One child, as far as a strategy looks.
+/// The properties of a child on which a strategy depends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChildView {
     pub(crate) restart: Restart,
     pub(crate) has_process: bool,
 }
 
-/// What a restart does, each list in the order in which it is done. All numbers are children before the restart.
+/// The steps of a restart, each list in the order in which it is carried out. All numbers are positions
+/// before the restart.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Plan {
@@ -64,7 +75,7 @@ pub(crate) struct Plan {
 }
 
 impl Strategy {
-    /// The children that fall with the one at `failed`, itself included.
+    /// Returns the positions that are restarted with the one at `failed`, itself included.
     pub(crate) fn affected(self, failed: usize, count: usize) -> Range<usize> {
         match self {
             Self::OneForOne => failed..failed + 1,
@@ -73,8 +84,8 @@ impl Strategy {
         }
     }
 
-    /// How the child at `failed`, which has no process and is to have one, is restarted. Places that are not affected
-    /// are not looked at.
+    /// Returns the plan to restart the child at `failed`, which has no process. Only affected positions are
+    /// looked at.
     pub(crate) fn plan(self, failed: usize, count: usize, child: impl Fn(usize) -> ChildView) -> Plan {
         let affected = self.affected(failed, count);
         let temporary = |&at: &usize| child(at).restart == Restart::Temporary;
@@ -86,8 +97,8 @@ impl Strategy {
     }
 }
 
-/// Whether the supervisor ends now that a child has ended by itself and is not restarted. `others_are_up`: some other
-/// significant child has a process or is restarting.
+/// Returns whether the supervisor ends after a child has ended by itself and is not restarted.
+/// `others_are_up` means that another significant child has a process or is restarting.
 pub(crate) fn shuts_down(auto_shutdown: AutoShutdown, significant: bool, others_are_up: bool) -> bool {
     match auto_shutdown {
         AutoShutdown::Never => false,
@@ -123,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_child() {
+    fn restart_and_reason_decide_the_action() {
         let crash = Reason::other("crash");
         let table = [
             (Restart::Permanent, &Reason::Normal, ExitAction::Restart),
@@ -140,7 +151,7 @@ mod tests {
         }
     }
 
-    /// The plain model: every child has a name, and the words of the rule are carried out one after the other.
+    /// The plain model: the steps of the rule, carried out one after the other.
     fn model(strategy: Strategy, failed: usize, children: &[ChildView]) -> Plan {
         let mut plan = Plan::default();
         let concerned = |at: usize| match strategy {

@@ -1,4 +1,4 @@
-//! The process: hears an exit, asks strategy and intensity, acts.
+//! The process of a supervisor: receives exits and requests, asks strategy and intensity, acts.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     children::Children,
     dynamic::Dynamic,
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
-    event::Reporter,
+    event::{Reporter, TARGET},
     intensity::{Intensity, Verdict},
     reference::{
         ChildCounts, ChildInfo, CountChildren, DeleteChild, GetChildSpec, Linked, RestartChild, StartChild,
@@ -31,13 +31,13 @@ use crate::{
     strategy::AutoShutdown,
 };
 
-/// Names one attempt to come, so that one that is no longer wanted is known as such.
+/// The number of a future attempt. A retry whose child has another ticket, or none, is out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(u64);
 
 struct Retry(Ticket);
 
-/// What both kinds of supervisor need for their work.
+/// The state that static and dynamic supervisors share.
 pub(crate) struct Core {
     parent: Pid,
     intensity: Intensity,
@@ -48,7 +48,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Runs a start function. The process it returns is linked, whatever the function did.
+    /// Runs a start function for the first time or by request. Links the process it returns.
     pub(crate) async fn start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let started = self.run_start(spec).await;
         if let Ok(Some(pid)) = started {
@@ -57,7 +57,7 @@ impl Core {
         started
     }
 
-    /// The same for a child that had a process before, and is given another one unasked.
+    /// Runs a start function to restart a child. Links the process it returns.
     pub(crate) async fn start_again(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let started = self.run_start(spec).await;
         if let Ok(Some(pid)) = started {
@@ -74,7 +74,7 @@ impl Core {
         };
         match &started {
             Ok(Some(pid)) => {
-                // One that has ended already is heard of at once.
+                // If the process has ended already, its `Exit` arrives at once.
                 link(*pid);
                 if spec.restart == Restart::Temporary {
                     spec.start = None;
@@ -86,9 +86,9 @@ impl Core {
         started
     }
 
-    /// Counts an attempt to restart a child; breaks if it is not to be made.
+    /// Records an attempt to restart a child. Breaks with the exit reason if the attempt must not be made.
     pub(crate) async fn may_restart(&mut self, id: &ChildId) -> ControlFlow<Reason> {
-        // If the parent wants us to end, what just ended may have been told the same: it is not started again.
+        // If the parent has asked for the end, it may have ended the child too: nothing is restarted.
         let asked = receive_if(|exit: &Exit| exit.from == self.parent || exit.from.is_system());
         if let Ok(exit) = timeout(Duration::ZERO, asked).await {
             return ControlFlow::Break(exit.reason);
@@ -102,7 +102,7 @@ impl Core {
         }
     }
 
-    /// Another attempt, after what is already in the mailbox.
+    /// Schedules another attempt, behind the messages that are in the mailbox already.
     pub(crate) fn retry_later(&mut self, failures: &mut Failures) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -139,9 +139,10 @@ impl ChildSet {
 
 /// The body of every supervisor.
 pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
-    // Whoever started it waits for the answer to this, or for the end: then it hears the reason, after the release.
+    // The starter waits for the reply to this call, or for the end of this process, whose reason it gets
+    // then.
     let up = receive::<CallRequest<Up, ()>>().await;
-    // Until there is a link this tells the end of the starter.
+    // Until there is a link, the monitor tells the end of the starter.
     let parent_watch = monitor(parent);
     let described = match init().await {
         Ok(described) => described,
@@ -176,7 +177,7 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
         child_set.stop_all(&mut core).await;
         return Reason::shutdown_with(failed);
     }
-    // Stopping meanwhile, it is not up: this does not return then.
+    // If the process is to end by now, it ends here and is never reported as up.
     yield_now().await;
     up.reply.send(());
     let reason = receive! {
@@ -200,7 +201,7 @@ async fn serve(child_set: &mut ChildSet, core: &mut Core) -> Reason {
     }
 }
 
-/// Tries the types of message one after the other.
+/// Tries the message types one after the other.
 macro_rules! match_message {
     ($message:ident { $($name:ident : $type:ty => $body:expr,)+ }) => { $(
         let $message = match $message.downcast::<$type>() {
@@ -279,7 +280,7 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
             ControlFlow::Continue(())
         },
     });
-    tracing::warn!(target: "riot::supervisor", supervisor = %this(), "unexpected message: {}", message.type_name());
+    tracing::warn!(target: TARGET, supervisor = %this(), "unexpected message: {}", message.type_name());
     ControlFlow::Continue(())
 }
 
@@ -289,7 +290,10 @@ async fn handle_exit(child_set: &mut ChildSet, core: &mut Core, exit: Exit) -> C
         return ControlFlow::Break(reason);
     }
     if !by_link {
-        tracing::debug!(target: "riot::supervisor", supervisor = %this(), %from, "asked to exit by a stranger: {reason}");
+        let supervisor = this();
+        tracing::debug!(
+            target: TARGET, %supervisor, %from, "exit signal of an unlinked process ignored: {reason}"
+        );
         return ControlFlow::Continue(());
     }
     match child_set {

@@ -217,7 +217,7 @@ impl ServerHandle {
             let cut = server.drain(Drain { deadline }).await;
             if let Some(supervisor) = server.supervisor() {
                 // A normal end: whoever is linked to the server goes on.
-                let _ = supervisor.stop(Reason::Normal, None).await;
+                let _ = supervisor.stop(Reason::Normal).await;
             }
             request.reply.send(cut);
         });
