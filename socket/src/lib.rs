@@ -29,40 +29,38 @@ pub mod costs {}
 #[doc = include_str!("../CONTRACT.md")]
 pub mod contract {}
 
-mod connect;
 mod connection;
-mod entry;
-mod evented;
-mod handshake;
-mod inherited;
-mod io_methods;
-pub mod memory;
-mod options;
-mod poller;
-pub mod proxy;
-mod readiness;
-mod send_file;
-mod server;
+mod io;
 #[cfg(feature = "signals")]
-pub mod signals;
-mod split;
-mod tcp;
-#[cfg(feature = "tls")]
-pub mod tls;
+mod os_signals;
+mod server;
 mod transport;
-mod unix;
 
-pub use connection::Connection;
-pub use entry::{Control, Meter, Status};
-pub use handshake::{Handshake, HandshakeError, HandshakeFailed};
-pub use inherited::{Inherited, OpenSocket};
-pub use options::{KeepAlive, Options};
+pub use connection::{
+    Connection,
+    control::{Control, Meter, Status},
+    handshake::{Handshake, HandshakeError, HandshakeFailed},
+    proxy,
+    split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
+};
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
     AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, Ended, Load,
     Protocol, Server, ServerHandle, ServerInfo, ServerStartError, ServerState, supervised,
 };
-pub use split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-pub use tcp::{TcpListener, TcpStream};
-pub use transport::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport};
-pub use unix::{UnixAddress, UnixBind, UnixListener, UnixStream};
+#[cfg(feature = "tls")]
+pub use transport::tls;
+pub use transport::{
+    Address, Bind, Listen, ReadOutcome, Shutdown, Transport,
+    inherited::{Inherited, OpenSocket},
+    memory,
+    options::{KeepAlive, Options},
+    tcp::{TcpListener, TcpStream},
+    unix::{UnixAddress, UnixBind, UnixListener, UnixStream},
+};
+
+#[cfg(feature = "signals")]
+/// SIGINT and SIGTERM, as something a process waits for.
+pub mod signals {
+    pub use crate::os_signals::{Signal, Signals};
+}

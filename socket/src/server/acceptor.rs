@@ -13,9 +13,9 @@ use riot_actor::{Reason, mailbox::try_send, sleep};
 use super::{
     accept_error::{Verdict, verdict},
     connections::Start,
-    limit::{Limit, Permit},
     overflow::ConnectionOverflow,
-    shared::Shared,
+    semaphore::{Limit, Permit},
+    state::Shared,
 };
 use crate::{
     connection::Connection,

@@ -19,17 +19,17 @@ use riot_actor::{
 
 use super::{
     alarm::Cooled,
-    children::Children,
+    connectors::Children,
     info::CutConnection,
-    limit::Permit,
     overflow::{self, ConnectionOverflow},
-    places::Seat,
     protocol::AnyProtocol,
-    shared::Shared,
+    semaphore::Permit,
+    state::Shared,
+    table::Seat,
 };
 use crate::{
     connection::Connection,
-    entry::{Entry, Stage},
+    connection::control::{Entry, Stage},
 };
 
 /// A client that was let in: to be served, or to be told that there is no place.
@@ -278,9 +278,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        memory,
         server::{Config, protocol},
         transport::Address,
+        transport::memory,
     };
 
     #[test]

@@ -18,7 +18,7 @@ use super::{
     connections::{Drain, later},
     info::{ConnectionInfo, CutConnection, ServerInfo, ServerState},
     protocol,
-    shared::Shared,
+    state::Shared,
     tree::ACCEPTORS,
 };
 use crate::{Options, transport::Address};

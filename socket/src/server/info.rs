@@ -6,7 +6,7 @@ use riot_actor::{Pid, Reason, now};
 
 use super::accept_error::Verdict;
 use crate::{
-    entry::{Entry, Status},
+    connection::control::{Entry, Status},
     transport::Address,
 };
 

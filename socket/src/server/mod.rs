@@ -15,16 +15,16 @@
 mod accept_error;
 mod acceptor;
 mod alarm;
-mod children;
 mod connections;
+mod connectors;
 mod handle;
 mod info;
-mod limit;
 mod overflow;
-mod places;
 mod protocol;
 mod reserve;
-mod shared;
+mod semaphore;
+mod state;
+mod table;
 mod tree;
 
 use std::{fmt, io, net::ToSocketAddrs, sync::Arc, time::Duration};
@@ -35,17 +35,17 @@ use riot_supervisor::{ChildId, ChildSpec, supervisor};
 pub use alarm::{Alarm, AlarmEvent};
 pub use handle::ServerHandle;
 pub use info::{AcceptErrors, ConnectionInfo, CutConnection, Ended, ServerInfo, ServerState};
-pub(crate) use limit::Permit;
 pub use overflow::ConnectionOverflow;
-pub use places::Load;
-pub(crate) use places::Seat;
 pub use protocol::{Protocol, supervised};
-use shared::{OnListen, Shared};
+pub(crate) use semaphore::Permit;
+use state::{OnListen, Shared};
+pub use table::Load;
+pub(crate) use table::Seat;
 
 use crate::{
     Options,
-    handshake::{Handshake, Handshakes},
-    tcp::TcpAddress,
+    connection::handshake::{Handshake, Handshakes},
+    transport::tcp::TcpAddress,
     transport::{Address, Bind},
 };
 

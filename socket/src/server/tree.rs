@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use riot_actor::{Pid, process::SpawnOptions, this};
 use riot_supervisor::{ChildShutdown, Supervisor, SupervisorInit, supervisor, worker};
 
-use super::{acceptor, connections, shared::Shared};
+use super::{acceptor, connections, state::Shared};
 
 /// The children of Server.Sup, in their order.
 pub(super) const CONNECTIONS: &str = "Connections.Sup.Sup";

@@ -8,7 +8,7 @@ use std::{
 
 use riot_actor::Pid;
 
-use crate::entry::Entry;
+use crate::connection::control::Entry;
 
 /// They come and go with every client, and are looked through only when the server drains. Then a seed repeats their
 /// order, as no random state is in it.

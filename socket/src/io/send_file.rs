@@ -58,7 +58,7 @@ fn is_beyond(offset: u64) -> bool {
 #[cfg(target_os = "linux")]
 pub(crate) fn poll_send<S, T>(
     transport: &T,
-    socket: &crate::evented::Evented<S>,
+    socket: &crate::io::source::Evented<S>,
     cx: &mut Context<'_>,
     file: &File,
     offset: u64,
@@ -68,7 +68,7 @@ where
     S: std::os::fd::AsRawFd + std::os::fd::AsFd,
     T: Transport,
 {
-    use crate::readiness::Interest;
+    use crate::io::readiness::Interest;
     let (Ok(start), Some(piece)) =
         (usize::try_from(offset), std::num::NonZeroUsize::new(length.min(PIECE_BYTES)))
     else {

@@ -12,9 +12,9 @@ use std::{
 
 use crate::{
     Options,
-    evented::Evented,
-    readiness::Interest,
-    send_file,
+    io::readiness::Interest,
+    io::send_file,
+    io::source::Evented,
     transport::{Address, Bind, Listen, ReadOutcome, Transport},
 };
 

@@ -1,5 +1,14 @@
 //! The trait: what a connection is made of, whatever carries it.
 
+mod connect;
+pub(crate) mod inherited;
+pub mod memory;
+pub(crate) mod options;
+pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
+pub(crate) mod unix;
+
 use std::{
     fmt,
     fs::File,
@@ -11,7 +20,7 @@ use std::{
 
 pub use std::net::Shutdown;
 
-use crate::{Options, send_file::poll_copy, unix::UnixAddress};
+use crate::{Options, io::send_file::poll_copy, transport::unix::UnixAddress};
 
 /// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
 /// each direction by one.

@@ -13,7 +13,7 @@ use std::{
 
 use signal_hook::{SigId, consts, flag, low_level};
 
-use crate::{evented::Evented, readiness::Interest};
+use crate::{io::readiness::Interest, io::source::Evented};
 
 /// What a user of the program wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,8 +20,8 @@ use riot_actor::coop;
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::{
-    poller::Registration,
-    readiness::{Interest, Readiness, Seen},
+    io::poller::Registration,
+    io::readiness::{Interest, Readiness, Seen},
     transport::ReadOutcome,
 };
 

@@ -10,7 +10,7 @@ use super::{
     Addresses, Header, ParseError, Proxied, TooLong,
     tlv::{self, CRC32C, NOOP, Raw},
 };
-use crate::unix::UnixAddress;
+use crate::transport::unix::UnixAddress;
 
 /// What no other protocol begins with.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";

@@ -24,16 +24,16 @@ use super::{
     acceptor::Door,
     alarm::Alarms,
     info::{AcceptErrors, Ended},
-    limit::Limit,
     overflow::{ANSWERING_MAX, ConnectionOverflow},
-    places::Places,
     protocol::AnyProtocol,
     reserve::Reserve,
+    semaphore::Limit,
+    table::Places,
 };
 use crate::{
     Options,
-    handshake::{HandshakeError, HandshakeFailed, Handshakes},
-    poller,
+    connection::handshake::{HandshakeError, HandshakeFailed, Handshakes},
+    io::poller,
     transport::{Address, Bind},
 };
 

@@ -20,9 +20,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::{
     Server,
-    evented::Evented,
-    readiness::Interest,
-    send_file,
+    io::readiness::Interest,
+    io::send_file,
+    io::source::Evented,
     transport::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport},
 };
 

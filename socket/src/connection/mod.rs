@@ -1,5 +1,11 @@
 //! One client's connection, as a protocol sees it.
 
+pub(crate) mod control;
+pub(crate) mod handshake;
+mod methods;
+pub mod proxy;
+pub(crate) mod split;
+
 use std::{
     any::Any,
     fmt, io,
@@ -8,8 +14,8 @@ use std::{
 };
 
 use crate::{
-    entry::{Control, Entry, Meter},
-    io_methods::{reading, writing},
+    connection::control::{Control, Entry, Meter},
+    connection::methods::{reading, writing},
     server::{Load, Seat},
     transport::{Address, Shutdown, Transport},
 };

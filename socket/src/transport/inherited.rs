@@ -5,9 +5,9 @@ use std::{fmt, io, sync::Arc};
 use listenfd::ListenFd;
 
 use crate::{
-    tcp::TcpListener,
+    transport::tcp::TcpListener,
+    transport::unix::UnixListener,
     transport::{Bind, Listen},
-    unix::UnixListener,
 };
 
 /// The listening sockets this program was started with, as sd_listen_fds(3) has it: `LISTEN_FDS` says how many there

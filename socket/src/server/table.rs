@@ -12,10 +12,10 @@ use slab::Slab;
 
 use super::{
     info::ConnectionInfo,
-    limit::{Limit, Permit},
-    shared::{Counters, Shared},
+    semaphore::{Limit, Permit},
+    state::{Counters, Shared},
 };
-use crate::entry::Entry;
+use crate::connection::control::Entry;
 
 /// The places of all Connections.Sup of one server.
 pub(super) struct Places(Vec<Mutex<Place>>);

@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
+    connection::control::Entry,
+    connection::methods::{reading, writing},
     connection::{Connection, Identity, Incoming},
-    entry::Entry,
-    io_methods::{reading, writing},
     transport::{Address, Shutdown, Transport},
 };
 

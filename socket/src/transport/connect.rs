@@ -10,9 +10,9 @@ use riot_actor::{runtime::blocking, time::TimedOut, timeout};
 
 use crate::{
     Connection, Options,
-    tcp::TcpStream,
     transport::Address,
-    unix::{UnixAddress, UnixStream},
+    transport::tcp::TcpStream,
+    transport::unix::{UnixAddress, UnixStream},
 };
 
 impl TcpStream {

@@ -26,7 +26,7 @@ use riot_actor::{
 };
 use slab::Slab;
 
-use crate::readiness::{News, Readiness};
+use crate::io::readiness::{News, Readiness};
 
 /// Events taken over in one go; more wait for the next.
 const EVENTS: usize = 1024;
@@ -286,7 +286,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::readiness::Interest;
+    use crate::io::readiness::Interest;
 
     /// The tokens of the events there are.
     fn look(poll: &mut Poll, sockets: &mut Sockets, sleeps: bool) -> Vec<usize> {
