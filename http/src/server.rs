@@ -153,7 +153,7 @@ impl Server {
 
     /// How long connections may take to finish when a supervisor stops the server; default 15 s.
     pub fn shutdown(mut self, limit: Duration) -> Self {
-        self.server = self.server.shutdown(limit);
+        self.server = self.server.shutdown_timeout(limit);
         self
     }
 
@@ -288,8 +288,8 @@ impl<H: Handler> Serving<H> {
         let protocol = move |connection: riot_socket::Connection| {
             let (flow, requests) = Http1::new(config.clone());
             let requests = requests.from_peer(connection.peer().as_ip());
-            if let Some(crowd) = connection.crowd().filter(|_| first.swap(false, Ordering::Relaxed)) {
-                config.overload_check(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
+            if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
+                config.overload_check(move || load.active() * 5 > load.max().saturating_mul(4));
             }
             let handler = handler.clone();
             drive_to_completion(connection, flow, async move { serve(requests, &*handler, cancel).await })

@@ -40,13 +40,14 @@ pub use connection::{
     Connection,
     control::{Control, Meter, Status},
     handshake::{Handshake, HandshakeError, HandshakeFailed},
+    membership::Load,
     proxy,
     split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
 };
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
-    AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, Ended, Load,
-    Protocol, Server, ServerHandle, ServerInfo, ServerStartError, ServerState, supervised,
+    AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, EndCounts, Protocol,
+    Server, ServerHandle, ServerInfo, ServerStartError, ServerState, supervised,
 };
 #[cfg(feature = "tls")]
 pub use transport::tls;

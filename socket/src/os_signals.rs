@@ -13,7 +13,7 @@ use std::{
 
 use signal_hook::{SigId, consts, flag, low_level};
 
-use crate::{io::readiness::Interest, io::source::Evented};
+use crate::{io::readiness::Direction, io::source::IoSource};
 
 /// What a user of the program wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl fmt::Display for Signal {
 
 /// SIGINT and SIGTERM, taken over from the system's default of ending the program, until this is dropped.
 pub struct Signals {
-    received: [(Signal, Evented<mio::net::UnixStream>); 2],
+    received: [(Signal, IoSource<mio::net::UnixStream>); 2],
     once: Arc<AtomicBool>,
     registered: Vec<SigId>,
 }
@@ -56,7 +56,7 @@ impl Signals {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;
             registered.push(low_level::pipe::register(number, write)?);
-            io::Result::Ok((signal, Evented::new(mio::net::UnixStream::from_std(read))))
+            io::Result::Ok((signal, IoSource::new(mio::net::UnixStream::from_std(read))))
         };
         let received =
             [take(Signal::Interrupt, consts::SIGINT, 130)?, take(Signal::Terminate, consts::SIGTERM, 143)?];
@@ -74,7 +74,7 @@ impl Signals {
         poll_fn(|cx| {
             for (signal, socket) in &self.received {
                 let read = |mut socket: &mio::net::UnixStream| socket.read(&mut [0; 64]);
-                if let std::task::Poll::Ready(result) = socket.poll(cx, Interest::Read, read, |_| false) {
+                if let std::task::Poll::Ready(result) = socket.poll(cx, Direction::Read, read, |_| false) {
                     return std::task::Poll::Ready(result.map(|_| *signal));
                 }
             }

@@ -4,7 +4,8 @@ use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
 use riot_actor::{time::TimedOut, timeout};
 
-use crate::{Connection, transport::Address};
+use super::Connection;
+use crate::transport::Address;
 
 /// Work on a connection before its protocol begins. Any closure from [`Connection`] to a future is one.
 ///
@@ -92,7 +93,7 @@ pub enum HandshakeError {
 /// The handshakes of a server, first to last.
 #[derive(Clone, Default)]
 pub(crate) struct Handshakes {
-    layers: Vec<Arc<dyn Layer>>,
+    layers: Vec<Arc<dyn DynHandshake>>,
 }
 
 impl Handshakes {
@@ -109,7 +110,7 @@ impl Handshakes {
         connection: Connection,
         limit: Duration,
     ) -> Result<Connection, HandshakeFailed> {
-        let entry = connection.entry().clone();
+        let record = connection.record().clone();
         let layers = async {
             let mut connection = connection;
             for layer in &self.layers {
@@ -122,7 +123,7 @@ impl Handshakes {
             Ok(Err(error)) => failed(&error),
             Err(TimedOut) => HandshakeError::TimedOut,
         };
-        Err(HandshakeFailed { peer: entry.peer(), error })
+        Err(HandshakeFailed { peer: record.peer(), error })
     }
 }
 
@@ -137,14 +138,14 @@ impl fmt::Debug for Handshakes {
 }
 
 /// A handshake whose type is forgotten.
-trait Layer: Send + Sync {
+trait DynHandshake: Send + Sync {
     fn run(
         &self,
         connection: Connection,
     ) -> Pin<Box<dyn Future<Output = io::Result<Connection>> + Send + '_>>;
 }
 
-impl<H: Handshake> Layer for H {
+impl<H: Handshake> DynHandshake for H {
     fn run(
         &self,
         connection: Connection,

@@ -1,7 +1,7 @@
 //! What everything that reads, and everything that writes, can do, made of `poll_read` and of `poll_write`.
 
 /// The methods of whatever has `poll_read`.
-macro_rules! reading {
+macro_rules! impl_read_methods {
     ($($type:ty),*) => { $(
         impl $type {
             /// Receives some bytes; 0 at the end of what the peer sends.
@@ -84,8 +84,8 @@ macro_rules! reading {
     )* };
 }
 
-/// The methods of whatever has a `transport` to write to, and an `entry` that counts.
-macro_rules! writing {
+/// The methods of whatever has a `transport` to write to, and an `record` that counts.
+macro_rules! impl_write_methods {
     ($($type:ty),*) => { $(
         impl $type {
             /// Sends some bytes, and says how many.
@@ -194,7 +194,7 @@ macro_rules! writing {
                 slices: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
                 let written = std::task::ready!(self.transport.poll_write(cx, slices))?;
-                self.entry().sent(written);
+                self.record().sent(written);
                 std::task::Poll::Ready(Ok(written))
             }
 
@@ -210,7 +210,7 @@ macro_rules! writing {
                 length: usize,
             ) -> std::task::Poll<std::io::Result<usize>> {
                 let sent = std::task::ready!(self.transport.poll_send_file(cx, file, offset, length))?;
-                self.entry().sent(sent);
+                self.record().sent(sent);
                 std::task::Poll::Ready(Ok(sent))
             }
         }
@@ -249,4 +249,4 @@ macro_rules! writing {
     )* };
 }
 
-pub(crate) use {reading, writing};
+pub(crate) use {impl_read_methods, impl_write_methods};

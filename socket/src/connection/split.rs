@@ -6,31 +6,31 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{
-    connection::control::Entry,
-    connection::methods::{reading, writing},
-    connection::{Connection, Identity, Incoming},
-    transport::{Address, Shutdown, Transport},
+use super::{
+    core::{Connection, Identity, ReadState},
+    methods::{impl_read_methods, impl_write_methods},
+    record::ConnectionRecord,
 };
+use crate::transport::{Address, Shutdown, Transport};
 
 /// The reading half of a [`Connection`] that is [borrowed](Connection::split).
 pub struct ReadHalf<'a> {
     transport: &'a dyn Transport,
-    incoming: &'a mut Incoming,
-    entry: &'a Entry,
+    read_state: &'a mut ReadState,
+    record: &'a ConnectionRecord,
 }
 
 /// The writing half of a [`Connection`] that is [borrowed](Connection::split).
 pub struct WriteHalf<'a> {
     transport: &'a dyn Transport,
-    entry: &'a Entry,
+    record: &'a ConnectionRecord,
 }
 
 /// The reading half of a [`Connection`], for a process of its own. The connection closes, and its place in its server
 /// is given back, when both halves are dropped.
 pub struct OwnedReadHalf {
     transport: Arc<dyn Transport>,
-    incoming: Incoming,
+    read_state: ReadState,
     identity: Arc<Identity>,
 }
 
@@ -45,8 +45,8 @@ pub struct OwnedWriteHalf {
 impl Connection {
     /// A half that reads and a half that writes, for two things at once in one process.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let (transport, entry) = (&*self.transport, &*self.identity.entry);
-        (ReadHalf { transport, incoming: &mut self.incoming, entry }, WriteHalf { transport, entry })
+        let (transport, record) = (&*self.transport, &*self.identity.record);
+        (ReadHalf { transport, read_state: &mut self.read_state, record }, WriteHalf { transport, record })
     }
 
     /// A half that reads and a half that writes, for two processes.
@@ -65,9 +65,9 @@ impl Connection {
     /// ```
     #[must_use = "the connection closes with its halves"]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let Self { transport, incoming, identity } = self;
+        let Self { transport, read_state, identity } = self;
         let identity = Arc::new(identity);
-        let reader = OwnedReadHalf { transport: transport.clone(), incoming, identity: identity.clone() };
+        let reader = OwnedReadHalf { transport: transport.clone(), read_state, identity: identity.clone() };
         (reader, OwnedWriteHalf { transport, identity, ends: true })
     }
 }
@@ -78,13 +78,13 @@ impl ReadHalf<'_> {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.incoming.poll_read(self.transport, self.entry, cx, buffer)
+        self.read_state.poll_read(self.transport, self.record, cx, buffer)
     }
 }
 
 impl WriteHalf<'_> {
-    fn entry(&self) -> &Entry {
-        self.entry
+    fn record(&self) -> &ConnectionRecord {
+        self.record
     }
 }
 
@@ -94,7 +94,7 @@ impl OwnedReadHalf {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.incoming.poll_read(&*self.transport, &self.identity.entry, cx, buffer)
+        self.read_state.poll_read(&*self.transport, &self.identity.record, cx, buffer)
     }
 
     /// Who is at the other end.
@@ -111,16 +111,16 @@ impl OwnedReadHalf {
         if !Arc::ptr_eq(&self.identity, &writer.identity) {
             return Err(NotOneConnection(self, writer));
         }
-        let Self { transport, incoming, identity } = self;
+        let Self { transport, read_state, identity } = self;
         writer.forget();
         let Some(identity) = Arc::into_inner(identity) else { unreachable!("there are two halves") };
-        Ok(Connection { transport, incoming, identity })
+        Ok(Connection { transport, read_state, identity })
     }
 }
 
 impl OwnedWriteHalf {
-    fn entry(&self) -> &Entry {
-        &self.identity.entry
+    fn record(&self) -> &ConnectionRecord {
+        &self.identity.record
     }
 
     /// Who is at the other end.
@@ -150,8 +150,8 @@ impl Drop for OwnedWriteHalf {
 #[error("the halves belong to different connections")]
 pub struct NotOneConnection(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-reading!(ReadHalf<'_>, OwnedReadHalf);
-writing!(WriteHalf<'_>, OwnedWriteHalf);
+impl_read_methods!(ReadHalf<'_>, OwnedReadHalf);
+impl_write_methods!(WriteHalf<'_>, OwnedWriteHalf);
 
 impl fmt::Debug for ReadHalf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,9 @@
 //! mio's `Poll` behind the actor crate's driver seam: one a worker, installed when the first socket is used there.
 //!
-//! Sockets join the poller of the first worker of four, not that of the worker they are used on first. An event costs a
+//! SocketTable join the poller of the first worker of four, not that of the worker they are used on first. An event costs a
 //! twentieth of what is done for it, so one poller feeds four workers, which take from each other what waits. Where each has
 //! its own sockets, all of them wake for a few events each, and what else runs on the machine has to make room for that:
-//! two workers that share two cores with their clients had 0.97 of hyper's requests with 0.28 sleeps a request, and have
+//! two workers that handle two cores with their clients had 0.97 of hyper's requests with 0.28 sleeps a request, and have
 //! 1.2 with 0.06.
 
 use std::{
@@ -26,28 +26,28 @@ use riot_actor::{
 };
 use slab::Slab;
 
-use crate::io::readiness::{News, Readiness};
+use super::readiness::{Readiness, ReadyEvent};
 
 /// Events taken over in one go; more wait for the next.
-const EVENTS: usize = 1024;
+const MAX_EVENTS: usize = 1024;
 
-/// The token of the poller's own alarm.
-const ALARM: Token = Token(usize::MAX);
+/// The token of the poller's own waker.
+const WAKE_TOKEN: Token = Token(usize::MAX);
 
-/// For so many looks at the events, between which a worker has 61 turns, the system is not told of a new socket. Where 64
-/// clients come at a time, and go after one answer, that is long enough for four in five of them, and two looks would be
+/// For so many ticks at the events, between which a worker has 61 turns, the system is not told of a new socket. Where 64
+/// clients come at a time, and go after one answer, that is long enough for four in five of them, and two ticks would be
 /// for one in two.
-const LOOKS: usize = 4;
+const REGISTER_AFTER_TICKS: usize = 4;
 
 /// So many workers have one poller for their sockets.
-const WORKERS_A_POLLER: usize = 4;
+const WORKERS_PER_POLLER: usize = 4;
 
 /// Workers with higher numbers have a poller each.
-const WORKERS_MAX: usize = 256;
+const MAX_WORKERS: usize = 256;
 
 /// A token is where its socket is, and above that the lower bits of how many there were before.
-const PLACE_BITS: u32 = usize::BITS / 2;
-const PLACES: usize = (1 << PLACE_BITS) - 1;
+const SLOT_BITS: u32 = usize::BITS / 2;
+const SLOT_MASK: usize = (1 << SLOT_BITS) - 1;
 
 /// What a socket is registered for, once.
 const BOTH: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
@@ -55,41 +55,41 @@ const BOTH: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE)
 struct Poller {
     poll: Poll,
     events: Events,
-    share: Arc<Share>,
-    alarm: Arc<Alarm>,
+    handle: Arc<PollerHandle>,
+    waker: Arc<PollWaker>,
     /// Kept for its room.
-    due: Vec<Waker>,
+    to_wake: Vec<Waker>,
 }
 
 /// What others have of a poller.
-struct Share {
-    sockets: Mutex<Sockets>,
+struct PollerHandle {
+    sockets: Mutex<SocketTable>,
     registry: mio::Registry,
 }
 
 /// Those of a runtime, by worker.
-struct Shares([OnceLock<Arc<Share>>; WORKERS_MAX]);
+struct PollerSet([OnceLock<Arc<PollerHandle>>; MAX_WORKERS]);
 
-impl Default for Shares {
+impl Default for PollerSet {
     fn default() -> Self {
-        Self([const { OnceLock::new() }; WORKERS_MAX])
+        Self([const { OnceLock::new() }; MAX_WORKERS])
     }
 }
 
 /// What sockets need of the pollers, on one worker.
-struct Registrar {
+struct PollerPicker {
     worker: usize,
-    own: Arc<Share>,
-    shares: Arc<Shares>,
+    own: Arc<PollerHandle>,
+    pollers: Arc<PollerSet>,
     /// The one that sockets join.
-    joined: OnceCell<Arc<Share>>,
+    joined: OnceCell<Arc<PollerHandle>>,
 }
 
-impl Registrar {
+impl PollerPicker {
     /// That of the first worker of four; its own until that has one.
-    fn share(&self) -> &Arc<Share> {
-        let first = self.worker - self.worker % WORKERS_A_POLLER;
-        match self.shares.0.get(first).and_then(OnceLock::get) {
+    fn handle(&self) -> &Arc<PollerHandle> {
+        let first = self.worker - self.worker % WORKERS_PER_POLLER;
+        match self.pollers.0.get(first).and_then(OnceLock::get) {
             Some(first) => self.joined.get_or_init(|| first.clone()),
             None => &self.own,
         }
@@ -98,29 +98,29 @@ impl Registrar {
 
 /// The sockets of one poller.
 ///
-/// The system is told of a new one only before the worker sleeps, or after a few [`LOOKS`]. A connection that is over by
+/// The system is told of a new one only before the worker sleeps, or after a few [`REGISTER_AFTER_TICKS`]. A connection that is over by
 /// then costs neither a call nor an event.
 #[derive(Default)]
-struct Sockets {
+struct SocketTable {
     /// The worker sleeps, or is about to: who brings a new one tells the system at once.
     asleep: bool,
     /// By the place that is in their tokens.
-    known: Slab<Socket>,
+    known: Slab<RegisteredSocket>,
     /// How many there have been.
     count: usize,
-    /// Tokens of new ones, oldest first, with the number of the look that comes next. Some may be gone.
+    /// Tokens of new ones, oldest first, with the number of the tick that comes next. Some may be gone.
     new: VecDeque<(usize, usize)>,
-    looks: usize,
+    ticks: usize,
 }
 
 /// Invariant: the descriptor is open, as a [`Registration`] goes before its socket does.
-struct Socket {
+struct RegisteredSocket {
     token: usize,
     readiness: Arc<Readiness>,
     descriptor: RawFd,
 }
 
-impl Sockets {
+impl SocketTable {
     /// Adds a socket, and gives it a token.
     ///
     /// # Errors
@@ -133,11 +133,11 @@ impl Sockets {
     ) -> io::Result<usize> {
         let place = self.known.vacant_entry();
         // An event may be on its way that is about the one whose place this was.
-        let token = place.key() | self.count << PLACE_BITS;
+        let token = place.key() | self.count << SLOT_BITS;
         self.count += 1;
-        place.insert(Socket { token, readiness, descriptor });
+        place.insert(RegisteredSocket { token, readiness, descriptor });
         if !self.asleep {
-            self.new.push_back((token, self.looks));
+            self.new.push_back((token, self.ticks));
         } else if let Err(error) = registry.register(&mut SourceFd(&descriptor), Token(token), BOTH) {
             self.remove(token);
             return Err(error);
@@ -145,45 +145,45 @@ impl Sockets {
         Ok(token)
     }
 
-    fn get(&self, token: usize) -> Option<&Socket> {
-        self.known.get(token & PLACES).filter(|socket| socket.token == token)
+    fn get(&self, token: usize) -> Option<&RegisteredSocket> {
+        self.known.get(token & SLOT_MASK).filter(|socket| socket.token == token)
     }
 
-    fn remove(&mut self, token: usize) -> Option<Socket> {
+    fn remove(&mut self, token: usize) -> Option<RegisteredSocket> {
         self.get(token)?;
-        self.known.try_remove(token & PLACES)
+        self.known.try_remove(token & SLOT_MASK)
     }
 
     /// Tells the system of new sockets: of all if the worker `sleeps`. Whoever waits for one that the system does not take
-    /// is `due`.
-    fn announce(&mut self, registry: &mio::Registry, sleeps: bool, due: &mut Vec<Waker>) {
-        while let Some(&(token, look)) = self.new.front()
-            && (sleeps || self.looks - look >= LOOKS)
+    /// is `to_wake`.
+    fn register_new(&mut self, registry: &mio::Registry, sleeps: bool, to_wake: &mut Vec<Waker>) {
+        while let Some(&(token, tick)) = self.new.front()
+            && (sleeps || self.ticks - tick >= REGISTER_AFTER_TICKS)
         {
             self.new.pop_front();
             let Some(socket) = self.get(token) else { continue };
             if let Err(error) = registry.register(&mut SourceFd(&socket.descriptor), Token(token), BOTH) {
                 tracing::error!(target: "riot::socket", "a socket cannot be waited for: {error}");
-                socket.readiness.fail(&error, due);
+                socket.readiness.fail(&error, to_wake);
             }
         }
-        self.looks += 1;
+        self.ticks += 1;
     }
 }
 
 impl Poller {
     /// That of the worker of the running process.
-    fn new() -> io::Result<(Self, Registrar)> {
+    fn new() -> io::Result<(Self, PollerPicker)> {
         let poll = Poll::new()?;
-        let share = Share { sockets: Mutex::default(), registry: poll.registry().try_clone()? };
-        let alarm = Arc::new(Alarm(mio::Waker::new(poll.registry(), ALARM)?));
-        let (worker, shares, own) = (driver::worker(), driver::common::<Shares>()?, Arc::new(share));
-        if let Some(place) = shares.0.get(worker) {
+        let handle = PollerHandle { sockets: Mutex::default(), registry: poll.registry().try_clone()? };
+        let waker = Arc::new(PollWaker(mio::Waker::new(poll.registry(), WAKE_TOKEN)?));
+        let (worker, pollers, own) = (driver::worker(), driver::common::<PollerSet>()?, Arc::new(handle));
+        if let Some(place) = pollers.0.get(worker) {
             place.get_or_init(|| own.clone());
         }
-        let registrar = Registrar { worker, own: own.clone(), shares, joined: OnceCell::new() };
-        let (events, share) = (Events::with_capacity(EVENTS), own);
-        Ok((Self { poll, events, share, alarm, due: Vec::new() }, registrar))
+        let picker = PollerPicker { worker, own: own.clone(), pollers, joined: OnceCell::new() };
+        let (events, handle) = (Events::with_capacity(MAX_EVENTS), own);
+        Ok((Self { poll, events, handle, waker, to_wake: Vec::new() }, picker))
     }
 }
 
@@ -191,43 +191,43 @@ impl Driver for Poller {
     fn park(&mut self, limit: Option<Duration>) {
         let sleeps = limit != Some(Duration::ZERO);
         {
-            let mut sockets = self.share.sockets.lock();
-            sockets.announce(self.poll.registry(), sleeps, &mut self.due);
+            let mut sockets = self.handle.sockets.lock();
+            sockets.register_new(self.poll.registry(), sleeps, &mut self.to_wake);
             sockets.asleep = sleeps;
         }
-        let limit = if self.due.is_empty() { limit } else { Some(Duration::ZERO) };
+        let limit = if self.to_wake.is_empty() { limit } else { Some(Duration::ZERO) };
         if let Err(error) = self.poll.poll(&mut self.events, limit)
             && error.kind() != io::ErrorKind::Interrupted
         {
             tracing::error!(target: "riot::socket", "waiting for events failed: {error}");
         }
         if sleeps {
-            self.share.sockets.lock().asleep = false;
+            self.handle.sockets.lock().asleep = false;
         }
     }
 
     fn dispatch(&mut self) {
         if !self.events.is_empty() {
-            let sockets = self.share.sockets.lock();
+            let sockets = self.handle.sockets.lock();
             for event in &self.events {
-                let Some(Socket { readiness, .. }) = sockets.get(event.token().0) else { continue };
+                let Some(RegisteredSocket { readiness, .. }) = sockets.get(event.token().0) else { continue };
                 let news = |ready, closed| match (closed || event.is_error(), ready) {
-                    (true, _) => News::Closed,
-                    (false, true) => News::Ready,
-                    (false, false) => News::None,
+                    (true, _) => ReadyEvent::Closed,
+                    (false, true) => ReadyEvent::Ready,
+                    (false, false) => ReadyEvent::None,
                 };
                 let read = news(event.is_readable(), event.is_read_closed());
                 let write = news(event.is_writable(), event.is_write_closed());
-                readiness.report([read, write], &mut self.due);
+                readiness.set_ready([read, write], &mut self.to_wake);
             }
             self.events.clear();
         }
         // Wakers are somebody else's code: no lock is held.
-        self.due.drain(..).for_each(Waker::wake);
+        self.to_wake.drain(..).for_each(Waker::wake);
     }
 
     fn unparker(&self) -> Arc<dyn Unpark> {
-        self.alarm.clone()
+        self.waker.clone()
     }
 }
 
@@ -244,9 +244,9 @@ pub(crate) async fn install_everywhere() -> io::Result<()> {
     Ok(())
 }
 
-struct Alarm(mio::Waker);
+struct PollWaker(mio::Waker);
 
-impl Unpark for Alarm {
+impl Unpark for PollWaker {
     fn unpark(&self) {
         if let Err(error) = self.0.wake() {
             tracing::error!(target: "riot::socket", "waking a worker failed: {error}");
@@ -256,7 +256,7 @@ impl Unpark for Alarm {
 
 /// A socket's place in a poller; given up when dropped. (Closing the socket takes it out of the system's own list.)
 pub(crate) struct Registration {
-    share: Arc<Share>,
+    handle: Arc<PollerHandle>,
     token: usize,
 }
 
@@ -264,15 +264,15 @@ impl Registration {
     /// Registers for both directions, once, with the poller for the worker the running process is on. It must be dropped
     /// before the descriptor is closed.
     pub(crate) fn new(descriptor: RawFd, readiness: &Arc<Readiness>) -> io::Result<Self> {
-        let share = driver::install(Poller::new)?.share().clone();
-        let token = share.sockets.lock().insert(&share.registry, descriptor, readiness.clone())?;
-        Ok(Self { share, token })
+        let handle = driver::install(Poller::new)?.handle().clone();
+        let token = handle.sockets.lock().insert(&handle.registry, descriptor, readiness.clone())?;
+        Ok(Self { handle, token })
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let socket = self.share.sockets.lock().remove(self.token);
+        let socket = self.handle.sockets.lock().remove(self.token);
         drop(socket);
     }
 }
@@ -286,12 +286,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::io::readiness::Interest;
+    use crate::io::readiness::Direction;
 
     /// The tokens of the events there are.
-    fn look(poll: &mut Poll, sockets: &mut Sockets, sleeps: bool) -> Vec<usize> {
-        let mut due = Vec::new();
-        sockets.announce(poll.registry(), sleeps, &mut due);
+    fn tick(poll: &mut Poll, sockets: &mut SocketTable, sleeps: bool) -> Vec<usize> {
+        let mut to_wake = Vec::new();
+        sockets.register_new(poll.registry(), sleeps, &mut to_wake);
         let mut events = Events::with_capacity(8);
         poll.poll(&mut events, Some(Duration::ZERO)).expect("it can be looked at");
         events.iter().map(|event| event.token().0).collect()
@@ -299,16 +299,16 @@ mod tests {
 
     #[test]
     fn the_system_is_told_of_a_socket_after_some_looks_or_before_a_sleep() {
-        let (mut poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
+        let (mut poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, other) = UnixStream::pair().expect("two sockets");
         let first = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
-        for _ in 0..LOOKS {
-            assert_eq!(look(&mut poll, &mut sockets, false), []);
+        for _ in 0..REGISTER_AFTER_TICKS {
+            assert_eq!(tick(&mut poll, &mut sockets, false), []);
         }
-        assert_eq!(look(&mut poll, &mut sockets, false), [first], "it can be written to");
+        assert_eq!(tick(&mut poll, &mut sockets, false), [first], "it can be written to");
         let second = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
-        assert_eq!(look(&mut poll, &mut sockets, true), [second]);
-        assert_eq!(look(&mut poll, &mut sockets, true), [], "it is told once");
+        assert_eq!(tick(&mut poll, &mut sockets, true), [second]);
+        assert_eq!(tick(&mut poll, &mut sockets, true), [], "it is told once");
     }
 
     #[test]
@@ -319,9 +319,9 @@ mod tests {
             let mut joined = Vec::new();
             for worker in 0..6 {
                 SpawnOptions::new().pinned_to(worker).spawn(async move {
-                    let registrar = driver::install(Poller::new)?;
-                    let is_own = Arc::ptr_eq(registrar.share(), &registrar.own);
-                    riot_actor::send(parent, (Arc::as_ptr(registrar.share()) as usize, is_own));
+                    let picker = driver::install(Poller::new)?;
+                    let is_own = Arc::ptr_eq(picker.handle(), &picker.own);
+                    riot_actor::send(parent, (Arc::as_ptr(picker.handle()) as usize, is_own));
                     Ok::<(), io::Error>(())
                 });
                 joined.push(riot_actor::receive::<(usize, bool)>().await);
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn while_the_worker_sleeps_whoever_brings_a_socket_tells_the_system() {
-        let (mut poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
+        let (mut poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, _other) = UnixStream::pair().expect("two sockets");
         sockets.asleep = true;
         let token = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is taken");
@@ -354,44 +354,44 @@ mod tests {
 
     #[test]
     fn the_system_is_not_told_of_a_socket_that_is_gone() {
-        let (mut poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
+        let (mut poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, other) = UnixStream::pair().expect("two sockets");
         let gone = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
         assert!(sockets.remove(gone).is_some());
         let next = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
-        assert_eq!(gone & PLACES, next & PLACES, "it has the place of the other");
-        assert_eq!(look(&mut poll, &mut sockets, true), [next]);
+        assert_eq!(gone & SLOT_MASK, next & SLOT_MASK, "it has the place of the other");
+        assert_eq!(tick(&mut poll, &mut sockets, true), [next]);
     }
 
     #[test]
     fn an_event_is_not_taken_for_one_of_the_next_in_the_same_place() {
-        let (poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
+        let (poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, other) = UnixStream::pair().expect("two sockets");
         let gone = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
         assert!(sockets.get(gone).is_some());
         assert!(sockets.remove(gone).is_some());
         let next = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
-        assert_eq!(gone & PLACES, next & PLACES);
+        assert_eq!(gone & SLOT_MASK, next & SLOT_MASK);
         assert!(sockets.get(gone).is_none() && sockets.remove(gone).is_none());
         assert!(sockets.get(next).is_some());
     }
 
     #[test]
     fn who_waits_for_what_the_system_does_not_take_hears_of_it() {
-        let (poll, mut sockets) = (Poll::new().expect("a poller"), Sockets::default());
+        let (poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let file = File::open("/dev/null").expect("it is there");
         let readiness = Arc::new(Readiness::new());
         let cx = Context::from_waker(Waker::noop());
-        let Ready(Ok(seen)) = readiness.poll_ready(&cx, Interest::Read) else {
+        let Ready(Ok(tick)) = readiness.poll_ready(&cx, Direction::Read) else {
             panic!("an operation is worth trying")
         };
-        readiness.drained(Interest::Read, seen);
-        assert!(readiness.poll_ready(&cx, Interest::Read).is_pending());
+        readiness.clear_ready(Direction::Read, tick);
+        assert!(readiness.poll_ready(&cx, Direction::Read).is_pending());
         sockets.insert(poll.registry(), file.as_raw_fd(), readiness.clone()).expect("it is noted");
-        let mut due = Vec::new();
-        sockets.announce(poll.registry(), true, &mut due);
-        assert_eq!(due.len(), 1);
-        let Ready(Err(error)) = readiness.poll_ready(&cx, Interest::Read) else { panic!("it fails") };
+        let mut to_wake = Vec::new();
+        sockets.register_new(poll.registry(), true, &mut to_wake);
+        assert_eq!(to_wake.len(), 1);
+        let Ready(Err(error)) = readiness.poll_ready(&cx, Direction::Read) else { panic!("it fails") };
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }
 }

@@ -1,7 +1,8 @@
-//! The small machine between "would block" and "ready".
+//! The readiness of a socket: which operations are worth trying.
 //!
-//! The system tells once when a socket becomes ready, so it is remembered until an operation finds the socket drained:
-//! by an error that says so, or by fewer bytes than it had room for, which says it without another system call.
+//! The system reports once that a socket has become ready. The report is remembered until an operation finds that
+//! nothing is left: by `EWOULDBLOCK`, or by fewer bytes than the buffer had room for, which needs no further system
+//! call.
 
 use std::{
     hint::cold_path,
@@ -15,144 +16,159 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// One of the two things a socket can be ready for.
+/// A direction in which a socket can be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interest {
+pub(crate) enum Direction {
     Read,
     Write,
 }
 
-/// What an event says of one of the two.
+/// The part of an event that concerns one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum ReadyEvent {
     None,
     Ready,
-    /// The other end will say no more, or nothing can be sent: an operation returns at once, for ever.
+    /// The peer sends no more, or nothing can be sent: an operation returns at once, for ever.
     Closed,
 }
 
-/// What is known of one socket. It is shared, and fills one line of the processor's caches with what that takes.
+/// Tells whether the next operation would have to wait.
+#[must_use = "if the next operation would block, the socket must be registered"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextOperation {
+    /// The next operation is worth trying.
+    MayProceed,
+    /// The next operation would block. The waker is woken when it would not.
+    WouldBlock,
+}
+
+/// The readiness of one socket, in both directions. It is shared by the socket and its poller, and fills one cache line
+/// together with the counts of an `Arc`.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    /// Changed under the lock; whoever only looks needs none.
-    sides: [Side; 2],
+    /// Written under the lock, read without it.
+    directions: [DirectionState; 2],
     wakers: Mutex<Wakers>,
 }
 
 #[derive(Debug, Default)]
 struct Wakers([Option<Waker>; 2]);
 
-/// What is [`Known`], and above it a count of events, so that one that comes during an operation is not taken back by its
-/// result; or the number of the error, where no poller takes the socket.
+/// The state of one direction: a [`ReadyState`] in the low bits, and above it the tick.
+///
+/// The tick counts events, so that an event which comes during an operation is not cleared by that operation's result.
+/// In the state `Failed` the number of the error stands in its place.
 #[derive(Debug)]
-struct Side(AtomicU32);
+struct DirectionState(AtomicU32);
 
-/// Bits of a [`Side`] that say what is known, and the least of its count.
-const KNOWN: u32 = 0b11;
-const EVENT: u32 = KNOWN + 1;
+/// The bits of a [`DirectionState`] that hold the [`ReadyState`].
+const STATE_MASK: u32 = 0b11;
+
+/// The amount by which an event changes a tick.
+const ONE_TICK: u32 = STATE_MASK + 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-enum Known {
-    Drained,
+enum ReadyState {
+    NotReady,
     Ready,
-    /// For ever.
+    /// Ready for ever.
     Closed,
-    /// No poller takes the socket, so nobody would be woken: every operation fails.
+    /// No poller takes the socket, so no process would be woken: every operation fails.
     Failed,
 }
 
-/// What was known when an operation began.
-#[must_use = "report what the operation found"]
+/// The number of events that had come when an operation began.
+#[must_use = "report the result of the operation"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen(u32);
+pub(crate) struct Tick(u32);
 
-impl Seen {
-    /// No event has come yet.
-    pub(crate) const NOTHING: Self = Self(0);
+impl Tick {
+    /// The tick before the first event.
+    pub(crate) const FIRST: Self = Self(0);
 }
 
 impl Readiness {
-    /// A socket nothing is known of: an operation is worth trying.
+    /// Returns the readiness of a new socket: operations are worth trying.
     pub(crate) fn new() -> Self {
-        let side = || Side(AtomicU32::new(Known::Ready as u32));
-        Self { sides: [side(), side()], wakers: Mutex::default() }
+        let direction = || DirectionState(AtomicU32::new(ReadyState::Ready as u32));
+        Self { directions: [direction(), direction()], wakers: Mutex::default() }
     }
 
-    /// Ready if an operation is worth trying; else whoever asked is woken when it is.
+    /// Returns the tick if an operation is worth trying. Else registers the waker.
     #[inline]
-    pub(crate) fn poll_ready(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Seen>> {
-        // What comes while we look is found by the operation, or counts as one event more.
-        match self.sides[interest as usize].look() {
-            (Known::Ready | Known::Closed, seen) => Poll::Ready(Ok(seen)),
-            _ => self.look_again(cx, interest),
+    pub(crate) fn poll_ready(&self, cx: &Context<'_>, direction: Direction) -> Poll<io::Result<Tick>> {
+        // An event that comes meanwhile is found by the operation, or changes the tick.
+        match self.directions[direction as usize].load() {
+            (ReadyState::Ready | ReadyState::Closed, tick) => Poll::Ready(Ok(tick)),
+            _ => self.poll_ready_slow(cx, direction),
         }
     }
 
     #[inline(never)]
-    fn look_again(&self, cx: &Context<'_>, interest: Interest) -> Poll<io::Result<Seen>> {
-        let side = &self.sides[interest as usize];
+    fn poll_ready_slow(&self, cx: &Context<'_>, direction: Direction) -> Poll<io::Result<Tick>> {
+        let state = &self.directions[direction as usize];
         let mut wakers = self.wakers.lock();
-        match side.look() {
-            (Known::Ready | Known::Closed, seen) => Poll::Ready(Ok(seen)),
-            (Known::Failed, Seen(error)) => Poll::Ready(Err(match error / EVENT {
+        match state.load() {
+            (ReadyState::Ready | ReadyState::Closed, tick) => Poll::Ready(Ok(tick)),
+            (ReadyState::Failed, Tick(error)) => Poll::Ready(Err(match error / ONE_TICK {
                 0 => io::ErrorKind::Other.into(),
                 error => io::Error::from_raw_os_error(error as i32),
             })),
-            (Known::Drained, _) => {
-                wakers.wakes(interest, cx.waker());
+            (ReadyState::NotReady, _) => {
+                wakers.set(direction, cx.waker());
                 Poll::Pending
             }
         }
     }
 
-    /// An operation found the socket drained. Events that came since it began still count.
-    pub(crate) fn drained(&self, interest: Interest, seen: Seen) {
+    /// Clears the readiness after an operation that left nothing. An event that came since `tick` stays.
+    pub(crate) fn clear_ready(&self, direction: Direction, tick: Tick) {
         let _wakers = self.wakers.lock();
-        self.sides[interest as usize].drain(seen);
+        let _ = self.directions[direction as usize].clear(tick);
     }
 
-    /// An operation would have had to wait, so whatever was taken for a sign of the end was none.
-    pub(crate) fn would_block(&self, interest: Interest, seen: Seen) {
+    /// Clears the readiness after `EWOULDBLOCK`, even a `Closed`: the operation shows that it was wrong.
+    pub(crate) fn clear_after_would_block(&self, direction: Direction, tick: Tick) {
         let _wakers = self.wakers.lock();
-        let side = &self.sides[interest as usize];
-        let (known, now) = side.look();
-        if known != Known::Failed && now == seen {
-            side.set(Known::Drained, seen.0);
+        let direction = &self.directions[direction as usize];
+        let (state, now) = direction.load();
+        if state != ReadyState::Failed && now == tick {
+            direction.store(ReadyState::NotReady, tick.0);
         }
     }
 
-    /// As [`drained`](Self::drained). Says whether another operation would have to wait; the caller is then woken when it
-    /// would not.
-    pub(crate) fn wait_for_more(&self, cx: &Context<'_>, interest: Interest, seen: Seen) -> bool {
+    /// Clears the readiness as [`clear_ready`](Self::clear_ready) does, and registers the waker if the next operation
+    /// would block.
+    pub(crate) fn clear_and_wait(&self, cx: &Context<'_>, direction: Direction, tick: Tick) -> NextOperation {
         let mut wakers = self.wakers.lock();
-        let waits = self.sides[interest as usize].drain(seen);
-        if waits {
-            wakers.wakes(interest, cx.waker());
+        let next = self.directions[direction as usize].clear(tick);
+        if next == NextOperation::WouldBlock {
+            wakers.set(direction, cx.waker());
         }
-        waits
+        next
     }
 
-    /// An event came, with news of the two. Whom it wakes is `due`.
-    pub(crate) fn report(&self, news: [News; 2], due: &mut Vec<Waker>) {
+    /// Records the two parts of an event. Wakers to be woken are pushed to `to_wake`.
+    pub(crate) fn set_ready(&self, events: [ReadyEvent; 2], to_wake: &mut Vec<Waker>) {
         let mut wakers = self.wakers.lock();
-        for ((side, waker), news) in self.sides.iter().zip(&mut wakers.0).zip(news) {
-            if news == News::None {
+        for ((direction, waker), event) in self.directions.iter().zip(&mut wakers.0).zip(events) {
+            if event == ReadyEvent::None {
                 continue;
             }
-            side.hear(news);
+            direction.set_ready(event);
             if let Some(waker) = waker.take() {
-                due.push(waker);
+                to_wake.push(waker);
             }
         }
     }
 
-    /// No poller takes the socket. Whoever waits for it is `due`.
-    pub(crate) fn fail(&self, error: &io::Error, due: &mut Vec<Waker>) {
+    /// Records that no poller takes the socket. Wakers to be woken are pushed to `to_wake`.
+    pub(crate) fn fail(&self, error: &io::Error, to_wake: &mut Vec<Waker>) {
         let mut wakers = self.wakers.lock();
-        let error = error.raw_os_error().map_or(0, |error| error as u32 * EVENT);
-        self.sides.iter().for_each(|side| side.set(Known::Failed, error));
-        due.extend(wakers.0.iter_mut().filter_map(Option::take));
+        let error = error.raw_os_error().map_or(0, |error| error as u32 * ONE_TICK);
+        self.directions.iter().for_each(|direction| direction.store(ReadyState::Failed, error));
+        to_wake.extend(wakers.0.iter_mut().filter_map(Option::take));
     }
 }
 
@@ -163,8 +179,8 @@ impl Default for Readiness {
 }
 
 impl Wakers {
-    fn wakes(&mut self, interest: Interest, waker: &Waker) {
-        match &mut self.0[interest as usize] {
+    fn set(&mut self, direction: Direction, waker: &Waker) {
+        match &mut self.0[direction as usize] {
             Some(known) => {
                 cold_path();
                 known.clone_from(waker);
@@ -174,47 +190,47 @@ impl Wakers {
     }
 }
 
-impl Side {
-    fn look(&self) -> (Known, Seen) {
-        let side = self.0.load(Acquire);
-        let known = match side & KNOWN {
-            0 => Known::Drained,
-            1 => Known::Ready,
-            2 => Known::Closed,
-            _ => Known::Failed,
+impl DirectionState {
+    fn load(&self) -> (ReadyState, Tick) {
+        let bits = self.0.load(Acquire);
+        let state = match bits & STATE_MASK {
+            0 => ReadyState::NotReady,
+            1 => ReadyState::Ready,
+            2 => ReadyState::Closed,
+            _ => ReadyState::Failed,
         };
-        (known, Seen(side & !KNOWN))
+        (state, Tick(bits & !STATE_MASK))
     }
 
-    fn set(&self, known: Known, events: u32) {
-        self.0.store(known as u32 | events, Release);
+    fn store(&self, state: ReadyState, tick: u32) {
+        self.0.store(state as u32 | tick, Release);
     }
 
-    /// Under the lock: nothing is left, unless more has come. Says whether that is so, and an operation has to wait.
-    fn drain(&self, Seen(events): Seen) -> bool {
-        match self.look() {
-            (Known::Ready | Known::Drained, Seen(now)) if now == events => {
-                self.set(Known::Drained, events);
-                true
+    /// Clears the readiness, unless an event has come since `tick`. The caller holds the lock.
+    fn clear(&self, Tick(tick): Tick) -> NextOperation {
+        match self.load() {
+            (ReadyState::Ready | ReadyState::NotReady, Tick(now)) if now == tick => {
+                self.store(ReadyState::NotReady, tick);
+                NextOperation::WouldBlock
             }
             _ => {
                 cold_path();
-                false
+                NextOperation::MayProceed
             }
         }
     }
 
-    /// Under the lock.
-    fn hear(&self, news: News) {
-        let (known, Seen(events)) = self.look();
-        let events = events.wrapping_add(EVENT);
-        if matches!(known, Known::Ready | Known::Drained) && news == News::Ready {
-            return self.set(Known::Ready, events);
+    /// Records an event. The caller holds the lock.
+    fn set_ready(&self, event: ReadyEvent) {
+        let (state, Tick(tick)) = self.load();
+        let tick = tick.wrapping_add(ONE_TICK);
+        if matches!(state, ReadyState::Ready | ReadyState::NotReady) && event == ReadyEvent::Ready {
+            return self.store(ReadyState::Ready, tick);
         }
         cold_path();
-        // What is above a failure is no count.
-        if known != Known::Failed {
-            self.set(Known::Closed, events);
+        // In the state `Failed` the upper bits hold an error, not a tick.
+        if state != ReadyState::Failed {
+            self.store(ReadyState::Closed, tick);
         }
     }
 }
@@ -222,65 +238,65 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Interest::{Read, Write};
+    use Direction::{Read, Write};
 
-    fn poll(readiness: &Readiness, interest: Interest) -> Poll<Seen> {
-        let polled = readiness.poll_ready(&Context::from_waker(Waker::noop()), interest);
-        polled.map(|seen| seen.expect("a poller takes it"))
+    fn poll(readiness: &Readiness, direction: Direction) -> Poll<Tick> {
+        let polled = readiness.poll_ready(&Context::from_waker(Waker::noop()), direction);
+        polled.map(|tick| tick.expect("no poller has failed"))
     }
 
-    /// Whether somebody is woken.
-    fn report(readiness: &Readiness, interest: Interest, news: News) -> bool {
-        let mut both = [News::None; 2];
-        both[interest as usize] = news;
-        let mut due = Vec::new();
-        readiness.report(both, &mut due);
-        !due.is_empty()
+    /// Records an event, and returns whether a waker is woken.
+    fn set_ready(readiness: &Readiness, direction: Direction, event: ReadyEvent) -> bool {
+        let mut both = [ReadyEvent::None; 2];
+        both[direction as usize] = event;
+        let mut to_wake = Vec::new();
+        readiness.set_ready(both, &mut to_wake);
+        !to_wake.is_empty()
     }
 
-    fn seen(readiness: &Readiness, interest: Interest) -> Seen {
-        match poll(readiness, interest) {
-            Poll::Ready(seen) => seen,
+    fn tick(readiness: &Readiness, direction: Direction) -> Tick {
+        match poll(readiness, direction) {
+            Poll::Ready(tick) => tick,
             Poll::Pending => panic!("not ready"),
         }
     }
 
     #[test]
-    fn drained_it_waits_for_an_event() {
+    fn a_cleared_socket_waits_for_an_event() {
         let readiness = Readiness::new();
-        readiness.drained(Read, seen(&readiness, Read));
+        readiness.clear_ready(Read, tick(&readiness, Read));
         assert!(poll(&readiness, Read).is_pending());
-        assert!(report(&readiness, Read, News::Ready), "whoever waited is woken");
+        assert!(set_ready(&readiness, Read, ReadyEvent::Ready), "the waiting process is woken");
         assert!(poll(&readiness, Read).is_ready());
     }
 
     #[test]
     fn closed_is_for_ever_unless_an_operation_would_block() {
         let readiness = Readiness::new();
-        report(&readiness, Read, News::Closed);
-        readiness.drained(Read, seen(&readiness, Read));
-        assert!(poll(&readiness, Read).is_ready(), "what is left is read without another event");
-        readiness.would_block(Read, seen(&readiness, Read));
-        assert!(poll(&readiness, Read).is_pending(), "else it would be tried for ever");
-        assert!(report(&readiness, Read, News::Ready), "whoever waits is woken");
+        set_ready(&readiness, Read, ReadyEvent::Closed);
+        readiness.clear_ready(Read, tick(&readiness, Read));
+        assert!(poll(&readiness, Read).is_ready(), "the rest is read without another event");
+        readiness.clear_after_would_block(Read, tick(&readiness, Read));
+        assert!(poll(&readiness, Read).is_pending(), "else the operation would be tried for ever");
+        assert!(set_ready(&readiness, Read, ReadyEvent::Ready), "the waiting process is woken");
         assert!(poll(&readiness, Read).is_ready());
     }
 
     #[test]
     fn an_event_during_an_operation_is_not_lost() {
         let readiness = Readiness::new();
-        report(&readiness, Read, News::Ready);
-        let before = seen(&readiness, Read);
-        report(&readiness, Read, News::Ready);
-        readiness.drained(Read, before);
+        set_ready(&readiness, Read, ReadyEvent::Ready);
+        let before = tick(&readiness, Read);
+        set_ready(&readiness, Read, ReadyEvent::Ready);
+        readiness.clear_ready(Read, before);
         assert!(poll(&readiness, Read).is_ready());
     }
 
     #[test]
     fn the_end_of_the_stream_stays_readable() {
         let readiness = Readiness::new();
-        report(&readiness, Read, News::Closed);
-        readiness.drained(Read, seen(&readiness, Read));
+        set_ready(&readiness, Read, ReadyEvent::Closed);
+        readiness.clear_ready(Read, tick(&readiness, Read));
         assert!(poll(&readiness, Read).is_ready());
     }
 
@@ -291,11 +307,11 @@ mod tests {
     }
 
     #[test]
-    fn the_two_sides_are_apart() {
+    fn the_directions_are_independent() {
         let readiness = Readiness::new();
-        readiness.drained(Read, seen(&readiness, Read));
-        readiness.drained(Write, seen(&readiness, Write));
-        report(&readiness, Write, News::Ready);
+        readiness.clear_ready(Read, tick(&readiness, Read));
+        readiness.clear_ready(Write, tick(&readiness, Write));
+        set_ready(&readiness, Write, ReadyEvent::Ready);
         assert!(poll(&readiness, Read).is_pending());
         assert!(poll(&readiness, Write).is_ready());
     }

@@ -1,34 +1,39 @@
-//! Sending files: by the system where it can do so itself, else by reading and writing.
+//! Sending files: by sendfile(2) where the system has it, else by reading and writing.
 
 use std::{
     cell::RefCell,
     fs::File,
     io::{self, IoSlice},
     os::unix::fs::FileExt,
-    task::{Context, Poll},
+    task::Poll,
+};
+#[cfg(target_os = "linux")]
+use std::{os::fd::AsRawFd, task::Context};
+
+#[cfg(target_os = "linux")]
+use super::{
+    readiness::Direction,
+    source::{IoSource, Stream},
 };
 
-use crate::transport::Transport;
-
-/// What is sent at once at most: large enough that a system call is cheap for it, small enough that others get their
-/// turn, since a worker waits while the system reads from a disk.
+/// Bounds the bytes of one sendfile(2): 256 KiB. Large enough that a system call is cheap for it, and small enough that
+/// other processes get their turn, since a worker waits while the system reads from a disk.
 #[cfg(target_os = "linux")]
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// What is read at once where the system does not send by itself; one record of TLS has a quarter of it.
+/// Bounds the bytes of one read where the system does not send by itself: 64 KiB, four records of TLS.
 const COPY_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; COPY_BYTES].into_boxed_slice());
 }
 
-/// Reads and writes. What the transport does not take is read again: the system has it at hand then.
-pub(crate) fn poll_copy<T: Transport + ?Sized>(
-    transport: &T,
-    cx: &mut Context<'_>,
+/// Reads from a file, and sends by `write`. Bytes that `write` does not take are read again, from the system's cache.
+pub(crate) fn poll_copy(
     file: &File,
     offset: u64,
     length: usize,
+    write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
 ) -> Poll<io::Result<usize>> {
     if is_beyond(offset) {
         return Poll::Ready(Ok(0));
@@ -44,31 +49,28 @@ pub(crate) fn poll_copy<T: Transport + ?Sized>(
         if read == 0 {
             return Poll::Ready(Ok(0));
         }
-        transport.poll_write(cx, &[IoSlice::new(&buffer[..read])])
+        write(&[IoSlice::new(&buffer[..read])])
     })
 }
 
-/// No file is as long as that, and the system would take it for a negative number.
+/// Returns whether no file reaches this offset. The system would take it for a negative number.
 fn is_beyond(offset: u64) -> bool {
     i64::try_from(offset).is_err()
 }
 
-/// Has the system send, by sendfile(2). (Other systems report what they have sent together with an error, which gets
-/// lost on the way here; they copy.)
+/// Sends a part of a file by sendfile(2). Only on Linux: other systems report an error together with the bytes sent
+/// before it, which would be lost here, so they copy.
 #[cfg(target_os = "linux")]
-pub(crate) fn poll_send<S, T>(
-    transport: &T,
-    socket: &crate::io::source::Evented<S>,
+pub(crate) fn poll_send<S>(
+    socket: &IoSource<S>,
     cx: &mut Context<'_>,
     file: &File,
     offset: u64,
     length: usize,
 ) -> Poll<io::Result<usize>>
 where
-    S: std::os::fd::AsRawFd + std::os::fd::AsFd,
-    T: Transport,
+    S: Stream + AsRawFd,
 {
-    use crate::io::readiness::Interest;
     let (Ok(start), Some(piece)) =
         (usize::try_from(offset), std::num::NonZeroUsize::new(length.min(PIECE_BYTES)))
     else {
@@ -78,11 +80,11 @@ where
         return Poll::Ready(Ok(0));
     }
     let send = |socket: &S| socket2::SockRef::from(socket).sendfile(file, start, Some(piece));
-    // Fewer bytes than were asked for are no sign that there is no room: the file may have ended.
-    match socket.poll(cx, Interest::Write, send, |_| false) {
-        // Not every file can be sent so.
+    // A short result is no sign of a full buffer: the file may have ended.
+    match socket.poll(cx, Direction::Write, send, |_| false) {
+        // The system cannot send every file so.
         Poll::Ready(Err(error)) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
-            poll_copy(transport, cx, file, offset, length)
+            poll_copy(file, offset, length, |slices| socket.poll_send(cx, slices))
         }
         result => result,
     }

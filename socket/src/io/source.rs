@@ -19,11 +19,35 @@ use parking_lot::Mutex;
 use riot_actor::coop;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::{
-    io::poller::Registration,
-    io::readiness::{Interest, Readiness, Seen},
-    transport::ReadOutcome,
+use super::{
+    poller::Registration,
+    readiness::{Direction, NextOperation, Readiness, Tick},
 };
+
+/// The result of [`Transport::poll_read_hint`](crate::Transport::poll_read_hint).
+///
+/// ```
+/// use std::{io, task::{Context, Poll}};
+/// use riot_socket::{ReadOutcome, Transport};
+///
+/// /// Reads until nothing is left, without a read that only finds that out.
+/// fn poll_all(transport: &dyn Transport, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<()>> {
+///     loop {
+///         match std::task::ready!(transport.poll_read_hint(cx, buffer))? {
+///             ReadOutcome { bytes: 0, .. } => return Poll::Ready(Ok(())),
+///             ReadOutcome { would_block_next: true, .. } => return Poll::Pending,
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOutcome {
+    /// Bytes received; 0 at the end of what the peer sends.
+    pub bytes: usize,
+    /// Whether the next read is known to have to wait.
+    pub would_block_next: bool,
+}
 
 /// A socket that bytes go through. The system is asked without the detour through the C library, which sees to it that a
 /// thread can be cancelled where it waits; here none waits.
@@ -55,7 +79,7 @@ impl Stream for mio::net::UnixStream {}
 
 /// A socket and what is known of its readiness. It joins the poller of the worker that first has to wait for it: one
 /// that is answered at once and closed never does.
-pub(crate) struct Evented<S> {
+pub(crate) struct IoSource<S> {
     /// Goes before the socket. Held while registering: the system takes a socket once.
     registration: Mutex<Option<Registration>>,
     socket: S,
@@ -64,7 +88,7 @@ pub(crate) struct Evented<S> {
     readiness: Arc<Readiness>,
 }
 
-impl<S: AsRawFd> Evented<S> {
+impl<S: AsRawFd> IoSource<S> {
     pub(crate) fn new(socket: S) -> Self {
         let readiness = Arc::new(Readiness::new());
         Self { registration: Mutex::new(None), socket, registered: AtomicBool::new(false), readiness }
@@ -79,30 +103,30 @@ impl<S: AsRawFd> Evented<S> {
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
-        interest: Interest,
+        direction: Direction,
         operation: impl FnMut(&S) -> io::Result<T>,
         drained: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
-        let (value, seen) = ready!(self.poll_seen(cx, interest, operation))?;
+        let (value, tick) = ready!(self.poll_tick(cx, direction, operation))?;
         if drained(&value) {
             cold_path();
-            self.readiness.drained(interest, seen);
+            self.readiness.clear_ready(direction, tick);
         }
         Poll::Ready(Ok(value))
     }
 
-    fn poll_seen<T>(
+    fn poll_tick<T>(
         &self,
         cx: &mut Context<'_>,
-        interest: Interest,
+        direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<T>,
-    ) -> Poll<io::Result<(T, Seen)>> {
+    ) -> Poll<io::Result<(T, Tick)>> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
         loop {
-            let seen = match self.readiness.poll_ready(cx, interest) {
-                Poll::Ready(seen) => seen?,
+            let tick = match self.readiness.poll_ready(cx, direction) {
+                Poll::Ready(tick) => tick?,
                 Poll::Pending => {
                     // The first event tells what is ready already, so nothing is missed by registering late.
                     self.register()?;
@@ -110,11 +134,11 @@ impl<S: AsRawFd> Evented<S> {
                 }
             };
             match operation(&self.socket) {
-                Ok(value) => return Poll::Ready(Ok((value, seen))),
+                Ok(value) => return Poll::Ready(Ok((value, tick))),
                 Err(error) => {
                     cold_path();
                     match error.kind() {
-                        io::ErrorKind::WouldBlock => self.readiness.would_block(interest, seen),
+                        io::ErrorKind::WouldBlock => self.readiness.clear_after_would_block(direction, tick),
                         io::ErrorKind::Interrupted => {}
                         _ => return Poll::Ready(Err(error)),
                     }
@@ -131,7 +155,7 @@ impl<S: AsRawFd> Evented<S> {
         let room = buffer.len();
         // Fewer bytes than there was room for: there are no more. (At the end of the stream there is nothing to wait
         // for either, so that is no sign of it.)
-        self.poll(cx, Interest::Read, |socket| socket.receive(buffer), |&read| read > 0 && read < room)
+        self.poll(cx, Direction::Read, |socket| socket.receive(buffer), |&read| read > 0 && read < room)
     }
 
     /// Receives into `buffer`, and reports whether the next receive would have to wait; if so, `cx` is registered.
@@ -144,11 +168,11 @@ impl<S: AsRawFd> Evented<S> {
         S: Stream,
     {
         let room = buffer.len();
-        let (read, seen) = ready!(self.poll_seen(cx, Interest::Read, |socket| socket.receive(buffer)))?;
+        let (read, tick) = ready!(self.poll_tick(cx, Direction::Read, |socket| socket.receive(buffer)))?;
         // If no poller takes it, the next receive says so.
         let would_block_next = read > 0
             && read < room
-            && self.readiness.wait_for_more(cx, Interest::Read, seen)
+            && self.readiness.clear_and_wait(cx, Direction::Read, tick) == NextOperation::WouldBlock
             && self.register().is_ok();
         Poll::Ready(Ok(ReadOutcome { bytes: read, would_block_next }))
     }
@@ -162,30 +186,30 @@ impl<S: AsRawFd> Evented<S> {
             [slice] => slice.len(),
             slices => slices.iter().map(|slice| slice.len()).sum(),
         };
-        self.poll(cx, Interest::Write, |socket| socket.send(slices), |&sent| sent < total)
+        self.poll(cx, Direction::Write, |socket| socket.send(slices), |&sent| sent < total)
     }
 
     /// Waits until a socket that was told to connect has.
     pub(crate) async fn connected<A>(&self, outcome: impl Fn(&S) -> io::Result<A>) -> io::Result<A> {
         // Nothing has come from a peer that is not there yet.
-        self.readiness.drained(Interest::Read, Seen::NOTHING);
+        self.readiness.clear_ready(Direction::Read, Tick::FIRST);
         let connected = |socket: &S| match outcome(socket) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                 Err(io::ErrorKind::WouldBlock.into())
             }
             result => result,
         };
-        poll_fn(|cx| self.poll(cx, Interest::Write, connected, |_| false)).await
+        poll_fn(|cx| self.poll(cx, Direction::Write, connected, |_| false)).await
     }
 
     /// Joins the poller of this worker, if it has joined none. Whoever has to wait has said so before.
     #[inline]
     fn register(&self) -> io::Result<()> {
-        if self.registered.load(Acquire) { Ok(()) } else { self.register_first() }
+        if self.registered.load(Acquire) { Ok(()) } else { self.register_slow() }
     }
 
     #[inline(never)]
-    fn register_first(&self) -> io::Result<()> {
+    fn register_slow(&self) -> io::Result<()> {
         let mut registration = self.registration.lock();
         if registration.is_none() {
             *registration = Some(Registration::new(self.socket.as_raw_fd(), &self.readiness)?);
@@ -255,13 +279,13 @@ mod tests {
         }
     }
 
-    fn pair() -> (Arc<Evented<Counted>>, UnixStream) {
+    fn pair() -> (Arc<IoSource<Counted>>, UnixStream) {
         let (socket, peer) = UnixStream::pair().expect("two sockets");
         for side in [&socket, &peer] {
             side.set_nonblocking(true).expect("it can be");
         }
         let (reads, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        (Arc::new(Evented::new(Counted { socket, reads, refused })), peer)
+        (Arc::new(IoSource::new(Counted { socket, reads, refused })), peer)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The connections of a Connections.Sup by the pid of their Connector.
+//! The connections of a Connections.Sup, by the pid of their Connector.
 
 use std::{
     collections::HashMap,
@@ -8,13 +8,14 @@ use std::{
 
 use riot_actor::Pid;
 
-use crate::connection::control::Entry;
+use crate::connection::record::ConnectionRecord;
 
-/// They come and go with every client, and are looked through only when the server drains. Then a seed repeats their
-/// order, as no random state is in it.
-pub(super) type Children = HashMap<Pid, Arc<Entry>, BuildHasherDefault<PidHasher>>;
+/// The map of connections. It changes with every client, and is iterated only when the server drains. The hasher has
+/// no random state, so a simulation repeats the order of the iteration.
+pub(super) type Connectors = HashMap<Pid, Arc<ConnectionRecord>, BuildHasherDefault<PidHasher>>;
 
-/// The runtime gives pids out, so nobody can choose them to collide: one multiplication mixes them well enough.
+/// A hasher for pids. They are chosen by the runtime, so no client can make them collide, and one multiplication mixes
+/// them well enough.
 #[derive(Default)]
 pub(super) struct PidHasher(u64);
 
@@ -27,7 +28,7 @@ impl Hasher for PidHasher {
         self.0 = (self.0.rotate_left(32) ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
-    /// The high bits are the mixed ones; a map looks at the lowest and at the highest.
+    /// Moves the high bits, which are mixed best, to where a map looks: at the lowest and at the highest bits.
     fn finish(&self) -> u64 {
         self.0.rotate_left(20)
     }

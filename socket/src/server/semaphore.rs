@@ -1,4 +1,4 @@
-//! How many may be in at once: an exact number that can be changed while they are in, and a queue at the door.
+//! A fair semaphore: an exact number of permits, which can be changed while some are in use.
 
 use std::{
     collections::VecDeque,
@@ -9,52 +9,52 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// The door.
+/// The semaphore.
 #[derive(Debug)]
-pub(crate) struct Limit {
-    state: Mutex<State>,
+pub(crate) struct Semaphore {
+    state: Mutex<SemaphoreState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SemaphoreState {
     max: usize,
-    inside: usize,
-    /// First come, first served. Those who gave up waiting have taken their waker out.
+    in_use: usize,
+    /// Queued acquires, in FIFO order. A dropped acquire has taken its waker out.
     waiting: VecDeque<(u64, Waker)>,
     next_ticket: u64,
 }
 
-impl Limit {
+impl Semaphore {
     pub(crate) fn new(max: usize) -> Arc<Self> {
-        let state = State { max, inside: 0, waiting: VecDeque::new(), next_ticket: 0 };
+        let state = SemaphoreState { max, in_use: 0, waiting: VecDeque::new(), next_ticket: 0 };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SemaphoreState> {
         self.state.lock()
     }
 
-    /// Waits for a place.
+    /// Waits for a permit.
     ///
-    /// Cancel safe: dropped before it is ready, it holds no place, and nobody behind it waits for it.
-    pub(crate) async fn enter(self: &Arc<Self>) -> Permit {
-        let mut wait = self.wait();
-        poll_fn(|cx| wait.poll(cx)).await
+    /// Cancel safe: if the future is dropped before it is ready, it holds no permit and delays no queued acquire.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Permit {
+        let mut acquire = self.start_acquire();
+        poll_fn(|cx| acquire.poll(cx)).await
     }
 
-    /// A place in the queue, for whoever waits for something else too.
-    pub(crate) fn wait(self: &Arc<Self>) -> Wait<'_> {
-        Wait { limit: self, ticket: None }
+    /// Returns an acquire to poll, for a caller that waits for something else too.
+    pub(crate) fn start_acquire(self: &Arc<Self>) -> Acquire<'_> {
+        Acquire { semaphore: self, ticket: None }
     }
 
-    /// A place, if there is one now.
-    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+    /// Returns a permit if one is free now.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         let mut state = self.lock();
-        (state.inside < state.max).then(|| state.inside += 1)?;
+        (state.in_use < state.max).then(|| state.in_use += 1)?;
         Some(Permit(self.clone()))
     }
 
-    /// Changes how many may be in. Nobody is sent out.
+    /// Changes the number of permits. Permits in use stay valid.
     pub(crate) fn set_max(&self, max: usize) {
         let mut state = self.lock();
         state.max = max;
@@ -69,9 +69,9 @@ impl Limit {
         self.lock().max
     }
 
-    fn leave(&self) {
+    fn release(&self) {
         let mut state = self.lock();
-        state.inside -= 1;
+        state.in_use -= 1;
         let next = state.next_to_wake();
         drop(state);
         if let Some(next) = next {
@@ -80,32 +80,32 @@ impl Limit {
     }
 }
 
-impl State {
+impl SemaphoreState {
     fn next_to_wake(&mut self) -> Option<Waker> {
-        (self.inside < self.max).then(|| self.waiting.pop_front()).flatten().map(|(_, waker)| waker)
+        (self.in_use < self.max).then(|| self.waiting.pop_front()).flatten().map(|(_, waker)| waker)
     }
 }
 
-/// Somebody who waits for a place. Dropped, nobody behind it waits for it.
-pub(crate) struct Wait<'a> {
-    limit: &'a Arc<Limit>,
+/// A queued acquire of a permit. Dropping it leaves the queue without losing a permit.
+pub(crate) struct Acquire<'a> {
+    semaphore: &'a Arc<Semaphore>,
     ticket: Option<u64>,
 }
 
-impl Wait<'_> {
-    /// Ready with a place; else whoever asks is woken when there is one. Can be asked again for another.
+impl Acquire<'_> {
+    /// Polls for a permit. Can be polled again for another one.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Permit> {
-        let mut state = self.limit.lock();
-        if state.inside < state.max {
-            state.inside += 1;
+        let mut state = self.semaphore.lock();
+        if state.in_use < state.max {
+            state.in_use += 1;
             self.leave_queue(&mut state);
-            // There may be room for the next one too: it was told of one place only.
+            // There may be a permit for the next acquire too, which was not woken for it.
             let next = state.next_to_wake();
             drop(state);
             if let Some(next) = next {
                 next.wake();
             }
-            return Poll::Ready(Permit(self.limit.clone()));
+            return Poll::Ready(Permit(self.semaphore.clone()));
         }
         let ticket = *self.ticket.get_or_insert_with(|| {
             state.next_ticket += 1;
@@ -118,21 +118,21 @@ impl Wait<'_> {
         Poll::Pending
     }
 
-    fn leave_queue(&mut self, state: &mut State) {
+    fn leave_queue(&mut self, state: &mut SemaphoreState) {
         if let Some(ticket) = self.ticket.take() {
             state.waiting.retain(|&(waiting, _)| waiting != ticket);
         }
     }
 }
 
-impl Drop for Wait<'_> {
+impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         if self.ticket.is_none() {
             return;
         }
-        let mut state = self.limit.lock();
+        let mut state = self.semaphore.lock();
         self.leave_queue(&mut state);
-        // It may have been woken and gone without entering: then the place is the next one's.
+        // This acquire may have been woken and dropped before it took its permit. The next one gets it.
         let next = state.next_to_wake();
         drop(state);
         if let Some(next) = next {
@@ -141,13 +141,13 @@ impl Drop for Wait<'_> {
     }
 }
 
-/// A place inside; given back when dropped.
+/// A permit. Dropping it releases it.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Limit>);
+pub(crate) struct Permit(Arc<Semaphore>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.release();
     }
 }
 
@@ -157,41 +157,41 @@ mod tests {
 
     use super::*;
 
-    fn try_enter(limit: &Arc<Limit>) -> Option<Permit> {
-        match limit.wait().poll(&Context::from_waker(Waker::noop())) {
+    fn try_acquire(semaphore: &Arc<Semaphore>) -> Option<Permit> {
+        match semaphore.start_acquire().poll(&Context::from_waker(Waker::noop())) {
             Poll::Ready(permit) => Some(permit),
             Poll::Pending => None,
         }
     }
 
     #[test]
-    fn the_limit_is_exact() {
-        let limit = Limit::new(2);
-        let first = try_enter(&limit);
-        let second = try_enter(&limit);
-        assert!(first.is_some() && second.is_some() && try_enter(&limit).is_none());
+    fn the_number_of_permits_is_exact() {
+        let semaphore = Semaphore::new(2);
+        let first = try_acquire(&semaphore);
+        let second = try_acquire(&semaphore);
+        assert!(first.is_some() && second.is_some() && try_acquire(&semaphore).is_none());
         drop(first);
-        let third = try_enter(&limit);
-        assert!(third.is_some() && try_enter(&limit).is_none());
+        let third = try_acquire(&semaphore);
+        assert!(third.is_some() && try_acquire(&semaphore).is_none());
     }
 
     #[test]
-    fn raised_it_lets_more_in_and_lowered_it_sends_nobody_out() {
-        let limit = Limit::new(1);
-        let mut inside = vec![try_enter(&limit).unwrap()];
-        limit.set_max(3);
-        inside.push(try_enter(&limit).unwrap());
-        inside.push(try_enter(&limit).unwrap());
-        limit.set_max(1);
-        assert!(try_enter(&limit).is_none());
-        inside.truncate(1);
-        assert!(try_enter(&limit).is_none());
-        inside.clear();
-        assert!(try_enter(&limit).is_some());
+    fn a_raised_maximum_frees_permits_and_a_lowered_one_takes_none_back() {
+        let semaphore = Semaphore::new(1);
+        let mut permits = vec![try_acquire(&semaphore).unwrap()];
+        semaphore.set_max(3);
+        permits.push(try_acquire(&semaphore).unwrap());
+        permits.push(try_acquire(&semaphore).unwrap());
+        semaphore.set_max(1);
+        assert!(try_acquire(&semaphore).is_none());
+        permits.truncate(1);
+        assert!(try_acquire(&semaphore).is_none());
+        permits.clear();
+        assert!(try_acquire(&semaphore).is_some());
     }
 
     #[test]
-    fn one_that_was_woken_and_left_passes_its_place_on() {
+    fn an_acquire_that_was_woken_and_dropped_passes_its_permit_on() {
         use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
         struct Flag(AtomicBool);
         impl std::task::Wake for Flag {
@@ -199,17 +199,17 @@ mod tests {
                 self.0.store(true, SeqCst);
             }
         }
-        let limit = Limit::new(1);
-        let inside = try_enter(&limit);
-        let mut first = Box::pin(limit.enter());
+        let semaphore = Semaphore::new(1);
+        let permit = try_acquire(&semaphore);
+        let mut first = Box::pin(semaphore.acquire());
         assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         let waker = Waker::from(flag.clone());
-        let mut second = pin!(limit.enter());
+        let mut second = pin!(semaphore.acquire());
         assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        drop(inside); // wakes the first
+        drop(permit); // wakes the first
         drop(first);
-        assert!(flag.0.load(SeqCst), "the second is told");
+        assert!(flag.0.load(SeqCst), "the second is woken");
         assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
     }
 }

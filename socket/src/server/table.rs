@@ -1,4 +1,4 @@
-//! Where connections are: by Connections.Sup, whichever process is that now.
+//! The table of a server's connections, one shard for each Connections.Sup.
 
 use std::{
     future::poll_fn,
@@ -10,55 +10,68 @@ use parking_lot::{Mutex, MutexGuard};
 use riot_actor::Pid;
 use slab::Slab;
 
-use super::{
-    info::ConnectionInfo,
-    semaphore::{Limit, Permit},
-    state::{Counters, Shared},
+use super::{info::ConnectionInfo, semaphore::Permit, state::Shared};
+use crate::connection::{
+    membership::{Load, MemberKey, Membership, Owner},
+    record::ConnectionRecord,
 };
-use crate::connection::control::Entry;
 
-/// The places of all Connections.Sup of one server.
-pub(super) struct Places(Vec<Mutex<Place>>);
+/// The connections of one server, by the Connections.Sup in charge of them.
+pub(super) struct ConnectionTable(Vec<Mutex<Shard>>);
 
 #[derive(Default)]
-struct Place {
+struct Shard {
     supervisor: Option<Pid>,
-    /// Acceptors that have a client for it.
+    /// Wakers of acceptors that have a client for the supervisor.
     waiting: Vec<Waker>,
-    entries: Slab<Arc<Entry>>,
+    members: Slab<Member>,
 }
 
-impl Places {
+/// A connection in the table. A refused client is a member too, but is not counted as a connection.
+struct Member {
+    record: Arc<ConnectionRecord>,
+    /// `None` once it has been released.
+    permit: Option<Permit>,
+}
+
+impl Member {
+    /// Takes the permit out, with the answer whether the connection is counted as active.
+    fn take_permit(&mut self) -> Option<(Permit, bool)> {
+        self.permit.take().map(|permit| (permit, !self.record.is_refused()))
+    }
+}
+
+impl ConnectionTable {
     pub(super) fn new(supervisors: usize) -> Self {
         Self((0..supervisors).map(|_| Mutex::default()).collect())
     }
 
-    fn place(&self, number: usize) -> MutexGuard<'_, Place> {
+    fn shard(&self, number: usize) -> MutexGuard<'_, Shard> {
         self.0[number].lock()
     }
 
-    /// The place of the connections an acceptor takes in.
-    pub(super) fn of_acceptor(&self, acceptor: usize) -> usize {
+    /// Returns the shard of the connections that an acceptor accepts.
+    pub(super) fn shard_of(&self, acceptor: usize) -> usize {
         acceptor % self.0.len()
     }
 
-    /// A new supervisor is in charge.
+    /// Sets the supervisor in charge of a shard.
     pub(super) fn set_supervisor(&self, number: usize, pid: Pid) {
-        let mut place = self.place(number);
-        place.supervisor = Some(pid);
-        let waiting = std::mem::take(&mut place.waiting);
-        drop(place);
+        let mut shard = self.shard(number);
+        shard.supervisor = Some(pid);
+        let waiting = std::mem::take(&mut shard.waiting);
+        drop(shard);
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// The supervisor in charge; waits while it is being restarted.
+    /// Returns the supervisor in charge of a shard. Waits while it is being restarted.
     pub(super) async fn supervisor(&self, number: usize) -> Pid {
         poll_fn(|cx| {
-            let mut place = self.place(number);
-            match place.supervisor.filter(|&pid| riot_actor::process::is_alive(pid)) {
+            let mut shard = self.shard(number);
+            match shard.supervisor.filter(|&pid| riot_actor::process::is_alive(pid)) {
                 Some(pid) => Poll::Ready(pid),
                 None => {
-                    place.waiting.push(cx.waker().clone());
+                    shard.waiting.push(cx.waker().clone());
                     Poll::Pending
                 }
             }
@@ -66,130 +79,126 @@ impl Places {
         .await
     }
 
-    /// The supervisors in charge now.
+    /// Returns the supervisors that are in charge now.
     pub(super) fn supervisors(&self) -> Vec<Pid> {
-        (0..self.0.len()).filter_map(|number| self.place(number).supervisor).collect()
+        (0..self.0.len()).filter_map(|number| self.shard(number).supervisor).collect()
     }
 
-    /// The connection of this Connector.
-    pub(super) fn find(&self, connector: Pid) -> Option<Arc<Entry>> {
-        self.entries().into_iter().find(|entry| entry.pid() == Some(connector))
+    /// Returns the connection of this Connector.
+    pub(super) fn find(&self, connector: Pid) -> Option<Arc<ConnectionRecord>> {
+        self.records().into_iter().find(|record| record.pid() == Some(connector))
     }
 
-    /// Every connection there is.
-    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
-        let all =
-            |number| self.place(number).entries.iter().map(|(_, entry)| entry.clone()).collect::<Vec<_>>();
-        (0..self.0.len()).flat_map(all).collect()
-    }
-}
-
-/// A connection's place in a server: one of those there are. Whoever has the connection last
-/// [gives it back](Self::leave).
-pub(crate) struct Seat {
-    shared: Arc<Shared>,
-    number: usize,
-    key: usize,
-}
-
-impl Seat {
-    /// A seat in the place with this number. A client that is sent away has one too, but is none of the connections
-    /// there are.
-    pub(super) fn new(shared: &Arc<Shared>, entry: &Arc<Entry>, number: usize, permit: Permit) -> Self {
-        let key = shared.places.place(number).entries.insert(entry.clone());
-        entry.occupy(permit);
-        if !entry.is_refused() {
-            let counters = &shared.counters;
-            counters.accepted.fetch_add(1, Relaxed);
-            counters.active.fetch_add(1, Relaxed);
-            shared.one_more();
-        }
-        Self { shared: shared.clone(), number, key }
+    /// Returns all connections.
+    pub(super) fn records(&self) -> Vec<Arc<ConnectionRecord>> {
+        let of_shard = |number| {
+            let shard = self.shard(number);
+            shard.members.iter().map(|(_, member)| member.record.clone()).collect::<Vec<_>>()
+        };
+        (0..self.0.len()).flat_map(of_shard).collect()
     }
 
-    /// Gives up being counted, once: somebody else can come.
-    pub(crate) fn vacate(&self, entry: &Entry) {
-        self.shared.vacate(entry);
+    fn insert(&self, number: usize, record: &Arc<ConnectionRecord>, permit: Permit) -> MemberKey {
+        let member = Member { record: record.clone(), permit: Some(permit) };
+        let slot = self.shard(number).members.insert(member);
+        MemberKey { shard: number as u32, slot: slot as u32 }
     }
 
-    /// Gives it back, at the end of the connection that has this entry.
-    pub(crate) fn leave(&self, entry: &Entry) {
-        let counters = &self.shared.counters;
-        let (received, sent) = entry.bytes();
-        counters.received.fetch_add(received, Relaxed);
-        counters.sent.fetch_add(sent, Relaxed);
-        counters.undelivered.fetch_add(entry.undelivered.load(Relaxed), Relaxed);
-        let listed = self.shared.places.place(self.number).entries.try_remove(self.key);
-        drop(listed);
-        self.vacate(entry);
-        if !entry.is_refused() {
-            if entry.pid().is_none() {
-                // Whoever was to start its Connector was killed before.
-                self.shared.count_lost(1);
-            }
-            self.shared.one_less();
-        }
+    fn take_permit(&self, key: MemberKey) -> Option<(Permit, bool)> {
+        self.shard(key.shard as usize).members.get_mut(key.slot as usize)?.take_permit()
     }
 
-    pub(crate) fn count_timeout(&self, timer: &'static str) {
-        self.shared.count_timeout(timer);
+    /// Takes the permit of this Connector's connection, under one lock: its slot may be reused afterwards.
+    fn take_permit_of(&self, connector: Pid) -> Option<(Permit, bool)> {
+        (0..self.0.len()).find_map(|number| {
+            let mut shard = self.shard(number);
+            let (_, member) =
+                shard.members.iter_mut().find(|(_, member)| member.record.pid() == Some(connector))?;
+            member.take_permit()
+        })
     }
 
-    pub(crate) fn crowd(&self) -> Load {
-        Load { counters: self.shared.counters.clone(), limit: self.shared.limit.clone() }
+    fn remove(&self, key: MemberKey) -> Option<Member> {
+        self.shard(key.shard as usize).members.try_remove(key.slot as usize)
     }
 }
 
 impl Shared {
-    pub(super) fn vacate(&self, entry: &Entry) {
-        if let Some(permit) = entry.vacate() {
-            if !entry.is_refused() {
-                self.counters.active.fetch_sub(1, Relaxed);
+    /// Adds a connection to a shard of the table. A refused client is added too, but is not counted.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        record: &Arc<ConnectionRecord>,
+        shard: usize,
+        permit: Permit,
+    ) -> Membership {
+        let key = self.table.insert(shard, record, permit);
+        if !record.is_refused() {
+            self.statistics.accepted.fetch_add(1, Relaxed);
+            self.load.inc();
+            self.statistics.inc();
+        }
+        Membership::new(self.clone(), key)
+    }
+
+    fn release(&self, taken: Option<(Permit, bool)>) {
+        if let Some((permit, is_counted)) = taken {
+            if is_counted {
+                self.load.dec();
             }
             drop(permit);
         }
     }
 
-    /// Every connection that has a Connector.
-    pub(super) fn connections(&self) -> Vec<ConnectionInfo> {
-        self.places.entries().iter().filter_map(|entry| ConnectionInfo::of(entry)).collect()
+    /// Releases the permit of this Connector's connection.
+    pub(super) fn release_permit_of(&self, connector: Pid) {
+        self.release(self.table.take_permit_of(connector));
     }
 
-    /// Bytes received and sent by all connections, those that have ended included.
+    /// Returns every connection that has a Connector.
+    pub(super) fn connections(&self) -> Vec<ConnectionInfo> {
+        self.table.records().iter().filter_map(|record| ConnectionInfo::of(record)).collect()
+    }
+
+    /// Returns the bytes received and sent by all connections, ended ones included.
     pub(super) fn bytes(&self) -> (u64, u64) {
-        let counters = &self.counters;
-        let ended = (counters.received.load(Relaxed), counters.sent.load(Relaxed));
-        let add = |(received, sent), entry: Arc<Entry>| {
-            let (more_received, more_sent) = entry.bytes();
+        let statistics = &self.statistics;
+        let ended = (statistics.received.load(Relaxed), statistics.sent.load(Relaxed));
+        let add = |(received, sent), record: Arc<ConnectionRecord>| {
+            let (more_received, more_sent) = record.bytes();
             (received + more_received, sent + more_sent)
         };
-        self.places.entries().into_iter().fold(ended, add)
+        self.table.records().into_iter().fold(ended, add)
     }
 }
 
-/// How full a server is, for protocols that are less patient in a crowd.
-#[derive(Clone)]
-pub struct Load {
-    counters: Arc<Counters>,
-    limit: Arc<Limit>,
-}
-
-impl Load {
-    /// Connections there are, without those that were [removed](crate::Connection::remove).
-    #[must_use]
-    pub fn active(&self) -> usize {
-        self.counters.active.load(Relaxed)
+impl Owner for Shared {
+    fn load(&self) -> &Load {
+        &self.load
     }
 
-    /// Connections there may be.
-    #[must_use]
-    pub fn max(&self) -> usize {
-        self.limit.max()
+    fn release_permit(&self, key: MemberKey) {
+        self.release(self.table.take_permit(key));
     }
-}
 
-impl std::fmt::Debug for Load {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Load({} of {})", self.active(), self.max())
+    fn count_timeout(&self, timer: &'static str) {
+        self.statistics.count_timeout(timer);
+    }
+
+    fn remove(&self, key: MemberKey, record: &ConnectionRecord) {
+        let statistics = &self.statistics;
+        let (received, sent) = record.bytes();
+        statistics.received.fetch_add(received, Relaxed);
+        statistics.sent.fetch_add(sent, Relaxed);
+        statistics.undelivered.fetch_add(record.undelivered(), Relaxed);
+        if let Some(mut member) = self.table.remove(key) {
+            self.release(member.take_permit());
+        }
+        if !record.is_refused() {
+            if record.pid().is_none() {
+                // The Connections.Sup that was to start its Connector was killed before.
+                statistics.count_killed(1);
+            }
+            statistics.dec();
+        }
     }
 }

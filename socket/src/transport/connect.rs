@@ -3,21 +3,15 @@
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
-    sync::Arc,
 };
 
 use riot_actor::{runtime::blocking, time::TimedOut, timeout};
 
-use crate::{
-    Connection, Options,
-    transport::Address,
-    transport::tcp::TcpStream,
-    transport::unix::{UnixAddress, UnixStream},
-};
+use super::{options::Options, tcp::TcpStream};
 
 impl TcpStream {
     /// Connects to a name and port, such as `"example.org:80"`. The name is looked up on a thread where that may block;
-    /// then its addresses are tried one after the other, IPv6 and IPv4 in turns, until one answers, each no longer than
+    /// then its addresses are tried one after the other, IPv6 and IPv4 in interleaved, until one answers, each no longer than
     /// [`Options::attempt_timeout`].
     ///
     /// # Errors
@@ -36,7 +30,7 @@ impl TcpStream {
             found.map_err(|error| io::Error::new(error.kind(), format!("cannot look up {host}: {error}")))?;
         let nothing = "the name stands for no address";
         let mut result = Err(io::Error::new(io::ErrorKind::NotFound, nothing));
-        for address in in_turns(addresses) {
+        for address in interleave_families(addresses) {
             let attempt = timeout(options.attempt_timeout, Self::connect_with(address, options));
             result = match attempt.await {
                 Ok(result) => result,
@@ -50,63 +44,9 @@ impl TcpStream {
     }
 }
 
-impl Connection {
-    /// Connects over TCP to a name and port, as [`TcpStream::connect_host`] with default options.
-    ///
-    /// ```no_run
-    /// # use riot_socket::Connection;
-    /// # riot_actor::run(async {
-    /// let mut connection = Connection::connect("example.org:80").await?;
-    /// connection.write_all(b"GET / HTTP/1.0\r\nHost: example.org\r\n\r\n").await?;
-    /// let answer = connection.read_to_end(1024 * 1024).await?;
-    /// # Ok::<(), riot_actor::Reason>(())
-    /// # });
-    /// ```
-    ///
-    /// # Errors
-    /// As [`TcpStream::connect_host`].
-    ///
-    /// # Panics
-    /// Outside a process.
-    pub async fn connect(host: &str) -> io::Result<Self> {
-        TcpStream::connect_host(host, &Options::new()).await?.try_into()
-    }
-
-    /// Connects to a Unix socket.
-    ///
-    /// # Errors
-    /// Those of connect(2).
-    ///
-    /// # Panics
-    /// Outside a process.
-    pub async fn connect_unix(address: impl Into<UnixAddress>) -> io::Result<Self> {
-        UnixStream::connect(address).await?.try_into()
-    }
-}
-
-/// Fails if the peer has gone already.
-impl TryFrom<TcpStream> for Connection {
-    type Error = io::Error;
-
-    fn try_from(stream: TcpStream) -> io::Result<Self> {
-        let peer = Address::Ip(stream.peer_addr()?);
-        Ok(Self::new(Arc::new(stream), peer))
-    }
-}
-
-/// Fails if the peer has gone already.
-impl TryFrom<UnixStream> for Connection {
-    type Error = io::Error;
-
-    fn try_from(stream: UnixStream) -> io::Result<Self> {
-        let peer = Address::Unix(stream.peer_addr()?);
-        Ok(Self::new(Arc::new(stream), peer))
-    }
-}
-
-/// The two families by turns, beginning with that of the first, so that one that leads nowhere costs one attempt only.
+/// The two families by interleaved, beginning with that of the first, so that one that leads nowhere costs one attempt only.
 /// (RFC 8305 §4.)
-fn in_turns(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
+fn interleave_families(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_ipv6);
@@ -122,19 +62,19 @@ fn in_turns(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
 mod tests {
     use super::*;
 
-    fn turns(addresses: &[&str]) -> Vec<String> {
+    fn interleaved(addresses: &[&str]) -> Vec<String> {
         let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-        in_turns(addresses).map(|address| address.to_string()).collect()
+        interleave_families(addresses).map(|address| address.to_string()).collect()
     }
 
     #[test]
     fn the_families_are_tried_in_turns() {
         assert_eq!(
-            turns(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]),
+            interleaved(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]),
             ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]
         );
-        assert_eq!(turns(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]), ["1.1.1.1:1", "[::1]:1", "[::2]:1"]);
-        assert_eq!(turns(&["1.1.1.1:1", "2.2.2.2:1"]), ["1.1.1.1:1", "2.2.2.2:1"]);
-        assert!(turns(&[]).is_empty());
+        assert_eq!(interleaved(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]), ["1.1.1.1:1", "[::1]:1", "[::2]:1"]);
+        assert_eq!(interleaved(&["1.1.1.1:1", "2.2.2.2:1"]), ["1.1.1.1:1", "2.2.2.2:1"]);
+        assert!(interleaved(&[]).is_empty());
     }
 }

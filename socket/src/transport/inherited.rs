@@ -4,11 +4,7 @@ use std::{fmt, io, sync::Arc};
 
 use listenfd::ListenFd;
 
-use crate::{
-    transport::tcp::TcpListener,
-    transport::unix::UnixListener,
-    transport::{Bind, Listen},
-};
+use super::{Bind, Listen, tcp::TcpListener, unix::UnixListener};
 
 /// The listening sockets this program was started with, as sd_listen_fds(3) has it: `LISTEN_FDS` says how many there
 /// are, from descriptor 3 on, `LISTEN_PID` for whom they are, `LISTEN_FDNAMES` what they are called.
@@ -49,8 +45,8 @@ impl Inherited {
         let sockets = (0..descriptors.len()).map(|index| {
             let name = names.next().filter(|name| !name.is_empty()).map(Into::into);
             let socket = match descriptors.take_tcp_listener(index) {
-                Ok(listener) => listener.map(Socket::Tcp),
-                Err(_) => descriptors.take_unix_listener(index)?.map(Socket::Unix),
+                Ok(listener) => listener.map(ListeningSocket::Tcp),
+                Err(_) => descriptors.take_unix_listener(index)?.map(ListeningSocket::Unix),
             };
             let socket = socket.expect("each is taken once");
             Ok(OpenSocket { name, socket })
@@ -90,10 +86,10 @@ impl Iterator for Inherited {
 /// when the server stops, since it is not the server's.
 pub struct OpenSocket {
     name: Option<String>,
-    socket: Socket,
+    socket: ListeningSocket,
 }
 
-enum Socket {
+enum ListeningSocket {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
 }
@@ -109,22 +105,22 @@ impl OpenSocket {
 /// A listening socket of the standard library, to be served as it is.
 impl From<std::net::TcpListener> for OpenSocket {
     fn from(listener: std::net::TcpListener) -> Self {
-        Self { name: None, socket: Socket::Tcp(listener) }
+        Self { name: None, socket: ListeningSocket::Tcp(listener) }
     }
 }
 
 /// A listening socket of the standard library, to be served as it is.
 impl From<std::os::unix::net::UnixListener> for OpenSocket {
     fn from(listener: std::os::unix::net::UnixListener) -> Self {
-        Self { name: None, socket: Socket::Unix(listener) }
+        Self { name: None, socket: ListeningSocket::Unix(listener) }
     }
 }
 
 impl Bind for OpenSocket {
     fn bind(&self) -> io::Result<Arc<dyn Listen>> {
         Ok(match &self.socket {
-            Socket::Tcp(listener) => Arc::new(TcpListener::from_std(listener.try_clone()?)?),
-            Socket::Unix(listener) => Arc::new(UnixListener::from_std(listener.try_clone()?)?),
+            ListeningSocket::Tcp(listener) => Arc::new(TcpListener::from_std(listener.try_clone()?)?),
+            ListeningSocket::Unix(listener) => Arc::new(UnixListener::from_std(listener.try_clone()?)?),
         })
     }
 }
@@ -133,8 +129,8 @@ impl fmt::Debug for OpenSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("-");
         match &self.socket {
-            Socket::Tcp(listener) => write!(f, "OpenSocket({name}, {listener:?})"),
-            Socket::Unix(listener) => write!(f, "OpenSocket({name}, {listener:?})"),
+            ListeningSocket::Tcp(listener) => write!(f, "OpenSocket({name}, {listener:?})"),
+            ListeningSocket::Unix(listener) => write!(f, "OpenSocket({name}, {listener:?})"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The trait: what a connection is made of, whatever carries it.
 
+mod address;
 mod connect;
 pub(crate) mod inherited;
 pub mod memory;
@@ -10,17 +11,18 @@ pub mod tls;
 pub(crate) mod unix;
 
 use std::{
-    fmt,
     fs::File,
     io::{self, IoSlice},
-    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
 };
 
 pub use std::net::Shutdown;
 
-use crate::{Options, io::send_file::poll_copy, transport::unix::UnixAddress};
+pub use self::address::Address;
+use self::options::Options;
+use crate::io::send_file::poll_copy;
+pub use crate::io::source::ReadOutcome;
 
 /// A stream of bytes in both directions. The two directions are independent and may be used by two processes at once;
 /// each direction by one.
@@ -61,7 +63,7 @@ pub trait Transport: Send + Sync + 'static {
         offset: u64,
         length: usize,
     ) -> Poll<io::Result<usize>> {
-        poll_copy(self, cx, file, offset, length)
+        poll_copy(file, offset, length, |slices| self.poll_write(cx, slices))
     }
 
     /// Sends what [`poll_write`](Self::poll_write) has taken and still holds back, as one that encrypts may. Whoever
@@ -104,15 +106,6 @@ pub trait Transport: Send + Sync + 'static {
     fn shutdown(&self, side: Shutdown) -> io::Result<()>;
 }
 
-/// The result of [`Transport::poll_read_hint`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadOutcome {
-    /// Bytes received; 0 at the end of what the peer sends.
-    pub bytes: usize,
-    /// Whether the next read is known to have to wait.
-    pub would_block_next: bool,
-}
-
 /// What accepts connections.
 pub trait Listen: Send + Sync + 'static {
     /// Takes the next connection.
@@ -129,7 +122,7 @@ pub trait Listen: Send + Sync + 'static {
 
     /// Whether its connections are sockets of the system. Then every worker gets its poller before the first of them is
     /// accepted: later there may be no descriptor left for one.
-    fn is_evented(&self) -> bool {
+    fn uses_poller(&self) -> bool {
         false
     }
 }
@@ -144,43 +137,4 @@ pub trait Bind: Send + Sync + 'static {
 
     /// Options for what is bound from now on. What knows none ignores them.
     fn set_options(&self, _options: Options) {}
-}
-
-/// One end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Address {
-    /// An internet address and port.
-    Ip(SocketAddr),
-    /// A Unix socket.
-    Unix(UnixAddress),
-    /// A place in memory, with a number.
-    Memory(u64),
-}
-
-impl Address {
-    /// The internet address, if it is one.
-    #[must_use]
-    pub fn as_ip(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Ip(address) => Some(*address),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(address) => address.fmt(f),
-            Self::Unix(address) => address.fmt(f),
-            Self::Memory(number) => write!(f, "memory:{number}"),
-        }
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self::Ip(address)
-    }
 }

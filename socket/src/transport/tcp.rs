@@ -10,16 +10,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{
-    Options,
-    io::readiness::Interest,
-    io::send_file,
-    io::source::Evented,
-    transport::{Address, Bind, Listen, ReadOutcome, Transport},
-};
+use super::{Address, Bind, Listen, ReadOutcome, Transport, options::Options};
+use crate::io::{readiness::Direction, send_file, source::IoSource};
 
 /// A TCP connection, for one or two processes: reading and writing are independent of each other.
-pub struct TcpStream(Evented<mio::net::TcpStream>);
+pub struct TcpStream(IoSource<mio::net::TcpStream>);
 
 impl TcpStream {
     /// Takes over a connected socket.
@@ -28,7 +23,7 @@ impl TcpStream {
     /// Those of the system.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self(Evented::new(mio::net::TcpStream::from_std(stream))))
+        Ok(Self(IoSource::new(mio::net::TcpStream::from_std(stream))))
     }
 
     /// Connects to an address.
@@ -67,7 +62,7 @@ impl TcpStream {
     /// # Panics
     /// Outside a process.
     pub async fn connect_with(address: SocketAddr, options: &Options) -> io::Result<Self> {
-        let stream = Self(Evented::new(mio::net::TcpStream::from_std(options.connect(address)?)));
+        let stream = Self(IoSource::new(mio::net::TcpStream::from_std(options.connect(address)?)));
         // It is connected once it can be written to and has no error and a peer.
         let outcome = |socket: &mio::net::TcpStream| match socket.take_error()? {
             Some(error) => Err(error),
@@ -125,7 +120,7 @@ impl Transport for TcpStream {
         offset: u64,
         length: usize,
     ) -> Poll<io::Result<usize>> {
-        send_file::poll_send(self, &self.0, cx, file, offset, length)
+        send_file::poll_send(&self.0, cx, file, offset, length)
     }
 
     fn local_address(&self) -> io::Result<Address> {
@@ -141,7 +136,7 @@ impl Transport for TcpStream {
 }
 
 /// A listening TCP socket. Several processes may accept from it; they take turns.
-pub struct TcpListener(Evented<mio::net::TcpListener>);
+pub struct TcpListener(IoSource<mio::net::TcpListener>);
 
 impl TcpListener {
     /// Binds and listens.
@@ -162,7 +157,7 @@ impl TcpListener {
     }
 
     fn from_listening(listener: std::net::TcpListener) -> Self {
-        Self(Evented::new(mio::net::TcpListener::from_std(listener)))
+        Self(IoSource::new(mio::net::TcpListener::from_std(listener)))
     }
 
     /// Where it listens.
@@ -182,13 +177,13 @@ impl fmt::Debug for TcpListener {
 
 impl Listen for TcpListener {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
-        self.0.poll(cx, Interest::Read, mio::net::TcpListener::accept, |_| false).map_ok(|(stream, peer)| {
-            let transport: Arc<dyn Transport> = Arc::new(TcpStream(Evented::new(stream)));
+        self.0.poll(cx, Direction::Read, mio::net::TcpListener::accept, |_| false).map_ok(|(stream, peer)| {
+            let transport: Arc<dyn Transport> = Arc::new(TcpStream(IoSource::new(stream)));
             (transport, Address::Ip(peer))
         })
     }
 
-    fn is_evented(&self) -> bool {
+    fn uses_poller(&self) -> bool {
         true
     }
 
@@ -199,12 +194,12 @@ impl Listen for TcpListener {
 
 /// A TCP address to bind. If its port is 0 the system chooses one, and binding again asks for that one.
 #[derive(Debug)]
-pub(crate) struct TcpAddress {
+pub(crate) struct TcpBind {
     candidates: Mutex<Vec<SocketAddr>>,
     options: Mutex<Options>,
 }
 
-impl TcpAddress {
+impl TcpBind {
     pub(crate) fn resolve(address: impl ToSocketAddrs, options: Options) -> io::Result<Self> {
         let candidates: Vec<_> = address.to_socket_addrs()?.collect();
         if candidates.is_empty() {
@@ -214,14 +209,14 @@ impl TcpAddress {
     }
 }
 
-impl Bind for TcpAddress {
+impl Bind for TcpBind {
     fn bind(&self) -> io::Result<Arc<dyn Listen>> {
         let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
         let options = self.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
         for &candidate in &*candidates {
             result = TcpListener::bind(candidate, &options).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {candidate}: {}", plain(&error)))
+                io::Error::new(error.kind(), format!("cannot listen on {candidate}: {}", describe(&error)))
             });
             if result.is_ok() {
                 break;
@@ -239,7 +234,7 @@ impl Bind for TcpAddress {
 }
 
 /// An error in words a user of the program understands.
-fn plain(error: &io::Error) -> String {
+fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "the address is in use".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
@@ -253,7 +248,7 @@ mod tests {
     use super::*;
 
     fn several(options: Options) -> io::Result<Vec<Arc<dyn Listen>>> {
-        let address = TcpAddress::resolve("127.0.0.1:0", options)?;
+        let address = TcpBind::resolve("127.0.0.1:0", options)?;
         (0..10).map(|_| address.bind()).collect()
     }
 

@@ -18,13 +18,8 @@ use std::{
 use riot_actor::runtime::blocking;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::{
-    Server,
-    io::readiness::Interest,
-    io::send_file,
-    io::source::Evented,
-    transport::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport},
-};
+use super::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport};
+use crate::io::{readiness::Direction, send_file, source::IoSource};
 
 /// Where a Unix socket is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +83,7 @@ impl From<PathBuf> for UnixAddress {
 }
 
 /// A connection over a Unix socket, for one or two processes: reading and writing are independent of each other.
-pub struct UnixStream(pub(crate) Evented<mio::net::UnixStream>);
+pub struct UnixStream(pub(crate) IoSource<mio::net::UnixStream>);
 
 impl UnixStream {
     /// Takes over a connected socket.
@@ -97,7 +92,7 @@ impl UnixStream {
     /// Those of the system.
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self(Evented::new(mio::net::UnixStream::from_std(stream))))
+        Ok(Self(IoSource::new(mio::net::UnixStream::from_std(stream))))
     }
 
     /// Two ends of one connection.
@@ -106,7 +101,7 @@ impl UnixStream {
     /// Those of socketpair(2).
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = mio::net::UnixStream::pair()?;
-        Ok((Self(Evented::new(one)), Self(Evented::new(other))))
+        Ok((Self(IoSource::new(one)), Self(IoSource::new(other))))
     }
 
     /// Connects to a path or an abstract name.
@@ -191,7 +186,7 @@ impl Transport for UnixStream {
         offset: u64,
         length: usize,
     ) -> Poll<io::Result<usize>> {
-        send_file::poll_send(self, &self.0, cx, file, offset, length)
+        send_file::poll_send(&self.0, cx, file, offset, length)
     }
 
     fn local_address(&self) -> io::Result<Address> {
@@ -208,7 +203,7 @@ impl Transport for UnixStream {
 
 /// A listening Unix socket. The file of one that was bound to a path is removed when it is dropped.
 pub struct UnixListener {
-    socket: Evented<mio::net::UnixListener>,
+    socket: IoSource<mio::net::UnixListener>,
     _file: Option<SocketFile>,
 }
 
@@ -219,7 +214,7 @@ impl UnixListener {
     /// Those of the system.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { socket: Evented::new(mio::net::UnixListener::from_std(listener)), _file: None })
+        Ok(Self { socket: IoSource::new(mio::net::UnixListener::from_std(listener)), _file: None })
     }
 
     /// Where it listens.
@@ -240,13 +235,13 @@ impl fmt::Debug for UnixListener {
 impl Listen for UnixListener {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
         let accept = mio::net::UnixListener::accept;
-        self.socket.poll(cx, Interest::Read, accept, |_| false).map_ok(|(stream, peer)| {
-            let transport: Arc<dyn Transport> = Arc::new(UnixStream(Evented::new(stream)));
+        self.socket.poll(cx, Direction::Read, accept, |_| false).map_ok(|(stream, peer)| {
+            let transport: Arc<dyn Transport> = Arc::new(UnixStream(IoSource::new(stream)));
             (transport, Address::Unix(UnixAddress::from_system(&peer)))
         })
     }
 
-    fn is_evented(&self) -> bool {
+    fn uses_poller(&self) -> bool {
         true
     }
 
@@ -323,7 +318,7 @@ impl UnixBind {
             fs::set_permissions(path, Permissions::from_mode(mode))?;
         }
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
-        let socket = Evented::new(mio::net::UnixListener::from_std(socket.into()));
+        let socket = IoSource::new(mio::net::UnixListener::from_std(socket.into()));
         Ok(UnixListener { socket, _file: file })
     }
 }
@@ -340,13 +335,6 @@ impl Bind for UnixBind {
                 Err(io::Error::new(error.kind(), format!("cannot listen on {}: {text}", self.address)))
             }
         }
-    }
-}
-
-impl Server {
-    /// A server on a Unix socket, whose file is removed when it stops; see [`UnixBind`] for more to choose from.
-    pub fn bind_unix(path: impl AsRef<Path>) -> Self {
-        Self::listen(UnixBind::new(path.as_ref()))
     }
 }
 

@@ -153,7 +153,7 @@ fn set_transport_options() {
         server.set_handshake_timeout(Duration::from_secs(60));
         let _client = listener.connect()?;
         sleep(Duration::from_secs(3)).await;
-        server.set_shutdown(Duration::from_secs(1));
+        server.set_shutdown_timeout(Duration::from_secs(1));
         let start = now();
         supervisor.terminate_child("server").await?;
         assert_eq!((now() - start).as_secs(), 1, "at once");

@@ -3,7 +3,10 @@
 use std::{fmt, io};
 
 use super::{Header, Network, ParseError};
-use crate::{Connection, Handshake, Server, transport::Address};
+use crate::{
+    connection::{Connection, handshake::Handshake},
+    transport::Address,
+};
 
 /// Expects a PROXY header at the start of every connection; after it [`Connection::peer`] and
 /// [`Connection::local_address`] are those of the client, and [`ProxyInfo`] tells the rest. No byte behind the header is
@@ -138,12 +141,5 @@ impl fmt::Display for ProxyInfo {
             Header::Unknown => write!(f, "somebody behind {}", self.proxy),
             Header::Proxied(proxied) => write!(f, "{} behind {}", proxied.addresses.source(), self.proxy),
         }
-    }
-}
-
-impl Server {
-    /// Takes a PROXY header off every connection, before what is asked for after this.
-    pub fn proxy_protocol(self, proxy: ProxyProtocol) -> Self {
-        self.handshake(proxy)
     }
 }

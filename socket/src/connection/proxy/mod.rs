@@ -28,7 +28,7 @@ pub use handshake::{ProxyInfo, ProxyProtocol};
 pub use network::{Network, NoNetwork};
 pub use tlv::{Ssl, SslClient, Tlv};
 
-use crate::{transport::Address, transport::unix::UnixAddress};
+use crate::transport::{Address, unix::UnixAddress};
 
 /// What a PROXY header says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,10 +36,7 @@ use riot_actor::coop;
 use script::{Effect, Script};
 pub use script::{Faults, ScriptStep};
 
-use crate::{
-    Connection,
-    transport::{Address, Bind, Listen, Shutdown, Transport},
-};
+use crate::transport::{Address, Bind, Listen, Shutdown, Transport};
 
 /// Bytes one direction holds before the sender has to wait, as the buffers of a system would.
 const CAPACITY: usize = 64 * 1024;
@@ -49,10 +46,10 @@ const CAPACITY: usize = 64 * 1024;
 pub fn pair() -> (Arc<Stream>, Arc<Stream>) {
     let (here, there) = (Arc::new(Pipe::default()), Arc::new(Pipe::default()));
     let stream = |incoming: &Arc<Pipe>, outgoing: &Arc<Pipe>| {
-        let (read_max, write_max) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(usize::MAX));
+        let (max_read, max_write) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(usize::MAX));
         let (incoming, outgoing) = (incoming.clone(), outgoing.clone());
         let (reads, writes) = (Mutex::default(), Mutex::default());
-        Arc::new(Stream { incoming, outgoing, read_max, write_max, reads, writes })
+        Arc::new(Stream { incoming, outgoing, max_read, max_write, reads, writes })
     };
     (stream(&here, &there), stream(&there, &here))
 }
@@ -61,8 +58,8 @@ pub fn pair() -> (Arc<Stream>, Arc<Stream>) {
 pub struct Stream {
     incoming: Arc<Pipe>,
     outgoing: Arc<Pipe>,
-    read_max: AtomicUsize,
-    write_max: AtomicUsize,
+    max_read: AtomicUsize,
+    max_write: AtomicUsize,
     reads: Mutex<Script>,
     writes: Mutex<Script>,
 }
@@ -81,8 +78,8 @@ impl Stream {
     /// From now on no read of this end gives more than `bytes`, and no write takes more: as networks do when one does
     /// not expect it.
     pub fn cut(&self, bytes: usize) {
-        self.read_max.store(bytes.max(1), Ordering::Relaxed);
-        self.write_max.store(bytes.max(1), Ordering::Relaxed);
+        self.max_read.store(bytes.max(1), Ordering::Relaxed);
+        self.max_write.store(bytes.max(1), Ordering::Relaxed);
     }
 
     /// Breaks the connection: both ends fail from now on, and what was under way is lost.
@@ -113,17 +110,17 @@ impl Transport for Stream {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        let mut room = buffer.len().min(self.read_max.load(Ordering::Relaxed));
+        let mut room = buffer.len().min(self.max_read.load(Ordering::Relaxed));
         match ready!(lock(&self.reads).poll(cx)) {
             Effect::Room(bytes) => room = room.min(bytes),
             Effect::Reset => self.reset(),
-            Effect::End => self.incoming.change(|state| state.deaf = true),
+            Effect::End => self.incoming.change(|state| state.read_shutdown = true),
         }
         let mut writer = None;
         let mut state = self.incoming.lock();
         let result = if state.reset {
             Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
-        } else if state.deaf || (state.bytes.is_empty() && state.ended) {
+        } else if state.read_shutdown || (state.bytes.is_empty() && state.ended) {
             Poll::Ready(Ok(0))
         } else if state.bytes.is_empty() {
             state.reader = Some(cx.waker().clone());
@@ -150,7 +147,7 @@ impl Transport for Stream {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        let mut limit = self.write_max.load(Ordering::Relaxed);
+        let mut limit = self.max_write.load(Ordering::Relaxed);
         match ready!(lock(&self.writes).poll(cx)) {
             Effect::Room(bytes) => limit = limit.min(bytes),
             Effect::Reset => self.reset(),
@@ -161,7 +158,7 @@ impl Transport for Stream {
         let room = CAPACITY.saturating_sub(state.bytes.len()).min(limit);
         let result = if state.reset {
             Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
-        } else if state.ended || state.gone {
+        } else if state.ended || state.receiver_gone {
             Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
         } else if room == 0 {
             state.writer = Some(cx.waker().clone());
@@ -189,7 +186,7 @@ impl Transport for Stream {
 
     fn shutdown(&self, side: Shutdown) -> io::Result<()> {
         if side != Shutdown::Write {
-            self.incoming.change(|state| state.deaf = true);
+            self.incoming.change(|state| state.read_shutdown = true);
         }
         if side != Shutdown::Read {
             self.outgoing.change(|state| state.ended = true);
@@ -201,7 +198,7 @@ impl Transport for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.outgoing.change(|state| state.ended = true);
-        self.incoming.change(|state| state.gone = true);
+        self.incoming.change(|state| state.receiver_gone = true);
     }
 }
 
@@ -211,28 +208,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// One direction.
 #[derive(Default)]
-struct Pipe(Mutex<Flowing>);
+struct Pipe(Mutex<PipeState>);
 
 #[derive(Default)]
-struct Flowing {
+struct PipeState {
     bytes: VecDeque<u8>,
     /// The sender sends no more.
     ended: bool,
     /// The receiver has shut this direction down: it reads nothing more, and what is sent goes nowhere.
-    deaf: bool,
+    read_shutdown: bool,
     /// There is no receiver any more.
-    gone: bool,
+    receiver_gone: bool,
     reset: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Pipe {
-    fn lock(&self) -> MutexGuard<'_, Flowing> {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Flowing)) {
+    fn change(&self, change: impl FnOnce(&mut PipeState)) {
         let mut state = self.lock();
         change(&mut state);
         let woken = [state.reader.take(), state.writer.take()];
@@ -243,12 +240,12 @@ impl Pipe {
 
 /// A listener in memory, and the way to connect to it. Clones are the same listener.
 #[derive(Clone, Default)]
-pub struct Listener(Arc<Mutex<Hub>>);
+pub struct Listener(Arc<Mutex<ListenerState>>);
 
 #[derive(Default)]
-struct Hub {
+struct ListenerState {
     /// Several only if it is shared.
-    bound: BTreeMap<u64, Queue>,
+    bound: BTreeMap<u64, AcceptQueue>,
     ever_bound: u64,
     shared: bool,
     clients: u64,
@@ -260,7 +257,7 @@ struct Hub {
 
 /// The clients of one bound listener, and who waits for them.
 #[derive(Default)]
-struct Queue {
+struct AcceptQueue {
     waiting: VecDeque<(Arc<Stream>, Address)>,
     acceptor: Option<Waker>,
 }
@@ -278,15 +275,6 @@ impl Listener {
         let this = Self::default();
         this.lock().shared = true;
         this
-    }
-
-    /// Connects a client, which then waits to be accepted.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::ConnectionRefused`] while nobody listens.
-    pub fn connect(&self) -> io::Result<Connection> {
-        let (client, address) = self.connect_stream()?;
-        Ok(Connection::new(client, address))
     }
 
     /// [`connect`](Self::connect) for whoever wants to play tricks with the stream.
@@ -349,7 +337,7 @@ impl Listener {
         self.lock().bound.values().map(|queue| queue.waiting.len()).sum()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Hub> {
+    fn lock(&self) -> MutexGuard<'_, ListenerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -371,7 +359,7 @@ impl Bind for Listener {
         }
         hub.ever_bound += 1;
         let number = hub.ever_bound;
-        hub.bound.insert(number, Queue::default());
+        hub.bound.insert(number, AcceptQueue::default());
         drop(hub);
         Ok(Arc::new(Bound { listener: self.clone(), number }))
     }

@@ -1,4 +1,4 @@
-//! What a network does to one end of a connection, operation by operation: as written down, or by chance.
+//! What a network does to one end of a connection, operation by operation: as written down, or by random.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,7 @@ pub enum ScriptStep {
     End,
 }
 
-/// How often what happens, by chance: for every read and every write of an end, and for each alone. The same seed brings
+/// How often what happens, by random: for every read and every write of an end, and for each alone. The same seed brings
 /// the same.
 ///
 /// ```
@@ -77,18 +77,18 @@ impl Faults {
     /// The script of one of many.
     pub(super) fn script(self, number: u64) -> Script {
         let state = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Script { chance: Some(Chance { faults: self, state }), ..Script::default() }
+        Script { random: Some(RandomFaults { faults: self, state }), ..Script::default() }
     }
 }
 
 /// Faults to come.
 #[derive(Debug)]
-struct Chance {
+struct RandomFaults {
     faults: Faults,
     state: u64,
 }
 
-impl Chance {
+impl RandomFaults {
     /// SplitMix64: a few lines, and good enough for weather.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -124,7 +124,7 @@ impl Chance {
 pub(super) struct Script {
     steps: VecDeque<ScriptStep>,
     /// When the steps are used up.
-    chance: Option<Chance>,
+    random: Option<RandomFaults>,
     /// What happens to the operation that is under way.
     current: Option<ScriptStep>,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -147,7 +147,7 @@ impl Script {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Effect> {
         loop {
             if self.current.is_none() {
-                self.current = self.steps.pop_front().or_else(|| self.chance.as_mut()?.step());
+                self.current = self.steps.pop_front().or_else(|| self.random.as_mut()?.step());
             }
             match self.current {
                 None => return Poll::Ready(Effect::Room(usize::MAX)),

@@ -109,10 +109,10 @@ impl From<CertificateError> for io::Error {
 /// The certificates of a server, by the host a client asks for (SNI). Clones are the same; what is changed counts for
 /// every handshake that begins afterwards, and for no connection there is.
 #[derive(Clone, Default)]
-pub struct Certificates(Arc<RwLock<Table>>);
+pub struct Certificates(Arc<RwLock<CertificateTable>>);
 
 #[derive(Default)]
-struct Table {
+struct CertificateTable {
     /// For clients that ask for no host, or one that is not here.
     default: Option<Certificate>,
     /// By name in small letters; `*.` stands for one label.
@@ -141,7 +141,7 @@ impl Certificates {
         self.change(|table| drop(table.hosts.remove(&host.to_ascii_lowercase())));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Table)) {
+    fn change(&self, change: impl FnOnce(&mut CertificateTable)) {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
 

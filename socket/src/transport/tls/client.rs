@@ -4,8 +4,7 @@ use std::{fmt, io, sync::Arc};
 
 use rustls::{ClientConfig, ClientConnection, client::ResolvesClientCert, pki_types::ServerName};
 
-use super::{Certificate, Roots, invalid, provider, stream};
-use crate::Connection;
+use super::{Certificate, Roots, invalid, provider};
 
 /// TLS for connections to servers, 1.2 and 1.3.
 ///
@@ -43,7 +42,7 @@ impl TlsClient {
     /// What to present to servers that ask for it; default nothing.
     #[must_use]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
-        Arc::make_mut(&mut self.config).client_auth_cert_resolver = Arc::new(Own(certificate));
+        Arc::make_mut(&mut self.config).client_auth_cert_resolver = Arc::new(SingleCertificate(certificate));
         self
     }
 
@@ -55,19 +54,10 @@ impl TlsClient {
         self
     }
 
-    /// Agrees on a session with the server at the other end, which has to be `host`, a name or an address.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] if that is no host; [`io::ErrorKind::InvalidData`] if the server is not trusted
-    /// or breaks the protocol; those of the connection.
-    ///
-    /// # Cancel safety
-    /// None: dropped before it is ready, the connection is closed.
-    pub async fn connect(&self, connection: Connection, host: &str) -> io::Result<Connection> {
+    pub(crate) fn session(&self, host: &str) -> io::Result<rustls::Connection> {
         let host = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let session = ClientConnection::new(self.config.clone(), host).map_err(invalid)?;
-        stream::handshake(connection, session.into()).await
+        Ok(ClientConnection::new(self.config.clone(), host).map_err(invalid)?.into())
     }
 }
 
@@ -79,9 +69,9 @@ impl fmt::Debug for TlsClient {
 
 /// One certificate, whoever asks.
 #[derive(Debug)]
-struct Own(Certificate);
+struct SingleCertificate(Certificate);
 
-impl ResolvesClientCert for Own {
+impl ResolvesClientCert for SingleCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
         Some(self.0.0.clone())
     }

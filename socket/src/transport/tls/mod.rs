@@ -43,6 +43,7 @@ use rustls::{
     pki_types::CertificateDer,
 };
 pub use server::{ClientCertificates, Tls};
+pub(crate) use stream::TlsStream;
 
 /// What two sides agreed on, to be asked for by [`Connection::get`](crate::Connection::get).
 #[derive(Clone, Debug)]

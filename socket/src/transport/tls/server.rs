@@ -7,8 +7,7 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
-use super::{Certificates, Roots, invalid, provider, stream};
-use crate::{Connection, Handshake, Server};
+use super::{Certificates, Roots, invalid, provider};
 
 /// TLS for every connection of a server, 1.2 and 1.3. As a handshake it also turns a single connection into one over
 /// TLS when a protocol says so, as SMTP does by STARTTLS:
@@ -93,24 +92,14 @@ impl Tls {
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
-}
 
-impl Handshake for Tls {
-    async fn handshake(&self, connection: Connection) -> io::Result<Connection> {
-        let session = ServerConnection::new(self.config.clone()).map_err(invalid)?;
-        stream::handshake(connection, session.into()).await
+    pub(crate) fn session(&self) -> io::Result<rustls::Connection> {
+        Ok(ServerConnection::new(self.config.clone()).map_err(invalid)?.into())
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("alpn", &self.config.alpn_protocols).finish_non_exhaustive()
-    }
-}
-
-impl Server {
-    /// Speaks TLS on every connection, after what was asked for before this.
-    pub fn tls(self, tls: Tls) -> Self {
-        self.handshake(tls)
     }
 }

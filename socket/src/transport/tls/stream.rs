@@ -8,34 +8,12 @@ use std::{
 };
 
 use super::{TlsInfo, invalid};
-use crate::{
-    Connection,
-    transport::{Address, Shutdown, Transport},
-};
+use crate::transport::{Address, Shutdown, Transport};
 
-/// Agrees on a session with the other end, and puts it around the connection's transport.
-pub(super) async fn handshake(mut connection: Connection, tls: rustls::Connection) -> io::Result<Connection> {
-    let stream = Arc::new(TlsStream {
-        transport: connection.transport().clone(),
-        session: Mutex::new(Session {
-            tls,
-            early: connection.take_unread(),
-            ready: false,
-            deaf: false,
-            closing: false,
-        }),
-        wakers: Arc::default(),
-    });
-    poll_fn(|cx| stream.poll_handshake(cx)).await?;
-    connection.insert(TlsInfo::of(&stream.lock().tls));
-    connection.set_transport(stream);
-    Ok(connection)
-}
-
-struct TlsStream {
+pub(crate) struct TlsStream {
     transport: Arc<dyn Transport>,
     session: Mutex<Session>,
-    wakers: Arc<Wakers>,
+    wakers: Arc<WriteWakers>,
 }
 
 struct Session {
@@ -45,7 +23,7 @@ struct Session {
     /// The handshake is over.
     ready: bool,
     /// The receiving side was shut down here.
-    deaf: bool,
+    read_shutdown: bool,
     /// The end was announced, or there is nobody to announce it to.
     closing: bool,
 }
@@ -53,16 +31,16 @@ struct Session {
 /// Whoever waits for the transport to take more: not only who writes, since what is read may have to be answered. The
 /// transport knows one waker, so it is given one that wakes both.
 #[derive(Default)]
-struct Wakers(Mutex<[Option<Waker>; 2]>);
+struct WriteWakers(Mutex<[Option<Waker>; 2]>);
 
 #[derive(Clone, Copy)]
-enum Side {
+enum Waiter {
     Reader,
     Writer,
 }
 
-impl Wakers {
-    fn watch(&self, side: Side, waker: &Waker) {
+impl WriteWakers {
+    fn set(&self, side: Waiter, waker: &Waker) {
         let place = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize];
         match place {
             Some(known) => known.clone_from(waker),
@@ -71,7 +49,7 @@ impl Wakers {
     }
 }
 
-impl Wake for Wakers {
+impl Wake for WriteWakers {
     fn wake(self: Arc<Self>) {
         let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -79,18 +57,31 @@ impl Wake for Wakers {
 }
 
 impl TlsStream {
+    /// Returns a session over a transport, of which `early` has been read before.
+    pub(crate) fn new(transport: Arc<dyn Transport>, tls: rustls::Connection, early: Vec<u8>) -> Self {
+        let session = Session { tls, early, ready: false, read_shutdown: false, closing: false };
+        Self { transport, session: Mutex::new(session), wakers: Arc::default() }
+    }
+
+    /// Establishes the session with the peer.
+    pub(crate) async fn establish(&self) -> io::Result<TlsInfo> {
+        poll_fn(|cx| self.poll_handshake(cx)).await?;
+        Ok(TlsInfo::of(&self.lock().tls))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends what the session has to say.
-    fn poll_send(&self, session: &mut Session, cx: &mut Context<'_>, side: Side) -> Poll<io::Result<()>> {
+    fn poll_send(&self, session: &mut Session, cx: &mut Context<'_>, side: Waiter) -> Poll<io::Result<()>> {
         if !session.tls.wants_write() {
             return Poll::Ready(Ok(()));
         }
-        self.wakers.watch(side, cx.waker());
+        self.wakers.set(side, cx.waker());
         let waker = Waker::from(self.wakers.clone());
-        let mut outgoing = Outgoing { transport: &*self.transport, cx: &mut Context::from_waker(&waker) };
+        let mut outgoing =
+            TransportWriter { transport: &*self.transport, cx: &mut Context::from_waker(&waker) };
         while session.tls.wants_write() {
             match session.tls.write_tls(&mut outgoing) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -108,14 +99,14 @@ impl TlsStream {
     /// Receives something for the session to work on; 0 at the end.
     fn poll_receive(&self, session: &mut Session, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Session { tls, early, .. } = session;
-        let mut incoming = Incoming { transport: &*self.transport, cx, early };
+        let mut incoming = TransportReader { transport: &*self.transport, cx, early };
         let read = match tls.read_tls(&mut incoming) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
             result => result?,
         };
         if let Err(error) = tls.process_new_packets() {
             // The other side is told what it did wrong, if it takes that at once.
-            let _ = self.poll_send(session, cx, Side::Reader);
+            let _ = self.poll_send(session, cx, Waiter::Reader);
             session.closing = true;
             return Poll::Ready(Err(invalid(error)));
         }
@@ -125,7 +116,7 @@ impl TlsStream {
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let session = &mut *self.lock();
         loop {
-            ready!(self.poll_send(session, cx, Side::Reader))?;
+            ready!(self.poll_send(session, cx, Waiter::Reader))?;
             if !session.tls.is_handshaking() {
                 session.ready = true;
                 return Poll::Ready(Ok(()));
@@ -148,7 +139,7 @@ impl Transport for TlsStream {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let session = &mut *self.lock();
         loop {
-            if session.deaf {
+            if session.read_shutdown {
                 return Poll::Ready(Ok(0));
             }
             match session.tls.reader().read(buffer) {
@@ -158,7 +149,7 @@ impl Transport for TlsStream {
             }
             ready!(self.poll_receive(session, cx))?;
             // An answer that does not leave at once leaves when there is room.
-            if let Poll::Ready(Err(error)) = self.poll_send(session, cx, Side::Reader) {
+            if let Poll::Ready(Err(error)) = self.poll_send(session, cx, Waiter::Reader) {
                 return Poll::Ready(Err(error));
             }
         }
@@ -169,10 +160,10 @@ impl Transport for TlsStream {
         if session.closing {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        ready!(self.poll_send(session, cx, Side::Writer))?;
+        ready!(self.poll_send(session, cx, Waiter::Writer))?;
         // The session's buffer, of 64 KiB, is empty: it takes something.
         let written = session.tls.writer().write_vectored(slices)?;
-        match self.poll_send(session, cx, Side::Writer) {
+        match self.poll_send(session, cx, Waiter::Writer) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(written)),
         }
@@ -180,14 +171,14 @@ impl Transport for TlsStream {
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let session = &mut *self.lock();
-        ready!(self.poll_send(session, cx, Side::Writer))?;
+        ready!(self.poll_send(session, cx, Waiter::Writer))?;
         self.transport.poll_flush(cx)
     }
 
     fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let session = &mut *self.lock();
         Self::announce_end(session);
-        ready!(self.poll_send(session, cx, Side::Writer))?;
+        ready!(self.poll_send(session, cx, Waiter::Writer))?;
         self.transport.poll_close(cx)
     }
 
@@ -198,11 +189,11 @@ impl Transport for TlsStream {
     fn shutdown(&self, side: Shutdown) -> io::Result<()> {
         let session = &mut *self.lock();
         if side != Shutdown::Write {
-            session.deaf = true;
+            session.read_shutdown = true;
         }
         if side != Shutdown::Read {
             Self::announce_end(session);
-            let _ = self.poll_send(session, &mut Context::from_waker(Waker::noop()), Side::Writer);
+            let _ = self.poll_send(session, &mut Context::from_waker(Waker::noop()), Waiter::Writer);
         }
         self.transport.shutdown(side)
     }
@@ -215,7 +206,8 @@ impl Drop for TlsStream {
         if session.ready && !session.closing && !std::thread::panicking() {
             Self::announce_end(session);
             let waker = Waker::noop();
-            let mut outgoing = Outgoing { transport: &*self.transport, cx: &mut Context::from_waker(waker) };
+            let mut outgoing =
+                TransportWriter { transport: &*self.transport, cx: &mut Context::from_waker(waker) };
             while session.tls.wants_write() && session.tls.write_tls(&mut outgoing).is_ok_and(|sent| sent > 0)
             {
             }
@@ -224,13 +216,13 @@ impl Drop for TlsStream {
 }
 
 /// A transport as the session reads from it: first what was read before.
-struct Incoming<'a, 'c, 'w> {
+struct TransportReader<'a, 'c, 'w> {
     transport: &'a dyn Transport,
     cx: &'c mut Context<'w>,
     early: &'a mut Vec<u8>,
 }
 
-impl Read for Incoming<'_, '_, '_> {
+impl Read for TransportReader<'_, '_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.early.is_empty() {
             let read = buffer.len().min(self.early.len());
@@ -246,12 +238,12 @@ impl Read for Incoming<'_, '_, '_> {
 }
 
 /// A transport as the session writes to it.
-struct Outgoing<'a, 'c, 'w> {
+struct TransportWriter<'a, 'c, 'w> {
     transport: &'a dyn Transport,
     cx: &'c mut Context<'w>,
 }
 
-impl Write for Outgoing<'_, '_, '_> {
+impl Write for TransportWriter<'_, '_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
