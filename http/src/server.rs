@@ -134,7 +134,7 @@ impl Server {
     /// # fn main() -> std::io::Result<()> {
     /// let server = Server::bind("127.0.0.1:0")?.socket(|socket| {
     ///     let alarm = Alarm::new("nearly full", 9_000, |raised| async move { eprintln!("{}", raised.active) });
-    ///     socket.options(Options::new().reuse_port(true)).listeners(4).alarm(alarm)
+    ///     socket.options(Options::new().reuse_port()).listeners(4).alarm(alarm)
     /// });
     /// # drop(server);
     /// # Ok(())

@@ -21,6 +21,27 @@
 //!     Ok::<(), riot_actor::Reason>(())
 //! });
 //! ```
+//!
+//! A [`Server`] runs any [`Protocol`] over any [`Transport`]: TCP, Unix sockets, sockets inherited from a
+//! service manager ([`Inherited`]), and [`memory`] for tests. [Handshakes](Handshake) do work before the
+//! protocol begins, such as the [PROXY protocol](proxy) and TLS (feature `tls`). A [`ServerHandle`] shows
+//! what the server does, changes its settings, and stops it.
+//!
+//! # Glossary
+//! - **Transport** ([`Transport`]): a stream of bytes in both directions. **Connection** ([`Connection`]): a
+//!   transport with a peer, owned by a process.
+//! - **Server**: the tree of processes below Server.Sup. **Connector**: the process that owns one connection.
+//!   **Acceptor**: a process that accepts clients.
+//! - **Permit**: the right to be counted as a connection; `max_connections` bounds their number. **Backlog**:
+//!   the system's queue of clients that are not accepted yet.
+//! - **Handshake**: work on a connection before its protocol begins.
+//! - **Drain**: to end connections in order before a deadline. **Cut** ([`CutConnection`]): killed at that
+//!   deadline.
+//! - **Readiness**: which operations on a socket are worth trying. **Ready event**: the system's report that
+//!   a socket has become ready. **Tick**: the count of those reports for a direction of a socket. **I/O
+//!   source**: a socket with its readiness. **Registration**: the membership of an I/O source in a poller.
+//!
+//! Nonsensical values, such as zero acceptors, panic in the builder.
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
@@ -60,8 +81,8 @@ pub use transport::{
     unix::{UnixAddress, UnixBind, UnixListener, UnixStream},
 };
 
+/// SIGINT and SIGTERM, for processes to wait for.
 #[cfg(feature = "signals")]
-/// SIGINT and SIGTERM, as something a process waits for.
 pub mod signals {
     pub use crate::os_signals::{Signal, Signals};
 }

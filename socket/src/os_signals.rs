@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, as something a process waits for.
+//! SIGINT and SIGTERM, for processes to wait for.
 
 use std::{
     fmt,
@@ -15,12 +15,16 @@ use signal_hook::{SigId, consts, flag, low_level};
 
 use crate::{io::readiness::Direction, io::source::IoSource};
 
-/// What a user of the program wants.
+/// A signal of the system that asks the program to end.
+///
+/// ```
+/// assert_eq!(riot_socket::signals::Signal::Terminate.to_string(), "SIGTERM");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGINT: somebody pressed control and C.
+    /// SIGINT, which a terminal sends for control and C.
     Interrupt,
-    /// SIGTERM: whoever runs the program wants it to end.
+    /// SIGTERM, which service managers and `kill` send.
     Terminate,
 }
 
@@ -33,7 +37,22 @@ impl fmt::Display for Signal {
     }
 }
 
-/// SIGINT and SIGTERM, taken over from the system's default of ending the program, until this is dropped.
+/// The handler of SIGINT and SIGTERM. Until it is dropped, the first signal does not end the program.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use riot_socket::{Connection, Server, signals::Signals};
+///
+/// # riot_actor::run(async {
+/// let mut signals = Signals::new()?;
+/// let server = Server::bind("127.0.0.1:7007")?
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// println!("{}: stopping", signals.next().await?);
+/// server.stop(Duration::from_secs(15)).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 pub struct Signals {
     received: [(Signal, IoSource<mio::net::UnixStream>); 2],
     once: Arc<AtomicBool>,
@@ -41,8 +60,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes the two signals over. The second one of them, whichever it is, ends the program at once with exit code 130
-    /// or 143, as the shell would have it.
+    /// Installs the handler. The second of the two signals ends the program at once, with the exit code that
+    /// a shell reports: 130 after SIGINT, 143 after SIGTERM.
     ///
     /// # Errors
     /// Those of the system.
@@ -50,7 +69,7 @@ impl Signals {
         let once = Arc::new(AtomicBool::new(false));
         let mut registered = Vec::new();
         let mut take = |signal, number, code| {
-            // Handlers run in the order they were registered: the first signal finds the flag down, and raises it.
+            // Handlers run in the order of registration: the first signal finds the flag unset, and sets it.
             registered.push(flag::register_conditional_shutdown(number, code, once.clone())?);
             registered.push(flag::register(number, once.clone())?);
             let (read, write) = UnixStream::pair()?;
@@ -83,7 +102,7 @@ impl Signals {
         .await
     }
 
-    /// Forgets a signal that came: the next one is a first one again, and does not end the program.
+    /// Forgets a received signal: the next one counts as the first again, and does not end the program.
     pub fn forgive(&self) {
         self.once.store(false, Ordering::SeqCst);
     }

@@ -55,7 +55,10 @@ fn arrows_are_found_in_imports_and_in_code() {
         "}",
     ];
     let found = rooms_used(&text.join("\n"));
-    assert_eq!(found, [(1, "io".into()), (1, "transport".into()), (6, "server".into()), (7, "Server".into())]);
+    assert_eq!(
+        found,
+        [(1, "io".into()), (1, "transport".into()), (6, "server".into()), (7, "Server".into())]
+    );
 }
 
 fn is_allowed(arrow: &Arrow) -> bool {

@@ -1,4 +1,4 @@
-//! Sending files: Ranch's sendfile suite by name, over everything that carries connections.
+//! Sending files: Ranch's sendfile suite by name, over every transport.
 
 mod common;
 
@@ -8,20 +8,20 @@ use common::{Folder, run};
 use riot_actor::spawn;
 use riot_socket::{Address, Connection, Options, TcpListener, TcpStream, UnixStream, memory};
 
-/// Two ends of connections of every kind.
+/// Returns the two ends of a connection over every transport.
 async fn pairs() -> Vec<(&'static str, Connection, Connection)> {
     let listener =
         TcpListener::bind("127.0.0.1:0".parse().expect("an address"), &Options::new()).expect("it binds");
     let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
     let (served, peer) = std::future::poll_fn(|cx| riot_socket::Listen::poll_accept(&listener, cx))
         .await
-        .expect("somebody connects");
+        .expect("a client connects");
     let client = client.try_into().expect("it is connected");
     let mut pairs = vec![("tcp", Connection::new(served, peer), client)];
     let (one, other) = UnixStream::pair().expect("two sockets");
     pairs.push(("unix", of(Arc::new(one)), of(Arc::new(other))));
     let (one, other) = memory::pair();
-    one.cut(1000);
+    one.max_transfer(1000);
     pairs.push(("memory", of(one), of(other)));
     #[cfg(feature = "tls")]
     pairs.push(tls().await);
@@ -55,7 +55,8 @@ fn contents(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
-/// Sends this part of a file of so many bytes over everything, and checks that `expected` of it arrived.
+/// Sends a part of a file of `bytes` bytes over every transport, and checks that the range `expected`
+/// arrived.
 fn check(bytes: usize, offset: u64, length: Option<u64>, expected: std::ops::Range<usize>) {
     let folder = Folder::new();
     let path = folder.path("file");
@@ -134,7 +135,7 @@ fn a_file_the_system_cannot_send_is_copied() {
 }
 
 #[test]
-fn a_file_that_shrinks_ends_what_is_sent() {
+fn a_file_that_shrinks_ends_the_transfer() {
     let folder = Folder::new();
     let path = folder.path("file");
     run(async move {

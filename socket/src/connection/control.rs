@@ -1,5 +1,5 @@
-//! How a protocol takes part in the control of its connection: it finishes on request, reports its status, and counts
-//! its bytes.
+//! How a protocol takes part in the control of its connection: it finishes on request, reports its status,
+//! and counts its bytes.
 
 use std::{fmt, sync::Arc};
 
@@ -34,7 +34,8 @@ use super::record::ConnectionRecord;
 /// }
 /// ```
 pub trait Control: Send + Sync {
-    /// Asks the protocol to finish in order: at once if it is idle, else after the work in progress. Called once.
+    /// Asks the protocol to finish in order: at once if it is idle, else after the work in progress. Called
+    /// once.
     fn drain(&self);
 
     /// Returns the state of the protocol.
@@ -55,8 +56,8 @@ pub struct Status {
     pub requests: u64,
 }
 
-/// Counts the bytes of a protocol that uses the [transport](crate::Connection::transport) itself. Each direction is
-/// counted by one process at a time.
+/// Counts the bytes of a protocol that uses the [transport](crate::Connection::transport) itself. Each
+/// direction is counted by one process at a time.
 ///
 /// ```
 /// use riot_socket::{Address, Connection, memory};

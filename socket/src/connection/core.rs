@@ -67,8 +67,8 @@ impl Connection {
         &self.identity.peer
     }
 
-    /// Sets the address of the peer, where the transport knows only the last hop. The server's table of connections
-    /// shows it too.
+    /// Sets the address of the peer, where the transport knows only the last hop. The server's table of
+    /// connections shows it too.
     pub fn set_peer(&mut self, peer: Address) {
         self.identity.record.set_peer(&peer);
         self.identity.peer = peer;
@@ -120,9 +120,9 @@ impl Connection {
 
     /// Replaces the transport, usually by one around it, such as TLS.
     ///
-    /// Everything else stays: the membership in a server, the inserted values, and the bytes that were
-    /// [put back](Self::put_back). The new transport knows nothing of those; [take](Self::take_unread) them before if
-    /// they are meant for it.
+    /// Everything else stays: the membership in a server, the inserted values, and the bytes that were [put
+    /// back](Self::put_back). The new transport knows nothing of those; [take](Self::take_unread) them before
+    /// if they are meant for it.
     pub fn set_transport(&mut self, transport: Arc<dyn Transport>) {
         self.identity.record.set_transport(&transport);
         self.transport = transport;
@@ -134,16 +134,17 @@ impl Connection {
         self.identity.membership.as_ref().map(Membership::load)
     }
 
-    /// Releases the connection's permit: it is no longer counted, and another client can be accepted, while this one is
-    /// served on. For connections that last, such as those of a WebSocket. (Ranch: `remove_connection`.)
+    /// Releases the connection's permit: it is no longer counted, and another client can be accepted, while
+    /// this one is served on. For connections that last, such as those of a WebSocket. (Ranch:
+    /// `remove_connection`.)
     pub fn remove(&self) {
         if let Some(membership) = &self.identity.membership {
             membership.release_permit();
         }
     }
 
-    /// Reports to the server that a timer ended this connection. [`ServerInfo`](crate::ServerInfo) has the counts by
-    /// name.
+    /// Reports to the server that a timer ended this connection. [`ServerInfo`](crate::ServerInfo) has the
+    /// counts by name.
     pub fn count_timeout(&self, timer: &'static str) {
         if let Some(membership) = &self.identity.membership {
             membership.count_timeout(timer);
@@ -152,14 +153,14 @@ impl Connection {
 
     /// Sets a hook that is called once, when the server wants this connection to finish.
     ///
-    /// Without a hook the connection's input is ended, which a protocol sees as its peer leaving. The hook must not
-    /// block.
+    /// Without a hook the connection's input is ended, which a protocol sees as its peer leaving. The hook
+    /// must not block.
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
         self.identity.record.set_drain_hook(Box::new(hook));
     }
 
-    /// Sets the [`Control`] that is asked to finish, and for its status, from now on. If the connection was asked to
-    /// finish before, `control` is asked at once.
+    /// Sets the [`Control`] that is asked to finish, and for its status, from now on. If the connection was
+    /// asked to finish before, `control` is asked at once.
     pub fn controlled_by(&self, control: Weak<dyn Control>) {
         self.identity.record.set_control(control);
     }
@@ -205,7 +206,8 @@ impl Connection {
         unread.splice(..0, bytes.iter().copied());
     }
 
-    /// Takes the bytes that were [put back](Self::put_back) and not read since, for a reader of the transport itself.
+    /// Takes the bytes that were [put back](Self::put_back) and not read since, for a reader of the transport
+    /// itself.
     #[must_use]
     pub fn take_unread(&mut self) -> Vec<u8> {
         self.read_state.unread.take().map_or_else(Vec::new, |unread| unread.0)
@@ -249,8 +251,8 @@ impl ReadState {
     }
 }
 
-/// The peer of a connection, its record, and its membership in a server, which ends when this is dropped: with the
-/// connection or with the last of its halves.
+/// The peer of a connection, its record, and its membership in a server, which ends when this is dropped:
+/// with the connection or with the last of its halves.
 pub(super) struct Identity {
     pub(super) peer: Address,
     pub(super) record: Arc<ConnectionRecord>,

@@ -1,4 +1,4 @@
-//! What is done on a connection before its protocol begins: a PROXY header taken off, TLS put on.
+//! Handshakes: work on a connection before its protocol begins, such as a PROXY header or TLS.
 
 use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
@@ -7,14 +7,16 @@ use riot_actor::{time::TimedOut, timeout};
 use super::Connection;
 use crate::transport::Address;
 
-/// Work on a connection before its protocol begins. Any closure from [`Connection`] to a future is one.
+/// A handshake: work on a connection before its protocol begins. Any closure from [`Connection`] to a future
+/// is one.
 ///
-/// It runs in the client's own Connector, so it holds nobody up, and all of a server's handshakes together have
-/// [`Server::handshake_timeout`](crate::Server::handshake_timeout) to finish. An error closes the connection; that is
-/// counted, and nothing else is heard of it, since clients that do not know how to begin are no fault of the server's.
+/// A handshake runs in the client's own Connector, so it delays no other client. All handshakes of a
+/// connection together have [`Server::handshake_timeout`](crate::Server::handshake_timeout) to finish. An
+/// error closes the connection; it is counted and logged at the level debug only, since a client that fails
+/// is no fault of the server.
 ///
-/// A handshake may [replace the transport](Connection::set_transport), say who the [peer](Connection::set_peer) is, and
-/// leave [what it found out](Connection::insert) with the connection.
+/// A handshake may [replace the transport](Connection::set_transport), set the [peer](Connection::set_peer),
+/// and [store its results](Connection::insert) with the connection.
 ///
 /// ```
 /// use std::io;
@@ -38,12 +40,16 @@ use crate::transport::Address;
 /// ```
 ///
 /// # Cancel safety
-/// A handshake that takes too long is dropped where it awaits, and the connection with it.
+/// A handshake that takes too long is dropped at its await point, and the connection with it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handshake",
+    note = "pass a closure from `Connection` to a future of `io::Result<Connection>`"
+)]
 pub trait Handshake: Send + Sync + 'static {
-    /// Does the work, and gives the connection back ready for what comes next.
+    /// Does the work, and returns the connection for the next handshake or the protocol.
     ///
     /// # Errors
-    /// Those of the connection, or of a peer that does not behave as expected.
+    /// Those of the connection, or of a peer that breaks the protocol of the handshake.
     fn handshake(&self, connection: Connection) -> impl Future<Output = io::Result<Connection>> + Send;
 }
 
@@ -57,40 +63,47 @@ where
     }
 }
 
-/// How a connection ended that never got to its protocol: what its Connector's
-/// [`Reason::ShutdownWith`](riot_actor::Reason::ShutdownWith) holds.
+/// A failed handshake, in the exit reason of its Connector, which is
+/// [`Reason::ShutdownWith`](riot_actor::Reason::ShutdownWith).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandshakeFailed {
-    /// The client, as far as it was known.
+    /// The address of the client, as far as it was known.
     pub peer: Address,
-    /// What went wrong.
+    /// The error of the handshake.
     pub error: HandshakeError,
 }
 
 impl fmt::Display for HandshakeFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handshake with {}: {}", self.peer, self.error)
+        write!(f, "the handshake with {} failed: {}", self.peer, self.error)
     }
 }
 
-/// Why a handshake failed.
+/// The error of a handshake.
+///
+/// ```
+/// use riot_socket::{Address, HandshakeError, HandshakeFailed};
+///
+/// let failed = HandshakeFailed { peer: Address::Memory(1), error: HandshakeError::TimedOut };
+/// assert_eq!(failed.to_string(), "the handshake with memory:1 failed: it took too long");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// It was not over in time.
+    /// The handshake was not complete in time.
     #[error("it took too long")]
     TimedOut,
-    /// It gave an error.
+    /// The handshake returned an error.
     #[error("{text}")]
     Failed {
-        /// The error's kind.
+        /// The kind of the error.
         kind: io::ErrorKind,
-        /// The error in words.
+        /// The text of the error.
         text: String,
     },
 }
 
-/// The handshakes of a server, first to last.
+/// The handshakes of a server, in their order.
 #[derive(Clone, Default)]
 pub(crate) struct Handshakes {
     layers: Vec<Arc<dyn DynHandshake>>,
@@ -108,7 +121,7 @@ impl Handshakes {
     pub(crate) async fn run(
         &self,
         connection: Connection,
-        limit: Duration,
+        time: Duration,
     ) -> Result<Connection, HandshakeFailed> {
         let record = connection.record().clone();
         let layers = async {
@@ -118,7 +131,7 @@ impl Handshakes {
             }
             Ok(connection)
         };
-        let error = match timeout(limit, layers).await {
+        let error = match timeout(time, layers).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => failed(&error),
             Err(TimedOut) => HandshakeError::TimedOut,
@@ -137,7 +150,7 @@ impl fmt::Debug for Handshakes {
     }
 }
 
-/// A handshake whose type is forgotten.
+/// A handshake whose type is erased.
 trait DynHandshake: Send + Sync {
     fn run(
         &self,

@@ -15,7 +15,8 @@ pub(crate) trait Owner: Send + Sync {
     /// Returns the load of the server.
     fn load(&self) -> &Load;
 
-    /// Releases the permit of a member, so that another client can be accepted. Only the first call has an effect.
+    /// Releases the permit of a member, so that another client can be accepted. Only the first call has an
+    /// effect.
     fn release_permit(&self, key: MemberKey);
 
     /// Counts a connection that a timer ended.

@@ -1,12 +1,12 @@
-//! What everything that reads, and everything that writes, can do, made of `poll_read` and of `poll_write`.
+//! The methods of all types that read or write, made of `poll_read` and `poll_write`.
 
-/// The methods of whatever has `poll_read`.
+/// Implements the read methods of a type with `poll_read`.
 macro_rules! impl_read_methods {
     ($($type:ty),*) => { $(
         impl $type {
-            /// Receives some bytes; 0 at the end of what the peer sends.
+            /// Receives some bytes; 0 at the end of the peer's stream.
             ///
-            /// How long that may take is said around it:
+            /// A timeout is put around it:
             ///
             /// ```
             /// # use std::time::Duration;
@@ -18,7 +18,7 @@ macro_rules! impl_read_methods {
             /// let mut buffer = [0; 1024];
             /// match timeout(Duration::from_millis(20), connection.read(&mut buffer)).await {
             ///     Ok(result) => println!("{} bytes", result?),
-            ///     Err(TimedOut) => println!("nothing came"), // and nothing was lost
+            ///     Err(TimedOut) => println!("nothing came"), // nothing is lost
             /// }
             /// # Ok::<(), riot_actor::Reason>(())
             /// # });
@@ -28,18 +28,19 @@ macro_rules! impl_read_methods {
             /// Those of the connection.
             ///
             /// # Cancel safety
-            /// Dropped before it is ready, it has received nothing.
+            /// If the future is dropped before it is ready, nothing was received.
             pub async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 std::future::poll_fn(|cx| self.poll_read(cx, buffer)).await
             }
 
-            /// Receives exactly as many bytes as there is room for.
+            /// Receives bytes until `buffer` is full.
             ///
             /// # Errors
-            /// Those of the connection; [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if it ends before.
+            /// Those of the connection; [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if it ends
+            /// before.
             ///
             /// # Cancel safety
-            /// None: dropped before it is ready, it may have received some.
+            /// None: if the future is dropped before it is ready, some bytes may have been received.
             pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> std::io::Result<()> {
                 while !buffer.is_empty() {
                     match self.read(buffer).await? {
@@ -50,20 +51,20 @@ macro_rules! impl_read_methods {
                 Ok(())
             }
 
-            /// Receives everything to the end of what the peer sends, if that is no more than `limit` bytes.
+            /// Receives all bytes to the end of the peer's stream, at most `max_bytes`.
             ///
             /// # Errors
-            /// Those of the connection; [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) as soon as there is one
-            /// byte more.
+            /// Those of the connection; [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) as soon as there
+            /// is one byte more.
             ///
             /// # Cancel safety
-            /// None: dropped before it is ready, what it has received is lost.
-            pub async fn read_to_end(&mut self, limit: usize) -> std::io::Result<Vec<u8>> {
+            /// None: if the future is dropped before it is ready, the received bytes are lost.
+            pub async fn read_to_end(&mut self, max_bytes: usize) -> std::io::Result<Vec<u8>> {
                 let (mut bytes, mut buffer) = (Vec::new(), [0; 8 * 1024]);
                 loop {
                     match self.read(&mut buffer).await? {
                         0 => return Ok(bytes),
-                        read if read > limit - bytes.len() => {
+                        read if read > max_bytes - bytes.len() => {
                             return Err(std::io::ErrorKind::FileTooLarge.into());
                         }
                         read => bytes.extend_from_slice(&buffer[..read]),
@@ -84,39 +85,42 @@ macro_rules! impl_read_methods {
     )* };
 }
 
-/// The methods of whatever has a `transport` to write to, and an `record` that counts.
+/// Implements the write methods of a type with a `transport` to write to, and a `record` that counts.
 macro_rules! impl_write_methods {
     ($($type:ty),*) => { $(
         impl $type {
-            /// Sends some bytes, and says how many.
+            /// Sends some of `bytes`, and returns their number.
             ///
             /// # Errors
             /// Those of the connection.
             ///
             /// # Cancel safety
-            /// Dropped before it is ready, it has sent nothing.
+            /// If the future is dropped before it is ready, nothing was sent.
             pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 self.write_vectored(&[std::io::IoSlice::new(bytes)]).await
             }
 
-            /// Sends some bytes out of several pieces, and says how many.
+            /// Sends some bytes out of several pieces, and returns their number.
             ///
             /// # Errors
             /// Those of the connection.
             ///
             /// # Cancel safety
-            /// Dropped before it is ready, it has sent nothing.
-            pub async fn write_vectored(&mut self, slices: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+            /// If the future is dropped before it is ready, nothing was sent.
+            pub async fn write_vectored(
+                &mut self,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::io::Result<usize> {
                 std::future::poll_fn(|cx| self.poll_write(cx, slices)).await
             }
 
-            /// Sends all the bytes, and [flushes](Self::flush).
+            /// Sends all of `bytes`, and [flushes](Self::flush).
             ///
             /// # Errors
             /// Those of the connection.
             ///
             /// # Cancel safety
-            /// None: dropped before it is ready, it may have sent some.
+            /// None: if the future is dropped before it is ready, some bytes may have been sent.
             pub async fn write_all(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
                 while !bytes.is_empty() {
                     match self.write(bytes).await? {
@@ -127,44 +131,46 @@ macro_rules! impl_write_methods {
                 self.flush().await
             }
 
-            /// Waits until what was written has left. Only a transport that encrypts holds anything back, and only
+            /// Waits until written bytes have been sent. Only a transport that encrypts buffers any, and only
             /// while the system takes no more.
             ///
             /// # Errors
             /// Those of the connection.
             ///
             /// # Cancel safety
-            /// Dropped before it is ready, some has left; flushing again goes on there.
+            /// If the future is dropped before it is ready, some bytes have been sent; another flush goes on
+            /// there.
             pub async fn flush(&mut self) -> std::io::Result<()> {
                 std::future::poll_fn(|cx| self.transport.poll_flush(cx)).await
             }
 
-            /// Ends what is sent, in the transport's own manner, once all that was written has left. The other
-            /// direction goes on.
+            /// Ends the sending direction in the transport's own manner, after all written bytes have been
+            /// sent. The other direction goes on.
             ///
             /// # Errors
             /// Those of the connection.
             ///
             /// # Cancel safety
-            /// Dropped before it is ready, it goes on when it is called again.
+            /// If the future is dropped before it is ready, another close goes on there.
             pub async fn close(&mut self) -> std::io::Result<()> {
                 std::future::poll_fn(|cx| self.transport.poll_close(cx)).await
             }
         }
 
         impl $type {
-            /// Sends `length` bytes of a file from `offset` on, or all from there to its end, and says how many that
-            /// were: fewer if the file is shorter. The file's own position is neither used nor changed.
+            /// Sends `length` bytes of a file from `offset` on, or with `None` all from there to its end.
+            /// Returns the number of bytes, which is smaller if the file is shorter. The file's own position
+            /// is neither used nor changed.
             ///
-            /// TCP and Unix sockets have the system do it (sendfile(2), Linux), so the bytes never come here; all else
-            /// reads and writes. Either way the worker waits for as long as the disk takes, if what is asked for is
-            /// not in memory: read files on slow disks with [`blocking`](riot_actor::runtime::blocking) instead.
+            /// TCP and Unix sockets use sendfile(2) on Linux, so the bytes never enter the program; others
+            /// read and write. Either way the worker waits for the disk if the bytes are not in memory: read
+            /// files on slow disks with [`blocking`](riot_actor::runtime::blocking) instead.
             ///
             /// # Errors
             /// Those of the connection, and of the file.
             ///
             /// # Cancel safety
-            /// None: dropped before it is ready, it may have sent some.
+            /// None: if the future is dropped before it is ready, some bytes may have been sent.
             pub async fn send_file(
                 &mut self,
                 file: &std::fs::File,
@@ -184,7 +190,7 @@ macro_rules! impl_write_methods {
                 Ok(sent)
             }
 
-            /// As [`write_vectored`](Self::write_vectored).
+            /// Polls to send some bytes, as [`write_vectored`](Self::write_vectored) does.
             ///
             /// # Errors
             /// Those of the connection.
@@ -198,7 +204,8 @@ macro_rules! impl_write_methods {
                 std::task::Poll::Ready(Ok(written))
             }
 
-            /// Some of what [`send_file`](Self::send_file) does; 0 at the end of the file.
+            /// Polls to send a part of a file, as [`send_file`](Self::send_file) does; 0 at the end of the
+            /// file.
             ///
             /// # Errors
             /// Those of the connection, and of the file.

@@ -1,8 +1,9 @@
 //! Connections: a transport with a peer, as protocols use it.
 //!
-//! - [`core`]: the connection. [`methods`]: reading and writing. [`split`]: its two halves. [`over`]: connections over
-//!   each transport.
-//! - [`control`]: how a protocol is asked to finish. [`record`]: the state of a connection that its server sees.
+//! - [`core`]: the connection. [`methods`]: reading and writing. [`split`]: its two halves. [`over`]:
+//!   connections over each transport.
+//! - [`control`]: how a protocol is asked to finish. [`record`]: the state of a connection that its server
+//!   sees.
 //! - [`membership`]: the hook through which a connection belongs to a server.
 //! - [`handshake`], [`proxy`], `tls`: work on a connection before its protocol begins.
 //!

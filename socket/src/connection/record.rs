@@ -52,7 +52,8 @@ enum DrainTarget {
     Released,
 }
 
-/// Adds to a counter that one process at a time writes. No atomic addition is needed, only a store that is not torn.
+/// Adds to a counter that one process at a time writes. No atomic addition is needed, only a store that is
+/// not torn.
 fn count(counter: &AtomicU64, bytes: usize) {
     counter.store(counter.load(Relaxed) + bytes as u64, Relaxed);
 }
@@ -102,7 +103,8 @@ impl ConnectionRecord {
         self.lock().stage = stage;
     }
 
-    /// Marks the connection as refused, so that it is not counted. Must be called before the record is shared.
+    /// Marks the connection as refused, so that it is not counted. Must be called before the record is
+    /// shared.
     pub(crate) fn refuse(&self) {
         self.refused.store(true, Relaxed);
     }

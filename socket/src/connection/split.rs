@@ -1,4 +1,4 @@
-//! A connection in two: one half reads, the other writes, each wherever it is needed.
+//! The halves of a connection: one reads, the other writes.
 
 use std::{
     fmt, io,
@@ -13,29 +13,31 @@ use super::{
 };
 use crate::transport::{Address, Shutdown, Transport};
 
-/// The reading half of a [`Connection`] that is [borrowed](Connection::split).
+/// The reading half of a borrowed [`Connection`]; see [`Connection::split`].
 pub struct ReadHalf<'a> {
     transport: &'a dyn Transport,
     read_state: &'a mut ReadState,
     record: &'a ConnectionRecord,
 }
 
-/// The writing half of a [`Connection`] that is [borrowed](Connection::split).
+/// The writing half of a borrowed [`Connection`]; see [`Connection::split`].
 pub struct WriteHalf<'a> {
     transport: &'a dyn Transport,
     record: &'a ConnectionRecord,
 }
 
-/// The reading half of a [`Connection`], for a process of its own. The connection closes, and its place in its server
-/// is given back, when both halves are dropped.
+/// The reading half of a [`Connection`], for a process of its own; see [`Connection::into_split`]. When both
+/// halves are dropped, the connection closes and its permit is released.
 pub struct OwnedReadHalf {
     transport: Arc<dyn Transport>,
     read_state: ReadState,
     identity: Arc<Identity>,
 }
 
-/// The writing half of a [`Connection`], for a process of its own. Dropped, it ends what is sent, at once: what TLS holds
-/// back while the system takes no more is lost then, unless it was [flushed](Self::flush) or [closed](Self::close).
+/// The writing half of a [`Connection`], for a process of its own; see [`Connection::into_split`].
+///
+/// Dropping it ends the sending direction at once. Bytes that TLS has buffered are lost then, unless the half
+/// was [flushed](Self::flush) or [closed](Self::close) before.
 pub struct OwnedWriteHalf {
     transport: Arc<dyn Transport>,
     identity: Arc<Identity>,
@@ -43,13 +45,28 @@ pub struct OwnedWriteHalf {
 }
 
 impl Connection {
-    /// A half that reads and a half that writes, for two things at once in one process.
+    /// Borrows a reading and a writing half, for two futures of one process.
+    ///
+    /// ```
+    /// use riot_socket::Connection;
+    ///
+    /// async fn copy(mut connection: Connection) -> std::io::Result<()> {
+    ///     let (mut reader, mut writer) = connection.split();
+    ///     let mut buffer = [0; 4096];
+    ///     loop {
+    ///         match reader.read(&mut buffer).await? {
+    ///             0 => return Ok(()),
+    ///             read => writer.write_all(&buffer[..read]).await?,
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         let (transport, record) = (&*self.transport, &*self.identity.record);
         (ReadHalf { transport, read_state: &mut self.read_state, record }, WriteHalf { transport, record })
     }
 
-    /// A half that reads and a half that writes, for two processes.
+    /// Splits the connection into a reading and a writing half, for two processes.
     ///
     /// ```
     /// use riot_actor::spawn_link;
@@ -73,7 +90,7 @@ impl Connection {
 }
 
 impl ReadHalf<'_> {
-    /// As [`read`](Self::read).
+    /// Polls for some bytes, as [`read`](Self::read) does.
     ///
     /// # Errors
     /// Those of the connection.
@@ -89,7 +106,7 @@ impl WriteHalf<'_> {
 }
 
 impl OwnedReadHalf {
-    /// As [`read`](Self::read).
+    /// Polls for some bytes, as [`read`](Self::read) does.
     ///
     /// # Errors
     /// Those of the connection.
@@ -97,16 +114,26 @@ impl OwnedReadHalf {
         self.read_state.poll_read(&*self.transport, &self.identity.record, cx, buffer)
     }
 
-    /// Who is at the other end.
+    /// Returns the address of the peer.
     #[must_use]
     pub fn peer(&self) -> &Address {
         &self.identity.peer
     }
 
-    /// The connection as it was.
+    /// Joins the halves to the connection they were.
+    ///
+    /// ```
+    /// use riot_socket::{Address, Connection, memory};
+    ///
+    /// let (here, _there) = memory::pair();
+    /// let (reader, writer) = Connection::new(here, Address::Memory(1)).into_split();
+    /// let connection = reader.reunite(writer)?;
+    /// # drop(connection);
+    /// # Ok::<(), riot_socket::NotOneConnection>(())
+    /// ```
     ///
     /// # Errors
-    /// Both halves, if they are of different connections.
+    /// Both halves, if they belong to different connections.
     pub fn reunite(self, writer: OwnedWriteHalf) -> Result<Connection, NotOneConnection> {
         if !Arc::ptr_eq(&self.identity, &writer.identity) {
             return Err(NotOneConnection(self, writer));
@@ -123,13 +150,13 @@ impl OwnedWriteHalf {
         &self.identity.record
     }
 
-    /// Who is at the other end.
+    /// Returns the address of the peer.
     #[must_use]
     pub fn peer(&self) -> &Address {
         &self.identity.peer
     }
 
-    /// Drops it, but goes on sending: for one whose connection another holder of the transport still uses.
+    /// Drops the half without ending the sending direction, which the connection still uses.
     fn forget(mut self) {
         self.ends = false;
     }
@@ -140,12 +167,12 @@ impl Drop for OwnedWriteHalf {
         if self.ends
             && let Err(error) = self.transport.shutdown(Shutdown::Write)
         {
-            tracing::debug!(target: "riot::socket", "ending what is sent to {}: {error}", self.peer());
+            tracing::debug!(target: "riot::socket", "ending the output to {} failed: {error}", self.peer());
         }
     }
 }
 
-/// Two halves that are not of one connection.
+/// The error of [joining](OwnedReadHalf::reunite) halves of two connections. It holds both.
 #[derive(Debug, thiserror::Error)]
 #[error("the halves belong to different connections")]
 pub struct NotOneConnection(pub OwnedReadHalf, pub OwnedWriteHalf);

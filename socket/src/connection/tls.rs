@@ -16,8 +16,8 @@ impl TlsClient {
     /// Establishes a session with the server at the other end, which has to be `host`, a name or an address.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] if `host` is neither; [`io::ErrorKind::InvalidData`] if the server is not
-    /// trusted or breaks the protocol; those of the connection.
+    /// [`io::ErrorKind::InvalidInput`] if `host` is neither; [`io::ErrorKind::InvalidData`] if the server is
+    /// not trusted or breaks the protocol; those of the connection.
     ///
     /// # Cancel safety
     /// None: if the future is dropped before it is ready, the connection is closed.

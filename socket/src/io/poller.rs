@@ -1,10 +1,10 @@
-//! mio's `Poll` behind the actor crate's driver seam: one a worker, installed when the first socket is used there.
+//! mio's `Poll` as a driver of the runtime: one a worker, installed when the first socket is used there.
 //!
-//! SocketTable join the poller of the first worker of four, not that of the worker they are used on first. An event costs a
-//! twentieth of what is done for it, so one poller feeds four workers, which take from each other what waits. Where each has
-//! its own sockets, all of them wake for a few events each, and what else runs on the machine has to make room for that:
-//! two workers that handle two cores with their clients had 0.97 of hyper's requests with 0.28 sleeps a request, and have
-//! 1.2 with 0.06.
+//! Sockets join the poller of the first worker of four, not that of the worker they are used on first. An
+//! event costs a twentieth of the work it causes, so one poller feeds four workers, which steal runnable
+//! processes from each other. Where each worker had sockets of its own, all of them woke for a few events
+//! each, which takes time from other programs: two workers that share two cores with their clients had 0.97
+//! of hyper's requests with 0.28 sleeps a request, and have 1.2 with 0.06.
 
 use std::{
     cell::OnceCell,
@@ -28,28 +28,28 @@ use slab::Slab;
 
 use super::readiness::{Readiness, ReadyEvent};
 
-/// Events taken over in one go; more wait for the next.
+/// Bounds the events of one poll: 1024. More are reported by the next one.
 const MAX_EVENTS: usize = 1024;
 
 /// The token of the poller's own waker.
 const WAKE_TOKEN: Token = Token(usize::MAX);
 
-/// For so many ticks at the events, between which a worker has 61 turns, the system is not told of a new socket. Where 64
-/// clients come at a time, and go after one answer, that is long enough for four in five of them, and two ticks would be
-/// for one in two.
+/// The ticks, of 61 poll slices each, by which the registration of a new socket is deferred: 4. With 64
+/// clients and a connection per request, 4 ticks spare 80 % of them the registration, 2 ticks 50 %.
 const REGISTER_AFTER_TICKS: usize = 4;
 
-/// So many workers have one poller for their sockets.
+/// The workers that share one poller for their sockets: 4.
 const WORKERS_PER_POLLER: usize = 4;
 
-/// Workers with higher numbers have a poller each.
+/// Bounds the workers that share pollers: 256. Workers with higher numbers have a poller each.
 const MAX_WORKERS: usize = 256;
 
-/// A token is where its socket is, and above that the lower bits of how many there were before.
+/// The bits of a token that hold the slot of its socket. The bits above hold the number of earlier sockets,
+/// modulo their width.
 const SLOT_BITS: u32 = usize::BITS / 2;
 const SLOT_MASK: usize = (1 << SLOT_BITS) - 1;
 
-/// What a socket is registered for, once.
+/// The interest with which every socket is registered, once.
 const BOTH: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
 struct Poller {
@@ -57,17 +57,17 @@ struct Poller {
     events: Events,
     handle: Arc<PollerHandle>,
     waker: Arc<PollWaker>,
-    /// Kept for its room.
+    /// Wakers to be woken after the events are handled. Empty in between; kept for its allocation.
     to_wake: Vec<Waker>,
 }
 
-/// What others have of a poller.
+/// The part of a poller that other workers use.
 struct PollerHandle {
     sockets: Mutex<SocketTable>,
     registry: mio::Registry,
 }
 
-/// Those of a runtime, by worker.
+/// The pollers of a runtime, by worker.
 struct PollerSet([OnceLock<Arc<PollerHandle>>; MAX_WORKERS]);
 
 impl Default for PollerSet {
@@ -76,17 +76,17 @@ impl Default for PollerSet {
     }
 }
 
-/// What sockets need of the pollers, on one worker.
+/// Picks the poller for the sockets of one worker.
 struct PollerPicker {
     worker: usize,
     own: Arc<PollerHandle>,
     pollers: Arc<PollerSet>,
-    /// The one that sockets join.
+    /// The poller that sockets join, once it is known.
     joined: OnceCell<Arc<PollerHandle>>,
 }
 
 impl PollerPicker {
-    /// That of the first worker of four; its own until that has one.
+    /// Returns the poller of the first worker of four, or the worker's own until that has one.
     fn handle(&self) -> &Arc<PollerHandle> {
         let first = self.worker - self.worker % WORKERS_PER_POLLER;
         match self.pollers.0.get(first).and_then(OnceLock::get) {
@@ -98,22 +98,24 @@ impl PollerPicker {
 
 /// The sockets of one poller.
 ///
-/// The system is told of a new one only before the worker sleeps, or after a few [`REGISTER_AFTER_TICKS`]. A connection that is over by
-/// then costs neither a call nor an event.
+/// A new socket is registered with the system only before the worker sleeps, or after
+/// [`REGISTER_AFTER_TICKS`]. A connection that has ended by then costs neither a system call nor an event.
 #[derive(Default)]
 struct SocketTable {
-    /// The worker sleeps, or is about to: who brings a new one tells the system at once.
+    /// The worker sleeps, or is about to. A new socket is registered at once.
     asleep: bool,
-    /// By the place that is in their tokens.
+    /// The sockets, by the slot in their tokens.
     known: Slab<RegisteredSocket>,
-    /// How many there have been.
+    /// The number of sockets ever inserted.
     count: usize,
-    /// Tokens of new ones, oldest first, with the number of the tick that comes next. Some may be gone.
+    /// The tokens of sockets that are not registered yet, oldest first, with the tick at which they came.
+    /// Some may have been removed.
     new: VecDeque<(usize, usize)>,
     ticks: usize,
 }
 
-/// Invariant: the descriptor is open, as a [`Registration`] goes before its socket does.
+/// A socket in the table. Invariant: the descriptor is open, since a [`Registration`] is dropped before its
+/// socket.
 struct RegisteredSocket {
     token: usize,
     readiness: Arc<Readiness>,
@@ -121,21 +123,21 @@ struct RegisteredSocket {
 }
 
 impl SocketTable {
-    /// Adds a socket, and gives it a token.
+    /// Adds a socket, and returns its token.
     ///
     /// # Errors
-    /// If the system does not take it, as far as that is known by now.
+    /// If the system does not take the socket, where it is registered at once.
     fn insert(
         &mut self,
         registry: &mio::Registry,
         descriptor: RawFd,
         readiness: Arc<Readiness>,
     ) -> io::Result<usize> {
-        let place = self.known.vacant_entry();
-        // An event may be on its way that is about the one whose place this was.
-        let token = place.key() | self.count << SLOT_BITS;
+        let slot = self.known.vacant_entry();
+        // An event for the earlier socket of this slot may still arrive.
+        let token = slot.key() | self.count << SLOT_BITS;
         self.count += 1;
-        place.insert(RegisteredSocket { token, readiness, descriptor });
+        slot.insert(RegisteredSocket { token, readiness, descriptor });
         if !self.asleep {
             self.new.push_back((token, self.ticks));
         } else if let Err(error) = registry.register(&mut SourceFd(&descriptor), Token(token), BOTH) {
@@ -154,8 +156,8 @@ impl SocketTable {
         self.known.try_remove(token & SLOT_MASK)
     }
 
-    /// Tells the system of new sockets: of all if the worker `sleeps`. Whoever waits for one that the system does not take
-    /// is `to_wake`.
+    /// Registers new sockets with the system: all of them if the worker `sleeps`. Wakers of sockets that the
+    /// system does not take are pushed to `to_wake`.
     fn register_new(&mut self, registry: &mio::Registry, sleeps: bool, to_wake: &mut Vec<Waker>) {
         while let Some(&(token, tick)) = self.new.front()
             && (sleeps || self.ticks - tick >= REGISTER_AFTER_TICKS)
@@ -172,14 +174,14 @@ impl SocketTable {
 }
 
 impl Poller {
-    /// That of the worker of the running process.
+    /// Returns the poller of the worker that runs this process.
     fn new() -> io::Result<(Self, PollerPicker)> {
         let poll = Poll::new()?;
         let handle = PollerHandle { sockets: Mutex::default(), registry: poll.registry().try_clone()? };
         let waker = Arc::new(PollWaker(mio::Waker::new(poll.registry(), WAKE_TOKEN)?));
         let (worker, pollers, own) = (driver::worker(), driver::common::<PollerSet>()?, Arc::new(handle));
-        if let Some(place) = pollers.0.get(worker) {
-            place.get_or_init(|| own.clone());
+        if let Some(slot) = pollers.0.get(worker) {
+            slot.get_or_init(|| own.clone());
         }
         let picker = PollerPicker { worker, own: own.clone(), pollers, joined: OnceCell::new() };
         let (events, handle) = (Events::with_capacity(MAX_EVENTS), own);
@@ -188,15 +190,15 @@ impl Poller {
 }
 
 impl Driver for Poller {
-    fn park(&mut self, limit: Option<Duration>) {
-        let sleeps = limit != Some(Duration::ZERO);
+    fn park(&mut self, timeout: Option<Duration>) {
+        let sleeps = timeout != Some(Duration::ZERO);
         {
             let mut sockets = self.handle.sockets.lock();
             sockets.register_new(self.poll.registry(), sleeps, &mut self.to_wake);
             sockets.asleep = sleeps;
         }
-        let limit = if self.to_wake.is_empty() { limit } else { Some(Duration::ZERO) };
-        if let Err(error) = self.poll.poll(&mut self.events, limit)
+        let timeout = if self.to_wake.is_empty() { timeout } else { Some(Duration::ZERO) };
+        if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {
             tracing::error!(target: "riot::socket", "waiting for events failed: {error}");
@@ -211,18 +213,18 @@ impl Driver for Poller {
             let sockets = self.handle.sockets.lock();
             for event in &self.events {
                 let Some(RegisteredSocket { readiness, .. }) = sockets.get(event.token().0) else { continue };
-                let news = |ready, closed| match (closed || event.is_error(), ready) {
+                let ready_event = |ready, closed| match (closed || event.is_error(), ready) {
                     (true, _) => ReadyEvent::Closed,
                     (false, true) => ReadyEvent::Ready,
                     (false, false) => ReadyEvent::None,
                 };
-                let read = news(event.is_readable(), event.is_read_closed());
-                let write = news(event.is_writable(), event.is_write_closed());
+                let read = ready_event(event.is_readable(), event.is_read_closed());
+                let write = ready_event(event.is_writable(), event.is_write_closed());
                 readiness.set_ready([read, write], &mut self.to_wake);
             }
             self.events.clear();
         }
-        // Wakers are somebody else's code: no lock is held.
+        // Wakers are foreign code, so no lock is held.
         self.to_wake.drain(..).for_each(Waker::wake);
     }
 
@@ -231,7 +233,7 @@ impl Driver for Poller {
     }
 }
 
-/// Gives every worker its poller.
+/// Installs a poller on every worker.
 pub(crate) async fn install_everywhere() -> io::Result<()> {
     for worker in 0..scheduler_stats().workers.len() {
         let install = async { driver::install(Poller::new).map(drop) };
@@ -254,15 +256,16 @@ impl Unpark for PollWaker {
     }
 }
 
-/// A socket's place in a poller; given up when dropped. (Closing the socket takes it out of the system's own list.)
+/// The registration of a socket with a poller, which ends when this is dropped. (Closing the socket removes
+/// it from the system's own list.)
 pub(crate) struct Registration {
     handle: Arc<PollerHandle>,
     token: usize,
 }
 
 impl Registration {
-    /// Registers for both directions, once, with the poller for the worker the running process is on. It must be dropped
-    /// before the descriptor is closed.
+    /// Registers a socket for both directions, with the poller for the worker that runs this process. The
+    /// registration must be dropped before the descriptor is closed.
     pub(crate) fn new(descriptor: RawFd, readiness: &Arc<Readiness>) -> io::Result<Self> {
         let handle = driver::install(Poller::new)?.handle().clone();
         let token = handle.sockets.lock().insert(&handle.registry, descriptor, readiness.clone())?;
@@ -288,27 +291,30 @@ mod tests {
     use super::*;
     use crate::io::readiness::Direction;
 
-    /// The tokens of the events there are.
+    /// Polls, and returns the tokens of the events.
     fn tick(poll: &mut Poll, sockets: &mut SocketTable, sleeps: bool) -> Vec<usize> {
         let mut to_wake = Vec::new();
         sockets.register_new(poll.registry(), sleeps, &mut to_wake);
         let mut events = Events::with_capacity(8);
-        poll.poll(&mut events, Some(Duration::ZERO)).expect("it can be looked at");
+        poll.poll(&mut events, Some(Duration::ZERO)).expect("the poller can be polled");
         events.iter().map(|event| event.token().0).collect()
     }
 
     #[test]
-    fn the_system_is_told_of_a_socket_after_some_looks_or_before_a_sleep() {
+    fn a_socket_is_registered_after_some_ticks_or_before_a_sleep() {
         let (mut poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, other) = UnixStream::pair().expect("two sockets");
-        let first = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
+        let first =
+            sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("the socket is inserted");
         for _ in 0..REGISTER_AFTER_TICKS {
             assert_eq!(tick(&mut poll, &mut sockets, false), []);
         }
-        assert_eq!(tick(&mut poll, &mut sockets, false), [first], "it can be written to");
-        let second = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
+        assert_eq!(tick(&mut poll, &mut sockets, false), [first], "the socket is writable");
+        let second = sockets
+            .insert(poll.registry(), other.as_raw_fd(), Arc::default())
+            .expect("the socket is inserted");
         assert_eq!(tick(&mut poll, &mut sockets, true), [second]);
-        assert_eq!(tick(&mut poll, &mut sockets, true), [], "it is told once");
+        assert_eq!(tick(&mut poll, &mut sockets, true), [], "the socket is registered once");
     }
 
     #[test]
@@ -338,48 +344,56 @@ mod tests {
     }
 
     #[test]
-    fn while_the_worker_sleeps_whoever_brings_a_socket_tells_the_system() {
+    fn while_the_worker_sleeps_a_socket_is_registered_at_once() {
         let (mut poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, _other) = UnixStream::pair().expect("two sockets");
         sockets.asleep = true;
-        let token = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is taken");
+        let token = sockets
+            .insert(poll.registry(), one.as_raw_fd(), Arc::default())
+            .expect("the system takes the socket");
         let mut events = Events::with_capacity(8);
-        poll.poll(&mut events, Some(Duration::ZERO)).expect("it can be looked at");
+        poll.poll(&mut events, Some(Duration::ZERO)).expect("the poller can be polled");
         assert_eq!(events.iter().map(|event| event.token().0).collect::<Vec<_>>(), [token]);
-        let file = File::open("/dev/null").expect("it is there");
+        let file = File::open("/dev/null").expect("the file exists");
         let refused = sockets.insert(poll.registry(), file.as_raw_fd(), Arc::default());
         assert_eq!(refused.map_err(|error| error.kind()), Err(io::ErrorKind::PermissionDenied));
         assert_eq!(sockets.known.len(), 1);
     }
 
     #[test]
-    fn the_system_is_not_told_of_a_socket_that_is_gone() {
+    fn a_socket_that_was_removed_is_not_registered() {
         let (mut poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, other) = UnixStream::pair().expect("two sockets");
-        let gone = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
+        let gone =
+            sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("the socket is inserted");
         assert!(sockets.remove(gone).is_some());
-        let next = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
-        assert_eq!(gone & SLOT_MASK, next & SLOT_MASK, "it has the place of the other");
+        let next = sockets
+            .insert(poll.registry(), other.as_raw_fd(), Arc::default())
+            .expect("the socket is inserted");
+        assert_eq!(gone & SLOT_MASK, next & SLOT_MASK, "the next socket has the same slot");
         assert_eq!(tick(&mut poll, &mut sockets, true), [next]);
     }
 
     #[test]
-    fn an_event_is_not_taken_for_one_of_the_next_in_the_same_place() {
+    fn an_event_is_not_delivered_to_the_next_socket_in_its_slot() {
         let (poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
         let (one, other) = UnixStream::pair().expect("two sockets");
-        let gone = sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("it is noted");
+        let gone =
+            sockets.insert(poll.registry(), one.as_raw_fd(), Arc::default()).expect("the socket is inserted");
         assert!(sockets.get(gone).is_some());
         assert!(sockets.remove(gone).is_some());
-        let next = sockets.insert(poll.registry(), other.as_raw_fd(), Arc::default()).expect("it is noted");
+        let next = sockets
+            .insert(poll.registry(), other.as_raw_fd(), Arc::default())
+            .expect("the socket is inserted");
         assert_eq!(gone & SLOT_MASK, next & SLOT_MASK);
         assert!(sockets.get(gone).is_none() && sockets.remove(gone).is_none());
         assert!(sockets.get(next).is_some());
     }
 
     #[test]
-    fn who_waits_for_what_the_system_does_not_take_hears_of_it() {
+    fn a_process_that_waits_for_a_refused_socket_gets_the_error() {
         let (poll, mut sockets) = (Poll::new().expect("a poller"), SocketTable::default());
-        let file = File::open("/dev/null").expect("it is there");
+        let file = File::open("/dev/null").expect("the file exists");
         let readiness = Arc::new(Readiness::new());
         let cx = Context::from_waker(Waker::noop());
         let Ready(Ok(tick)) = readiness.poll_ready(&cx, Direction::Read) else {
@@ -387,7 +401,7 @@ mod tests {
         };
         readiness.clear_ready(Direction::Read, tick);
         assert!(readiness.poll_ready(&cx, Direction::Read).is_pending());
-        sockets.insert(poll.registry(), file.as_raw_fd(), readiness.clone()).expect("it is noted");
+        sockets.insert(poll.registry(), file.as_raw_fd(), readiness.clone()).expect("the socket is inserted");
         let mut to_wake = Vec::new();
         sockets.register_new(poll.registry(), true, &mut to_wake);
         assert_eq!(to_wake.len(), 1);

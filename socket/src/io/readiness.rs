@@ -1,8 +1,8 @@
 //! The readiness of a socket: which operations are worth trying.
 //!
-//! The system reports once that a socket has become ready. The report is remembered until an operation finds that
-//! nothing is left: by `EWOULDBLOCK`, or by fewer bytes than the buffer had room for, which needs no further system
-//! call.
+//! The system reports once that a socket has become ready. The report is remembered until an operation finds
+//! that nothing is left: by `EWOULDBLOCK`, or by fewer bytes than the buffer had room for, which needs no
+//! further system call.
 
 use std::{
     hint::cold_path,
@@ -42,8 +42,8 @@ pub(crate) enum NextOperation {
     WouldBlock,
 }
 
-/// The readiness of one socket, in both directions. It is shared by the socket and its poller, and fills one cache line
-/// together with the counts of an `Arc`.
+/// The readiness of one socket, in both directions. It is shared by the socket and its poller, and fills one
+/// cache line together with the counts of an `Arc`.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     /// Written under the lock, read without it.
@@ -56,8 +56,8 @@ struct Wakers([Option<Waker>; 2]);
 
 /// The state of one direction: a [`ReadyState`] in the low bits, and above it the tick.
 ///
-/// The tick counts events, so that an event which comes during an operation is not cleared by that operation's result.
-/// In the state `Failed` the number of the error stands in its place.
+/// The tick counts events, so that an event which comes during an operation is not cleared by that
+/// operation's result. In the state `Failed` the number of the error stands in its place.
 #[derive(Debug)]
 struct DirectionState(AtomicU32);
 
@@ -138,8 +138,8 @@ impl Readiness {
         }
     }
 
-    /// Clears the readiness as [`clear_ready`](Self::clear_ready) does, and registers the waker if the next operation
-    /// would block.
+    /// Clears the readiness as [`clear_ready`](Self::clear_ready) does, and registers the waker if the next
+    /// operation would block.
     pub(crate) fn clear_and_wait(&self, cx: &Context<'_>, direction: Direction, tick: Tick) -> NextOperation {
         let mut wakers = self.wakers.lock();
         let next = self.directions[direction as usize].clear(tick);

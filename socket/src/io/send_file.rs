@@ -13,11 +13,11 @@ use std::{os::fd::AsRawFd, task::Context};
 #[cfg(target_os = "linux")]
 use super::{
     readiness::Direction,
-    source::{IoSource, Stream},
+    source::{ByteSocket, IoSource},
 };
 
-/// Bounds the bytes of one sendfile(2): 256 KiB. Large enough that a system call is cheap for it, and small enough that
-/// other processes get their turn, since a worker waits while the system reads from a disk.
+/// Bounds the bytes of one sendfile(2): 256 KiB. Large enough that a system call is cheap for it, and small
+/// enough that other processes get their turn, since a worker waits while the system reads from a disk.
 #[cfg(target_os = "linux")]
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -28,7 +28,8 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; COPY_BYTES].into_boxed_slice());
 }
 
-/// Reads from a file, and sends by `write`. Bytes that `write` does not take are read again, from the system's cache.
+/// Reads from a file, and sends by `write`. Bytes that `write` does not take are read again, from the
+/// system's cache.
 pub(crate) fn poll_copy(
     file: &File,
     offset: u64,
@@ -58,8 +59,8 @@ fn is_beyond(offset: u64) -> bool {
     i64::try_from(offset).is_err()
 }
 
-/// Sends a part of a file by sendfile(2). Only on Linux: other systems report an error together with the bytes sent
-/// before it, which would be lost here, so they copy.
+/// Sends a part of a file by sendfile(2). Only on Linux: other systems report an error together with the
+/// bytes sent before it, which would be lost here, so they copy.
 #[cfg(target_os = "linux")]
 pub(crate) fn poll_send<S>(
     socket: &IoSource<S>,
@@ -69,7 +70,7 @@ pub(crate) fn poll_send<S>(
     length: usize,
 ) -> Poll<io::Result<usize>>
 where
-    S: Stream + AsRawFd,
+    S: ByteSocket + AsRawFd,
 {
     let (Ok(start), Some(piece)) =
         (usize::try_from(offset), std::num::NonZeroUsize::new(length.min(PIECE_BYTES)))

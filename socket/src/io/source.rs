@@ -1,4 +1,4 @@
-//! A socket of the system that knows whether it is ready.
+//! A socket of the system together with its readiness.
 
 use std::{
     future::poll_fn,
@@ -45,22 +45,22 @@ use super::{
 pub struct ReadOutcome {
     /// Bytes received; 0 at the end of what the peer sends.
     pub bytes: usize,
-    /// Whether the next read is known to have to wait.
+    /// Whether the next read is known to wait.
     pub would_block_next: bool,
 }
 
-/// A socket that bytes go through. The system is asked without the detour through the C library, which sees to it that a
-/// thread can be cancelled where it waits; here none waits.
-pub(crate) trait Stream: AsFd {
+/// A socket of bytes. System calls are made without the C library, whose calls are points where a thread can
+/// be cancelled; here no call waits.
+pub(crate) trait ByteSocket: AsFd {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let (_, received) = rustix::net::recv(self, buffer, RecvFlags::empty())?;
         Ok(received)
     }
 
-    /// Sends some of `slices`. A peer that is gone is an error and no signal.
+    /// Sends some of `slices`. A closed peer gives an error, not the signal SIGPIPE.
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let sent = match slices {
-            // One piece needs no vector; send(2) is the cheaper call.
+            // One slice needs no vector; send(2) is the cheaper call.
             [slice] => rustix::net::send(self, slice, NO_SIGNAL),
             slices => rustix::io::writev(self, slices),
         };
@@ -68,19 +68,19 @@ pub(crate) trait Stream: AsFd {
     }
 }
 
-/// Where it can be said; elsewhere Rust ignores the signal.
+/// The flag against SIGPIPE. Apple's systems have none; there Rust's runtime ignores the signal.
 #[cfg(not(target_vendor = "apple"))]
 const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-impl Stream for mio::net::TcpStream {}
-impl Stream for mio::net::UnixStream {}
+impl ByteSocket for mio::net::TcpStream {}
+impl ByteSocket for mio::net::UnixStream {}
 
-/// A socket and what is known of its readiness. It joins the poller of the worker that first has to wait for it: one
-/// that is answered at once and closed never does.
+/// A socket with its readiness. It joins the poller of the worker on which a process first has to wait for
+/// it. A socket that is answered at once and closed never joins one.
 pub(crate) struct IoSource<S> {
-    /// Goes before the socket. Held while registering: the system takes a socket once.
+    /// Dropped before the socket. The lock is held while registering, since a socket is registered once.
     registration: Mutex<Option<Registration>>,
     socket: S,
     /// Whether there is a registration.
@@ -98,17 +98,17 @@ impl<S: AsRawFd> IoSource<S> {
         &self.socket
     }
 
-    /// Runs `operation` until it gives something else than "would block"; waits for readiness in between. `drained`
-    /// says of a result that the next operation would have to wait.
+    /// Runs `operation` until its result is not `EWOULDBLOCK`, and waits for readiness in between.
+    /// `is_drained` tells from the result that the next operation would block.
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
         operation: impl FnMut(&S) -> io::Result<T>,
-        drained: impl Fn(&T) -> bool,
+        is_drained: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
         let (value, tick) = ready!(self.poll_tick(cx, direction, operation))?;
-        if drained(&value) {
+        if is_drained(&value) {
             cold_path();
             self.readiness.clear_ready(direction, tick);
         }
@@ -128,7 +128,8 @@ impl<S: AsRawFd> IoSource<S> {
             let tick = match self.readiness.poll_ready(cx, direction) {
                 Poll::Ready(tick) => tick?,
                 Poll::Pending => {
-                    // The first event tells what is ready already, so nothing is missed by registering late.
+                    // The first event reports a socket that is ready already, so a late registration misses
+                    // nothing.
                     self.register()?;
                     return Poll::Pending;
                 }
@@ -150,26 +151,27 @@ impl<S: AsRawFd> IoSource<S> {
     /// Receives into `buffer`.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>
     where
-        S: Stream,
+        S: ByteSocket,
     {
         let room = buffer.len();
-        // Fewer bytes than there was room for: there are no more. (At the end of the stream there is nothing to wait
-        // for either, so that is no sign of it.)
+        // Fewer bytes than the buffer has room for show that no more are there. At the end of the stream a
+        // read returns zero at once, so zero shows nothing.
         self.poll(cx, Direction::Read, |socket| socket.receive(buffer), |&read| read > 0 && read < room)
     }
 
-    /// Receives into `buffer`, and reports whether the next receive would have to wait; if so, `cx` is registered.
+    /// Receives into `buffer`, and reports whether the next receive would block. If so, the waker is
+    /// registered.
     pub(crate) fn poll_receive_hint(
         &self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<ReadOutcome>>
     where
-        S: Stream,
+        S: ByteSocket,
     {
         let room = buffer.len();
         let (read, tick) = ready!(self.poll_tick(cx, Direction::Read, |socket| socket.receive(buffer)))?;
-        // If no poller takes it, the next receive says so.
+        // If no poller takes the socket, the next receive returns the error.
         let would_block_next = read > 0
             && read < room
             && self.readiness.clear_and_wait(cx, Direction::Read, tick) == NextOperation::WouldBlock
@@ -180,7 +182,7 @@ impl<S: AsRawFd> IoSource<S> {
     /// Sends some of `slices`.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>
     where
-        S: Stream,
+        S: ByteSocket,
     {
         let total = match slices {
             [slice] => slice.len(),
@@ -189,9 +191,9 @@ impl<S: AsRawFd> IoSource<S> {
         self.poll(cx, Direction::Write, |socket| socket.send(slices), |&sent| sent < total)
     }
 
-    /// Waits until a socket that was told to connect has.
+    /// Waits until a connecting socket is connected.
     pub(crate) async fn connected<A>(&self, outcome: impl Fn(&S) -> io::Result<A>) -> io::Result<A> {
-        // Nothing has come from a peer that is not there yet.
+        // Nothing can be read from a peer that is not connected.
         self.readiness.clear_ready(Direction::Read, Tick::FIRST);
         let connected = |socket: &S| match outcome(socket) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
@@ -202,7 +204,7 @@ impl<S: AsRawFd> IoSource<S> {
         poll_fn(|cx| self.poll(cx, Direction::Write, connected, |_| false)).await
     }
 
-    /// Joins the poller of this worker, if it has joined none. Whoever has to wait has said so before.
+    /// Joins the poller of this worker, unless the socket has joined one. The waker is registered before.
     #[inline]
     fn register(&self) -> io::Result<()> {
         if self.registered.load(Acquire) { Ok(()) } else { self.register_slow() }
@@ -243,11 +245,11 @@ mod tests {
         assert_eq!(riot_actor::run(body), Reason::Normal);
     }
 
-    /// A socket that counts what is asked of it.
+    /// A socket that counts its operations.
     struct Counted {
         socket: UnixStream,
         reads: AtomicUsize,
-        /// Writes there was no room for.
+        /// Writes that failed for want of room.
         refused: AtomicUsize,
     }
 
@@ -263,7 +265,7 @@ mod tests {
         }
     }
 
-    impl Stream for Counted {
+    impl ByteSocket for Counted {
         fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
             let result = (&self.socket).read(buffer);
             self.reads.fetch_add(1, SeqCst);
@@ -282,7 +284,7 @@ mod tests {
     fn pair() -> (Arc<IoSource<Counted>>, UnixStream) {
         let (socket, peer) = UnixStream::pair().expect("two sockets");
         for side in [&socket, &peer] {
-            side.set_nonblocking(true).expect("it can be");
+            side.set_nonblocking(true).expect("a socket can be non-blocking");
         }
         let (reads, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
         (Arc::new(IoSource::new(Counted { socket, reads, refused })), peer)
@@ -309,13 +311,13 @@ mod tests {
                 }
             }
             join(&[reader]).await;
-            assert_eq!(socket.get().reads.load(SeqCst), 100, "no read to hear that there is nothing");
+            assert_eq!(socket.get().reads.load(SeqCst), 100, "no read finds out that nothing is there");
             Ok::<(), Reason>(())
         });
     }
 
     #[test]
-    fn a_socket_is_heard_of_though_its_worker_never_sleeps() {
+    fn an_event_arrives_though_the_worker_never_sleeps() {
         let body = async {
             let (socket, mut peer) = pair();
             let reader = spawn({
@@ -326,7 +328,7 @@ mod tests {
                 }
             });
             while socket.get().reads.load(SeqCst) == 0 {
-                yield_now().await; // It finds nothing.
+                yield_now().await; // The first read finds nothing.
             }
             peer.write_all(b"hello")?;
             while riot_actor::process::is_alive(reader) {
@@ -361,7 +363,7 @@ mod tests {
                 }
             }
             join(&[writer]).await;
-            assert_eq!(socket.get().refused.load(SeqCst), 0, "nobody tries where there is no room");
+            assert_eq!(socket.get().refused.load(SeqCst), 0, "no write is tried without room");
             Ok::<(), Reason>(())
         });
     }

@@ -34,8 +34,8 @@ pub(crate) fn classify(error: &io::Error) -> AcceptErrorKind {
     }
 }
 
-/// Classifies an error of the system. On Linux accept(2) also reports errors of the new connection; its manual page
-/// lists them. Other errors concern the process or the machine, or the listener itself.
+/// Classifies an error of the system. On Linux accept(2) also reports errors of the new connection; its
+/// manual page lists them. Other errors concern the process or the machine, or the listener itself.
 #[cfg(unix)]
 fn by_code(code: i32) -> AcceptErrorKind {
     match code {

@@ -22,13 +22,15 @@ use crate::{
     transport::{Address, Listen, Shutdown, Transport},
 };
 
-/// The pause after an accept that failed for want of descriptors or memory: 100 ms, as in Ranch and Thousand Island.
+/// The pause after an accept that failed for want of descriptors or memory: 100 ms, as in Ranch and Thousand
+/// Island.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Bounds the clients that are sent away before that pause.
 const MAX_SHED: usize = 1024;
 
-/// A listening socket and the acceptors that share it. They take turns, so that a new client wakes one process.
+/// A listening socket and the acceptors that share it. They take turns, so that a new client wakes one
+/// process.
 pub(super) struct SharedListener {
     listener: Arc<dyn Listen>,
     turn: Arc<Semaphore>,
@@ -93,8 +95,8 @@ impl SharedListener {
         }
     }
 
-    /// Accepts the next client. Where clients wait for a permit, the permit is acquired first. It is released again
-    /// while there is no client.
+    /// Accepts the next client. Where clients wait for a permit, the permit is acquired first. It is released
+    /// again while there is no client.
     async fn accept(&self, shared: &Shared) -> io::Result<Client> {
         let mut acquire = shared.permits.start_acquire();
         poll_fn(|cx| {
@@ -108,8 +110,8 @@ impl SharedListener {
         .await
     }
 
-    /// Sends waiting clients away, one after the other, through the descriptor in reserve. Called when the program has
-    /// run out of descriptors: the clients would wait without knowing for how long.
+    /// Sends waiting clients away, one after the other, through the descriptor in reserve. Called when the
+    /// program has run out of descriptors: the clients would wait without knowing for how long.
     async fn shed(&self, shared: &Shared) {
         let answer: &[u8] = match &shared.overflow {
             ConnectionOverflow::Wait => return,

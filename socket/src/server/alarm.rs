@@ -18,9 +18,9 @@ type CallbackFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// An alarm that calls back when there are many connections. (Ranch: `alarms`, `num_connections`.)
 ///
-/// An alarm is raised when a connection begins and there are `threshold` of them or more, that one included. Then it is
-/// silent for its cooldown, default 5 s. If there still are as many when that ends, it is raised again. With a cooldown
-/// of zero it is raised by every connection that begins above the threshold.
+/// An alarm is raised when a connection begins and there are `threshold` of them or more, that one included.
+/// Then it is silent for its cooldown, default 5 s. If there still are as many when that ends, it is raised
+/// again. With a cooldown of zero it is raised by every connection that begins above the threshold.
 ///
 /// The callback runs in a process of its own: it may wait, call and crash.
 ///

@@ -81,7 +81,8 @@ impl Server {
         Self { bind: Box::new(bind), config: Config::new() }
     }
 
-    /// Returns a server on a Unix socket, whose file is removed when the server stops; [`UnixBind`] has more options.
+    /// Returns a server on a Unix socket, whose file is removed when the server stops; [`UnixBind`] has more
+    /// options.
     pub fn bind_unix(path: impl AsRef<Path>) -> Self {
         Self::listen(UnixBind::new(path.as_ref()))
     }
@@ -92,9 +93,9 @@ impl Server {
         self
     }
 
-    /// Sets the number of listening sockets; default 1. Several share the port, and the system spreads the clients over
-    /// them, which needs [`Options::reuse_port`]. Acceptors are spread over them too, so there should be as many at
-    /// least.
+    /// Sets the number of listening sockets; default 1. Several share the port, and the system spreads the
+    /// clients over them, which needs [`Options::reuse_port`]. Acceptors are spread over them too, so there
+    /// should be as many at least.
     ///
     /// # Panics
     /// If zero.
@@ -104,10 +105,11 @@ impl Server {
         self
     }
 
-    /// Sets a hook that is called with the address of every listening socket before a client is accepted there.
+    /// Sets a hook that is called with the address of every listening socket before a client is accepted
+    /// there.
     ///
-    /// The hook runs in Acceptor.Sup, so it is called again when that is restarted. Its error is an error of the bind.
-    /// It must not block. (Ranch: `post_listen_callback`.)
+    /// The hook runs in Acceptor.Sup, so it is called again when that is restarted. Its error is an error of
+    /// the bind. It must not block. (Ranch: `post_listen_callback`.)
     pub fn on_listen(mut self, hook: impl Fn(&Address) -> io::Result<()> + Send + Sync + 'static) -> Self {
         self.config.on_listen = Some(Arc::new(hook));
         self
@@ -133,8 +135,8 @@ impl Server {
         self
     }
 
-    /// Bounds the connections at one time, exactly; default 16 384. [`overflow`](Self::overflow) decides what happens to
-    /// more clients. Zero accepts none until the bound is
+    /// Bounds the connections at one time, exactly; default 16 384. [`overflow`](Self::overflow) decides what
+    /// happens to more clients. Zero accepts none until the bound is
     /// [raised](crate::ServerHandle::set_max_connections).
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.config.max_connections = connections;
@@ -159,8 +161,8 @@ impl Server {
         self
     }
 
-    /// Adds a handshake, which every connection passes before its protocol begins, after those added before. None by
-    /// default.
+    /// Adds a handshake, which every connection passes before its protocol begins, after those added before.
+    /// None by default.
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
         self.config.handshakes.push(handshake);
         self
@@ -177,13 +179,15 @@ impl Server {
         self.handshake(proxy)
     }
 
-    /// Bounds the time of all handshakes of a connection together, after which it is closed; default 5 s, as in Ranch.
+    /// Bounds the time of all handshakes of a connection together, after which it is closed; default 5 s, as
+    /// in Ranch.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.config.handshake_timeout = timeout;
         self
     }
 
-    /// Starts the server, linked to the caller. When this returns the server is bound and every acceptor accepts.
+    /// Starts the server, linked to the caller. When this returns the server is bound and every acceptor
+    /// accepts.
     ///
     /// # Errors
     /// [`ServerStartError::Bind`] if the address cannot be bound. After an error nothing is left
@@ -223,8 +227,8 @@ impl Server {
         self.child(id, protocol).0
     }
 
-    /// Returns the spec of the server as a child of a supervisor, and a handle to it. The handle stays valid when the
-    /// server is restarted. Counts and changed settings are kept too.
+    /// Returns the spec of the server as a child of a supervisor, and a handle to it. The handle stays valid
+    /// when the server is restarted. Counts and changed settings are kept too.
     pub fn child(self, id: impl Into<ChildId>, protocol: impl Protocol) -> (ChildSpec, ServerHandle) {
         let (shared, supervisors) = self.into_shared(protocol);
         let server = ServerHandle::new(shared.clone());

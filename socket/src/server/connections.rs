@@ -126,8 +126,8 @@ impl Connections {
         (exit.from == self.parent || exit.from.is_system()).then_some(exit.reason)
     }
 
-    /// Asks every connection to finish, all at once, and kills those left at the deadline. A drain that is requested
-    /// meanwhile can only move the deadline forward.
+    /// Asks every connection to finish, all at once, and kills those left at the deadline. A drain that is
+    /// requested meanwhile can only move the deadline forward.
     async fn drain(&mut self, mut deadline: Instant, mut callers: Vec<ReplyTo<Vec<CutConnection>>>) {
         self.draining = true;
         self.connectors.values().for_each(|record| record.drain());

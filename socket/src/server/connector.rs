@@ -25,8 +25,8 @@ pub(super) struct Begin;
 type ProtocolFuture = Pin<Box<dyn Future<Output = Reason> + Send>>;
 
 pin_project_lite::pin_project! {
-    /// The body of a Connector. An `async` block would keep the room of its first part for as long as the connection
-    /// lasts, beside that of the protocol's future.
+    /// The body of a Connector. An `async` block would keep the room of its first part for as long as the
+    /// connection lasts, beside that of the protocol's future.
     #[project = ConnectorProjected]
     enum Connector<B> {
         Beginning { #[pin] begin: B },

@@ -26,9 +26,9 @@ use crate::transport::{Address, options::Options};
 
 /// A handle to a server. It stays valid when the server's processes are restarted. Cheap to clone.
 ///
-/// The state of the server can be read from any thread. Changed settings are kept when the server is restarted. Some
-/// apply at once, some when the server listens the next time, as after [`suspend`](Self::suspend) and
-/// [`resume`](Self::resume).
+/// The state of the server can be read from any thread. Changed settings are kept when the server is
+/// restarted. Some apply at once, some when the server listens the next time, as after
+/// [`suspend`](Self::suspend) and [`resume`](Self::resume).
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,8 +114,8 @@ impl ServerHandle {
         self.shared.connections()
     }
 
-    /// Waits until the number of connections satisfies `wanted`, [removed](crate::Connection::remove) ones included.
-    /// (Ranch: `wait_for_connections`.)
+    /// Waits until the number of connections satisfies `wanted`, [removed](crate::Connection::remove) ones
+    /// included. (Ranch: `wait_for_connections`.)
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
@@ -123,8 +123,8 @@ impl ServerHandle {
         self.shared.statistics.wait_until(wanted).await;
     }
 
-    /// Drains one connection, as [`stop`](Self::stop) does with all: an idle one ends at once, a busy one finishes. To
-    /// end a connection at once in any case, kill its Connector.
+    /// Drains one connection, as [`stop`](Self::stop) does with all: an idle one ends at once, a busy one
+    /// finishes. To end a connection at once in any case, kill its Connector.
     pub fn close(&self, connector: Pid) {
         if let Some(record) = self.shared.table.find(connector) {
             record.drain();
@@ -136,8 +136,8 @@ impl ServerHandle {
         self.shared.release_permit_of(connector);
     }
 
-    /// Changes [`Server::max_connections`](crate::Server::max_connections), at once. Waiting clients are served if the
-    /// bound is raised; no connection is closed if it is lowered.
+    /// Changes [`Server::max_connections`](crate::Server::max_connections), at once. Waiting clients are
+    /// served if the bound is raised; no connection is closed if it is lowered.
     pub fn set_max_connections(&self, connections: usize) {
         self.shared.set_max_connections(connections);
     }
@@ -157,8 +157,8 @@ impl ServerHandle {
         self.shared.set_shutdown_timeout(timeout);
     }
 
-    /// Changes [`Server::handshake_timeout`](crate::Server::handshake_timeout), for connections that are accepted from
-    /// now on.
+    /// Changes [`Server::handshake_timeout`](crate::Server::handshake_timeout), for connections that are
+    /// accepted from now on.
     pub fn set_handshake_timeout(&self, timeout: Duration) {
         self.shared.set_handshake_timeout(timeout);
     }
@@ -186,8 +186,8 @@ impl ServerHandle {
         self.shared.set_options(options);
     }
 
-    /// Stops listening: the system refuses clients, and closes those in the backlog. Connections go on. A suspended
-    /// server stays as it is.
+    /// Stops listening: the system refuses clients, and closes those in the backlog. Connections go on. A
+    /// suspended server stays as it is.
     ///
     /// # Panics
     /// Outside a process.
@@ -217,11 +217,11 @@ impl ServerHandle {
         }
     }
 
-    /// Stops the server in order: no client is accepted any more, idle connections end, and busy ones finish. After
-    /// `timeout` the remaining connections are killed; they are returned.
+    /// Stops the server in order: no client is accepted any more, idle connections end, and busy ones finish.
+    /// After `timeout` the remaining connections are killed; they are returned.
     ///
-    /// If several processes stop the server, the earliest deadline holds, and each cut connection is returned to one of
-    /// them.
+    /// If several processes stop the server, the earliest deadline holds, and each cut connection is returned
+    /// to one of them.
     ///
     /// # Cancel safety
     /// Once begun the stop goes on, also if the future is dropped or the caller ends.

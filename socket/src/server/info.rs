@@ -10,7 +10,8 @@ use crate::{
     transport::Address,
 };
 
-/// The state and the statistics of a server, as [`ServerHandle::info`](crate::ServerHandle::info) returns them.
+/// The state and the statistics of a server, as [`ServerHandle::info`](crate::ServerHandle::info) returns
+/// them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerInfo {
@@ -26,7 +27,8 @@ pub struct ServerInfo {
     pub all: usize,
     /// Connections that were ever accepted.
     pub accepted: u64,
-    /// Clients that were sent away because the server was full; see [`ConnectionOverflow`](crate::ConnectionOverflow).
+    /// Clients that were sent away because the server was full; see
+    /// [`ConnectionOverflow`](crate::ConnectionOverflow).
     pub refused: u64,
     /// Ended connections, by the way they ended.
     pub ended: EndCounts,

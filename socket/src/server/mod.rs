@@ -10,12 +10,12 @@
 //! ```
 //!
 //! - One file a process: [`tree`] (the supervisors), [`acceptor`], [`connections`], [`connector`].
-//! - What they share: [`state`], with [`table`] (connections), [`semaphore`] (permits), [`statistics`], [`alarm`],
-//!   [`reserve`] (a spare descriptor).
+//! - What they share: [`state`], with [`table`] (connections), [`semaphore`] (permits), [`statistics`],
+//!   [`alarm`], [`reserve`] (a spare descriptor).
 //! - The interface: [`builder`], [`handle`], [`info`], [`protocol`], [`overflow`].
 //!
-//! Invariant: connections hang below supervisors of their own, so an acceptor that crashes ends no connection, and the
-//! listening socket can be lost and bound again while connections live.
+//! Invariant: connections hang below supervisors of their own, so an acceptor that crashes ends no
+//! connection, and the listening socket can be lost and bound again while connections live.
 
 mod accept_error;
 mod acceptor;

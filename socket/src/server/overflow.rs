@@ -21,15 +21,15 @@ use crate::{connection::Connection, transport::Shutdown};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionOverflow {
-    /// Clients wait in the system's backlog until a permit is free. Beyond the backlog the system makes them try again.
-    /// The default.
+    /// Clients wait in the system's backlog until a permit is free. Beyond the backlog the system makes them
+    /// try again. The default.
     #[default]
     Wait,
     /// Clients are accepted and closed at once.
     Close,
-    /// Clients are accepted, sent these bytes, and closed once they have closed or after a second, so that they can read
-    /// them. Clients that come while 1024 others are being answered are closed at once. The answer is sent after the
-    /// handshakes, such as those of TLS.
+    /// Clients are accepted, sent these bytes, and closed once they have closed or after a second, so that
+    /// they can read them. Clients that come while 1024 others are being answered are closed at once. The
+    /// answer is sent after the handshakes, such as those of TLS.
     Answer(Bytes),
 }
 

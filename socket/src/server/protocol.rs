@@ -35,10 +35,11 @@ use crate::connection::Connection;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no protocol",
-    note = "pass a closure from `Connection` to a future, such as `|connection: Connection| async move {{ .. }}`"
+    note = "pass a closure such as `|connection: Connection| async move {{ .. }}`"
 )]
 pub trait Protocol: Send + Sync + 'static {
-    /// Serves one client, in the client's own Connector process. The connection is closed when the future is ready.
+    /// Serves one client, in the client's own Connector process. The connection is closed when the future is
+    /// ready.
     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static;
 }
 
@@ -53,8 +54,8 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The future that a closure returned for a connection. An `async` block around it would hold it twice, for as long
-    /// as the connection lasts.
+    /// The future that a closure returned for a connection. An `async` block around it would hold it twice,
+    /// for as long as the connection lasts.
     struct ServeFuture<S> {
         #[pin]
         serving: S,
@@ -84,8 +85,8 @@ pub(super) fn erase(protocol: impl Protocol) -> Arc<dyn DynProtocol> {
     Arc::new(protocol)
 }
 
-/// Returns a protocol of several processes: every connection gets a supervisor of its own, below its Connector, as
-/// `describe` describes it.
+/// Returns a protocol of several processes: every connection gets a supervisor of its own, below its
+/// Connector, as `describe` describes it.
 ///
 /// One child takes the connection. End the supervisor when it is served: by a
 /// [`significant`](riot_supervisor::ChildSpec::significant) child or by intensity. (Ranch: `connection_type`

@@ -5,8 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The spare descriptor. With it a waiting client can be accepted and sent away although the program has run out of
-/// descriptors.
+/// The spare descriptor. With it a waiting client can be accepted and sent away although the program has run
+/// out of descriptors.
 #[derive(Debug)]
 pub(super) struct Reserve(Mutex<Option<File>>);
 

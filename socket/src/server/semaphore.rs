@@ -36,7 +36,8 @@ impl Semaphore {
 
     /// Waits for a permit.
     ///
-    /// Cancel safe: if the future is dropped before it is ready, it holds no permit and delays no queued acquire.
+    /// Cancel safe: if the future is dropped before it is ready, it holds no permit and delays no queued
+    /// acquire.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Permit {
         let mut acquire = self.start_acquire();
         poll_fn(|cx| acquire.poll(cx)).await

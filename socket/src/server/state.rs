@@ -178,7 +178,8 @@ impl Shared {
 
     /// Binds, after the acceptors of the earlier listeners have ended.
     pub(super) async fn open(&self) -> io::Result<Vec<Arc<SharedListener>>> {
-        // The supervisor of those acceptors holds the listeners too, and may outlive a Server.Sup that was killed.
+        // The supervisor of those acceptors holds the listeners too, and may outlive a Server.Sup that was
+        // killed.
         let before = self.lifecycle().accepting.clone();
         join(&before).await;
         self.lifecycle().accepting = vec![this()];

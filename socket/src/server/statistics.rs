@@ -102,8 +102,8 @@ impl Statistics {
         self.notify_waiters();
     }
 
-    /// Wakes the processes that wait for a number of connections. A waiter sets `has_waiters` before it reads the
-    /// number, so it sees the change or is seen here.
+    /// Wakes the processes that wait for a number of connections. A waiter sets `has_waiters` before it reads
+    /// the number, so it sees the change or is seen here.
     fn notify_waiters(&self) {
         if !self.has_waiters.load(SeqCst) {
             return;

@@ -17,7 +17,8 @@ fn intensity(children: usize) -> (usize, Duration) {
     (1 + children.next_power_of_two().ilog2() as usize, Duration::from_secs(5))
 }
 
-/// Returns Server.Sup. Connections start before the acceptors, which hand clients over to them, and stop after them.
+/// Returns Server.Sup. Connections start before the acceptors, which hand clients over to them, and stop
+/// after them.
 pub(super) fn tree(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let connections = {
         let top = SupervisorGuard(shared.clone());
@@ -46,8 +47,8 @@ impl Drop for SupervisorGuard {
     }
 }
 
-/// Returns the supervisor between Server.Sup and each Connections.Sup, as in Ranch. It replaces one that crashes without
-/// a restart of the acceptors, which would close the listening socket.
+/// Returns the supervisor between Server.Sup and each Connections.Sup, as in Ranch. It replaces one that
+/// crashes without a restart of the acceptors, which would close the listening socket.
 fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let (max_restarts, period) = intensity(supervisors);
     let children = (0..supervisors).map(|number| {
@@ -64,7 +65,8 @@ fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
         .fold(Supervisor::one_for_one().label(CONNECTIONS).intensity(max_restarts, period), Supervisor::child)
 }
 
-/// Returns Acceptor.Sup. It binds in its own process, so it owns the listening sockets, which are closed with it.
+/// Returns Acceptor.Sup. It binds in its own process, so it owns the listening sockets, which are closed with
+/// it.
 fn acceptors(shared: Arc<Shared>) -> SupervisorInit {
     Supervisor::init(move || async move {
         let listeners_open = shared.open().await?;

@@ -1,4 +1,4 @@
-//! Connecting by name: looked up away from the workers, then one address after the other.
+//! Connecting by name: the name is looked up on a blocking thread, then its addresses are tried in turn.
 
 use std::{
     io,
@@ -10,16 +10,27 @@ use riot_actor::{runtime::blocking, time::TimedOut, timeout};
 use super::{options::Options, tcp::TcpStream};
 
 impl TcpStream {
-    /// Connects to a name and port, such as `"example.org:80"`. The name is looked up on a thread where that may block;
-    /// then its addresses are tried one after the other, IPv6 and IPv4 in interleaved, until one answers, each no longer than
-    /// [`Options::attempt_timeout`].
+    /// Connects to a name and port, such as `"example.org:80"`.
+    ///
+    /// The name is looked up on a thread that may block. Then its addresses are tried one after the other,
+    /// IPv6 and IPv4 in turns, until one answers, each for [`Options::attempt_timeout`] at most.
+    ///
+    /// ```no_run
+    /// use riot_socket::{Options, TcpStream};
+    ///
+    /// # riot_actor::run(async {
+    /// let stream = TcpStream::connect_host("example.org:80", &Options::new()).await?;
+    /// println!("connected to {}", stream.peer_addr()?);
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// If the name stands for no address; otherwise what the last attempt gave, [`io::ErrorKind::TimedOut`] if it took
+    /// If the name has no address; else the error of the last attempt, [`io::ErrorKind::TimedOut`] if it took
     /// too long.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the attempt is given up.
+    /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
     /// Outside a process.
@@ -28,8 +39,7 @@ impl TcpStream {
         let found = blocking(move || name.to_socket_addrs().map(Vec::from_iter)).await;
         let addresses =
             found.map_err(|error| io::Error::new(error.kind(), format!("cannot look up {host}: {error}")))?;
-        let nothing = "the name stands for no address";
-        let mut result = Err(io::Error::new(io::ErrorKind::NotFound, nothing));
+        let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         for address in interleave_families(addresses) {
             let attempt = timeout(options.attempt_timeout, Self::connect_with(address, options));
             result = match attempt.await {
@@ -44,8 +54,8 @@ impl TcpStream {
     }
 }
 
-/// The two families by interleaved, beginning with that of the first, so that one that leads nowhere costs one attempt only.
-/// (RFC 8305 §4.)
+/// Returns the addresses of the two families in turns, beginning with that of the first, so that a family
+/// without a route costs one attempt only. (RFC 8305 §4.)
 fn interleave_families(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =

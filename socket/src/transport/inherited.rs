@@ -1,4 +1,4 @@
-//! Listening sockets that whoever started the program has opened for it: systemd's socket activation.
+//! Listening sockets that were opened before the program started: systemd's socket activation.
 
 use std::{fmt, io, sync::Arc};
 
@@ -6,11 +6,11 @@ use listenfd::ListenFd;
 
 use super::{Bind, Listen, tcp::TcpListener, unix::UnixListener};
 
-/// The listening sockets this program was started with, as sd_listen_fds(3) has it: `LISTEN_FDS` says how many there
-/// are, from descriptor 3 on, `LISTEN_PID` for whom they are, `LISTEN_FDNAMES` what they are called.
+/// The listening sockets that this program was started with, by sd_listen_fds(3): `LISTEN_FDS` is their
+/// number, from descriptor 3 on, `LISTEN_PID` the process they are for, `LISTEN_FDNAMES` their names.
 ///
-/// They belong to whoever takes them first. A service that is restarted gets the same sockets again, so no client is
-/// refused meanwhile.
+/// The first [`take`](Self::take) gets them. A service that is restarted gets the same sockets again, so no
+/// client is refused meanwhile.
 ///
 /// ```
 /// use riot_socket::{Connection, Inherited, Server};
@@ -28,13 +28,14 @@ use super::{Bind, Listen, tcp::TcpListener, unix::UnixListener};
 /// ```
 #[derive(Debug, Default)]
 pub struct Inherited {
-    /// In the order of their descriptors.
+    /// The sockets, in the order of their descriptors.
     sockets: std::collections::VecDeque<OpenSocket>,
 }
 
 impl Inherited {
-    /// Takes all there are; none where nothing was handed over, or it was meant for another process. (A missing
-    /// `LISTEN_PID` stands for any process.) Call it once, before other threads read the environment.
+    /// Takes all inherited sockets. There are none if nothing was handed over, or if the sockets are for
+    /// another process. (A missing `LISTEN_PID` stands for any process.) Call this once, before other threads
+    /// read the environment.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if one of them is no stream socket of TCP or Unix.
@@ -48,32 +49,32 @@ impl Inherited {
                 Ok(listener) => listener.map(ListeningSocket::Tcp),
                 Err(_) => descriptors.take_unix_listener(index)?.map(ListeningSocket::Unix),
             };
-            let socket = socket.expect("each is taken once");
+            let socket = socket.expect("each descriptor is taken once");
             Ok(OpenSocket { name, socket })
         });
         Ok(Self { sockets: sockets.collect::<io::Result<_>>()? })
     }
 
-    /// The socket of this name, as `FileDescriptorName=` of a systemd socket unit gives it.
+    /// Takes the socket of this name, which `FileDescriptorName=` of a systemd socket unit sets.
     pub fn named(&mut self, name: &str) -> Option<OpenSocket> {
         let position = self.sockets.iter().position(|socket| socket.name.as_deref() == Some(name))?;
         self.sockets.remove(position)
     }
 
-    /// How many are left.
+    /// Returns the number of sockets left.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sockets.len()
     }
 
-    /// Whether none is left.
+    /// Returns whether no socket is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
 }
 
-/// In the order they were handed over.
+/// Yields the sockets in the order in which they were handed over.
 impl Iterator for Inherited {
     type Item = OpenSocket;
 
@@ -82,8 +83,17 @@ impl Iterator for Inherited {
     }
 }
 
-/// A listening socket that was there before the program. Bound again it is the same one; a Unix socket's file stays
-/// when the server stops, since it is not the server's.
+/// A listening socket that was opened elsewhere. Binding it again gives the same socket. The file of a Unix
+/// socket stays when the server stops, since the server did not create it.
+///
+/// ```
+/// use riot_socket::{OpenSocket, Server};
+///
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let server = Server::listen(OpenSocket::from(listener));
+/// # drop(server);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct OpenSocket {
     name: Option<String>,
     socket: ListeningSocket,
@@ -95,21 +105,21 @@ enum ListeningSocket {
 }
 
 impl OpenSocket {
-    /// What it is called, if it has a name.
+    /// Returns the name of the socket, if it has one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 }
 
-/// A listening socket of the standard library, to be served as it is.
+/// Wraps a listening socket of the standard library.
 impl From<std::net::TcpListener> for OpenSocket {
     fn from(listener: std::net::TcpListener) -> Self {
         Self { name: None, socket: ListeningSocket::Tcp(listener) }
     }
 }
 
-/// A listening socket of the standard library, to be served as it is.
+/// Wraps a listening socket of the standard library.
 impl From<std::os::unix::net::UnixListener> for OpenSocket {
     fn from(listener: std::os::unix::net::UnixListener) -> Self {
         Self { name: None, socket: ListeningSocket::Unix(listener) }

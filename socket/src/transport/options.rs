@@ -1,10 +1,10 @@
-//! What is set before a socket is bound or connected.
+//! The options of TCP sockets, which are set before a socket is bound or connected.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// Options of a TCP socket that listens or connects. Connections inherit those of the socket that accepted them.
+/// The options of a TCP socket that listens or connects. Connections inherit those of the listening socket.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults.
+    /// Returns the default options.
     pub fn new() -> Self {
         Self {
             backlog: 1024,
@@ -55,91 +55,102 @@ impl Options {
         }
     }
 
-    /// Clients the system keeps waiting before it refuses more; default 1024. Only for listening.
+    /// Sets the number of clients that wait in the system's backlog before it refuses more; default 1024.
+    /// Only for listening.
     pub fn backlog(mut self, clients: u32) -> Self {
         self.backlog = clients;
         self
     }
 
-    /// Whether small writes leave at once (`TCP_NODELAY`); default true.
-    pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.nodelay = nodelay;
+    /// Lets the system delay small writes to collect them (Nagle's algorithm, no `TCP_NODELAY`). By default
+    /// they are sent at once.
+    pub fn nagle(mut self) -> Self {
+        self.nodelay = false;
         self
     }
 
-    /// Whether a listening socket takes an address that connections of an earlier one still use (`SO_REUSEADDR`);
-    /// default true. Only for listening.
-    pub fn reuse_address(mut self, reuse: bool) -> Self {
-        self.reuse_address = reuse;
+    /// Refuses an address that connections of an earlier socket still use (no `SO_REUSEADDR`). By default it
+    /// is reused. Only for listening.
+    pub fn no_reuse_address(mut self) -> Self {
+        self.reuse_address = false;
         self
     }
 
-    /// Whether several sockets may share the port (`SO_REUSEPORT`); default false.
-    pub fn reuse_port(mut self, reuse: bool) -> Self {
-        self.reuse_port = reuse;
+    /// Lets several sockets share the port (`SO_REUSEPORT`). By default a port has one socket.
+    pub fn reuse_port(mut self) -> Self {
+        self.reuse_port = true;
         self
     }
 
-    /// Whether a socket bound to an IPv6 address leaves IPv4 alone; default false.
-    pub fn ipv6_only(mut self, only: bool) -> Self {
-        self.ipv6_only = only;
+    /// Limits a socket bound to an IPv6 address to IPv6 (`IPV6_V6ONLY`). By default it takes IPv4 clients
+    /// too.
+    pub fn ipv6_only(mut self) -> Self {
+        self.ipv6_only = true;
         self
     }
 
-    /// Has the system probe silent peers (`SO_KEEPALIVE`); default off: protocols have timers of their own.
+    /// Makes the system probe silent peers (`SO_KEEPALIVE`); default off, since protocols have timers of
+    /// their own.
     pub fn keepalive(mut self, keepalive: KeepAlive) -> Self {
         self.keepalive = Some(keepalive);
         self
     }
 
-    /// How long what was not sent yet is kept after a close (`SO_LINGER`), in whole seconds; default as the system
-    /// does. Zero resets the connection instead. Anything else makes the close wait, and the worker with it.
-    pub fn linger(mut self, limit: Duration) -> Self {
-        self.linger = Some(limit);
+    /// Sets how long a close waits for unsent bytes (`SO_LINGER`), in whole seconds; default that of the
+    /// system. Zero resets the connection instead. Any other time makes the close wait, and the worker with
+    /// it.
+    pub fn linger(mut self, timeout: Duration) -> Self {
+        self.linger = Some(timeout);
         self
     }
 
-    /// Bytes the system holds of what the peer has sent (`SO_RCVBUF`); default as the system does.
+    /// Sets the size of the system's receive buffer (`SO_RCVBUF`); default that of the system.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
         self
     }
 
-    /// Bytes the system holds of what shall be sent (`SO_SNDBUF`); default as the system does.
+    /// Sets the size of the system's send buffer (`SO_SNDBUF`); default that of the system.
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = Some(bytes);
         self
     }
 
-    /// The type of service, or traffic class, of what is sent (`IP_TOS`, `IPV6_TCLASS`); default as the system does.
+    /// Sets the type of service, or traffic class, of sent packets (`IP_TOS`, `IPV6_TCLASS`); default that of
+    /// the system.
     pub fn tos(mut self, tos: u8) -> Self {
         self.tos = Some(tos);
         self
     }
 
-    /// How long sent bytes may stay without an acknowledgement before the connection fails (`TCP_USER_TIMEOUT`, in
-    /// milliseconds; Linux); default as the system does.
-    pub fn user_timeout(mut self, limit: Duration) -> Self {
-        self.user_timeout = Some(limit);
+    /// Sets how long sent bytes may stay unacknowledged before the connection fails (`TCP_USER_TIMEOUT`, in
+    /// milliseconds; Linux); default that of the system.
+    pub fn user_timeout(mut self, timeout: Duration) -> Self {
+        self.user_timeout = Some(timeout);
         self
     }
 
-    /// The address to connect from; default as the system chooses. Only for connecting.
+    /// Sets the address to connect from; by default the system chooses it. Only for connecting.
     pub fn from(mut self, address: SocketAddr) -> Self {
         self.from = Some(address);
         self
     }
 
-    /// How long one address of a name may take before the next one is tried; default 10 s. Only for connecting by
-    /// name, see [`Connection::connect`](crate::Connection::connect).
-    pub fn attempt_timeout(mut self, limit: Duration) -> Self {
-        self.attempt_timeout = limit;
+    /// Bounds the time of an attempt to connect to one address of a name, after which the next one is tried;
+    /// default 10 s. Only for connecting by name, see [`Connection::connect`](crate::Connection::connect).
+    ///
+    /// # Panics
+    /// If `timeout` is zero.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        assert!(!timeout.is_zero(), "the attempt timeout is zero");
+        self.attempt_timeout = timeout;
         self
     }
 
     pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<std::net::TcpListener> {
         let socket = self.socket(address)?;
-        // Connections of a server that just ended keep the port busy for a minute; that is no reason not to start.
+        // Connections of a server that has just ended keep the port in use for a minute, which must not
+        // prevent a start.
         socket.set_reuse_address(self.reuse_address)?;
         socket.set_reuse_port(self.reuse_port)?;
         if address.is_ipv6() {
@@ -150,7 +161,7 @@ impl Options {
         Ok(socket.into())
     }
 
-    /// Begins to connect.
+    /// Begins to connect, without waiting.
     pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<std::net::TcpStream> {
         let socket = self.socket(address)?;
         if let Some(from) = self.from {
@@ -187,8 +198,8 @@ impl Options {
             }
         }
         #[cfg(target_os = "linux")]
-        if let Some(limit) = self.user_timeout {
-            socket.set_tcp_user_timeout(Some(limit))?;
+        if let Some(timeout) = self.user_timeout {
+            socket.set_tcp_user_timeout(Some(timeout))?;
         }
         Ok(socket)
     }
@@ -200,28 +211,37 @@ impl Default for Options {
     }
 }
 
-/// How silent peers are probed, in whole seconds. What is not said is left to the system.
+/// The probing of silent peers, in whole seconds. Values that are not set are the system's.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_socket::{KeepAlive, Options};
+///
+/// let minute = KeepAlive::new().idle(Duration::from_secs(60)).interval(Duration::from_secs(10)).probes(4);
+/// let options = Options::new().keepalive(minute);
+/// # drop(options);
+/// ```
 #[derive(Clone, Debug)]
-#[must_use = "goes into `Options::keepalive`"]
+#[must_use = "a keep-alive does nothing until it is given to `Options::keepalive`"]
 pub struct KeepAlive(TcpKeepalive);
 
 impl KeepAlive {
-    /// As the system does: on Linux after two hours, nine probes of 75 s each.
+    /// Returns the system's own values: on Linux, after two hours, nine probes 75 s apart.
     pub fn new() -> Self {
         Self(TcpKeepalive::new())
     }
 
-    /// How long a peer is silent before the first probe (`TCP_KEEPIDLE`).
+    /// Sets the silence of a peer before the first probe (`TCP_KEEPIDLE`).
     pub fn idle(self, time: Duration) -> Self {
         Self(self.0.with_time(time))
     }
 
-    /// The time between two probes (`TCP_KEEPINTVL`).
+    /// Sets the time between two probes (`TCP_KEEPINTVL`).
     pub fn interval(self, time: Duration) -> Self {
         Self(self.0.with_interval(time))
     }
 
-    /// Probes without an answer before the connection fails (`TCP_KEEPCNT`).
+    /// Sets the number of unanswered probes after which the connection fails (`TCP_KEEPCNT`).
     pub fn probes(self, probes: u32) -> Self {
         Self(self.0.with_retries(probes))
     }
@@ -244,8 +264,7 @@ mod tests {
     #[test]
     fn every_option_reaches_the_listening_socket_and_its_connections() {
         let options = Options::new()
-            .nodelay(true)
-            .reuse_port(true)
+            .reuse_port()
             .keepalive(
                 KeepAlive::new().idle(Duration::from_secs(31)).interval(Duration::from_secs(7)).probes(3),
             )
@@ -266,22 +285,30 @@ mod tests {
             assert_eq!(socket.tcp_keepalive_interval().expect("interval"), Duration::from_secs(7));
             assert_eq!(socket.tcp_keepalive_retries().expect("probes"), 3);
             assert_eq!(socket.linger().expect("linger"), Some(Duration::ZERO));
-            // Linux doubles what it is asked for.
+            // Linux doubles the value that is set.
             assert_eq!(socket.recv_buffer_size().expect("receive buffer") / 2, 20_000);
             assert_eq!(socket.send_buffer_size().expect("send buffer") / 2, 30_000);
             assert_eq!(socket.tos_v4().expect("tos"), 0x10);
             #[cfg(target_os = "linux")]
-            let limit = socket.tcp_user_timeout().expect("user timeout");
+            let timeout = socket.tcp_user_timeout().expect("user timeout");
             #[cfg(target_os = "linux")]
-            assert_eq!(limit, Some(Duration::from_millis(12_345)));
+            assert_eq!(timeout, Some(Duration::from_millis(12_345)));
         }
     }
 
     #[test]
-    fn b15_a_port_is_shared_only_by_those_who_say_so() {
+    fn defaults_can_be_turned_off() {
+        let options = Options::new().nagle().no_reuse_address();
+        let listener = options.listen("127.0.0.1:0".parse().expect("an address")).expect("it listens");
+        let socket = SockRef::from(&listener);
+        assert!(!socket.tcp_nodelay().expect("nodelay") && !socket.reuse_address().expect("reuse"));
+    }
+
+    #[test]
+    fn b15_a_port_is_shared_only_by_sockets_that_ask_for_it() {
         let listen = |options: &Options, address: &str| options.listen(address.parse().expect("an address"));
         let address = |listener: &TcpListener| listener.local_addr().expect("it has one").to_string();
-        let sharing = Options::new().reuse_port(true);
+        let sharing = Options::new().reuse_port();
         let first = listen(&sharing, "127.0.0.1:0").expect("it listens");
         assert!(listen(&sharing, &address(&first)).is_ok());
         let alone = listen(&Options::new(), &address(&first)).expect_err("it does not share");
@@ -289,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_can_choose_where_it_connects_from() {
+    fn a_client_can_choose_the_address_it_connects_from() {
         let listener = Options::new().listen("127.0.0.1:0".parse().expect("an address")).expect("it listens");
         listener.set_nonblocking(false).expect("it can wait");
         let options = Options::new().from("127.0.0.2:0".parse().expect("an address"));

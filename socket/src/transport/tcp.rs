@@ -1,23 +1,34 @@
-//! TCP, for processes.
+//! TCP streams and listeners.
 
 use std::{
-    fmt,
-    fs::File,
-    io,
-    io::IoSlice,
-    net::{Shutdown, SocketAddr, ToSocketAddrs},
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
-use super::{Address, Bind, Listen, ReadOutcome, Transport, options::Options};
-use crate::io::{readiness::Direction, send_file, source::IoSource};
+use super::{Address, Bind, Listen, Transport, options::Options, socket_transport::impl_socket_transport};
+use crate::io::{readiness::Direction, source::IoSource};
 
-/// A TCP connection, for one or two processes: reading and writing are independent of each other.
+/// A TCP connection, for one or two processes: reading and writing are independent.
+///
+/// ```
+/// # use riot_socket::{Options, TcpListener, TcpStream};
+/// # riot_actor::run(async {
+/// # let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new())?;
+/// # let address = listener.local_addr()?;
+/// use riot_socket::Connection;
+///
+/// let stream = TcpStream::connect(address).await?;
+/// let mut connection = Connection::try_from(stream)?;
+/// connection.write_all(b"hello").await?;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 pub struct TcpStream(IoSource<mio::net::TcpStream>);
 
 impl TcpStream {
-    /// Takes over a connected socket.
+    /// Wraps a connected socket.
     ///
     /// # Errors
     /// Those of the system.
@@ -43,7 +54,7 @@ impl TcpStream {
     /// Those of connect(2).
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the attempt is given up.
+    /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
     /// Outside a process.
@@ -51,19 +62,19 @@ impl TcpStream {
         Self::connect_with(address, &Options::new()).await
     }
 
-    /// Connects to an address, with options set before. Waits as long as the system does.
+    /// Connects to an address, with options. Waits as long as the system does.
     ///
     /// # Errors
     /// Those of connect(2), and of the options.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the attempt is given up.
+    /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
     /// Outside a process.
     pub async fn connect_with(address: SocketAddr, options: &Options) -> io::Result<Self> {
         let stream = Self(IoSource::new(mio::net::TcpStream::from_std(options.connect(address)?)));
-        // It is connected once it can be written to and has no error and a peer.
+        // The socket is connected once it is writable, has no error and has a peer.
         let outcome = |socket: &mio::net::TcpStream| match socket.take_error()? {
             Some(error) => Err(error),
             None => socket.peer_addr(),
@@ -72,7 +83,7 @@ impl TcpStream {
         Ok(stream)
     }
 
-    /// The address of the other side.
+    /// Returns the address of the peer.
     ///
     /// # Errors
     /// Those of the system.
@@ -80,7 +91,7 @@ impl TcpStream {
         self.0.get().peer_addr()
     }
 
-    /// The address of this side.
+    /// Returns the address of this side.
     ///
     /// # Errors
     /// Those of the system.
@@ -95,47 +106,17 @@ impl fmt::Debug for TcpStream {
     }
 }
 
-impl Transport for TcpStream {
-    fn is_buffered(&self) -> bool {
-        false
-    }
-
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_receive(cx, buffer)
-    }
-
-    fn poll_read_hint(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<ReadOutcome>> {
-        self.0.poll_receive_hint(cx, buffer)
-    }
-
-    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.0.poll_send(cx, slices)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn poll_send_file(
-        &self,
-        cx: &mut Context<'_>,
-        file: &File,
-        offset: u64,
-        length: usize,
-    ) -> Poll<io::Result<usize>> {
-        send_file::poll_send(&self.0, cx, file, offset, length)
-    }
-
-    fn local_address(&self) -> io::Result<Address> {
-        self.local_addr().map(Address::Ip)
-    }
-
-    fn shutdown(&self, side: Shutdown) -> io::Result<()> {
-        match self.0.get().shutdown(side) {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
-    }
-}
+impl_socket_transport!(TcpStream, Address::Ip);
 
 /// A listening TCP socket. Several processes may accept from it; they take turns.
+///
+/// ```
+/// use riot_socket::{Listen, Options, TcpListener};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new().backlog(64))?;
+/// assert_ne!(listener.local_addr()?.port(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TcpListener(IoSource<mio::net::TcpListener>);
 
 impl TcpListener {
@@ -147,7 +128,7 @@ impl TcpListener {
         Ok(Self::from_listening(options.listen(address)?))
     }
 
-    /// Takes over a listening socket, such as one inherited from a supervisor of services.
+    /// Wraps a listening socket, such as one inherited from a service manager.
     ///
     /// # Errors
     /// Those of the system.
@@ -160,7 +141,7 @@ impl TcpListener {
         Self(IoSource::new(mio::net::TcpListener::from_std(listener)))
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     ///
     /// # Errors
     /// Those of the system.
@@ -192,7 +173,7 @@ impl Listen for TcpListener {
     }
 }
 
-/// A TCP address to bind. If its port is 0 the system chooses one, and binding again asks for that one.
+/// A TCP address to bind. For port 0 the system chooses a port, and binding again asks for that one.
 #[derive(Debug)]
 pub(crate) struct TcpBind {
     candidates: Mutex<Vec<SocketAddr>>,
@@ -203,7 +184,7 @@ impl TcpBind {
     pub(crate) fn resolve(address: impl ToSocketAddrs, options: Options) -> io::Result<Self> {
         let candidates: Vec<_> = address.to_socket_addrs()?.collect();
         if candidates.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name has no address"));
         }
         Ok(Self { candidates: Mutex::new(candidates), options: Mutex::new(options) })
     }
@@ -227,13 +208,12 @@ impl Bind for TcpBind {
         Ok(Arc::new(listener))
     }
 
-    /// All at the address the first one gets; the system spreads the clients over them.
     fn set_options(&self, options: Options) {
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
 }
 
-/// An error in words a user of the program understands.
+/// Returns the text of an error, in words that a user of the program understands.
 fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "the address is in use".into(),
@@ -254,9 +234,9 @@ mod tests {
 
     #[test]
     fn b15_ten_listen_sockets_share_a_port() {
-        let listeners = several(Options::new().reuse_port(true)).expect("they share");
+        let listeners = several(Options::new().reuse_port()).expect("they share");
         let addresses: Vec<_> =
-            listeners.iter().map(|listener| listener.local_address().expect("it has one")).collect();
+            listeners.iter().map(|listener| listener.local_address().expect("it is bound")).collect();
         assert_eq!(addresses.len(), 10);
         assert!(addresses.iter().all(|address| *address == addresses[0]));
     }

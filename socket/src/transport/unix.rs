@@ -1,10 +1,10 @@
-//! Unix sockets, for processes of one machine.
+//! Unix sockets, which connect programs of one machine.
 
 use std::{
     ffi::OsStr,
     fmt,
-    fs::{self, File, Permissions},
-    io::{self, IoSlice},
+    fs::{self, Permissions},
+    io,
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
         fs::{FileTypeExt, MetadataExt, PermissionsExt},
@@ -18,18 +18,25 @@ use std::{
 use riot_actor::runtime::blocking;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport};
-use crate::io::{readiness::Direction, send_file, source::IoSource};
+use super::{Address, Bind, Listen, Transport, socket_transport::impl_socket_transport};
+use crate::io::{readiness::Direction, source::IoSource};
 
-/// Where a Unix socket is.
+/// The address of a Unix socket.
+///
+/// ```
+/// use riot_socket::UnixAddress;
+///
+/// assert_eq!(UnixAddress::from("/run/shop.sock").to_string(), "unix:/run/shop.sock");
+/// assert_eq!(UnixAddress::Abstract(b"shop".to_vec()).to_string(), "unix:@shop");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnixAddress {
-    /// Nowhere, as clients are.
+    /// No address, as clients have.
     Unnamed,
-    /// At a place in the file system.
+    /// A path in the file system.
     Path(PathBuf),
-    /// Under a name of its own, without a file (Linux).
+    /// A name without a file (Linux).
     Abstract(Vec<u8>),
 }
 
@@ -57,7 +64,7 @@ impl UnixAddress {
     }
 }
 
-/// As `ss` and HAProxy write it: abstract names behind an `@`.
+/// Writes the address as `ss` and HAProxy do: abstract names follow an `@`.
 impl fmt::Display for UnixAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,11 +89,24 @@ impl From<PathBuf> for UnixAddress {
     }
 }
 
-/// A connection over a Unix socket, for one or two processes: reading and writing are independent of each other.
+/// A connection over a Unix socket, for one or two processes: reading and writing are independent.
+///
+/// ```
+/// use riot_socket::{Connection, UnixStream};
+///
+/// # riot_actor::run(async {
+/// let (here, there) = UnixStream::pair()?;
+/// let (mut here, mut there) = (Connection::try_from(here)?, Connection::try_from(there)?);
+/// here.write_all(b"hello").await?;
+/// let mut buffer = [0; 5];
+/// there.read_exact(&mut buffer).await?;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// ```
 pub struct UnixStream(pub(crate) IoSource<mio::net::UnixStream>);
 
 impl UnixStream {
-    /// Takes over a connected socket.
+    /// Wraps a connected socket.
     ///
     /// # Errors
     /// Those of the system.
@@ -95,7 +115,7 @@ impl UnixStream {
         Ok(Self(IoSource::new(mio::net::UnixStream::from_std(stream))))
     }
 
-    /// Two ends of one connection.
+    /// Returns the two ends of a connection.
     ///
     /// # Errors
     /// Those of socketpair(2).
@@ -110,7 +130,7 @@ impl UnixStream {
     /// Those of connect(2).
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the attempt is given up.
+    /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
     /// Outside a process.
@@ -118,7 +138,8 @@ impl UnixStream {
         let address = address.into().to_system()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         match socket.connect(&address) {
-            // Its backlog is full, and no event tells when there is room: only a connect that blocks waits for it.
+            // The backlog is full, and no event reports when it has room: only a blocking connect waits for
+            // that.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let connecting = move || {
                     socket.set_nonblocking(false)?;
@@ -138,7 +159,7 @@ impl UnixStream {
         Ok(stream)
     }
 
-    /// The address of the other side.
+    /// Returns the address of the peer.
     ///
     /// # Errors
     /// Those of the system.
@@ -146,7 +167,7 @@ impl UnixStream {
         self.0.get().peer_addr().map(|address| UnixAddress::from_system(&address))
     }
 
-    /// The address of this side.
+    /// Returns the address of this side.
     ///
     /// # Errors
     /// Those of the system.
@@ -161,54 +182,30 @@ impl fmt::Debug for UnixStream {
     }
 }
 
-impl Transport for UnixStream {
-    fn is_buffered(&self) -> bool {
-        false
-    }
+impl_socket_transport!(UnixStream, Address::Unix);
 
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_receive(cx, buffer)
-    }
-
-    fn poll_read_hint(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<ReadOutcome>> {
-        self.0.poll_receive_hint(cx, buffer)
-    }
-
-    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.0.poll_send(cx, slices)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn poll_send_file(
-        &self,
-        cx: &mut Context<'_>,
-        file: &File,
-        offset: u64,
-        length: usize,
-    ) -> Poll<io::Result<usize>> {
-        send_file::poll_send(&self.0, cx, file, offset, length)
-    }
-
-    fn local_address(&self) -> io::Result<Address> {
-        self.local_addr().map(Address::Unix)
-    }
-
-    fn shutdown(&self, side: Shutdown) -> io::Result<()> {
-        match self.0.get().shutdown(side) {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
-    }
-}
-
-/// A listening Unix socket. The file of one that was bound to a path is removed when it is dropped.
+/// A listening Unix socket. If it was bound to a path by [`UnixBind`], its file is removed when it is
+/// dropped.
+///
+/// ```
+/// use riot_socket::UnixListener;
+///
+/// # let folder = std::env::temp_dir().join(format!("riot-unix-listener-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("socket");
+/// let listener = UnixListener::from_std(std::os::unix::net::UnixListener::bind(&path)?)?;
+/// assert_eq!(listener.local_addr()?, path.into());
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct UnixListener {
     socket: IoSource<mio::net::UnixListener>,
     _file: Option<SocketFile>,
 }
 
 impl UnixListener {
-    /// Takes over a listening socket, such as one inherited from a supervisor of services. Its file stays.
+    /// Wraps a listening socket, such as one inherited from a service manager. Its file stays when it is
+    /// dropped.
     ///
     /// # Errors
     /// Those of the system.
@@ -217,7 +214,7 @@ impl UnixListener {
         Ok(Self { socket: IoSource::new(mio::net::UnixListener::from_std(listener)), _file: None })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     ///
     /// # Errors
     /// Those of the system.
@@ -250,8 +247,8 @@ impl Listen for UnixListener {
     }
 }
 
-/// A Unix socket to bind. A file that a server which is no more has left at its path is replaced; one that somebody
-/// listens at is not, nor is anything that is no socket.
+/// A Unix socket to bind. A stale file at its path, left by a server that has ended, is replaced. A file at
+/// which a process listens is not, nor is a file that is no socket.
 ///
 /// ```
 /// use riot_socket::{Connection, Server, UnixBind};
@@ -273,7 +270,7 @@ impl Listen for UnixListener {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "nothing listens before it is bound"]
+#[must_use = "nothing listens before the address is bound"]
 pub struct UnixBind {
     address: UnixAddress,
     mode: Option<u32>,
@@ -281,18 +278,19 @@ pub struct UnixBind {
 }
 
 impl UnixBind {
-    /// At a path or under an abstract name.
+    /// Returns a socket to bind at a path or under an abstract name.
     pub fn new(address: impl Into<UnixAddress>) -> Self {
         Self { address: address.into(), mode: None, backlog: 1024 }
     }
 
-    /// Who may connect: the permissions of the file, set before anybody can; default as the process's umask has it.
+    /// Sets the permissions of the file, which decide which users may connect. They are set before the socket
+    /// listens; default by the process's umask.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Clients the system keeps waiting before it refuses more; default 1024.
+    /// Sets the number of clients that wait in the system's backlog before it refuses more; default 1024.
     pub fn backlog(mut self, clients: u32) -> Self {
         self.backlog = clients;
         self
@@ -312,7 +310,7 @@ impl UnixBind {
             }
             (result, _) => result?,
         }
-        // From here on the file is ours to remove, however this ends.
+        // From here on the file is removed if the bind fails.
         let file = path.map(|path| SocketFile::ours(path)).transpose()?;
         if let (Some(path), Some(mode)) = (path, self.mode) {
             fs::set_permissions(path, Permissions::from_mode(mode))?;
@@ -338,18 +336,18 @@ impl Bind for UnixBind {
     }
 }
 
-/// Whether there is a socket at `path` that nobody listens at.
+/// Returns whether there is a socket at `path` at which no process listens.
 fn is_stale(path: &Path) -> io::Result<bool> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return Ok(false);
     }
-    // Without waiting: a full backlog is somebody's.
+    // The probe does not wait: a full backlog shows that a process listens.
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     let refused = probe.connect(&SockAddr::unix(path)?).map_err(|error| error.kind());
     Ok(refused == Err(io::ErrorKind::ConnectionRefused))
 }
 
-/// The file of a socket that listens. Removed when dropped, unless another has taken its place meanwhile.
+/// The file of a listening socket. It is removed when this is dropped, unless another file has replaced it.
 struct SocketFile {
     path: PathBuf,
     inode: (u64, u64),
@@ -357,7 +355,8 @@ struct SocketFile {
 
 impl SocketFile {
     fn ours(path: &Path) -> io::Result<Self> {
-        // Whoever changes the directory later must not decide which file is removed.
+        // The path is made absolute, so that a later change of the working directory does not change which
+        // file it is.
         let path = std::path::absolute(path)?;
         let inode = inode(&path)?;
         Ok(Self { path, inode })

@@ -1,18 +1,20 @@
-//! Taking a PROXY header off a connection.
+//! The handshake that reads a PROXY header from a connection.
 
 use std::{fmt, io};
 
-use super::{Header, Network, ParseError};
+use super::{Network, ProxyHeader, ProxyParseError};
 use crate::{
     connection::{Connection, handshake::Handshake},
     transport::Address,
 };
 
-/// Expects a PROXY header at the start of every connection; after it [`Connection::peer`] and
-/// [`Connection::local_address`] are those of the client, and [`ProxyInfo`] tells the rest. No byte behind the header is
-/// lost. A malformed one closes the connection.
+/// A handshake that reads a PROXY header at the start of every connection.
 ///
-/// Whoever can send a header can claim to be anybody, so let only proxies connect, or say [who they are](Self::from).
+/// After it [`Connection::peer`] and [`Connection::local_address`] are those of the client, and [`ProxyInfo`]
+/// has the whole header. No byte behind the header is lost. A malformed header closes the connection.
+///
+/// A client that can send a header can claim any address. So let only proxies connect, or [name
+/// them](Self::from).
 ///
 /// ```
 /// use riot_socket::{Connection, Server, proxy::{ProxyInfo, ProxyProtocol}};
@@ -30,45 +32,61 @@ use crate::{
 /// # });
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "goes into `Server::proxy_protocol`"]
+#[must_use = "this does nothing until it is given to `Server::proxy_protocol`"]
 pub struct ProxyProtocol {
     required: bool,
-    /// None: everybody is.
+    /// `None` if every peer may send a header.
     proxies: Option<Vec<Network>>,
-    bytes_max: usize,
+    max_bytes: usize,
 }
 
-/// What was said at the start of a connection, to be asked for by [`Connection::get`].
+/// The PROXY header of a connection, which [`Connection::get`] returns; [`ProxyProtocol`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyInfo {
     /// The header.
-    pub header: Header,
-    /// Who sent it: the peer of the connection itself.
+    pub header: ProxyHeader,
+    /// The address of the proxy that sent it: the peer of the connection itself.
     pub proxy: Address,
 }
 
 impl ProxyProtocol {
-    /// Every connection begins with a header, or is closed.
+    /// Returns a handshake that closes connections without a header.
     pub fn required() -> Self {
-        Self { required: true, proxies: None, bytes_max: 4096 }
+        Self { required: true, proxies: None, max_bytes: 4096 }
     }
 
-    /// Connections from `proxies` may begin with a header; all others, and those of proxies that begin with something
-    /// else, are taken as they are. A proxy is waited for until it has sent a byte.
+    /// Returns a handshake for servers with and without proxies.
+    ///
+    /// Connections from `proxies` may begin with a header. All other connections, and those of proxies that
+    /// begin with other bytes, are taken as they are. The handshake with a proxy waits for its first byte.
+    ///
+    /// ```
+    /// use riot_socket::{Server, proxy::ProxyProtocol};
+    ///
+    /// let proxies = ["10.0.0.0/8".parse()?, "fd00::/8".parse()?];
+    /// let server = Server::bind("127.0.0.1:0")?.proxy_protocol(ProxyProtocol::optional(proxies));
+    /// # drop(server);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn optional(proxies: impl IntoIterator<Item = Network>) -> Self {
         Self { required: false, ..Self::required() }.from(proxies)
     }
 
-    /// Who may send a header; default anybody. Peers over Unix sockets, and in memory, always may: they are on this
-    /// machine. Where a header is required, others are closed at once.
+    /// Sets the networks whose peers may send a header; default all. Peers over Unix sockets and in memory
+    /// always may, since they are on this machine. Where a header is required, connections of other peers are
+    /// closed at once.
     pub fn from(mut self, proxies: impl IntoIterator<Item = Network>) -> Self {
         self.proxies = Some(proxies.into_iter().collect());
         self
     }
 
-    /// Bytes a header may have; default 4096.
-    pub fn bytes_max(mut self, bytes: usize) -> Self {
-        self.bytes_max = bytes;
+    /// Bounds the bytes of a header; default 4096.
+    ///
+    /// # Panics
+    /// If `bytes` is zero.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        assert!(bytes > 0, "the bound of a PROXY header is zero");
+        self.max_bytes = bytes;
         self
     }
 
@@ -79,32 +97,29 @@ impl ProxyProtocol {
         }
     }
 
-    /// The header, its bytes read and what is behind them put back; none if there is none.
-    async fn receive(&self, connection: &mut Connection) -> io::Result<Option<Header>> {
+    /// Receives the header, and puts the bytes behind it back. Returns `None` if there is no header.
+    async fn receive(&self, connection: &mut Connection) -> io::Result<Option<ProxyHeader>> {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 512]);
         loop {
-            match Header::parse(&bytes) {
+            match ProxyHeader::parse(&bytes) {
                 Ok(Some((header, length))) => {
                     connection.put_back(&bytes[length..]);
                     return Ok(Some(header));
                 }
-                Ok(None) if bytes.len() >= self.bytes_max => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "a PROXY header that is too long",
-                    ));
+                Ok(None) if bytes.len() >= self.max_bytes => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the PROXY header is too long"));
                 }
-                Err(ParseError::NoHeader) if !self.required => {
+                Err(ProxyParseError::NoHeader) if !self.required => {
                     connection.put_back(&bytes);
                     return Ok(None);
                 }
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
                 Ok(None) => {}
             }
-            let room = buffer.len().min(self.bytes_max - bytes.len());
+            let room = buffer.len().min(self.max_bytes - bytes.len());
             match connection.read(&mut buffer[..room]).await? {
                 0 if !self.required => {
-                    // It has said all there is, and that is for the protocol.
+                    // The peer sends no more. All of it belongs to the protocol.
                     connection.put_back(&bytes);
                     return Ok(None);
                 }
@@ -120,12 +135,12 @@ impl Handshake for ProxyProtocol {
         let proxy = connection.peer().clone();
         if !self.trusts(&proxy) {
             if self.required {
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a peer that is no proxy"));
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the peer is no known proxy"));
             }
             return Ok(connection);
         }
         let Some(header) = self.receive(&mut connection).await? else { return Ok(connection) };
-        if let Header::Proxied(proxied) = &header {
+        if let ProxyHeader::Proxied(proxied) = &header {
             connection.set_peer(proxied.addresses.source());
             connection.set_local_address(proxied.addresses.destination());
         }
@@ -137,9 +152,11 @@ impl Handshake for ProxyProtocol {
 impl fmt::Display for ProxyInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.header {
-            Header::Local => write!(f, "{} itself", self.proxy),
-            Header::Unknown => write!(f, "somebody behind {}", self.proxy),
-            Header::Proxied(proxied) => write!(f, "{} behind {}", proxied.addresses.source(), self.proxy),
+            ProxyHeader::Local => write!(f, "{} itself", self.proxy),
+            ProxyHeader::Unknown => write!(f, "unknown client behind {}", self.proxy),
+            ProxyHeader::Proxied(proxied) => {
+                write!(f, "{} behind {}", proxied.addresses.source(), self.proxy)
+            }
         }
     }
 }

@@ -1,15 +1,15 @@
-//! The PROXY protocol: who a client is, told by the proxy in front of the server, before the client's first byte.
+//! The PROXY protocol: a proxy in front of the server names the client, before the client's first byte.
 //!
 //! Versions 1 and 2 as in HAProxy's `proxy-protocol.txt` (sections 2.1 and 2.2): reading, writing, and a
 //! [handshake](ProxyProtocol) that takes the header off a connection.
 //!
 //! ```
-//! use riot_socket::proxy::{Addresses, Header, Proxied};
+//! use riot_socket::proxy::{Addresses, ProxyHeader, Proxied};
 //!
 //! let bytes = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\nGET / HTTP/1.1\r\n";
-//! let Some((Header::Proxied(Proxied { addresses: Addresses::V4 { source, .. }, .. }), length)) = Header::parse(bytes)?
-//! else {
-//!     panic!("it is whole, and of IPv4")
+//! let (header, length) = ProxyHeader::parse(bytes)?.expect("the header is complete");
+//! let ProxyHeader::Proxied(Proxied { addresses: Addresses::V4 { source, .. }, .. }) = header else {
+//!     panic!("the header names a client over IPv4")
 //! };
 //! assert_eq!(source, "192.0.2.1:56324".parse()?);
 //! assert!(bytes[length..].starts_with(b"GET"));
@@ -25,47 +25,75 @@ mod v2;
 use std::net::{SocketAddrV4, SocketAddrV6};
 
 pub use handshake::{ProxyInfo, ProxyProtocol};
-pub use network::{Network, NoNetwork};
+pub use network::{Network, ParseNetworkError};
 pub use tlv::{Ssl, SslClient, Tlv};
 
 use crate::transport::{Address, unix::UnixAddress};
 
-/// What a PROXY header says.
+/// A PROXY header.
+///
+/// ```
+/// use riot_socket::proxy::ProxyHeader;
+///
+/// let bytes = ProxyHeader::Unknown.to_v1().expect("version 1 can express it");
+/// assert_eq!(bytes, b"PROXY UNKNOWN\r\n");
+/// assert_eq!(ProxyHeader::parse(&bytes), Ok(Some((ProxyHeader::Unknown, 15))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Header {
-    /// The proxy speaks for itself, as it does to see whether the server is well. (Version 2 only.)
+pub enum ProxyHeader {
+    /// The proxy connects for itself, as in a health check. (Version 2 only.)
     Local,
-    /// The proxy speaks for a client it cannot or will not name.
+    /// The proxy connects for a client that it cannot or will not name.
     Unknown,
-    /// The proxy speaks for this client.
+    /// The proxy connects for this client.
     Proxied(Proxied),
 }
 
-/// A client, as its proxy sees it.
+/// A client, as its proxy describes it.
+///
+/// ```
+/// use riot_socket::proxy::{Addresses, Proxied, ProxyHeader, Tlv};
+///
+/// let (source, destination) = ("192.0.2.1:56324".parse()?, "198.51.100.7:443".parse()?);
+/// let addresses = Addresses::V4 { source, destination };
+/// let client = Proxied { addresses, datagram: false, tlvs: vec![Tlv::Authority(b"example.org".to_vec())] };
+/// let bytes = ProxyHeader::Proxied(client).to_v2_with_checksum()?;
+/// assert!(bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxied {
-    /// Where it comes from, and where it went.
+    /// The source and the destination of the client's connection.
     pub addresses: Addresses,
-    /// Whether it sends datagrams; TCP if not. (Version 2 only.)
+    /// Whether the client sends datagrams; else it uses a stream such as TCP. (Version 2 only.)
     pub datagram: bool,
-    /// What else is known. (Version 2 only.)
+    /// Further facts about the client. (Version 2 only.)
     pub tlvs: Vec<Tlv>,
 }
 
-/// Both ends of a client's connection to the proxy.
+/// The two ends of a client's connection to the proxy.
+///
+/// ```
+/// use riot_socket::{Address, proxy::Addresses};
+///
+/// let (source, destination) = ("192.0.2.1:56324".parse()?, "198.51.100.7:443".parse()?);
+/// let addresses = Addresses::V4 { source, destination };
+/// assert_eq!(addresses.source(), Address::Ip("192.0.2.1:56324".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "where the client comes from, and where it went")]
+#[allow(missing_docs, reason = "the fields are named by their meaning")]
 pub enum Addresses {
-    /// Over IPv4.
+    /// Addresses of IPv4.
     V4 { source: SocketAddrV4, destination: SocketAddrV4 },
-    /// Over IPv6. What a socket address has beyond address and port is no part of a header.
+    /// Addresses of IPv6. A header holds address and port only, neither flow information nor scope.
     V6 { source: SocketAddrV6, destination: SocketAddrV6 },
-    /// Over a Unix socket. (Version 2 only.)
+    /// Addresses of Unix sockets. (Version 2 only.)
     Unix { source: UnixAddress, destination: UnixAddress },
 }
 
 impl Addresses {
-    /// Where the client comes from.
+    /// Returns the address of the client.
     #[must_use]
     pub fn source(&self) -> Address {
         match self {
@@ -75,7 +103,7 @@ impl Addresses {
         }
     }
 
-    /// Where it went.
+    /// Returns the address that the client connected to.
     #[must_use]
     pub fn destination(&self) -> Address {
         match self {
@@ -86,14 +114,14 @@ impl Addresses {
     }
 }
 
-impl Header {
-    /// The header at the start of `bytes` and its length, or none if it is not all there yet. Version 1 has at most 107
-    /// bytes; version 2 says how long it is, at most 64 KiB.
+impl ProxyHeader {
+    /// Returns the header at the start of `bytes` and its length, or `None` if it is not complete yet.
+    /// Version 1 has at most 107 bytes; version 2 states its length, at most 64 KiB.
     ///
     /// # Errors
-    /// [`ParseError`] as soon as it is clear that this is no header or a malformed one. Nobody may guess then: the
-    /// connection has to be closed.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ParseError> {
+    /// [`ProxyParseError`] as soon as it is clear that this is no header or a malformed one. The server must
+    /// not guess then, but close the connection.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProxyParseError> {
         match bytes.first() {
             None => Ok(None),
             Some(b'P') => v1::parse(bytes),
@@ -101,53 +129,62 @@ impl Header {
         }
     }
 
-    /// Version 1 of the header; none if it has more to say than that has room for: no local connection, no datagrams,
-    /// no Unix sockets, no TLVs.
+    /// Returns version 1 of the header, or `None` if version 1 cannot express it: a local connection,
+    /// datagrams, Unix sockets, or TLVs.
     #[must_use]
     pub fn to_v1(&self) -> Option<Vec<u8>> {
         v1::build(self)
     }
 
-    /// Version 2 of the header, with a CRC32c of itself if `checksum` is set.
+    /// Returns version 2 of the header.
     ///
     /// # Errors
-    /// [`TooLong`] if a part of it does not fit where it belongs.
-    pub fn to_v2(&self, checksum: bool) -> Result<Vec<u8>, TooLong> {
-        v2::build(self, checksum)
+    /// [`HeaderTooLong`] if a part of it does not fit.
+    pub fn to_v2(&self) -> Result<Vec<u8>, HeaderTooLong> {
+        v2::build(self, v2::Checksum::None)
+    }
+
+    /// Returns version 2 of the header, with a CRC-32C of the whole.
+    ///
+    /// # Errors
+    /// [`HeaderTooLong`] if a part of it does not fit.
+    pub fn to_v2_with_checksum(&self) -> Result<Vec<u8>, HeaderTooLong> {
+        v2::build(self, v2::Checksum::Crc32c)
     }
 }
 
-/// Why bytes are no PROXY header.
+/// The error of parsing a PROXY header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ParseError {
-    /// It does not begin like one.
+pub enum ProxyParseError {
+    /// The bytes do not begin like a header.
     #[error("no PROXY header")]
     NoHeader,
-    /// Version 1 with something in it that is not as it should be, or that does not end.
+    /// A line of version 1 is malformed, or has no end.
     #[error("a malformed PROXY header of version 1")]
     Malformed,
-    /// A version that is not 2 behind the signature of version 2.
+    /// Another version than 2 follows the signature of version 2.
     #[error("a PROXY header of unknown version {0}")]
     Version(u8),
-    /// Neither `LOCAL` nor `PROXY`.
+    /// The command is neither `LOCAL` nor `PROXY`.
     #[error("a PROXY header with unknown command {0}")]
     Command(u8),
-    /// A family of addresses or a kind of transport there is not.
+    /// The family of addresses or the kind of transport is unknown.
     #[error("a PROXY header with unknown family {0:#04x}")]
     Family(u8),
-    /// It ends before its addresses do.
+    /// The header ends before its addresses do.
     #[error("a PROXY header too short for its addresses")]
     TooShort,
-    /// What is behind the addresses does not add up.
+    /// A TLV is malformed, or longer than the header.
     #[error("a PROXY header with a malformed TLV")]
     Tlv,
-    /// Its CRC32c is another one.
+    /// The CRC-32C does not match.
     #[error("a PROXY header with a wrong checksum")]
     Checksum,
 }
 
-/// A part of a header that does not fit: a Unix path of more than 108 bytes, or more than 64 KiB in all.
+/// The error of writing a header that is too long: a Unix path of more than 108 bytes, a unique id of more
+/// than 128, or more than 64 KiB in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it does not fit into a PROXY header")]
-pub struct TooLong;
+#[error("the value does not fit into a PROXY header")]
+pub struct HeaderTooLong;

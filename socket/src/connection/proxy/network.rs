@@ -1,4 +1,4 @@
-//! Networks: which peers may speak for others.
+//! Networks: the ranges of addresses whose peers are proxies.
 
 use std::{
     fmt,
@@ -23,17 +23,18 @@ pub struct Network {
 }
 
 impl Network {
-    /// The addresses whose first `prefix` bits are those of `address`.
+    /// Returns the network of the addresses whose first `prefix` bits are those of `address`.
     ///
     /// # Panics
-    /// If an address of this family has fewer bits than that.
+    /// If `prefix` is above the number of bits of the address.
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Self {
         assert!(prefix <= bits(address), "{address} has no {prefix} bits");
         Self { address, prefix }
     }
 
-    /// Whether `address` is in it. One of IPv4 is, whether it is written so or inside IPv6, as sockets for both do.
+    /// Returns whether `address` is in the network. An IPv4 address may also be mapped into IPv6, as sockets
+    /// for both families report it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let shared = |a: u128, b: u128, width: u8| {
@@ -56,19 +57,19 @@ fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// One address.
+/// Returns the network of one address.
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         Self { address, prefix: bits(address) }
     }
 }
 
-/// `ADDRESS/PREFIX`, or one address.
+/// Parses `ADDRESS/PREFIX`, or one address.
 impl FromStr for Network {
-    type Err = NoNetwork;
+    type Err = ParseNetworkError;
 
-    fn from_str(text: &str) -> Result<Self, NoNetwork> {
-        let no_network = || NoNetwork(text.into());
+    fn from_str(text: &str) -> Result<Self, ParseNetworkError> {
+        let no_network = || ParseNetworkError(text.into());
         let Some((address, prefix)) = text.split_once('/') else {
             return text.parse::<IpAddr>().map(Self::from).map_err(|_| no_network());
         };
@@ -87,10 +88,17 @@ impl fmt::Display for Network {
     }
 }
 
-/// Text that stands for no network.
+/// The error of parsing a [`Network`].
+///
+/// ```
+/// use riot_socket::proxy::Network;
+///
+/// let error = "10.0.0.0/33".parse::<Network>().unwrap_err();
+/// assert_eq!(error.to_string(), "`10.0.0.0/33` is no network: ADDRESS/PREFIX is expected");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no network: ADDRESS/PREFIX is expected")]
-pub struct NoNetwork(String);
+pub struct ParseNetworkError(String);
 
 #[cfg(test)]
 mod tests {
@@ -110,11 +118,14 @@ mod tests {
         assert!(contains("0.0.0.0/0", "203.0.113.9") && !contains("0.0.0.0/0", "::1"));
         assert!(contains("::/0", "2001:db8::1") && contains("fd00::/8", "fdff::1"));
         assert!(contains("127.0.0.1", "127.0.0.1") && !contains("127.0.0.1", "127.0.0.2"));
-        assert!(contains("10.0.0.0/8", "::ffff:10.0.0.1"), "of a socket for both families");
+        assert!(
+            contains("10.0.0.0/8", "::ffff:10.0.0.1"),
+            "the address is that of a socket for both families"
+        );
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn text_that_is_no_network_is_refused() {
         for text in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/-1", "example.org/8"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }

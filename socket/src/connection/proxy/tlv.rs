@@ -1,59 +1,74 @@
-//! What a header of version 2 says beyond addresses: a type, a length, a value (`proxy-protocol.txt` section 2.2.1 on).
+//! The TLVs of a header of version 2: type, length and value (`proxy-protocol.txt` section 2.2.1 on).
 
-use super::{ParseError, TooLong};
+use super::{HeaderTooLong, ProxyParseError};
 
-/// Something a proxy says of a client.
+/// A fact about a client, as its proxy reports it.
+///
+/// ```
+/// use riot_socket::proxy::Tlv;
+///
+/// let own = Tlv::Other { kind: 0xe0, value: b"blue".to_vec() };
+/// assert_ne!(own, Tlv::Alpn(b"h2".to_vec()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tlv {
     /// The protocol agreed on by ALPN, such as `h2` (`PP2_TYPE_ALPN`).
     Alpn(Vec<u8>),
-    /// The host name the client asked for, as by SNI (`PP2_TYPE_AUTHORITY`).
+    /// The host name that the client asked for, as by SNI (`PP2_TYPE_AUTHORITY`).
     Authority(Vec<u8>),
-    /// A name of this connection to find it again by, at most 128 bytes (`PP2_TYPE_UNIQUE_ID`).
+    /// An id of this connection, at most 128 bytes (`PP2_TYPE_UNIQUE_ID`).
     UniqueId(Vec<u8>),
     /// The client's TLS session, which ends at the proxy (`PP2_TYPE_SSL`).
     Ssl(Ssl),
     /// The name of the namespace (`PP2_TYPE_NETNS`).
     Netns(Vec<u8>),
-    /// Anything else, such as the types from 0xE0 on that are free to use.
+    /// A TLV of another type, such as those from 0xE0 on, which are free to use.
     Other {
-        /// Its type.
+        /// The type.
         kind: u8,
-        /// Its value.
+        /// The value.
         value: Vec<u8>,
     },
 }
 
-/// A TLS session of a client with its proxy.
+/// The TLS session of a client with its proxy.
+///
+/// ```
+/// use riot_socket::proxy::{Ssl, SslClient};
+///
+/// let client = SslClient { ssl: true, ..SslClient::default() };
+/// let session = Ssl { client, version: Some(b"TLSv1.3".to_vec()), ..Ssl::default() };
+/// assert_eq!(session.verify, 0);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ssl {
-    /// What the client did.
+    /// The flags of the client.
     pub client: SslClient,
-    /// The result of the check of its certificate: 0 if it presented one and that is good.
+    /// The result of the check of the client's certificate: 0 if it presented one that is valid.
     pub verify: u32,
     /// The version, such as `TLSv1.3`.
     pub version: Option<Vec<u8>>,
-    /// The common name of its certificate.
+    /// The common name of the client's certificate.
     pub common_name: Option<Vec<u8>>,
     /// The cipher.
     pub cipher: Option<Vec<u8>>,
-    /// The algorithm its certificate is signed with.
+    /// The algorithm that the certificate is signed with.
     pub signature_algorithm: Option<Vec<u8>>,
-    /// The algorithm of its certificate's key.
+    /// The algorithm of the certificate's key.
     pub key_algorithm: Option<Vec<u8>>,
-    /// Parts of it that have no name here, by type.
+    /// Further values, by type.
     pub others: Vec<(u8, Vec<u8>)>,
 }
 
-/// What a client did in its session with the proxy.
+/// The flags of a client's session with the proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SslClient {
-    /// It connected over TLS.
+    /// The client connected over TLS.
     pub ssl: bool,
-    /// It presented a certificate on this connection.
+    /// The client presented a certificate on this connection.
     pub certificate_connection: bool,
-    /// It presented a certificate at least once in this session.
+    /// The client presented a certificate at least once in this session.
     pub certificate_session: bool,
 }
 
@@ -70,33 +85,33 @@ const SSL_SIG_ALG: u8 = 0x24;
 const SSL_KEY_ALG: u8 = 0x25;
 const NETNS: u8 = 0x30;
 
-/// The longest unique id there may be.
-const UNIQUE_ID_MAX: usize = 128;
+/// Bounds the bytes of a unique id: 128, by the specification.
+const MAX_UNIQUE_ID: usize = 128;
 
-/// A TLV that was not looked into yet.
+/// A TLV whose value is not parsed yet.
 pub(super) struct Raw<'a> {
     pub(super) kind: u8,
     pub(super) value: &'a [u8],
-    /// Bytes that follow it.
+    /// The number of bytes behind it.
     pub(super) behind: usize,
 }
 
-pub(super) fn split(mut bytes: &[u8]) -> Result<Vec<Raw<'_>>, ParseError> {
+pub(super) fn split(mut bytes: &[u8]) -> Result<Vec<Raw<'_>>, ProxyParseError> {
     let mut found = Vec::new();
     while let [kind, high, low, rest @ ..] = bytes {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
-        let (value, rest) = rest.split_at_checked(length).ok_or(ParseError::Tlv)?;
+        let (value, rest) = rest.split_at_checked(length).ok_or(ProxyParseError::Tlv)?;
         found.push(Raw { kind: *kind, value, behind: rest.len() });
         bytes = rest;
     }
-    if bytes.is_empty() { Ok(found) } else { Err(ParseError::Tlv) }
+    if bytes.is_empty() { Ok(found) } else { Err(ProxyParseError::Tlv) }
 }
 
-pub(super) fn parse(kind: u8, value: &[u8]) -> Result<Tlv, ParseError> {
+pub(super) fn parse(kind: u8, value: &[u8]) -> Result<Tlv, ProxyParseError> {
     Ok(match kind {
         ALPN => Tlv::Alpn(value.into()),
         AUTHORITY => Tlv::Authority(value.into()),
-        UNIQUE_ID if value.len() > UNIQUE_ID_MAX => return Err(ParseError::Tlv),
+        UNIQUE_ID if value.len() > MAX_UNIQUE_ID => return Err(ProxyParseError::Tlv),
         UNIQUE_ID => Tlv::UniqueId(value.into()),
         SSL => Tlv::Ssl(parse_ssl(value)?),
         NETNS => Tlv::Netns(value.into()),
@@ -104,8 +119,8 @@ pub(super) fn parse(kind: u8, value: &[u8]) -> Result<Tlv, ParseError> {
     })
 }
 
-fn parse_ssl(value: &[u8]) -> Result<Ssl, ParseError> {
-    let (&[client, a, b, c, d], rest) = value.split_first_chunk().ok_or(ParseError::Tlv)?;
+fn parse_ssl(value: &[u8]) -> Result<Ssl, ProxyParseError> {
+    let (&[client, a, b, c, d], rest) = value.split_first_chunk().ok_or(ProxyParseError::Tlv)?;
     let bit = |bit: u8| client & bit != 0;
     let client = SslClient { ssl: bit(1), certificate_connection: bit(2), certificate_session: bit(4) };
     let mut ssl = Ssl { client, verify: u32::from_be_bytes([a, b, c, d]), ..Ssl::default() };
@@ -126,11 +141,11 @@ fn parse_ssl(value: &[u8]) -> Result<Ssl, ParseError> {
     Ok(ssl)
 }
 
-pub(super) fn build(tlv: &Tlv, out: &mut Vec<u8>) -> Result<(), TooLong> {
+pub(super) fn build(tlv: &Tlv, out: &mut Vec<u8>) -> Result<(), HeaderTooLong> {
     match tlv {
         Tlv::Alpn(value) => put(ALPN, value, out),
         Tlv::Authority(value) => put(AUTHORITY, value, out),
-        Tlv::UniqueId(value) if value.len() > UNIQUE_ID_MAX => Err(TooLong),
+        Tlv::UniqueId(value) if value.len() > MAX_UNIQUE_ID => Err(HeaderTooLong),
         Tlv::UniqueId(value) => put(UNIQUE_ID, value, out),
         Tlv::Ssl(ssl) => put(SSL, &build_ssl(ssl)?, out),
         Tlv::Netns(value) => put(NETNS, value, out),
@@ -138,7 +153,7 @@ pub(super) fn build(tlv: &Tlv, out: &mut Vec<u8>) -> Result<(), TooLong> {
     }
 }
 
-fn build_ssl(ssl: &Ssl) -> Result<Vec<u8>, TooLong> {
+fn build_ssl(ssl: &Ssl) -> Result<Vec<u8>, HeaderTooLong> {
     let SslClient { ssl: tls, certificate_connection, certificate_session } = ssl.client;
     let client = u8::from(tls) | u8::from(certificate_connection) << 1 | u8::from(certificate_session) << 2;
     let mut out = vec![client];
@@ -161,8 +176,8 @@ fn build_ssl(ssl: &Ssl) -> Result<Vec<u8>, TooLong> {
     Ok(out)
 }
 
-pub(super) fn put(kind: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
-    let length = u16::try_from(value.len()).map_err(|_| TooLong)?;
+pub(super) fn put(kind: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), HeaderTooLong> {
+    let length = u16::try_from(value.len()).map_err(|_| HeaderTooLong)?;
     out.push(kind);
     out.extend(length.to_be_bytes());
     out.extend(value);

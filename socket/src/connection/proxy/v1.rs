@@ -1,44 +1,44 @@
-//! Version 1: a line that people can read (`proxy-protocol.txt` section 2.1).
+//! Version 1: a line of text (`proxy-protocol.txt` section 2.1).
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6},
     str::FromStr,
 };
 
-use super::{Addresses, Header, ParseError, Proxied};
+use super::{Addresses, Proxied, ProxyHeader, ProxyParseError};
 
-/// What every line begins with.
+/// The beginning of every line.
 const PREFIX: &[u8] = b"PROXY ";
 
-/// The longest line there is, its end included.
-const LENGTH_MAX: usize = 107;
+/// Bounds the bytes of a line, its end included: 107, by the specification.
+const MAX_LENGTH: usize = 107;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, ParseError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyParseError> {
     let start = bytes.len().min(PREFIX.len());
     if bytes[..start] != PREFIX[..start] {
-        return Err(ParseError::NoHeader);
+        return Err(ProxyParseError::NoHeader);
     }
-    let line = &bytes[..bytes.len().min(LENGTH_MAX)];
+    let line = &bytes[..bytes.len().min(MAX_LENGTH)];
     let Some(end) = line.windows(2).position(|pair| pair == b"\r\n") else {
         // A lone CR may be the first half of the end.
         let ends = line.iter().position(|&byte| byte == b'\r' || byte == b'\n');
         let malformed =
-            line.len() == LENGTH_MAX || ends.is_some_and(|at| at + 1 < line.len() || line[at] == b'\n');
-        return if malformed { Err(ParseError::Malformed) } else { Ok(None) };
+            line.len() == MAX_LENGTH || ends.is_some_and(|at| at + 1 < line.len() || line[at] == b'\n');
+        return if malformed { Err(ProxyParseError::Malformed) } else { Ok(None) };
     };
     let rest = line[PREFIX.len().min(end)..end].iter().any(|byte| b"\r\n".contains(byte));
     if rest || end < PREFIX.len() {
-        return Err(ParseError::Malformed);
+        return Err(ProxyParseError::Malformed);
     }
-    let line = str::from_utf8(&line[PREFIX.len()..end]).map_err(|_| ParseError::Malformed)?;
-    Ok(Some((addresses(line).ok_or(ParseError::Malformed)?, end + 2)))
+    let line = str::from_utf8(&line[PREFIX.len()..end]).map_err(|_| ProxyParseError::Malformed)?;
+    Ok(Some((addresses(line).ok_or(ProxyParseError::Malformed)?, end + 2)))
 }
 
-fn addresses(line: &str) -> Option<Header> {
+fn addresses(line: &str) -> Option<ProxyHeader> {
     let mut fields = line.split(' ');
     let family = fields.next()?;
     if family == "UNKNOWN" {
-        return Some(Header::Unknown); // Whatever follows is to be ignored.
+        return Some(ProxyHeader::Unknown); // The rest of the line is to be ignored.
     }
     let [source, destination, from, to] = [fields.next()?, fields.next()?, fields.next()?, fields.next()?];
     let (from, to) = (port(from)?, port(to)?);
@@ -54,23 +54,23 @@ fn addresses(line: &str) -> Option<Header> {
         _ => return None,
     };
     let proxied = Proxied { addresses, datagram: false, tlvs: Vec::new() };
-    fields.next().is_none().then_some(Header::Proxied(proxied))
+    fields.next().is_none().then_some(ProxyHeader::Proxied(proxied))
 }
 
 fn ip<A: FromStr>(text: &str) -> Option<A> {
     text.parse().ok()
 }
 
-/// Digits, without a sign and without zeros in front.
+/// Parses a port: digits, without a sign and without leading zeros.
 fn port(text: &str) -> Option<u16> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
 }
 
-pub(super) fn build(header: &Header) -> Option<Vec<u8>> {
+pub(super) fn build(header: &ProxyHeader) -> Option<Vec<u8>> {
     let proxied = match header {
-        Header::Unknown => return Some(b"PROXY UNKNOWN\r\n".into()),
-        Header::Proxied(proxied) if !proxied.datagram && proxied.tlvs.is_empty() => proxied,
+        ProxyHeader::Unknown => return Some(b"PROXY UNKNOWN\r\n".into()),
+        ProxyHeader::Proxied(proxied) if !proxied.datagram && proxied.tlvs.is_empty() => proxied,
         _ => return None,
     };
     let line = match &proxied.addresses {
@@ -91,7 +91,7 @@ pub(super) fn build(header: &Header) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> Result<Option<(Header, usize)>, ParseError> {
+    fn line(text: &str) -> Result<Option<(ProxyHeader, usize)>, ProxyParseError> {
         parse(text.as_bytes())
     }
 
@@ -99,16 +99,22 @@ mod tests {
     fn the_worst_lines_of_the_specification_fit() {
         for text in [
             "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",
-            "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
-            "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+            "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \
+             ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+            "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \
+             ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
             "PROXY UNKNOWN\r\n",
         ] {
-            assert_eq!(line(text).expect("it is well formed").expect("it is whole").1, text.len(), "{text}");
+            assert_eq!(
+                line(text).expect("the line is well formed").expect("the line is complete").1,
+                text.len(),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn malformed_lines_are_refused() {
         for text in [
             "PROXY\r\n",
             "PROXY \r\n",
@@ -130,8 +136,8 @@ mod tests {
         ] {
             assert!(line(text).is_err(), "{text:?}: {:?}", line(text));
         }
-        let endless = format!("PROXY UNKNOWN {}", "x".repeat(LENGTH_MAX));
-        assert_eq!(line(&endless), Err(ParseError::Malformed));
-        assert_eq!(line("POST / HTTP/1.1\r\n"), Err(ParseError::NoHeader));
+        let endless = format!("PROXY UNKNOWN {}", "x".repeat(MAX_LENGTH));
+        assert_eq!(line(&endless), Err(ProxyParseError::Malformed));
+        assert_eq!(line("POST / HTTP/1.1\r\n"), Err(ProxyParseError::NoHeader));
     }
 }

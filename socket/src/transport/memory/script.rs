@@ -1,4 +1,4 @@
-//! What a network does to one end of a connection, operation by operation: as written down, or by random.
+//! Faults of a network at one end of a connection, operation by operation: scripted or random.
 
 use std::{
     collections::VecDeque,
@@ -9,22 +9,31 @@ use std::{
 
 use riot_actor::{sleep, time::Sleep};
 
-/// Something that happens to one read or write.
+/// A fault of one read or write; see [`Stream`](super::Stream).
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_socket::memory::{self, ScriptStep};
+///
+/// let (here, _there) = memory::pair();
+/// here.script_writes([ScriptStep::Delay(Duration::from_secs(1)), ScriptStep::End]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScriptStep {
-    /// No more than so many bytes come, or are taken.
+    /// Transfers at most this number of bytes.
     Short(usize),
-    /// It happens so much later, by the runtime's clock. (In a process only.)
+    /// Delays the operation by this time of the runtime's clock. (In a process only.)
     Delay(Duration),
-    /// The connection breaks, for both ends.
+    /// Breaks the connection, for both ends.
     Reset,
-    /// This direction ends: nothing more comes, or is taken. The other goes on.
+    /// Ends this direction: nothing more is received, or sent. The other goes on.
     End,
 }
 
-/// How often what happens, by random: for every read and every write of an end, and for each alone. The same seed brings
-/// the same.
+/// Random faults of reads and writes, each drawn on its own. The same seed gives the same faults.
+///
+/// The setters give the share of faulty operations per thousand, and panic if it is above 1000.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,7 +43,7 @@ pub enum ScriptStep {
 /// listener.faults(Faults::new(7).short(300).delay(50, Duration::from_secs(2)).reset(5));
 /// ```
 #[derive(Clone, Copy, Debug)]
-#[must_use = "goes into `Listener::faults`"]
+#[must_use = "faults do nothing until they are given to `Listener::faults`"]
 pub struct Faults {
     seed: u64,
     short: u64,
@@ -45,43 +54,60 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Nothing ever happens.
+    /// Returns faults that never happen.
     pub fn new(seed: u64) -> Self {
         Self { seed, short: 0, delay: 0, max_delay: Duration::ZERO, reset: 0, end: 0 }
     }
 
-    /// Of a thousand reads or writes, so many are short.
+    /// Sets the share of operations that transfer 16 bytes at most.
+    ///
+    /// # Panics
+    /// If `per_mille` is above 1000.
     pub fn short(mut self, per_mille: u64) -> Self {
-        self.short = per_mille;
+        self.short = share(per_mille);
         self
     }
 
-    /// Of a thousand, so many are late, by at most `max`.
+    /// Sets the share of operations that are delayed, by at most `max`.
+    ///
+    /// # Panics
+    /// If `per_mille` is above 1000.
     pub fn delay(mut self, per_mille: u64, max: Duration) -> Self {
-        (self.delay, self.max_delay) = (per_mille, max);
+        (self.delay, self.max_delay) = (share(per_mille), max);
         self
     }
 
-    /// Of a thousand, so many find the connection broken.
+    /// Sets the share of operations that break the connection.
+    ///
+    /// # Panics
+    /// If `per_mille` is above 1000.
     pub fn reset(mut self, per_mille: u64) -> Self {
-        self.reset = per_mille;
+        self.reset = share(per_mille);
         self
     }
 
-    /// Of a thousand, so many find their direction ended.
+    /// Sets the share of operations that end their direction.
+    ///
+    /// # Panics
+    /// If `per_mille` is above 1000.
     pub fn end(mut self, per_mille: u64) -> Self {
-        self.end = per_mille;
+        self.end = share(per_mille);
         self
     }
 
-    /// The script of one of many.
+    /// Returns the script of one direction among many, chosen by its number.
     pub(super) fn script(self, number: u64) -> Script {
         let state = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Script { random: Some(RandomFaults { faults: self, state }), ..Script::default() }
     }
 }
 
-/// Faults to come.
+fn share(per_mille: u64) -> u64 {
+    assert!(per_mille <= 1000, "a share of {per_mille} per thousand");
+    per_mille
+}
+
+/// The source of random faults.
 #[derive(Debug)]
 struct RandomFaults {
     faults: Faults,
@@ -89,7 +115,7 @@ struct RandomFaults {
 }
 
 impl RandomFaults {
-    /// SplitMix64: a few lines, and good enough for weather.
+    /// Returns the next random number, by SplitMix64.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -101,38 +127,38 @@ impl RandomFaults {
         let (drawn, more) = (self.next() % 1000, self.next());
         let Faults { short, delay, max_delay, reset, end, .. } = self.faults;
         let mut bound = 0;
-        let mut falls = |width: u64| {
+        let mut hits = |width: u64| {
             bound += width;
             drawn < bound
         };
-        if falls(reset) {
+        if hits(reset) {
             return Some(ScriptStep::Reset);
         }
-        if falls(end) {
+        if hits(end) {
             return Some(ScriptStep::End);
         }
-        if falls(delay) {
+        if hits(delay) {
             let longest = u64::try_from(max_delay.as_nanos()).unwrap_or(u64::MAX).max(1);
             return Some(ScriptStep::Delay(Duration::from_nanos(more % longest)));
         }
-        falls(short).then(|| ScriptStep::Short(1 + (more % 16) as usize))
+        hits(short).then(|| ScriptStep::Short(1 + (more % 16) as usize))
     }
 }
 
-/// What happens to one direction of one end.
+/// The faults of one direction of one end.
 #[derive(Default)]
 pub(super) struct Script {
     steps: VecDeque<ScriptStep>,
-    /// When the steps are used up.
+    /// The source of steps after those in `steps`.
     random: Option<RandomFaults>,
-    /// What happens to the operation that is under way.
+    /// The step of the operation in progress.
     current: Option<ScriptStep>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-/// What an operation is subject to.
+/// The effect of a step on an operation.
 pub(super) enum Effect {
-    /// No more than so many bytes.
+    /// At most this number of bytes is transferred.
     Room(usize),
     Reset,
     End,
@@ -143,7 +169,8 @@ impl Script {
         self.steps.extend(steps);
     }
 
-    /// What the next operation is subject to, once it is no longer late. The same until one is [done](Self::done).
+    /// Polls for the effect on the next operation, after its delay. The effect stays the same until an
+    /// operation is [done](Self::done).
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Effect> {
         loop {
             if self.current.is_none() {
@@ -156,7 +183,7 @@ impl Script {
                     let sleeping = self.sleep.get_or_insert_with(|| Box::pin(sleep(time)));
                     ready!(sleeping.as_mut().poll(cx));
                     self.sleep = None;
-                    // It was late, and that was all.
+                    // A delayed operation has no other fault.
                     self.current = Some(ScriptStep::Short(usize::MAX));
                 }
                 Some(ScriptStep::Reset) => return Poll::Ready(Effect::Reset),
@@ -165,7 +192,7 @@ impl Script {
         }
     }
 
-    /// An operation went through.
+    /// Ends the step of the operation in progress.
     pub(super) fn done(&mut self) {
         self.current = None;
     }

@@ -1,4 +1,4 @@
-//! Certificates: read from PEM, chosen by the host a client asks for, changed while the server runs.
+//! Certificates: read from PEM, chosen by the host that a client asks for, replaced while the server runs.
 
 use std::{
     collections::HashMap,
@@ -16,22 +16,29 @@ use rustls::{
 
 use super::provider;
 
-/// A certificate with the chain behind it and its private key.
+/// A certificate with its chain and private key.
+///
+/// ```no_run
+/// use riot_socket::tls::{Certificate, Certificates};
+///
+/// let certificates = Certificates::from(Certificate::load("chain.pem", "key.pem")?);
+/// # Ok::<(), riot_socket::tls::CertificateError>(())
+/// ```
 #[derive(Clone)]
 pub struct Certificate(pub(super) Arc<CertifiedKey>);
 
 impl Certificate {
-    /// From two PEM files: the chain, the certificate itself first, and the key (PKCS#8, PKCS#1 or SEC1). Reads them
-    /// here and now.
+    /// Reads two PEM files: the chain, beginning with the certificate itself, and the key (PKCS#8, PKCS#1 or
+    /// SEC1). The call blocks.
     ///
     /// # Errors
-    /// [`CertificateError`], with the file in question.
+    /// [`CertificateError`], which names the file.
     pub fn load(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, CertificateError> {
         let (chain, key) = (chain.as_ref(), key.as_ref());
         Self::new(&read(chain)?, &chain.display().to_string(), &read(key)?, &key.display().to_string())
     }
 
-    /// From PEM in memory, as [`load`](Self::load).
+    /// Parses PEM in memory, as [`load`](Self::load) does.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -43,13 +50,13 @@ impl Certificate {
         let chain = certificates(chain, chain_name)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey(key_name.into()),
-            error => CertificateError::Malformed(key_name.into(), error.to_string()),
+            error => CertificateError::Malformed(key_name.into(), error.into()),
         })?;
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 CertificateError::OtherKey(key_name.into(), chain_name.into())
             }
-            error => CertificateError::Malformed(key_name.into(), error.to_string()),
+            error => CertificateError::Malformed(key_name.into(), error.into()),
         })?;
         Ok(Self(Arc::new(certified)))
     }
@@ -57,7 +64,7 @@ impl Certificate {
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Certificate") // No key is ever printed.
+        f.write_str("Certificate") // Keys are never printed.
     }
 }
 
@@ -67,76 +74,94 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
 
 fn certificates(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|error| CertificateError::Malformed(name.into(), error.to_string()))?;
+    let found = found.map_err(|error| CertificateError::Malformed(name.into(), error.into()))?;
     if found.is_empty() {
         return Err(CertificateError::NoCertificate(name.into()));
     }
     Ok(found)
 }
 
-/// Why there is no certificate.
+/// The error of reading a certificate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
     /// The file cannot be read.
-    #[error("cannot read {0}: {1}")]
+    #[error("cannot read {0}")]
     Unreadable(String, #[source] io::Error),
-    /// What is there is something else.
+    /// The PEM has no certificate.
     #[error("no certificate in {0}")]
     NoCertificate(String),
-    /// What is there is something else, such as a key behind a passphrase.
+    /// The PEM has no private key, or only one behind a passphrase.
     #[error("no private key in {0}")]
     NoKey(String),
-    /// Key and certificate are of two pairs.
-    #[error("{0} is not of the certificate in {1}")]
+    /// The key does not belong to the certificate.
+    #[error("{0} does not belong to the certificate in {1}")]
     OtherKey(String, String),
-    /// It cannot be understood.
-    #[error("{0}: {1}")]
-    Malformed(String, String),
+    /// The PEM, the certificate or the key is malformed.
+    #[error("{0} is malformed")]
+    Malformed(String, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// So that `?` works where the rest is of sockets.
+/// Converts for functions that return the errors of sockets. The text contains that of the cause.
 impl From<CertificateError> for io::Error {
     fn from(error: CertificateError) -> Self {
         let kind = match &error {
             CertificateError::Unreadable(_, error) => error.kind(),
             _ => io::ErrorKind::InvalidData,
         };
-        Self::new(kind, error)
+        match std::error::Error::source(&error) {
+            Some(cause) => Self::new(kind, format!("{error}: {cause}")),
+            None => Self::new(kind, error),
+        }
     }
 }
 
-/// The certificates of a server, by the host a client asks for (SNI). Clones are the same; what is changed counts for
-/// every handshake that begins afterwards, and for no connection there is.
+/// The certificates of a server, by the host that a client asks for (SNI). Clones are the same.
+///
+/// A change applies to every handshake that begins afterwards, and to no connection that is established.
+///
+/// ```
+/// use riot_socket::tls::{Certificate, Certificates, Tls};
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+/// let certificates = Certificates::new();
+/// certificates.set("*.example.org", Certificate::from_pem(&chain, &key)?);
+/// let tls = Tls::new(certificates.clone());
+/// certificates.set_default(Certificate::from_pem(&chain, &key)?); // while the server runs
+/// # drop(tls);
+/// # Ok::<(), riot_socket::tls::CertificateError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Certificates(Arc<RwLock<CertificateTable>>);
 
 #[derive(Default)]
 struct CertificateTable {
-    /// For clients that ask for no host, or one that is not here.
+    /// The certificate for clients that ask for no host, or for an unknown one.
     default: Option<Certificate>,
-    /// By name in small letters; `*.` stands for one label.
+    /// Certificates by name in lower case. `*.` stands for one label.
     hosts: HashMap<String, Certificate>,
 }
 
 impl Certificates {
-    /// None yet: no handshake succeeds.
+    /// Returns an empty set, with which no handshake succeeds.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The certificate for clients that ask for no host, or for one there is none for; without it they are refused.
+    /// Sets the certificate for clients that ask for no host, or for an unknown one. Without it they are
+    /// refused.
     pub fn set_default(&self, certificate: Certificate) {
         self.change(|table| table.default = Some(certificate));
     }
 
-    /// The certificate for clients that ask for `host`, such as `example.org` or `*.example.org`.
+    /// Sets the certificate for clients that ask for `host`, such as `example.org` or `*.example.org`.
     pub fn set(&self, host: &str, certificate: Certificate) {
         self.change(|table| drop(table.hosts.insert(host.to_ascii_lowercase(), certificate)));
     }
 
-    /// Forgets the certificate for `host`.
+    /// Removes the certificate for `host`.
     pub fn remove(&self, host: &str) {
         self.change(|table| drop(table.hosts.remove(&host.to_ascii_lowercase())));
     }
@@ -176,21 +201,31 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// Certificates of those who may sign others.
+/// Root certificates, which are trusted to sign others.
+///
+/// ```
+/// use riot_socket::tls::{Roots, TlsClient};
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let pem = made.cert.pem().into_bytes();
+/// let client = TlsClient::new(Roots::from_pem(&pem)?);
+/// # drop(client);
+/// # Ok::<(), riot_socket::tls::CertificateError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Roots(pub(super) Arc<RootCertStore>);
 
 impl Roots {
-    /// From a PEM file. Reads it here and now.
+    /// Reads a PEM file. The call blocks.
     ///
     /// # Errors
-    /// [`CertificateError`], with the file in question.
+    /// [`CertificateError`], which names the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CertificateError> {
         let path = path.as_ref();
         Self::new(&read(path)?, &path.display().to_string())
     }
 
-    /// From PEM in memory.
+    /// Parses PEM in memory.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -202,7 +237,7 @@ impl Roots {
         let mut store = RootCertStore::empty();
         for certificate in certificates(pem, name)? {
             let added = store.add(certificate);
-            added.map_err(|error| CertificateError::Malformed(name.into(), error.to_string()))?;
+            added.map_err(|error| CertificateError::Malformed(name.into(), error.into()))?;
         }
         Ok(Self(Arc::new(store)))
     }

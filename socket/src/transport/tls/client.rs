@@ -1,4 +1,4 @@
-//! The client's side of TLS.
+//! The configuration of TLS clients.
 
 use std::{fmt, io, sync::Arc};
 
@@ -6,7 +6,7 @@ use rustls::{ClientConfig, ClientConnection, client::ResolvesClientCert, pki_typ
 
 use super::{Certificate, Roots, invalid, provider};
 
-/// TLS for connections to servers, 1.2 and 1.3.
+/// The configuration of TLS 1.2 and 1.3 for connections to servers.
 ///
 /// ```no_run
 /// use riot_socket::{Connection, tls::{Roots, TlsClient}};
@@ -24,7 +24,7 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    /// Trusts servers whose certificates lead to one of these.
+    /// Returns a client that trusts servers whose certificates lead to one of these roots.
     #[must_use]
     pub fn new(roots: Roots) -> Self {
         let builder = ClientConfig::builder_with_provider(provider())
@@ -33,20 +33,20 @@ impl TlsClient {
         Self { config: Arc::new(builder.with_root_certificates(roots.0).with_no_client_auth()) }
     }
 
-    /// With a configuration of rustls, which has more to choose from.
+    /// Returns a client with a configuration of rustls, which has more options.
     #[must_use]
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
         Self { config }
     }
 
-    /// What to present to servers that ask for it; default nothing.
+    /// Sets the certificate to present to servers that ask for one; default none.
     #[must_use]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         Arc::make_mut(&mut self.config).client_auth_cert_resolver = Arc::new(SingleCertificate(certificate));
         self
     }
 
-    /// The protocols above, the preferred one first; default none.
+    /// Sets the protocols to offer by ALPN, the preferred one first; default none.
     #[must_use]
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(|protocol| protocol.as_ref().into());
@@ -67,7 +67,7 @@ impl fmt::Debug for TlsClient {
     }
 }
 
-/// One certificate, whoever asks.
+/// Presents one certificate to every server.
 #[derive(Debug)]
 struct SingleCertificate(Certificate);
 

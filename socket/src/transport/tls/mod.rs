@@ -1,4 +1,4 @@
-//! TLS, by rustls: as a [handshake](Tls) of a server, and for [clients](TlsClient), over whatever carries connections.
+//! TLS, by rustls: as a [handshake](Tls) of a server, and for [clients](TlsClient), over any transport.
 //!
 //! ```
 //! use riot_socket::{Connection, Server, tls::{Certificate, Tls, TlsInfo}};
@@ -13,7 +13,7 @@
 //! let server = Server::bind("127.0.0.1:0")?
 //!     .tls(tls)
 //!     .start_link(|mut connection: Connection| async move {
-//!         println!("{:?}", connection.get::<TlsInfo>().expect("it was agreed on").server_name);
+//!         println!("{:?}", connection.get::<TlsInfo>().expect("the handshake inserted it").server_name);
 //!         connection.write_all(b"hello").await
 //!     })
 //!     .await?;
@@ -22,12 +22,12 @@
 //! # });
 //! ```
 //!
-//! The cryptography is ring's, whatever other parts of a program choose for themselves. Connections end with a
-//! `close_notify`: at once when they are [closed](crate::Connection::close), and as far as the system takes it when they
-//! are dropped, unless that is because of a panic.
+//! The cryptography is ring's, also if other parts of a program choose another provider. Connections end with
+//! a `close_notify`: when they are [closed](crate::Connection::close), and, as far as the system takes it,
+//! when they are dropped, unless that is because of a panic.
 //!
-//! Keys are random in a simulation too, and so are some lengths: a seed repeats its processes and its network, but not
-//! every byte.
+//! Keys and some lengths are random in a simulation too: a seed repeats its processes and its network, but
+//! not every byte.
 
 mod certificate;
 mod client;
@@ -45,15 +45,16 @@ use rustls::{
 pub use server::{ClientCertificates, Tls};
 pub(crate) use stream::TlsStream;
 
-/// What two sides agreed on, to be asked for by [`Connection::get`](crate::Connection::get).
+/// The result of a TLS handshake, which [`Connection::get`](crate::Connection::get) returns. The
+/// [module](self) has an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TlsInfo {
-    /// The protocol above, if both sides have one in common (ALPN).
+    /// The protocol agreed on by ALPN, if both sides have one in common.
     pub alpn: Option<Vec<u8>>,
-    /// The host the client asked for, if it said so (SNI); only of servers.
+    /// The host that the client asked for by SNI, on the server's side.
     pub server_name: Option<String>,
-    /// The other side's certificates, its own first; of clients only where they are asked for.
+    /// The peer's certificates, its own first. Clients present them only to servers that ask for them.
     pub peer_certificates: Vec<CertificateDer<'static>>,
     /// The version, such as `TLSv1_3`.
     pub version: String,

@@ -1,4 +1,4 @@
-//! The server's side of TLS.
+//! The configuration of TLS servers.
 
 use std::{fmt, io, sync::Arc};
 
@@ -9,8 +9,10 @@ use rustls::{
 
 use super::{Certificates, Roots, invalid, provider};
 
-/// TLS for every connection of a server, 1.2 and 1.3. As a handshake it also turns a single connection into one over
-/// TLS when a protocol says so, as SMTP does by STARTTLS:
+/// The configuration of TLS 1.2 and 1.3 for the connections of a server.
+///
+/// As a [handshake](crate::Handshake) it also turns a single connection into one over TLS when a protocol
+/// says so, as SMTP does by STARTTLS:
 ///
 /// ```
 /// # use std::io;
@@ -26,22 +28,33 @@ use super::{Certificates, Roots, invalid, provider};
 /// }
 /// ```
 #[derive(Clone)]
-#[must_use = "goes into `Server::tls`"]
+#[must_use = "this does nothing until it is given to `Server::tls`"]
 pub struct Tls {
     config: Arc<ServerConfig>,
 }
 
-/// Whether clients have to say who they are.
+/// The policy for certificates of clients; see [`Tls::client_certificates`].
+///
+/// ```
+/// use riot_socket::tls::{Certificate, ClientCertificates, Roots, Tls};
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+/// let clients = ClientCertificates::Required(Roots::from_pem(&chain)?);
+/// let tls = Tls::new(Certificate::from_pem(&chain, &key)?).client_certificates(clients)?;
+/// # drop(tls);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum ClientCertificates {
-    /// They present a certificate that leads to one of these, or are refused.
+    /// Clients must present a certificate that leads to one of these roots, or are refused.
     Required(Roots),
-    /// They may present a certificate; one that does not lead to these is refused.
+    /// Clients may present a certificate. One that does not lead to these roots is refused.
     Optional(Roots),
 }
 
 impl Tls {
-    /// With one certificate, or several to choose from by the host a client asks for.
+    /// Returns a configuration with one certificate, or several by the host that a client asks for.
     pub fn new(certificates: impl Into<Certificates>) -> Self {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -50,15 +63,15 @@ impl Tls {
         Self { config: Arc::new(config) }
     }
 
-    /// With a configuration of rustls, which has more to choose from.
+    /// Returns a configuration of rustls, which has more options.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self { config }
     }
 
-    /// Asks clients for certificates; not asked by default.
+    /// Asks clients for certificates; by default they are not asked.
     ///
     /// # Errors
-    /// If the roots are none.
+    /// If the set of roots is empty.
     pub fn client_certificates(self, clients: ClientCertificates) -> io::Result<Self> {
         let verifier: Arc<dyn ClientCertVerifier> = match clients {
             ClientCertificates::Required(roots) => {
@@ -79,15 +92,15 @@ impl Tls {
         Ok(Self { config: Arc::new(config) })
     }
 
-    /// The protocols above, the preferred one first; default none. A client that knows others only is refused; one
-    /// that says nothing is not.
+    /// Sets the protocols to agree on by ALPN, the preferred one first; default none. A client that offers
+    /// only other protocols is refused; a client that offers none is not.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(|protocol| protocol.as_ref().into());
         Arc::make_mut(&mut self.config).alpn_protocols = protocols.collect();
         self
     }
 
-    /// The configuration of rustls.
+    /// Returns the configuration of rustls.
     #[must_use]
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config

@@ -1,4 +1,4 @@
-//! A session of TLS around a transport, which is a transport itself.
+//! The transport that a TLS session makes of another one.
 
 use std::{
     future::poll_fn,
@@ -10,6 +10,7 @@ use std::{
 use super::{TlsInfo, invalid};
 use crate::transport::{Address, Shutdown, Transport};
 
+/// A TLS session over a transport.
 pub(crate) struct TlsStream {
     transport: Arc<dyn Transport>,
     session: Mutex<Session>,
@@ -18,18 +19,19 @@ pub(crate) struct TlsStream {
 
 struct Session {
     tls: rustls::Connection,
-    /// Read from the transport before there was a session.
+    /// Bytes that were read from the transport before the session began.
     early: Vec<u8>,
-    /// The handshake is over.
+    /// The handshake is complete.
     ready: bool,
-    /// The receiving side was shut down here.
+    /// The receiving direction was shut down on this side.
     read_shutdown: bool,
-    /// The end was announced, or there is nobody to announce it to.
+    /// The end was announced by `close_notify`, or the session has failed.
     closing: bool,
 }
 
-/// Whoever waits for the transport to take more: not only who writes, since what is read may have to be answered. The
-/// transport knows one waker, so it is given one that wakes both.
+/// The wakers of processes that wait until the transport takes more bytes. The reader may be one of them,
+/// since records it reads may need an answer. The transport keeps one waker, so it is given one that wakes
+/// both.
 #[derive(Default)]
 struct WriteWakers(Mutex<[Option<Waker>; 2]>);
 
@@ -73,7 +75,7 @@ impl TlsStream {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what the session has to say.
+    /// Sends the records that the session has to send.
     fn poll_send(&self, session: &mut Session, cx: &mut Context<'_>, side: Waiter) -> Poll<io::Result<()>> {
         if !session.tls.wants_write() {
             return Poll::Ready(Ok(()));
@@ -96,7 +98,7 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Receives something for the session to work on; 0 at the end.
+    /// Receives bytes for the session, and processes its records; 0 at the end.
     fn poll_receive(&self, session: &mut Session, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Session { tls, early, .. } = session;
         let mut incoming = TransportReader { transport: &*self.transport, cx, early };
@@ -105,7 +107,7 @@ impl TlsStream {
             result => result?,
         };
         if let Err(error) = tls.process_new_packets() {
-            // The other side is told what it did wrong, if it takes that at once.
+            // The alert for the peer is sent if the transport takes it at once.
             let _ = self.poll_send(session, cx, Waiter::Reader);
             session.closing = true;
             return Poll::Ready(Err(invalid(error)));
@@ -127,7 +129,7 @@ impl TlsStream {
         }
     }
 
-    /// Says, once, that nothing more will come.
+    /// Announces the end of this direction by `close_notify`. Only the first call has an effect.
     fn announce_end(session: &mut Session) {
         if !std::mem::replace(&mut session.closing, true) {
             session.tls.send_close_notify();
@@ -144,11 +146,12 @@ impl Transport for TlsStream {
             }
             match session.tls.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // All there is, or an end that was announced; an end that was not is an error.
+                // Decrypted bytes, or an end that the peer announced. An end that it did not announce is an
+                // error.
                 result => return Poll::Ready(result),
             }
             ready!(self.poll_receive(session, cx))?;
-            // An answer that does not leave at once leaves when there is room.
+            // An answer that the transport does not take now is sent when it does.
             if let Poll::Ready(Err(error)) = self.poll_send(session, cx, Waiter::Reader) {
                 return Poll::Ready(Err(error));
             }
@@ -161,7 +164,7 @@ impl Transport for TlsStream {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(self.poll_send(session, cx, Waiter::Writer))?;
-        // The session's buffer, of 64 KiB, is empty: it takes something.
+        // The session's buffer, of 64 KiB, is empty, so it takes some bytes.
         let written = session.tls.writer().write_vectored(slices)?;
         match self.poll_send(session, cx, Waiter::Writer) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -202,7 +205,7 @@ impl Transport for TlsStream {
 impl Drop for TlsStream {
     fn drop(&mut self) {
         let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // A panic must not look like an end that was meant.
+        // A panic must not look like an intended end.
         if session.ready && !session.closing && !std::thread::panicking() {
             Self::announce_end(session);
             let waker = Waker::noop();
@@ -215,7 +218,7 @@ impl Drop for TlsStream {
     }
 }
 
-/// A transport as the session reads from it: first what was read before.
+/// Reads from a transport for the session, after the bytes that were read before.
 struct TransportReader<'a, 'c, 'w> {
     transport: &'a dyn Transport,
     cx: &'c mut Context<'w>,
@@ -237,7 +240,7 @@ impl Read for TransportReader<'_, '_, '_> {
     }
 }
 
-/// A transport as the session writes to it.
+/// Writes to a transport for the session.
 struct TransportWriter<'a, 'c, 'w> {
     transport: &'a dyn Transport,
     cx: &'c mut Context<'w>,
