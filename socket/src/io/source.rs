@@ -51,6 +51,7 @@ pub struct ReadOutcome {
 
 /// A socket of bytes. System calls are made without the C library, whose calls are points where a thread can
 /// be cancelled; here no call waits.
+// perf: a keep-alive request without the C library and without a flush of TCP, 2 777 → 2 660 instructions
 pub(crate) trait ByteSocket: AsFd {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let (_, received) = rustix::net::recv(self, buffer, RecvFlags::empty())?;
