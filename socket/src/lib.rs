@@ -6,7 +6,7 @@
 //! ```
 //! use riot_socket::{Connection, Server};
 //!
-//! riot_actor::run(async {
+//! let reason = riot_actor::run(async {
 //!     let echo = Server::bind("127.0.0.1:0")?.start_link(|mut connection: Connection| async move {
 //!         let mut buffer = vec![0; 16 * 1024];
 //!         loop {
@@ -20,6 +20,7 @@
 //!     echo.stop(std::time::Duration::ZERO).await;
 //!     Ok::<(), riot_actor::Reason>(())
 //! });
+//! # assert_eq!(reason, riot_actor::Reason::Normal);
 //! ```
 //!
 //! A [`Server`] runs any [`Protocol`] over any [`Transport`]: TCP, Unix sockets, sockets inherited from a

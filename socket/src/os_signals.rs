@@ -43,7 +43,7 @@ impl fmt::Display for Signal {
 /// use std::time::Duration;
 /// use riot_socket::{Connection, Server, signals::Signals};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let mut signals = Signals::new()?;
 /// let server = Server::bind("127.0.0.1:7007")?
 ///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
@@ -52,6 +52,7 @@ impl fmt::Display for Signal {
 /// server.stop(Duration::from_secs(15)).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # drop(reason);
 /// ```
 pub struct Signals {
     received: [(Signal, IoSource<mio::net::UnixStream>); 2],

@@ -155,6 +155,24 @@ impl Connection {
     ///
     /// Without a hook the connection's input is ended, which a protocol sees as its peer leaving. The hook
     /// must not block.
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering::Relaxed}};
+    /// use riot_socket::Connection;
+    ///
+    /// /// Sends lines until the server stops.
+    /// async fn serve(mut connection: Connection) -> std::io::Result<()> {
+    ///     let finish = Arc::new(AtomicBool::new(false));
+    ///     connection.on_drain({
+    ///         let finish = finish.clone();
+    ///         move || finish.store(true, Relaxed)
+    ///     });
+    ///     while !finish.load(Relaxed) {
+    ///         connection.write_all(b"tick\n").await?;
+    ///     }
+    ///     connection.close().await
+    /// }
+    /// ```
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
         self.identity.record.set_drain_hook(Box::new(hook));
     }
@@ -191,7 +209,7 @@ impl Connection {
     /// [`transport`](Self::transport) knows nothing of them.
     ///
     /// ```
-    /// # riot_actor::run(async {
+    /// # let reason = riot_actor::run(async {
     /// # let (here, _there) = riot_socket::memory::pair();
     /// # let mut connection = riot_socket::Connection::new(here, riot_socket::Address::Memory(1));
     /// connection.put_back(b"hello");
@@ -200,6 +218,7 @@ impl Connection {
     /// assert_eq!(&buffer, b"hello");
     /// # Ok::<(), riot_actor::Reason>(())
     /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
     /// ```
     pub fn put_back(&mut self, bytes: &[u8]) {
         let Unread(unread) = &mut **self.read_state.unread.get_or_insert_default();

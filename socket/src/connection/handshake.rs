@@ -22,7 +22,7 @@ use crate::transport::Address;
 /// use std::io;
 /// use riot_socket::{Connection, Server};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let server = Server::bind("127.0.0.1:0")?
 ///     .handshake(|mut connection: Connection| async move {
 ///         let mut word = [0; 4];
@@ -37,6 +37,7 @@ use crate::transport::Address;
 /// # server.stop(std::time::Duration::ZERO).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 ///
 /// # Cancel safety
@@ -65,6 +66,13 @@ where
 
 /// A failed handshake, in the exit reason of its Connector, which is
 /// [`Reason::ShutdownWith`](riot_actor::Reason::ShutdownWith).
+///
+/// ```
+/// use riot_socket::{Address, HandshakeError, HandshakeFailed};
+///
+/// let failed = HandshakeFailed { peer: Address::Memory(7), error: HandshakeError::TimedOut };
+/// assert_eq!(failed.error, HandshakeError::TimedOut);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandshakeFailed {
     /// The address of the client, as far as it was known.

@@ -66,7 +66,7 @@ impl Membership {
 /// ```
 /// use riot_socket::{Connection, memory::Listener, Server};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let listener = Listener::new();
 /// let server = Server::listen(listener.clone())
 ///     .max_connections(100)
@@ -80,6 +80,7 @@ impl Membership {
 /// # server.stop(std::time::Duration::ZERO).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 #[derive(Clone)]
 pub struct Load(Arc<LoadCounters>);

@@ -11,7 +11,7 @@ macro_rules! impl_read_methods {
             /// ```
             /// # use std::time::Duration;
             /// # use riot_actor::{time::TimedOut, timeout};
-            /// # riot_actor::run(async {
+            /// # let reason = riot_actor::run(async {
             /// # let listener = riot_socket::memory::Listener::new();
             /// # let _bound = riot_socket::Bind::bind(&listener)?;
             /// # let mut connection = listener.connect()?;
@@ -22,6 +22,7 @@ macro_rules! impl_read_methods {
             /// }
             /// # Ok::<(), riot_actor::Reason>(())
             /// # });
+            /// # assert_eq!(reason, riot_actor::Reason::Normal);
             /// ```
             ///
             /// # Errors

@@ -16,12 +16,13 @@ impl Connection {
     ///
     /// ```no_run
     /// # use riot_socket::Connection;
-    /// # riot_actor::run(async {
+    /// # let reason = riot_actor::run(async {
     /// let mut connection = Connection::connect("example.org:80").await?;
     /// connection.write_all(b"GET / HTTP/1.0\r\nHost: example.org\r\n\r\n").await?;
     /// let answer = connection.read_to_end(1024 * 1024).await?;
     /// # Ok::<(), riot_actor::Reason>(())
     /// # });
+    /// # drop(reason);
     /// ```
     ///
     /// # Errors

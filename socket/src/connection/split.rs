@@ -173,6 +173,16 @@ impl Drop for OwnedWriteHalf {
 }
 
 /// The error of [joining](OwnedReadHalf::reunite) halves of two connections. It holds both.
+///
+/// ```
+/// use riot_socket::{Address, Connection, NotOneConnection, memory};
+///
+/// let (here, there) = memory::pair();
+/// let (reader, _writer) = Connection::new(here, Address::Memory(1)).into_split();
+/// let (_reader, writer) = Connection::new(there, Address::Memory(2)).into_split();
+/// let NotOneConnection(reader, _writer) = reader.reunite(writer).unwrap_err();
+/// assert_eq!(reader.peer(), &Address::Memory(1));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("the halves belong to different connections")]
 pub struct NotOneConnection(pub OwnedReadHalf, pub OwnedWriteHalf);

@@ -40,6 +40,16 @@ pub struct Alarm {
 }
 
 /// The event that an [`Alarm`] passes to its callback.
+///
+/// ```
+/// use riot_socket::{Alarm, AlarmEvent};
+///
+/// let alarm = Alarm::new("busy", 1_000, |event: AlarmEvent| async move {
+///     let busiest = event.connections.iter().max_by_key(|connection| connection.requests);
+///     eprintln!("{} connections, the busiest is {:?}", event.active, busiest.map(|info| &info.peer));
+/// });
+/// # drop(alarm);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AlarmEvent {

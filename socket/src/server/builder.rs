@@ -30,7 +30,7 @@ pub(super) type OnListen = Arc<dyn Fn(&Address) -> io::Result<()> + Send + Sync>
 ///
 /// ```
 /// use riot_socket::{Connection, Server};
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let echo = Server::bind("127.0.0.1:0")?.start_link(|mut connection: Connection| async move {
 ///     let mut buffer = vec![0; 16 * 1024];
 ///     loop {
@@ -44,6 +44,7 @@ pub(super) type OnListen = Arc<dyn Fn(&Address) -> io::Result<()> + Send + Sync>
 /// # echo.stop(std::time::Duration::ZERO).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 #[must_use = "nothing listens before `start_link`"]
 pub struct Server {
@@ -213,7 +214,7 @@ impl Server {
     /// use riot_socket::{Connection, Server};
     /// use riot_supervisor::Supervisor;
     ///
-    /// # riot_actor::run(async {
+    /// # let reason = riot_actor::run(async {
     /// let greet = |mut connection: Connection| async move { connection.write_all(b"hello").await };
     /// let sup = Supervisor::one_for_one()
     ///     .child(Server::bind("127.0.0.1:0")?.child_spec("greeter", greet))
@@ -222,6 +223,7 @@ impl Server {
     /// # sup.stop(riot_actor::Reason::Normal).await?;
     /// # Ok::<(), riot_actor::Reason>(())
     /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
     /// ```
     pub fn child_spec(self, id: impl Into<ChildId>, protocol: impl Protocol) -> ChildSpec {
         self.child(id, protocol).0
@@ -276,6 +278,19 @@ impl Config {
 }
 
 /// The error of starting a server, or of [resuming](ServerHandle::resume) it.
+///
+/// ```
+/// use riot_socket::{Connection, Server, ServerStartError, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// listener.refuse_bind(Some(std::io::ErrorKind::AddrInUse));
+/// let serve = |mut connection: Connection| async move { connection.flush().await };
+/// let error = Server::listen(listener).start_link(serve).await.unwrap_err();
+/// assert!(matches!(error, ServerStartError::Bind(error) if error.kind() == std::io::ErrorKind::AddrInUse));
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerStartError {

@@ -34,7 +34,7 @@ use crate::transport::{Address, options::Options};
 /// use std::time::Duration;
 /// use riot_socket::{Connection, Server, ServerState};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let server = Server::bind("127.0.0.1:0")?
 ///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
 ///     .await?;
@@ -46,6 +46,7 @@ use crate::transport::{Address, options::Options};
 /// assert!(cut.is_empty());
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 #[derive(Clone)]
 pub struct ServerHandle {

@@ -12,6 +12,23 @@ use crate::{
 
 /// The state and the statistics of a server, as [`ServerHandle::info`](crate::ServerHandle::info) returns
 /// them.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// listener.connect()?.read_to_end(5).await?;
+/// server.wait_for_connections(|connections| connections == 0).await;
+/// let info = server.info();
+/// assert_eq!((info.accepted, info.active, info.bytes_sent), (1, 0, 5));
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerInfo {
@@ -47,6 +64,21 @@ pub struct ServerInfo {
 }
 
 /// The state of a server.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// use riot_socket::ServerState;
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// assert_eq!(server.info().state, ServerState::Running);
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerState {
     /// Accepting connections.
@@ -58,6 +90,21 @@ pub enum ServerState {
 }
 
 /// The numbers of ended connections, by the way they ended.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// listener.connect()?.read_to_end(5).await?;
+/// server.stop(std::time::Duration::from_secs(1)).await;
+/// assert_eq!(server.info().ended.normal, 1);
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndCounts {
@@ -84,6 +131,23 @@ impl EndCounts {
 }
 
 /// The numbers of failed accepts, by kind.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// listener.fail_accept(std::io::ErrorKind::ConnectionAborted.into());
+/// listener.connect()?.read_to_end(5).await?;
+/// server.wait_for_connections(|connections| connections == 0).await;
+/// assert_eq!(server.info().accept_errors.connection, 1);
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AcceptErrors {
@@ -113,6 +177,28 @@ impl AcceptErrors {
 }
 
 /// A live connection, as [`ServerHandle::connections`](crate::ServerHandle::connections) lists it.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|connection: Connection| async move {
+///         std::future::pending::<()>().await;
+///         drop(connection);
+///     })
+///     .await?;
+/// let _client = listener.connect()?;
+/// server.wait_for_connections(|connections| connections == 1).await;
+/// riot_actor::sleep(std::time::Duration::from_millis(10)).await;
+/// for connection in server.connections() {
+///     println!("{} {}: {}", connection.pid, connection.peer, connection.state);
+/// }
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
@@ -144,6 +230,28 @@ impl ConnectionInfo {
 }
 
 /// A connection that was killed because it had not finished by the deadline of a drain.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// use std::time::Duration;
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|connection: Connection| async move {
+///         std::future::pending::<()>().await;
+///         drop(connection);
+///     })
+///     .await?;
+/// let _client = listener.connect()?;
+/// server.wait_for_connections(|connections| connections == 1).await;
+/// for cut in server.stop(Duration::from_millis(10)).await {
+///     eprintln!("{} was cut after {:?}, in the state {}", cut.peer, cut.age, cut.state);
+/// }
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CutConnection {

@@ -97,7 +97,7 @@ pub(super) fn erase(protocol: impl Protocol) -> Arc<dyn DynProtocol> {
 /// use riot_socket::{Connection, Server, supervised};
 /// use riot_supervisor::{AutoShutdown, Supervisor, process};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let server = Server::bind("127.0.0.1:0")?
 ///     .start_link(supervised(|connection: Connection| {
 ///         let connection = Mutex::new(Some(connection));
@@ -118,6 +118,7 @@ pub(super) fn erase(protocol: impl Protocol) -> Arc<dyn DynProtocol> {
 /// # server.stop(Duration::ZERO).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 pub fn supervised(describe: impl Fn(Connection) -> Supervisor + Send + Sync + 'static) -> impl Protocol {
     move |connection: Connection| {

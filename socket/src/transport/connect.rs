@@ -18,11 +18,12 @@ impl TcpStream {
     /// ```no_run
     /// use riot_socket::{Options, TcpStream};
     ///
-    /// # riot_actor::run(async {
+    /// # let reason = riot_actor::run(async {
     /// let stream = TcpStream::connect_host("example.org:80", &Options::new()).await?;
     /// println!("connected to {}", stream.peer_addr()?);
     /// # Ok::<(), riot_actor::Reason>(())
     /// # });
+    /// # drop(reason);
     /// ```
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use super::{Bind, Listen, tcp::TcpListener, unix::UnixListener};
 /// use riot_socket::{Connection, Inherited, Server};
 ///
 /// let mut sockets = Inherited::take()?;
-/// riot_actor::run(async move {
+/// let reason = riot_actor::run(async move {
 ///     let server = match sockets.next() {
 ///         Some(socket) => Server::listen(socket),
 ///         None => Server::bind("127.0.0.1:0")?, // started by hand
@@ -24,6 +24,7 @@ use super::{Bind, Listen, tcp::TcpListener, unix::UnixListener};
 /// #     let _ = server;
 ///     Ok::<(), riot_actor::Reason>(())
 /// });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Default)]

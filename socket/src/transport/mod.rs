@@ -140,7 +140,7 @@ pub trait Transport: Send + Sync + 'static {
 /// A bound listener, which accepts connections.
 ///
 /// ```
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// use riot_socket::{Bind, Listen, memory::Listener};
 ///
 /// let listener = Listener::new();
@@ -150,6 +150,7 @@ pub trait Transport: Send + Sync + 'static {
 /// println!("{peer} connected to {}", transport.local_address()?);
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 pub trait Listen: Send + Sync + 'static {
     /// Accepts the next connection.

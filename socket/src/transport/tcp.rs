@@ -14,7 +14,7 @@ use crate::io::{readiness::Direction, source::IoSource};
 ///
 /// ```
 /// # use riot_socket::{Options, TcpListener, TcpStream};
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// # let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new())?;
 /// # let address = listener.local_addr()?;
 /// use riot_socket::Connection;
@@ -24,6 +24,7 @@ use crate::io::{readiness::Direction, source::IoSource};
 /// connection.write_all(b"hello").await?;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 pub struct TcpStream(IoSource<mio::net::TcpStream>);
 
@@ -41,13 +42,14 @@ impl TcpStream {
     ///
     /// ```
     /// # use riot_socket::{Connection, Options, TcpListener, TcpStream};
-    /// # riot_actor::run(async {
+    /// # let reason = riot_actor::run(async {
     /// # let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new())?;
     /// # let address = listener.local_addr()?;
     /// let stream = TcpStream::connect(address).await?;
     /// println!("from {} to {}", stream.local_addr()?, stream.peer_addr()?);
     /// # Ok::<(), riot_actor::Reason>(())
     /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
     /// ```
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl From<PathBuf> for UnixAddress {
 /// ```
 /// use riot_socket::{Connection, UnixStream};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let (here, there) = UnixStream::pair()?;
 /// let (mut here, mut there) = (Connection::try_from(here)?, Connection::try_from(there)?);
 /// here.write_all(b"hello").await?;
@@ -102,6 +102,7 @@ impl From<PathBuf> for UnixAddress {
 /// there.read_exact(&mut buffer).await?;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 pub struct UnixStream(pub(crate) IoSource<mio::net::UnixStream>);
 
@@ -256,7 +257,7 @@ impl Listen for UnixListener {
 /// # let folder = std::env::temp_dir().join(format!("riot-unix-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder)?;
 /// # let path = folder.join("socket");
-/// # riot_actor::run(async move {
+/// # let reason = riot_actor::run(async move {
 /// let server = Server::listen(UnixBind::new(&path).mode(0o660))
 ///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
 ///     .await?;
@@ -267,6 +268,7 @@ impl Listen for UnixListener {
 /// # std::fs::remove_dir_all(folder)?;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug)]

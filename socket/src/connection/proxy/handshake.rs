@@ -19,7 +19,7 @@ use crate::{
 /// ```
 /// use riot_socket::{Connection, Server, proxy::{ProxyInfo, ProxyProtocol}};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let server = Server::bind("127.0.0.1:0")?
 ///     .proxy_protocol(ProxyProtocol::required().from(["127.0.0.0/8".parse()?]))
 ///     .start_link(|connection: Connection| async move {
@@ -30,6 +30,7 @@ use crate::{
 /// # server.stop(std::time::Duration::ZERO).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "this does nothing until it is given to `Server::proxy_protocol`"]
@@ -41,6 +42,18 @@ pub struct ProxyProtocol {
 }
 
 /// The PROXY header of a connection, which [`Connection::get`] returns; [`ProxyProtocol`] has an example.
+///
+/// ```
+/// use riot_socket::{Connection, proxy::{ProxyHeader, ProxyInfo}};
+///
+/// /// A health check of the proxy gets no answer.
+/// async fn serve(mut connection: Connection) -> std::io::Result<()> {
+///     match connection.get::<ProxyInfo>() {
+///         Some(ProxyInfo { header: ProxyHeader::Local, .. }) => Ok(()),
+///         _ => connection.write_all(b"hello").await,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyInfo {
     /// The header.

@@ -154,6 +154,13 @@ impl ProxyHeader {
 }
 
 /// The error of parsing a PROXY header.
+///
+/// ```
+/// use riot_socket::proxy::{ProxyHeader, ProxyParseError};
+///
+/// assert_eq!(ProxyHeader::parse(b"GET / HTTP/1.1\r\n"), Err(ProxyParseError::NoHeader));
+/// assert_eq!(ProxyHeader::parse(b"PROXY TCP4 1.2.3.4\r\n"), Err(ProxyParseError::Malformed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyParseError {
@@ -185,6 +192,16 @@ pub enum ProxyParseError {
 
 /// The error of writing a header that is too long: a Unix path of more than 108 bytes, a unique id of more
 /// than 128, or more than 64 KiB in all.
+///
+/// ```
+/// use riot_socket::proxy::{Addresses, HeaderTooLong, Proxied, ProxyHeader, Tlv};
+///
+/// let addresses = Addresses::V4 { source: "192.0.2.1:1".parse()?, destination: "192.0.2.2:2".parse()? };
+/// let tlvs = vec![Tlv::UniqueId(vec![0; 129])];
+/// let header = ProxyHeader::Proxied(Proxied { addresses, datagram: false, tlvs });
+/// assert_eq!(header.to_v2(), Err(HeaderTooLong));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value does not fit into a PROXY header")]
 pub struct HeaderTooLong;

@@ -62,6 +62,13 @@ pub struct Ssl {
 }
 
 /// The flags of a client's session with the proxy.
+///
+/// ```
+/// use riot_socket::proxy::SslClient;
+///
+/// let client = SslClient { ssl: true, certificate_connection: true, certificate_session: true };
+/// assert_ne!(client, SslClient::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SslClient {
     /// The client connected over TLS.

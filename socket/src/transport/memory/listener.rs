@@ -20,7 +20,7 @@ use crate::transport::{Address, Bind, Listen, Transport};
 /// ```
 /// use riot_socket::{Connection, Server, memory::Listener};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let listener = Listener::new();
 /// let server = Server::listen(listener.clone())
 ///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
@@ -29,6 +29,7 @@ use crate::transport::{Address, Bind, Listen, Transport};
 /// # server.stop(std::time::Duration::ZERO).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 #[derive(Clone, Default)]
 pub struct Listener(Arc<Mutex<ListenerState>>);

@@ -24,7 +24,7 @@ const CAPACITY: usize = 64 * 1024;
 /// ```
 /// use riot_socket::{Address, Connection, memory};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let (here, there) = memory::pair();
 /// let mut client = Connection::new(here, Address::Memory(1));
 /// let mut server = Connection::new(there, Address::Memory(2));
@@ -33,6 +33,7 @@ const CAPACITY: usize = 64 * 1024;
 /// server.read_exact(&mut buffer).await?;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 #[must_use]
 pub fn pair() -> (Arc<Stream>, Arc<Stream>) {

@@ -82,6 +82,13 @@ fn certificates(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// The error of reading a certificate.
+///
+/// ```
+/// use riot_socket::tls::{Certificate, CertificateError};
+///
+/// let error = Certificate::from_pem(b"", b"").unwrap_err();
+/// assert!(matches!(error, CertificateError::NoCertificate(_)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {

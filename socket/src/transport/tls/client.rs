@@ -11,12 +11,13 @@ use super::{Certificate, Roots, invalid, provider};
 /// ```no_run
 /// use riot_socket::{Connection, tls::{Roots, TlsClient}};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let tls = TlsClient::new(Roots::load("/etc/ssl/certs/ca-certificates.crt")?);
 /// let mut connection = tls.connect(Connection::connect("example.org:443").await?, "example.org").await?;
 /// connection.write_all(b"GET / HTTP/1.0\r\nHost: example.org\r\n\r\n").await?;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # drop(reason);
 /// ```
 #[derive(Clone)]
 pub struct TlsClient {

@@ -7,7 +7,7 @@
 //! #     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
 //! #     (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes())
 //! # }
-//! # riot_actor::run(async {
+//! # let reason = riot_actor::run(async {
 //! # let (chain, key) = files();
 //! let tls = Tls::new(Certificate::from_pem(&chain, &key)?).alpn(["echo"]);
 //! let server = Server::bind("127.0.0.1:0")?
@@ -20,6 +20,7 @@
 //! # server.stop(std::time::Duration::ZERO).await;
 //! # Ok::<(), riot_actor::Reason>(())
 //! # });
+//! # assert_eq!(reason, riot_actor::Reason::Normal);
 //! ```
 //!
 //! The cryptography is ring's, also if other parts of a program choose another provider. Connections end with
@@ -47,6 +48,17 @@ pub(crate) use stream::TlsStream;
 
 /// The result of a TLS handshake, which [`Connection::get`](crate::Connection::get) returns. The
 /// [module](self) has an example.
+///
+/// ```
+/// use riot_socket::{Connection, tls::TlsInfo};
+///
+/// async fn serve(connection: Connection) -> std::io::Result<()> {
+///     if let Some(tls) = connection.get::<TlsInfo>() {
+///         println!("{} with {} for {:?}", tls.version, tls.cipher_suite, tls.server_name);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TlsInfo {
