@@ -34,20 +34,20 @@ fn soaking() -> bool {
 fn all_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
-        .expect("it may be raised that far");
+        .expect("the limit can be raised to the hard limit");
     limit.maximum.unwrap_or(u64::MAX)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
-    let client = TcpStream::connect(address).expect("it listens");
-    client.set_read_timeout(Some(Duration::from_secs(20))).expect("it is a socket");
+    let client = TcpStream::connect(address).expect("the listener is bound");
+    client.set_read_timeout(Some(Duration::from_secs(20))).expect("the option can be set");
     client
 }
 
 fn says_it_back(client: &mut TcpStream) {
-    client.write_all(b"hello").expect("it is connected");
+    client.write_all(b"hello").expect("the client is connected");
     let mut back = [0; 5];
-    client.read_exact(&mut back).expect("it is answered");
+    client.read_exact(&mut back).expect("the server answers");
     assert_eq!(&back, b"hello");
 }
 
@@ -85,7 +85,7 @@ fn against_echo(
         assert!(clients.is_ok(), "a client was not served");
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
     before.none_left();
 }
 
@@ -124,7 +124,7 @@ fn connects() {
                 let mut client = connect(address);
                 says_it_back(&mut client);
                 // The client resets the connection, so that its port does not stay in TIME_WAIT.
-                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("it is a socket");
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("the option can be set");
             }
             let took = start.elapsed();
             println!("{total} connects, {:.0} a second", f64::from(total) / took.as_secs_f64());
@@ -140,11 +140,11 @@ fn clients_that_reset() {
         |address, _| {
             for number in 0..200 {
                 let mut client = connect(address);
-                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("it is a socket");
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("the option can be set");
                 if number % 2 == 0 {
                     says_it_back(&mut client);
                 }
-                client.write_all(b"the answer to this is never read").expect("it is connected");
+                client.write_all(b"the answer to this is never read").expect("the client is connected");
             }
             says_it_back(&mut connect(address));
         },
@@ -158,10 +158,10 @@ fn clients_that_half_close() {
         |address, _| {
             for _ in 0..100 {
                 let mut client = connect(address);
-                client.write_all(b"and that is all").expect("it is connected");
-                client.shutdown(Shutdown::Write).expect("it is connected");
+                client.write_all(b"and that is all").expect("the client is connected");
+                client.shutdown(Shutdown::Write).expect("the client is connected");
                 let mut answer = String::new();
-                client.read_to_string(&mut answer).expect("it is answered");
+                client.read_to_string(&mut answer).expect("the server answers");
                 assert_eq!(answer, "and that is all");
             }
         },
@@ -177,7 +177,7 @@ fn clients_that_stall_and_dribble() {
             let stalled: Vec<_> = (0..20)
                 .map(|_| {
                     let mut client = connect(address);
-                    client.set_nonblocking(true).expect("it is a socket");
+                    client.set_nonblocking(true).expect("the option can be set");
                     let mut stalls = 0;
                     while stalls < 3 {
                         match client.write(&[b'x'; 64 * 1024]) {
@@ -195,9 +195,9 @@ fn clients_that_stall_and_dribble() {
             let mut dribbling: Vec<_> = (0..100).map(|_| connect(address)).collect();
             for byte in *b"drip" {
                 for client in &mut dribbling {
-                    client.write_all(&[byte]).expect("it is connected");
+                    client.write_all(&[byte]).expect("the client is connected");
                     let mut back = [0];
-                    client.read_exact(&mut back).expect("it is answered");
+                    client.read_exact(&mut back).expect("the server answers");
                     assert_eq!(back, [byte]);
                 }
             }
@@ -219,14 +219,14 @@ const POOR_LIMIT: u64 = 64;
 
 impl LimitedServer {
     fn start(overflow: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("it runs"))
+        let mut child = Command::new(std::env::current_exe().expect("the process runs"))
             .args(["--exact", "a_poor_server", "--nocapture"])
             .env(POOR, overflow)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+            .expect("the server starts");
+        let output = BufReader::new(child.stdout.take().expect("the pipe was requested"));
         let mut poor = Self { child, output, address: ([127, 0, 0, 1], 0).into() };
         poor.address = poor.text_after("listening ").parse().expect("an address");
         poor
@@ -236,7 +236,10 @@ impl LimitedServer {
     fn text_after(&mut self, word: &str) -> String {
         loop {
             let mut line = String::new();
-            assert!(self.output.read_line(&mut line).expect("it is piped") > 0, "the server has ended");
+            assert!(
+                self.output.read_line(&mut line).expect("the pipe was requested") > 0,
+                "the server has ended"
+            );
             // The test runner prints the name of the test in the same line.
             if let Some((_, rest)) = line.split_once(word) {
                 return rest.trim().to_owned();
@@ -246,14 +249,16 @@ impl LimitedServer {
 
     /// Returns the processor time it has used, in clock ticks.
     fn ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process runs");
         let fields: Vec<_> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
         fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum()
     }
 
     /// Returns its counts: connections, accepts that failed for want of descriptors, clients sent away.
     fn counts(&mut self) -> [u64; 3] {
-        writeln!(self.child.stdin.as_mut().expect("it is piped"), "count").expect("it runs");
+        writeln!(self.child.stdin.as_mut().expect("the pipe was requested"), "count")
+            .expect("the process runs");
         let counts = self.text_after("counts ");
         let counts: Vec<_> = counts.split(' ').map(|count| count.parse().expect("a number")).collect();
         counts.try_into().expect("three")
@@ -272,7 +277,8 @@ impl Drop for LimitedServer {
 fn a_poor_server() {
     let Ok(overflow) = std::env::var(POOR) else { return };
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(POOR_LIMIT), ..limit }).expect("it is lower");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(POOR_LIMIT), ..limit })
+        .expect("the limit can be lowered");
     let overflow = if overflow == "close" { ConnectionOverflow::Close } else { ConnectionOverflow::Wait };
     let reason = Config::new().workers(2).run(async move {
         let server = Server::bind("127.0.0.1:0")?.overflow(overflow).start_link(common::echo).await?;
@@ -290,7 +296,7 @@ fn a_poor_server() {
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]

@@ -300,7 +300,7 @@ fn bytes_put_back_in_a_handshake_come_first_in_the_protocol() {
             .await?;
         let mut client = listener.connect()?;
         says_it_back(&mut client, b"not a byte is lost").await;
-        assert_eq!(info(this()).expect("it runs").mailbox, 0);
+        assert_eq!(info(this()).expect("the process runs").mailbox, 0);
         Ok::<(), Reason>(())
     });
 }

@@ -173,7 +173,7 @@ fn conversations(seed: u64) -> (Vec<(usize, bool)>, Duration) {
         }
     });
     let outcome = result.lock().expect("no panic while locked").take();
-    outcome.expect("it came to its end")
+    outcome.expect("the program ended")
 }
 
 #[test]

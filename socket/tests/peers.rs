@@ -44,10 +44,10 @@ impl Haproxy {
     fn in_front_of(server: SocketAddr, options: &str) -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-        listener.bind(&any.into()).expect("it binds");
-        listener.listen(16).expect("it listens");
-        listener.set_cloexec(false).expect("it is ours");
-        let address = listener.local_addr().expect("it is bound").as_socket().expect("TCP");
+        listener.bind(&any.into()).expect("the bind succeeds");
+        listener.listen(16).expect("the listener is bound");
+        listener.set_cloexec(false).expect("the descriptor is open");
+        let address = listener.local_addr().expect("the listener is bound").as_socket().expect("TCP");
         let folder = Folder::new();
         let config = folder.path("haproxy.cfg");
         let text = format!(
@@ -58,7 +58,7 @@ impl Haproxy {
         );
         std::fs::write(&config, text).expect("there is room");
         let child = Command::new("haproxy").arg("-db").arg("-f").arg(&config).stderr(Stdio::null()).spawn();
-        Self { child: child.expect("it is installed"), address, _folder: folder }
+        Self { child: child.expect("the program is installed"), address, _folder: folder }
     }
 }
 
@@ -79,7 +79,7 @@ fn headers_received(options: &'static str, checks: bool) -> Vec<(String, ProxyHe
         let server = Server::bind("127.0.0.1:0")?
             .proxy_protocol(ProxyProtocol::required().from(["127.0.0.0/8".parse()?]))
             .start_link(move |mut connection: Connection| {
-                let info = connection.get::<ProxyInfo>().expect("it is required").clone();
+                let info = connection.get::<ProxyInfo>().expect("the header is required").clone();
                 let peer = connection.peer().to_string();
                 let check = info.header == ProxyHeader::Local;
                 headers.lock().expect("no panic while locked").push((peer.clone(), info.header));

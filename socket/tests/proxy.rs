@@ -64,23 +64,23 @@ fn corpus() -> Vec<Vec<u8>> {
     let v1 = [v4(), ProxyHeader::Unknown].into_iter().filter_map(|header| header.to_v1());
     let v2 = [v4(), everything(), unix(), ProxyHeader::Local, ProxyHeader::Unknown];
     let v2 = v2.into_iter().flat_map(|header| {
-        [header.to_v2(), header.to_v2_with_checksum()].map(|bytes| bytes.expect("it fits"))
+        [header.to_v2(), header.to_v2_with_checksum()].map(|bytes| bytes.expect("the value fits"))
     });
     v1.chain(v2).collect()
 }
 
 /// Builds a header of version 2 from its parts.
 fn raw(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(block.len()).expect("it fits").to_be_bytes();
+    let length = u16::try_from(block.len()).expect("the value fits").to_be_bytes();
     [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, block].concat()
 }
 
 #[test]
 fn b16_version_2_is_as_the_specification_draws_it() {
     let block = [192, 0, 2, 1, 198, 51, 100, 7, 220, 4, 1, 187];
-    assert_eq!(v4().to_v2().expect("it fits"), raw(0x21, 0x11, &block));
+    assert_eq!(v4().to_v2().expect("the value fits"), raw(0x21, 0x11, &block));
     // The checksum is iSCSI's CRC-32C over the whole header, as HAProxy computes it.
-    let with_crc = v4().to_v2_with_checksum().expect("it fits");
+    let with_crc = v4().to_v2_with_checksum().expect("the value fits");
     assert_eq!(with_crc.len(), 16 + 12 + 7);
     let mut zeroed = with_crc.clone();
     zeroed[31..].fill(0);
@@ -210,7 +210,7 @@ proptest! {
     #[test]
     fn b16_a_written_header_is_read_again(header in header(), checksum: bool, behind in bytes(40)) {
         let written = if checksum { header.to_v2_with_checksum() } else { header.to_v2() };
-        let mut bytes = written.expect("it fits");
+        let mut bytes = written.expect("the value fits");
         let length = bytes.len();
         bytes.extend(behind);
         prop_assert_eq!(ProxyHeader::parse(&bytes), Ok(Some((header.clone(), length))));
@@ -238,7 +238,7 @@ proptest! {
     #[test]
     fn b16_a_checksum_detects_a_changed_bit(header in header(), at: prop::sample::Index, bit in 0..8) {
         let ProxyHeader::Proxied(proxied) = &header else { return Ok(()) };
-        let mut bytes = header.to_v2_with_checksum().expect("it fits");
+        let mut bytes = header.to_v2_with_checksum().expect("the value fits");
         let length = match proxied.addresses {
             Addresses::V4 { .. } => 12,
             Addresses::V6 { .. } => 36,
@@ -268,9 +268,9 @@ async fn observed(
             echo(connection).await
         })
         .await
-        .expect("it starts");
-    let mut client = listener.connect().expect("it listens");
-    client.write_all(&[&sent[..], extra].concat()).await.expect("it reads");
+        .expect("the server starts");
+    let mut client = listener.connect().expect("the listener is bound");
+    client.write_all(&[&sent[..], extra].concat()).await.expect("the read succeeds");
     let mut back = vec![0; extra.len()];
     client.read_exact(&mut back).await.expect("nothing behind the header is lost");
     assert_eq!(back, extra);
@@ -313,24 +313,31 @@ fn b16_recv_v1_proxy_header() {
 #[test]
 fn b16_recv_v2_proxy_header() {
     for header in [v4(), everything(), unix(), ProxyHeader::Unknown] {
-        recv_header(&header, &header.to_v2_with_checksum().expect("it fits"));
+        recv_header(&header, &header.to_v2_with_checksum().expect("the value fits"));
     }
 }
 
 #[test]
 fn b16_recv_v2_local_header() {
-    recv_header(&ProxyHeader::Local, &ProxyHeader::Local.to_v2().expect("it fits"));
+    recv_header(&ProxyHeader::Local, &ProxyHeader::Local.to_v2().expect("the value fits"));
 }
 
 /// Returns the number of failed handshakes after a client sent these bytes.
 async fn failures(proxy: ProxyProtocol, sent: Vec<u8>) -> u64 {
     let listener = Listener::new();
-    let server =
-        Server::listen(listener.clone()).proxy_protocol(proxy).start_link(echo).await.expect("it starts");
-    let mut client = listener.connect().expect("it listens");
-    client.write_all(&sent).await.expect("it reads");
-    client.close().await.expect("it reads");
-    assert_eq!(client.read_to_end(100).await.expect("it closes"), b"", "nothing is served");
+    let server = Server::listen(listener.clone())
+        .proxy_protocol(proxy)
+        .start_link(echo)
+        .await
+        .expect("the server starts");
+    let mut client = listener.connect().expect("the listener is bound");
+    client.write_all(&sent).await.expect("the read succeeds");
+    client.close().await.expect("the read succeeds");
+    assert_eq!(
+        client.read_to_end(100).await.expect("the server closes the connection"),
+        b"",
+        "nothing is served"
+    );
     settle().await;
     let info = server.info();
     assert_eq!((info.active, info.ended.crashed), (0, 0));
@@ -345,7 +352,7 @@ fn b16_a_malformed_or_missing_header_closes() {
         {
             assert_eq!(failures(required(), sent.into()).await, 1, "{sent:?}");
         }
-        let long = everything().to_v2_with_checksum().expect("it fits");
+        let long = everything().to_v2_with_checksum().expect("the value fits");
         assert_eq!(failures(required().max_bytes(long.len() - 1), long).await, 1);
     });
 }

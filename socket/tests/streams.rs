@@ -18,15 +18,15 @@ use riot_socket::{
 };
 
 async fn server() -> ServerHandle {
-    Server::bind("127.0.0.1:0").expect("an address").start_link(echo).await.expect("it starts")
+    Server::bind("127.0.0.1:0").expect("an address").start_link(echo).await.expect("the server starts")
 }
 
 /// Returns an address that refuses connections, as long as the socket lives.
 fn refusing() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    socket.bind(&any.into()).expect("it binds");
-    let address = socket.local_addr().expect("it is bound").as_socket().expect("TCP");
+    socket.bind(&any.into()).expect("the bind succeeds");
+    let address = socket.local_addr().expect("the listener is bound").as_socket().expect("TCP");
     (socket, address)
 }
 
@@ -134,7 +134,7 @@ fn borrowed_halves_read_and_write_at_once() {
         let read = read?;
         assert_eq!(&read[..10], b"put back, ");
         assert!(read[10..] == sent);
-        echoing.wait(None).await.expect("it ends well")?;
+        echoing.wait(None).await.expect("the program ends normally")?;
         Ok::<(), Reason>(())
     });
 }
@@ -157,7 +157,7 @@ async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>
         if a.is_some() && b.is_some() { Ready(()) } else { Pending }
     })
     .await;
-    (a.expect("it is ready"), b.expect("it is ready"))
+    (a.expect("both are ready"), b.expect("both are ready"))
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn libraries_on_futures_io_work_on_connections_and_halves() {
         let (mut socket, _) = client_async("ws://localhost/", listener.connect()?).await?;
         for text in ["hello", "", "and once more, longer than a piece"] {
             socket.send(Message::text(text)).await?;
-            assert_eq!(socket.next().await.expect("it answers")?, Message::text(text));
+            assert_eq!(socket.next().await.expect("the supervisor answers")?, Message::text(text));
         }
         Ok::<(), Reason>(())
     });

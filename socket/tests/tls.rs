@@ -31,11 +31,11 @@ struct Pair {
 
 impl Pair {
     fn certificate(&self) -> Certificate {
-        Certificate::from_pem(self.chain.as_bytes(), self.key.as_bytes()).expect("it is one")
+        Certificate::from_pem(self.chain.as_bytes(), self.key.as_bytes()).expect("the PEM is valid")
     }
 
     fn roots(&self) -> Roots {
-        Roots::from_pem(self.chain.as_bytes()).expect("it is one")
+        Roots::from_pem(self.chain.as_bytes()).expect("the PEM is valid")
     }
 
     /// Returns a client that trusts only this certificate.
@@ -50,7 +50,7 @@ fn made(host: &'static str) -> &'static Pair {
     if let Some((_, pair)) = made.iter().find(|(name, _)| *name == host) {
         return pair;
     }
-    let new = rcgen::generate_simple_self_signed([host.to_owned()]).expect("it can be made");
+    let new = rcgen::generate_simple_self_signed([host.to_owned()]).expect("the certificate is generated");
     let pair = Box::leak(Box::new(Pair { chain: new.cert.pem(), key: new.signing_key.serialize_pem() }));
     made.push((host, pair));
     pair
@@ -63,7 +63,7 @@ fn localhost() -> &'static Pair {
 /// Returns a protocol that sends the result of the handshake to the test, then echoes all bytes.
 fn telling_echo(watcher: riot_actor::Pid) -> impl Fn(Connection) -> Telling + Send + Sync + 'static {
     move |connection: Connection| {
-        send(watcher, connection.get::<TlsInfo>().expect("it was agreed on").clone());
+        send(watcher, connection.get::<TlsInfo>().expect("the handshake inserted it").clone());
         Box::pin(echo(connection))
     }
 }
@@ -72,7 +72,7 @@ type Telling = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 async fn started(listener: &Listener, tls: Tls) -> ServerHandle {
     let server = Server::listen(listener.clone()).tls(tls).start_link(telling_echo(this()));
-    server.await.expect("it starts")
+    server.await.expect("the server starts")
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn a_flood_in_both_directions() {
         let sent: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
         let expected = sent.clone();
         spawn(async move {
-            writer.write_all(&sent).await.expect("it is taken");
-            writer.close().await.expect("it is taken");
+            writer.write_all(&sent).await.expect("the write succeeds");
+            writer.close().await.expect("the write succeeds");
         });
         let received = reader.read_to_end(usize::MAX).await?;
         assert!(received == expected);
@@ -213,11 +213,11 @@ fn client_hello() -> Vec<u8> {
     let config =
         rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("it has them")
+            .expect("the provider has the versions")
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
     let name = "localhost".try_into().expect("a name");
-    let mut session = rustls::ClientConnection::new(Arc::new(config), name).expect("it begins");
+    let mut session = rustls::ClientConnection::new(Arc::new(config), name).expect("the session begins");
     let mut hello = Vec::new();
     session.write_tls(&mut hello).expect("there is room");
     hello
@@ -359,7 +359,7 @@ fn client_certificates_required_or_optional() {
             let tls = Tls::new(localhost().certificate()).client_certificates(clients)?;
             let server = started(&listener, tls).await;
             let connect = |tls: TlsClient| {
-                let connection = listener.connect().expect("it listens");
+                let connection = listener.connect().expect("the listener is bound");
                 async move {
                     let mut client = tls.connect(connection, "localhost").await?;
                     // The refusal arrives after the client's side of the handshake is complete.
@@ -414,7 +414,9 @@ fn error_no_cert_names_the_fault_and_the_file() {
     let (chain, key) = (write("chain.pem", &localhost().chain), write("key.pem", &localhost().key));
     let broken = write("broken.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
     let missing = folder.path("missing.pem");
-    let says = |result: Result<Certificate, CertificateError>| result.expect_err("it is none").to_string();
+    let says = |result: Result<Certificate, CertificateError>| {
+        result.expect_err("the certificate is invalid").to_string()
+    };
     assert!(Certificate::load(&chain, &key).is_ok());
     assert_eq!(says(Certificate::load(&key, &key)), format!("no certificate in {}", key.display()));
     assert_eq!(says(Certificate::load(&chain, &chain)), format!("no private key in {}", chain.display()));
@@ -426,10 +428,10 @@ fn error_no_cert_names_the_fault_and_the_file() {
     let text = format!("{} does not belong to the certificate in {}", other.display(), chain.display());
     assert_eq!(says(Certificate::load(&chain, &other)), text);
     assert_eq!(
-        Roots::load(&key).expect_err("it is none").to_string(),
+        Roots::load(&key).expect_err("the certificate is invalid").to_string(),
         format!("no certificate in {}", key.display())
     );
-    let error = io::Error::from(Certificate::load(&missing, &key).expect_err("it is none"));
+    let error = io::Error::from(Certificate::load(&missing, &key).expect_err("the certificate is invalid"));
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     assert_eq!(error.to_string(), format!("cannot read {}: {cause}", missing.display()));
 }
@@ -498,7 +500,7 @@ fn bytes_that_the_system_did_not_take_are_sent_later() {
             let tls = Tls::new(localhost().certificate());
             let mut connection = tls.handshake(connection).await.expect("they agree");
             // More than the network holds, and less than the network and the session hold together.
-            let written = connection.write(&[7; 64 * 1024]).await.expect("it is taken");
+            let written = connection.write(&[7; 64 * 1024]).await.expect("the write succeeds");
             assert_eq!(written, 64 * 1024);
             connection.flush().await.expect("the client reads in the end");
             receive::<()>().await;

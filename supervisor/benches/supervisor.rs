@@ -30,8 +30,11 @@ where
 async fn start_and_stop(sup: SupervisorRef, times: u64) -> Duration {
     let start = Instant::now();
     for _ in 0..times {
-        let child = sup.start_child(process("child", pending::<()>).temporary()).await.expect("it starts");
-        sup.terminate_child(black_box(child)).await.expect("it stops");
+        let child = sup
+            .start_child(process("child", pending::<()>).temporary())
+            .await
+            .expect("the supervisor starts");
+        sup.terminate_child(black_box(child)).await.expect("the supervisor stops");
     }
     start.elapsed()
 }
@@ -48,7 +51,7 @@ where
         .child(process("failing", body))
         .start_link()
         .await
-        .expect("it starts");
+        .expect("the supervisor starts");
     let end = receive::<Exit>().await;
     assert!(end.from == sup.pid() && end.reason == Reason::Shutdown);
     start.elapsed()
@@ -57,10 +60,12 @@ where
 const MANY: u32 = 100_000;
 
 async fn crowd(count: u32) -> (SupervisorRef, Vec<Pid>) {
-    let sup = Supervisor::dynamic().start_link().await.expect("it starts");
+    let sup = Supervisor::dynamic().start_link().await.expect("the supervisor starts");
     let mut pids = Vec::new();
     for nth in 0..count {
-        pids.push(sup.start_child(process(nth, pending::<()>).temporary()).await.expect("it starts"));
+        pids.push(
+            sup.start_child(process(nth, pending::<()>).temporary()).await.expect("the supervisor starts"),
+        );
     }
     // The last child to be started is polled after all others, so none of them is left to be polled while
     // time is taken.
@@ -71,7 +76,11 @@ async fn crowd(count: u32) -> (SupervisorRef, Vec<Pid>) {
 fn benches(c: &mut Criterion) {
     c.bench_function("supervisor/start_stop", |b| {
         b.iter_custom(inside(|times| async move {
-            start_and_stop(Supervisor::one_for_one().start_link().await.expect("it starts"), times).await
+            start_and_stop(
+                Supervisor::one_for_one().start_link().await.expect("the supervisor starts"),
+                times,
+            )
+            .await
         }));
     });
     c.bench_function("supervisor/restart_error", |b| {
@@ -104,7 +113,7 @@ fn benches(c: &mut Criterion) {
         b.iter(|| {
             let reason = run(async {
                 let (sup, _) = crowd(MANY).await;
-                sup.stop(Reason::Normal).await.expect("it stops");
+                sup.stop(Reason::Normal).await.expect("the supervisor stops");
             });
             assert_eq!(reason, Reason::Normal);
         });

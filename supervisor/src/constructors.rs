@@ -135,7 +135,7 @@ fn start_failure(reason: Reason) -> Result<Option<Pid>, Reason> {
 ///         .child(supervisor("pool", || Supervisor::dynamic().max_children(1_000).start_link()))
 ///         .start_link()
 ///         .await?;
-///     let pool = SupervisorRef::new(sup.which_children().await?[1].pid().expect("it runs"));
+///     let pool = SupervisorRef::new(sup.which_children().await?[1].pid().expect("the process runs"));
 ///     let id = 7;
 ///     let job = pool.start_child(worker(id, move || Job::start_link(id)).transient()).await?;
 ///     assert!(riot_actor::process::is_alive(job));
@@ -260,7 +260,8 @@ where
 /// # }
 /// # let reason = run(async {
 /// let sup = Supervisor::one_for_one().child(server::<Counter>("counter", || 7)).start_link().await?;
-/// let counter = GenServerRef::<Counter>::new(sup.which_children().await?[0].pid().expect("it runs"));
+/// let pid = sup.which_children().await?[0].pid().expect("the child runs");
+/// let counter = GenServerRef::<Counter>::new(pid);
 /// assert_eq!(counter.call(Get).await?, 7);
 /// # Ok::<_, Reason>(())
 /// # });

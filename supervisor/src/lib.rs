@@ -21,7 +21,7 @@
 //!         .await?;
 //!     sup.subscribe().await?;
 //!
-//!     let store = sup.which_children().await?[0].pid().expect("it runs");
+//!     let store = sup.which_children().await?[0].pid().expect("the process runs");
 //!     exit(store, Reason::other("a cosmic ray"));
 //!
 //!     for id in ["store", "clients"] {
@@ -65,7 +65,7 @@
 //!     }))
 //!     .start_link()
 //!     .await?;
-//! println!("{}", riot_actor::process::tree().find(shop.pid()).expect("it runs"));
+//! println!("{}", riot_actor::process::tree().find(shop.pid()).expect("the process runs"));
 //! # Ok::<_, Reason>(())
 //! # });
 //! # assert_eq!(reason, Reason::Normal);

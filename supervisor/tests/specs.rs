@@ -50,7 +50,7 @@ impl Call<Crash> for Told {
 fn a_generic_server_is_a_child_and_is_restarted_with_new_arguments() {
     everywhere(|| async {
         let mut lives = ["second", "first"].into_iter().rev();
-        let args = move || lives.next().expect("it is started twice");
+        let args = move || lives.next().expect("the child is started twice");
         let sup = Supervisor::one_for_one().child(server::<Told>("told", args)).start_link().await.unwrap();
         let told = GenServerRef::<Told>::new(pid_of(sup, "told").await);
         assert_eq!(told.call(Get).await, Ok("first"));

@@ -81,7 +81,7 @@ fn tree(census: &Census) -> Supervisor {
 
 /// Returns the pids of the supervisors of this tree. A killed supervisor would leave orphans (S18).
 async fn supervisors(sup: SupervisorRef) -> Vec<Pid> {
-    let children = sup.which_children().await.expect("it lives");
+    let children = sup.which_children().await.expect("the supervisor lives");
     let below = children.iter().filter(|child| child.kind == riot_supervisor::ChildKind::Supervisor);
     below.filter_map(|child| child.pid()).chain([sup.pid()]).collect()
 }

@@ -100,7 +100,8 @@ impl Node {
     /// Handles the crash of a worker. Returns whether this node has ended with it.
     fn crash(&mut self, victim: usize, now: u64, log: &mut Vec<String>) -> bool {
         let Self::Supervisor { strategy, max_restarts, attempts, children } = self else { return true };
-        let at = children.iter().position(|child| child.workers().contains(&victim)).expect("it is here");
+        let at = children.iter().position(|child| child.workers().contains(&victim));
+        let at = at.expect("the worker is in this tree");
         if !children[at].crash(victim, now, log) {
             return false;
         }
@@ -257,13 +258,13 @@ async fn start(seed: u64, wild: bool) -> (Random, Node, World, SupervisorRef) {
         wrong: Vec::new(),
     };
     let world = World(Arc::new(Mutex::new(seen)));
-    let sup = world.supervisor(&tree).start_link().await.expect("it starts");
+    let sup = world.supervisor(&tree).start_link().await.expect("the supervisor starts");
     (random, tree, world, sup)
 }
 
 async fn finish(world: World, sup: SupervisorRef) {
     if is_alive(sup.pid()) {
-        sup.stop(Reason::Normal).await.expect("it lives");
+        sup.stop(Reason::Normal).await.expect("the supervisor lives");
     }
     assert!(world.lock().live.iter().all(|&live| live == 0));
     assert!(world.lock().wrong.is_empty(), "{:?}", world.lock().wrong);
@@ -280,7 +281,7 @@ async fn exact(seed: u64) {
     for _ in 0..30 {
         assert_eq!(world.lock().log, log);
         let victim = random.below(tree.workers().len() as u64) as usize;
-        let pid = world.lock().pids[victim].expect("it was started");
+        let pid = world.lock().pids[victim].expect("the child was started");
         exit(pid, if random.below(2) == 0 { Reason::Kill } else { Reason::other("crash") });
         let ended = tree.crash(victim, now, &mut log);
         world.settle(sup, tree.processes()).await;
@@ -302,7 +303,7 @@ async fn wild(seed: u64) {
     for _ in 0..40 {
         for _ in 0..=random.below(3) {
             let victim = random.below(tree.workers().len() as u64) as usize;
-            let pid = world.lock().pids[victim].expect("it was started");
+            let pid = world.lock().pids[victim].expect("the child was started");
             exit(pid, if random.below(2) == 0 { Reason::Kill } else { Reason::other("crash") });
         }
         for _ in 0..random.below(6) {

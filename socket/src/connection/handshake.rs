@@ -93,13 +93,13 @@ impl fmt::Display for HandshakeFailed {
 /// use riot_socket::{Address, HandshakeError, HandshakeFailed};
 ///
 /// let failed = HandshakeFailed { peer: Address::Memory(1), error: HandshakeError::TimedOut };
-/// assert_eq!(failed.to_string(), "the handshake with memory:1 failed: it took too long");
+/// assert_eq!(failed.to_string(), "the handshake with memory:1 failed: timed out");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
     /// The handshake was not complete in time.
-    #[error("it took too long")]
+    #[error("timed out")]
     TimedOut,
     /// The handshake returned an error.
     #[error("{text}")]

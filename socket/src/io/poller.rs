@@ -339,7 +339,7 @@ mod tests {
             assert!(pollers[4] == pollers[5] && pollers[4] != pollers[0]);
             Ok::<(), Reason>(())
         };
-        let reason = riot_actor::runtime::Config::new().workers(6).run(body).expect("it starts");
+        let reason = riot_actor::runtime::Config::new().workers(6).run(body).expect("the runtime starts");
         assert_eq!(reason, Reason::Normal);
     }
 
@@ -405,7 +405,9 @@ mod tests {
         let mut to_wake = Vec::new();
         sockets.register_new(poll.registry(), true, &mut to_wake);
         assert_eq!(to_wake.len(), 1);
-        let Ready(Err(error)) = readiness.poll_ready(&cx, Direction::Read) else { panic!("it fails") };
+        let Ready(Err(error)) = readiness.poll_ready(&cx, Direction::Read) else {
+            panic!("the operation fails")
+        };
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }
 }

@@ -301,7 +301,7 @@ mod tests {
                     let mut buffer = [0; 64];
                     for _ in 0..100 {
                         let read = poll_fn(|cx| socket.poll_receive(cx, &mut buffer)).await;
-                        assert_eq!(&buffer[..read.expect("it reads")], b"hello");
+                        assert_eq!(&buffer[..read.expect("the read succeeds")], b"hello");
                     }
                 }
             });
@@ -338,7 +338,7 @@ mod tests {
             assert_eq!(socket.get().reads.load(SeqCst), 2);
             Ok::<(), Reason>(())
         };
-        assert_eq!(Config::new().workers(1).run(body).expect("it starts"), Reason::Normal);
+        assert_eq!(Config::new().workers(1).run(body).expect("the runtime starts"), Reason::Normal);
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
                     let mut rest = &sent[..];
                     while !rest.is_empty() {
                         let written = poll_fn(|cx| socket.poll_send(cx, &[IoSlice::new(rest)])).await;
-                        rest = &rest[written.expect("it writes")..];
+                        rest = &rest[written.expect("the write succeeds")..];
                     }
                 }
             });

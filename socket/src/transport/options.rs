@@ -273,11 +273,12 @@ mod tests {
             .send_buffer(30_000)
             .tos(0x10)
             .user_timeout(Duration::from_millis(12_345));
-        let listener = options.listen("127.0.0.1:0".parse().expect("an address")).expect("it listens");
-        listener.set_nonblocking(false).expect("it can wait");
-        let address = listener.local_addr().expect("it has one");
-        let client = options.connect(address).expect("it connects");
-        let (accepted, _) = listener.accept().expect("it accepts");
+        let listener =
+            options.listen("127.0.0.1:0".parse().expect("an address")).expect("the listener is bound");
+        listener.set_nonblocking(false).expect("the socket can block");
+        let address = listener.local_addr().expect("the socket has an address");
+        let client = options.connect(address).expect("the connect begins");
+        let (accepted, _) = listener.accept().expect("the accept succeeds");
         for socket in [SockRef::from(&listener), SockRef::from(&accepted), SockRef::from(&client)] {
             assert!(socket.tcp_nodelay().expect("nodelay"));
             assert!(socket.keepalive().expect("keepalive"));
@@ -299,7 +300,8 @@ mod tests {
     #[test]
     fn defaults_can_be_turned_off() {
         let options = Options::new().nagle().no_reuse_address();
-        let listener = options.listen("127.0.0.1:0".parse().expect("an address")).expect("it listens");
+        let listener =
+            options.listen("127.0.0.1:0".parse().expect("an address")).expect("the listener is bound");
         let socket = SockRef::from(&listener);
         assert!(!socket.tcp_nodelay().expect("nodelay") && !socket.reuse_address().expect("reuse"));
     }
@@ -307,21 +309,25 @@ mod tests {
     #[test]
     fn b15_a_port_is_shared_only_by_sockets_that_ask_for_it() {
         let listen = |options: &Options, address: &str| options.listen(address.parse().expect("an address"));
-        let address = |listener: &TcpListener| listener.local_addr().expect("it has one").to_string();
+        let address =
+            |listener: &TcpListener| listener.local_addr().expect("the socket has an address").to_string();
         let sharing = Options::new().reuse_port();
-        let first = listen(&sharing, "127.0.0.1:0").expect("it listens");
+        let first = listen(&sharing, "127.0.0.1:0").expect("the listener is bound");
         assert!(listen(&sharing, &address(&first)).is_ok());
-        let alone = listen(&Options::new(), &address(&first)).expect_err("it does not share");
+        let alone = listen(&Options::new(), &address(&first)).expect_err("the port is not shared");
         assert_eq!(alone.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
     fn a_client_can_choose_the_address_it_connects_from() {
-        let listener = Options::new().listen("127.0.0.1:0".parse().expect("an address")).expect("it listens");
-        listener.set_nonblocking(false).expect("it can wait");
+        let listener =
+            Options::new().listen("127.0.0.1:0".parse().expect("an address")).expect("the listener is bound");
+        listener.set_nonblocking(false).expect("the socket can block");
         let options = Options::new().from("127.0.0.2:0".parse().expect("an address"));
-        let _client = options.connect(listener.local_addr().expect("it has one")).expect("it connects");
-        let (_, peer) = listener.accept().expect("it accepts");
+        let _client = options
+            .connect(listener.local_addr().expect("the socket has an address"))
+            .expect("the connect begins");
+        let (_, peer) = listener.accept().expect("the accept succeeds");
         assert_eq!(peer.ip().to_string(), "127.0.0.2");
     }
 }

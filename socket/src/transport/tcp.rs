@@ -237,8 +237,10 @@ mod tests {
     #[test]
     fn b15_ten_listen_sockets_share_a_port() {
         let listeners = several(Options::new().reuse_port()).expect("they share");
-        let addresses: Vec<_> =
-            listeners.iter().map(|listener| listener.local_address().expect("it is bound")).collect();
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|listener| listener.local_address().expect("the listener is bound"))
+            .collect();
         assert_eq!(addresses.len(), 10);
         assert!(addresses.iter().all(|address| *address == addresses[0]));
     }

@@ -38,7 +38,7 @@ pub async fn never_ends(connection: Connection) {
 
 /// Connects a number of clients.
 pub fn connect(listener: &Listener, clients: usize) -> Vec<Connection> {
-    (0..clients).map(|_| listener.connect().expect("it listens")).collect()
+    (0..clients).map(|_| listener.connect().expect("the listener is bound")).collect()
 }
 
 pub async fn kill(pid: Pid) {

@@ -19,7 +19,7 @@ fn echo() {
         assert!(connect().await.is_err());
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn ten_acceptors_ten_listen_sockets() {
         server.stop(Duration::from_secs(5)).await;
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn many_listen_sockets_no_reuseport() {
         assert_eq!(processes().len(), before);
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn error_eaddrinuse() {
         }
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]

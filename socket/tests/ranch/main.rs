@@ -50,10 +50,10 @@ fn counts(server: &ServerHandle, listener: &Listener) -> (usize, usize, usize) {
 async fn served(clients: &mut Vec<Connection>) -> usize {
     let mut answered = Vec::new();
     for mut client in std::mem::take(clients) {
-        client.write_all(b"?").await.expect("it is connected");
+        client.write_all(b"?").await.expect("the client is connected");
         match timeout(Duration::from_millis(1), client.read(&mut [0])).await {
             Ok(read) => {
-                assert_eq!(read.expect("it is connected"), 1);
+                assert_eq!(read.expect("the client is connected"), 1);
                 answered.push(client);
             }
             Err(_) => clients.push(client),

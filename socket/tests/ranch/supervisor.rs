@@ -97,7 +97,7 @@ fn changed_options_restart() {
         patient.retry_delay(Duration::from_millis(1)).child(spec).start_link().await?;
         server.set_acceptors(4);
         server.set_max_connections(1);
-        kill(server.pid().expect("it runs")).await;
+        kill(server.pid().expect("the process runs")).await;
         settle().await;
         let _clients = connect(&listener, 2);
         settle().await;

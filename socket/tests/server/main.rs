@@ -32,7 +32,7 @@ use riot_socket::{
 };
 /// Starts an echo server, which accepts when this returns.
 async fn started(listener: &Listener, server: Server) -> ServerHandle {
-    let server = server.start_link(echo).await.expect("it starts");
+    let server = server.start_link(echo).await.expect("the server starts");
     assert!(listener.connect().is_ok(), "it is bound when start_link returns");
     server
 }

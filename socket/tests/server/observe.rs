@@ -16,7 +16,7 @@ fn b13_the_connections_can_be_seen_and_one_of_them_closed() {
         assert_eq!(connections.len(), 2);
         assert!(connections.iter().all(|connection| connection.age >= Duration::from_secs(3)));
         let [first, second] = &mut clients;
-        let one = connections.iter().find(|one| one.peer == *first.peer()).expect("it is listed");
+        let one = connections.iter().find(|one| one.peer == *first.peer()).expect("the child is listed");
         server.close(one.pid);
         assert_eq!(first.read(&mut [0]).await?, 0);
         says_it_back(second, b"still here").await;
@@ -52,7 +52,7 @@ fn b13_the_counts_are_exact_and_say_how_connections_ended() {
         assert_eq!((info.active, info.accepted, info.bytes_received, info.bytes_sent), (6, 6, 6, 6));
         let pid_of = |client: &Connection| {
             let one = |connection: &ConnectionInfo| connection.peer == *client.peer();
-            server.connections().into_iter().find(one).expect("it is listed").pid
+            server.connections().into_iter().find(one).expect("the child is listed").pid
         };
         kill(pid_of(&clients[5])).await;
         clients[0].write_all(b"e").await?;

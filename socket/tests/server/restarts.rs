@@ -93,7 +93,7 @@ fn b10_more_restarts_than_one_in_the_life_of_a_server() {
         }
         let mut client = listener.connect()?;
         says_it_back(&mut client, b"still there").await;
-        assert!(is_alive(server.pid().expect("it runs")));
+        assert!(is_alive(server.pid().expect("the process runs")));
         Ok::<(), Reason>(())
     });
 }

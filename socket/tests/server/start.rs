@@ -73,7 +73,7 @@ fn b17_a_server_is_a_child_like_any_other() {
         settle().await;
         says_it_back(&mut listener.connect()?, b"again").await;
         // The supervisor is linked to this process, so it must end with `Normal`.
-        supervisor.stop(Reason::Normal).await.expect("it stops");
+        supervisor.stop(Reason::Normal).await.expect("the supervisor stops");
         assert_eq!(processes(), [this()], "{}", tree());
         Ok::<(), Reason>(())
     });

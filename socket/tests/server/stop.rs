@@ -70,7 +70,7 @@ fn b12_a_stop_goes_on_without_its_caller_and_an_earlier_deadline_holds() {
         let server = Server::listen(listener.clone()).start_link(never_ends).await?;
         let _client = listener.connect()?;
         settle().await;
-        let top = server.pid().expect("it runs");
+        let top = server.pid().expect("the process runs");
         let stopping = server.clone();
         let caller = spawn(async move { drop(stopping.stop(Duration::from_secs(3600)).await) });
         settle().await;

@@ -27,7 +27,7 @@ use riot_supervisor::{ChildSpec, SupervisorRef, worker};
 #[track_caller]
 pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
     simulated(&program);
-    let reason = Config::new().workers(2).run(program()).expect("it runs");
+    let reason = Config::new().workers(2).run(program()).expect("the process runs");
     // A main process that was ended by a link has shown nothing, however clean its exit reason.
     assert_eq!(reason, Reason::Normal, "on two threads");
 }
@@ -136,9 +136,9 @@ pub async fn nothing_noted(here: &std::panic::Location<'_>) {
 }
 
 pub async fn pid_of(sup: SupervisorRef, id: &'static str) -> Pid {
-    let children = sup.which_children().await.expect("it answers");
-    let child = children.iter().find(|child| child.id == id.into()).expect("it is known");
-    child.pid().expect("it runs")
+    let children = sup.which_children().await.expect("the supervisor answers");
+    let child = children.iter().find(|child| child.id == id.into()).expect("the child is known");
+    child.pid().expect("the process runs")
 }
 
 /// Tells a child what to do, and waits until it has ended.
@@ -152,7 +152,7 @@ pub async fn tell(sup: SupervisorRef, id: &'static str, order: Do) {
 /// Returns the ids of the children, in their order, with `+` for running, `*` for restarting, `-` for others.
 pub async fn which(sup: SupervisorRef) -> String {
     use riot_supervisor::ChildState;
-    let children = sup.which_children().await.expect("it answers");
+    let children = sup.which_children().await.expect("the supervisor answers");
     let children = children.iter().map(|child| {
         let state = match child.state {
             ChildState::Running(_) => '+',

@@ -9,7 +9,7 @@ pub(crate) async fn compare(sup: SupervisorRef, world: &World, model: &Model) {
     } else {
         while model.retry_delay == 0 && which(sup).await.contains('*') {}
         assert_eq!(which(sup).await, model.which());
-        let counts = sup.count_children().await.expect("it lives");
+        let counts = sup.count_children().await.expect("the supervisor lives");
         let running = model.list.iter().filter(|child| child.state == State::Running).count();
         assert_eq!((counts.specs, counts.active), (model.list.len(), running)); // S28
     }
@@ -106,7 +106,7 @@ pub(crate) async fn play(history: History) {
                     }
                     let (id, incarnation) = (live[nth % live.len()].id, live[nth % live.len()].incarnation);
                     script(&mut model, id, &outcomes);
-                    let pid = world.lock().pids[id].expect("it was started");
+                    let pid = world.lock().pids[id].expect("the child was started");
                     let end = wait(pid);
                     match how {
                         End::Finish => send(pid, Do::Finish),
@@ -145,7 +145,7 @@ pub(crate) async fn play(history: History) {
                 Event::ParentExit => exit(sup.pid(), Reason::other("asked")),
                 Event::Terminate { id, .. } => {
                     let pid = world.lock().pids[*id];
-                    let key = if dynamic { pid.expect("it was started").into() } else { (*id).into() };
+                    let key = if dynamic { pid.expect("the child was started").into() } else { (*id).into() };
                     answers.push(sent(terminate(sup, key)).await);
                 }
                 request => answers.push(sent(ask(sup, &world, request)).await),
@@ -167,7 +167,7 @@ pub(crate) async fn play(history: History) {
     }
 
     if model.ended.is_none() {
-        sup.stop(Reason::Normal).await.expect("it lives");
+        sup.stop(Reason::Normal).await.expect("the supervisor lives");
         model.end("normal");
     }
     compare(sup, &world, &model).await;
