@@ -71,7 +71,7 @@ impl Server {
     /// [`start_link`](Self::start_link).
     ///
     /// # Errors
-    /// If the name stands for no address.
+    /// If the name has no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self::listen(TcpBind::resolve(address, Options::new())?))
     }
