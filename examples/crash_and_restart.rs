@@ -87,7 +87,7 @@ async fn story() -> Result<(), Reason> {
     print!("{}", tree().find(shop.pid()).expect("it runs"));
 
     println!("\n-- closing time: from the leaves, and from the right");
-    shop.stop(Reason::Normal, None).await?;
+    shop.stop(Reason::Normal).await?;
     Ok(())
 }
 

@@ -73,7 +73,7 @@ async fn pool() -> Result<(), Reason> {
         place_free().await;
     }
     println!("the last two would take an hour: stopping");
-    pool.stop(Reason::Normal, None).await?;
+    pool.stop(Reason::Normal).await?;
     println!("all are gone");
     Ok(())
 }

@@ -328,7 +328,7 @@ impl Plan {
     /// Talks, and checks what it hears.
     async fn run(self, listener: Listener) -> io::Result<()> {
         let (stream, address) = listener.connect_stream()?;
-        stream.cut(self.piece);
+        stream.max_transfer(self.piece);
         let mut reading = Connection::new(stream.clone(), address.clone());
         let mut writing = Connection::new(stream.clone(), address);
         let bytes: Vec<u8> = self.asked.iter().flat_map(Asked::bytes).collect();
@@ -395,7 +395,7 @@ async fn converse(seed: u64) -> Result<(), Reason> {
     let listener = Listener::new();
     let cut = [None, None, Some(1), Some(50), Some(4096)][random.below(5)];
     if let Some(bytes) = cut {
-        listener.cut(bytes);
+        listener.max_transfer(bytes);
     }
     let tiny = cut.is_some_and(|bytes| bytes < 1000);
     let seen = Seen::default();

@@ -87,7 +87,7 @@ fn d02_short_writes_do_not_corrupt_the_stream() {
     Simulation::sweep(SEEDS, || async {
         let (listener, _server) = server().await;
         for bytes in [1, 2, 3, 7, 100] {
-            listener.cut(bytes);
+            listener.max_transfer(bytes);
             let mut client = listener.connect()?;
             for _ in 0..3 {
                 client.write_all(GET).await?;

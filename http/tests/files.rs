@@ -87,7 +87,7 @@ fn over_memory_the_bytes_are_right() {
             let path = path.clone();
             async move {
                 let listener = Listener::new();
-                listener.cut(cut);
+                listener.max_transfer(cut);
                 Server::listen(listener.clone()).service(service(path)).start_link().await?;
                 bodies(listener.connect()?).await?;
                 Ok::<(), Reason>(())

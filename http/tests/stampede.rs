@@ -141,7 +141,7 @@ where
         sleep(Duration::from_millis(1)).await;
     }
     assert!(served.load(Relaxed) > 0, "somebody was served meanwhile");
-    above.stop(Reason::Normal, None).await.expect("it stops");
+    above.stop(Reason::Normal).await.expect("it stops");
     Ok((served.load(Relaxed), server.info(), now() - began))
 }
 

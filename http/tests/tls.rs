@@ -20,7 +20,7 @@ fn pair() -> (Tls, TlsClient) {
 async fn served(length: usize, cut: usize) -> (Listener, TlsClient) {
     let (tls, client) = pair();
     let listener = Listener::new();
-    listener.cut(cut);
+    listener.max_transfer(cut);
     let server = Server::listen(listener.clone()).tls(tls).service(move |request: Request| async move {
         Response::text(format!("{} {}", request.target(), "x".repeat(length)))
     });

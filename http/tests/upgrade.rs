@@ -98,7 +98,7 @@ fn f12_the_handler_gets_the_connection_and_what_came_behind_the_request() {
 #[test]
 fn f12_nor_is_anything_lost_where_reads_and_writes_are_cut() {
     simulate(|listener| async move {
-        listener.cut(3);
+        listener.max_transfer(3);
         let server = Server::listen(listener.clone()).handler(shout).start_link().await?;
         converse(listener.connect()?).await?;
         server.stop(Duration::ZERO).await;

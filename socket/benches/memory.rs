@@ -1,10 +1,10 @@
-//! What a connection in memory costs, on one worker: `cargo bench -p riot-socket`.
+//! The costs of a connection in memory, on one worker: `cargo bench -p riot-socket`.
 //!
 //! | bench | one operation is |
 //! |---|---|
-//! | memory/round_trip/BYTES | so many bytes to a process that echoes them, and back |
+//! | memory/round_trip/BYTES | BYTES bytes to a process that echoes them, and back |
 //! | memory/accept | a client that connects, is accepted, greeted, and closed |
-//! | tcp/round_trip/64 | the same as the first, through the system |
+//! | tcp/round_trip/64 | a round trip of 64 bytes over TCP |
 
 use std::{
     future::Future,
@@ -16,14 +16,14 @@ use criterion::{Criterion, criterion_main};
 use riot_actor::{Reason, runtime::Config, spawn};
 use riot_socket::{Address, Connection, Server, memory};
 
-/// Has criterion time what a program inside the runtime says it took.
+/// Lets criterion use the time that a program inside the runtime has measured.
 fn inside<F>(program: impl Fn(usize) -> F) -> impl FnMut(u64) -> Duration
 where
     F: Future<Output = io::Result<Duration>> + Send + 'static,
 {
     move |times| {
         let (tell, told) = std::sync::mpsc::channel();
-        let timed = program(usize::try_from(times).expect("it fits"));
+        let timed = program(usize::try_from(times).expect("the number of times fits"));
         let reason = Config::new().workers(1).run(async move {
             tell.send(timed.await?).expect("the bench waits");
             Ok::<(), Reason>(())

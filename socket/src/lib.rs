@@ -6,7 +6,7 @@
 //! ```
 //! use riot_socket::{Connection, Server};
 //!
-//! riot_actor::run(async {
+//! let reason = riot_actor::run(async {
 //!     let echo = Server::bind("127.0.0.1:0")?.start_link(|mut connection: Connection| async move {
 //!         let mut buffer = vec![0; 16 * 1024];
 //!         loop {
@@ -20,7 +20,29 @@
 //!     echo.stop(std::time::Duration::ZERO).await;
 //!     Ok::<(), riot_actor::Reason>(())
 //! });
+//! # assert_eq!(reason, riot_actor::Reason::Normal);
 //! ```
+//!
+//! A [`Server`] runs any [`Protocol`] over any [`Transport`]: TCP, Unix sockets, sockets inherited from a
+//! service manager ([`Inherited`]), and [`memory`] for tests. [Handshakes](Handshake) do work before the
+//! protocol begins, such as the [PROXY protocol](proxy) and TLS (feature `tls`). A [`ServerHandle`] shows
+//! what the server does, changes its settings, and stops it.
+//!
+//! # Glossary
+//! - **Transport** ([`Transport`]): a stream of bytes in both directions. **Connection** ([`Connection`]): a
+//!   transport with a peer, owned by a process.
+//! - **Server**: the tree of processes below Server.Sup. **Connector**: the process that owns one connection.
+//!   **Acceptor**: a process that accepts clients.
+//! - **Permit**: the right to be counted as a connection; `max_connections` bounds their number. **Backlog**:
+//!   the system's queue of clients that are not accepted yet.
+//! - **Handshake**: work on a connection before its protocol begins.
+//! - **Drain**: to end connections in order before a deadline. **Cut** ([`CutConnection`]): killed at that
+//!   deadline.
+//! - **Readiness**: which operations on a socket are worth trying. **Ready event**: the system's report that
+//!   a socket has become ready. **Tick**: the count of those reports for a direction of a socket. **I/O
+//!   source**: a socket with its readiness. **Registration**: the membership of an I/O source in a poller.
+//!
+//! Nonsensical values, such as zero acceptors, panic in the builder.
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
@@ -29,40 +51,39 @@ pub mod costs {}
 #[doc = include_str!("../CONTRACT.md")]
 pub mod contract {}
 
-mod connect;
 mod connection;
-mod entry;
-mod evented;
-mod handshake;
-mod inherited;
-mod io_methods;
-pub mod memory;
-mod options;
-mod poller;
-pub mod proxy;
-mod readiness;
-mod send_file;
-mod server;
+mod io;
 #[cfg(feature = "signals")]
-pub mod signals;
-mod split;
-mod tcp;
-#[cfg(feature = "tls")]
-pub mod tls;
+mod os_signals;
+mod server;
 mod transport;
-mod unix;
 
-pub use connection::Connection;
-pub use entry::{Control, Meter, Status};
-pub use handshake::{Handshake, HandshakeError, HandshakeFailed};
-pub use inherited::{Inherited, OpenSocket};
-pub use options::{KeepAlive, Options};
+pub use connection::{
+    Connection,
+    control::{Control, Meter, Status},
+    handshake::{Handshake, HandshakeError, HandshakeFailed},
+    membership::Load,
+    proxy,
+    split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
+};
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
-    AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, Ended, Load,
-    Protocol, Server, ServerHandle, ServerInfo, ServerStartError, ServerState, supervised,
+    AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, EndCounts, Protocol,
+    Server, ServerHandle, ServerInfo, ServerStartError, ServerState, supervised,
 };
-pub use split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-pub use tcp::{TcpListener, TcpStream};
-pub use transport::{Address, Bind, Listen, ReadOutcome, Shutdown, Transport};
-pub use unix::{UnixAddress, UnixBind, UnixListener, UnixStream};
+#[cfg(feature = "tls")]
+pub use transport::tls;
+pub use transport::{
+    Address, Bind, Listen, ReadOutcome, Shutdown, Transport,
+    inherited::{Inherited, OpenSocket},
+    memory,
+    options::{KeepAlive, Options},
+    tcp::{TcpListener, TcpStream},
+    unix::{UnixAddress, UnixBind, UnixListener, UnixStream},
+};
+
+/// SIGINT and SIGTERM, for processes to wait for.
+#[cfg(feature = "signals")]
+pub mod signals {
+    pub use crate::os_signals::{Signal, Signals};
+}

@@ -1,7 +1,7 @@
-//! What machines, networks and clients do to a server, on real sockets: many connections, many connects, no
-//! descriptors left, clients that reset, half-close, stall and dribble.
+//! Faults of machines, networks and clients, on real sockets: many connections, many connects, no descriptors
+//! left, clients that reset, half-close, stall and send byte by byte.
 //!
-//! The gate runs a short form of each; `cargo xtask soak` a long one.
+//! `cargo test` runs a short form of each; `cargo xtask soak` a long one.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -22,36 +22,36 @@ use riot_socket::{ConnectionOverflow, Server, ServerHandle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
 
-/// Descriptors are counted for the whole program, so one test at a time.
+/// The lock of every test here, since descriptors are counted for the whole program.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// `cargo xtask soak` sets it.
+/// Returns whether `cargo xtask soak` runs the tests.
 fn soaking() -> bool {
     std::env::var_os("RIOT_SOAK").is_some()
 }
 
-/// Lets the program have as many descriptors as it may; says how many.
+/// Raises the program's limit of descriptors to the hard limit, and returns it.
 fn all_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
-        .expect("it may be raised that far");
+        .expect("the limit can be raised to the hard limit");
     limit.maximum.unwrap_or(u64::MAX)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
-    let client = TcpStream::connect(address).expect("it listens");
-    client.set_read_timeout(Some(Duration::from_secs(20))).expect("it is a socket");
+    let client = TcpStream::connect(address).expect("the listener is bound");
+    client.set_read_timeout(Some(Duration::from_secs(20))).expect("the option can be set");
     client
 }
 
 fn says_it_back(client: &mut TcpStream) {
-    client.write_all(b"hello").expect("it is connected");
+    client.write_all(b"hello").expect("the client is connected");
     let mut back = [0; 5];
-    client.read_exact(&mut back).expect("it is answered");
+    client.read_exact(&mut back).expect("the server answers");
     assert_eq!(&back, b"hello");
 }
 
-/// Runs clients, which are threads like any other, against an echo server; then nothing may be left of them.
+/// Runs clients, which are plain threads, against an echo server. Nothing may be left of them afterwards.
 fn against_echo(
     change: impl FnOnce(Server) -> Server + Send + 'static,
     clients: impl FnOnce(SocketAddr, &ServerHandle) + Send + 'static,
@@ -85,7 +85,7 @@ fn against_echo(
         assert!(clients.is_ok(), "a client was not served");
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
     before.none_left();
 }
 
@@ -123,8 +123,8 @@ fn connects() {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 let mut client = connect(address);
                 says_it_back(&mut client);
-                // A port that waits after a close is one less: the client's side is closed hard.
-                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("it is a socket");
+                // The client resets the connection, so that its port does not stay in TIME_WAIT.
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("the option can be set");
             }
             let took = start.elapsed();
             println!("{total} connects, {:.0} a second", f64::from(total) / took.as_secs_f64());
@@ -140,11 +140,11 @@ fn clients_that_reset() {
         |address, _| {
             for number in 0..200 {
                 let mut client = connect(address);
-                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("it is a socket");
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("the option can be set");
                 if number % 2 == 0 {
                     says_it_back(&mut client);
                 }
-                client.write_all(b"nobody will read the answer to this").expect("it is connected");
+                client.write_all(b"the answer to this is never read").expect("the client is connected");
             }
             says_it_back(&mut connect(address));
         },
@@ -158,10 +158,10 @@ fn clients_that_half_close() {
         |address, _| {
             for _ in 0..100 {
                 let mut client = connect(address);
-                client.write_all(b"and that is all").expect("it is connected");
-                client.shutdown(Shutdown::Write).expect("it is connected");
+                client.write_all(b"and that is all").expect("the client is connected");
+                client.shutdown(Shutdown::Write).expect("the client is connected");
                 let mut answer = String::new();
-                client.read_to_string(&mut answer).expect("it is answered");
+                client.read_to_string(&mut answer).expect("the server answers");
                 assert_eq!(answer, "and that is all");
             }
         },
@@ -173,11 +173,11 @@ fn clients_that_stall_and_dribble() {
     against_echo(
         |server| server.max_connections(300),
         |address, server| {
-            // They send until nothing more goes, and read nothing.
+            // Clients that send until the system takes no more, and read nothing.
             let stalled: Vec<_> = (0..20)
                 .map(|_| {
                     let mut client = connect(address);
-                    client.set_nonblocking(true).expect("it is a socket");
+                    client.set_nonblocking(true).expect("the option can be set");
                     let mut stalls = 0;
                     while stalls < 3 {
                         match client.write(&[b'x'; 64 * 1024]) {
@@ -195,9 +195,9 @@ fn clients_that_stall_and_dribble() {
             let mut dribbling: Vec<_> = (0..100).map(|_| connect(address)).collect();
             for byte in *b"drip" {
                 for client in &mut dribbling {
-                    client.write_all(&[byte]).expect("it is connected");
+                    client.write_all(&[byte]).expect("the client is connected");
                     let mut back = [0];
-                    client.read_exact(&mut back).expect("it is answered");
+                    client.read_exact(&mut back).expect("the server answers");
                     assert_eq!(back, [byte]);
                 }
             }
@@ -207,8 +207,8 @@ fn clients_that_stall_and_dribble() {
     );
 }
 
-/// A server that may have few descriptors, in a program of its own: this one, run once more.
-struct Poor {
+/// A server with few descriptors, in a process of its own: this test program, run once more.
+struct LimitedServer {
     child: Child,
     output: BufReader<std::process::ChildStdout>,
     address: SocketAddr,
@@ -217,62 +217,68 @@ struct Poor {
 const POOR: &str = "RIOT_POOR_SERVER";
 const POOR_LIMIT: u64 = 64;
 
-impl Poor {
+impl LimitedServer {
     fn start(overflow: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("it runs"))
+        let mut child = Command::new(std::env::current_exe().expect("the process runs"))
             .args(["--exact", "a_poor_server", "--nocapture"])
             .env(POOR, overflow)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+            .expect("the server starts");
+        let output = BufReader::new(child.stdout.take().expect("the pipe was requested"));
         let mut poor = Self { child, output, address: ([127, 0, 0, 1], 0).into() };
-        poor.address = poor.says("listening ").parse().expect("an address");
+        poor.address = poor.text_after("listening ").parse().expect("an address");
         poor
     }
 
-    /// What stands behind `word` in the next line that has it.
-    fn says(&mut self, word: &str) -> String {
+    /// Returns the text behind `word` in the next line that contains it.
+    fn text_after(&mut self, word: &str) -> String {
         loop {
             let mut line = String::new();
-            assert!(self.output.read_line(&mut line).expect("it is piped") > 0, "the server has ended");
-            // The test runner says what it runs, in the same line.
+            assert!(
+                self.output.read_line(&mut line).expect("the pipe was requested") > 0,
+                "the server has ended"
+            );
+            // The test runner prints the name of the test in the same line.
             if let Some((_, rest)) = line.split_once(word) {
                 return rest.trim().to_owned();
             }
         }
     }
 
-    /// Clock ticks of processor time it has used.
+    /// Returns the processor time it has used, in clock ticks.
     fn ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process runs");
         let fields: Vec<_> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
         fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum()
     }
 
-    /// What it has counted: connections, accepts that failed for want of descriptors, clients sent away.
+    /// Returns its counts: connections, accepts that failed for want of descriptors, clients sent away.
     fn counts(&mut self) -> [u64; 3] {
-        writeln!(self.child.stdin.as_mut().expect("it is piped"), "count").expect("it runs");
-        let counts = self.says("counts ");
+        writeln!(self.child.stdin.as_mut().expect("the pipe was requested"), "count")
+            .expect("the process runs");
+        let counts = self.text_after("counts ");
         let counts: Vec<_> = counts.split(' ').map(|count| count.parse().expect("a number")).collect();
         counts.try_into().expect("three")
     }
 }
 
-impl Drop for Poor {
+impl Drop for LimitedServer {
     fn drop(&mut self) {
-        drop(self.child.stdin.take()); // It ends when nobody has anything more to say to it.
+        drop(self.child.stdin.take()); // The child ends when its input does.
         let _ = self.child.wait();
     }
 }
 
-/// Not a test of its own: the server of the two below.
+/// Runs the server of the two tests below; on its own it tests nothing.
 #[test]
 fn a_poor_server() {
     let Ok(overflow) = std::env::var(POOR) else { return };
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(POOR_LIMIT), ..limit }).expect("it is lower");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(POOR_LIMIT), ..limit })
+        .expect("the limit can be lowered");
     let overflow = if overflow == "close" { ConnectionOverflow::Close } else { ConnectionOverflow::Wait };
     let reason = Config::new().workers(2).run(async move {
         let server = Server::bind("127.0.0.1:0")?.overflow(overflow).start_link(common::echo).await?;
@@ -290,13 +296,13 @@ fn a_poor_server() {
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]
 fn out_of_descriptors_clients_wait_and_are_served_when_there_are_some() {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut server = Poor::start("wait");
+    let mut server = LimitedServer::start("wait");
     let mut clients: Vec<_> = (0..2 * POOR_LIMIT).map(|_| connect(server.address)).collect();
     let mut rounds = 0;
     while server.counts()[1] < 5 {
@@ -307,12 +313,12 @@ fn out_of_descriptors_clients_wait_and_are_served_when_there_are_some() {
     let [served, ..] = server.counts();
     assert!((POOR_LIMIT / 2..POOR_LIMIT).contains(&served), "{served} of {POOR_LIMIT}");
     says_it_back(&mut clients[0]);
-    // It tries again now and then; it does not spin.
+    // The acceptors try again now and then, and do not spin.
     let (ticks, start) = (server.ticks(), Instant::now());
     std::thread::sleep(Duration::from_millis(500));
     let busy = Duration::from_millis(10 * (server.ticks() - ticks));
     assert!(busy < start.elapsed() / 4, "busy for {busy:?} of {:?}", start.elapsed());
-    // By itself: whoever came, in the order they came.
+    // The waiting clients are served without further action, in the order in which they came.
     while !clients.is_empty() {
         says_it_back(&mut clients.remove(0));
     }
@@ -324,11 +330,11 @@ fn out_of_descriptors_clients_wait_and_are_served_when_there_are_some() {
 #[test]
 fn out_of_descriptors_clients_that_are_not_to_wait_are_sent_away_through_the_one_in_reserve() {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut server = Poor::start("close");
+    let mut server = LimitedServer::start("close");
     let mut clients: Vec<_> = (0..2 * POOR_LIMIT).map(|_| connect(server.address)).collect();
     let mut served = 0;
     clients.retain_mut(|client| {
-        // One that is sent away may be so before it has said anything.
+        // A client may be sent away before it has sent anything.
         let answered =
             client.write_all(b"x").and_then(|()| client.read(&mut [0])).is_ok_and(|read| read == 1);
         served += u64::from(answered);

@@ -1,4 +1,4 @@
-//! Handshakes: in the Connector, in order, in time, and silent when they fail.
+//! Handshakes: they run in the Connector, in order and in time, and fail silently.
 
 mod common;
 
@@ -24,7 +24,7 @@ use riot_socket::{
     memory::Listener,
 };
 
-/// A handshake: the client says "hi", and is let in.
+/// A handshake in which the client has to send "hi".
 async fn greeted(mut connection: Connection) -> io::Result<Connection> {
     let mut word = [0; 2];
     connection.read_exact(&mut word).await?;
@@ -34,7 +34,7 @@ async fn greeted(mut connection: Connection) -> io::Result<Connection> {
     Ok(connection)
 }
 
-/// Errors, timeouts, crashes, and connections there are.
+/// Returns the numbers of errors, timeouts, crashes, and live connections.
 fn counts(server: &ServerHandle) -> (u64, u64, u64, usize) {
     let info = server.info();
     (
@@ -45,7 +45,7 @@ fn counts(server: &ServerHandle) -> (u64, u64, u64, usize) {
     )
 }
 
-/// The one there is.
+/// Monitors the only Connector.
 async fn the_connector() -> MonitorRef {
     settle().await;
     let [connector] = tree().labelled("Connector")[..] else { panic!("one connector:\n{}", tree()) };
@@ -85,7 +85,7 @@ fn b06_the_handshake_comes_before_the_protocol_and_in_its_process() {
 }
 
 #[test]
-fn b06_a_client_that_says_nothing_holds_nobody_up_and_is_closed_in_time() {
+fn b06_a_silent_client_delays_no_other_and_is_closed_in_time() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let server =
@@ -95,7 +95,7 @@ fn b06_a_client_that_says_nothing_holds_nobody_up_and_is_closed_in_time() {
         let mut polite = listener.connect()?;
         polite.write_all(b"hi").await?;
         says_it_back(&mut polite, b"served").await;
-        assert!(now() - start < Duration::from_secs(1), "the acceptor waits for nobody");
+        assert!(now() - start < Duration::from_secs(1), "the acceptor does not wait");
         assert_eq!(silent.read(&mut [0]).await?, 0);
         let waited = now() - start;
         assert!((Duration::from_secs(5)..Duration::from_millis(5100)).contains(&waited), "{waited:?}");
@@ -218,7 +218,7 @@ fn b06_stopping_ends_a_handshake_that_is_under_way() {
     });
 }
 
-/// What a handshake may put in a connection's place: here one that counts what is sent through it.
+/// A transport that a handshake puts around another one: it counts sent bytes.
 struct Counting {
     inner: Arc<dyn Transport>,
     sent: Arc<Mutex<usize>>,
@@ -232,7 +232,7 @@ impl Transport for Counting {
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = self.inner.poll_write(cx, slices);
         if let Poll::Ready(Ok(written)) = written {
-            *self.sent.lock().expect("nobody panics with it") += written;
+            *self.sent.lock().expect("no panic while locked") += written;
         }
         written
     }
@@ -250,7 +250,7 @@ impl Transport for Counting {
 struct Agreed(&'static str);
 
 #[test]
-fn b06_a_handshake_replaces_transport_and_peer_and_leaves_what_it_found_out() {
+fn b06_a_handshake_replaces_transport_and_peer_and_leaves_its_results() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let sent = Arc::new(Mutex::new(0));
@@ -275,10 +275,10 @@ fn b06_a_handshake_replaces_transport_and_peer_and_leaves_what_it_found_out() {
             .await?;
         let mut client = listener.connect()?;
         says_it_back(&mut client, b"hello").await;
-        assert_eq!(*sent.lock().expect("nobody panics with it"), 5);
+        assert_eq!(*sent.lock().expect("no panic while locked"), 5);
         let peers: Vec<_> = server.connections().into_iter().map(|connection| connection.peer).collect();
         assert_eq!(peers, [Address::Memory(4711)]);
-        // The drain reaches the transport there is now, and the place is given back.
+        // The drain reaches the new transport, and the permit is released.
         assert!(server.stop(Duration::from_secs(15)).await.is_empty());
         assert_eq!((client.read(&mut [0]).await?, server.info().active), (0, 0));
         Ok::<(), Reason>(())
@@ -286,7 +286,7 @@ fn b06_a_handshake_replaces_transport_and_peer_and_leaves_what_it_found_out() {
 }
 
 #[test]
-fn what_was_put_back_in_a_handshake_comes_first_in_the_protocol() {
+fn bytes_put_back_in_a_handshake_come_first_in_the_protocol() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         Server::listen(listener.clone())
@@ -300,7 +300,7 @@ fn what_was_put_back_in_a_handshake_comes_first_in_the_protocol() {
             .await?;
         let mut client = listener.connect()?;
         says_it_back(&mut client, b"not a byte is lost").await;
-        assert_eq!(info(this()).expect("it runs").mailbox, 0);
+        assert_eq!(info(this()).expect("the process runs").mailbox, 0);
         Ok::<(), Reason>(())
     });
 }

@@ -1,4 +1,4 @@
-//! The network in memory: what it does as written down, and what it does by chance.
+//! The network in memory: scripted faults and random faults.
 
 mod common;
 
@@ -15,7 +15,7 @@ use riot_socket::{
     memory::{self, Faults, Listener, ScriptStep, Stream},
 };
 
-/// An end to play tricks with, as a connection too, and the other end.
+/// Returns an end to script, the connection over it, and the other end.
 fn pair() -> (Arc<Stream>, Connection, Connection) {
     let (here, there) = memory::pair();
     let connection = Connection::new(here.clone(), Address::Memory(1));
@@ -56,7 +56,7 @@ fn a_step_waits_for_the_operation_it_is_meant_for() {
     Simulation::sweep(0..10, || async {
         let (script, mut here, mut there) = pair();
         script.script_reads([ScriptStep::Short(1)]);
-        // Nothing has come, so nothing was short.
+        // Nothing has come, so the step was not used.
         assert!(timeout(Duration::from_secs(1), here.read(&mut [0; 9])).await.is_err());
         there.write_all(b"hello").await?;
         assert_eq!(here.read(&mut [0; 9]).await?, 1);
@@ -66,7 +66,7 @@ fn a_step_waits_for_the_operation_it_is_meant_for() {
 }
 
 #[test]
-fn what_is_late_is_late_by_the_runtimes_clock() {
+fn a_delay_is_measured_by_the_runtimes_clock() {
     let late = || async {
         let (script, mut here, mut there) = pair();
         script.script_reads([ScriptStep::Delay(Duration::from_millis(30))]);
@@ -85,7 +85,7 @@ fn what_is_late_is_late_by_the_runtimes_clock() {
     };
     Simulation::sweep(0..10, move || async move {
         let (read, written) = late().await?;
-        // A timer is up to a millisecond late.
+        // A timer fires up to a millisecond late.
         assert!((30..=31).contains(&read.as_millis()), "{read:?}");
         assert!((25..=27).contains(&written.as_millis()), "{written:?}");
         Ok::<(), Reason>(())
@@ -127,14 +127,14 @@ fn an_end_in_the_script_ends_one_direction() {
     });
 }
 
-/// What a client got back of what it sent, and whether that was all of it.
+/// Returns the number of bytes that a client got back, and whether that was all it sent.
 async fn conversation(listener: &Listener) -> (usize, bool) {
     let Ok(client) = listener.connect() else { return (0, false) };
     let sent: Vec<u8> = (0..2000).map(|at| (at % 251) as u8).collect();
     let (mut reader, mut writer) = client.into_split();
     let whole = sent.clone();
     riot_actor::spawn(async move {
-        // However far it comes.
+        // The write may fail at any point.
         if writer.write_all(&whole).await.is_ok() {
             let _ = writer.close().await;
         }
@@ -147,8 +147,9 @@ async fn conversation(listener: &Listener) -> (usize, bool) {
     (received.len(), received.len() == sent.len())
 }
 
-/// Conversations under this seed's weather: what each client got, and the time all that took.
-fn weather(seed: u64) -> (Vec<(usize, bool)>, Duration) {
+/// Runs conversations under the random faults of a seed, and returns the result of each client, and the total
+/// time.
+fn conversations(seed: u64) -> (Vec<(usize, bool)>, Duration) {
     let result = Arc::new(Mutex::new(None));
     let place = result.clone();
     Simulation::sweep([seed], move || {
@@ -167,23 +168,23 @@ fn weather(seed: u64) -> (Vec<(usize, bool)>, Duration) {
             settle().await;
             riot_actor::sleep(Duration::from_secs(60)).await;
             assert_eq!(server.info().active, 0, "whatever happened, every place was given back");
-            *place.lock().expect("nobody panics with it") = Some((outcomes, time));
+            *place.lock().expect("no panic while locked") = Some((outcomes, time));
             Ok::<(), Reason>(())
         }
     });
-    let outcome = result.lock().expect("nobody panics with it").take();
-    outcome.expect("it came to its end")
+    let outcome = result.lock().expect("no panic while locked").take();
+    outcome.expect("the program ended")
 }
 
 #[test]
 fn a_server_in_all_weathers_and_a_seed_brings_the_same_again() {
     let (mut whole, mut broken) = (0, 0);
     for seed in 0..100 {
-        let (outcomes, time) = weather(seed);
+        let (outcomes, time) = conversations(seed);
         whole += outcomes.iter().filter(|(_, all)| *all).count();
         broken += outcomes.iter().filter(|(_, all)| !*all).count();
         if seed % 10 == 0 {
-            assert_eq!(weather(seed), (outcomes, time), "seed {seed}");
+            assert_eq!(conversations(seed), (outcomes, time), "seed {seed}");
         }
     }
     assert!(whole > 50 && broken > 50, "{whole} conversations whole, {broken} broken");

@@ -1,5 +1,5 @@
-//! Peers that are not ours: `openssl s_client`, and HAProxy in front with the PROXY protocol and its health checks.
-//! Where one is not installed its test says so, and is skipped.
+//! Foreign peers: `openssl s_client`, and HAProxy in front of a server, with the PROXY protocol and health
+//! checks. The test of a program that is not installed says so, and is skipped.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -16,11 +16,11 @@ use common::{Folder, run};
 use riot_actor::process::yield_now;
 use riot_socket::{
     Connection, Server, TcpStream,
-    proxy::{Addresses, Header, Proxied, ProxyInfo, ProxyProtocol, Tlv},
+    proxy::{Addresses, Proxied, ProxyHeader, ProxyInfo, ProxyProtocol, Tlv},
 };
 use socket2::{Domain, Socket, Type};
 
-/// Whether the program is there; says so if not.
+/// Returns whether a program is installed, and prints a note if not.
 fn installed(program: &str, version: &str) -> bool {
     let found =
         Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
@@ -33,21 +33,21 @@ fn installed(program: &str, version: &str) -> bool {
 /// HAProxy, killed when dropped.
 struct Haproxy {
     child: Child,
-    /// Where it listens.
+    /// The address it listens on.
     address: SocketAddr,
     _folder: Folder,
 }
 
 impl Haproxy {
-    /// In front of `server`, to which it speaks with these options. It takes its listening socket over, so nobody has
-    /// to guess a port, or when it is there.
-    fn before(server: SocketAddr, options: &str) -> Self {
+    /// Starts HAProxy in front of `server`, with these options for the connections to it. It inherits its
+    /// listening socket, so no port has to be guessed, and clients can connect at once.
+    fn in_front_of(server: SocketAddr, options: &str) -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-        listener.bind(&any.into()).expect("it binds");
-        listener.listen(16).expect("it listens");
-        listener.set_cloexec(false).expect("it is ours");
-        let address = listener.local_addr().expect("it is bound").as_socket().expect("TCP");
+        listener.bind(&any.into()).expect("the bind succeeds");
+        listener.listen(16).expect("the listener is bound");
+        listener.set_cloexec(false).expect("the descriptor is open");
+        let address = listener.local_addr().expect("the listener is bound").as_socket().expect("TCP");
         let folder = Folder::new();
         let config = folder.path("haproxy.cfg");
         let text = format!(
@@ -58,7 +58,7 @@ impl Haproxy {
         );
         std::fs::write(&config, text).expect("there is room");
         let child = Command::new("haproxy").arg("-db").arg("-f").arg(&config).stderr(Stdio::null()).spawn();
-        Self { child: child.expect("it is installed"), address, _folder: folder }
+        Self { child: child.expect("the program is installed"), address, _folder: folder }
     }
 }
 
@@ -69,9 +69,9 @@ impl Drop for Haproxy {
     }
 }
 
-/// Everything a server was told by HAProxy with these options, up to the first client and the first health check; and
-/// the address of that client.
-fn told(options: &'static str, checks: bool) -> Vec<(String, Header)> {
+/// Returns all headers that HAProxy sends with these options, up to the first client and the first health
+/// check, each with the address of the connection's peer.
+fn headers_received(options: &'static str, checks: bool) -> Vec<(String, ProxyHeader)> {
     let result = Arc::new(Mutex::new(Vec::new()));
     let place = result.clone();
     run(async move {
@@ -79,10 +79,10 @@ fn told(options: &'static str, checks: bool) -> Vec<(String, Header)> {
         let server = Server::bind("127.0.0.1:0")?
             .proxy_protocol(ProxyProtocol::required().from(["127.0.0.0/8".parse()?]))
             .start_link(move |mut connection: Connection| {
-                let info = connection.get::<ProxyInfo>().expect("it is required").clone();
+                let info = connection.get::<ProxyInfo>().expect("the header is required").clone();
                 let peer = connection.peer().to_string();
-                let check = info.header == Header::Local;
-                headers.lock().expect("nobody panics with it").push((peer.clone(), info.header));
+                let check = info.header == ProxyHeader::Local;
+                headers.lock().expect("no panic while locked").push((peer.clone(), info.header));
                 async move {
                     if check {
                         return Ok(());
@@ -96,14 +96,14 @@ fn told(options: &'static str, checks: bool) -> Vec<(String, Header)> {
                 }
             })
             .await?;
-        let haproxy = Haproxy::before(server.local_addr(), options);
+        let haproxy = Haproxy::in_front_of(server.local_addr(), options);
         let mut client: Connection = TcpStream::connect(haproxy.address).await?.try_into()?;
         let address = client.local_address()?;
         client.write_all(b"hello").await?;
         let answer = String::from_utf8(client.read_to_end(1000).await?).expect("text");
         assert_eq!(answer, format!("{address} said hello"), "the server sees the client, and every byte");
-        let is_local = |(_, header): &(String, Header)| *header == Header::Local;
-        while checks && !place.lock().expect("nobody panics with it").iter().any(is_local) {
+        let is_local = |(_, header): &(String, ProxyHeader)| *header == ProxyHeader::Local;
+        while checks && !place.lock().expect("no panic while locked").iter().any(is_local) {
             yield_now().await;
         }
         drop(haproxy);
@@ -111,7 +111,7 @@ fn told(options: &'static str, checks: bool) -> Vec<(String, Header)> {
         assert_eq!((server.info().ended.crashed, server.info().handshake_errors), (0, 0));
         Ok(())
     });
-    Arc::into_inner(result).expect("the server is gone").into_inner().expect("nobody panics with it")
+    Arc::into_inner(result).expect("the server is gone").into_inner().expect("no panic while locked")
 }
 
 #[test]
@@ -119,8 +119,9 @@ fn b16_haproxy_speaks_version_1() {
     if !installed("haproxy", "-v") {
         return;
     }
-    let told = told("send-proxy", false);
-    let [(peer, Header::Proxied(Proxied { addresses: Addresses::V4 { source, .. }, tlvs, .. }))] = &told[..]
+    let told = headers_received("send-proxy", false);
+    let [(peer, ProxyHeader::Proxied(Proxied { addresses: Addresses::V4 { source, .. }, tlvs, .. }))] =
+        &told[..]
     else {
         panic!("one client over IPv4: {told:?}")
     };
@@ -133,14 +134,16 @@ fn b16_haproxy_speaks_version_2_with_a_checksum_and_checks_the_servers_health() 
     if !installed("haproxy", "-v") {
         return;
     }
-    let told = told("send-proxy-v2 proxy-v2-options crc32c,unique-id check inter 100ms", true);
-    let clients: Vec<_> = told.iter().filter(|(_, header)| *header != Header::Local).collect();
-    let [(_, Header::Proxied(Proxied { tlvs, datagram: false, .. }))] = clients[..] else {
+    let told = headers_received("send-proxy-v2 proxy-v2-options crc32c,unique-id check inter 100ms", true);
+    let clients: Vec<_> = told.iter().filter(|(_, header)| *header != ProxyHeader::Local).collect();
+    let [(_, ProxyHeader::Proxied(Proxied { tlvs, datagram: false, .. }))] = clients[..] else {
         panic!("one client: {told:?}")
     };
     assert!(tlvs.contains(&Tlv::UniqueId(b"id-0".to_vec())), "{tlvs:?}");
-    // A health check is the proxy's own: its address is the connection's.
-    assert!(told.iter().any(|(peer, header)| *header == Header::Local && peer.starts_with("127.0.0.1:")));
+    // A health check is made by the proxy itself: the peer stays that of the connection.
+    assert!(
+        told.iter().any(|(peer, header)| *header == ProxyHeader::Local && peer.starts_with("127.0.0.1:"))
+    );
 }
 
 #[cfg(feature = "tls")]
@@ -151,7 +154,7 @@ mod tls {
     use riot_actor::runtime::blocking;
     use riot_socket::tls::{Certificate, Certificates, Tls};
 
-    /// A protocol: says one line back, and closes.
+    /// A protocol that sends one line back, and closes.
     async fn one_line(mut connection: Connection) -> io::Result<()> {
         let mut line = vec![0];
         while line.last() != Some(&b'\n') {
@@ -163,7 +166,7 @@ mod tls {
         connection.close().await
     }
 
-    /// What `openssl s_client` says and hears with these arguments, when it sends a line and gets it back.
+    /// Returns the output of `openssl s_client` with these arguments, which sends a line and gets it back.
     fn s_client(arguments: &'static [&'static str]) -> Option<String> {
         if !installed("openssl", "version") {
             return None;
@@ -189,12 +192,12 @@ mod tls {
                 shell.args(["-c", script]).arg(roots).arg(address).args(arguments);
                 shell.output()
             });
-            *place.lock().expect("nobody panics with it") =
+            *place.lock().expect("no panic while locked") =
                 String::from_utf8_lossy(&output.await?.stdout).into();
             server.stop(Duration::from_secs(5)).await;
             Ok(())
         });
-        Some(Arc::into_inner(heard).expect("the server is gone").into_inner().expect("nobody panics with it"))
+        Some(Arc::into_inner(heard).expect("the server is gone").into_inner().expect("no panic while locked"))
     }
 
     const KNOWN: &str = "riot.example.org";

@@ -1,4 +1,5 @@
-//! Each worker has one poller, however many sockets it serves. A program of its own: it looks at all its descriptors.
+//! Each worker has one poller for any number of sockets. The test is alone in its program, since it counts
+//! all open descriptors.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -15,8 +16,8 @@ use riot_actor::{
 };
 use riot_socket::Server;
 
-/// What mio's pollers wake up by: each has one.
-fn alarms() -> usize {
+/// Returns the number of event descriptors, by which mio's pollers are woken: each has one.
+fn wake_descriptors() -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
     let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     targets.filter(|target| target.to_string_lossy() == "anon_inode:[eventfd]").count()
@@ -25,7 +26,7 @@ fn alarms() -> usize {
 #[test]
 fn one_poller_a_worker_however_many_sockets() {
     for workers in [1, 3] {
-        let before = alarms();
+        let before = wake_descriptors();
         Config::new()
             .workers(workers)
             .run(async move {
@@ -43,7 +44,7 @@ fn one_poller_a_worker_however_many_sockets() {
                     std::io::Result::Ok(clients)
                 };
                 let clients = blocking(clients).await?;
-                let pollers = alarms() - before;
+                let pollers = wake_descriptors() - before;
                 assert!((1..=workers).contains(&pollers), "{pollers} pollers for {workers} workers");
                 drop(clients);
                 server.stop(Duration::ZERO).await;

@@ -1,4 +1,4 @@
-//! Sending files: Ranch's sendfile suite by name, over everything that carries connections.
+//! Sending files: Ranch's sendfile suite by name, over every transport.
 
 mod common;
 
@@ -8,20 +8,22 @@ use common::{Folder, run};
 use riot_actor::spawn;
 use riot_socket::{Address, Connection, Options, TcpListener, TcpStream, UnixStream, memory};
 
-/// Two ends of connections of every kind.
+/// Returns the two ends of a connection over every transport.
 async fn pairs() -> Vec<(&'static str, Connection, Connection)> {
-    let listener =
-        TcpListener::bind("127.0.0.1:0".parse().expect("an address"), &Options::new()).expect("it binds");
-    let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
+    let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"), &Options::new())
+        .expect("the bind succeeds");
+    let client = TcpStream::connect(listener.local_addr().expect("the listener is bound"))
+        .await
+        .expect("the listener is bound");
     let (served, peer) = std::future::poll_fn(|cx| riot_socket::Listen::poll_accept(&listener, cx))
         .await
-        .expect("somebody connects");
-    let client = client.try_into().expect("it is connected");
+        .expect("a client connects");
+    let client = client.try_into().expect("the client is connected");
     let mut pairs = vec![("tcp", Connection::new(served, peer), client)];
     let (one, other) = UnixStream::pair().expect("two sockets");
     pairs.push(("unix", of(Arc::new(one)), of(Arc::new(other))));
     let (one, other) = memory::pair();
-    one.cut(1000);
+    one.max_transfer(1000);
     pairs.push(("memory", of(one), of(other)));
     #[cfg(feature = "tls")]
     pairs.push(tls().await);
@@ -38,24 +40,26 @@ async fn tls() -> (&'static str, Connection, Connection) {
         Handshake,
         tls::{Certificate, Roots, Tls, TlsClient},
     };
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it can be made");
+    let made =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("the certificate is generated");
     let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    let certificate = Certificate::from_pem(chain.as_bytes(), key.as_bytes()).expect("it is one");
+    let certificate = Certificate::from_pem(chain.as_bytes(), key.as_bytes()).expect("the PEM is valid");
     let (one, other) = UnixStream::pair().expect("two sockets");
     let mut serving =
         riot_actor::task::Task::spawn(
             async move { Tls::new(certificate).handshake(of(Arc::new(one))).await },
         );
-    let client = TlsClient::new(Roots::from_pem(chain.as_bytes()).expect("it is one"));
+    let client = TlsClient::new(Roots::from_pem(chain.as_bytes()).expect("the PEM is valid"));
     let client = client.connect(of(Arc::new(other)), "localhost").await.expect("they agree");
-    ("tls", serving.wait(None).await.expect("it ends well").expect("they agree"), client)
+    ("tls", serving.wait(None).await.expect("the program ends normally").expect("they agree"), client)
 }
 
 fn contents(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
-/// Sends this part of a file of so many bytes over everything, and checks that `expected` of it arrived.
+/// Sends a part of a file of `bytes` bytes over every transport, and checks that the range `expected`
+/// arrived.
 fn check(bytes: usize, offset: u64, length: Option<u64>, expected: std::ops::Range<usize>) {
     let folder = Folder::new();
     let path = folder.path("file");
@@ -67,18 +71,21 @@ fn check(bytes: usize, offset: u64, length: Option<u64>, expected: std::ops::Ran
             file.seek(std::io::SeekFrom::Start(3))?;
             let length_expected = expected.len() as u64;
             let mut sender = riot_actor::task::Task::spawn(async move {
-                assert_eq!(here.send_file(&file, offset, length).await.expect("it is sent"), length_expected);
                 assert_eq!(
-                    file.stream_position().expect("it has one"),
+                    here.send_file(&file, offset, length).await.expect("the file is sent"),
+                    length_expected
+                );
+                assert_eq!(
+                    file.stream_position().expect("the socket has an address"),
                     3,
                     "{kind}: the position is not touched"
                 );
-                here.write_all(b"and more").await.expect("it is taken");
-                here.close().await.expect("it is taken");
+                here.write_all(b"and more").await.expect("the write succeeds");
+                here.close().await.expect("the write succeeds");
             });
             let received = there.read_to_end(usize::MAX).await?;
             assert!(received == [&expected[..], b"and more"].concat(), "{kind}: {} bytes", received.len());
-            sender.wait(None).await.expect("it has sent it");
+            sender.wait(None).await.expect("the sender ends");
         }
         Ok(())
     });
@@ -134,7 +141,7 @@ fn a_file_the_system_cannot_send_is_copied() {
 }
 
 #[test]
-fn a_file_that_shrinks_ends_what_is_sent() {
+fn a_file_that_shrinks_ends_the_transfer() {
     let folder = Folder::new();
     let path = folder.path("file");
     run(async move {

@@ -18,15 +18,15 @@ use riot_socket::{
 };
 
 async fn server() -> ServerHandle {
-    Server::bind("127.0.0.1:0").expect("an address").start_link(echo).await.expect("it starts")
+    Server::bind("127.0.0.1:0").expect("an address").start_link(echo).await.expect("the server starts")
 }
 
-/// An address nobody listens at, as long as the socket lives.
+/// Returns an address that refuses connections, as long as the socket lives.
 fn refusing() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    socket.bind(&any.into()).expect("it binds");
-    let address = socket.local_addr().expect("it is bound").as_socket().expect("TCP");
+    socket.bind(&any.into()).expect("the bind succeeds");
+    let address = socket.local_addr().expect("the listener is bound").as_socket().expect("TCP");
     (socket, address)
 }
 
@@ -34,7 +34,7 @@ fn refusing() -> (socket2::Socket, SocketAddr) {
 fn connecting_by_name_finds_the_address_that_answers() {
     run(async {
         let server = server().await;
-        // The name stands for ::1 as well, where nobody listens.
+        // The name also has the address ::1, where no process listens.
         let name = format!("localhost:{}", server.local_addr().port());
         let mut client = Connection::connect(&name).await?;
         says_it_back(&mut client, b"hello").await;
@@ -44,12 +44,12 @@ fn connecting_by_name_finds_the_address_that_answers() {
 }
 
 #[test]
-fn connecting_says_what_went_wrong() {
+fn connecting_reports_the_error() {
     let (_held, address) = refusing();
     run(async move {
-        let refused = TcpStream::connect(address).await.expect_err("nobody listens");
+        let refused = TcpStream::connect(address).await.expect_err("no process listens");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-        let refused = Connection::connect(&address.to_string()).await.expect_err("nobody listens");
+        let refused = Connection::connect(&address.to_string()).await.expect_err("no process listens");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         assert!(refused.to_string().starts_with(&format!("cannot connect to {address}: ")), "{refused}");
         let unknown = Connection::connect("no.such.name.invalid:80").await.expect_err("it does not exist");
@@ -62,7 +62,7 @@ fn connecting_says_what_went_wrong() {
 
 #[test]
 fn an_attempt_ends_at_its_deadline() {
-    // Its backlog is full, so nothing answers.
+    // The backlog is full, so connects are not answered.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     socket.bind(&any.into()).unwrap();
@@ -121,7 +121,7 @@ fn borrowed_halves_read_and_write_at_once() {
         let mut here = Connection::new(std::sync::Arc::new(one), Address::Memory(1));
         let other = Connection::new(std::sync::Arc::new(other), Address::Memory(2));
         here.put_back(b"put back, ");
-        // More than the system holds: it gets nowhere unless somebody reads what comes back.
+        // More than the system holds: the write ends only if the echo is read meanwhile.
         let sent = vec![b'x'; 4 * 1024 * 1024];
         let mut echoing = riot_actor::task::Task::spawn(echo(other));
         let (mut reader, mut writer) = here.split();
@@ -134,7 +134,7 @@ fn borrowed_halves_read_and_write_at_once() {
         let read = read?;
         assert_eq!(&read[..10], b"put back, ");
         assert!(read[10..] == sent);
-        echoing.wait(None).await.expect("it ends well")?;
+        echoing.wait(None).await.expect("the program ends normally")?;
         Ok::<(), Reason>(())
     });
 }
@@ -157,7 +157,7 @@ async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>
         if a.is_some() && b.is_some() { Ready(()) } else { Pending }
     })
     .await;
-    (a.expect("it is ready"), b.expect("it is ready"))
+    (a.expect("both are ready"), b.expect("both are ready"))
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_write_that_takes_too_long_is_given_up() {
 #[test]
 fn inherit_options_reach_the_connection() {
     run(async {
-        let options = Options::new().nodelay(true).send_buffer(20_000);
+        let options = Options::new().send_buffer(20_000);
         let server = Server::bind("127.0.0.1:0")?
             .options(options)
             .start_link(|mut connection: Connection| async move { connection.write_all(&[0; 100_000]).await })
@@ -281,7 +281,7 @@ fn libraries_on_futures_io_work_on_connections_and_halves() {
     use futures_util::StreamExt;
     Simulation::sweep(0..10, || async {
         let listener = Listener::new();
-        listener.cut(3);
+        listener.max_transfer(3);
         Server::listen(listener.clone())
             .start_link(|connection: Connection| async move {
                 let mut socket = accept_async(connection).await.map_err(io::Error::other)?;
@@ -296,7 +296,7 @@ fn libraries_on_futures_io_work_on_connections_and_halves() {
         let (mut socket, _) = client_async("ws://localhost/", listener.connect()?).await?;
         for text in ["hello", "", "and once more, longer than a piece"] {
             socket.send(Message::text(text)).await?;
-            assert_eq!(socket.next().await.expect("it answers")?, Message::text(text));
+            assert_eq!(socket.next().await.expect("the supervisor answers")?, Message::text(text));
         }
         Ok::<(), Reason>(())
     });

@@ -1,7 +1,7 @@
 //! TLS: the scenarios of Ranch's ssl suite by name, over memory in simulation and over real sockets.
 //!
-//! What has no place here: `dtls_echo` (no datagrams), `tls_psk` and `tls_psk_fail` (rustls agrees on no keys from
-//! beforehand), `unsupported_tlsv13_options` (there is no list of options that a version could leave unsupported).
+//! Not here: `dtls_echo` (no datagrams), `tls_psk` and `tls_psk_fail` (rustls has no pre-shared keys),
+//! `unsupported_tlsv13_options` (there is no list of options that a version could leave unsupported).
 #![cfg(feature = "tls")]
 
 mod common;
@@ -17,13 +17,13 @@ use riot_actor::{Reason, receive, send, simulation::Simulation, sleep, spawn, th
 use riot_socket::{
     Connection, Handshake, Server, ServerHandle, Shutdown, TcpStream,
     memory::{self, Faults, Listener},
-    proxy::{Header, ProxyProtocol},
+    proxy::{ProxyHeader, ProxyProtocol},
     tls::{Certificate, CertificateError, Certificates, ClientCertificates, Roots, Tls, TlsClient, TlsInfo},
 };
 
 const SEEDS: std::ops::Range<u64> = 0..10;
 
-/// A certificate that vouches for itself: chain and key, in PEM.
+/// A self-signed certificate: chain and key, in PEM.
 struct Pair {
     chain: String,
     key: String,
@@ -31,14 +31,14 @@ struct Pair {
 
 impl Pair {
     fn certificate(&self) -> Certificate {
-        Certificate::from_pem(self.chain.as_bytes(), self.key.as_bytes()).expect("it is one")
+        Certificate::from_pem(self.chain.as_bytes(), self.key.as_bytes()).expect("the PEM is valid")
     }
 
     fn roots(&self) -> Roots {
-        Roots::from_pem(self.chain.as_bytes()).expect("it is one")
+        Roots::from_pem(self.chain.as_bytes()).expect("the PEM is valid")
     }
 
-    /// A client that trusts this one only.
+    /// Returns a client that trusts only this certificate.
     fn client(&self) -> TlsClient {
         TlsClient::new(self.roots())
     }
@@ -46,11 +46,11 @@ impl Pair {
 
 fn made(host: &'static str) -> &'static Pair {
     static MADE: OnceLock<Mutex<Vec<(&str, &Pair)>>> = OnceLock::new();
-    let mut made = MADE.get_or_init(Mutex::default).lock().expect("nobody panics with it");
+    let mut made = MADE.get_or_init(Mutex::default).lock().expect("no panic while locked");
     if let Some((_, pair)) = made.iter().find(|(name, _)| *name == host) {
         return pair;
     }
-    let new = rcgen::generate_simple_self_signed([host.to_owned()]).expect("it can be made");
+    let new = rcgen::generate_simple_self_signed([host.to_owned()]).expect("the certificate is generated");
     let pair = Box::leak(Box::new(Pair { chain: new.cert.pem(), key: new.signing_key.serialize_pem() }));
     made.push((host, pair));
     pair
@@ -60,10 +60,10 @@ fn localhost() -> &'static Pair {
     made("localhost")
 }
 
-/// A protocol: tells the test what was agreed on, then says everything back.
+/// Returns a protocol that sends the result of the handshake to the test, then echoes all bytes.
 fn telling_echo(watcher: riot_actor::Pid) -> impl Fn(Connection) -> Telling + Send + Sync + 'static {
     move |connection: Connection| {
-        send(watcher, connection.get::<TlsInfo>().expect("it was agreed on").clone());
+        send(watcher, connection.get::<TlsInfo>().expect("the handshake inserted it").clone());
         Box::pin(echo(connection))
     }
 }
@@ -72,7 +72,7 @@ type Telling = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 async fn started(listener: &Listener, tls: Tls) -> ServerHandle {
     let server = Server::listen(listener.clone()).tls(tls).start_link(telling_echo(this()));
-    server.await.expect("it starts")
+    server.await.expect("the server starts")
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn ssl_echo() {
     for cut in [1, 100, usize::MAX] {
         Simulation::sweep(0..3, move || async move {
             let listener = Listener::new();
-            listener.cut(cut);
+            listener.max_transfer(cut);
             started(&listener, Tls::new(localhost().certificate())).await;
             let mut client = localhost().client().connect(listener.connect()?, "localhost").await?;
             says_it_back(&mut client, b"TCP Ranch is working!").await;
@@ -117,7 +117,7 @@ fn ssl_echo_over_tcp_and_over_a_unix_socket() {
     });
 }
 
-/// More than all the buffers on the way hold, in both directions at once, in two processes.
+/// Sends more than all buffers on the way hold, in both directions at once, in two processes.
 #[test]
 fn a_flood_in_both_directions() {
     run(async {
@@ -129,8 +129,8 @@ fn a_flood_in_both_directions() {
         let sent: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
         let expected = sent.clone();
         spawn(async move {
-            writer.write_all(&sent).await.expect("it is taken");
-            writer.close().await.expect("it is taken");
+            writer.write_all(&sent).await.expect("the write succeeds");
+            writer.close().await.expect("the write succeeds");
         });
         let received = reader.read_to_end(usize::MAX).await?;
         assert!(received == expected);
@@ -187,7 +187,7 @@ fn b06_accept_error_clients_that_leave_in_the_middle_harm_nothing() {
             .tls(Tls::new(localhost().certificate()))
             .start_link(echo)
             .await?;
-        // A server's last words of the handshake are the client's first to miss.
+        // The handshake ends early after any number of bytes.
         for bytes in [0, 1, 10, 200] {
             let (stream, address) = listener.connect_stream()?;
             let client = Connection::new(stream.clone(), address);
@@ -208,16 +208,16 @@ fn b06_accept_error_clients_that_leave_in_the_middle_harm_nothing() {
     });
 }
 
-/// What a client of TLS begins with.
+/// Returns the first bytes of a TLS client.
 fn client_hello() -> Vec<u8> {
     let config =
         rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("it has them")
+            .expect("the provider has the versions")
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
     let name = "localhost".try_into().expect("a name");
-    let mut session = rustls::ClientConnection::new(Arc::new(config), name).expect("it begins");
+    let mut session = rustls::ClientConnection::new(Arc::new(config), name).expect("the session begins");
     let mut hello = Vec::new();
     session.write_tls(&mut hello).expect("there is room");
     hello
@@ -294,9 +294,9 @@ fn b16_a_proxy_header_comes_before_tls_and_no_byte_is_lost() {
                 echo(connection)
             })
             .await?;
-        // Header and hello in one: the header's end is found, and the rest is the session's.
+        // Header and hello come in one piece: the header's end is found, and the rest belongs to the session.
         let header = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n";
-        assert!(matches!(Header::parse(header), Ok(Some(_))));
+        assert!(matches!(ProxyHeader::parse(header), Ok(Some(_))));
         let (one, other) = memory::pair();
         let here = Connection::new(one, riot_socket::Address::Memory(9));
         let joined = spawn_pump(other, listener.connect()?, header);
@@ -308,7 +308,7 @@ fn b16_a_proxy_header_comes_before_tls_and_no_byte_is_lost() {
     });
 }
 
-/// A proxy: carries bytes both ways, the header in one piece with the first of them.
+/// Starts a proxy that copies bytes both ways, and sends the header in one piece with the first of them.
 fn spawn_pump(client: Arc<memory::Stream>, server: Connection, header: &'static [u8]) -> riot_actor::Pid {
     spawn(async move {
         let client = Connection::new(client, riot_socket::Address::Memory(8));
@@ -329,7 +329,7 @@ fn spawn_pump(client: Arc<memory::Stream>, server: Connection, header: &'static 
 }
 
 #[test]
-fn alpn_agrees_on_what_the_server_prefers() {
+fn alpn_agrees_on_the_protocol_that_the_server_prefers() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         started(&listener, Tls::new(localhost().certificate()).alpn(["b", "a"])).await;
@@ -359,10 +359,10 @@ fn client_certificates_required_or_optional() {
             let tls = Tls::new(localhost().certificate()).client_certificates(clients)?;
             let server = started(&listener, tls).await;
             let connect = |tls: TlsClient| {
-                let connection = listener.connect().expect("it listens");
+                let connection = listener.connect().expect("the listener is bound");
                 async move {
                     let mut client = tls.connect(connection, "localhost").await?;
-                    // A refusal comes after the client believes that it is in.
+                    // The refusal arrives after the client's side of the handshake is complete.
                     client.write_all(b"x").await?;
                     client.read_exact(&mut [0]).await
                 }
@@ -386,7 +386,7 @@ fn certificates_change_while_the_server_runs() {
         let certificates = Certificates::from(localhost().certificate());
         started(&listener, Tls::new(certificates.clone())).await;
         let mut before = localhost().client().connect(listener.connect()?, "localhost").await?;
-        // The same host, another pair of keys.
+        // A certificate for the same host, with another pair of keys.
         let renewed = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let renewed = Pair { chain: renewed.cert.pem(), key: renewed.signing_key.serialize_pem() };
         certificates.set_default(renewed.certificate());
@@ -404,7 +404,7 @@ fn certificates_change_while_the_server_runs() {
 }
 
 #[test]
-fn error_no_cert_says_what_is_missing_and_where() {
+fn error_no_cert_names_the_fault_and_the_file() {
     let folder = Folder::new();
     let write = |name: &str, text: &str| {
         let path = folder.path(name);
@@ -414,23 +414,26 @@ fn error_no_cert_says_what_is_missing_and_where() {
     let (chain, key) = (write("chain.pem", &localhost().chain), write("key.pem", &localhost().key));
     let broken = write("broken.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
     let missing = folder.path("missing.pem");
-    let says = |result: Result<Certificate, CertificateError>| result.expect_err("it is none").to_string();
+    let says = |result: Result<Certificate, CertificateError>| {
+        result.expect_err("the certificate is invalid").to_string()
+    };
     assert!(Certificate::load(&chain, &key).is_ok());
     assert_eq!(says(Certificate::load(&key, &key)), format!("no certificate in {}", key.display()));
     assert_eq!(says(Certificate::load(&chain, &chain)), format!("no private key in {}", chain.display()));
-    assert!(
-        says(Certificate::load(&missing, &key)).starts_with(&format!("cannot read {}: ", missing.display()))
-    );
-    assert!(says(Certificate::load(&broken, &key)).starts_with(&broken.display().to_string()));
+    assert_eq!(says(Certificate::load(&missing, &key)), format!("cannot read {}", missing.display()));
+    assert_eq!(says(Certificate::load(&broken, &key)), format!("{} is malformed", broken.display()));
+    let cause = Certificate::load(&missing, &key).expect_err("there is no file");
+    let cause = std::error::Error::source(&cause).expect("the cause is the source").to_string();
     let other = write("other.pem", &made("other.example.org").key);
-    let text = format!("{} is not of the certificate in {}", other.display(), chain.display());
+    let text = format!("{} does not belong to the certificate in {}", other.display(), chain.display());
     assert_eq!(says(Certificate::load(&chain, &other)), text);
     assert_eq!(
-        Roots::load(&key).expect_err("it is none").to_string(),
+        Roots::load(&key).expect_err("the certificate is invalid").to_string(),
         format!("no certificate in {}", key.display())
     );
-    let error = io::Error::from(Certificate::load(&missing, &key).expect_err("it is none"));
+    let error = io::Error::from(Certificate::load(&missing, &key).expect_err("the certificate is invalid"));
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    assert_eq!(error.to_string(), format!("cannot read {}: {cause}", missing.display()));
 }
 
 #[test]
@@ -442,10 +445,10 @@ fn an_end_that_was_not_announced_is_an_error() {
         let connection = Connection::new(stream.clone(), address);
         let mut client = localhost().client().connect(connection, "localhost").await?;
         says_it_back(&mut client, b"hello").await;
-        // Somebody in between cuts the line: an end of TCP, none of TLS.
+        // The network ends the stream of the transport, without an end of TLS.
         let raw: Arc<dyn riot_socket::Transport> = stream;
         raw.shutdown(Shutdown::Read)?;
-        let cut = client.read(&mut [0]).await.expect_err("nobody announced it");
+        let cut = client.read(&mut [0]).await.expect_err("the end was not announced");
         assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
         Ok::<(), Reason>(())
     });
@@ -460,7 +463,7 @@ fn a_protocol_that_returns_announces_the_end_and_one_that_panics_does_not() {
                 .tls(Tls::new(localhost().certificate()))
                 .start_link(move |mut connection: Connection| async move {
                     connection.write_all(b"half of").await?;
-                    assert!(!panics, "as somebody wanted");
+                    assert!(!panics, "unless the test wanted it");
                     Ok::<(), io::Error>(())
                 })
                 .await?;
@@ -489,15 +492,15 @@ fn b12_stopping_ends_an_idle_session_in_order() {
 }
 
 #[test]
-fn what_the_system_did_not_take_leaves_later() {
+fn bytes_that_the_system_did_not_take_are_sent_later() {
     Simulation::sweep(SEEDS, || async {
         let (one, other) = memory::pair();
         let server = spawn(async move {
             let connection = Connection::new(one, riot_socket::Address::Memory(1));
             let tls = Tls::new(localhost().certificate());
             let mut connection = tls.handshake(connection).await.expect("they agree");
-            // More than the network holds, less than it and the session do.
-            let written = connection.write(&[7; 64 * 1024]).await.expect("it is taken");
+            // More than the network holds, and less than the network and the session hold together.
+            let written = connection.write(&[7; 64 * 1024]).await.expect("the write succeeds");
             assert_eq!(written, 64 * 1024);
             connection.flush().await.expect("the client reads in the end");
             receive::<()>().await;
@@ -513,8 +516,8 @@ fn what_the_system_did_not_take_leaves_later() {
     });
 }
 
-/// A network that delays, cuts, ends and resets at random: what arrives is what was sent, nothing hangs, and every
-/// place is given back.
+/// Runs over a network that delays, splits, ends and resets at random: bytes arrive unchanged, nothing hangs,
+/// and every permit is released.
 #[test]
 fn a_session_in_all_weathers() {
     let outcomes = Arc::new(Mutex::new([0, 0, 0]));
@@ -533,7 +536,7 @@ fn a_session_in_all_weathers() {
                     .await?;
                 for _ in 0..5 {
                     let outcome = conversation(listener.connect()?).await;
-                    outcomes.lock().expect("nobody panics with it")[outcome] += 1;
+                    outcomes.lock().expect("no panic while locked")[outcome] += 1;
                 }
                 sleep(Duration::from_secs(60)).await;
                 assert_eq!(server.info().active, 0);
@@ -541,11 +544,11 @@ fn a_session_in_all_weathers() {
             }
         });
     }
-    let outcomes = *outcomes.lock().expect("nobody panics with it");
+    let outcomes = *outcomes.lock().expect("no panic while locked");
     assert!(outcomes.iter().all(|&number| number > 5), "refused, broken, whole: {outcomes:?}");
 }
 
-/// How far an echo came: 0 not even to a session, 1 broken, 2 whole.
+/// Returns how far an echo came: 0 without a session, 1 broken, 2 complete.
 async fn conversation(connection: Connection) -> usize {
     let Ok(client) = localhost().client().connect(connection, "localhost").await else { return 0 };
     let sent: Vec<u8> = (0..1500_u32).map(|number| (number % 251) as u8).collect();
@@ -565,6 +568,6 @@ async fn conversation(connection: Connection) -> usize {
         }
     };
     assert!(sent.starts_with(&received), "bytes are lost at the end only, and none is another");
-    // An end that was announced without an error may still come early: the echo's, when its own input ended early.
+    // An announced end may still come early: that of the echo, when its own input ended early.
     if end && received == sent { 2 } else { 1 }
 }

@@ -1,4 +1,4 @@
-//! Unix sockets: their files, their names, and a server behind them.
+//! Unix sockets: their files, their names, and servers on them.
 
 mod common;
 
@@ -31,7 +31,7 @@ fn b02_local_echo_and_the_file_is_gone_after_the_stop() {
 }
 
 #[test]
-fn b02_a_file_nobody_listens_at_is_replaced() {
+fn b02_a_stale_file_is_replaced() {
     let folder = Folder::new();
     let path = folder.path("socket");
     run(async move {
@@ -46,7 +46,7 @@ fn b02_a_file_nobody_listens_at_is_replaced() {
 }
 
 #[test]
-fn b02_a_file_somebody_listens_at_is_refused_and_stays() {
+fn b02_a_file_at_which_a_process_listens_is_refused_and_stays() {
     let folder = Folder::new();
     let path = folder.path("socket");
     run(async move {
@@ -66,7 +66,7 @@ fn b02_a_file_somebody_listens_at_is_refused_and_stays() {
 }
 
 #[test]
-fn b02_a_full_backlog_is_somebodys() {
+fn b02_a_full_backlog_shows_a_listener() {
     let folder = Folder::new();
     let path = folder.path("socket");
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
@@ -103,7 +103,7 @@ fn a_full_backlog_is_waited_for() {
 }
 
 #[test]
-fn b02_what_is_no_socket_is_not_touched() {
+fn b02_a_file_that_is_no_socket_is_not_touched() {
     let folder = Folder::new();
     let path = folder.path("precious");
     fs::write(&path, "data").unwrap();

@@ -1,4 +1,5 @@
-//! What supervision costs: `cargo bench -p riot-supervisor`. Each bench runs in a process of a runtime of one worker.
+//! The costs of supervision: `cargo bench -p riot-supervisor`. Each bench runs in a process of a runtime of
+//! one worker.
 
 use std::{
     future::{Future, pending, ready},
@@ -10,7 +11,7 @@ use criterion::{Criterion, criterion_main};
 use riot_actor::{Exit, Pid, Reason, receive, run, runtime::Config, trap_exit};
 use riot_supervisor::{Supervisor, SupervisorRef, process};
 
-/// Has criterion time what a program inside the runtime says it took.
+/// Lets criterion use the time that a program inside the runtime has measured.
 fn inside<F>(program: impl Fn(u64) -> F) -> impl FnMut(u64) -> Duration
 where
     F: Future<Output = Duration> + Send + 'static,
@@ -29,13 +30,16 @@ where
 async fn start_and_stop(sup: SupervisorRef, times: u64) -> Duration {
     let start = Instant::now();
     for _ in 0..times {
-        let child = sup.start_child(process("child", pending::<()>).temporary()).await.expect("it starts");
-        sup.terminate_child(black_box(child)).await.expect("it stops");
+        let child = sup
+            .start_child(process("child", pending::<()>).temporary())
+            .await
+            .expect("the supervisor starts");
+        sup.terminate_child(black_box(child)).await.expect("the supervisor stops");
     }
     start.elapsed()
 }
 
-/// The restarts of a child that fails until its supervisor gives up.
+/// Measures the restarts of a child that fails until its supervisor gives up.
 async fn restarts<F>(times: u64, body: impl FnMut() -> F + Send + 'static) -> Duration
 where
     F: Future<Output = Result<(), std::fmt::Error>> + Send + 'static,
@@ -47,7 +51,7 @@ where
         .child(process("failing", body))
         .start_link()
         .await
-        .expect("it starts");
+        .expect("the supervisor starts");
     let end = receive::<Exit>().await;
     assert!(end.from == sup.pid() && end.reason == Reason::Shutdown);
     start.elapsed()
@@ -56,12 +60,15 @@ where
 const MANY: u32 = 100_000;
 
 async fn crowd(count: u32) -> (SupervisorRef, Vec<Pid>) {
-    let sup = Supervisor::dynamic().start_link().await.expect("it starts");
+    let sup = Supervisor::dynamic().start_link().await.expect("the supervisor starts");
     let mut pids = Vec::new();
     for nth in 0..count {
-        pids.push(sup.start_child(process(nth, pending::<()>).temporary()).await.expect("it starts"));
+        pids.push(
+            sup.start_child(process(nth, pending::<()>).temporary()).await.expect("the supervisor starts"),
+        );
     }
-    // The last one to be started has its first turn after all the others: nobody has one to come when time is taken.
+    // The last child to be started is polled after all others, so none of them is left to be polled while
+    // time is taken.
     start_and_stop(sup, 100).await;
     (sup, pids)
 }
@@ -69,7 +76,11 @@ async fn crowd(count: u32) -> (SupervisorRef, Vec<Pid>) {
 fn benches(c: &mut Criterion) {
     c.bench_function("supervisor/start_stop", |b| {
         b.iter_custom(inside(|times| async move {
-            start_and_stop(Supervisor::one_for_one().start_link().await.expect("it starts"), times).await
+            start_and_stop(
+                Supervisor::one_for_one().start_link().await.expect("the supervisor starts"),
+                times,
+            )
+            .await
         }));
     });
     c.bench_function("supervisor/restart_error", |b| {
@@ -102,7 +113,7 @@ fn benches(c: &mut Criterion) {
         b.iter(|| {
             let reason = run(async {
                 let (sup, _) = crowd(MANY).await;
-                sup.stop(Reason::Normal, None).await.expect("it stops");
+                sup.stop(Reason::Normal).await.expect("the supervisor stops");
             });
             assert_eq!(reason, Reason::Normal);
         });

@@ -1,4 +1,4 @@
-//! What a supervisor is to be, and its start.
+//! The builder of a supervisor, and its start.
 
 use std::{borrow::Cow, collections::HashSet, fmt, future::Future, pin::Pin, time::Duration};
 
@@ -13,14 +13,15 @@ use riot_actor::{
 
 use crate::{
     backoff::Backoff,
+    child_spec::ChildSpec,
     error::{SpecError, SupervisorStartError},
     reference::{Linked, SupervisorRef, Up},
-    spec::ChildSpec,
     strategy::{AutoShutdown, Strategy},
     supervisor::run,
 };
 
-/// A supervisor to be: its strategy, its children, its limits. [`start_link`](Self::start_link) makes it a process.
+/// The builder of a supervisor: strategy, children, bounds. [`start_link`](Self::start_link) starts its
+/// process.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +36,7 @@ use crate::{
 ///         .start_link()
 ///         .await?;
 ///     assert_eq!(sup.which_children().await?.len(), 2);
-///     sup.stop(Reason::Normal, None).await?;
+///     sup.stop(Reason::Normal).await?;
 ///     Ok::<_, Reason>(())
 /// });
 /// # assert_eq!(reason, Reason::Normal);
@@ -62,23 +63,26 @@ pub(crate) enum Shape {
 }
 
 impl Supervisor {
-    /// A child that ends is restarted alone.
+    /// Returns the builder of a supervisor that restarts a child that ended alone.
     pub fn one_for_one() -> Self {
         Self::new(Shape::Ordered(Strategy::OneForOne))
     }
 
-    /// When one child is restarted, all are: they cannot do without each other.
+    /// Returns the builder of a supervisor that restarts all children with one: they depend on each other.
     pub fn one_for_all() -> Self {
         Self::new(Shape::Ordered(Strategy::OneForAll))
     }
 
-    /// When a child is restarted, so are those after it: each relies on the ones before it.
+    /// Returns the builder of a supervisor that restarts a child and those after it: each child depends on
+    /// the ones before it.
     pub fn rest_for_one() -> Self {
         Self::new(Shape::Ordered(Strategy::RestForOne))
     }
 
-    /// It starts without children; they come by [`start_child`](SupervisorRef::start_child), as many as you like, and
-    /// are addressed by their pids. Each is restarted alone, and all are shut down at once.
+    /// Returns the builder of a supervisor that starts without children.
+    ///
+    /// Children are added by [`start_child`](SupervisorRef::start_child) and addressed by their pids. Each is
+    /// restarted alone, and all are shut down at once.
     ///
     /// ```
     /// use riot_actor::{run, send, Reason};
@@ -97,9 +101,10 @@ impl Supervisor {
         Self::new(Shape::Dynamic)
     }
 
-    /// A supervisor described by a function that runs in the new process, so that what it makes, such as a listening
-    /// socket, is made anew at every restart and owned by the supervisor. The function may not use the supervisor's
-    /// own mailbox.
+    /// Returns the builder of a supervisor that is described by a function.
+    ///
+    /// The function runs in the new process, so what it makes, such as a listening socket, is owned by the
+    /// supervisor and made anew at every restart. It must not receive from the supervisor's mailbox.
     ///
     /// ```
     /// use std::{io, net::TcpListener, sync::Arc};
@@ -118,7 +123,7 @@ impl Supervisor {
     ///     .label("Acceptor.Sup")
     ///     .start_link()
     ///     .await?;
-    ///     sup.stop(Reason::Normal, None).await?; // and the port is free
+    ///     sup.stop(Reason::Normal).await?; // frees the port
     ///     Ok::<_, Reason>(())
     /// });
     /// # assert_eq!(reason, Reason::Normal);
@@ -128,7 +133,7 @@ impl Supervisor {
         F: Future<Output = Result<Supervisor, E>> + Send + 'static,
         E: Into<Reason>,
     {
-        let init: Describe = Box::new(move || {
+        let init: InitFn = Box::new(move || {
             let described = init();
             Box::pin(async move { described.await.map_err(Into::into) })
         });
@@ -150,68 +155,98 @@ impl Supervisor {
         }
     }
 
-    /// How many restarts it tries in any `period` before it gives up, stops its children and ends with
-    /// [`Reason::Shutdown`]; default 1 in 5 s. The restart of a group counts once, every attempt of a failing start
-    /// counts.
+    /// Bounds the restarts in any `period`; default 1 in 5 s. One restart more is not made: the supervisor
+    /// stops its children and ends with [`Reason::Shutdown`]. The restart of a group counts once; every
+    /// attempt to start a child that fails to start counts.
+    ///
+    /// # Panics
+    /// If `period` is zero.
     pub fn intensity(mut self, max_restarts: usize, period: Duration) -> Self {
+        assert!(!period.is_zero(), "the period of the restart intensity is zero");
         self.max_restarts = max_restarts;
         self.period = period;
         self
     }
 
-    /// Adds a child, to the right of those before it.
+    /// Adds a child after those added before.
     pub fn child(mut self, spec: ChildSpec) -> Self {
         self.children.push(spec);
         self
     }
 
-    /// How long to wait after a failed restart before the next attempt; default not at all. Requests are served
-    /// meanwhile in any case.
+    /// Sets the delay between a failed restart and the next attempt; default zero. Requests are served in
+    /// between in any case.
     pub fn retry_delay(mut self, delay: Duration) -> Self {
         self.retry_delay = delay;
         self
     }
 
-    /// Waits longer and longer between the attempts to restart a child that fails to start, in place of
-    /// [`retry_delay`](Self::retry_delay); default not. Attempts count as ever: with an intensity that allows few it
-    /// gives up before delays matter.
+    /// Sets growing delays between the attempts to restart a child that fails to start, in place of
+    /// [`retry_delay`](Self::retry_delay); default none. Every attempt counts: with a small
+    /// [`intensity`](Self::intensity) the supervisor gives up before delays matter.
+    ///
+    /// # Panics
+    /// If the longest delay of `backoff` is below its first.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
+        assert!(backoff.has_valid_bounds(), "the longest delay of a backoff is below its first");
         self.backoff = Some(backoff);
         self
     }
 
-    /// Whether it ends when its significant children have; default never.
+    /// Sets whether the supervisor ends when its significant children have ended; default never.
+    ///
+    /// ```
+    /// use riot_actor::{run, Reason};
+    /// use riot_supervisor::{AutoShutdown, Supervisor, process};
+    ///
+    /// let reason = run(async {
+    ///     riot_actor::trap_exit(true);
+    ///     let sup = Supervisor::one_for_one()
+    ///         .auto_shutdown(AutoShutdown::AnySignificant)
+    ///         .child(process("helper", || std::future::pending::<()>()))
+    ///         .child(process("main", || async {}).transient().significant())
+    ///         .start_link()
+    ///         .await?;
+    ///     assert_eq!(riot_actor::process::wait(sup.pid()).await, Reason::Shutdown);
+    ///     Ok::<_, Reason>(())
+    /// });
+    /// # assert_eq!(reason, Reason::Normal);
+    /// ```
     pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
         self.auto_shutdown = auto_shutdown;
         self
     }
 
-    /// How many children a dynamic supervisor may have; default without limit. Those restarting count.
+    /// Bounds the number of children of a dynamic supervisor, restarting ones included; unbounded by default.
+    ///
+    /// # Panics
+    /// If `max_children` is zero.
     pub fn max_children(mut self, max_children: usize) -> Self {
+        assert!(max_children > 0, "max_children is zero");
         self.max_children = Some(max_children);
         self
     }
 
-    /// A name to find it by.
+    /// Sets the name of the supervisor's process; default none.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// What it is, for whoever looks at the running system; default `supervisor`.
+    /// Sets the label that [`tree()`](riot_actor::process::tree()) shows; default `supervisor`.
     pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Starts it, linked to the caller, and its children. It returns when all are up.
+    /// Starts the supervisor, linked to the caller, and its children. Returns when all are up.
     ///
     /// # Errors
-    /// See [`SupervisorStartError`]. Nothing is left of the supervisor then: no process, no name, no message; and the caller
-    /// lives on, whether it traps exits or not.
+    /// See [`SupervisorStartError`]. After an error nothing is left of the supervisor: no process, no name,
+    /// no message. The caller lives on, whether it traps exits or not.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the supervisor is asked to shut down.
+    /// If the future is dropped before it is ready, the supervisor is asked to shut down.
     ///
     /// # Panics
     /// Outside a process.
@@ -223,12 +258,6 @@ impl Supervisor {
     }
 
     pub(crate) fn check(&self) -> Result<(), SpecError> {
-        if self.period.is_zero() {
-            return Err(SpecError::ZeroPeriod);
-        }
-        if let Some(backoff) = &self.backoff {
-            backoff.check()?;
-        }
         match self.shape {
             Shape::Dynamic => {
                 if let Some(child) = self.children.first() {
@@ -249,14 +278,29 @@ impl Supervisor {
     }
 }
 
-/// What makes a supervisor, in its own process.
-pub(crate) type Describe =
+/// A function that describes a supervisor, and runs in its process.
+pub(crate) type InitFn =
     Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<Supervisor, Reason>> + Send>> + Send>;
 
-/// A supervisor that is described in its own process; made by [`Supervisor::init`].
+/// The builder of a supervisor that is described in its own process; made by [`Supervisor::init`].
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{Supervisor, SupervisorInit, process};
+/// # let reason = run(async {
+/// let web: SupervisorInit = Supervisor::init(|| async {
+///     let settings = String::from("read from a file");
+///     let body = move || { let _settings = settings.clone(); std::future::pending::<()>() };
+///     Ok::<_, Reason>(Supervisor::one_for_one().child(process("web", body)))
+/// });
+/// web.name("web").start_link().await?;
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[must_use = "nothing is supervised before `start_link`"]
 pub struct SupervisorInit {
-    init: Describe,
+    init: InitFn,
     name: Option<Name>,
     label: Option<Cow<'static, str>>,
 }
@@ -271,19 +315,20 @@ impl fmt::Debug for SupervisorInit {
 }
 
 impl SupervisorInit {
-    /// A name to find it by, taken before the function runs.
+    /// Sets the name of the supervisor's process, which is registered before the function runs; default none.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// What it is, for whoever looks at the running system; default `supervisor`.
+    /// Sets the label that [`tree()`](riot_actor::process::tree()) shows; default `supervisor`.
     pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// See [`Supervisor::start_link`]; an error of the function is [`SupervisorStartError::Init`].
+    /// Starts the supervisor as [`Supervisor::start_link`] does. An error of the function is
+    /// [`SupervisorStartError::Init`].
     ///
     /// # Errors
     /// See [`SupervisorStartError`].
@@ -304,7 +349,7 @@ impl SupervisorInit {
         std::mem::forget(unfinished);
         match up {
             Ok(()) => {
-                // It is the starter that links, so that nothing before this moment can take it along.
+                // The starter links only now, so that no earlier exit of the supervisor can end it.
                 link(pid);
                 send(pid, Linked);
                 Ok(SupervisorRef::new(pid))
@@ -315,12 +360,12 @@ impl SupervisorInit {
     }
 }
 
-/// A supervisor whose starter has lost interest: nobody would know of it.
+/// Asks a supervisor to shut down when its start is dropped: no process would know of it.
 struct Unfinished(Pid);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // A starter that is dying tells it by itself, with its own reason.
+        // A starter that is ending tells the supervisor by its own exit signal, with its own reason.
         if is_alive(this()) {
             exit(self.0, Reason::Shutdown);
         }

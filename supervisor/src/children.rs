@@ -1,4 +1,4 @@
-//! The children in order, left to right: each knows of those before it that they are up.
+//! The children of a static supervisor, in start order: when one starts, those before it are up.
 
 use std::ops::ControlFlow;
 
@@ -6,12 +6,13 @@ use riot_actor::{Pid, Reason};
 
 use crate::{
     backoff::Failures,
+    child_id::{ChildId, ChildKey},
+    child_spec::{ChildKind, ChildSpec, Restart, SpecSummary},
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
     reference::{ChildCounts, ChildInfo, ChildState},
-    shutdown::{Condemned, stop_one},
-    spec::{ChildId, ChildKey, ChildKind, ChildSpec, Restart, SpecSummary},
-    strategy::{Fate, Place, Strategy, fate, shuts_down},
-    supervisor::{Duties, Ticket},
+    shutdown::{Stopping, stop_one},
+    strategy::{ChildView, ExitAction, Strategy, exit_action, shuts_down},
+    supervisor::{Core, Ticket},
 };
 
 pub(crate) struct Children {
@@ -30,7 +31,7 @@ struct Child {
 enum State {
     Idle,
     Running(Pid),
-    /// Its start failed, and is tried again when this ticket comes up.
+    /// The last restart failed. The next attempt is made when the retry with this ticket arrives.
     Restarting(Ticket),
 }
 
@@ -46,23 +47,23 @@ impl Child {
         }
     }
 
-    async fn start(&mut self, duties: &mut Duties) -> Result<Option<Pid>, Reason> {
-        let pid = duties.start(&mut self.spec).await?;
+    async fn start(&mut self, core: &mut Core) -> Result<Option<Pid>, Reason> {
+        let pid = core.start(&mut self.spec).await?;
         self.state = pid.map_or(State::Idle, State::Running);
         Ok(pid)
     }
 
-    async fn start_again(&mut self, duties: &mut Duties) -> Result<Option<Pid>, Reason> {
-        let pid = duties.start_again(&mut self.spec).await?;
+    async fn start_again(&mut self, core: &mut Core) -> Result<Option<Pid>, Reason> {
+        let pid = core.start_again(&mut self.spec).await?;
         self.state = pid.map_or(State::Idle, State::Running);
         Ok(pid)
     }
 
-    /// Whatever it is doing, it does nothing afterwards.
-    async fn stop(&mut self, duties: &mut Duties) {
+    /// Stops the child's process or its retries.
+    async fn stop(&mut self, core: &mut Core) {
         if let Some(pid) = self.pid() {
-            let child = Condemned { id: self.spec.id.clone(), pid, shutdown: self.spec.shutdown };
-            stop_one(&mut duties.reporter, child).await;
+            let child = Stopping { id: self.spec.id.clone(), pid, shutdown: self.spec.shutdown };
+            stop_one(&mut core.reporter, child).await;
         }
         self.state = State::Idle;
     }
@@ -73,10 +74,10 @@ impl Children {
         Self { strategy, list: specs.into_iter().map(Child::new).collect() }
     }
 
-    /// Starts all, each after the one before is up.
-    pub(crate) async fn start_all(&mut self, duties: &mut Duties) -> Result<(), FailedToStart> {
+    /// Starts all children, each after the one before is up.
+    pub(crate) async fn start_all(&mut self, core: &mut Core) -> Result<(), FailedToStart> {
         for child in &mut self.list {
-            if let Err(reason) = child.start(duties).await {
+            if let Err(reason) = child.start(core).await {
                 return Err(FailedToStart { id: child.spec.id.clone(), reason });
             }
         }
@@ -84,69 +85,64 @@ impl Children {
         Ok(())
     }
 
-    /// Stops all, one after the other, the last one first.
-    pub(crate) async fn stop_all(&mut self, duties: &mut Duties) {
+    /// Stops all children, one after the other, in reverse order.
+    pub(crate) async fn stop_all(&mut self, core: &mut Core) {
         while let Some(mut child) = self.list.pop() {
-            child.stop(duties).await;
+            child.stop(core).await;
         }
     }
 
-    /// A process that was linked with the supervisor has ended: a child, or one that was once.
-    pub(crate) async fn ended(
-        &mut self,
-        duties: &mut Duties,
-        pid: Pid,
-        reason: Reason,
-    ) -> ControlFlow<Reason> {
+    /// Handles the end of a linked process: a child, or a process that was a child before.
+    pub(crate) async fn ended(&mut self, core: &mut Core, pid: Pid, reason: Reason) -> ControlFlow<Reason> {
         let Some(at) = self.list.iter().position(|child| child.pid() == Some(pid)) else {
             return ControlFlow::Continue(());
         };
         let child = &mut self.list[at];
         child.state = State::Idle;
-        duties.reporter.ended(&child.spec.id, pid, &reason);
+        core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
-        match fate(child.spec.restart, &reason) {
-            Fate::Restart => return self.restart(duties, at).await,
-            Fate::Keep => {}
-            Fate::Forget => drop(self.list.remove(at)),
+        match exit_action(child.spec.restart, &reason) {
+            ExitAction::Restart => return self.restart(core, at).await,
+            ExitAction::Keep => {}
+            ExitAction::Forget => drop(self.list.remove(at)),
         }
         let others_are_up =
             self.list.iter().any(|child| child.spec.significant && child.state != State::Idle);
-        if shuts_down(duties.auto_shutdown, significant, others_are_up) {
+        if shuts_down(core.auto_shutdown, significant, others_are_up) {
             return ControlFlow::Break(Reason::Shutdown);
         }
         ControlFlow::Continue(())
     }
 
-    /// The time for another attempt has come, unless somebody else has settled the matter.
-    pub(crate) async fn retry(&mut self, duties: &mut Duties, ticket: Ticket) -> ControlFlow<Reason> {
+    /// Makes the attempt of `ticket`, unless the child has been started or stopped meanwhile.
+    pub(crate) async fn retry(&mut self, core: &mut Core, ticket: Ticket) -> ControlFlow<Reason> {
         let restarting = |child: &Child| child.state == State::Restarting(ticket);
         let at = self.list.iter().position(restarting);
         match at {
-            Some(at) => self.restart(duties, at).await,
+            Some(at) => self.restart(core, at).await,
             None => ControlFlow::Continue(()),
         }
     }
 
-    /// One attempt to have the child at `fallen` running, and with it whoever the strategy says.
-    async fn restart(&mut self, duties: &mut Duties, fallen: usize) -> ControlFlow<Reason> {
-        let id = self.list[fallen].spec.id.clone();
-        duties.may_restart(&id).await?;
-        let place = |at: usize| {
+    /// Makes one attempt to restart the child at `failed`, and the others that the strategy names.
+    async fn restart(&mut self, core: &mut Core, failed: usize) -> ControlFlow<Reason> {
+        let id = self.list[failed].spec.id.clone();
+        core.may_restart(&id).await?;
+        let view = |at: usize| {
             let child: &Child = &self.list[at];
-            Place { restart: child.spec.restart, has_process: child.pid().is_some() }
+            ChildView { restart: child.spec.restart, has_process: child.pid().is_some() }
         };
-        let plan = self.strategy.plan(fallen, self.list.len(), place);
+        let plan = self.strategy.plan(failed, self.list.len(), view);
         for at in plan.stop {
-            self.list[at].stop(duties).await;
+            self.list[at].stop(core).await;
         }
         for &at in &plan.start {
             self.list[at].state = State::Idle;
         }
         for at in plan.start {
             let child = &mut self.list[at];
-            if child.start_again(duties).await.is_err() {
-                child.state = State::Restarting(duties.retry_later(&mut child.failures));
+            if child.start_again(core).await.is_err() {
+                child.state = State::Restarting(core.retry_later(&mut child.failures));
                 break;
             }
         }
@@ -158,14 +154,14 @@ impl Children {
 
     pub(crate) async fn start_child(
         &mut self,
-        duties: &mut Duties,
+        core: &mut Core,
         spec: ChildSpec,
     ) -> Result<Pid, StartChildError> {
         if let Some(child) = self.find(&spec.id) {
             return Err(child.pid().map_or(StartChildError::AlreadyPresent, StartChildError::AlreadyStarted));
         }
         let mut child = Child::new(spec);
-        let pid = child.start(duties).await.map_err(StartChildError::Failed)?;
+        let pid = child.start(core).await.map_err(StartChildError::Failed)?;
         if pid.is_some() || child.spec.restart != Restart::Temporary {
             self.list.push(child);
         }
@@ -174,11 +170,11 @@ impl Children {
 
     pub(crate) async fn terminate_child(
         &mut self,
-        duties: &mut Duties,
+        core: &mut Core,
         key: &ChildKey,
     ) -> Result<(), ChildError> {
         let at = self.position(key).ok_or(ChildError::NotFound)?;
-        self.list[at].stop(duties).await;
+        self.list[at].stop(core).await;
         if self.list[at].spec.restart == Restart::Temporary {
             self.list.remove(at);
         }
@@ -187,7 +183,7 @@ impl Children {
 
     pub(crate) async fn restart_child(
         &mut self,
-        duties: &mut Duties,
+        core: &mut Core,
         id: &ChildId,
     ) -> Result<Pid, RestartChildError> {
         let child = self.find(id).ok_or(RestartChildError::NotFound)?;
@@ -195,7 +191,7 @@ impl Children {
             State::Running(pid) => Err(RestartChildError::Running(pid)),
             State::Restarting(_) => Err(RestartChildError::Restarting),
             State::Idle => {
-                let pid = child.start(duties).await.map_err(RestartChildError::Failed)?;
+                let pid = child.start(core).await.map_err(RestartChildError::Failed)?;
                 pid.ok_or(RestartChildError::Ignored)
             }
         }

@@ -1,7 +1,7 @@
-//! Many children that come and go, addressed by their pids.
+//! The children of a dynamic supervisor, addressed by their pids.
 //!
-//! Starting, finding and losing one costs the same however many there are; nothing here looks at all of them but the
-//! shutdown and the lists that are asked for.
+//! Starting, finding and removing a child costs the same for any number of children. Only the shutdown and
+//! requested lists go through all of them.
 
 use std::{collections::HashMap, ops::ControlFlow};
 
@@ -9,29 +9,30 @@ use riot_actor::{Pid, Reason};
 
 use crate::{
     backoff::Failures,
+    child_id::ChildKey,
+    child_spec::{ChildSpec, SpecSummary},
     error::{ChildError, StartChildError},
     reference::{ChildCounts, ChildInfo, ChildState},
-    shutdown::{Condemned, stop_all, stop_one},
-    spec::{ChildKey, ChildSpec, SpecSummary},
-    strategy::{Fate, fate, shuts_down},
-    supervisor::{Duties, Ticket},
+    shutdown::{Stopping, stop_all, stop_one},
+    strategy::{ExitAction, exit_action, shuts_down},
+    supervisor::{Core, Ticket},
 };
 
 pub(crate) struct Dynamic {
     max_children: usize,
-    /// By their pids; one that is restarting by the pid it had.
-    children: HashMap<Pid, Child>,
-    /// Which child a retry is for.
+    /// Children by pid. A restarting child keeps the pid it had.
+    children: HashMap<Pid, DynamicChild>,
+    /// The child of each retry that is due.
     retries: HashMap<Ticket, Pid>,
-    /// Significant children that run or restart.
+    /// The number of significant children that run or restart.
     significant: usize,
-    /// How many were ever started.
+    /// The number of children ever started.
     started: u64,
 }
 
-struct Child {
+struct DynamicChild {
     spec: ChildSpec,
-    /// Which one it was, counted from the first, so that lists have an order.
+    /// The number of children started before it: the order of lists.
     nth: u64,
     restarting: Option<Ticket>,
     failures: Failures,
@@ -44,60 +45,55 @@ impl Dynamic {
 
     pub(crate) async fn start_child(
         &mut self,
-        duties: &mut Duties,
+        core: &mut Core,
         mut spec: ChildSpec,
     ) -> Result<Pid, StartChildError> {
         if self.children.len() >= self.max_children {
             return Err(StartChildError::MaxChildren);
         }
-        let pid = duties.start(&mut spec).await.map_err(StartChildError::Failed)?;
+        let pid = core.start(&mut spec).await.map_err(StartChildError::Failed)?;
         let pid = pid.ok_or(StartChildError::Ignored)?;
         if self.children.contains_key(&pid) {
             return Err(StartChildError::AlreadyStarted(pid));
         }
         self.significant += usize::from(spec.significant);
-        let child = Child { spec, nth: self.started, restarting: None, failures: Failures::default() };
+        let child = DynamicChild { spec, nth: self.started, restarting: None, failures: Failures::default() };
         self.children.insert(pid, child);
         self.started += 1;
         Ok(pid)
     }
 
-    /// A process that was linked with the supervisor has ended: a child, or one that was once.
-    pub(crate) async fn ended(
-        &mut self,
-        duties: &mut Duties,
-        pid: Pid,
-        reason: Reason,
-    ) -> ControlFlow<Reason> {
+    /// Handles the end of a linked process: a child, or a process that was a child before.
+    pub(crate) async fn ended(&mut self, core: &mut Core, pid: Pid, reason: Reason) -> ControlFlow<Reason> {
         let Some(child) = self.children.get(&pid).filter(|child| child.restarting.is_none()) else {
             return ControlFlow::Continue(());
         };
-        duties.reporter.ended(&child.spec.id, pid, &reason);
+        core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
-        match fate(child.spec.restart, &reason) {
-            Fate::Restart => return self.restart(duties, pid).await,
+        match exit_action(child.spec.restart, &reason) {
+            ExitAction::Restart => return self.restart(core, pid).await,
             // Without a process there is no pid to address it by.
-            Fate::Keep | Fate::Forget => self.forget(pid),
+            ExitAction::Keep | ExitAction::Forget => self.forget(pid),
         }
-        if shuts_down(duties.auto_shutdown, significant, self.significant > 0) {
+        if shuts_down(core.auto_shutdown, significant, self.significant > 0) {
             return ControlFlow::Break(Reason::Shutdown);
         }
         ControlFlow::Continue(())
     }
 
-    /// The time for another attempt has come, unless somebody else has settled the matter.
-    pub(crate) async fn retry(&mut self, duties: &mut Duties, ticket: Ticket) -> ControlFlow<Reason> {
+    /// Makes the attempt of `ticket`, unless the child has been stopped meanwhile.
+    pub(crate) async fn retry(&mut self, core: &mut Core, ticket: Ticket) -> ControlFlow<Reason> {
         match self.retries.remove(&ticket) {
-            Some(pid) => self.restart(duties, pid).await,
+            Some(pid) => self.restart(core, pid).await,
             None => ControlFlow::Continue(()),
         }
     }
 
-    async fn restart(&mut self, duties: &mut Duties, old: Pid) -> ControlFlow<Reason> {
+    async fn restart(&mut self, core: &mut Core, old: Pid) -> ControlFlow<Reason> {
         let Some(child) = self.children.get_mut(&old) else { return ControlFlow::Continue(()) };
         let id = child.spec.id.clone();
-        duties.may_restart(&id).await?;
-        match duties.start_again(&mut child.spec).await {
+        core.may_restart(&id).await?;
+        match core.start_again(&mut child.spec).await {
             Ok(Some(new)) => {
                 child.restarting = None;
                 if let Some(child) = self.children.remove(&old) {
@@ -106,7 +102,7 @@ impl Dynamic {
             }
             Ok(None) => self.forget(old),
             Err(_) => {
-                let ticket = duties.retry_later(&mut child.failures);
+                let ticket = core.retry_later(&mut child.failures);
                 child.restarting = Some(ticket);
                 self.retries.insert(ticket, old);
             }
@@ -116,34 +112,34 @@ impl Dynamic {
 
     pub(crate) async fn terminate_child(
         &mut self,
-        duties: &mut Duties,
+        core: &mut Core,
         key: &ChildKey,
     ) -> Result<(), ChildError> {
         let (pid, child) = self.find(key)?;
         if child.restarting.is_none() {
-            let child = Condemned { id: child.spec.id.clone(), pid, shutdown: child.spec.shutdown };
-            stop_one(&mut duties.reporter, child).await;
+            let child = Stopping { id: child.spec.id.clone(), pid, shutdown: child.spec.shutdown };
+            stop_one(&mut core.reporter, child).await;
         }
         self.forget(pid);
         Ok(())
     }
 
-    /// Stops all at once.
-    pub(crate) async fn stop_all(&mut self, duties: &mut Duties) {
-        let mut children: Vec<(Pid, Child)> = self.children.drain().collect();
+    /// Stops all children at once.
+    pub(crate) async fn stop_all(&mut self, core: &mut Core) {
+        let mut children: Vec<(Pid, DynamicChild)> = self.children.drain().collect();
         children.sort_unstable_by_key(|(_, child)| child.nth);
-        let condemned = children
+        let stopping = children
             .into_iter()
             .filter(|(_, child)| child.restarting.is_none())
-            .map(|(pid, child)| Condemned { id: child.spec.id, pid, shutdown: child.spec.shutdown })
+            .map(|(pid, child)| Stopping { id: child.spec.id, pid, shutdown: child.spec.shutdown })
             .collect();
-        stop_all(&mut duties.reporter, condemned).await;
+        stop_all(&mut core.reporter, stopping).await;
     }
 
     pub(crate) fn which(&self) -> Vec<ChildInfo> {
-        let mut children: Vec<(&Pid, &Child)> = self.children.iter().collect();
+        let mut children: Vec<(&Pid, &DynamicChild)> = self.children.iter().collect();
         children.sort_unstable_by_key(|(_, child)| child.nth);
-        let state = |pid: &Pid, child: &Child| match child.restarting {
+        let state = |pid: &Pid, child: &DynamicChild| match child.restarting {
             None => ChildState::Running(*pid),
             Some(_) => ChildState::Restarting,
         };
@@ -162,7 +158,7 @@ impl Dynamic {
         self.find(key).map(|(_, child)| child.spec.summary())
     }
 
-    fn find(&self, key: &ChildKey) -> Result<(Pid, &Child), ChildError> {
+    fn find(&self, key: &ChildKey) -> Result<(Pid, &DynamicChild), ChildError> {
         let ChildKey::Pid(pid) = key else { return Err(ChildError::NotFound) };
         self.children.get(pid).map(|child| (*pid, child)).ok_or(ChildError::NotFound)
     }

@@ -1,4 +1,4 @@
-//! What a supervisor reports: to the log, and to whoever subscribed.
+//! The events of a supervisor, sent to the log and to subscribers.
 
 use std::time::Duration;
 
@@ -8,83 +8,104 @@ use riot_actor::{
     this,
 };
 
-use crate::spec::{ChildId, ChildSpec};
+use crate::{child_id::ChildId, child_spec::ChildSpec};
 
-/// What happened to a child. Sent to every process that called [`subscribe`](crate::SupervisorRef::subscribe).
+/// An event in the life of a child. Sent to every process that called
+/// [`subscribe`](crate::SupervisorRef::subscribe).
 ///
-/// The log gets all but [`Started`](SupervisorEvent::Started) and clean ends, under the target `riot::supervisor`. A crash is an
-/// error of the process that crashed; here it is a warning, so that it is not said twice at the same level.
+/// The log gets all events but [`Started`](SupervisorEvent::Started) and clean ends, under the target
+/// `riot::supervisor`. The crash of a child is logged as a warning here, since the process that crashed logs
+/// it as an error.
+///
+/// ```
+/// use riot_actor::{receive, run, Reason};
+/// use riot_supervisor::{Supervisor, SupervisorEvent, process};
+///
+/// let reason = run(async {
+///     let pool = Supervisor::dynamic().start_link().await?;
+///     pool.subscribe().await?;
+///     let job = pool.start_child(process("job", || async {}).temporary()).await?;
+///     assert!(matches!(receive().await, SupervisorEvent::Started { pid, .. } if pid == job));
+///     assert!(matches!(receive().await, SupervisorEvent::Ended { reason: Reason::Normal, .. }));
+///     Ok::<_, Reason>(())
+/// });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SupervisorEvent {
-    /// A child was started, for the first time or because somebody asked for it.
+    /// A child was started, for the first time or by request.
     Started {
-        /// Whose child.
+        /// The supervisor of the child.
         supervisor: Pid,
-        /// Which child.
+        /// The id of the child.
         id: ChildId,
-        /// Its process.
+        /// The process of the child.
         pid: Pid,
     },
     /// A child that had ended, or was stopped because another had, was started again.
     Restarted {
-        /// Whose child.
+        /// The supervisor of the child.
         supervisor: Pid,
-        /// Which child.
+        /// The id of the child.
         id: ChildId,
-        /// Its process.
+        /// The process of the child.
         pid: Pid,
     },
     /// A start function failed or panicked.
     StartFailed {
-        /// Whose child.
+        /// The supervisor of the child.
         supervisor: Pid,
-        /// Which child.
+        /// The id of the child.
         id: ChildId,
-        /// What the start function said.
+        /// The error of the start function.
         reason: Reason,
     },
-    /// A child ended by itself: it crashed, unless the reason [is clean](Reason::is_clean).
+    /// A child ended by itself. It crashed, unless the reason [is clean](Reason::is_clean).
     Ended {
-        /// Whose child.
+        /// The supervisor of the child.
         supervisor: Pid,
-        /// Which child.
+        /// The id of the child.
         id: ChildId,
-        /// Its process.
+        /// The process of the child.
         pid: Pid,
-        /// Why it ended.
+        /// The exit reason of the child.
         reason: Reason,
     },
-    /// A child that was asked to shut down ended otherwise: it crashed on the way, or had to be killed.
+    /// A child that was asked to shut down crashed on the way, or had to be killed.
     ShutdownFailed {
-        /// Whose child.
+        /// The supervisor of the child.
         supervisor: Pid,
-        /// Which child.
+        /// The id of the child.
         id: ChildId,
-        /// Its process.
+        /// The process of the child.
         pid: Pid,
-        /// Why it ended.
+        /// The exit reason of the child.
         reason: Reason,
     },
-    /// A child was killed and does not give way. The supervisor goes on waiting: two of one child never run at once.
+    /// A child was killed and has not ended yet, since it does not yield. The supervisor goes on waiting: two
+    /// processes of one child never run at once.
     Unresponsive {
-        /// Whose child.
+        /// The supervisor of the child.
         supervisor: Pid,
-        /// Which child.
+        /// The id of the child.
         id: ChildId,
-        /// Its process.
+        /// The process of the child.
         pid: Pid,
-        /// How long ago it was killed.
+        /// The time since it was killed.
         since: Duration,
     },
     /// One restart more than the intensity allows was due; the supervisor shuts down.
     IntensityReached {
-        /// Which supervisor.
+        /// The supervisor that gave up.
         supervisor: Pid,
         /// The child that would have been restarted.
         id: ChildId,
     },
 }
+
+/// The `tracing` target of all supervisors.
+pub(crate) const TARGET: &str = "riot::supervisor";
 
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
@@ -98,29 +119,30 @@ impl Reporter {
         }
     }
 
-    /// An event nobody subscribed to is not even made.
-    fn tell(&mut self, event: impl FnOnce() -> SupervisorEvent) {
+    /// Sends an event to all subscribers. Without subscribers the event is not made.
+    fn publish(&mut self, event: impl FnOnce() -> SupervisorEvent) {
         if self.subscribers.is_empty() {
             return;
         }
         let event = event();
-        // One with a full mailbox misses this event, not those to come.
+        // A subscriber with a full mailbox misses this event, not later ones.
         self.subscribers.retain(|&pid| !matches!(try_send(pid, event.clone()), Err(TrySendError::NoProc(_))));
     }
 
     pub(crate) fn started(&mut self, spec: &ChildSpec, pid: Pid) {
-        tracing::trace!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, %pid, "child started");
-        self.tell(|| SupervisorEvent::Started { supervisor: this(), id: spec.id.clone(), pid });
+        tracing::trace!(target: TARGET, supervisor = %this(), child = %spec.id, %pid, "child started");
+        self.publish(|| SupervisorEvent::Started { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn restarted(&mut self, spec: &ChildSpec, pid: Pid) {
-        tracing::info!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, %pid, "child restarted");
-        self.tell(|| SupervisorEvent::Restarted { supervisor: this(), id: spec.id.clone(), pid });
+        tracing::info!(target: TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
+        self.publish(|| SupervisorEvent::Restarted { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {
-        tracing::error!(target: "riot::supervisor", supervisor = %this(), child = %spec.id, "child failed to start: {reason}");
-        self.tell(|| SupervisorEvent::StartFailed {
+        let id = &spec.id;
+        tracing::error!(target: TARGET, supervisor = %this(), child = %id, "child failed to start: {reason}");
+        self.publish(|| SupervisorEvent::StartFailed {
             supervisor: this(),
             id: spec.id.clone(),
             reason: reason.clone(),
@@ -129,11 +151,11 @@ impl Reporter {
 
     pub(crate) fn ended(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
         if reason.is_clean() {
-            tracing::trace!(target: "riot::supervisor", supervisor = %this(), child = %id, %pid, "child ended: {reason}");
+            tracing::trace!(target: TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
         } else {
-            tracing::warn!(target: "riot::supervisor", supervisor = %this(), child = %id, %pid, "child ended: {reason}");
+            tracing::warn!(target: TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
         }
-        self.tell(|| SupervisorEvent::Ended {
+        self.publish(|| SupervisorEvent::Ended {
             supervisor: this(),
             id: id.clone(),
             pid,
@@ -142,8 +164,11 @@ impl Reporter {
     }
 
     pub(crate) fn shutdown_failed(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
-        tracing::warn!(target: "riot::supervisor", supervisor = %this(), child = %id, %pid, "child did not shut down as asked: {reason}");
-        self.tell(|| SupervisorEvent::ShutdownFailed {
+        let supervisor = this();
+        tracing::warn!(
+            target: TARGET, %supervisor, child = %id, %pid, "child did not shut down as asked: {reason}"
+        );
+        self.publish(|| SupervisorEvent::ShutdownFailed {
             supervisor: this(),
             id: id.clone(),
             pid,
@@ -152,12 +177,18 @@ impl Reporter {
     }
 
     pub(crate) fn unresponsive(&mut self, id: &ChildId, pid: Pid, since: Duration) {
-        tracing::error!(target: "riot::supervisor", supervisor = %this(), child = %id, %pid, ?since, "child was killed and does not give way");
-        self.tell(|| SupervisorEvent::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
+        let supervisor = this();
+        tracing::error!(
+            target: TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
+        );
+        self.publish(|| SupervisorEvent::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
     }
 
     pub(crate) fn intensity_reached(&mut self, id: &ChildId) {
-        tracing::error!(target: "riot::supervisor", supervisor = %this(), child = %id, "too many restarts: the supervisor shuts down");
-        self.tell(|| SupervisorEvent::IntensityReached { supervisor: this(), id: id.clone() });
+        let supervisor = this();
+        tracing::error!(
+            target: TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
+        );
+        self.publish(|| SupervisorEvent::IntensityReached { supervisor: this(), id: id.clone() });
     }
 }

@@ -1,6 +1,6 @@
-//! How often a supervisor may restart its children: at most `max_restarts` in any `period`.
+//! The restart intensity: at most `max_restarts` in any `period`.
 //!
-//! Told the time, it never asks for it, so a year of crashes is tested in a microsecond.
+//! The code here is told the time and reads no clock, so a test of a year of crashes takes a microsecond.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use std::{
 pub(crate) struct Intensity {
     max_restarts: usize,
     period: Duration,
-    /// Oldest first. Invariant: `recent.len() <= max_restarts`.
+    /// The instants of recent attempts, oldest first. Invariant: `recent.len() <= max_restarts`.
     recent: VecDeque<Instant>,
 }
 
@@ -27,8 +27,8 @@ impl Intensity {
         Self { max_restarts, period, recent: VecDeque::new() }
     }
 
-    /// Counts an attempt to restart at `now`, and says whether it may be made. An attempt exactly one period ago still
-    /// counts.
+    /// Records an attempt to restart at `now`, and returns whether it may be made. An attempt exactly one
+    /// period ago still counts.
     pub(crate) fn record(&mut self, now: Instant) -> Verdict {
         while self.recent.front().is_some_and(|&first| now.saturating_duration_since(first) > self.period) {
             self.recent.pop_front();
@@ -77,9 +77,14 @@ mod tests {
     }
 
     proptest! {
-        /// The rule as it is written: an attempt is made unless more than n lie in [now - p, now], this one included.
+        /// The intensity equals a plain list: an attempt is made unless more than n lie in [now - p, now],
+        /// this one included.
         #[test]
-        fn equals_a_list_of_all_attempts(n in 0usize..5, period in 1u64..10, gaps in prop::collection::vec(0u64..6, 0..60)) {
+        fn equals_a_list_of_all_attempts(
+            n in 0usize..5,
+            period in 1u64..10,
+            gaps in prop::collection::vec(0u64..6, 0..60),
+        ) {
             let (start, mut now) = (Instant::now(), 0);
             let mut intensity = Intensity::new(n, Duration::from_secs(period));
             let mut made: Vec<u64> = Vec::new();

@@ -1,8 +1,11 @@
-//! Keeping processes alive: a supervisor starts its children in order, hears when one ends, restarts it and whoever
-//! depends on it, gives up when that does not help, and stops them in reverse order.
+//! Supervisors after OTP, which keep processes alive.
 //!
-//! The principles are those of OTP. A process that meets what it cannot handle crashes, and starts again from a state
-//! that is known to be good; if that fails too often, the supervisor itself ends, and the matter is its parent's.
+//! A supervisor starts its children in order. When one ends it restarts that child and those that depend on
+//! it. It gives up when restarts do not help, and stops its children in reverse order.
+//!
+//! The principle is OTP's: a process that meets an error it cannot handle crashes, and is restarted from a
+//! state that is known to be good. If that happens too often, the supervisor itself ends, and its parent
+//! restarts a larger part of the tree.
 //!
 //! ```
 //! use std::time::Duration;
@@ -13,17 +16,20 @@
 //!     let sup = Supervisor::rest_for_one()
 //!         .intensity(3, Duration::from_secs(5))
 //!         .child(process("store", || std::future::pending::<()>()))
-//!         .child(process("clients", || std::future::pending::<()>())) // of no use without the store
+//!         .child(process("clients", || std::future::pending::<()>())) // restarted with the store
 //!         .start_link()
 //!         .await?;
 //!     sup.subscribe().await?;
 //!
-//!     let store = sup.which_children().await?[0].pid().expect("it runs");
+//!     let store = sup.which_children().await?[0].pid().expect("the process runs");
 //!     exit(store, Reason::other("a cosmic ray"));
 //!
 //!     for id in ["store", "clients"] {
-//!         let event = receive_if(|event: &SupervisorEvent| matches!(event, SupervisorEvent::Restarted { .. })).await;
-//!         assert!(matches!(event, SupervisorEvent::Restarted { id: restarted, .. } if restarted == id.into()));
+//!         let is_restart = |event: &SupervisorEvent| matches!(event, SupervisorEvent::Restarted { .. });
+//!         let SupervisorEvent::Restarted { id: restarted, .. } = receive_if(is_restart).await else {
+//!             unreachable!()
+//!         };
+//!         assert_eq!(restarted, id.into());
 //!     }
 //!     Ok::<_, Reason>(())
 //! });
@@ -31,12 +37,13 @@
 //! ```
 //!
 //! Children that are known beforehand have an order and a strategy: [`Supervisor::one_for_one`],
-//! [`one_for_all`](Supervisor::one_for_all), [`rest_for_one`](Supervisor::rest_for_one). Those that come and go live
-//! below [`Supervisor::dynamic`]. Whatever has to be made together with the children is made by [`Supervisor::init`].
+//! [`one_for_all`](Supervisor::one_for_all), [`rest_for_one`](Supervisor::rest_for_one). Children that come
+//! and go live below [`Supervisor::dynamic`]. [`Supervisor::init`] describes a supervisor inside its own
+//! process, together with resources that the children share.
 //!
-//! A child is made of whatever starts a process: a body by [`process`], a generic server by [`server`], work that is
-//! done once by [`task`], a supervisor by [`supervisor()`], anything else by [`worker`]. So a tree reads like an
-//! outline:
+//! A child spec is made by a function: [`process`] for any `async fn`, [`server`] for a generic server,
+//! [`task`] for work that is done once, [`supervisor()`] for a nested supervisor, [`worker`] for any function
+//! that starts a process. So a tree reads like an outline:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -58,29 +65,42 @@
 //!     }))
 //!     .start_link()
 //!     .await?;
-//! println!("{}", riot_actor::process::tree().find(shop.pid()).expect("it runs"));
+//! println!("{}", riot_actor::process::tree().find(shop.pid()).expect("the process runs"));
 //! # Ok::<_, Reason>(())
 //! # });
 //! # assert_eq!(reason, Reason::Normal);
 //! ```
 //!
 //! # What differs from OTP
-//! - A start function that fails or panics is a `Result`; the starter of a supervisor is never ended by it, trapping
-//!   exits or not.
-//! - After a kill a supervisor waits until the process is gone, however long that takes, and reports one that does not
-//!   give way: no two processes of one child ever live at once. OTP can stop any process anywhere; Rust cannot.
-//! - A child is linked after its start function has returned, whatever that did. OTP trusts it.
-//! - The period of the intensity is a duration of the clock, not whole seconds; and what a restart costs does not
-//!   depend on how many there were before.
-//! - Children stopped with the group they belong to are reported as [`SupervisorEvent::Restarted`] when they are up again, and
-//!   every event is a message for whoever wants it, not a log line only.
-//! - An unknown message or cast is logged; it does not crash the supervisor.
-//! - Beyond OTP: a delay between attempts to start what fails to start ([`Supervisor::retry_delay`],
-//!   [`Supervisor::backoff`]); and of Elixir's, `max_children` and [`Partitioned`].
-//! - Left out: changing a running supervisor's own settings (`code_change`), as there is no code to change.
+//! - A start function that fails or panics gives a `Result`. It never ends the starter of the supervisor,
+//!   whether that traps exits or not.
+//! - After a kill a supervisor waits until the process is gone, and reports a process that does not yield:
+//!   two processes of one child never live at once. OTP can stop a process at any point; Rust cannot.
+//! - A supervisor links every child after its start function has returned. OTP trusts the function to link.
+//! - The period of the intensity is measured in the clock's resolution, not in whole seconds. The cost of a
+//!   restart does not depend on the number of earlier ones.
+//! - Children stopped with their group are reported as [`SupervisorEvent::Restarted`] when they are up again.
+//!   Every event is a message to subscribers, not only a log line.
+//! - An unknown message or cast is logged and does not crash the supervisor.
+//! - Beyond OTP: a delay between attempts to start a child that fails to start ([`Supervisor::retry_delay`],
+//!   [`Supervisor::backoff`]); from Elixir, `max_children` and [`Partitioned`].
+//! - Left out: changing the settings of a running supervisor (`code_change`), since there is no code to
+//!   change.
 //!
-//! [`riot_actor::process::tree()`] shows what runs. Reports go to `tracing` under the target `riot::supervisor`, and to whoever
-//! [subscribes](SupervisorRef::subscribe).
+//! [`riot_actor::process::tree()`] shows the running processes. Events go to `tracing` under the target
+//! `riot::supervisor`, and to [subscribers](SupervisorRef::subscribe).
+//!
+//! # Glossary
+//! - **Child spec** ([`ChildSpec`]): how a child is started, restarted and stopped.
+//! - **Static supervisor**: one with a strategy and an order of children. **Dynamic supervisor**: one whose
+//!   children come and go.
+//! - **Strategy**: which children are restarted with one that failed.
+//! - **Restart intensity** ([`Supervisor::intensity`]): the bound of restarts in a period.
+//! - **Restarting**: the state of a child whose last restart failed and will be tried again.
+//! - **Significant child** ([`ChildSpec::significant`]): one whose end may end its supervisor.
+//! - **Clean** and **abnormal** exit reasons, **link**, **signal**: see `riot_actor`.
+//!
+//! Nonsensical values, such as a period of zero, panic in the builder.
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("../COSTS.md")]
@@ -91,7 +111,10 @@ pub mod contract {}
 
 mod backoff;
 mod builder;
+mod child_id;
+mod child_spec;
 mod children;
+mod constructors;
 mod dynamic;
 mod error;
 mod event;
@@ -99,7 +122,6 @@ mod intensity;
 mod partition;
 mod reference;
 mod shutdown;
-mod spec;
 mod strategy;
 mod supervisor;
 
@@ -109,6 +131,9 @@ struct Readme;
 
 pub use backoff::Backoff;
 pub use builder::{Supervisor, SupervisorInit};
+pub use child_id::{ChildId, ChildKey};
+pub use child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, SpecSummary, WORKER_SHUTDOWN};
+pub use constructors::{Ignore, IntoChild, process, server, supervisor, task, worker};
 pub use error::{
     ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError,
     SupervisorStartError, SupervisorStopError,
@@ -116,8 +141,4 @@ pub use error::{
 pub use event::SupervisorEvent;
 pub use partition::{Partitioned, Partitions};
 pub use reference::{ChildCounts, ChildInfo, ChildState, SupervisorRef};
-pub use spec::{
-    ChildId, ChildKey, ChildKind, ChildShutdown, ChildSpec, Ignore, IntoChild, Restart, SpecSummary,
-    WORKER_SHUTDOWN, process, server, supervisor, task, worker,
-};
 pub use strategy::AutoShutdown;

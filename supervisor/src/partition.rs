@@ -1,7 +1,7 @@
-//! Several supervisors in the place of one, so that no single process does all the starting and stopping.
+//! Several equal supervisors under one name, so that no single process does all the starting and stopping.
 //!
-//! A key always leads to the same partition: a number `k` to the one at `k` modulo their number, anything else by a hash
-//! that depends on the key alone.
+//! A key always leads to the same partition: a number `k` to partition `k` modulo their number, any other key
+//! by a hash that depends on the key alone.
 
 use std::{
     fmt,
@@ -11,9 +11,9 @@ use std::{
 
 use riot_actor::{Pid, name::Name, whereis};
 
-use crate::{Supervisor, SupervisorRef, SupervisorStartError, spec::supervisor};
+use crate::{Supervisor, SupervisorRef, SupervisorStartError, constructors::supervisor};
 
-/// A number of equal supervisors to be; [`start_link`](Self::start_link) makes them processes.
+/// The builder of a number of equal supervisors; [`start_link`](Self::start_link) starts their processes.
 ///
 /// ```
 /// use riot_actor::{run, Reason};
@@ -46,8 +46,8 @@ impl fmt::Debug for Partitioned {
 }
 
 impl Partitioned {
-    /// `count` supervisors, each as `describe` says, under a supervisor that has the name. The partitions themselves are
-    /// named `name/0`, `name/1` and so on.
+    /// Returns the builder of `count` supervisors, each described by `describe`, under a supervisor with the
+    /// name `name`. The partitions themselves are named `name/0`, `name/1` and so on.
     ///
     /// # Panics
     /// If `count` is zero.
@@ -56,11 +56,11 @@ impl Partitioned {
         count: usize,
         describe: impl Fn() -> Supervisor + Send + Sync + 'static,
     ) -> Self {
-        assert!(count > 0, "a key has to lead somewhere");
+        assert!(count > 0, "the number of partitions is zero");
         Self { name: name.into(), count, describe: Arc::new(describe) }
     }
 
-    /// Starts them all, linked to the caller.
+    /// Starts all partitions, linked to the caller.
     ///
     /// # Errors
     /// See [`SupervisorStartError`].
@@ -80,7 +80,19 @@ impl Partitioned {
     }
 }
 
-/// Running partitions. Cheap to clone.
+/// The running partitions of a [`Partitioned`]. Cheap to clone.
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{Partitioned, Supervisor};
+/// # let reason = run(async {
+/// let pools = Partitioned::new("pools", 4, Supervisor::dynamic).start_link().await?;
+/// assert_eq!(pools.by_number(6), pools.by_number(2));
+/// assert_eq!(pools.top().count_children().await?.supervisors, pools.count());
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Partitions {
     top: SupervisorRef,
@@ -88,28 +100,31 @@ pub struct Partitions {
 }
 
 impl Partitions {
-    /// The supervisor above all partitions.
+    /// Returns the supervisor above all partitions.
     #[must_use]
     pub fn top(&self) -> SupervisorRef {
         self.top
     }
 
-    /// How many there are; that never changes.
+    /// Returns the number of partitions, which never changes.
     #[must_use]
     pub fn count(&self) -> usize {
         self.names.len()
     }
 
-    /// The partition of a number: that at `key` modulo their number; none while it restarts.
+    /// Returns the partition of a number, at `key` modulo their number; `None` while it restarts.
     ///
     /// # Panics
-    /// Outside a process, as [`by_hash`](Self::by_hash).
+    /// Outside a process.
     #[must_use]
     pub fn by_number(&self, key: usize) -> Option<SupervisorRef> {
         whereis(self.names[key % self.names.len()].as_str()).map(SupervisorRef::new)
     }
 
-    /// The partition of any other key; none while it restarts.
+    /// Returns the partition of any other key; `None` while it restarts.
+    ///
+    /// # Panics
+    /// Outside a process.
     #[must_use]
     pub fn by_hash(&self, key: impl Hash) -> Option<SupervisorRef> {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
@@ -124,7 +139,7 @@ impl crate::IntoChild for Partitions {
     }
 }
 
-/// FNV-1a: without random state, so that a key leads to the same place in every run.
+/// The hash FNV-1a. It has no random state, so a key leads to the same partition in every run.
 struct Fnv(u64);
 
 impl Hasher for Fnv {

@@ -1,22 +1,46 @@
-//! A running supervisor, as others hold it, and what it is asked.
+//! The reference to a running supervisor, and its requests.
 
 use std::{fmt, time::Duration};
 
 use riot_actor::{Pid, Reason, call, call::CallError};
 
 use crate::{
+    child_id::{ChildId, ChildKey},
+    child_spec::{ChildKind, ChildSpec, Restart, SpecSummary},
     error::{ChildError, DeleteChildError, RestartChildError, StartChildError, SupervisorStopError},
-    spec::{ChildId, ChildKey, ChildKind, ChildSpec, Restart, SpecSummary},
 };
 
-/// A running supervisor. It is a pid with methods: small, `Copy`, and no reason for the supervisor to live on.
+/// A reference to a running supervisor: a pid with methods. It is `Copy` and does not keep the supervisor
+/// alive.
 ///
-/// Every method is a call, which the supervisor serves after those before it; while a child starts or stops it serves
-/// nobody. So by default a call waits as long as the supervisor lives; [`within`](Self::within) sets a limit.
+/// Every method is a call. The supervisor serves calls one after the other, and none while a child starts or
+/// stops. So by default a call waits as long as the supervisor lives; [`with_timeout`](Self::with_timeout)
+/// sets a bound.
+///
+/// ```
+/// use riot_actor::{run, Reason};
+/// use riot_supervisor::{ChildState, Supervisor, process};
+///
+/// let reason = run(async {
+///     let child = |id| process(id, || std::future::pending::<()>());
+///     let sup = Supervisor::one_for_one().child(child("a")).start_link().await?;
+///     sup.start_child(child("b")).await?;
+///     sup.terminate_child("a").await?;
+///     let children = sup.which_children().await?;
+///     assert_eq!(children[0].state, ChildState::Stopped);
+///     sup.restart_child("a").await?;
+///     assert_eq!(sup.count_children().await?.active, 2);
+///     sup.terminate_child("b").await?;
+///     sup.delete_child("b").await?;
+///     sup.stop(Reason::Normal).await?;
+///     Ok::<_, Reason>(())
+/// });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SupervisorRef {
     pid: Pid,
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl fmt::Debug for SupervisorRef {
@@ -36,121 +60,164 @@ impl From<SupervisorRef> for Pid {
 }
 
 impl SupervisorRef {
-    /// The supervisor with this pid, found by its name for instance.
+    /// Returns a reference to the supervisor with this pid, found by its name for instance. Nothing checks
+    /// that the process is a supervisor.
+    ///
+    /// ```
+    /// # use riot_actor::{run, whereis, Reason};
+    /// use riot_supervisor::{Supervisor, SupervisorRef};
+    /// # let reason = run(async {
+    /// Supervisor::dynamic().name("jobs").start_link().await?;
+    /// let jobs = SupervisorRef::new(whereis("jobs").expect("the supervisor is up"));
+    /// assert_eq!(jobs.count_children().await?.specs, 0);
+    /// # Ok::<_, Reason>(())
+    /// # });
+    /// # assert_eq!(reason, Reason::Normal);
+    /// ```
     #[must_use]
     pub fn new(pid: Pid) -> Self {
-        Self { pid, limit: None }
+        Self { pid, timeout: None }
     }
 
-    /// Its process.
+    /// Returns the pid of the supervisor.
     #[must_use]
     pub fn pid(self) -> Pid {
         self.pid
     }
 
-    /// The same supervisor, asked with patience for `limit` only. What it was asked it may still do.
+    /// Returns a reference whose calls fail with [`CallError::Timeout`] after `timeout`. The supervisor may
+    /// still do what it was asked.
     #[must_use]
-    pub fn within(self, limit: Duration) -> Self {
-        Self { limit: Some(limit), ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
     }
 
-    /// Starts a child and returns its pid. Below a supervisor that is not dynamic it is the last one.
+    /// Starts a child and returns its pid. A static supervisor adds it after its other children.
     ///
     /// # Errors
     /// See [`StartChildError`].
     ///
     /// # Panics
-    /// Outside a process, as all that follow.
+    /// Outside a process, as all calls of a supervisor.
     pub async fn start_child(self, spec: ChildSpec) -> Result<Pid, StartChildError> {
-        call(self.pid, StartChild(spec), self.limit).await?
+        call(self.pid, StartChild(spec), self.timeout).await?
     }
 
-    /// Stops a child as its spec says, and returns when it is gone. Its spec stays, unless it is temporary or the
-    /// supervisor dynamic. A child without process is fine; one that was restarting is not any more.
+    /// Stops a child as its spec says, and returns when its process is gone. The spec stays, unless the child
+    /// is temporary or the supervisor dynamic. The call succeeds too if the child has no process, and ends
+    /// the retries of a restarting child.
     ///
     /// # Errors
     /// See [`ChildError`].
     pub async fn terminate_child(self, child: impl Into<ChildKey>) -> Result<(), ChildError> {
-        call(self.pid, TerminateChild(child.into()), self.limit).await?
+        call(self.pid, TerminateChild(child.into()), self.timeout).await?
     }
 
-    /// Starts a child that has no process, at its place among the others.
+    /// Starts a child that has no process, in its old place among the others.
     ///
     /// # Errors
-    /// See [`RestartChildError`]; a dynamic supervisor knows no such child.
+    /// See [`RestartChildError`]. A dynamic supervisor answers `NotFound`.
     pub async fn restart_child(self, id: impl Into<ChildId>) -> Result<Pid, RestartChildError> {
-        call(self.pid, RestartChild(id.into()), self.limit).await?
+        call(self.pid, RestartChild(id.into()), self.timeout).await?
     }
 
-    /// Forgets a child that has no process.
+    /// Removes the spec of a child that has no process.
     ///
     /// # Errors
-    /// See [`DeleteChildError`]; a dynamic supervisor knows no such child.
+    /// See [`DeleteChildError`]. A dynamic supervisor answers `NotFound`.
     pub async fn delete_child(self, id: impl Into<ChildId>) -> Result<(), DeleteChildError> {
-        call(self.pid, DeleteChild(id.into()), self.limit).await?
+        call(self.pid, DeleteChild(id.into()), self.timeout).await?
     }
 
-    /// The children, in the order in which they start.
+    /// Returns the children, in start order.
     ///
     /// # Errors
     /// If the supervisor does not answer.
     pub async fn which_children(self) -> Result<Vec<ChildInfo>, CallError> {
-        call(self.pid, WhichChildren, self.limit).await
+        call(self.pid, WhichChildren, self.timeout).await
     }
 
-    /// How many children there are.
+    /// Returns the numbers of children.
     ///
     /// # Errors
     /// If the supervisor does not answer.
     pub async fn count_children(self) -> Result<ChildCounts, CallError> {
-        call(self.pid, CountChildren, self.limit).await
+        call(self.pid, CountChildren, self.timeout).await
     }
 
-    /// What the spec of a child says.
+    /// Returns the spec of a child.
     ///
     /// # Errors
     /// See [`ChildError`].
     pub async fn get_child_spec(self, child: impl Into<ChildKey>) -> Result<SpecSummary, ChildError> {
-        call(self.pid, GetChildSpec(child.into()), self.limit).await?
+        call(self.pid, GetChildSpec(child.into()), self.timeout).await?
     }
 
-    /// From here on the caller gets every [`SupervisorEvent`](crate::SupervisorEvent) as a message, until it ends.
+    /// Subscribes the caller to the supervisor's events: from now on it gets every
+    /// [`SupervisorEvent`](crate::SupervisorEvent) as a message.
     ///
     /// # Errors
     /// If the supervisor does not answer.
     pub async fn subscribe(self) -> Result<(), CallError> {
-        call(self.pid, Subscribe, self.limit).await
+        call(self.pid, Subscribe, self.timeout).await
     }
 
-    /// Stops it: its children first, then itself, with `reason`. It returns when all are gone, or when `limit` has
-    /// passed (the stop goes on). A caller linked to it, as whoever started it is, hears `reason` by that link, so
-    /// `Normal` is the one to give there.
+    /// Stops the supervisor: its children first, then itself, with `reason`. Returns when all are gone.
+    ///
+    /// A caller that is linked to the supervisor, such as its starter, receives `reason` by that link, so
+    /// `Normal` is the reason to give there.
     ///
     /// # Errors
     /// See [`SupervisorStopError`].
-    pub async fn stop(self, reason: Reason, limit: Option<Duration>) -> Result<(), SupervisorStopError> {
-        match call::<Stop, ()>(self.pid, Stop(reason.clone()), limit).await {
+    pub async fn stop(self, reason: Reason) -> Result<(), SupervisorStopError> {
+        self.stop_within(reason, None).await
+    }
+
+    /// Stops the supervisor like [`stop`](Self::stop), and waits for `timeout` at most. The stop goes on
+    /// after that.
+    ///
+    /// # Errors
+    /// See [`SupervisorStopError`].
+    pub async fn stop_timeout(self, reason: Reason, timeout: Duration) -> Result<(), SupervisorStopError> {
+        self.stop_within(reason, Some(timeout)).await
+    }
+
+    async fn stop_within(self, reason: Reason, timeout: Option<Duration>) -> Result<(), SupervisorStopError> {
+        match call::<Stop, ()>(self.pid, Stop(reason.clone()), timeout).await {
             Err(CallError::Exit(ended)) if ended == reason => Ok(()),
             Err(CallError::Exit(ended)) => Err(SupervisorStopError::Exit(ended)),
             Err(CallError::NoProc) => Err(SupervisorStopError::NoProc),
             Err(CallError::CallingSelf) => Err(SupervisorStopError::CallingSelf),
-            // It never answers but by ending, and its mailbox has no bound.
+            // A supervisor answers by ending only, and its mailbox has no bound.
             Ok(()) | Err(CallError::Timeout | CallError::Full) => Err(SupervisorStopError::Timeout),
         }
     }
 }
 
-/// One child, as [`which_children`](SupervisorRef::which_children) tells it.
+/// A child in the answer of [`which_children`](SupervisorRef::which_children).
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{ChildState, Supervisor, task};
+/// # let reason = run(async {
+/// let pool = Supervisor::dynamic().start_link().await?;
+/// let pid = pool.start_child(task("job", || std::future::pending::<()>())).await?;
+/// let info = &pool.which_children().await?[0];
+/// assert_eq!((info.pid(), info.state), (Some(pid), ChildState::Running(pid)));
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildInfo {
-    /// Its id.
+    /// The id of the child.
     pub id: ChildId,
-    /// Whether it runs.
+    /// Whether the child runs.
     pub state: ChildState,
-    /// What it is.
+    /// The kind of the child.
     pub kind: ChildKind,
-    /// When it is started again.
+    /// The condition on which the child is restarted.
     pub restart: Restart,
 }
 
@@ -159,7 +226,7 @@ impl ChildInfo {
         Self { id: spec.id.clone(), state, kind: spec.kind, restart: spec.restart }
     }
 
-    /// Its process, if it has one.
+    /// Returns the process of the child, if it has one.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         match self.state {
@@ -169,32 +236,60 @@ impl ChildInfo {
     }
 }
 
-/// Whether a child runs.
+/// The state of a child.
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{ChildState, Ignore, Supervisor, worker};
+/// # let reason = run(async {
+/// let idle = worker("idle", || async { Ok::<_, Reason>(Ignore) });
+/// let sup = Supervisor::one_for_one().child(idle).start_link().await?;
+/// assert_eq!(sup.which_children().await?[0].state, ChildState::Stopped);
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChildState {
-    /// It has a process.
+    /// The child has a process.
     Running(Pid),
-    /// Its start failed, and will be tried again.
+    /// The last restart of the child failed, and will be tried again.
     Restarting,
-    /// It has none: it ended cleanly, was terminated, or chose not to run.
+    /// The child has no process: it ended cleanly, was terminated, or had nothing to start.
     Stopped,
 }
 
-/// How many children there are.
+/// The numbers of children, as [`count_children`](SupervisorRef::count_children) returns them.
+///
+/// ```
+/// # use riot_actor::{run, Reason};
+/// use riot_supervisor::{Supervisor, process, supervisor};
+/// # let reason = run(async {
+/// let sup = Supervisor::one_for_one()
+///     .child(supervisor("pool", || Supervisor::dynamic().start_link()))
+///     .child(process("clock", || std::future::pending::<()>()))
+///     .start_link()
+///     .await?;
+/// let counts = sup.count_children().await?;
+/// assert_eq!((counts.specs, counts.active, counts.supervisors, counts.workers), (2, 2, 1, 1));
+/// # Ok::<_, Reason>(())
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ChildCounts {
-    /// All of them, with a process or without.
+    /// All children, with a process or without.
     pub specs: usize,
-    /// Those whose process lives.
+    /// The children with a live process.
     pub active: usize,
-    /// Those that are supervisors by their spec.
+    /// The children that are supervisors by their spec.
     pub supervisors: usize,
-    /// Those that are workers by their spec.
+    /// The children that are workers by their spec.
     pub workers: usize,
 }
 
-// Requests, and what the starter of a supervisor says to it.
+// The requests, and the messages of the supervisor's starter.
 
 pub(crate) struct Up;
 pub(crate) struct Linked;

@@ -1,7 +1,7 @@
-//! Ask, wait, then kill.
+//! The stopping of children: ask, wait, then kill.
 //!
-//! Every end is waited for outside the mailbox, so what is queued there costs nothing, and requests keep their places.
-//! The `Exit` of a child stopped here stays in the mailbox; it means nobody any more when it is read.
+//! The ends are awaited outside the mailbox, so queued messages cost nothing, and requests keep their order.
+//! The `Exit` of a child stopped here stays in the mailbox and matches no child when it is read.
 
 use std::{
     collections::HashMap,
@@ -16,34 +16,31 @@ use riot_actor::{
     timeout,
 };
 
-use crate::{
-    event::Reporter,
-    spec::{ChildId, ChildShutdown},
-};
+use crate::{child_id::ChildId, child_spec::ChildShutdown, event::Reporter};
 
-/// How often a child that was killed and does not give way is reported.
+/// The interval of reports about a child that was killed and does not yield.
 const UNRESPONSIVE: Duration = Duration::from_secs(5);
 
 /// A child to be stopped.
-pub(crate) struct Condemned {
+pub(crate) struct Stopping {
     pub(crate) id: ChildId,
     pub(crate) pid: Pid,
     pub(crate) shutdown: ChildShutdown,
 }
 
-/// Stops one child; it has been released when this returns.
-pub(crate) async fn stop_one(reporter: &mut Reporter, child: Condemned) {
+/// Stops one child. Its process has been released when this returns.
+pub(crate) async fn stop_one(reporter: &mut Reporter, child: Stopping) {
     stop_all(reporter, vec![child]).await;
 }
 
-/// Stops all of them at once, each with its own time; all have been released when this returns.
-pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) {
+/// Stops children at once, each with its own time. Their processes have been released when this returns.
+pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Stopping>) {
     let asked = now();
     let mut killed = Vec::new();
-    let mut limited: Vec<(Instant, Condemned, Wait)> = Vec::new();
+    let mut limited: Vec<(Instant, Stopping, Wait)> = Vec::new();
     let mut unlimited = Vec::new();
     for child in children {
-        // Watched before it is asked: its end, however fast, has a reason.
+        // The wait begins before the child is asked, so that its exit reason is known however fast it ends.
         let end = wait(child.pid);
         let reason = if child.shutdown == ChildShutdown::Kill { Reason::Kill } else { Reason::Shutdown };
         exit(child.pid, reason);
@@ -56,7 +53,7 @@ pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) 
             ChildShutdown::Infinity => unlimited.push((child, end)),
         }
     }
-    // The next one to be killed is always waited for first.
+    // The child that is to be killed next is awaited first.
     limited.sort_by_key(|&(deadline, ..)| deadline);
 
     let mut ended_before = Vec::new();
@@ -85,7 +82,7 @@ pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Condemned>) 
     report_own_ends(reporter, ended_before).await;
 }
 
-fn concluded(reporter: &mut Reporter, child: Condemned, reason: Reason, ended_before: &mut Vec<Condemned>) {
+fn concluded(reporter: &mut Reporter, child: Stopping, reason: Reason, ended_before: &mut Vec<Stopping>) {
     match reason {
         Reason::NoProc => ended_before.push(child),
         Reason::Killed if child.shutdown == ChildShutdown::Kill => {}
@@ -94,8 +91,9 @@ fn concluded(reporter: &mut Reporter, child: Condemned, reason: Reason, ended_be
     }
 }
 
-/// Children that had ended by themselves: their `Exit` says why, unless they had unlinked themselves.
-async fn report_own_ends(reporter: &mut Reporter, children: Vec<Condemned>) {
+/// Reports children that had ended by themselves. Their `Exit` in the mailbox has the reason, unless they had
+/// unlinked themselves.
+async fn report_own_ends(reporter: &mut Reporter, children: Vec<Stopping>) {
     if children.is_empty() {
         return;
     }

@@ -1,14 +1,14 @@
-//! Who stops and who starts when one falls.
+//! The decisions of a restart: which children stop, and which start, when one has failed.
 //!
-//! Decisions only: children are places in a row here, and nothing is done to them.
+//! Children are positions in a list here. Nothing is done to them.
 
 use std::ops::Range;
 
 use riot_actor::Reason;
 
-use crate::spec::Restart;
+use crate::child_spec::Restart;
 
-/// Whom the end of one child concerns.
+/// The children that are restarted with one that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Strategy {
     OneForOne,
@@ -16,45 +16,56 @@ pub(crate) enum Strategy {
     RestForOne,
 }
 
-/// When a supervisor ends because a significant child has.
+/// The condition on which a supervisor ends because significant children have ended; set by
+/// [`Supervisor::auto_shutdown`](crate::Supervisor::auto_shutdown).
+///
+/// ```
+/// use riot_supervisor::{AutoShutdown, Supervisor, process};
+///
+/// let sup = Supervisor::one_for_one()
+///     .auto_shutdown(AutoShutdown::AllSignificant)
+///     .child(process("import", || async {}).transient().significant());
+/// # drop(sup);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AutoShutdown {
-    /// Never.
+    /// The supervisor never ends because of a significant child.
     #[default]
     Never,
-    /// When any significant child ends by itself and is not restarted.
+    /// The supervisor ends when any significant child ends by itself and is not restarted.
     AnySignificant,
-    /// When the last significant child does.
+    /// The supervisor ends when the last significant child ends by itself and is not restarted.
     AllSignificant,
 }
 
-/// What becomes of a child that ended by itself.
+/// The action for a child that ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Fate {
+pub(crate) enum ExitAction {
     Restart,
-    /// It stays known, without a process.
+    /// The spec stays, without a process.
     Keep,
     Forget,
 }
 
-pub(crate) fn fate(restart: Restart, reason: &Reason) -> Fate {
+pub(crate) fn exit_action(restart: Restart, reason: &Reason) -> ExitAction {
     match restart {
-        Restart::Permanent => Fate::Restart,
-        Restart::Transient if reason.is_clean() => Fate::Keep,
-        Restart::Transient => Fate::Restart,
-        Restart::Temporary => Fate::Forget,
+        Restart::Permanent => ExitAction::Restart,
+        Restart::Transient if reason.is_clean() => ExitAction::Keep,
+        Restart::Transient => ExitAction::Restart,
+        Restart::Temporary => ExitAction::Forget,
     }
 }
 
-/// One child, as far as a strategy looks.
+/// The properties of a child on which a strategy depends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ChildView {
     pub(crate) restart: Restart,
     pub(crate) has_process: bool,
 }
 
-/// What a restart does, each list in the order in which it is done. All numbers are places before the restart.
+/// The steps of a restart, each list in the order in which it is carried out. All numbers are positions
+/// before the restart.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Plan {
@@ -64,30 +75,30 @@ pub(crate) struct Plan {
 }
 
 impl Strategy {
-    /// The places that fall with the one at `fallen`, itself included.
-    pub(crate) fn affected(self, fallen: usize, count: usize) -> Range<usize> {
+    /// Returns the positions that are restarted with the one at `failed`, itself included.
+    pub(crate) fn affected(self, failed: usize, count: usize) -> Range<usize> {
         match self {
-            Self::OneForOne => fallen..fallen + 1,
+            Self::OneForOne => failed..failed + 1,
             Self::OneForAll => 0..count,
-            Self::RestForOne => fallen..count,
+            Self::RestForOne => failed..count,
         }
     }
 
-    /// How the child at `fallen`, which has no process and is to have one, is restarted. Places that are not affected
-    /// are not looked at.
-    pub(crate) fn plan(self, fallen: usize, count: usize, place: impl Fn(usize) -> Place) -> Plan {
-        let affected = self.affected(fallen, count);
-        let temporary = |&at: &usize| place(at).restart == Restart::Temporary;
+    /// Returns the plan to restart the child at `failed`, which has no process. Only affected positions are
+    /// looked at.
+    pub(crate) fn plan(self, failed: usize, count: usize, child: impl Fn(usize) -> ChildView) -> Plan {
+        let affected = self.affected(failed, count);
+        let temporary = |&at: &usize| child(at).restart == Restart::Temporary;
         Plan {
-            stop: affected.clone().rev().filter(|&at| place(at).has_process).collect(),
+            stop: affected.clone().rev().filter(|&at| child(at).has_process).collect(),
             start: affected.clone().filter(|at| !temporary(at)).collect(),
             forget: affected.filter(temporary).collect(),
         }
     }
 }
 
-/// Whether the supervisor ends now that a child has ended by itself and is not restarted. `others_are_up`: some other
-/// significant child has a process or is restarting.
+/// Returns whether the supervisor ends after a child has ended by itself and is not restarted.
+/// `others_are_up` means that another significant child has a process or is restarting.
 pub(crate) fn shuts_down(auto_shutdown: AutoShutdown, significant: bool, others_are_up: bool) -> bool {
     match auto_shutdown {
         AutoShutdown::Never => false,
@@ -103,63 +114,63 @@ mod tests {
         Just, Strategy as Generator, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
     };
 
-    fn permanent(has_process: bool) -> Place {
-        Place { restart: Restart::Permanent, has_process }
+    fn permanent(has_process: bool) -> ChildView {
+        ChildView { restart: Restart::Permanent, has_process }
     }
 
     #[test]
     fn rest_for_one_stops_the_later_ones_backwards_and_starts_them_forwards() {
-        let places = [permanent(true), permanent(false), permanent(true), permanent(true)];
-        let plan = Strategy::RestForOne.plan(1, places.len(), |at| places[at]);
+        let children = [permanent(true), permanent(false), permanent(true), permanent(true)];
+        let plan = Strategy::RestForOne.plan(1, children.len(), |at| children[at]);
         assert_eq!(plan, Plan { stop: vec![3, 2], start: vec![1, 2, 3], forget: vec![] });
     }
 
     #[test]
     fn a_group_restart_forgets_the_temporary_ones() {
-        let temporary = Place { restart: Restart::Temporary, has_process: true };
-        let places = [permanent(false), temporary, permanent(true)];
-        let plan = Strategy::OneForAll.plan(0, places.len(), |at| places[at]);
+        let temporary = ChildView { restart: Restart::Temporary, has_process: true };
+        let children = [permanent(false), temporary, permanent(true)];
+        let plan = Strategy::OneForAll.plan(0, children.len(), |at| children[at]);
         assert_eq!(plan, Plan { stop: vec![2, 1], start: vec![0, 2], forget: vec![1] });
     }
 
     #[test]
-    fn what_becomes_of_a_child() {
+    fn restart_and_reason_decide_the_action() {
         let crash = Reason::other("crash");
         let table = [
-            (Restart::Permanent, &Reason::Normal, Fate::Restart),
-            (Restart::Permanent, &crash, Fate::Restart),
-            (Restart::Transient, &Reason::Normal, Fate::Keep),
-            (Restart::Transient, &Reason::Shutdown, Fate::Keep),
-            (Restart::Transient, &Reason::Killed, Fate::Restart),
-            (Restart::Transient, &crash, Fate::Restart),
-            (Restart::Temporary, &Reason::Normal, Fate::Forget),
-            (Restart::Temporary, &crash, Fate::Forget),
+            (Restart::Permanent, &Reason::Normal, ExitAction::Restart),
+            (Restart::Permanent, &crash, ExitAction::Restart),
+            (Restart::Transient, &Reason::Normal, ExitAction::Keep),
+            (Restart::Transient, &Reason::Shutdown, ExitAction::Keep),
+            (Restart::Transient, &Reason::Killed, ExitAction::Restart),
+            (Restart::Transient, &crash, ExitAction::Restart),
+            (Restart::Temporary, &Reason::Normal, ExitAction::Forget),
+            (Restart::Temporary, &crash, ExitAction::Forget),
         ];
         for (restart, reason, expected) in table {
-            assert_eq!(fate(restart, reason), expected, "{restart:?} after {reason}");
+            assert_eq!(exit_action(restart, reason), expected, "{restart:?} after {reason}");
         }
     }
 
-    /// The plain model: every child has a name, and the words of the rule are carried out one after the other.
-    fn model(strategy: Strategy, fallen: usize, places: &[Place]) -> Plan {
+    /// The plain model: the steps of the rule, carried out one after the other.
+    fn model(strategy: Strategy, failed: usize, children: &[ChildView]) -> Plan {
         let mut plan = Plan::default();
         let concerned = |at: usize| match strategy {
-            Strategy::OneForOne => at == fallen,
+            Strategy::OneForOne => at == failed,
             Strategy::OneForAll => true,
-            Strategy::RestForOne => at >= fallen,
+            Strategy::RestForOne => at >= failed,
         };
-        let mut at = places.len();
+        let mut at = children.len();
         while at > 0 {
             at -= 1;
-            if concerned(at) && places[at].has_process {
+            if concerned(at) && children[at].has_process {
                 plan.stop.push(at);
             }
         }
-        for (at, place) in places.iter().enumerate() {
+        for (at, child) in children.iter().enumerate() {
             if !concerned(at) {
                 continue;
             }
-            match place.restart {
+            match child.restart {
                 Restart::Temporary => plan.forget.push(at),
                 Restart::Permanent | Restart::Transient => plan.start.push(at),
             }
@@ -167,26 +178,26 @@ mod tests {
         plan
     }
 
-    fn place() -> impl Generator<Value = Place> {
+    fn child_view() -> impl Generator<Value = ChildView> {
         let restart =
             prop_oneof![Just(Restart::Permanent), Just(Restart::Transient), Just(Restart::Temporary)];
-        (restart, any::<bool>()).prop_map(|(restart, has_process)| Place { restart, has_process })
+        (restart, any::<bool>()).prop_map(|(restart, has_process)| ChildView { restart, has_process })
     }
 
     proptest! {
         #[test]
         fn equals_the_words_of_the_rule(
-            mut places in prop::collection::vec(place(), 1..12),
-            fallen in any::<prop::sample::Index>(),
+            mut children in prop::collection::vec(child_view(), 1..12),
+            failed in any::<prop::sample::Index>(),
             which in 0usize..3,
         ) {
             let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne][which];
-            let fallen = fallen.index(places.len());
-            places[fallen] = Place { restart: Restart::Permanent, has_process: false };
-            let plan = strategy.plan(fallen, places.len(), |at| places[at]);
-            prop_assert!(plan.start.contains(&fallen));
-            prop_assert!(!plan.stop.contains(&fallen));
-            prop_assert_eq!(plan, model(strategy, fallen, &places));
+            let failed = failed.index(children.len());
+            children[failed] = ChildView { restart: Restart::Permanent, has_process: false };
+            let plan = strategy.plan(failed, children.len(), |at| children[at]);
+            prop_assert!(plan.start.contains(&failed));
+            prop_assert!(!plan.stop.contains(&failed));
+            prop_assert_eq!(plan, model(strategy, failed, &children));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The process: hears an exit, asks strategy and intensity, acts.
+//! The process of a supervisor: receives exits and requests, asks strategy and intensity, acts.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -15,39 +15,40 @@ use riot_actor::{
 };
 
 use crate::{
-    backoff::{Failures, Pace},
-    builder::{Describe, Shape},
+    backoff::{Failures, RetryPolicy},
+    builder::{InitFn, Shape},
+    child_id::ChildId,
+    child_spec::{ChildSpec, Restart, SpecSummary},
     children::Children,
     dynamic::Dynamic,
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
-    event::Reporter,
+    event::{Reporter, TARGET},
     intensity::{Intensity, Verdict},
     reference::{
         ChildCounts, ChildInfo, CountChildren, DeleteChild, GetChildSpec, Linked, RestartChild, StartChild,
         Stop, Subscribe, TerminateChild, Up, WhichChildren,
     },
-    spec::{ChildId, ChildSpec, Restart, SpecSummary},
     strategy::AutoShutdown,
 };
 
-/// Names one attempt to come, so that one that is no longer wanted is known as such.
+/// The number of a future attempt. A retry whose child has another ticket, or none, is out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(u64);
 
 struct Retry(Ticket);
 
-/// What both kinds of supervisor need for their work.
-pub(crate) struct Duties {
+/// The state that static and dynamic supervisors share.
+pub(crate) struct Core {
     parent: Pid,
     intensity: Intensity,
-    pace: Pace,
+    retry_policy: RetryPolicy,
     pub(crate) auto_shutdown: AutoShutdown,
     pub(crate) reporter: Reporter,
     tickets: u64,
 }
 
-impl Duties {
-    /// Runs a start function. The process it returns is linked, whatever the function did.
+impl Core {
+    /// Runs a start function for the first time or by request. Links the process it returns.
     pub(crate) async fn start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let started = self.run_start(spec).await;
         if let Ok(Some(pid)) = started {
@@ -56,7 +57,7 @@ impl Duties {
         started
     }
 
-    /// The same for a child that had a process before, and is given another one unasked.
+    /// Runs a start function to restart a child. Links the process it returns.
     pub(crate) async fn start_again(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let started = self.run_start(spec).await;
         if let Ok(Some(pid)) = started {
@@ -73,7 +74,7 @@ impl Duties {
         };
         match &started {
             Ok(Some(pid)) => {
-                // One that has ended already is heard of at once.
+                // If the process has ended already, its `Exit` arrives at once.
                 link(*pid);
                 if spec.restart == Restart::Temporary {
                     spec.start = None;
@@ -85,9 +86,9 @@ impl Duties {
         started
     }
 
-    /// Counts an attempt to restart a child; breaks if it is not to be made.
+    /// Records an attempt to restart a child. Breaks with the exit reason if the attempt must not be made.
     pub(crate) async fn may_restart(&mut self, id: &ChildId) -> ControlFlow<Reason> {
-        // If the parent wants us to end, what just ended may have been told the same: it is not started again.
+        // If the parent has asked for the end, it may have ended the child too: nothing is restarted.
         let asked = receive_if(|exit: &Exit| exit.from == self.parent || exit.from.is_system());
         if let Ok(exit) = timeout(Duration::ZERO, asked).await {
             return ControlFlow::Break(exit.reason);
@@ -101,11 +102,11 @@ impl Duties {
         }
     }
 
-    /// Another attempt, after what is already in the mailbox.
+    /// Schedules another attempt, behind the messages that are in the mailbox already.
     pub(crate) fn retry_later(&mut self, failures: &mut Failures) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let delay = self.pace.delay(failures, now());
+        let delay = self.retry_policy.delay(failures, now());
         if delay.is_zero() {
             send(this(), Retry(ticket));
         } else {
@@ -115,32 +116,33 @@ impl Duties {
     }
 }
 
-enum Family {
+enum ChildSet {
     Ordered(Children),
     Dynamic(Dynamic),
 }
 
-impl Family {
-    async fn start_all(&mut self, duties: &mut Duties) -> Result<(), FailedToStart> {
+impl ChildSet {
+    async fn start_all(&mut self, core: &mut Core) -> Result<(), FailedToStart> {
         match self {
-            Self::Ordered(children) => children.start_all(duties).await,
+            Self::Ordered(children) => children.start_all(core).await,
             Self::Dynamic(_) => Ok(()),
         }
     }
 
-    async fn stop_all(&mut self, duties: &mut Duties) {
+    async fn stop_all(&mut self, core: &mut Core) {
         match self {
-            Self::Ordered(children) => children.stop_all(duties).await,
-            Self::Dynamic(children) => children.stop_all(duties).await,
+            Self::Ordered(children) => children.stop_all(core).await,
+            Self::Dynamic(children) => children.stop_all(core).await,
         }
     }
 }
 
 /// The body of every supervisor.
-pub(crate) async fn run(parent: Pid, init: Describe) -> Reason {
-    // Whoever started it waits for the answer to this, or for the end: then it hears the reason, after the release.
+pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
+    // The starter waits for the reply to this call, or for the end of this process, whose reason it gets
+    // then.
     let up = receive::<CallRequest<Up, ()>>().await;
-    // Until there is a link this tells the end of the starter.
+    // Until there is a link, the monitor tells the end of the starter.
     let parent_watch = monitor(parent);
     let described = match init().await {
         Ok(described) => described,
@@ -157,47 +159,49 @@ pub(crate) async fn run(parent: Pid, init: Describe) -> Reason {
     {
         return taken.into();
     }
-    let mut family = match described.shape {
-        Shape::Ordered(strategy) => Family::Ordered(Children::new(strategy, described.children)),
-        Shape::Dynamic => Family::Dynamic(Dynamic::new(described.max_children.unwrap_or(usize::MAX))),
+    let mut child_set = match described.shape {
+        Shape::Ordered(strategy) => ChildSet::Ordered(Children::new(strategy, described.children)),
+        Shape::Dynamic => ChildSet::Dynamic(Dynamic::new(described.max_children.unwrap_or(usize::MAX))),
     };
-    let mut duties = Duties {
+    let mut core = Core {
         parent,
         intensity: Intensity::new(described.max_restarts, described.period),
-        pace: described.backoff.map_or(Pace::Fixed(described.retry_delay), Pace::growing),
+        retry_policy: described
+            .backoff
+            .map_or(RetryPolicy::Fixed(described.retry_delay), RetryPolicy::growing),
         auto_shutdown: described.auto_shutdown,
         reporter: Reporter::default(),
         tickets: 0,
     };
-    if let Err(failed) = family.start_all(&mut duties).await {
-        family.stop_all(&mut duties).await;
+    if let Err(failed) = child_set.start_all(&mut core).await {
+        child_set.stop_all(&mut core).await;
         return Reason::shutdown_with(failed);
     }
-    // Condemned meanwhile, it is not up: this does not return then.
+    // If the process is to end by now, it ends here and is never reported as up.
     yield_now().await;
     up.reply.send(());
     let reason = receive! {
         Linked => {
             demonitor_flush(parent_watch);
-            serve(&mut family, &mut duties).await
+            serve(&mut child_set, &mut core).await
         }
         exit: Exit if exit.from == parent => exit.reason,
         down: Down if down.reference == parent_watch => down.reason,
     };
-    family.stop_all(&mut duties).await;
+    child_set.stop_all(&mut core).await;
     reason
 }
 
-async fn serve(family: &mut Family, duties: &mut Duties) -> Reason {
+async fn serve(child_set: &mut ChildSet, core: &mut Core) -> Reason {
     loop {
         let message = receive_any().await;
-        if let ControlFlow::Break(reason) = handle(family, duties, message).await {
+        if let ControlFlow::Break(reason) = handle(child_set, core, message).await {
             return reason;
         }
     }
 }
 
-/// Tries the types of message one after the other.
+/// Tries the message types one after the other.
 macro_rules! match_message {
     ($message:ident { $($name:ident : $type:ty => $body:expr,)+ }) => { $(
         let $message = match $message.downcast::<$type>() {
@@ -207,90 +211,93 @@ macro_rules! match_message {
     )+ };
 }
 
-async fn handle(family: &mut Family, duties: &mut Duties, message: Message) -> ControlFlow<Reason> {
+async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> ControlFlow<Reason> {
     match_message!(message {
-        exit: Exit => handle_exit(family, duties, exit).await,
-        retry: Retry => match family {
-            Family::Ordered(children) => children.retry(duties, retry.0).await,
-            Family::Dynamic(children) => children.retry(duties, retry.0).await,
+        exit: Exit => handle_exit(child_set, core, exit).await,
+        retry: Retry => match child_set {
+            ChildSet::Ordered(children) => children.retry(core, retry.0).await,
+            ChildSet::Dynamic(children) => children.retry(core, retry.0).await,
         },
         stop: CallRequest<Stop, ()> => ControlFlow::Break(stop.query.0),
         request: CallRequest<StartChild, Result<Pid, StartChildError>> => {
             let StartChild(spec) = request.query;
-            let answer = match (spec.check(duties.auto_shutdown), &mut *family) {
+            let answer = match (spec.check(core.auto_shutdown), &mut *child_set) {
                 (Err(invalid), _) => Err(invalid.into()),
-                (Ok(()), Family::Ordered(children)) => children.start_child(duties, spec).await,
-                (Ok(()), Family::Dynamic(children)) => children.start_child(duties, spec).await,
+                (Ok(()), ChildSet::Ordered(children)) => children.start_child(core, spec).await,
+                (Ok(()), ChildSet::Dynamic(children)) => children.start_child(core, spec).await,
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<TerminateChild, Result<(), ChildError>> => {
-            let answer = match family {
-                Family::Ordered(children) => children.terminate_child(duties, &request.query.0).await,
-                Family::Dynamic(children) => children.terminate_child(duties, &request.query.0).await,
+            let answer = match child_set {
+                ChildSet::Ordered(children) => children.terminate_child(core, &request.query.0).await,
+                ChildSet::Dynamic(children) => children.terminate_child(core, &request.query.0).await,
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<RestartChild, Result<Pid, RestartChildError>> => {
-            let answer = match family {
-                Family::Ordered(children) => children.restart_child(duties, &request.query.0).await,
-                Family::Dynamic(_) => Err(RestartChildError::NotFound),
+            let answer = match child_set {
+                ChildSet::Ordered(children) => children.restart_child(core, &request.query.0).await,
+                ChildSet::Dynamic(_) => Err(RestartChildError::NotFound),
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<DeleteChild, Result<(), DeleteChildError>> => {
-            let answer = match family {
-                Family::Ordered(children) => children.delete_child(&request.query.0),
-                Family::Dynamic(_) => Err(DeleteChildError::NotFound),
+            let answer = match child_set {
+                ChildSet::Ordered(children) => children.delete_child(&request.query.0),
+                ChildSet::Dynamic(_) => Err(DeleteChildError::NotFound),
             };
             request.reply.send(answer);
             ControlFlow::Continue(())
         },
         request: CallRequest<WhichChildren, Vec<ChildInfo>> => {
-            request.reply.send(match family {
-                Family::Ordered(children) => children.which(),
-                Family::Dynamic(children) => children.which(),
+            request.reply.send(match child_set {
+                ChildSet::Ordered(children) => children.which(),
+                ChildSet::Dynamic(children) => children.which(),
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<CountChildren, ChildCounts> => {
-            request.reply.send(match family {
-                Family::Ordered(children) => children.count(),
-                Family::Dynamic(children) => children.count(),
+            request.reply.send(match child_set {
+                ChildSet::Ordered(children) => children.count(),
+                ChildSet::Dynamic(children) => children.count(),
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<GetChildSpec, Result<SpecSummary, ChildError>> => {
-            request.reply.send(match family {
-                Family::Ordered(children) => children.spec(&request.query.0),
-                Family::Dynamic(children) => children.spec(&request.query.0),
+            request.reply.send(match child_set {
+                ChildSet::Ordered(children) => children.spec(&request.query.0),
+                ChildSet::Dynamic(children) => children.spec(&request.query.0),
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<Subscribe, ()> => {
-            duties.reporter.subscribe(request.from);
+            core.reporter.subscribe(request.from);
             request.reply.send(());
             ControlFlow::Continue(())
         },
     });
-    tracing::warn!(target: "riot::supervisor", supervisor = %this(), "unexpected message: {}", message.type_name());
+    tracing::warn!(target: TARGET, supervisor = %this(), "unexpected message: {}", message.type_name());
     ControlFlow::Continue(())
 }
 
-async fn handle_exit(family: &mut Family, duties: &mut Duties, exit: Exit) -> ControlFlow<Reason> {
+async fn handle_exit(child_set: &mut ChildSet, core: &mut Core, exit: Exit) -> ControlFlow<Reason> {
     let Exit { from, reason, by_link, .. } = exit;
-    if from == duties.parent || from.is_system() {
+    if from == core.parent || from.is_system() {
         return ControlFlow::Break(reason);
     }
     if !by_link {
-        tracing::debug!(target: "riot::supervisor", supervisor = %this(), %from, "asked to exit by a stranger: {reason}");
+        let supervisor = this();
+        tracing::debug!(
+            target: TARGET, %supervisor, %from, "exit signal of an unlinked process ignored: {reason}"
+        );
         return ControlFlow::Continue(());
     }
-    match family {
-        Family::Ordered(children) => children.ended(duties, from, reason).await,
-        Family::Dynamic(children) => children.ended(duties, from, reason).await,
+    match child_set {
+        ChildSet::Ordered(children) => children.ended(core, from, reason).await,
+        ChildSet::Dynamic(children) => children.ended(core, from, reason).await,
     }
 }

@@ -67,7 +67,7 @@ fn s29_a_child_that_ignores_is_not_kept() {
         let ignores = worker("i", || ready(Ok::<_, Reason>(Ignore)));
         assert_eq!(sup.start_child(ignores).await, Err(StartChildError::Ignored));
         assert_eq!(which(sup).await, "");
-        // On a restart it is dropped as well.
+        // A restart that ignores drops the child as well.
         let mut first = true;
         let once = worker("once", move || {
             let run = std::mem::take(&mut first);
@@ -95,7 +95,7 @@ fn s29_max_children_counts_the_restarting_ones() {
         assert_eq!(which(sup).await, "*f");
         sup.start_child(child("a")).await.unwrap();
         assert_eq!(sup.start_child(child("b")).await, Err(StartChildError::MaxChildren));
-        // A restarting child answers to the pid it had.
+        // A restarting child is addressed by the pid it had.
         assert_eq!(sup.terminate_child(faulty).await, Ok(()));
         sup.start_child(child("b")).await.unwrap();
         notes("+a +b").await;
@@ -136,7 +136,7 @@ fn s16_dynamic_children_stop_all_at_once() {
             end.await;
             send(observer, now());
         });
-        sup.stop(Reason::Normal, None).await.unwrap();
+        sup.stop(Reason::Normal).await.unwrap();
         assert_eq!((now() - start).as_secs(), 3);
         assert_eq!((receive::<Instant>().await - start).as_secs(), 1, "each has its own time");
         notes("-a").await;
@@ -159,8 +159,8 @@ fn s09_a_dynamic_supervisor_gives_up_as_well() {
     });
 }
 
-/// The time of starting, finding and stopping a child among `count`, and of stopping one of `count` with all others; of
-/// several tries the best, which is the one nothing else disturbed.
+/// Returns the time of starting, finding and stopping a child among `count`, and the time per child of
+/// stopping all `count`. Each is the best of several tries, the one least disturbed by other work.
 async fn costs(count: u32) -> (Duration, Duration) {
     let sup = Supervisor::dynamic().start_link().await.unwrap();
     for nth in 0..count {
@@ -178,13 +178,14 @@ async fn costs(count: u32) -> (Duration, Duration) {
         single = single.min(start.elapsed() / 100);
     }
     let start = Instant::now();
-    sup.stop(Reason::Normal, None).await.unwrap();
+    sup.stop(Reason::Normal).await.unwrap();
     let stop = start.elapsed() / count;
     assert_eq!(processes(), [this()]);
     (single, stop)
 }
 
-/// What looks at all children costs a hundred times as much among a hundred times as many; caches alone a few times.
+/// Code that goes through all children costs a hundred times as much with a hundred times as many; caches
+/// alone cost a few times as much.
 #[test]
 fn s29_what_one_child_costs_does_not_depend_on_how_many_there_are() {
     let reason = Config::new().workers(1).run(async {

@@ -1,4 +1,4 @@
-//! What a supervisor reports to its subscribers.
+//! The events that subscribers get.
 mod common;
 
 use common::*;
@@ -63,7 +63,7 @@ fn a_restart_by_request_is_a_start() {
         sup.subscribe().await.unwrap();
         sup.terminate_child("a").await.unwrap();
         let pid = sup.restart_child("a").await.unwrap();
-        // A child that ended as it was asked to is no news.
+        // A child that ended as it was asked to causes no event.
         assert_eq!(
             receive::<SupervisorEvent>().await,
             SupervisorEvent::Started { supervisor: sup.pid(), id: "a".into(), pid }

@@ -1,4 +1,5 @@
-//! What a supervisor reports to the log. Alone in its program: whether somebody listens is remembered for the whole of it.
+//! The log of a supervisor. The test is alone in its program, since `tracing` caches the interest of
+//! subscribers for the whole process.
 mod common;
 
 use std::{
@@ -11,7 +12,7 @@ use riot_actor::{Reason, simulation::Simulation, trap_exit};
 use riot_supervisor::{ChildShutdown, Supervisor};
 use tracing::{Level, Metadata, field, span};
 
-/// Keeps what is logged under our target.
+/// Keeps the lines that are logged under the supervisor's target.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<(Level, String)>>>);
 

@@ -1,4 +1,4 @@
-//! Several supervisors in the place of one: S30.
+//! Partitioned supervisors: S30.
 mod common;
 
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ fn s30_a_key_leads_to_the_same_partition_for_ever() {
         assert_eq!(by_hash.len(), 4, "all of them are used");
         assert_eq!(pools.by_hash("a").unwrap().pid(), pools.clone().by_hash("a").unwrap().pid());
 
-        // A partition that is restarted is another process at the same place; the others are the same.
+        // A restarted partition is another process under the same number; the others stay the same.
         let (first, others) = (of(1), [of(0), of(2), of(3)]);
         exit(first, Reason::Kill);
         wait(first).await;

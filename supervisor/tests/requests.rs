@@ -1,4 +1,4 @@
-//! What a supervisor can be asked: S19-S21, S28; and when it ends by itself: S22, S23, S25.
+//! The requests to a supervisor: S19-S21, S28; and when it ends by itself: S22, S23, S25.
 mod common;
 
 use common::*;

@@ -63,7 +63,7 @@ async fn four(sup: Supervisor) -> riot_supervisor::SupervisorRef {
 }
 
 #[test]
-fn s07_one_for_one_restarts_the_fallen_one() {
+fn s07_one_for_one_restarts_the_ended_one() {
     everywhere(|| async {
         let sup = four(Supervisor::one_for_one()).await;
         tell(sup, "b", Do::Fail).await;
@@ -84,7 +84,7 @@ fn s07_one_for_all_restarts_all() {
 }
 
 #[test]
-fn s07_rest_for_one_restarts_the_fallen_one_and_those_after_it() {
+fn s07_rest_for_one_restarts_the_ended_one_and_those_after_it() {
     everywhere(|| async {
         let sup = four(Supervisor::rest_for_one()).await;
         tell(sup, "b", Do::Fail).await;
@@ -392,13 +392,13 @@ fn s13_a_shutdown_ends_the_retries() {
         notes("+a").await;
         tell(sup, "a", Do::Fail).await;
         notes("!a").await;
-        sup.stop(Reason::Normal, None).await.unwrap();
+        sup.stop(Reason::Normal).await.unwrap();
         sleep(secs(3600)).await;
         nothing_noted(std::panic::Location::caller()).await;
     });
 }
 
-/// A child whose start lasts until the supervisor is told to go on.
+/// Returns a child whose start lasts until the supervisor gets `Go`.
 fn slow(id: &'static str) -> ChildSpec {
     let observer = this();
     worker(id, move || async move {
@@ -459,10 +459,13 @@ fn s14_s26_two_crashes_are_one_group_restart() {
         send(sup.pid(), Go);
         notes("+slow -slow -c +a +b +c").await;
         settled(sup).await;
-        // Both crashes were reported, though one of them caused nothing.
+        // Both crashes were reported, though one of them caused no restart.
         for pid in [b, a] {
-            receive_if(|event: &SupervisorEvent| matches!(event, SupervisorEvent::Ended { pid: ended, .. } if *ended == pid))
-                .await;
+            let is_end = |event: &SupervisorEvent| match event {
+                SupervisorEvent::Ended { pid: ended, .. } => *ended == pid,
+                _ => false,
+            };
+            receive_if(is_end).await;
         }
     });
 }
@@ -489,7 +492,7 @@ fn a_signal_of_a_child_that_lives_is_not_its_end() {
 
 #[test]
 fn a_crash_that_is_part_of_the_parents_shutdown_restarts_nothing() {
-    // The exit of the parent is behind that of the child, and still it is obeyed first.
+    // The exit of the parent arrives after that of the child, and is handled first all the same.
     simulated(|| async {
         trap_exit(true);
         let sup = Supervisor::one_for_one().child(child("a")).start_link().await.unwrap();

@@ -133,7 +133,7 @@ fn s14_a_child_that_crashes_when_asked_is_reported_and_not_restarted() {
     });
 }
 
-/// Two threads: one process holds a worker with a poll that does not end.
+/// Runs on two threads, since one process holds a worker with a poll that does not end.
 #[test]
 fn s15_two_incarnations_of_a_child_never_coexist() {
     let reason = Config::new().workers(2).run(async {
@@ -169,7 +169,7 @@ fn s15_two_incarnations_of_a_child_never_coexist() {
         while is_alive(first) {
             yield_now().await;
         }
-        // It is condemned, and still in its poll.
+        // The child has been killed, and is still in its poll.
         nothing_noted(std::panic::Location::caller()).await;
         let_go.send(()).unwrap();
         notes("freed terminated held").await;
@@ -191,7 +191,7 @@ fn s16_static_children_stop_in_reverse_order_each_with_its_own_time() {
             .unwrap();
         notes("+a +b +c").await;
         let start = now();
-        sup.stop(Reason::Normal, None).await.unwrap();
+        sup.stop(Reason::Normal).await.unwrap();
         notes("-c -b -a").await;
         assert_eq!((now() - start).as_secs(), 3);
     });
@@ -209,7 +209,7 @@ fn s16_nothing_is_restarted_meanwhile() {
             .unwrap();
         notes("+a").await;
         let (a, end) = (pid_of(sup, "a").await, monitor(sup.pid()));
-        spawn(async move { sup.stop(Reason::Normal, None).await.map_err(Reason::from) });
+        spawn(async move { sup.stop(Reason::Normal).await.map_err(Reason::from) });
         sleep(std::time::Duration::from_millis(500)).await;
         send(a, Do::Fail);
         assert_eq!(end.down().await.reason, Reason::Normal);
@@ -251,7 +251,7 @@ fn s17_exits_of_others_and_unknown_messages_are_ignored() {
         let stranger = spawn(async move {
             exit(sup.pid(), Reason::other("obey me"));
             exit(sup.pid(), Reason::Shutdown);
-            send(sup.pid(), "a message nobody asked for");
+            send(sup.pid(), "an unexpected message");
         });
         wait(stranger).await;
         let friend = spawn(async move {
@@ -298,9 +298,7 @@ fn s27_requests_pending_when_it_ends_hear_its_reason() {
             .await
             .unwrap();
         let observer = this();
-        spawn(
-            async move { sup.stop(Reason::shutdown_with("maintenance"), None).await.map_err(Reason::from) },
-        );
+        spawn(async move { sup.stop(Reason::shutdown_with("maintenance")).await.map_err(Reason::from) });
         trap_exit(true);
         sleep(secs(1)).await;
         let late = child("late");
@@ -319,11 +317,11 @@ fn stop_says_how_it_went() {
         let deaf_for =
             |time| Supervisor::one_for_one().child(deaf("d").shutdown(ChildShutdown::Timeout(secs(time))));
         let sup = deaf_for(3).start_link().await.unwrap();
-        assert_eq!(sup.stop(Reason::Shutdown, Some(secs(1))).await, Err(SupervisorStopError::Timeout));
-        assert_eq!(sup.stop(Reason::Normal, None).await, Err(SupervisorStopError::Exit(Reason::Shutdown)));
-        assert_eq!(sup.stop(Reason::Normal, None).await, Err(SupervisorStopError::NoProc));
+        assert_eq!(sup.stop_timeout(Reason::Shutdown, secs(1)).await, Err(SupervisorStopError::Timeout));
+        assert_eq!(sup.stop(Reason::Normal).await, Err(SupervisorStopError::Exit(Reason::Shutdown)));
+        assert_eq!(sup.stop(Reason::Normal).await, Err(SupervisorStopError::NoProc));
         let sup = deaf_for(3).start_link().await.unwrap();
-        assert_eq!(sup.stop(Reason::Shutdown, Some(secs(4))).await, Ok(()));
+        assert_eq!(sup.stop_timeout(Reason::Shutdown, secs(4)).await, Ok(()));
     });
 }
 
@@ -342,7 +340,7 @@ fn a_tree_stops_from_its_leaves_and_from_the_right() {
             .await
             .unwrap();
         notes("+a +b +c +d").await;
-        sup.stop(Reason::Normal, None).await.unwrap();
+        sup.stop(Reason::Normal).await.unwrap();
         notes("-d -c -b -a").await;
     });
 }
@@ -364,7 +362,7 @@ fn the_end_of_the_runtime_stops_a_supervisor_in_order() {
         });
         assert_eq!(reason, Reason::Normal, "seed {seed}");
         let ended = heard.recv().unwrap();
-        // Its starter, main, ended normally, and the runtime asked it to shut down: whichever came first.
+        // The starter, main, ended normally, and the runtime sent `Shutdown`. Either may arrive first.
         assert!(matches!(ended, Reason::Normal | Reason::Shutdown), "seed {seed}: {ended:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Anything may be killed at any time: what has to hold all the same.
+//! The promises that hold although any process may be killed at any time.
 
 use std::{
     future::ready,
@@ -19,7 +19,7 @@ use riot_actor::{
 };
 use riot_supervisor::{ChildShutdown, ChildSpec, Supervisor, SupervisorRef, supervisor, worker};
 
-/// How many processes of each child live, and whether there were ever two.
+/// The number of live processes of each child, and whether there were ever two.
 #[derive(Clone, Default)]
 struct Census {
     live: Arc<[AtomicIsize; 6]>,
@@ -43,7 +43,8 @@ impl Drop for Counted {
     }
 }
 
-/// A child that may only live once; every third one traps exits and takes its time, every other one is killed.
+/// Returns a child that may live only once. Every third one traps exits and ends slowly; every other one is
+/// killed.
 fn unique(census: &Census, place: usize) -> ChildSpec {
     let census = census.clone();
     let spec = worker(place as u32, move || {
@@ -78,9 +79,9 @@ fn tree(census: &Census) -> Supervisor {
         }))
 }
 
-/// The processes that belong to supervisors of this tree; killed, a supervisor would leave orphans (S18).
+/// Returns the pids of the supervisors of this tree. A killed supervisor would leave orphans (S18).
 async fn supervisors(sup: SupervisorRef) -> Vec<Pid> {
-    let children = sup.which_children().await.expect("it lives");
+    let children = sup.which_children().await.expect("the supervisor lives");
     let below = children.iter().filter(|child| child.kind == riot_supervisor::ChildKind::Supervisor);
     below.filter_map(|child| child.pid()).chain([sup.pid()]).collect()
 }
@@ -105,7 +106,7 @@ async fn stampede(seed: u64, rounds: u64) {
                 break;
             }
             let victim = victims[next() as usize % victims.len()];
-            // A supervisor that was started since is as good as kept.
+            // A supervisor that was started since is spared as well.
             if info(victim).and_then(|info| info.label).is_some_and(|label| label == "supervisor") {
                 continue;
             }
@@ -115,7 +116,7 @@ async fn stampede(seed: u64, rounds: u64) {
             yield_now().await;
         }
     }
-    // Once it is quiet everybody is there, once.
+    // After the last kill every child is there, once.
     let all_there = || census.live.iter().all(|live| live.load(Ordering::SeqCst) == 1);
     let mut patience = 100_000;
     while !all_there() && patience > 0 {
@@ -124,7 +125,7 @@ async fn stampede(seed: u64, rounds: u64) {
     }
     assert!(all_there(), "{:?}", census.live);
     assert!(!census.doubled.load(Ordering::SeqCst), "two incarnations of one child");
-    sup.stop(Reason::Normal, None).await.unwrap();
+    sup.stop(Reason::Normal).await.unwrap();
     assert!(census.live.iter().all(|live| live.load(Ordering::SeqCst) == 0), "{:?}", census.live);
     assert_eq!(processes(), [this()]);
     while receive_timeout::<riot_actor::Exit>(Duration::ZERO).await.is_ok() {}

@@ -36,7 +36,7 @@ fn s01_a_supervisor_traps_exits_and_serves_one_request_at_a_time() {
         });
         spawn(async move { sup.start_child(slow).await.map(drop) });
         notes("begun").await;
-        assert_eq!(sup.within(secs(1)).count_children().await, Err(CallError::Timeout));
+        assert_eq!(sup.with_timeout(secs(1)).count_children().await, Err(CallError::Timeout));
         send(sup.pid(), Go);
         assert_eq!(sup.count_children().await.unwrap().active, 1);
     });
@@ -71,7 +71,7 @@ fn s03_a_failed_start_stops_those_before_it_and_is_the_result() {
             .await;
         let failed = FailedToStart { id: "c".into(), reason: Reason::other("faulty") };
         assert_eq!(result.unwrap_err(), SupervisorStartError::Child(failed));
-        // It has been released by now: no name, no process, no message, and this process lives to see it.
+        // The supervisor has been released by now: no name, no process, no message. This process lives on.
         assert_eq!(whereis("sup"), None);
         assert_eq!(processes().len(), before);
         assert_eq!(receive_timeout::<Exit>(Duration::ZERO).await, Err(TimedOut));
@@ -97,19 +97,29 @@ fn s03_a_failed_start_of_a_supervisor_below_is_told_by_name() {
 }
 
 #[test]
-fn s03_nothing_starts_if_two_ids_are_equal_or_a_field_is_invalid() {
+fn s03_nothing_starts_if_the_description_contradicts_itself() {
     everywhere(|| async {
         let of = |sup: Supervisor| async { sup.start_link().await.unwrap_err() };
         let twice = Supervisor::one_for_one().child(child("a")).child(child("a"));
         assert_eq!(of(twice).await, SupervisorStartError::Invalid(SpecError::DuplicateId("a".into())));
-        let no_time = Supervisor::one_for_one().child(child("a")).intensity(1, Duration::ZERO);
-        assert_eq!(of(no_time).await, SupervisorStartError::Invalid(SpecError::ZeroPeriod));
         let not_dynamic = Supervisor::one_for_one().child(child("a")).max_children(3);
         assert_eq!(of(not_dynamic).await, SupervisorStartError::Invalid(SpecError::MaxChildrenOfStatic));
         let dynamic = Supervisor::dynamic().child(child("a"));
         assert_eq!(of(dynamic).await, SupervisorStartError::Invalid(SpecError::ChildOfDynamic("a".into())));
         nothing_noted(std::panic::Location::caller()).await;
     });
+}
+
+#[test]
+#[should_panic(expected = "the period of the restart intensity is zero")]
+fn s03_a_period_of_zero_panics_in_the_builder() {
+    let _ = Supervisor::one_for_one().intensity(1, Duration::ZERO);
+}
+
+#[test]
+#[should_panic(expected = "max_children is zero")]
+fn s03_room_for_no_child_panics_in_the_builder() {
+    let _ = Supervisor::dynamic().max_children(0);
 }
 
 #[test]
@@ -296,7 +306,7 @@ fn a_start_that_is_given_up_shuts_the_supervisor_down() {
             Ok::<_, Reason>(Supervisor::dynamic())
         });
         assert!(riot_actor::timeout(secs(1), slow.start_link()).await.is_err());
-        trap_exit(true); // for it is linked by the time it ends
+        trap_exit(true); // since the supervisor is linked by the time it ends
         let sup = receive::<Pid>().await;
         assert_eq!(monitor(sup).down().await.reason, Reason::Shutdown);
     });

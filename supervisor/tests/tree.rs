@@ -1,4 +1,4 @@
-//! What the running system looks like.
+//! The picture of the running tree.
 mod common;
 
 use std::future::pending;
@@ -33,7 +33,7 @@ fn a_tree_prints_its_processes_in_the_order_of_their_start() {
         notes("reading").await;
         settled(sup).await;
         let text = tree().find(sup.pid()).unwrap().to_string();
-        // What a process is stands behind its pid, and before what it does.
+        // The label stands between the pid and the status.
         let shown: Vec<String> = text
             .lines()
             .map(|line| {
@@ -45,7 +45,7 @@ fn a_tree_prints_its_processes_in_the_order_of_their_start() {
             ["Server.Sup server", "├─ Connections.Sup", "│  └─ connection", "│     └─ -", "└─ acceptor"];
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
         assert_eq!(shown, expected, "{text}");
-        sup.stop(Reason::Normal, None).await.unwrap();
+        sup.stop(Reason::Normal).await.unwrap();
         assert!(tree().find(sup.pid()).is_none());
     });
 }

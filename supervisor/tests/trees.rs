@@ -1,5 +1,5 @@
-//! Random trees three levels deep under random crashes: in which order what is started and stopped, how many restarts
-//! are too many, that nobody lives twice, and that nobody is left.
+//! Random trees three levels deep under random crashes: the order of starts and stops, the number of restarts
+//! that is too many, no child lives twice, and no process is left.
 use std::{
     future::ready,
     sync::{Arc, Mutex, MutexGuard},
@@ -23,10 +23,10 @@ enum Strategy {
     RestForOne,
 }
 
-/// What a tree looks like; as the model it also knows the restarts each supervisor has made.
+/// The shape of a tree. As the model it also counts the restarts of each supervisor.
 #[derive(Clone, Debug)]
 enum Node {
-    /// One that traps exits says that it is asked to stop.
+    /// A worker. One that traps exits logs that it was asked to stop.
     Worker {
         number: usize,
         traps: bool,
@@ -97,10 +97,11 @@ impl Node {
         }
     }
 
-    /// A worker has crashed. Says whether this node has ended with it.
+    /// Handles the crash of a worker. Returns whether this node has ended with it.
     fn crash(&mut self, victim: usize, now: u64, log: &mut Vec<String>) -> bool {
         let Self::Supervisor { strategy, max_restarts, attempts, children } = self else { return true };
-        let at = children.iter().position(|child| child.workers().contains(&victim)).expect("it is here");
+        let at = children.iter().position(|child| child.workers().contains(&victim));
+        let at = at.expect("the worker is in this tree");
         if !children[at].crash(victim, now, log) {
             return false;
         }
@@ -123,7 +124,7 @@ impl Node {
     }
 }
 
-/// What can be seen of the real tree.
+/// The observed state of the real tree.
 #[derive(Clone)]
 struct World(Arc<Mutex<Seen>>);
 
@@ -132,7 +133,7 @@ struct Seen {
     log: Vec<String>,
     live: Vec<usize>,
     pids: Vec<Option<Pid>>,
-    /// Said here, since a panic in a child would only have it restarted.
+    /// The violations found. They are collected here, since a panic in a child would only restart it.
     wrong: Vec<String>,
 }
 
@@ -166,7 +167,8 @@ impl World {
         }
     }
 
-    /// `later`: the workers to its right below the same supervisor. When it is asked to stop they are gone.
+    /// Returns a worker. `later` are the workers after it below the same supervisor: when it is asked to stop
+    /// they are gone.
     fn worker(&self, number: usize, traps: bool, later: Vec<usize>, strict: bool) -> ChildSpec {
         let (world, later) = (self.clone(), Arc::new(later));
         let spec = worker(number, move || {
@@ -217,7 +219,8 @@ impl World {
         })
     }
 
-    /// Waits until everybody is there, or the root is gone; at every step nobody is there twice.
+    /// Waits until all children are there, or the root is gone. Checks at every step that no child lives
+    /// twice.
     async fn settle(&self, sup: SupervisorRef, expected: usize) {
         let mut quiet = 0;
         for _ in 0..100_000 {
@@ -255,22 +258,22 @@ async fn start(seed: u64, wild: bool) -> (Random, Node, World, SupervisorRef) {
         wrong: Vec::new(),
     };
     let world = World(Arc::new(Mutex::new(seen)));
-    let sup = world.supervisor(&tree).start_link().await.expect("it starts");
+    let sup = world.supervisor(&tree).start_link().await.expect("the supervisor starts");
     (random, tree, world, sup)
 }
 
 async fn finish(world: World, sup: SupervisorRef) {
     if is_alive(sup.pid()) {
-        sup.stop(Reason::Normal, None).await.expect("it lives");
+        sup.stop(Reason::Normal).await.expect("the supervisor lives");
     }
     assert!(world.lock().live.iter().all(|&live| live == 0));
     assert!(world.lock().wrong.is_empty(), "{:?}", world.lock().wrong);
-    assert_eq!(processes(), [this()], "nobody is left");
+    assert_eq!(processes(), [this()], "a process is left");
     assert_eq!(Arc::strong_count(&world.0), 1, "nothing is left");
 }
 
-/// One crash after the other: the tree does what the model does, in the same order, up to the exact crash that is too
-/// many for a supervisor, for the one above it, and for the root.
+/// Crashes one worker after the other. The tree does what the model does, in the same order, up to the exact
+/// crash that is too many for a supervisor, for the one above it, and for the root.
 async fn exact(seed: u64) {
     let (mut random, mut tree, world, sup) = start(seed, false).await;
     let (mut log, mut now) = (Vec::new(), PERIOD * 10);
@@ -278,7 +281,7 @@ async fn exact(seed: u64) {
     for _ in 0..30 {
         assert_eq!(world.lock().log, log);
         let victim = random.below(tree.workers().len() as u64) as usize;
-        let pid = world.lock().pids[victim].expect("it was started");
+        let pid = world.lock().pids[victim].expect("the child was started");
         exit(pid, if random.below(2) == 0 { Reason::Kill } else { Reason::other("crash") });
         let ended = tree.crash(victim, now, &mut log);
         world.settle(sup, tree.processes()).await;
@@ -294,13 +297,13 @@ async fn exact(seed: u64) {
     finish(world, sup).await;
 }
 
-/// Crashes upon crashes, also of those that are just being started or stopped.
+/// Crashes workers at random, also those that are just being started or stopped.
 async fn wild(seed: u64) {
     let (mut random, tree, world, sup) = start(seed, true).await;
     for _ in 0..40 {
         for _ in 0..=random.below(3) {
             let victim = random.below(tree.workers().len() as u64) as usize;
-            let pid = world.lock().pids[victim].expect("it was started");
+            let pid = world.lock().pids[victim].expect("the child was started");
             exit(pid, if random.below(2) == 0 { Reason::Kill } else { Reason::other("crash") });
         }
         for _ in 0..random.below(6) {

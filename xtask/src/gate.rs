@@ -19,7 +19,7 @@ const MAX_ARCHIVE_BYTES: u64 = 512 * 1024;
 const LOOM_FILE: &str = "loom_models";
 
 /// Files of `actor/src`, without `.rs`, whose unit tests exercise unsafe code and need no runtime.
-const MIRI_FILES: &[&str] = &["boxed", "indexed_waker", "message", "table"];
+const MIRI_FILES: &[&str] = &["indexed_waker", "message", "table"];
 
 /// All steps, in the order in which they run.
 pub(crate) const GATE: &[Step] = &[

@@ -15,11 +15,7 @@ use std::process::ExitCode;
 /// Each task with its arguments, and what it does.
 const TASKS: &[(&str, &str, &str)] = &[
     ("check", "[STEP…]", "run the gate, or only these steps of it"),
-    (
-        "tidy",
-        "[CRATE…]",
-        "list what breaks the rules of language and names, and count it against the ceilings",
-    ),
+    ("tidy", "[CRATE…]", "list what breaks the rules of language and names"),
     ("features", "[--pairs]", "build every crate with each of its features; with --pairs also with each two"),
     ("soak", "[STEP…]", "run the long tests at full length: about ten minutes"),
     ("bench", "[--help]", "measure costs beside other programs"),

@@ -146,7 +146,7 @@ impl Server {
     ///     let alarm = Alarm::new("nearly full", 9_000, |event| async move {
     ///         eprintln!("{}", event.active);
     ///     });
-    ///     socket.options(Options::new().reuse_port(true)).listeners(4).alarm(alarm)
+    ///     socket.options(Options::new().reuse_port()).listeners(4).alarm(alarm)
     /// });
     /// # drop(server);
     /// # Ok(())
@@ -165,7 +165,7 @@ impl Server {
 
     /// Bounds how long connections may take to finish when a supervisor stops the server; 15 s by default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.server = self.server.shutdown(timeout);
+        self.server = self.server.shutdown_timeout(timeout);
         self
     }
 
@@ -318,8 +318,8 @@ impl<H: Handler> Serving<H> {
         let first = AtomicBool::new(true);
         let protocol = move |connection: riot_socket::Connection| {
             let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
-            if let Some(crowd) = connection.crowd().filter(|_| first.swap(false, Ordering::Relaxed)) {
-                config.overload_check(move || crowd.active() * 5 > crowd.max().saturating_mul(4));
+            if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
+                config.overload_check(move || load.active() * 5 > load.max().saturating_mul(4));
             }
             let handler = handler.clone();
             drive_to_completion(connection, flow, async move { serve(requests, &*handler, when_gone).await })

@@ -1,26 +1,26 @@
-//! Errors of accept: to go on after, to wait out, or to end on.
+//! The kinds of errors of accept(2): skip the client, pause, or end.
 
 use std::io;
 
-/// What an acceptor does about an error.
+/// The kind of an error of accept(2), which decides what the acceptor does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It was one client's misfortune; the next may be well.
-    Skip,
-    /// The machine has run out of something: pause, say so, try again.
+pub(crate) enum AcceptErrorKind {
+    /// The error concerns one connection. The acceptor goes on.
+    Connection,
+    /// The machine or the program has run out of a resource. The acceptor pauses, logs it, and tries again.
     Exhausted,
-    /// The listener is no more.
-    End,
+    /// The listener is gone. The acceptor ends.
+    Listener,
 }
 
-/// Sorts an error of accept(2).
-pub(crate) fn verdict(error: &io::Error) -> Verdict {
+/// Classifies an error of accept(2).
+pub(crate) fn classify(error: &io::Error) -> AcceptErrorKind {
     #[cfg(unix)]
     if let Some(code) = error.raw_os_error() {
         return by_code(code);
     }
     match error.kind() {
-        io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull => Verdict::Exhausted,
+        io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull => AcceptErrorKind::Exhausted,
         io::ErrorKind::ConnectionAborted
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionRefused
@@ -29,17 +29,17 @@ pub(crate) fn verdict(error: &io::Error) -> Verdict {
         | io::ErrorKind::TimedOut
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown => Verdict::Skip,
-        _ => Verdict::End,
+        | io::ErrorKind::NetworkDown => AcceptErrorKind::Connection,
+        _ => AcceptErrorKind::Listener,
     }
 }
 
-/// Linux passes errors of the new connection on through accept; its manual page lists those. The rest say something
-/// of the process or the machine (wait), or of the listener itself (end).
+/// Classifies an error of the system. On Linux accept(2) also reports errors of the new connection; its
+/// manual page lists them. Other errors concern the process or the machine, or the listener itself.
 #[cfg(unix)]
-fn by_code(code: i32) -> Verdict {
+fn by_code(code: i32) -> AcceptErrorKind {
     match code {
-        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Verdict::Exhausted,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => AcceptErrorKind::Exhausted,
         libc::ECONNABORTED
         | libc::ECONNRESET
         | libc::EHOSTDOWN
@@ -52,10 +52,10 @@ fn by_code(code: i32) -> Verdict {
         | libc::EOPNOTSUPP
         | libc::EPERM
         | libc::EPROTO
-        | libc::ETIMEDOUT => Verdict::Skip,
+        | libc::ETIMEDOUT => AcceptErrorKind::Connection,
         #[cfg(target_os = "linux")]
-        libc::ENONET => Verdict::Skip,
-        _ => Verdict::End,
+        libc::ENONET => AcceptErrorKind::Connection,
+        _ => AcceptErrorKind::Listener,
     }
 }
 
@@ -63,28 +63,28 @@ fn by_code(code: i32) -> Verdict {
 mod tests {
     use super::*;
 
-    fn of(code: i32) -> Verdict {
-        verdict(&io::Error::from_raw_os_error(code))
+    fn of(code: i32) -> AcceptErrorKind {
+        classify(&io::Error::from_raw_os_error(code))
     }
 
     #[test]
-    fn one_clients_misfortune_is_skipped() {
+    fn an_error_of_one_connection_is_skipped() {
         for code in [libc::ECONNABORTED, libc::EPROTO, libc::EPERM, libc::ENETDOWN, libc::EHOSTUNREACH] {
-            assert_eq!(of(code), Verdict::Skip, "{}", io::Error::from_raw_os_error(code));
+            assert_eq!(of(code), AcceptErrorKind::Connection, "{}", io::Error::from_raw_os_error(code));
         }
     }
 
     #[test]
-    fn a_machine_that_has_run_out_is_waited_for() {
+    fn an_exhausted_machine_is_waited_for() {
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
-            assert_eq!(of(code), Verdict::Exhausted, "{}", io::Error::from_raw_os_error(code));
+            assert_eq!(of(code), AcceptErrorKind::Exhausted, "{}", io::Error::from_raw_os_error(code));
         }
     }
 
     #[test]
-    fn a_listener_that_is_no_more_ends_the_acceptor() {
+    fn a_closed_listener_ends_the_acceptor() {
         for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK] {
-            assert_eq!(of(code), Verdict::End, "{}", io::Error::from_raw_os_error(code));
+            assert_eq!(of(code), AcceptErrorKind::Listener, "{}", io::Error::from_raw_os_error(code));
         }
     }
 }

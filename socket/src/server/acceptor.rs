@@ -1,4 +1,4 @@
-//! Acceptor.Worker: takes clients in, one after the other, and hands each over before it takes the next.
+//! Acceptor.Worker: accepts clients one after the other, and hands each over before it accepts the next.
 
 use std::{
     future::poll_fn,
@@ -11,103 +11,107 @@ use std::{
 use riot_actor::{Reason, mailbox::try_send, sleep};
 
 use super::{
-    accept_error::{Verdict, verdict},
+    accept_error::{AcceptErrorKind, classify},
     connections::Start,
-    limit::{Limit, Permit},
     overflow::ConnectionOverflow,
-    shared::Shared,
+    semaphore::{Permit, Semaphore},
+    state::Shared,
 };
 use crate::{
     connection::Connection,
     transport::{Address, Listen, Shutdown, Transport},
 };
 
-/// How long to wait when the machine is out of descriptors or memory. (Ranch, Thousand Island: the same.)
+/// The pause after an accept that failed for want of descriptors or memory: 100 ms, as in Ranch and Thousand
+/// Island.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Clients sent away at most before that pause.
-const SHED_MAX: usize = 1024;
+/// Bounds the clients that are sent away before that pause.
+const MAX_SHED: usize = 1024;
 
-/// A listening socket and those who accept from it. They take turns: whom it wakes is one process.
-pub(super) struct Door {
+/// A listening socket and the acceptors that share it. They take turns, so that a new client wakes one
+/// process.
+pub(super) struct SharedListener {
     listener: Arc<dyn Listen>,
-    turn: Arc<Limit>,
+    turn: Arc<Semaphore>,
 }
 
-/// A client that was taken in.
+/// An accepted client.
 struct Client {
     transport: Arc<dyn Transport>,
     peer: Address,
-    /// None if there was no place.
-    place: Option<Permit>,
+    /// `None` if the server is full.
+    permit: Option<Permit>,
 }
 
-/// Accepts for as long as there is a listener.
-pub(super) async fn run(shared: Arc<Shared>, door: Arc<Door>, number: usize) -> Reason {
+/// Accepts clients until the listener fails.
+pub(super) async fn run(shared: Arc<Shared>, listener: Arc<SharedListener>, number: usize) -> Reason {
     loop {
-        let client = match door.next(&shared).await {
+        let client = match listener.next(&shared).await {
             Ok(client) => client,
             Err(error) => return error.into(),
         };
         let connection = Connection::new(client.transport, client.peer);
-        match client.place {
-            Some(place) => hand_over(&shared, number, Start::serve(&shared, connection, number, place)).await,
+        match client.permit {
+            Some(permit) => {
+                hand_over(&shared, number, Start::serve(&shared, connection, number, permit)).await
+            }
             None => {
-                shared.counters.refused.fetch_add(1, Relaxed);
+                shared.statistics.refused.fetch_add(1, Relaxed);
                 if let ConnectionOverflow::Answer(_) = shared.overflow
-                    && let Some(turn) = shared.answering.try_enter()
+                    && let Some(permit) = shared.refusals.try_acquire()
                 {
-                    hand_over(&shared, number, Start::refuse(&shared, connection, number, turn)).await;
+                    hand_over(&shared, number, Start::refuse(&shared, connection, number, permit)).await;
                 }
             }
         }
     }
 }
 
-impl Door {
+impl SharedListener {
     pub(super) fn new(listener: Arc<dyn Listen>) -> Self {
-        Self { listener, turn: Limit::new(1) }
+        Self { listener, turn: Semaphore::new(1) }
     }
 
-    /// Waits for a client, through everything that goes wrong but the end of the listener.
+    /// Waits for a client. Fails only if the listener does.
     async fn next(&self, shared: &Arc<Shared>) -> io::Result<Client> {
-        let _turn = self.turn.enter().await;
+        let _turn = self.turn.acquire().await;
         loop {
             let error = match self.accept(shared).await {
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
-            let verdict = verdict(&error);
-            shared.count_accept_error(verdict);
-            match verdict {
-                Verdict::Skip => {}
-                Verdict::Exhausted => {
-                    shared.warn_of(&error);
+            let kind = classify(&error);
+            shared.statistics.count_accept_error(kind);
+            match kind {
+                AcceptErrorKind::Connection => {}
+                AcceptErrorKind::Exhausted => {
+                    shared.warn_accept_error(&error);
                     self.shed(shared).await;
                     sleep(PAUSE).await;
                 }
-                Verdict::End => return Err(error),
+                AcceptErrorKind::Listener => return Err(error),
             }
         }
     }
 
-    /// Takes the next client in. A place for it comes first, if it has to wait for one outside; nobody keeps a place
-    /// while there is no client.
+    /// Accepts the next client. Where clients wait for a permit, the permit is acquired first. It is released
+    /// again while there is no client.
     async fn accept(&self, shared: &Shared) -> io::Result<Client> {
-        let mut waiting = shared.limit.wait();
+        let mut acquire = shared.permits.start_acquire();
         poll_fn(|cx| {
-            let place = match shared.overflow {
-                ConnectionOverflow::Wait => Some(ready!(waiting.poll(cx))),
-                ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => shared.limit.try_enter(),
+            let permit = match shared.overflow {
+                ConnectionOverflow::Wait => Some(ready!(acquire.poll(cx))),
+                ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => shared.permits.try_acquire(),
             };
             let (transport, peer) = ready!(self.listener.poll_accept(cx))?;
-            Poll::Ready(Ok(Client { transport, peer, place }))
+            Poll::Ready(Ok(Client { transport, peer, permit }))
         })
         .await
     }
 
-    /// Out of descriptors: the clients outside would not know for how long. Those that are not to wait are sent away,
-    /// one after the other, through the descriptor in reserve.
+    /// Sends waiting clients away, one after the other, through the descriptor in reserve. Called when the
+    /// program has run out of descriptors: the clients would wait without knowing for how long.
     async fn shed(&self, shared: &Shared) {
         let answer: &[u8] = match &shared.overflow {
             ConnectionOverflow::Wait => return,
@@ -116,10 +120,10 @@ impl Door {
         };
         poll_fn(|cx| {
             shared.reserve.lend(|| {
-                for _ in 0..SHED_MAX {
+                for _ in 0..MAX_SHED {
                     let Poll::Ready(Ok((transport, _))) = self.listener.poll_accept(cx) else { break };
-                    shared.counters.refused.fetch_add(1, Relaxed);
-                    tell(&*transport, answer, cx);
+                    shared.statistics.refused.fetch_add(1, Relaxed);
+                    send_answer(&*transport, answer, cx);
                 }
             });
             Poll::Ready(())
@@ -128,8 +132,8 @@ impl Door {
     }
 }
 
-/// Says what fits into the buffers of a connection nothing was sent on yet: that is, all of it.
-fn tell(transport: &dyn Transport, answer: &[u8], cx: &mut Context<'_>) {
+/// Sends as much of the answer as the buffers of a new connection take, which is all of it.
+fn send_answer(transport: &dyn Transport, answer: &[u8], cx: &mut Context<'_>) {
     if !answer.is_empty()
         && let Poll::Ready(Ok(_)) = transport.poll_write(cx, &[IoSlice::new(answer)])
     {
@@ -137,10 +141,10 @@ fn tell(transport: &dyn Transport, answer: &[u8], cx: &mut Context<'_>) {
     }
 }
 
-/// To the Connections.Sup that is there now; one that has just ended has a successor soon.
+/// Sends a client to the Connections.Sup in charge. If that has just ended, its successor gets the client.
 async fn hand_over(shared: &Shared, number: usize, mut start: Start) {
     loop {
-        let supervisor = shared.places.supervisor(shared.places.of_acceptor(number)).await;
+        let supervisor = shared.table.supervisor(shared.table.shard_of(number)).await;
         match try_send(supervisor, start) {
             Ok(()) => return,
             Err(back) => start = back.into_message(),

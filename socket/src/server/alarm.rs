@@ -1,4 +1,4 @@
-//! Alarms: somebody is told when a server fills up.
+//! Alarms, which call back when a server fills up.
 
 use std::{
     borrow::Cow,
@@ -14,20 +14,20 @@ use riot_actor::{Pid, now, process::SpawnOptions, time::send_after};
 
 use super::info::ConnectionInfo;
 
-type Body = Pin<Box<dyn Future<Output = ()> + Send>>;
+type CallbackFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Calls back when there are many connections. (Ranch: `alarms`, `num_connections`.)
+/// An alarm that calls back when there are many connections. (Ranch: `alarms`, `num_connections`.)
 ///
-/// It goes off when a connection begins and there are `threshold` of them or more, that one included. Then it is silent
-/// for its cooldown, default 5 s; when that ends and there still are as many it goes off again. With a cooldown of zero
-/// it goes off with every connection that begins above the threshold.
+/// An alarm is raised when a connection begins and there are `threshold` of them or more, that one included.
+/// Then it is silent for its cooldown, default 5 s. If there still are as many when that ends, it is raised
+/// again. With a cooldown of zero it is raised by every connection that begins above the threshold.
 ///
 /// The callback runs in a process of its own: it may wait, call and crash.
 ///
 /// ```
 /// use riot_socket::Alarm;
-/// let alarm = Alarm::new("nearly full", 9_000, |raised| async move {
-///     eprintln!("{}: {} connections", raised.alarm, raised.active);
+/// let alarm = Alarm::new("nearly full", 9_000, |event| async move {
+///     eprintln!("{}: {} connections", event.alarm, event.active);
 /// });
 /// # drop(alarm);
 /// ```
@@ -36,23 +36,33 @@ pub struct Alarm {
     name: Cow<'static, str>,
     threshold: usize,
     cooldown: Duration,
-    callback: Arc<dyn Fn(AlarmEvent) -> Body + Send + Sync>,
+    callback: Arc<dyn Fn(AlarmEvent) -> CallbackFuture + Send + Sync>,
 }
 
-/// Why an [`Alarm`] went off.
+/// The event that an [`Alarm`] passes to its callback.
+///
+/// ```
+/// use riot_socket::{Alarm, AlarmEvent};
+///
+/// let alarm = Alarm::new("busy", 1_000, |event: AlarmEvent| async move {
+///     let busiest = event.connections.iter().max_by_key(|connection| connection.requests);
+///     eprintln!("{} connections, the busiest is {:?}", event.active, busiest.map(|info| &info.peer));
+/// });
+/// # drop(alarm);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AlarmEvent {
-    /// Which.
+    /// The name of the alarm.
     pub alarm: Cow<'static, str>,
-    /// Connections there were.
+    /// The number of connections when the alarm was raised.
     pub active: usize,
-    /// Which ones.
+    /// The connections at that time.
     pub connections: Vec<ConnectionInfo>,
 }
 
 impl Alarm {
-    /// An alarm for `threshold` connections.
+    /// Returns an alarm for `threshold` connections.
     pub fn new<F, B>(name: impl Into<Cow<'static, str>>, threshold: usize, callback: F) -> Self
     where
         F: Fn(AlarmEvent) -> B + Send + Sync + 'static,
@@ -62,11 +72,11 @@ impl Alarm {
             name: name.into(),
             threshold,
             cooldown: Duration::from_secs(5),
-            callback: Arc::new(move |raised| Box::pin(callback(raised))),
+            callback: Arc::new(move |event| Box::pin(callback(event))),
         }
     }
 
-    /// How long it is silent after it went off; default 5 s, as Ranch's.
+    /// Sets how long the alarm is silent after it was raised; default 5 s, as in Ranch.
     #[must_use]
     pub fn cooldown(mut self, cooldown: Duration) -> Self {
         self.cooldown = cooldown;
@@ -86,17 +96,17 @@ impl fmt::Debug for Alarm {
 
 /// The alarms of one server.
 #[derive(Default)]
-pub(super) struct Alarms(Mutex<State>);
+pub(super) struct Alarms(Mutex<AlarmState>);
 
 #[derive(Default)]
-struct State {
+struct AlarmState {
     alarms: Vec<(Alarm, Option<Instant>)>,
-    /// Counts the times they were replaced: a cooldown of alarms that are no more means nothing.
+    /// The number of times the alarms were replaced. A cooldown of an older generation has no effect.
     generation: u64,
 }
 
-/// The cooldown of an alarm has ended.
-pub(super) struct Cooled {
+/// Tells a Connections.Sup that the cooldown of an alarm has ended.
+pub(super) struct CooldownEnded {
     generation: u64,
     index: usize,
 }
@@ -108,7 +118,7 @@ impl Alarms {
         this
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AlarmState> {
         self.0.lock()
     }
 
@@ -121,61 +131,61 @@ impl Alarms {
         drop(before);
     }
 
-    /// A connection has begun. `keeper` is told when a cooldown ends.
-    pub(super) fn begun(&self, active: usize, keeper: Pid, connections: impl Fn() -> Vec<ConnectionInfo>) {
+    /// Raises the alarms that are due after a connection has begun. `owner` is told when a cooldown ends.
+    pub(super) fn check(&self, active: usize, owner: Pid, connections: impl Fn() -> Vec<ConnectionInfo>) {
         let mut state = self.lock();
         if state.alarms.is_empty() {
             return;
         }
         let generation = state.generation;
-        let mut raised = Vec::new();
+        let mut event = Vec::new();
         for (index, (alarm, silent_until)) in state.alarms.iter_mut().enumerate() {
             if active >= alarm.threshold && silent_until.is_none_or(|until| until <= now()) {
-                raised.push(alarm.clone());
-                silence(alarm, silent_until, keeper, Cooled { generation, index });
+                event.push(alarm.clone());
+                silence(alarm, silent_until, owner, CooldownEnded { generation, index });
             }
         }
         drop(state);
-        for alarm in raised {
+        for alarm in event {
             alarm.raise(active, connections());
         }
     }
 
-    /// A cooldown has ended: the alarm goes off again if there are still as many.
-    pub(super) fn cooled(
+    /// Handles the end of a cooldown: raises the alarm again if there still are as many connections.
+    pub(super) fn end_cooldown(
         &self,
-        cooled: Cooled,
+        ended: CooldownEnded,
         active: usize,
-        keeper: Pid,
+        owner: Pid,
         connections: impl Fn() -> Vec<ConnectionInfo>,
     ) {
         let mut state = self.lock();
-        if state.generation != cooled.generation {
+        if state.generation != ended.generation {
             return;
         }
-        let (alarm, silent_until) = &mut state.alarms[cooled.index];
+        let (alarm, silent_until) = &mut state.alarms[ended.index];
         if active < alarm.threshold || silent_until.is_some_and(|until| until > now()) {
             return;
         }
-        let raised = alarm.clone();
-        silence(alarm, silent_until, keeper, cooled);
+        let event = alarm.clone();
+        silence(alarm, silent_until, owner, ended);
         drop(state);
-        raised.raise(active, connections());
+        event.raise(active, connections());
     }
 }
 
-fn silence(alarm: &Alarm, silent_until: &mut Option<Instant>, keeper: Pid, cooled: Cooled) {
+fn silence(alarm: &Alarm, silent_until: &mut Option<Instant>, owner: Pid, ended: CooldownEnded) {
     if !alarm.cooldown.is_zero() {
         *silent_until = now().checked_add(alarm.cooldown);
-        send_after(alarm.cooldown, keeper, cooled);
+        send_after(alarm.cooldown, owner, ended);
     }
 }
 
 impl Alarm {
     fn raise(self, active: usize, connections: Vec<ConnectionInfo>) {
         let callback = self.callback;
-        let raised = AlarmEvent { alarm: self.name, active, connections };
+        let event = AlarmEvent { alarm: self.name, active, connections };
         // The callback itself may panic, not only its future.
-        SpawnOptions::new().label("Alarm").spawn(async move { callback(raised).await });
+        SpawnOptions::new().label("Alarm").spawn(async move { callback(event).await });
     }
 }

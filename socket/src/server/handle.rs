@@ -1,4 +1,4 @@
-//! A running server, for whoever started it: what it is doing, what can be changed, and its end.
+//! The handle of a server: its state, changes of its settings, and its end.
 
 use std::{
     fmt,
@@ -14,19 +14,40 @@ use riot_actor::{Pid, Reason, call, call::CallRequest, receive, spawn};
 use riot_supervisor::{RestartChildError, SupervisorRef};
 
 use super::{
-    Alarm, Protocol, ServerStartError,
-    connections::{Drain, later},
+    alarm::Alarm,
+    builder::ServerStartError,
+    connections::{Drain, deadline_in},
     info::{ConnectionInfo, CutConnection, ServerInfo, ServerState},
-    protocol,
-    shared::Shared,
+    protocol::{self, Protocol},
+    state::Shared,
     tree::ACCEPTORS,
 };
-use crate::{Options, transport::Address};
+use crate::transport::{Address, options::Options};
 
-/// A server, whichever processes it has at the moment.
+/// A handle to a server. It stays valid when the server's processes are restarted. Cheap to clone.
 ///
-/// What it is doing can be seen from any thread. What is changed here is kept when the server is restarted. Some of it applies at once, some when it listens the next
-/// time, as after [`suspend`](Self::suspend) and [`resume`](Self::resume).
+/// The state of the server can be read from any thread. Changed settings are kept when the server is
+/// restarted. Some apply at once, some when the server listens the next time, as after
+/// [`suspend`](Self::suspend) and [`resume`](Self::resume).
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_socket::{Connection, Server, ServerState};
+///
+/// # let reason = riot_actor::run(async {
+/// let server = Server::bind("127.0.0.1:0")?
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// server.set_max_connections(100);
+/// server.suspend().await;
+/// assert_eq!(server.info().state, ServerState::Suspended);
+/// server.resume().await?;
+/// let cut = server.stop(Duration::from_secs(5)).await;
+/// assert!(cut.is_empty());
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone)]
 pub struct ServerHandle {
     shared: Arc<Shared>,
@@ -37,33 +58,33 @@ impl ServerHandle {
         Self { shared }
     }
 
-    /// The top of its tree, Server.Sup; none while there is none.
+    /// Returns the pid of the top of the server's tree, Server.Sup, if it lives.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         self.shared.supervisor()
     }
 
-    /// Where it listens; none while it does not.
+    /// Returns the address that the server listens on; `None` while it does not listen.
     #[must_use]
     pub fn address(&self) -> Option<Address> {
         self.shared.address()
     }
 
-    /// Where it listens.
+    /// Returns the internet address that the server listens on.
     ///
     /// # Panics
-    /// If that is no internet address, or it does not listen; see [`address`](Self::address).
+    /// If the server listens on another kind of address, or not at all; see [`address`](Self::address).
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         let address = self.shared.address();
         address.and_then(|address| address.as_ip()).expect("the server listens on an internet address")
     }
 
-    /// What it is doing.
+    /// Returns the state and the statistics of the server.
     #[must_use]
     pub fn info(&self) -> ServerInfo {
         let shared = &self.shared;
-        let counters = &shared.counters;
+        let statistics = &shared.statistics;
         let (bytes_received, bytes_sent) = shared.bytes();
         let state = match shared.supervisor() {
             None => ServerState::Down,
@@ -73,102 +94,101 @@ impl ServerHandle {
         ServerInfo {
             state,
             address: shared.address(),
-            max_connections: shared.limit.max(),
-            active: counters.active.load(Relaxed),
-            all: counters.all.load(Relaxed),
-            accepted: counters.accepted.load(Relaxed),
-            refused: counters.refused.load(Relaxed),
-            ended: shared.ended(),
-            accept_errors: shared.accept_errors(),
-            handshake_errors: counters.handshake_errors.load(Relaxed),
-            timeouts: shared.timeouts(),
+            max_connections: shared.permits.max(),
+            active: shared.load.active(),
+            all: statistics.all(),
+            accepted: statistics.accepted.load(Relaxed),
+            refused: statistics.refused.load(Relaxed),
+            ended: statistics.ended(),
+            accept_errors: statistics.accept_errors(),
+            handshake_errors: statistics.handshake_errors.load(Relaxed),
+            timeouts: statistics.timeouts(),
             bytes_received,
             bytes_sent,
-            bytes_undelivered: counters.undelivered.load(Relaxed),
+            bytes_undelivered: statistics.undelivered.load(Relaxed),
         }
     }
 
-    /// The connections there are, in no order. It takes a moment for each.
+    /// Returns the connections, in no order. Takes a short time for each.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         self.shared.connections()
     }
 
-    /// Waits until there are as many connections as `wanted` says, [removed](crate::Connection::remove) ones included.
-    /// (Ranch: `wait_for_connections`.)
+    /// Waits until the number of connections satisfies `wanted`, [removed](crate::Connection::remove) ones
+    /// included. (Ranch: `wait_for_connections`.)
     ///
     /// # Cancel safety
-    /// It changes nothing.
+    /// Dropping the future changes nothing.
     pub async fn wait_for_connections(&self, wanted: impl Fn(usize) -> bool) {
-        self.shared.watch(wanted).await;
+        self.shared.statistics.wait_until(wanted).await;
     }
 
-    /// Ends one connection in order, as [`stop`](Self::stop) does with all: idle it ends at once, busy it finishes.
-    /// Killing its Connector ends it at once, whatever it does.
+    /// Drains one connection, as [`stop`](Self::stop) does with all: an idle one ends at once, a busy one
+    /// finishes. To end a connection at once in any case, kill its Connector.
     pub fn close(&self, connector: Pid) {
-        if let Some(entry) = self.shared.places.find(connector) {
-            entry.drain();
+        if let Some(record) = self.shared.table.find(connector) {
+            record.drain();
         }
     }
 
-    /// Takes a connection out of the number that is counted, as [`Connection::remove`](crate::Connection::remove) does.
+    /// Releases the permit of a connection, as [`Connection::remove`](crate::Connection::remove) does.
     pub fn remove_connection(&self, connector: Pid) {
-        if let Some(entry) = self.shared.places.find(connector) {
-            self.shared.vacate(&entry);
-        }
+        self.shared.release_permit_of(connector);
     }
 
-    /// Changes how many connections there may be; clients that wait are served at once, none is sent away.
+    /// Changes [`Server::max_connections`](crate::Server::max_connections), at once. Waiting clients are
+    /// served if the bound is raised; no connection is closed if it is lowered.
     pub fn set_max_connections(&self, connections: usize) {
-        self.shared.limit.set_max(connections);
+        self.shared.set_max_connections(connections);
     }
 
-    /// Changes what is done with connections that are made from now on.
+    /// Changes the protocol, for connections that are accepted from now on.
     pub fn set_protocol(&self, protocol: impl Protocol) {
-        self.shared.set_protocol(protocol::any(protocol));
+        self.shared.set_protocol(protocol::erase(protocol));
     }
 
-    /// Changes the alarms, at once; cooldowns of those before are forgotten.
+    /// Replaces the alarms, at once. Cooldowns of the earlier alarms are dropped.
     pub fn set_alarms(&self, alarms: Vec<Alarm>) {
         self.shared.alarms.set(alarms);
     }
 
-    /// Changes [`Server::shutdown`](crate::Server::shutdown), at once.
-    pub fn set_shutdown(&self, limit: Duration) {
-        self.shared.set_shutdown(limit);
+    /// Changes [`Server::shutdown_timeout`](crate::Server::shutdown_timeout), at once.
+    pub fn set_shutdown_timeout(&self, timeout: Duration) {
+        self.shared.set_shutdown_timeout(timeout);
     }
 
-    /// Changes [`Server::handshake_timeout`](crate::Server::handshake_timeout) for connections that are made from now
-    /// on.
-    pub fn set_handshake_timeout(&self, limit: Duration) {
-        self.shared.set_handshake_timeout(limit);
+    /// Changes [`Server::handshake_timeout`](crate::Server::handshake_timeout), for connections that are
+    /// accepted from now on.
+    pub fn set_handshake_timeout(&self, timeout: Duration) {
+        self.shared.set_handshake_timeout(timeout);
     }
 
-    /// Changes [`Server::acceptors`](crate::Server::acceptors), for when it listens the next time.
+    /// Changes [`Server::acceptors`](crate::Server::acceptors), from the next time the server listens.
     ///
     /// # Panics
     /// If zero.
     pub fn set_acceptors(&self, acceptors: usize) {
-        assert!(acceptors > 0, "somebody has to accept");
+        assert!(acceptors > 0, "the number of acceptors is zero");
         self.shared.set_acceptors(acceptors);
     }
 
-    /// Changes [`Server::listeners`](crate::Server::listeners), for when it listens the next time.
+    /// Changes [`Server::listeners`](crate::Server::listeners), from the next time the server listens.
     ///
     /// # Panics
     /// If zero.
     pub fn set_listeners(&self, listeners: usize) {
-        assert!(listeners > 0, "something has to listen");
+        assert!(listeners > 0, "the number of listeners is zero");
         self.shared.set_listeners(listeners);
     }
 
-    /// Changes [`Server::options`](crate::Server::options), for when it listens the next time.
+    /// Changes [`Server::options`](crate::Server::options), from the next time the server listens.
     pub fn set_options(&self, options: Options) {
         self.shared.set_options(options);
     }
 
-    /// Stops listening: clients are refused, and those that wait in the backlog are cut off by the system. Connections
-    /// go on. If it is suspended already, nothing happens.
+    /// Stops listening: the system refuses clients, and closes those in the backlog. Connections go on. A
+    /// suspended server stays as it is.
     ///
     /// # Panics
     /// Outside a process.
@@ -180,10 +200,10 @@ impl ServerHandle {
         }
     }
 
-    /// Listens again, at the same address. If it does already, nothing happens.
+    /// Listens again, at the same address. A server that listens stays as it is.
     ///
     /// # Errors
-    /// If the address cannot be bound, or there is no such server any more.
+    /// If the address cannot be bound, or the server has ended.
     ///
     /// # Panics
     /// Outside a process.
@@ -198,30 +218,32 @@ impl ServerHandle {
         }
     }
 
-    /// Stops in order: nothing more is accepted, idle connections end, busy ones finish; at the deadline the rest is
-    /// killed. Returns what had to be. Stopped by several, each connection cut is told to one of them, and the earliest
-    /// deadline holds.
+    /// Stops the server in order: no client is accepted any more, idle connections end, and busy ones finish.
+    /// After `timeout` the remaining connections are killed; they are returned.
+    ///
+    /// If several processes stop the server, the earliest deadline holds, and each cut connection is returned
+    /// to one of them.
     ///
     /// # Cancel safety
-    /// Once begun it goes on, whatever becomes of the caller.
+    /// Once begun the stop goes on, also if the future is dropped or the caller ends.
     ///
     /// # Panics
     /// Outside a process.
-    pub async fn stop(&self, limit: Duration) -> Vec<CutConnection> {
-        struct Begin;
+    pub async fn stop(&self, timeout: Duration) -> Vec<CutConnection> {
+        struct StopServer;
         let server = self.clone();
-        let deadline = later(limit);
-        // In a process of its own, which nobody's end can interrupt.
+        let deadline = deadline_in(timeout);
+        // The stop runs in a process of its own, so that the end of the caller does not interrupt it.
         let stopper = spawn(async move {
-            let request = receive::<CallRequest<Begin, Vec<CutConnection>>>().await;
+            let request = receive::<CallRequest<StopServer, Vec<CutConnection>>>().await;
             let cut = server.drain(Drain { deadline }).await;
             if let Some(supervisor) = server.supervisor() {
-                // A normal end: whoever is linked to the server goes on.
-                let _ = supervisor.stop(Reason::Normal, None).await;
+                // A normal end, so that processes linked to the server go on.
+                let _ = supervisor.stop(Reason::Normal).await;
             }
             request.reply.send(cut);
         });
-        call(stopper, Begin, None).await.unwrap_or_default()
+        call(stopper, StopServer, None).await.unwrap_or_default()
     }
 
     async fn drain(&self, drain: Drain) -> Vec<CutConnection> {
@@ -229,11 +251,11 @@ impl ServerHandle {
             let _ = supervisor.terminate_child(ACCEPTORS).await;
             self.shared.clear_address();
         }
-        // All are asked before any is waited for.
-        let drains = self.shared.places.supervisors().into_iter().map(|pid| {
+        // All supervisors are asked before any answer is awaited.
+        let drains = self.shared.table.supervisors().into_iter().map(|pid| {
             Box::pin(async move { call::<_, Vec<CutConnection>>(pid, drain, None).await.unwrap_or_default() })
         });
-        all(drains.collect()).await.concat()
+        join_all(drains.collect()).await.concat()
     }
 
     fn supervisor(&self) -> Option<SupervisorRef> {
@@ -250,8 +272,8 @@ impl fmt::Debug for ServerHandle {
     }
 }
 
-/// Awaits several futures side by side.
-async fn all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+/// Awaits several futures concurrently.
+async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
     let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     poll_fn(|cx| {
         for (future, done) in futures.iter_mut().zip(&mut done) {

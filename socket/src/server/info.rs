@@ -1,75 +1,124 @@
-//! What a server and its connections are doing, for whoever looks.
+//! The state and the statistics of a server and its connections, as handles return them.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use riot_actor::{Pid, Reason, now};
 
-use super::accept_error::Verdict;
+use super::accept_error::AcceptErrorKind;
 use crate::{
-    entry::{Entry, Status},
+    connection::{control::Status, record::ConnectionRecord},
     transport::Address,
 };
 
-/// What a server is doing.
+/// The state and the statistics of a server, as [`ServerHandle::info`](crate::ServerHandle::info) returns
+/// them.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// listener.connect()?.read_to_end(5).await?;
+/// server.wait_for_connections(|connections| connections == 0).await;
+/// let info = server.info();
+/// assert_eq!((info.accepted, info.active, info.bytes_sent), (1, 0, 5));
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerInfo {
-    /// Whether it accepts.
+    /// Whether the server accepts.
     pub state: ServerState,
-    /// Where it listens; none while it does not.
+    /// The address that the server listens on; `None` while it does not listen.
     pub address: Option<Address>,
-    /// Connections there may be at once.
+    /// The bound of connections.
     pub max_connections: usize,
-    /// Connections there are, without those that were [removed](crate::Connection::remove).
+    /// Live connections, without those that were [removed](crate::Connection::remove).
     pub active: usize,
-    /// Connections there are, with those.
+    /// Live connections, removed ones included.
     pub all: usize,
-    /// Connections there have been.
+    /// Connections that were ever accepted.
     pub accepted: u64,
-    /// Clients that were sent away because there was no place; see [`ConnectionOverflow`](crate::ConnectionOverflow).
+    /// Clients that were sent away because the server was full; see
+    /// [`ConnectionOverflow`](crate::ConnectionOverflow).
     pub refused: u64,
-    /// How connections ended.
-    pub ended: Ended,
-    /// Accepts that failed.
+    /// Ended connections, by the way they ended.
+    pub ended: EndCounts,
+    /// Failed accepts.
     pub accept_errors: AcceptErrors,
-    /// Connections whose handshake failed.
+    /// Connections whose handshake failed, timeouts excluded.
     pub handshake_errors: u64,
-    /// Connections that were ended by a timer, by its name: `handshake`, and those of the protocol.
+    /// Connections that a timer ended, by the name of the timer: `handshake`, and those of the protocol.
     pub timeouts: BTreeMap<&'static str, u64>,
-    /// Bytes all its connections have received.
+    /// Bytes that all connections have received.
     pub bytes_received: u64,
-    /// Bytes all its connections have sent.
+    /// Bytes that all connections have sent.
     pub bytes_sent: u64,
-    /// Bytes that were to be sent by connections that have ended, and were not, as far as their protocols know.
+    /// Bytes that ended connections were to send and did not, as far as their protocols report it.
     pub bytes_undelivered: u64,
 }
 
-/// Whether a server accepts.
+/// The state of a server.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// use riot_socket::ServerState;
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// assert_eq!(server.info().state, ServerState::Running);
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerState {
-    /// It does.
+    /// Accepting connections.
     Running,
-    /// It was [suspended](crate::ServerHandle::suspend); the connections there are go on.
+    /// [Suspended](crate::ServerHandle::suspend): not accepting, while connections go on.
     Suspended,
-    /// There is no such server at the moment.
+    /// Not running: the server has ended, or is being restarted.
     Down,
 }
 
-/// How connections ended.
+/// The numbers of ended connections, by the way they ended.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// listener.connect()?.read_to_end(5).await?;
+/// server.stop(std::time::Duration::from_secs(1)).await;
+/// assert_eq!(server.info().ended.normal, 1);
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Ended {
-    /// They were served, and done.
+pub struct EndCounts {
+    /// Connections that were served to their end.
     pub normal: u64,
-    /// They were asked to, or never got through their handshake.
+    /// Connections that were asked to end, or whose handshake failed.
     pub shutdown: u64,
-    /// An error or a panic.
+    /// Connections whose Connector ended with an error or a panic.
     pub crashed: u64,
-    /// They were killed: at the deadline of a stop, by somebody, or with their supervisor.
+    /// Connections that were killed: at the deadline of a stop, by another process, or with their supervisor.
     pub killed: u64,
 }
 
-impl Ended {
+impl EndCounts {
     pub(super) fn count(&mut self, reason: &Reason) {
         let counter = match reason {
             Reason::Normal => &mut self.normal,
@@ -81,85 +130,146 @@ impl Ended {
     }
 }
 
-/// Accepts that failed, by what that meant.
+/// The numbers of failed accepts, by kind.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+///     .await?;
+/// listener.fail_accept(std::io::ErrorKind::ConnectionAborted.into());
+/// listener.connect()?.read_to_end(5).await?;
+/// server.wait_for_connections(|connections| connections == 0).await;
+/// assert_eq!(server.info().accept_errors.connection, 1);
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AcceptErrors {
-    /// One client's misfortune, such as one that left before it was accepted.
+    /// Errors of one connection, such as a client that left before it was accepted.
     pub connection: u64,
-    /// The machine or the program had run out of descriptors or memory.
+    /// Errors because the machine or the program had run out of descriptors or memory.
     pub exhausted: u64,
-    /// The listening socket was no more.
+    /// Errors of the listening socket itself.
     pub listener: u64,
 }
 
 impl AcceptErrors {
-    /// All of them.
+    /// Returns the number of all failed accepts.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.connection + self.exhausted + self.listener
     }
 
-    pub(super) fn count(&mut self, verdict: Verdict) {
-        let counter = match verdict {
-            Verdict::Skip => &mut self.connection,
-            Verdict::Exhausted => &mut self.exhausted,
-            Verdict::End => &mut self.listener,
+    pub(super) fn count(&mut self, kind: AcceptErrorKind) {
+        let counter = match kind {
+            AcceptErrorKind::Connection => &mut self.connection,
+            AcceptErrorKind::Exhausted => &mut self.exhausted,
+            AcceptErrorKind::Listener => &mut self.listener,
         };
         *counter += 1;
     }
 }
 
-/// A connection there is.
+/// A live connection, as [`ServerHandle::connections`](crate::ServerHandle::connections) lists it.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|connection: Connection| async move {
+///         std::future::pending::<()>().await;
+///         drop(connection);
+///     })
+///     .await?;
+/// let _client = listener.connect()?;
+/// server.wait_for_connections(|connections| connections == 1).await;
+/// riot_actor::sleep(std::time::Duration::from_millis(10)).await;
+/// for connection in server.connections() {
+///     println!("{} {}: {}", connection.pid, connection.peer, connection.state);
+/// }
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// Its Connector.
+    /// The pid of its Connector.
     pub pid: Pid,
-    /// The client.
+    /// The address of the client.
     pub peer: Address,
-    /// How long it has been connected.
+    /// The time since it was accepted.
     pub age: Duration,
-    /// What it is doing, in a word: `handshake`, `refused`, `open`, `finishing`, or what its protocol says.
+    /// The state in a word: `handshake`, `refused`, `open`, `finishing`, or that of its protocol.
     pub state: &'static str,
-    /// Requests it has served, if its protocol serves such.
+    /// Requests it has served; 0 for a protocol without requests.
     pub requests: u64,
-    /// Bytes it has received: those of its protocol, inside whatever a handshake put around them.
+    /// Bytes of its protocol that it has received, without those of TLS or other layers.
     pub bytes_received: u64,
-    /// Bytes it has sent.
+    /// Bytes of its protocol that it has sent.
     pub bytes_sent: u64,
 }
 
 impl ConnectionInfo {
-    /// None while it has no Connector yet.
-    pub(super) fn of(entry: &Entry) -> Option<Self> {
-        let pid = entry.pid()?;
-        let Status { state, requests } = entry.status();
-        let (bytes_received, bytes_sent) = entry.bytes();
-        let age = now() - entry.since;
-        Some(Self { pid, peer: entry.peer(), age, state, requests, bytes_received, bytes_sent })
+    /// Returns the information; `None` while the connection has no Connector yet.
+    pub(super) fn of(record: &ConnectionRecord) -> Option<Self> {
+        let pid = record.pid()?;
+        let Status { state, requests } = record.status();
+        let (bytes_received, bytes_sent) = record.bytes();
+        let age = now() - record.since;
+        Some(Self { pid, peer: record.peer(), age, state, requests, bytes_received, bytes_sent })
     }
 }
 
-/// A connection that was killed because it had not finished when a drain had to end.
+/// A connection that was killed because it had not finished by the deadline of a drain.
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener};
+/// use std::time::Duration;
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// let server = Server::listen(listener.clone())
+///     .start_link(|connection: Connection| async move {
+///         std::future::pending::<()>().await;
+///         drop(connection);
+///     })
+///     .await?;
+/// let _client = listener.connect()?;
+/// server.wait_for_connections(|connections| connections == 1).await;
+/// for cut in server.stop(Duration::from_millis(10)).await {
+///     eprintln!("{} was cut after {:?}, in the state {}", cut.peer, cut.age, cut.state);
+/// }
+/// # server.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CutConnection {
-    /// Its Connector.
+    /// The pid of its Connector.
     pub pid: Pid,
-    /// The client.
+    /// The address of the client.
     pub peer: Address,
-    /// How long it had been connected.
+    /// The time since it was accepted.
     pub age: Duration,
-    /// What it was doing, in a word.
+    /// The state in a word, when it was killed.
     pub state: &'static str,
     /// Requests it had served.
     pub requests: u64,
 }
 
 impl CutConnection {
-    pub(super) fn of(pid: Pid, entry: &Entry) -> Self {
-        let Status { state, requests } = entry.status();
-        Self { pid, peer: entry.peer(), age: now() - entry.since, state, requests }
+    pub(super) fn of(pid: Pid, record: &ConnectionRecord) -> Self {
+        let Status { state, requests } = record.status();
+        Self { pid, peer: record.peer(), age: now() - record.since, state, requests }
     }
 }

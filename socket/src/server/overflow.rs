@@ -1,4 +1,4 @@
-//! What becomes of clients for whom there is no place.
+//! The policies for clients that come while the server is full.
 
 use std::{io, time::Duration};
 
@@ -7,48 +7,60 @@ use riot_actor::{Reason, timeout};
 
 use crate::{connection::Connection, transport::Shutdown};
 
-/// What becomes of clients that come while there are as many connections as there may be.
+/// The policy for clients that come while there are `max_connections` connections.
+///
+/// ```
+/// use riot_socket::{ConnectionOverflow, Server};
+///
+/// let server = Server::bind("127.0.0.1:0")?
+///     .max_connections(1_000)
+///     .overflow(ConnectionOverflow::Answer("busy, try again later\n".into()));
+/// # drop(server);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionOverflow {
-    /// They wait with the system, in its backlog, until there is a place; beyond the backlog the system lets them try
-    /// again. The default.
+    /// Clients wait in the system's backlog until a permit is free. Beyond the backlog the system makes them
+    /// try again. The default.
     #[default]
     Wait,
-    /// They are accepted and closed at once.
+    /// Clients are accepted and closed at once.
     Close,
-    /// They are accepted, told this, and closed once they have closed or a second has gone by: by then they have read
-    /// it. Those that come while 1024 others are being told are closed at once. Handshakes come before it, such as
-    /// those of TLS: it is for whoever understands it.
+    /// Clients are accepted, sent these bytes, and closed once they have closed or after a second, so that
+    /// they can read them. Clients that come while 1024 others are being answered are closed at once. The
+    /// answer is sent after the handshakes, such as those of TLS.
     Answer(Bytes),
 }
 
-/// How many are being told at once.
-pub(super) const ANSWERING_MAX: usize = 1024;
+/// Bounds the clients that are being answered at one time.
+pub(super) const MAX_REFUSALS: usize = 1024;
 
-/// For how long, and how much of what they say meanwhile is heard.
+/// Bounds the time in which a refused client can read its answer: 1 s.
 const LINGER: Duration = Duration::from_secs(1);
+/// Bounds the bytes that are read from a refused client and dropped: 64 KiB.
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// The work of a Connector that has no place to give.
+/// The work of a Connector whose client is refused.
 pub(super) async fn answer(mut connection: Connection, answer: Bytes) -> Reason {
-    // A connection closed with unread bytes is reset, and the answer may be lost with it.
-    let told = timeout(LINGER, async {
+    // A connection that is closed with unread bytes is reset, and the answer may be lost with it.
+    let answered = timeout(LINGER, async {
         connection.write_all(&answer).await?;
         connection.shutdown(Shutdown::Write)?;
         let mut buffer = vec![0; 4096];
-        let mut heard = 0;
-        while heard < LINGER_BYTES {
+        let mut dropped = 0;
+        while dropped < LINGER_BYTES {
             match connection.read(&mut buffer).await? {
                 0 => break,
-                read => heard += read,
+                read => dropped += read,
             }
         }
         Ok::<(), io::Error>(())
     })
     .await;
-    if let Ok(Err(error)) = told {
-        tracing::debug!(target: "riot::socket", "{} was told that there is no place: {error}", connection.peer());
+    if let Ok(Err(error)) = answered {
+        let peer = connection.peer();
+        tracing::debug!(target: "riot::socket", "{peer} was refused, and the answer failed: {error}");
     }
     Reason::Normal
 }

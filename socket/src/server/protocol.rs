@@ -1,4 +1,4 @@
-//! What a Connector runs.
+//! The protocols that a Connector runs.
 
 use std::{
     future::Future,
@@ -12,9 +12,34 @@ use riot_supervisor::Supervisor;
 
 use crate::connection::Connection;
 
-/// What is done with a connection: a process body that receives it. Any closure from [`Connection`] to a future is one.
+/// A protocol: a process body that is given a connection. Any closure from [`Connection`] to a future is one.
+///
+/// ```
+/// use riot_actor::Reason;
+/// use riot_socket::{Connection, Protocol};
+///
+/// struct Greeter(&'static str);
+/// impl Protocol for Greeter {
+///     fn serve(&self, mut connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
+///         let greeting = self.0;
+///         async move {
+///             match connection.write_all(greeting.as_bytes()).await {
+///                 Ok(()) => Reason::Normal,
+///                 Err(error) => error.into(),
+///             }
+///         }
+///     }
+/// }
+/// # drop(riot_socket::Server::bind("127.0.0.1:0")?.child_spec("greeter", Greeter("hello")));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no protocol",
+    note = "pass a closure such as `|connection: Connection| async move {{ .. }}`"
+)]
 pub trait Protocol: Send + Sync + 'static {
-    /// Serves one client, in the client's own Connector process. When it returns the connection is closed.
+    /// Serves one client, in the client's own Connector process. The connection is closed when the future is
+    /// ready.
     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static;
 }
 
@@ -24,20 +49,20 @@ where
     S: Future<Output: Outcome> + Send + 'static,
 {
     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
-        Serving { serving: self(connection) }
+        ServeFuture { serving: self(connection) }
     }
 }
 
 pin_project_lite::pin_project! {
-    /// What a closure made of a connection. An `async` block around it would hold it twice, for as long as the
-    /// connection lasts.
-    struct Serving<S> {
+    /// The future that a closure returned for a connection. An `async` block around it would hold it twice,
+    /// for as long as the connection lasts.
+    struct ServeFuture<S> {
         #[pin]
         serving: S,
     }
 }
 
-impl<S: Future<Output: Outcome>> Future for Serving<S> {
+impl<S: Future<Output: Outcome>> Future for ServeFuture<S> {
     type Output = Reason;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
@@ -45,37 +70,39 @@ impl<S: Future<Output: Outcome>> Future for Serving<S> {
     }
 }
 
-/// A protocol whose type is forgotten, so that a running server can be given another.
-pub(super) trait AnyProtocol: Send + Sync {
+/// A protocol whose type is erased, so that a running server can be given another.
+pub(super) trait DynProtocol: Send + Sync {
     fn serve(&self, connection: Connection) -> Pin<Box<dyn Future<Output = Reason> + Send>>;
 }
 
-impl<P: Protocol> AnyProtocol for P {
+impl<P: Protocol> DynProtocol for P {
     fn serve(&self, connection: Connection) -> Pin<Box<dyn Future<Output = Reason> + Send>> {
         Box::pin(Protocol::serve(self, connection))
     }
 }
 
-pub(super) fn any(protocol: impl Protocol) -> Arc<dyn AnyProtocol> {
+pub(super) fn erase(protocol: impl Protocol) -> Arc<dyn DynProtocol> {
     Arc::new(protocol)
 }
 
-/// A protocol of several processes: every connection gets a supervisor of its own, below its Connector, with the
-/// children `describe` gives it. One of them takes the connection. It ends with its supervisor, so let that end when
-/// the connection is served: by [`significant`](riot_supervisor::ChildSpec::significant) children, or because one
-/// ended too often. (Ranch: `connection_type` supervisor.)
+/// Returns a protocol of several processes: every connection gets a supervisor of its own, below its
+/// Connector, as `describe` describes it.
+///
+/// One child takes the connection. End the supervisor when it is served: by a
+/// [`significant`](riot_supervisor::ChildSpec::significant) child or by intensity. (Ranch: `connection_type`
+/// supervisor.)
 ///
 /// ```
 /// use std::{sync::Mutex, time::Duration};
 /// use riot_socket::{Connection, Server, supervised};
 /// use riot_supervisor::{AutoShutdown, Supervisor, process};
 ///
-/// # riot_actor::run(async {
+/// # let reason = riot_actor::run(async {
 /// let server = Server::bind("127.0.0.1:0")?
 ///     .start_link(supervised(|connection: Connection| {
 ///         let connection = Mutex::new(Some(connection));
 ///         let talker = move || {
-///             let connection = connection.lock().expect("nobody panics with it").take();
+///             let connection = connection.lock().expect("no panic while locked").take();
 ///             async move {
 ///                 if let Some(mut connection) = connection {
 ///                     let _ = connection.write_all(b"hello").await;
@@ -91,6 +118,7 @@ pub(super) fn any(protocol: impl Protocol) -> Arc<dyn AnyProtocol> {
 /// # server.stop(Duration::ZERO).await;
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
 /// ```
 pub fn supervised(describe: impl Fn(Connection) -> Supervisor + Send + Sync + 'static) -> impl Protocol {
     move |connection: Connection| {

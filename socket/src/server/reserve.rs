@@ -1,11 +1,12 @@
-//! A descriptor kept for the moment when there is no other left.
+//! A spare descriptor for the moment when no other is left.
 
 use std::{
     fs::File,
     sync::{Mutex, PoisonError},
 };
 
-/// With it a client that waits can be taken in and sent away although the program has run out of descriptors.
+/// The spare descriptor. With it a waiting client can be accepted and sent away although the program has run
+/// out of descriptors.
 #[derive(Debug)]
 pub(super) struct Reserve(Mutex<Option<File>>);
 
@@ -14,7 +15,7 @@ impl Reserve {
         Self(Mutex::new(take()))
     }
 
-    /// Gives the descriptor up while `work` runs, and takes one again.
+    /// Closes the descriptor while `work` runs, and opens one again.
     pub(super) fn lend<T>(&self, work: impl FnOnce() -> T) -> T {
         let mut reserve = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *reserve = None;
@@ -24,7 +25,7 @@ impl Reserve {
     }
 }
 
-/// None left is no reason not to start: there may be one later.
+/// Opens a descriptor. Without one the server starts all the same, since there may be one later.
 fn take() -> Option<File> {
     File::open(if cfg!(windows) { "NUL" } else { "/dev/null" }).ok()
 }

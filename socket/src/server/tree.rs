@@ -1,27 +1,29 @@
-//! The tree: who supervises whom.
+//! The supervision tree of a server.
 
 use std::{sync::Arc, time::Duration};
 
 use riot_actor::{Pid, process::SpawnOptions, this};
 use riot_supervisor::{ChildShutdown, Supervisor, SupervisorInit, supervisor, worker};
 
-use super::{acceptor, connections, shared::Shared};
+use super::{acceptor, connections, state::Shared};
 
-/// The children of Server.Sup, in their order.
+/// The first child of Server.Sup.
 pub(super) const CONNECTIONS: &str = "Connections.Sup.Sup";
+/// The second child of Server.Sup.
 pub(super) const ACCEPTORS: &str = "Acceptor.Sup";
 
-/// How often and in what time a child may be restarted beside `children` like it. (Ranch: the same.)
+/// Returns the restart intensity of a supervisor with this number of equal children, as Ranch does.
 fn intensity(children: usize) -> (usize, Duration) {
     (1 + children.next_power_of_two().ilog2() as usize, Duration::from_secs(5))
 }
 
-/// Server.Sup. Connections come first: acceptors have to hand over to somebody, and stop first.
+/// Returns Server.Sup. Connections start before the acceptors, which hand clients over to them, and stop
+/// after them.
 pub(super) fn tree(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let connections = {
-        let top = Top(shared.clone());
+        let top = SupervisorGuard(shared.clone());
         move || {
-            let Top(shared) = &top;
+            let SupervisorGuard(shared) = &top;
             shared.set_supervisor(this());
             connections(shared, supervisors).start_link()
         }
@@ -36,17 +38,17 @@ pub(super) fn tree(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
         .child(supervisor(ACCEPTORS, acceptors))
 }
 
-/// Held by Server.Sup: when that is no more, whoever has a handle to the server can see it from any thread.
-struct Top(Arc<Shared>);
+/// Clears the pid of Server.Sup when that ends, so that handles see it from any thread. Held by Server.Sup.
+struct SupervisorGuard(Arc<Shared>);
 
-impl Drop for Top {
+impl Drop for SupervisorGuard {
     fn drop(&mut self) {
         self.0.clear_supervisor();
     }
 }
 
-/// A supervisor between Server.Sup and each Connections.Sup, as in Ranch: so one that dies is replaced without a
-/// restart of the acceptors behind it, who would close the listening socket.
+/// Returns the supervisor between Server.Sup and each Connections.Sup, as in Ranch. It replaces one that
+/// crashes without a restart of the acceptors, which would close the listening socket.
 fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let (max_restarts, period) = intensity(supervisors);
     let children = (0..supervisors).map(|number| {
@@ -56,23 +58,24 @@ fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
             let pid = SpawnOptions::new().label("Connections.Sup").trap_exit().link().spawn(body);
             async move { Ok::<Pid, riot_actor::Reason>(pid) }
         })
-        // It keeps its own time, and kills what has not finished.
+        // Connections.Sup keeps its own deadline, and kills connections that have not finished.
         .shutdown(ChildShutdown::Infinity)
     });
     children
         .fold(Supervisor::one_for_one().label(CONNECTIONS).intensity(max_restarts, period), Supervisor::child)
 }
 
-/// Acceptor.Sup binds in its own process, so the listening sockets are its own and end with it.
+/// Returns Acceptor.Sup. It binds in its own process, so it owns the listening sockets, which are closed with
+/// it.
 fn acceptors(shared: Arc<Shared>) -> SupervisorInit {
     Supervisor::init(move || async move {
-        let doors = shared.open().await?;
+        let listeners_open = shared.open().await?;
         let workers = shared.acceptors();
         let (max_restarts, period) = intensity(workers);
         let children = (0..workers).map(|number| {
-            let (shared, door) = (shared.clone(), doors[number % doors.len()].clone());
+            let (shared, listener) = (shared.clone(), listeners_open[number % listeners_open.len()].clone());
             worker(format!("Acceptor.Worker.{number}"), move || {
-                let body = acceptor::run(shared.clone(), door.clone(), number);
+                let body = acceptor::run(shared.clone(), listener.clone(), number);
                 let pid = SpawnOptions::new().label("Acceptor.Worker").link().spawn(body);
                 shared.add_acceptor(pid);
                 async move { Ok::<Pid, riot_actor::Reason>(pid) }

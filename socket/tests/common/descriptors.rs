@@ -1,4 +1,4 @@
-//! Which descriptors the program has open, and that none is left.
+//! The open descriptors of the program, and the check that none is left.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The descriptors that were open when it was made, each with what it leads to.
+/// The descriptors that were open when this was made, each with the file it refers to.
 pub(crate) struct Descriptors(BTreeSet<(PathBuf, PathBuf)>);
 
 impl Descriptors {
@@ -18,8 +18,9 @@ impl Descriptors {
         Self(open.filter_map(leads_to).filter(|(_, end)| *end != list).collect())
     }
 
-    /// No other ones are open now. The C library opens a file of its own for a moment now and then, in any thread (its
-    /// allocator does so the first time that it gives memory back): what goes by itself was not left behind.
+    /// Checks that no other descriptors are open now. The C library opens a file for a short time now and
+    /// then, in any thread (its allocator does so when it first returns memory), so descriptors that
+    /// disappear are no leak.
     pub(crate) fn none_left(&self) {
         let limit = Instant::now() + Duration::from_secs(10);
         loop {

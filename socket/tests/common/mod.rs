@@ -1,4 +1,4 @@
-//! What the tests share: an echo, clients of it, who is in the tree, and a place for files.
+//! Helpers of the tests: an echo protocol, its clients, and a folder for files.
 #![allow(dead_code, unreachable_pub, reason = "every file of tests uses a part of it")]
 
 use std::{
@@ -31,14 +31,14 @@ pub async fn says_it_back(client: &mut Connection, text: &[u8]) {
 }
 
 /// A protocol that never ends by itself.
-pub async fn holds_on(connection: Connection) {
+pub async fn never_ends(connection: Connection) {
     std::future::pending::<()>().await;
     drop(connection);
 }
 
-/// So many clients that have just connected.
+/// Connects a number of clients.
 pub fn connect(listener: &Listener, clients: usize) -> Vec<Connection> {
-    (0..clients).map(|_| listener.connect().expect("it listens")).collect()
+    (0..clients).map(|_| listener.connect().expect("the listener is bound")).collect()
 }
 
 pub async fn kill(pid: Pid) {
@@ -48,17 +48,17 @@ pub async fn kill(pid: Pid) {
     assert_eq!(reason, Reason::Killed);
 }
 
-/// Lets everything run that can, and the clock go on a little.
+/// Lets all runnable processes run, and the clock go on by 10 ms.
 pub async fn settle() {
     sleep(Duration::from_millis(10)).await;
 }
 
-/// Runs a program that has to end well.
+/// Runs a program, which must end with `Normal`.
 pub fn run(main: impl Future<Output = Result<(), Reason>> + Send + 'static) {
     assert_eq!(riot_actor::run(main), Reason::Normal);
 }
 
-/// A folder of a test's own, removed with everything in it when dropped.
+/// A folder of one test. It is removed with its content when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {

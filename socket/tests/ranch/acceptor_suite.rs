@@ -1,4 +1,4 @@
-//! acceptor_SUITE, over TCP or in memory.
+//! The suite acceptor_SUITE, over TCP or in memory.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn echo() {
         assert!(connect().await.is_err());
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn max_connections() {
 fn max_connections_and_beyond() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
-        // The first ten take themselves out of the count.
+        // The first ten release their permits.
         let begun = Arc::new(AtomicUsize::new(0));
         let server = Server::listen(listener.clone())
             .acceptors(1)
@@ -93,7 +93,7 @@ fn max_connections_infinity() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let server =
-            Server::listen(listener.clone()).acceptors(1).max_connections(10).start_link(holds_on).await?;
+            Server::listen(listener.clone()).acceptors(1).max_connections(10).start_link(never_ends).await?;
         let mut clients = connect(&listener, 20);
         settle().await;
         assert_eq!(counts(&server, &listener), (10, 10, 10));
@@ -103,7 +103,7 @@ fn max_connections_infinity() {
         server.set_max_connections(10);
         clients.extend(connect(&listener, 1));
         settle().await;
-        assert_eq!(counts(&server, &listener), (20, 20, 1), "nobody is sent away, nobody let in");
+        assert_eq!(counts(&server, &listener), (20, 20, 1), "no client is sent away, and none admitted");
         Ok::<(), Reason>(())
     });
 }
@@ -161,7 +161,7 @@ fn set_max_connections() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let server =
-            Server::listen(listener.clone()).acceptors(1).max_connections(10).start_link(holds_on).await?;
+            Server::listen(listener.clone()).acceptors(1).max_connections(10).start_link(never_ends).await?;
         let _clients = connect(&listener, 20);
         settle().await;
         assert_eq!(counts(&server, &listener), (10, 10, 10));
@@ -228,14 +228,14 @@ fn upgrade() {
     });
 }
 
-/// On real sockets: the system spreads the clients over them.
+/// Runs on real sockets: the system spreads the clients over them.
 #[test]
 fn ten_acceptors_ten_listen_sockets() {
     let reason = Config::new().workers(2).run(async {
         let listening = Arc::new(AtomicUsize::new(0));
         let count = listening.clone();
         let server = Server::bind("127.0.0.1:0")?
-            .options(Options::new().reuse_port(true))
+            .options(Options::new().reuse_port())
             .acceptors(10)
             .listeners(10)
             .on_listen(move |_| {
@@ -255,7 +255,7 @@ fn ten_acceptors_ten_listen_sockets() {
         server.stop(Duration::from_secs(5)).await;
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn many_listen_sockets_no_reuseport() {
         assert_eq!(processes().len(), before);
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn error_eaddrinuse() {
         }
         Ok::<(), Reason>(())
     });
-    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    assert_eq!(reason.expect("the process runs"), Reason::Normal);
 }
 
 #[test]

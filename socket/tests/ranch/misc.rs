@@ -1,4 +1,4 @@
-//! acceptor_SUITE, its group `misc`.
+//! The group `misc` of acceptor_SUITE.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn info() {
                 if begun.fetch_add(1, SeqCst) < 3 {
                     connection.remove();
                 }
-                holds_on(connection)
+                never_ends(connection)
             })
             .await?;
         let clients = connect(&listener, 5);
@@ -103,7 +103,7 @@ fn post_listen_callback() {
         let watcher = this();
         let _server = Server::listen(listener.clone())
             .on_listen(move |address| {
-                assert!(tree().labelled("Acceptor.Worker").is_empty(), "nobody accepts yet");
+                assert!(tree().labelled("Acceptor.Worker").is_empty(), "no process accepts yet");
                 send(watcher, address.clone());
                 Ok(())
             })
@@ -139,7 +139,7 @@ fn set_transport_options() {
                 sleep(Duration::from_secs(2)).await;
                 Ok(connection)
             })
-            .child("server", holds_on);
+            .child("server", never_ends);
         let supervisor = Supervisor::one_for_one().child(spec).start_link().await?;
         server.set_handshake_timeout(Duration::from_secs(1));
         let start = now();
@@ -153,7 +153,7 @@ fn set_transport_options() {
         server.set_handshake_timeout(Duration::from_secs(60));
         let _client = listener.connect()?;
         sleep(Duration::from_secs(3)).await;
-        server.set_shutdown(Duration::from_secs(1));
+        server.set_shutdown_timeout(Duration::from_secs(1));
         let start = now();
         supervisor.terminate_child("server").await?;
         assert_eq!((now() - start).as_secs(), 1, "at once");

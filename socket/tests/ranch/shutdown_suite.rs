@@ -1,16 +1,16 @@
-//! shutdown_SUITE.
+//! The suite shutdown_SUITE.
 
 use super::*;
 
-/// Stops a server with one connection; says how long that took, and what the client saw.
-async fn stop(protocol: impl riot_socket::Protocol, limit: Duration) -> Result<Duration, Reason> {
+/// Stops a server with one connection, and returns how long that took, and the error of the client.
+async fn stop(protocol: impl riot_socket::Protocol, timeout: Duration) -> Result<Duration, Reason> {
     let listener = Listener::new();
     let server = Server::listen(listener.clone()).start_link(protocol).await?;
     let mut client = listener.connect()?;
     settle().await;
     let connector = tree().labelled("Connector")[0];
     let start = now();
-    server.stop(limit).await;
+    server.stop(timeout).await;
     let took = now() - start;
     assert!(!is_alive(connector) && server.pid().is_none(), "{}", tree());
     assert_eq!(client.read(&mut [0]).await?, 0);
@@ -23,7 +23,7 @@ const AT_ONCE: std::ops::Range<u128> = 0..100;
 #[test]
 fn brutal_kill() {
     Simulation::sweep(SEEDS, || async {
-        let took = stop(holds_on, Duration::ZERO).await?;
+        let took = stop(never_ends, Duration::ZERO).await?;
         assert!(AT_ONCE.contains(&took.as_millis()), "{took:?}");
         Ok::<(), Reason>(())
     });
@@ -42,7 +42,7 @@ fn infinity() {
 fn infinity_trap_exit() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
-        let server = Server::listen(listener.clone()).start_link(holds_on).await?;
+        let server = Server::listen(listener.clone()).start_link(never_ends).await?;
         let _client = listener.connect()?;
         settle().await;
         let stopping = server.clone();
@@ -69,7 +69,7 @@ fn timeout() {
 #[test]
 fn timeout_trap_exit() {
     Simulation::sweep(SEEDS, || async {
-        let took = stop(holds_on, Duration::from_millis(500)).await?;
+        let took = stop(never_ends, Duration::from_millis(500)).await?;
         assert!((500..600).contains(&took.as_millis()), "{took:?}");
         Ok::<(), Reason>(())
     });

@@ -1,4 +1,4 @@
-//! acceptor_SUITE, its group `supervisor`.
+//! The group `supervisor` of acceptor_SUITE.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn connection_type_supervisor() {
             .start_link(supervised(|connection: Connection| {
                 let connection = std::sync::Mutex::new(Some(connection));
                 let talker = move || {
-                    let connection = connection.lock().expect("nobody panics with it").take();
+                    let connection = connection.lock().expect("no panic while locked").take();
                     async move {
                         if let Some(connection) = connection {
                             let _ = common::echo(connection).await;
@@ -30,7 +30,8 @@ fn connection_type_supervisor() {
             says_it_back(client, b"Hello!").await;
         }
         assert_eq!((tree().labelled("Connection.Sup").len(), server.info().active), (3, 3));
-        // A supervisor that dies takes its connection; one that is done ends with it.
+        // A supervisor that is killed ends its connection. A supervisor whose connection is served ends with
+        // it.
         kill(tree().labelled("Connection.Sup")[0]).await;
         drop(clients.pop());
         settle().await;
@@ -48,7 +49,7 @@ fn connection_type_supervisor() {
     });
 }
 
-/// A mapping of acceptors to Connections.Sup covers all of them.
+/// Checks that the mapping of acceptors to Connections.Sup covers all of them.
 fn mapping(acceptors: usize, supervisors: usize) {
     Simulation::sweep(SEEDS, move || async move {
         let listener = Listener::new();
@@ -91,12 +92,12 @@ fn changed_options_restart() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let (spec, server) = Server::listen(listener.clone()).acceptors(2).child("echo", common::echo);
-        // A killed Server.Sup leaves its children to end by themselves: until they have, the address is taken.
+        // A killed Server.Sup does not stop its children. Until they have ended, the address is in use.
         let patient = Supervisor::one_for_one().intensity(10, Duration::from_secs(5));
         patient.retry_delay(Duration::from_millis(1)).child(spec).start_link().await?;
         server.set_acceptors(4);
         server.set_max_connections(1);
-        kill(server.pid().expect("it runs")).await;
+        kill(server.pid().expect("the process runs")).await;
         settle().await;
         let _clients = connect(&listener, 2);
         settle().await;
@@ -106,7 +107,7 @@ fn changed_options_restart() {
     });
 }
 
-/// The listening socket's end restarts Acceptor.Sup and nothing else; its connections do not notice.
+/// The end of the listening socket restarts Acceptor.Sup and nothing else; connections go on.
 #[test]
 fn clean_child_restart_and_conns_alive() {
     Simulation::sweep(SEEDS, || async {
@@ -120,7 +121,7 @@ fn clean_child_restart_and_conns_alive() {
             tree().labelled("Connections.Sup"),
         ];
         let acceptors = tree().labelled("Acceptor.Sup");
-        // Each acceptor that meets a dead listener ends; more than a few and its supervisor does.
+        // Each acceptor that uses a closed listener ends. After a few of them their supervisor ends.
         for _ in 0..2 {
             listener.fail_accept(io::Error::from_raw_os_error(libc::EBADF));
         }

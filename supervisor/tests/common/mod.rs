@@ -1,4 +1,5 @@
-//! A family to try a supervisor on: children that note their starts and stops with whoever made their specs.
+//! Children for the tests of a supervisor: they report their starts and stops to the process that made their
+//! specs.
 #![allow(dead_code, unreachable_pub, reason = "every file of tests uses a part of it")]
 
 use std::{
@@ -26,12 +27,12 @@ use riot_supervisor::{ChildSpec, SupervisorRef, worker};
 #[track_caller]
 pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
     simulated(&program);
-    let reason = Config::new().workers(2).run(program()).expect("it runs");
-    // A main that was taken along by a link has not shown anything, however clean its end.
+    let reason = Config::new().workers(2).run(program()).expect("the process runs");
+    // A main process that was ended by a link has shown nothing, however clean its exit reason.
     assert_eq!(reason, Reason::Normal, "on two threads");
 }
 
-/// Runs a program under many seeds; for what depends on time.
+/// Runs a program that depends on time, under many seeds.
 #[track_caller]
 pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
     Simulation::sweep(0..50, program);
@@ -40,7 +41,7 @@ pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> 
 #[derive(Debug)]
 pub struct Note(pub String);
 
-/// What a child can be told.
+/// An order to a child.
 #[derive(Clone, Copy, Debug)]
 pub enum Do {
     Finish,
@@ -48,13 +49,14 @@ pub enum Do {
     Panic,
 }
 
-/// A child that notes `+id` when it is started and `-id` when it is asked to stop.
+/// Returns a child that notes `+id` when it is started and `-id` when it is asked to stop.
 pub fn child(id: &'static str) -> ChildSpec {
     let observer = this();
     worker(id, move || ready(Ok::<_, Reason>(start(observer, id))))
 }
 
-/// A child that fails to start, and notes `!id`, where `fails` says so, given how often it was tried before.
+/// Returns a child that fails to start, and notes `!id`, if `fails` says so, given the number of earlier
+/// attempts.
 pub fn faulty(id: &'static str, fails: impl Fn(usize) -> bool + Send + 'static) -> ChildSpec {
     let (observer, mut tried) = (this(), 0);
     worker(id, move || {
@@ -92,7 +94,7 @@ async fn body(observer: Pid, id: &'static str) -> Reason {
     }
 }
 
-/// A child that does not listen: it traps exits and never looks.
+/// Returns a child that traps exits and never receives them.
 pub fn deaf(id: &'static str) -> ChildSpec {
     worker(id, || {
         let pid = SpawnOptions::new().link().trap_exit().spawn(std::future::pending::<()>());
@@ -100,7 +102,7 @@ pub fn deaf(id: &'static str) -> ChildSpec {
     })
 }
 
-/// The next notes, in their order.
+/// Receives the next notes, and compares them in their order.
 #[track_caller]
 pub fn notes(expected: &str) -> impl Future<Output = ()> {
     let here = std::panic::Location::caller();
@@ -117,7 +119,7 @@ pub fn notes(expected: &str) -> impl Future<Output = ()> {
     }
 }
 
-/// Nothing more is noted, now that the supervisor has seen to everything it had heard of.
+/// Checks that nothing more is noted after the supervisor has handled all its messages.
 #[track_caller]
 pub fn settled(sup: SupervisorRef) -> impl Future<Output = ()> {
     let here = std::panic::Location::caller();
@@ -134,9 +136,9 @@ pub async fn nothing_noted(here: &std::panic::Location<'_>) {
 }
 
 pub async fn pid_of(sup: SupervisorRef, id: &'static str) -> Pid {
-    let children = sup.which_children().await.expect("it answers");
-    let child = children.iter().find(|child| child.id == id.into()).expect("it is known");
-    child.pid().expect("it runs")
+    let children = sup.which_children().await.expect("the supervisor answers");
+    let child = children.iter().find(|child| child.id == id.into()).expect("the child is known");
+    child.pid().expect("the process runs")
 }
 
 /// Tells a child what to do, and waits until it has ended.
@@ -147,10 +149,10 @@ pub async fn tell(sup: SupervisorRef, id: &'static str, order: Do) {
     end.await;
 }
 
-/// The ids of the children, in their order, with `+` for those that run, `*` for restarting, `-` for the others.
+/// Returns the ids of the children, in their order, with `+` for running, `*` for restarting, `-` for others.
 pub async fn which(sup: SupervisorRef) -> String {
     use riot_supervisor::ChildState;
-    let children = sup.which_children().await.expect("it answers");
+    let children = sup.which_children().await.expect("the supervisor answers");
     let children = children.iter().map(|child| {
         let state = match child.state {
             ChildState::Running(_) => '+',
@@ -162,7 +164,7 @@ pub async fn which(sup: SupervisorRef) -> String {
     children.collect::<Vec<_>>().join(" ")
 }
 
-/// The `Exit` of the supervisor, for a test that traps exits.
+/// Receives the `Exit` of the supervisor, in a test that traps exits.
 pub async fn exit_of(sup: SupervisorRef) -> Reason {
     riot_actor::mailbox::receive_if(move |exit: &Exit| exit.from == sup.pid()).await.reason
 }
@@ -171,7 +173,7 @@ pub async fn go() {
     receive::<Go>().await;
 }
 
-/// What a slow start function waits for.
+/// The message that a slow start function waits for.
 pub struct Go;
 
 #[derive(Clone, Default)]

@@ -62,8 +62,8 @@ pub(crate) fn count(
     })
 }
 
-/// Counts the instructions of one operation of a program that runs `n` of them and ends: the difference between
-/// two runs, one of them twice as long, by the number of operations that it has more.
+/// Counts the instructions of one operation of a program that runs `n` of them and ends: the difference
+/// between two runs, one of them twice as long, by the number of operations that it has more.
 pub(crate) fn count_operation(
     program: &str,
     bench: &str,

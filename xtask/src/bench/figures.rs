@@ -59,8 +59,8 @@ const LONG: Amounts =
 const QUICK: Amounts =
     Amounts { requests: 8_000, requests_few: 8_000, connections: 2_000, processes: 200_000 };
 
-/// Operations of processes whose instructions are counted: what is counted, the bench of `process_bench`, its two
-/// numbers, and the operations for each of the first.
+/// Operations of processes whose instructions are counted: what is counted, the bench of `process_bench`, its
+/// two numbers, and the operations for each of the first.
 const OPERATIONS: [(&str, &str, usize, usize, usize); 3] = [
     ("hop in a ring of processes", "ring", 100, 100, 100),
     ("call and reply", "call", 20_000, 0, 1),

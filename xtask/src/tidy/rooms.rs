@@ -1,7 +1,7 @@
 //! The rooms of the crates, and the arrows between them: a room uses only the rooms below it.
 //!
-//! A room is a folder of `src`, or a file beside `lib.rs`. `riot-actor` has a finer check of its own, by layers,
-//! in `actor/tests/rooms.rs`.
+//! A room is a folder of `src`, or a file beside `lib.rs`. `riot-actor` has a finer check of its own, by
+//! layers, in `actor/tests/rooms.rs`.
 
 use std::collections::BTreeMap;
 

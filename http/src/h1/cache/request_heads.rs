@@ -23,7 +23,7 @@ const MAX_MISSES: u8 = 64;
 /// Fields with credentials: a head with one of them is never cached.
 const SECRET_FIELDS: [&[u8]; 3] = [b"authorization:", b"cookie:", b"proxy-authorization:"];
 
-/// What [`lookup`] found.
+/// The outcome of [`lookup`].
 pub(crate) enum Lookup {
     /// The cached head, whose framing is [`Framing::SIMPLE`].
     Simple(Head),

@@ -1,0 +1,96 @@
+//! How a protocol takes part in the control of its connection: it finishes on request, reports its status,
+//! and counts its bytes.
+
+use std::{fmt, sync::Arc};
+
+use super::record::ConnectionRecord;
+
+/// The control of a connection by its protocol; see
+/// [`Connection::controlled_by`](crate::Connection::controlled_by).
+///
+/// The methods are called from any process, and must not block.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+/// use riot_socket::{Connection, Control, Status};
+///
+/// #[derive(Default)]
+/// struct Session {
+///     finish: AtomicBool,
+/// }
+/// impl Control for Session {
+///     fn drain(&self) {
+///         self.finish.store(true, Ordering::Relaxed);
+///     }
+///     fn status(&self) -> Status {
+///         Status { state: "open", requests: 0 }
+///     }
+/// }
+///
+/// async fn serve(mut connection: Connection) -> std::io::Result<()> {
+///     let session: Arc<dyn Control> = Arc::new(Session::default());
+///     connection.controlled_by(Arc::downgrade(&session));
+///     connection.write_all(b"hello").await
+/// }
+/// ```
+pub trait Control: Send + Sync {
+    /// Asks the protocol to finish in order: at once if it is idle, else after the work in progress. Called
+    /// once.
+    fn drain(&self);
+
+    /// Returns the state of the protocol.
+    fn status(&self) -> Status;
+}
+
+/// The status of a connection, as its protocol reports it; see [`Control`].
+///
+/// ```
+/// let status = riot_socket::Status { state: "idle", requests: 3 };
+/// assert_eq!(status.state, "idle");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The state in a word, such as `idle`.
+    pub state: &'static str,
+    /// Requests that were served; 0 for a protocol without requests.
+    pub requests: u64,
+}
+
+/// Counts the bytes of a protocol that uses the [transport](crate::Connection::transport) itself. Each
+/// direction is counted by one process at a time.
+///
+/// ```
+/// use riot_socket::{Address, Connection, memory};
+///
+/// let (here, _there) = memory::pair();
+/// let meter = Connection::new(here, Address::Memory(1)).meter();
+/// meter.received(5);
+/// meter.sent(7);
+/// assert_eq!(format!("{meter:?}"), "Meter(5 received, 7 sent)");
+/// ```
+#[derive(Clone)]
+pub struct Meter(pub(super) Arc<ConnectionRecord>);
+
+impl Meter {
+    /// Counts received bytes.
+    pub fn received(&self, bytes: usize) {
+        self.0.received(bytes);
+    }
+
+    /// Counts bytes that were sent.
+    pub fn sent(&self, bytes: usize) {
+        self.0.sent(bytes);
+    }
+
+    /// Counts bytes that were to be sent and never will be.
+    pub fn undelivered(&self, bytes: u64) {
+        self.0.count_undelivered(bytes);
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (received, sent) = self.0.bytes();
+        write!(f, "Meter({received} received, {sent} sent)")
+    }
+}

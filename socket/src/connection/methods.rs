@@ -1,0 +1,260 @@
+//! The methods of all types that read or write, made of `poll_read` and `poll_write`.
+
+/// Implements the read methods of a type with `poll_read`.
+macro_rules! impl_read_methods {
+    ($($type:ty),*) => { $(
+        impl $type {
+            /// Receives some bytes; 0 at the end of the peer's stream.
+            ///
+            /// A timeout is put around it:
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            /// # use riot_actor::{time::TimedOut, timeout};
+            /// # let reason = riot_actor::run(async {
+            /// # let listener = riot_socket::memory::Listener::new();
+            /// # let _bound = riot_socket::Bind::bind(&listener)?;
+            /// # let mut connection = listener.connect()?;
+            /// let mut buffer = [0; 1024];
+            /// match timeout(Duration::from_millis(20), connection.read(&mut buffer)).await {
+            ///     Ok(result) => println!("{} bytes", result?),
+            ///     Err(TimedOut) => println!("nothing came"), // nothing is lost
+            /// }
+            /// # Ok::<(), riot_actor::Reason>(())
+            /// # });
+            /// # assert_eq!(reason, riot_actor::Reason::Normal);
+            /// ```
+            ///
+            /// # Errors
+            /// Those of the connection.
+            ///
+            /// # Cancel safety
+            /// If the future is dropped before it is ready, nothing was received.
+            pub async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                std::future::poll_fn(|cx| self.poll_read(cx, buffer)).await
+            }
+
+            /// Receives bytes until `buffer` is full.
+            ///
+            /// # Errors
+            /// Those of the connection; [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if it ends
+            /// before.
+            ///
+            /// # Cancel safety
+            /// None: if the future is dropped before it is ready, some bytes may have been received.
+            pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> std::io::Result<()> {
+                while !buffer.is_empty() {
+                    match self.read(buffer).await? {
+                        0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                        read => buffer = &mut buffer[read..],
+                    }
+                }
+                Ok(())
+            }
+
+            /// Receives all bytes to the end of the peer's stream, at most `max_bytes`.
+            ///
+            /// # Errors
+            /// Those of the connection; [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) as soon as there
+            /// is one byte more.
+            ///
+            /// # Cancel safety
+            /// None: if the future is dropped before it is ready, the received bytes are lost.
+            pub async fn read_to_end(&mut self, max_bytes: usize) -> std::io::Result<Vec<u8>> {
+                let (mut bytes, mut buffer) = (Vec::new(), [0; 8 * 1024]);
+                loop {
+                    match self.read(&mut buffer).await? {
+                        0 => return Ok(bytes),
+                        read if read > max_bytes - bytes.len() => {
+                            return Err(std::io::ErrorKind::FileTooLarge.into());
+                        }
+                        read => bytes.extend_from_slice(&buffer[..read]),
+                    }
+                }
+            }
+        }
+
+        impl futures_io::AsyncRead for $type {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buffer: &mut [u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                <$type>::poll_read(&mut self, cx, buffer)
+            }
+        }
+    )* };
+}
+
+/// Implements the write methods of a type with a `transport` to write to, and a `record` that counts.
+macro_rules! impl_write_methods {
+    ($($type:ty),*) => { $(
+        impl $type {
+            /// Sends some of `bytes`, and returns their number.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            ///
+            /// # Cancel safety
+            /// If the future is dropped before it is ready, nothing was sent.
+            pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.write_vectored(&[std::io::IoSlice::new(bytes)]).await
+            }
+
+            /// Sends some bytes out of several pieces, and returns their number.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            ///
+            /// # Cancel safety
+            /// If the future is dropped before it is ready, nothing was sent.
+            pub async fn write_vectored(
+                &mut self,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::io::Result<usize> {
+                std::future::poll_fn(|cx| self.poll_write(cx, slices)).await
+            }
+
+            /// Sends all of `bytes`, and [flushes](Self::flush).
+            ///
+            /// # Errors
+            /// Those of the connection.
+            ///
+            /// # Cancel safety
+            /// None: if the future is dropped before it is ready, some bytes may have been sent.
+            pub async fn write_all(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
+                while !bytes.is_empty() {
+                    match self.write(bytes).await? {
+                        0 => return Err(std::io::ErrorKind::WriteZero.into()),
+                        written => bytes = &bytes[written..],
+                    }
+                }
+                self.flush().await
+            }
+
+            /// Waits until written bytes have been sent. Only a transport that encrypts buffers any, and only
+            /// while the system takes no more.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            ///
+            /// # Cancel safety
+            /// If the future is dropped before it is ready, some bytes have been sent; another flush goes on
+            /// there.
+            pub async fn flush(&mut self) -> std::io::Result<()> {
+                std::future::poll_fn(|cx| self.transport.poll_flush(cx)).await
+            }
+
+            /// Ends the sending direction in the transport's own manner, after all written bytes have been
+            /// sent. The other direction goes on.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            ///
+            /// # Cancel safety
+            /// If the future is dropped before it is ready, another close goes on there.
+            pub async fn close(&mut self) -> std::io::Result<()> {
+                std::future::poll_fn(|cx| self.transport.poll_close(cx)).await
+            }
+        }
+
+        impl $type {
+            /// Sends `length` bytes of a file from `offset` on, or with `None` all from there to its end.
+            /// Returns the number of bytes, which is smaller if the file is shorter. The file's own position
+            /// is neither used nor changed.
+            ///
+            /// TCP and Unix sockets use sendfile(2) on Linux, so the bytes never enter the program; others
+            /// read and write. Either way the worker waits for the disk if the bytes are not in memory: read
+            /// files on slow disks with [`blocking`](riot_actor::runtime::blocking) instead.
+            ///
+            /// # Errors
+            /// Those of the connection, and of the file.
+            ///
+            /// # Cancel safety
+            /// None: if the future is dropped before it is ready, some bytes may have been sent.
+            pub async fn send_file(
+                &mut self,
+                file: &std::fs::File,
+                offset: u64,
+                length: Option<u64>,
+            ) -> std::io::Result<u64> {
+                let (mut sent, length) = (0, length.unwrap_or(u64::MAX));
+                while sent < length {
+                    let piece = usize::try_from(length - sent).unwrap_or(usize::MAX);
+                    let from = offset.saturating_add(sent);
+                    match std::future::poll_fn(|cx| self.poll_send_file(cx, file, from, piece)).await? {
+                        0 => break,
+                        piece => sent += piece as u64,
+                    }
+                }
+                self.flush().await?;
+                Ok(sent)
+            }
+
+            /// Polls to send some bytes, as [`write_vectored`](Self::write_vectored) does.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            pub fn poll_write(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let written = std::task::ready!(self.transport.poll_write(cx, slices))?;
+                self.record().sent(written);
+                std::task::Poll::Ready(Ok(written))
+            }
+
+            /// Polls to send a part of a file, as [`send_file`](Self::send_file) does; 0 at the end of the
+            /// file.
+            ///
+            /// # Errors
+            /// Those of the connection, and of the file.
+            pub fn poll_send_file(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                file: &std::fs::File,
+                offset: u64,
+                length: usize,
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let sent = std::task::ready!(self.transport.poll_send_file(cx, file, offset, length))?;
+                self.record().sent(sent);
+                std::task::Poll::Ready(Ok(sent))
+            }
+        }
+
+        impl futures_io::AsyncWrite for $type {
+            fn poll_write(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bytes: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                <$type>::poll_write(&mut self, cx, &[std::io::IoSlice::new(bytes)])
+            }
+
+            fn poll_write_vectored(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                <$type>::poll_write(&mut self, cx, slices)
+            }
+
+            fn poll_flush(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.transport.poll_flush(cx)
+            }
+
+            fn poll_close(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.transport.poll_close(cx)
+            }
+        }
+    )* };
+}
+
+pub(crate) use {impl_read_methods, impl_write_methods};

@@ -1,0 +1,24 @@
+//! Connections: a transport with a peer, as protocols use it.
+//!
+//! - [`core`]: the connection. [`methods`]: reading and writing. [`split`]: its two halves. [`over`]:
+//!   connections over each transport.
+//! - [`control`]: how a protocol is asked to finish. [`record`]: the state of a connection that its server
+//!   sees.
+//! - [`membership`]: the hook through which a connection belongs to a server.
+//! - [`handshake`], [`proxy`], `tls`: work on a connection before its protocol begins.
+//!
+//! Invariant: this room knows nothing of servers. The server above implements [`membership::Owner`].
+
+pub(crate) mod control;
+pub(crate) mod core;
+pub(crate) mod handshake;
+pub(crate) mod membership;
+mod methods;
+mod over;
+pub mod proxy;
+pub(crate) mod record;
+pub(crate) mod split;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use self::core::Connection;

@@ -1,0 +1,231 @@
+//! The record of a connection: the state that its owner, its server and its protocol share.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use riot_actor::Pid;
+
+use super::control::{Control, Status};
+use crate::transport::{Address, Shutdown, Transport};
+
+/// The record of one connection.
+pub(crate) struct ConnectionRecord {
+    pub(crate) since: Instant,
+    /// The client is told that the server is full, instead of being served.
+    refused: AtomicBool,
+    received: AtomicU64,
+    sent: AtomicU64,
+    undelivered: AtomicU64,
+    state: Mutex<RecordState>,
+}
+
+struct RecordState {
+    /// The Connector, once there is one.
+    pid: Option<Pid>,
+    peer: Address,
+    stage: Stage,
+    drained: bool,
+    drain_target: DrainTarget,
+}
+
+/// The stage that a connection has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Accepted,
+    Handshake,
+    Serving,
+}
+
+/// The party that a drain is passed to, and that reports the status.
+enum DrainTarget {
+    /// No hook was set. The input of the transport is ended.
+    Input(Arc<dyn Transport>),
+    Hook(Option<Box<dyn FnOnce() + Send>>),
+    Protocol(Weak<dyn Control>),
+    /// The connection has been dropped.
+    Released,
+}
+
+/// Adds to a counter that one process at a time writes. No atomic addition is needed, only a store that is
+/// not torn.
+fn count(counter: &AtomicU64, bytes: usize) {
+    counter.store(counter.load(Relaxed) + bytes as u64, Relaxed);
+}
+
+impl ConnectionRecord {
+    pub(crate) fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
+        let state = RecordState {
+            pid: None,
+            peer,
+            stage: Stage::Accepted,
+            drained: false,
+            drain_target: DrainTarget::Input(transport),
+        };
+        Self {
+            since: riot_actor::now(),
+            refused: AtomicBool::new(false),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            undelivered: AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RecordState> {
+        self.state.lock()
+    }
+
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.lock().pid
+    }
+
+    /// Sets the Connector that owns the connection.
+    pub(crate) fn set_owner(&self, connector: Pid) {
+        self.lock().pid = Some(connector);
+    }
+
+    /// Returns the peer, as far as it is known by now.
+    pub(crate) fn peer(&self) -> Address {
+        self.lock().peer.clone()
+    }
+
+    pub(crate) fn set_peer(&self, peer: &Address) {
+        self.lock().peer.clone_from(peer);
+    }
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.lock().stage = stage;
+    }
+
+    /// Marks the connection as refused, so that it is not counted. Must be called before the record is
+    /// shared.
+    pub(crate) fn refuse(&self) {
+        self.refused.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        count(&self.received, bytes);
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        count(&self.sent, bytes);
+    }
+
+    /// Returns the bytes received and sent.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.received.load(Relaxed), self.sent.load(Relaxed))
+    }
+
+    pub(crate) fn count_undelivered(&self, bytes: u64) {
+        self.undelivered.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn undelivered(&self) -> u64 {
+        self.undelivered.load(Relaxed)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let without_requests = |state| Status { state, requests: 0 };
+        if self.is_refused() {
+            return without_requests("refused");
+        }
+        let state = self.lock();
+        let drained = state.drained;
+        let control = match (state.stage, &state.drain_target) {
+            (Stage::Accepted, _) => return without_requests("accepted"),
+            (Stage::Handshake, _) => return without_requests("handshake"),
+            (Stage::Serving, DrainTarget::Protocol(control)) => control.upgrade(),
+            (Stage::Serving, _) => None,
+        };
+        drop(state); // The protocol may use the connection in its answer.
+        match control {
+            Some(control) => control.status(),
+            None if drained => without_requests("finishing"),
+            None => without_requests("open"),
+        }
+    }
+
+    /// Asks the protocol to finish. Only the first call has an effect.
+    pub(crate) fn drain(&self) {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.drained, true) {
+            return;
+        }
+        match &mut state.drain_target {
+            // The protocol reads the bytes that have come and then the end, as if the peer had left.
+            DrainTarget::Input(transport) => {
+                let transport = transport.clone();
+                drop(state);
+                let _ = transport.shutdown(Shutdown::Read);
+            }
+            DrainTarget::Hook(hook) => {
+                let hook = hook.take();
+                drop(state);
+                if let Some(hook) = hook {
+                    hook();
+                }
+            }
+            DrainTarget::Protocol(control) => {
+                let control = control.upgrade();
+                drop(state);
+                if let Some(control) = control {
+                    control.drain();
+                }
+            }
+            DrainTarget::Released => {}
+        }
+    }
+
+    pub(crate) fn set_drain_hook(&self, hook: Box<dyn FnOnce() + Send>) {
+        let mut state = self.lock();
+        if state.drained {
+            drop(state);
+            return hook();
+        }
+        let before = std::mem::replace(&mut state.drain_target, DrainTarget::Hook(Some(hook)));
+        drop(state);
+        drop(before);
+    }
+
+    pub(crate) fn set_control(&self, control: Weak<dyn Control>) {
+        let mut state = self.lock();
+        let drained = state.drained;
+        let before = std::mem::replace(&mut state.drain_target, DrainTarget::Protocol(control.clone()));
+        drop(state);
+        drop(before);
+        if drained && let Some(control) = control.upgrade() {
+            control.drain();
+        }
+    }
+
+    /// Replaces the transport whose input a drain ends.
+    pub(crate) fn set_transport(&self, transport: &Arc<dyn Transport>) {
+        let mut state = self.lock();
+        let drained = state.drained;
+        let before = match &mut state.drain_target {
+            DrainTarget::Input(input) => Some(std::mem::replace(input, transport.clone())),
+            _ => None,
+        };
+        drop(state);
+        if before.is_some() && drained {
+            // The drain ended the input of the old transport; the new one ends in the same way.
+            let _ = transport.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// Drops the transport, so that the connection closes when its owner drops it.
+    pub(crate) fn release(&self) {
+        let before = std::mem::replace(&mut self.lock().drain_target, DrainTarget::Released);
+        drop(before);
+    }
+}

@@ -1,0 +1,303 @@
+//! The builder of a server: its configuration, and its start.
+
+use std::{fmt, io, net::ToSocketAddrs, path::Path, sync::Arc, time::Duration};
+
+use riot_actor::Reason;
+use riot_supervisor::{ChildId, ChildSpec, supervisor};
+
+use super::{
+    alarm::Alarm,
+    handle::ServerHandle,
+    overflow::ConnectionOverflow,
+    protocol::{self, Protocol},
+    state::Shared,
+    tree,
+};
+#[cfg(feature = "tls")]
+use crate::transport::tls::Tls;
+use crate::{
+    connection::{
+        handshake::{Handshake, Handshakes},
+        proxy::ProxyProtocol,
+    },
+    transport::{Address, Bind, options::Options, tcp::TcpBind, unix::UnixBind},
+};
+
+/// A hook that is called with every address a server listens on, before it accepts there.
+pub(super) type OnListen = Arc<dyn Fn(&Address) -> io::Result<()> + Send + Sync>;
+
+/// The builder of a server; [`start_link`](Self::start_link) starts it.
+///
+/// ```
+/// use riot_socket::{Connection, Server};
+/// # let reason = riot_actor::run(async {
+/// let echo = Server::bind("127.0.0.1:0")?.start_link(|mut connection: Connection| async move {
+///     let mut buffer = vec![0; 16 * 1024];
+///     loop {
+///         match connection.read(&mut buffer).await? {
+///             0 => return std::io::Result::Ok(()),
+///             read => connection.write_all(&buffer[..read]).await?,
+///         }
+///     }
+/// }).await?;
+/// println!("listening on {}", echo.local_addr());
+/// # echo.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
+#[must_use = "nothing listens before `start_link`"]
+pub struct Server {
+    bind: Box<dyn Bind>,
+    config: Config,
+}
+
+#[derive(Clone)]
+pub(super) struct Config {
+    pub(super) acceptors: usize,
+    pub(super) listeners: usize,
+    pub(super) connection_supervisors: usize,
+    pub(super) max_connections: usize,
+    pub(super) overflow: ConnectionOverflow,
+    pub(super) alarms: Vec<Alarm>,
+    pub(super) on_listen: Option<OnListen>,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) handshakes: Handshakes,
+    pub(super) handshake_timeout: Duration,
+}
+
+impl Server {
+    /// Returns a server on a TCP address. Names are looked up by this call; the address is bound by
+    /// [`start_link`](Self::start_link).
+    ///
+    /// # Errors
+    /// If the name has no address.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(Self::listen(TcpBind::resolve(address, Options::new())?))
+    }
+
+    /// Returns a server on anything that can be bound, such as a [`UnixBind`] or a
+    /// [memory listener](crate::memory::Listener).
+    pub fn listen(bind: impl Bind) -> Self {
+        Self { bind: Box::new(bind), config: Config::new() }
+    }
+
+    /// Returns a server on a Unix socket, whose file is removed when the server stops; [`UnixBind`] has more
+    /// options.
+    pub fn bind_unix(path: impl AsRef<Path>) -> Self {
+        Self::listen(UnixBind::new(path.as_ref()))
+    }
+
+    /// Sets the options of the listening sockets, and of the connections, which inherit them.
+    pub fn options(self, options: Options) -> Self {
+        self.bind.set_options(options);
+        self
+    }
+
+    /// Sets the number of listening sockets; default 1. Several share the port, and the system spreads the
+    /// clients over them, which needs [`Options::reuse_port`]. Acceptors are spread over them too, so there
+    /// should be as many at least.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn listeners(mut self, listeners: usize) -> Self {
+        assert!(listeners > 0, "the number of listeners is zero");
+        self.config.listeners = listeners;
+        self
+    }
+
+    /// Sets a hook that is called with the address of every listening socket before a client is accepted
+    /// there.
+    ///
+    /// The hook runs in Acceptor.Sup, so it is called again when that is restarted. Its error is an error of
+    /// the bind. It must not block. (Ranch: `post_listen_callback`.)
+    pub fn on_listen(mut self, hook: impl Fn(&Address) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.config.on_listen = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets the number of processes that accept; default 10, as in Ranch.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn acceptors(mut self, acceptors: usize) -> Self {
+        assert!(acceptors > 0, "the number of acceptors is zero");
+        self.config.acceptors = acceptors;
+        self
+    }
+
+    /// Sets the number of supervisors that connections are spread over; default one a core.
+    ///
+    /// # Panics
+    /// If zero.
+    pub fn connection_supervisors(mut self, supervisors: usize) -> Self {
+        assert!(supervisors > 0, "the number of connection supervisors is zero");
+        self.config.connection_supervisors = supervisors;
+        self
+    }
+
+    /// Bounds the connections at one time, exactly; default 16 384. [`overflow`](Self::overflow) decides what
+    /// happens to more clients. Zero accepts none until the bound is
+    /// [raised](crate::ServerHandle::set_max_connections).
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.config.max_connections = connections;
+        self
+    }
+
+    /// Sets what happens to clients beyond `max_connections`; by default they wait.
+    pub fn overflow(mut self, overflow: ConnectionOverflow) -> Self {
+        self.config.overflow = overflow;
+        self
+    }
+
+    /// Adds an alarm, which calls back when there are many connections.
+    pub fn alarm(mut self, alarm: Alarm) -> Self {
+        self.config.alarms.push(alarm);
+        self
+    }
+
+    /// Sets how long connections may take to finish when a supervisor stops the server; default 15 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.config.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Adds a handshake, which every connection passes before its protocol begins, after those added before.
+    /// None by default.
+    pub fn handshake(mut self, handshake: impl Handshake) -> Self {
+        self.config.handshakes.push(handshake);
+        self
+    }
+
+    /// Adds TLS to every connection, after the handshakes added before.
+    #[cfg(feature = "tls")]
+    pub fn tls(self, tls: Tls) -> Self {
+        self.handshake(tls)
+    }
+
+    /// Reads a PROXY header from every connection, after the handshakes added before.
+    pub fn proxy_protocol(self, proxy: ProxyProtocol) -> Self {
+        self.handshake(proxy)
+    }
+
+    /// Bounds the time of all handshakes of a connection together, after which it is closed; default 5 s, as
+    /// in Ranch.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.config.handshake_timeout = timeout;
+        self
+    }
+
+    /// Starts the server, linked to the caller. When this returns the server is bound and every acceptor
+    /// accepts.
+    ///
+    /// # Errors
+    /// [`ServerStartError::Bind`] if the address cannot be bound. After an error nothing is left
+    /// of the server.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerHandle, ServerStartError> {
+        let (shared, supervisors) = self.into_shared(protocol);
+        match tree::tree(&shared, supervisors).start_link().await {
+            Ok(_) => Ok(ServerHandle::new(shared)),
+            // The error of the tree names the child that failed. The error of the bind names the address.
+            Err(error) => Err(match shared.take_bind_error() {
+                Some(error) => ServerStartError::Bind(error),
+                None => ServerStartError::Supervisor(error.into()),
+            }),
+        }
+    }
+
+    /// Returns the spec of the server as a child of a supervisor.
+    ///
+    /// ```
+    /// use riot_socket::{Connection, Server};
+    /// use riot_supervisor::Supervisor;
+    ///
+    /// # let reason = riot_actor::run(async {
+    /// let greet = |mut connection: Connection| async move { connection.write_all(b"hello").await };
+    /// let sup = Supervisor::one_for_one()
+    ///     .child(Server::bind("127.0.0.1:0")?.child_spec("greeter", greet))
+    ///     .start_link()
+    ///     .await?;
+    /// # sup.stop(riot_actor::Reason::Normal).await?;
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
+    /// ```
+    pub fn child_spec(self, id: impl Into<ChildId>, protocol: impl Protocol) -> ChildSpec {
+        self.child(id, protocol).0
+    }
+
+    /// Returns the spec of the server as a child of a supervisor, and a handle to it. The handle stays valid
+    /// when the server is restarted. Counts and changed settings are kept too.
+    pub fn child(self, id: impl Into<ChildId>, protocol: impl Protocol) -> (ChildSpec, ServerHandle) {
+        let (shared, supervisors) = self.into_shared(protocol);
+        let server = ServerHandle::new(shared.clone());
+        (supervisor(id, move || tree::tree(&shared, supervisors).start_link()), server)
+    }
+
+    fn into_shared(self, protocol: impl Protocol) -> (Arc<Shared>, usize) {
+        let supervisors = self.config.connection_supervisors;
+        (Arc::new(Shared::new(self.bind, self.config, protocol::erase(protocol))), supervisors)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.config;
+        f.debug_struct("Server")
+            .field("acceptors", &config.acceptors)
+            .field("listeners", &config.listeners)
+            .field("connection_supervisors", &config.connection_supervisors)
+            .field("max_connections", &config.max_connections)
+            .field("overflow", &config.overflow)
+            .field("alarms", &config.alarms)
+            .field("shutdown_timeout", &config.shutdown_timeout)
+            .field("handshakes", &config.handshakes)
+            .field("handshake_timeout", &config.handshake_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    pub(super) fn new() -> Self {
+        Self {
+            acceptors: 10,
+            listeners: 1,
+            connection_supervisors: std::thread::available_parallelism().map_or(1, usize::from),
+            max_connections: 16 * 1024,
+            overflow: ConnectionOverflow::Wait,
+            alarms: Vec::new(),
+            on_listen: None,
+            shutdown_timeout: Duration::from_secs(15),
+            handshakes: Handshakes::default(),
+            handshake_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The error of starting a server, or of [resuming](ServerHandle::resume) it.
+///
+/// ```
+/// use riot_socket::{Connection, Server, ServerStartError, memory::Listener};
+/// # let reason = riot_actor::run(async {
+/// let listener = Listener::new();
+/// listener.refuse_bind(Some(std::io::ErrorKind::AddrInUse));
+/// let serve = |mut connection: Connection| async move { connection.flush().await };
+/// let error = Server::listen(listener).start_link(serve).await.unwrap_err();
+/// assert!(matches!(error, ServerStartError::Bind(error) if error.kind() == std::io::ErrorKind::AddrInUse));
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerStartError {
+    /// The address could not be bound: it is in use, forbidden, or not of this machine.
+    #[error(transparent)]
+    Bind(io::Error),
+    /// Another part of the tree failed to start.
+    #[error("the server did not start: {0}")]
+    Supervisor(Reason),
+}

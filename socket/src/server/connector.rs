@@ -1,0 +1,135 @@
+//! Connector: the process that owns one connection.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use riot_actor::{Reason, receive};
+
+use super::{
+    overflow::{self, ConnectionOverflow},
+    protocol::DynProtocol,
+    state::Shared,
+};
+use crate::connection::{
+    Connection,
+    record::{ConnectionRecord, Stage},
+};
+
+/// Tells a Connector that it is recorded as the owner of its connection, and may begin.
+pub(super) struct Begin;
+
+/// The future of a protocol that serves one connection.
+type ProtocolFuture = Pin<Box<dyn Future<Output = Reason> + Send>>;
+
+pin_project_lite::pin_project! {
+    /// The body of a Connector. An `async` block would keep the room of its first part for as long as the
+    /// connection lasts, beside that of the protocol's future.
+    #[project = ConnectorProjected]
+    enum Connector<B> {
+        Beginning { #[pin] begin: B },
+        Serving { serving: ProtocolFuture },
+    }
+}
+
+impl<B: Future<Output = Result<ProtocolFuture, Reason>>> Future for Connector<B> {
+    type Output = Reason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
+        loop {
+            let begun = match self.as_mut().project() {
+                ConnectorProjected::Serving { serving } => return serving.as_mut().poll(cx),
+                ConnectorProjected::Beginning { begin } => ready!(begin.poll(cx)),
+            };
+            match begun {
+                Ok(serving) => self.set(Self::Serving { serving }),
+                Err(reason) => return Poll::Ready(reason),
+            }
+        }
+    }
+}
+
+/// Returns the body of a Connector. It owns the connection from the start, but uses it only after [`Begin`].
+pub(super) fn body(
+    shared: Arc<Shared>,
+    protocol: Arc<dyn DynProtocol>,
+    connection: Box<Connection>,
+) -> impl Future<Output = Reason> {
+    Connector::Beginning { begin: begin(shared, protocol, connection) }
+}
+
+async fn begin(
+    shared: Arc<Shared>,
+    protocol: Arc<dyn DynProtocol>,
+    mut connection: Box<Connection>,
+) -> Result<ProtocolFuture, Reason> {
+    let Begin = receive().await;
+    let record = connection.record().clone();
+    if !shared.handshakes.is_empty() {
+        if !record.is_refused() {
+            record.set_stage(Stage::Handshake);
+        }
+        let handshakes = shared.handshakes.run(*connection, shared.handshake_timeout());
+        connection = match Box::pin(handshakes).await {
+            Ok(connection) => Box::new(connection),
+            Err(failed) => return Err(shared.fail_handshake(failed)),
+        };
+    }
+    Ok(serve(&shared, &*protocol, &record, connection))
+}
+
+/// Gives the connection to its protocol, or to the answer for refused clients.
+#[expect(clippy::boxed_local, reason = "the box is freed after this, not after the connection")]
+fn serve(
+    shared: &Shared,
+    protocol: &dyn DynProtocol,
+    record: &ConnectionRecord,
+    connection: Box<Connection>,
+) -> ProtocolFuture {
+    match &shared.overflow {
+        ConnectionOverflow::Answer(answer) if record.is_refused() => {
+            Box::pin(overflow::answer(*connection, answer.clone()))
+        }
+        _ => {
+            record.set_stage(Stage::Serving);
+            protocol.serve(*connection)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use riot_actor::{monitor, send, simulation::Simulation, sleep, spawn, this};
+
+    use super::*;
+    use crate::{
+        server::{builder::Config, protocol},
+        transport::{Address, memory},
+    };
+
+    #[test]
+    fn a_connector_waits_for_its_begin() {
+        Simulation::sweep(0..20, || async {
+            let watcher = this();
+            let protocol = protocol::erase(move |_: Connection| async move { send(watcher, "serving") });
+            let (_client, server) = memory::pair();
+            let bind = Box::new(memory::Listener::new());
+            let shared = Arc::new(Shared::new(bind, Config::new(), protocol.clone()));
+            let connection = Box::new(Connection::new(server, Address::Memory(1)));
+            let connector = spawn(body(shared, protocol, connection));
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(
+                riot_actor::process::info(this()).expect("the process runs").mailbox,
+                0,
+                "nothing is served before Begin"
+            );
+            send(connector, Begin);
+            monitor(connector).down().await;
+            assert_eq!(receive::<&str>().await, "serving");
+        });
+    }
+}

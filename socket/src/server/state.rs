@@ -1,0 +1,244 @@
+//! The state that the processes of one server share. It outlives them.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use riot_actor::{Pid, Reason, process::join, this};
+
+use super::{
+    acceptor::SharedListener,
+    alarm::Alarms,
+    builder::{Config, OnListen},
+    overflow::{ConnectionOverflow, MAX_REFUSALS},
+    protocol::DynProtocol,
+    reserve::Reserve,
+    semaphore::Semaphore,
+    statistics::Statistics,
+    table::ConnectionTable,
+};
+use crate::{
+    connection::{
+        handshake::{HandshakeError, HandshakeFailed, Handshakes},
+        membership::Load,
+    },
+    io::poller,
+    transport::{Address, Bind, options::Options},
+};
+
+/// The shared state of one server.
+pub(crate) struct Shared {
+    bind: Box<dyn Bind>,
+    pub(super) overflow: ConnectionOverflow,
+    pub(super) handshakes: Handshakes,
+    on_listen: Option<OnListen>,
+    /// The permits of connections.
+    pub(super) permits: Arc<Semaphore>,
+    /// The permits of clients that are being told that the server is full.
+    pub(super) refusals: Arc<Semaphore>,
+    pub(super) reserve: Reserve,
+    pub(super) load: Load,
+    pub(super) statistics: Statistics,
+    pub(super) alarms: Alarms,
+    pub(super) table: ConnectionTable,
+    pub(super) suspended: AtomicBool,
+    settings: Mutex<Settings>,
+    lifecycle: Mutex<Lifecycle>,
+}
+
+/// The settings that a handle can change while the server runs.
+struct Settings {
+    protocol: Arc<dyn DynProtocol>,
+    acceptors: usize,
+    listeners: usize,
+    shutdown_timeout: Duration,
+    handshake_timeout: Duration,
+}
+
+/// The processes and the address that the server has at the moment.
+#[derive(Default)]
+struct Lifecycle {
+    /// Server.Sup, if it was started.
+    supervisor: Option<Pid>,
+    /// Acceptor.Sup and the acceptors that have the listeners open. Some may have ended.
+    accepting: Vec<Pid>,
+    address: Option<Address>,
+    bind_error: Option<io::Error>,
+}
+
+impl Shared {
+    pub(super) fn new(bind: Box<dyn Bind>, config: Config, protocol: Arc<dyn DynProtocol>) -> Self {
+        let settings = Settings {
+            protocol,
+            acceptors: config.acceptors,
+            listeners: config.listeners,
+            shutdown_timeout: config.shutdown_timeout,
+            handshake_timeout: config.handshake_timeout,
+        };
+        Self {
+            bind,
+            overflow: config.overflow,
+            handshakes: config.handshakes,
+            on_listen: config.on_listen,
+            permits: Semaphore::new(config.max_connections),
+            refusals: Semaphore::new(MAX_REFUSALS),
+            reserve: Reserve::new(),
+            load: Load::new(config.max_connections),
+            statistics: Statistics::default(),
+            alarms: Alarms::new(config.alarms),
+            table: ConnectionTable::new(config.connection_supervisors),
+            suspended: AtomicBool::new(false),
+            settings: Mutex::new(settings),
+            lifecycle: Mutex::default(),
+        }
+    }
+
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock()
+    }
+
+    fn lifecycle(&self) -> MutexGuard<'_, Lifecycle> {
+        self.lifecycle.lock()
+    }
+
+    pub(super) fn protocol(&self) -> Arc<dyn DynProtocol> {
+        self.settings().protocol.clone()
+    }
+
+    pub(super) fn set_protocol(&self, protocol: Arc<dyn DynProtocol>) {
+        let before = std::mem::replace(&mut self.settings().protocol, protocol);
+        drop(before);
+    }
+
+    pub(super) fn acceptors(&self) -> usize {
+        self.settings().acceptors
+    }
+
+    pub(super) fn set_acceptors(&self, acceptors: usize) {
+        self.settings().acceptors = acceptors;
+    }
+
+    pub(super) fn set_listeners(&self, listeners: usize) {
+        self.settings().listeners = listeners;
+    }
+
+    pub(super) fn set_options(&self, options: Options) {
+        self.bind.set_options(options);
+    }
+
+    pub(super) fn set_max_connections(&self, connections: usize) {
+        self.load.set_max(connections);
+        self.permits.set_max(connections);
+    }
+
+    pub(super) fn shutdown_timeout(&self) -> Duration {
+        self.settings().shutdown_timeout
+    }
+
+    pub(super) fn set_shutdown_timeout(&self, timeout: Duration) {
+        self.settings().shutdown_timeout = timeout;
+    }
+
+    pub(super) fn handshake_timeout(&self) -> Duration {
+        self.settings().handshake_timeout
+    }
+
+    pub(super) fn set_handshake_timeout(&self, timeout: Duration) {
+        self.settings().handshake_timeout = timeout;
+    }
+
+    /// Returns Server.Sup, if it lives.
+    pub(super) fn supervisor(&self) -> Option<Pid> {
+        self.lifecycle().supervisor
+    }
+
+    pub(super) fn clear_supervisor(&self) {
+        let mut lifecycle = self.lifecycle();
+        lifecycle.supervisor = None;
+        lifecycle.address = None;
+    }
+
+    pub(super) fn set_supervisor(&self, pid: Pid) {
+        self.lifecycle().supervisor = Some(pid);
+    }
+
+    pub(super) fn address(&self) -> Option<Address> {
+        self.lifecycle().address.clone()
+    }
+
+    pub(super) fn clear_address(&self) {
+        self.lifecycle().address = None;
+    }
+
+    /// Binds, after the acceptors of the earlier listeners have ended.
+    pub(super) async fn open(&self) -> io::Result<Vec<Arc<SharedListener>>> {
+        // The supervisor of those acceptors holds the listeners too, and may outlive a Server.Sup that was
+        // killed.
+        let before = self.lifecycle().accepting.clone();
+        join(&before).await;
+        self.lifecycle().accepting = vec![this()];
+        let listeners = self.settings().listeners;
+        match self.listen(listeners).await {
+            Ok(listeners) => {
+                self.suspended.store(false, Relaxed);
+                Ok(listeners)
+            }
+            Err(error) => {
+                let (kind, text) = (error.kind(), error.to_string());
+                let mut lifecycle = self.lifecycle();
+                lifecycle.address = None;
+                lifecycle.bind_error = Some(error);
+                Err(io::Error::new(kind, text))
+            }
+        }
+    }
+
+    async fn listen(&self, sockets: usize) -> io::Result<Vec<Arc<SharedListener>>> {
+        let mut listeners = Vec::new();
+        for _ in 0..sockets {
+            let listener = self.bind.bind()?;
+            if listener.uses_poller() {
+                poller::install_everywhere().await?;
+            }
+            let address = listener.local_address()?;
+            if let Some(on_listen) = &self.on_listen {
+                on_listen(&address)?;
+            }
+            self.lifecycle().address = Some(address);
+            listeners.push(Arc::new(SharedListener::new(listener)));
+        }
+        Ok(listeners)
+    }
+
+    /// Records an acceptor of the listeners that are open now.
+    pub(super) fn add_acceptor(&self, pid: Pid) {
+        self.lifecycle().accepting.push(pid);
+    }
+
+    pub(super) fn take_bind_error(&self) -> Option<io::Error> {
+        self.lifecycle().bind_error.take()
+    }
+
+    /// Counts and logs a failed handshake, and returns the exit reason of its Connector.
+    pub(super) fn fail_handshake(&self, failed: HandshakeFailed) -> Reason {
+        match failed.error {
+            HandshakeError::TimedOut => self.statistics.count_timeout("handshake"),
+            _ => drop(self.statistics.handshake_errors.fetch_add(1, Relaxed)),
+        }
+        tracing::debug!(target: "riot::socket", "{failed}");
+        Reason::shutdown_with(failed)
+    }
+
+    /// Logs a failed accept, at most once a second.
+    pub(super) fn warn_accept_error(&self, error: &io::Error) {
+        if self.statistics.may_warn() {
+            tracing::warn!(target: "riot::socket", "accepting pauses: {error}");
+        }
+    }
+}

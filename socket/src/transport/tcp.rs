@@ -1,0 +1,253 @@
+//! TCP streams and listeners.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use super::{Address, Bind, Listen, Transport, options::Options, socket_transport::impl_socket_transport};
+use crate::io::{readiness::Direction, source::IoSource};
+
+/// A TCP connection, for one or two processes: reading and writing are independent.
+///
+/// ```
+/// # use riot_socket::{Options, TcpListener, TcpStream};
+/// # let reason = riot_actor::run(async {
+/// # let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new())?;
+/// # let address = listener.local_addr()?;
+/// use riot_socket::Connection;
+///
+/// let stream = TcpStream::connect(address).await?;
+/// let mut connection = Connection::try_from(stream)?;
+/// connection.write_all(b"hello").await?;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
+pub struct TcpStream(IoSource<mio::net::TcpStream>);
+
+impl TcpStream {
+    /// Wraps a connected socket.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self(IoSource::new(mio::net::TcpStream::from_std(stream))))
+    }
+
+    /// Connects to an address.
+    ///
+    /// ```
+    /// # use riot_socket::{Connection, Options, TcpListener, TcpStream};
+    /// # let reason = riot_actor::run(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new())?;
+    /// # let address = listener.local_addr()?;
+    /// let stream = TcpStream::connect(address).await?;
+    /// println!("from {} to {}", stream.local_addr()?, stream.peer_addr()?);
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
+    /// ```
+    ///
+    /// # Errors
+    /// Those of connect(2).
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the attempt is given up.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        Self::connect_with(address, &Options::new()).await
+    }
+
+    /// Connects to an address, with options. Waits as long as the system does.
+    ///
+    /// # Errors
+    /// Those of connect(2), and of the options.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the attempt is given up.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn connect_with(address: SocketAddr, options: &Options) -> io::Result<Self> {
+        let stream = Self(IoSource::new(mio::net::TcpStream::from_std(options.connect(address)?)));
+        // The socket is connected once it is writable, has no error and has a peer.
+        let outcome = |socket: &mio::net::TcpStream| match socket.take_error()? {
+            Some(error) => Err(error),
+            None => socket.peer_addr(),
+        };
+        stream.0.connected(outcome).await?;
+        Ok(stream)
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get().peer_addr()
+    }
+
+    /// Returns the address of this side.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get().local_addr()
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.get().fmt(f)
+    }
+}
+
+impl_socket_transport!(TcpStream, Address::Ip);
+
+/// A listening TCP socket. Several processes may accept from it; they take turns.
+///
+/// ```
+/// use riot_socket::{Listen, Options, TcpListener};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0".parse()?, &Options::new().backlog(64))?;
+/// assert_ne!(listener.local_addr()?.port(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TcpListener(IoSource<mio::net::TcpListener>);
+
+impl TcpListener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// Those of bind(2) and listen(2).
+    pub fn bind(address: SocketAddr, options: &Options) -> io::Result<Self> {
+        Ok(Self::from_listening(options.listen(address)?))
+    }
+
+    /// Wraps a listening socket, such as one inherited from a service manager.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::from_listening(listener))
+    }
+
+    fn from_listening(listener: std::net::TcpListener) -> Self {
+        Self(IoSource::new(mio::net::TcpListener::from_std(listener)))
+    }
+
+    /// Returns the address it listens on.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get().local_addr()
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.get().fmt(f)
+    }
+}
+
+impl Listen for TcpListener {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
+        self.0.poll(cx, Direction::Read, mio::net::TcpListener::accept, |_| false).map_ok(|(stream, peer)| {
+            let transport: Arc<dyn Transport> = Arc::new(TcpStream(IoSource::new(stream)));
+            (transport, Address::Ip(peer))
+        })
+    }
+
+    fn uses_poller(&self) -> bool {
+        true
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        self.local_addr().map(Address::Ip)
+    }
+}
+
+/// A TCP address to bind. For port 0 the system chooses a port, and binding again asks for that one.
+#[derive(Debug)]
+pub(crate) struct TcpBind {
+    candidates: Mutex<Vec<SocketAddr>>,
+    options: Mutex<Options>,
+}
+
+impl TcpBind {
+    pub(crate) fn resolve(address: impl ToSocketAddrs, options: Options) -> io::Result<Self> {
+        let candidates: Vec<_> = address.to_socket_addrs()?.collect();
+        if candidates.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name has no address"));
+        }
+        Ok(Self { candidates: Mutex::new(candidates), options: Mutex::new(options) })
+    }
+}
+
+impl Bind for TcpBind {
+    fn bind(&self) -> io::Result<Arc<dyn Listen>> {
+        let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        let options = self.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
+        for &candidate in &*candidates {
+            result = TcpListener::bind(candidate, &options).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {candidate}: {}", describe(&error)))
+            });
+            if result.is_ok() {
+                break;
+            }
+        }
+        let listener = result?;
+        *candidates = vec![listener.local_addr()?];
+        Ok(Arc::new(listener))
+    }
+
+    fn set_options(&self, options: Options) {
+        *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
+    }
+}
+
+/// Returns the text of an error, in words that a user of the program understands.
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "the address is in use".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn several(options: Options) -> io::Result<Vec<Arc<dyn Listen>>> {
+        let address = TcpBind::resolve("127.0.0.1:0", options)?;
+        (0..10).map(|_| address.bind()).collect()
+    }
+
+    #[test]
+    fn b15_ten_listen_sockets_share_a_port() {
+        let listeners = several(Options::new().reuse_port()).expect("they share");
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|listener| listener.local_address().expect("the listener is bound"))
+            .collect();
+        assert_eq!(addresses.len(), 10);
+        assert!(addresses.iter().all(|address| *address == addresses[0]));
+    }
+
+    #[test]
+    fn b15_many_listen_sockets_no_reuseport() {
+        let alone = several(Options::new()).map(|_| ()).expect_err("they do not share");
+        assert_eq!(alone.kind(), io::ErrorKind::AddrInUse);
+    }
+}

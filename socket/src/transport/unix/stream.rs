@@ -1,0 +1,175 @@
+//! Unix streams and listeners.
+
+use std::{
+    fmt, io,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use riot_actor::runtime::blocking;
+use socket2::{Domain, Socket, Type};
+
+use super::{UnixAddress, bind::SocketFile};
+use crate::{
+    io::{readiness::Direction, source::IoSource},
+    transport::{Address, Listen, Transport, socket_transport::impl_socket_transport},
+};
+
+/// A connection over a Unix socket, for one or two processes: reading and writing are independent.
+///
+/// ```
+/// use riot_socket::{Connection, UnixStream};
+///
+/// # let reason = riot_actor::run(async {
+/// let (here, there) = UnixStream::pair()?;
+/// let (mut here, mut there) = (Connection::try_from(here)?, Connection::try_from(there)?);
+/// here.write_all(b"hello").await?;
+/// let mut buffer = [0; 5];
+/// there.read_exact(&mut buffer).await?;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
+pub struct UnixStream(IoSource<mio::net::UnixStream>);
+
+impl UnixStream {
+    /// Wraps a connected socket.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self(IoSource::new(mio::net::UnixStream::from_std(stream))))
+    }
+
+    /// Returns the two ends of a connection.
+    ///
+    /// # Errors
+    /// Those of socketpair(2).
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) = mio::net::UnixStream::pair()?;
+        Ok((Self(IoSource::new(one)), Self(IoSource::new(other))))
+    }
+
+    /// Connects to a path or an abstract name.
+    ///
+    /// # Errors
+    /// Those of connect(2).
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the attempt is given up.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn connect(address: impl Into<UnixAddress>) -> io::Result<Self> {
+        let address = address.into().to_system()?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        match socket.connect(&address) {
+            // The backlog is full, and no event reports when it has room: only a blocking connect waits for
+            // that.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let connecting = move || {
+                    socket.set_nonblocking(false)?;
+                    socket.connect(&address).map(|()| socket)
+                };
+                return Self::from_std(blocking(connecting).await?.into());
+            }
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let stream = Self::from_std(socket.into())?;
+        let outcome = |socket: &mio::net::UnixStream| match socket.take_error()? {
+            Some(error) => Err(error),
+            None => socket.peer_addr(),
+        };
+        stream.0.connected(outcome).await?;
+        Ok(stream)
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn peer_addr(&self) -> io::Result<UnixAddress> {
+        self.0.get().peer_addr().map(|address| UnixAddress::from_system(&address))
+    }
+
+    /// Returns the address of this side.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<UnixAddress> {
+        self.0.get().local_addr().map(|address| UnixAddress::from_system(&address))
+    }
+}
+
+impl fmt::Debug for UnixStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.get().fmt(f)
+    }
+}
+
+impl_socket_transport!(UnixStream, Address::Unix);
+
+/// A listening Unix socket. If it was bound to a path by [`UnixBind`](crate::UnixBind), its file is removed
+/// when it is dropped.
+///
+/// ```
+/// use riot_socket::UnixListener;
+///
+/// # let folder = std::env::temp_dir().join(format!("riot-unix-listener-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("socket");
+/// let listener = UnixListener::from_std(std::os::unix::net::UnixListener::bind(&path)?)?;
+/// assert_eq!(listener.local_addr()?, path.into());
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct UnixListener {
+    pub(super) socket: IoSource<mio::net::UnixListener>,
+    pub(super) _file: Option<SocketFile>,
+}
+
+impl UnixListener {
+    /// Wraps a listening socket, such as one inherited from a service manager. Its file stays when it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { socket: IoSource::new(mio::net::UnixListener::from_std(listener)), _file: None })
+    }
+
+    /// Returns the address it listens on.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<UnixAddress> {
+        self.socket.get().local_addr().map(|address| UnixAddress::from_system(&address))
+    }
+}
+
+impl fmt::Debug for UnixListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.get().fmt(f)
+    }
+}
+
+impl Listen for UnixListener {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
+        let accept = mio::net::UnixListener::accept;
+        self.socket.poll(cx, Direction::Read, accept, |_| false).map_ok(|(stream, peer)| {
+            let transport: Arc<dyn Transport> = Arc::new(UnixStream(IoSource::new(stream)));
+            (transport, Address::Unix(UnixAddress::from_system(&peer)))
+        })
+    }
+
+    fn uses_poller(&self) -> bool {
+        true
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        self.local_addr().map(Address::Unix)
+    }
+}
