@@ -125,12 +125,30 @@ pub mod simulation {
     //! can.
     //!
     //! A run is a function of its seed: one that fails is replayed by running the seed again.
+    //!
+    //! ```
+    //! use riot_actor::{receive, send, simulation::Simulation, spawn, this};
+    //!
+    //! Simulation::sweep(0..20, || async {
+    //!     let main = this();
+    //!     (1..=2).for_each(|number: u8| drop(spawn(async move { send(main, number) })));
+    //!     let (first, second) = (receive::<u8>().await, receive::<u8>().await);
+    //!     assert_eq!(first + second, 3); // in either order
+    //! });
+    //! ```
 
     pub use crate::runtime::simulation::{Simulation, interleave};
 }
 
 pub mod stats {
     //! Counters of the scheduler, for each worker and in sum.
+    //!
+    //! ```
+    //! # riot_actor::run(async {
+    //! let stats = riot_actor::stats::scheduler_stats();
+    //! assert!(stats.workers.iter().map(|worker| worker.slices).sum::<u64>() >= 1);
+    //! # });
+    //! ```
 
     pub use crate::runtime::scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
 }

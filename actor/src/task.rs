@@ -1,4 +1,18 @@
 //! Tasks: a process with one result, for its owner only.
+//!
+//! ```
+//! use riot_actor::{run, task::Task};
+//!
+//! run(async {
+//!     let mut halves = [1..=50, 51..=100].map(|numbers| Task::spawn(async { numbers.sum::<u32>() }));
+//!     let mut sum = 0;
+//!     for half in &mut halves {
+//!         sum += half.wait(None).await?;
+//!     }
+//!     assert_eq!(sum, 5050);
+//!     Ok::<(), riot_actor::Reason>(())
+//! });
+//! ```
 
 use std::{
     fmt,

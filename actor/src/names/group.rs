@@ -1,4 +1,14 @@
 //! Groups: any number of processes under one name, and events about joining and leaving.
+//!
+//! ```
+//! use riot_actor::{group::{broadcast, join_group}, receive, run, this};
+//!
+//! run(async {
+//!     join_group("room", this());
+//!     broadcast("room", "hello");
+//!     assert_eq!(receive::<&str>().await, "hello");
+//! });
+//! ```
 
 use std::{collections::HashMap, sync::Mutex};
 

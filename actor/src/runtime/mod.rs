@@ -2,6 +2,15 @@
 //!
 //! [`run`] or [`Config::run`] start the workers and the first process, and return when every process has
 //! ended. Plain threads reach a runtime through a [`Handle`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use riot_actor::{runtime::Config, Reason};
+//!
+//! let config = Config::new().workers(2).shutdown_timeout(Duration::from_secs(1));
+//! assert_eq!(config.run(async { Reason::other("done") })?, Reason::other("done"));
+//! # Ok::<(), riot_actor::runtime::RunError>(())
+//! ```
 
 pub(crate) mod application;
 pub(crate) mod blocking;

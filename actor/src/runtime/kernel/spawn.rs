@@ -106,9 +106,9 @@ impl Shared {
         before_run(pid);
         if let Some(parent) = linked {
             core.relations().links.insert(parent);
-            if let Some(mut parents) = parents.or_else(lock_parent) {
-                parents.relations().links.insert(pid);
-            }
+        }
+        if let Some(mut parents) = parents.or_else(lock_parent) {
+            parents.relations().links.insert(pid);
         }
         core.schedule_new();
         drop(core);
