@@ -10,7 +10,7 @@ use std::{
 /// See [`indexed_waker`] for an example.
 pub trait WakeByIndex: Send + Sync + 'static {
     /// Is called when the waker with index `part` was used.
-    fn wake_part(&self, part: usize);
+    fn wake_by_index(&self, part: usize);
 }
 
 /// Returns the waker of `shared` with index `PART`. It owns a count of `shared`, and allocates nothing.
@@ -22,7 +22,7 @@ pub trait WakeByIndex: Send + Sync + 'static {
 /// #[derive(Default)]
 /// struct Counts([AtomicUsize; 2]);
 /// impl WakeByIndex for Counts {
-///     fn wake_part(&self, part: usize) {
+///     fn wake_by_index(&self, part: usize) {
 ///         self.0[part].fetch_add(1, SeqCst);
 ///     }
 /// }
@@ -54,11 +54,11 @@ struct IndexedPart<const PART: usize, W>(W);
 
 impl<const PART: usize, W: WakeByIndex> Wake for IndexedPart<PART, W> {
     fn wake(self: Arc<Self>) {
-        self.0.wake_part(PART);
+        self.0.wake_by_index(PART);
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.wake_part(PART);
+        self.0.wake_by_index(PART);
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     struct Counts([AtomicUsize; 2]);
 
     impl WakeByIndex for Counts {
-        fn wake_part(&self, part: usize) {
+        fn wake_by_index(&self, part: usize) {
             self.0[part].fetch_add(1, SeqCst);
         }
     }

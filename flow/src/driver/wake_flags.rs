@@ -189,7 +189,7 @@ impl WakeFlags {
 }
 
 impl WakeByIndex for WakeFlags {
-    fn wake_part(&self, flag: usize) {
+    fn wake_by_index(&self, flag: usize) {
         self.notify(Due(flag as u8));
     }
 }
