@@ -5,9 +5,9 @@
 //! generic servers, state machines, tasks or applications: they use its [exit hooks](exit_hooks), its
 //! [in-place waits](in_place), and the one extension slot of a [`Process`](process::Process).
 //!
-//! Invariants: no code of a user runs, and no value of a user is dropped, under the lock of a record. Two locks
-//! may be taken under it: that of another record, the lower index first, and, in a sweep of exit hooks, that of a
-//! oneshot. A phase is assigned in [`lifecycle`] alone.
+//! Invariants: no code of a user runs, and no value of a user is dropped, under the lock of a record. Two
+//! locks may be taken under it: that of another record, the lower index first, and, in a sweep of exit hooks,
+//! that of a oneshot. A phase is assigned in [`lifecycle`] alone.
 
 pub(crate) mod exit_hooks;
 pub(crate) mod in_place;
