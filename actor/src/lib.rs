@@ -120,6 +120,42 @@ pub mod mailbox {
     };
 }
 
+pub mod prelude {
+    //! The items that most programs use, to be imported together.
+    //!
+    //! ```
+    //! use riot_actor::prelude::*;
+    //!
+    //! run(async {
+    //!     let pid = SpawnOptions::new().name("clerk").spawn(async {
+    //!         let number: u32 = receive().await;
+    //!         assert_eq!(number, 7);
+    //!     });
+    //!     send(pid, 7_u32);
+    //!     assert_eq!(monitor(pid).down().await.reason, Reason::Normal);
+    //! });
+    //! ```
+
+    pub use crate::{
+        Down, Exit, Message, Pid, Reason,
+        call::{CallError, CallRequest, ReplyTo},
+        demonitor, exit,
+        gen_server::{Call, Cast, GenServer, GenServerRef, Stop},
+        link,
+        mailbox::Addr,
+        monitor, now,
+        process::SpawnOptions,
+        receive, register, run,
+        runtime::{Application, Config},
+        send, sleep, spawn, spawn_link,
+        state_machine::{StateMachine, Step},
+        task::Task,
+        this,
+        time::TimedOut,
+        timeout, trap_exit, unlink, whereis,
+    };
+}
+
 pub mod simulation {
     //! A runtime on one thread: a seed chooses which process runs next, and the clock jumps when none
     //! can.

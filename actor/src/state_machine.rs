@@ -66,6 +66,10 @@ use crate::{
 };
 
 /// A process in one of several states. See the [module](self) for an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a state machine",
+    note = "implement `StateMachine` for it: `State`, `Event`, `Args`, `init` and `handle`"
+)]
 pub trait StateMachine: Sized + Send + 'static {
     /// The argument of [`init`](Self::init).
     type Args: Send + 'static;

@@ -52,6 +52,10 @@ use crate::{call::ReplyTo, messages::message::Message, process::reason::Reason};
 /// A process with a state. Its handlers run one at a time: while one awaits, the server handles nothing else.
 ///
 /// Calls are handled by [`Call`], casts by [`Cast`]; see the [module](self) for an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a generic server",
+    note = "implement `GenServer` for it: `type Args` and `async fn init`"
+)]
 pub trait GenServer: Sized + Send + 'static {
     /// The argument of [`init`](Self::init).
     type Args: Send + 'static;
@@ -134,6 +138,10 @@ pub trait GenServer: Sized + Send + 'static {
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not answer calls of type `{Q}`",
+    note = "implement `Call<{Q}>` for `{Self}`"
+)]
 pub trait Call<Q>: GenServer {
     /// The type of the reply.
     type Reply: Send + 'static;
@@ -159,6 +167,10 @@ pub trait Call<Q>: GenServer {
 }
 
 /// Handles casts, which are one-way messages, of type `M`; see the [module](self) for an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not take casts of type `{M}`",
+    note = "implement `Cast<{M}>` for `{Self}`"
+)]
 pub trait Cast<M>: GenServer {
     /// Handles one message.
     fn cast(&mut self, message: M) -> impl Future<Output = ()> + Send;

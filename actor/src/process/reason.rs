@@ -183,6 +183,11 @@ impl fmt::Display for Panic {
 /// assert_eq!(Err::<(), _>(Reason::Shutdown).into_reason(), Reason::Shutdown);
 /// assert!(matches!("x".parse::<u8>().map(drop).into_reason(), Reason::Error(_)));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an outcome of a process",
+    label = "the body of a process returns this",
+    note = "a body returns `()`, a `Reason`, or a `Result` of one of them; end it with `Ok(())`, or use `.map(drop)`"
+)]
 pub trait Outcome {
     /// Returns the exit reason.
     fn into_reason(self) -> Reason;

@@ -21,6 +21,10 @@ use super::{FilePart, FlowError, Slices};
 /// A flow never blocks, never reads a clock and never touches a socket. It knows of the time what it is told:
 /// every call that can start a timer takes `now`. The front page of this crate shows a complete flow; the
 /// rules are in [`contract`](crate::contract).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a protocol without I/O",
+    note = "implement `Flow` for it; the front page of riot_flow shows a complete one"
+)]
 pub trait Flow {
     /// Returns what the reader does next. Asked again with no event in between, the flow answers the same. A
     /// `Read` stands until the transport has brought something or the reader is woken: the flow is not asked

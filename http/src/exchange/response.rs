@@ -315,6 +315,10 @@ impl HttpConfig {
 /// }
 /// # let _ = Greeting("world").into_response();
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a response",
+    note = "a service returns a `Response`, a `StatusCode`, text, bytes, or a type that implements `IntoResponse`"
+)]
 pub trait IntoResponse {
     /// Converts into a response.
     fn into_response(self) -> Response;

@@ -21,6 +21,11 @@ use crate::{IntoResponse, Reqd, Request, Responded};
 /// }
 /// # let _ = greeter();
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    note = "a handler is a `Fn(Reqd) -> impl Future` that is `Send + Sync + 'static`, whose future is `Send`",
+    note = "a function from `Request` to a response is a service: use `Server::service`"
+)]
 pub trait Handler: Send + Sync + 'static {
     /// Handles one request.
     fn handle(&self, reqd: Reqd) -> impl Future<Output = ()> + Send;
@@ -53,6 +58,10 @@ impl<F: Future> Future for Handling<F> {
 }
 
 /// Types that the future of a handler may return.
+#[diagnostic::on_unimplemented(
+    message = "a handler does not return `{Self}`",
+    note = "the future of a handler returns `()`, `Responded`, or a `Result` of one of them"
+)]
 pub trait HandlerOutput {}
 impl HandlerOutput for () {}
 impl HandlerOutput for Responded {}
@@ -69,6 +78,12 @@ impl<T: HandlerOutput, E> HandlerOutput for Result<T, E> {}
 /// }
 /// # let _ = echo_target();
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a service",
+    note = "a service is a `Fn(Request) -> impl Future` that is `Send + Sync + 'static`, whose future returns\
+            an `IntoResponse`",
+    note = "a function of `Reqd` is a handler: use `Server::handler`"
+)]
 pub trait Service: Send + Sync + 'static {
     /// The output of the service.
     type Response: IntoResponse;
