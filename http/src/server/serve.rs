@@ -12,6 +12,7 @@ use crate::{Reqd, Requests};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhenPeerIsGone {
     /// The handler is dropped where it awaits.
+    #[cfg_attr(not(feature = "driver"), expect(dead_code, reason = "the server of `driver` chooses it"))]
     DropHandler,
     /// The handler runs to its end.
     KeepHandler,
