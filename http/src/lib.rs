@@ -26,6 +26,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `driver` (default) | `Server`: a supervised tree with a process for every client; re-exports of the crates below |
+//! | `files` (with `driver`) | `Response::file`: files with ranges and conditions, which are opened and read |
 //! | `tls` | `Server::tls` |
 //! | `tower` | `Server::tower`: any tower service as a handler, such as an axum `Router` |
 //! | `json` | `Response::json` and `Body::json`, with serde |
@@ -73,9 +74,11 @@ pub use config::HttpConfig;
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};
+#[cfg(feature = "files")]
+pub use exchange::safe_path;
 pub use exchange::{
     Body, BodyWriter, Closed, Event, EventWriter, Flushed, IntoResponse, Reqd, Request, Requests, Responded,
-    Responder, Response, Upgrade, Upgraded, safe_path,
+    Responder, Response, Upgrade, Upgraded,
 };
 pub use h1::Http1;
 pub use limits::Limits;

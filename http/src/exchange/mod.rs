@@ -8,7 +8,9 @@
 
 mod body;
 mod body_writer;
+#[cfg(feature = "files")]
 mod conditional;
+#[cfg(feature = "files")]
 mod file;
 mod handle;
 mod reqd;
@@ -21,6 +23,7 @@ mod upgrade;
 
 pub use body::Body;
 pub use body_writer::{BodyWriter, Flushed};
+#[cfg(feature = "files")]
 pub use file::safe_path;
 pub use reqd::Reqd;
 pub use request::Request;
