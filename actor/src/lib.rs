@@ -42,7 +42,7 @@
 //! | crash report | describes an abnormal exit; goes to `tracing` and to [`runtime::Config::on_crash`] |
 //! | runtime | the processes, workers, timers and names that one [`run`] starts and ends |
 //! | worker | a thread that runs processes; by default there is one per core |
-//! | poll slice | one scheduling of a process: polls until it waits, exits or has used its reductions |
+//! | poll slice | one run of a process by a worker, until it waits, yields, exits or has used its reductions |
 //! | reductions | the budget of a poll slice, 2000; every await that could complete at once spends one |
 //! | run queue | the runnable processes of one worker, in three lanes by priority; idle workers steal |
 //! | LIFO slot | holds the process made runnable last, which its worker runs next |

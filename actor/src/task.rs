@@ -111,7 +111,7 @@ impl<T: Send> Task<T> {
     /// ```
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub fn spawn<F>(body: F) -> Self
     where
         T: 'static,

@@ -85,7 +85,7 @@
 //! | `driver` (default) | `drive`, and `FlowServer` for the servers of `riot-socket` |
 //! | `blocking` | a driver of two plain threads |
 //!
-//! # Terms
+//! # Glossary
 //!
 //! **Flow**: a protocol without I/O. **Driver**: what moves bytes and instants to and from a flow. **Reader
 //! side**, **writer side**: the two directions, each driven by a loop. **Leftover**: bytes read and not

@@ -34,15 +34,16 @@
 //! # What a handler can rely on
 //!
 //! - Requests of one connection are handled one after the other, and responses are sent in that order. Every
-//!   request gets exactly one response. A handler that gives none is answered for with 500, and so is a
-//!   handler that panics; after a panic the connection ends.
+//!   request gets exactly one response. If a handler gives none or panics, the client receives a 500, or an
+//!   aborted response if its head was already sent; after a panic the connection ends.
 //! - A handler whose client has disconnected is dropped where it awaits, unless `Server::keep_handlers` was
 //!   called.
-//! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on from the
-//!   start.
+//! - Whatever clients do, memory is bounded by [`Limits`] and time by [`Timeouts`]. All are on by
+//!   default, except those of the handler's time, the connection's age, the body's size and the number of
+//!   requests.
 //! - The library alone frames a message: no handler can make a response that is read as two.
 //!
-//! # Terms
+//! # Glossary
 //!
 //! **Head**: the request or status line and the fields of a message. **Exchange**: a request and its
 //! response. **Pipelining**: requests sent before the responses to earlier ones; they wait in a queue.

@@ -439,7 +439,7 @@ fn every_answer_is_whole_in_order_and_its_own() {
 
 /// Repeats one conversation under many schedules.
 #[test]
-fn whoever_runs_next() {
+fn the_handler_and_the_loops_run_in_any_order() {
     for seed in 0..seeds() / 2 {
         let reason = Simulation::new(seed).run(converse(7));
         assert!(reason.is_clean(), "seed {seed}: {reason}");

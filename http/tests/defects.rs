@@ -129,7 +129,7 @@ fn d03_a_client_that_says_it_is_done_sending_still_gets_its_answer() {
 }
 
 #[test]
-fn d04_a_reader_that_ends_takes_nobody_with_it() {
+fn d04_a_reader_that_ends_takes_no_other_process_with_it() {
     Simulation::sweep(SEEDS, || async {
         let (listener, _server) = server().await;
         let mut client = listener.connect()?;

@@ -265,7 +265,7 @@ fn f09_one_deadline_is_told_and_watched() {
 }
 
 #[test]
-fn f10_a_body_nobody_reads_stops_the_reader() {
+fn f10_a_body_that_is_not_read_stops_the_reader() {
     let mut held = Held::new(config());
     let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     held.hand.push(&[b'x'; 100_000]);

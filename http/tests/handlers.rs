@@ -229,7 +229,7 @@ fn h12_a_client_that_only_stopped_sending_gets_its_answer() {
 }
 
 #[test]
-fn h02_a_handler_that_panics_costs_its_client_a_500_and_nobody_else_anything() {
+fn h02_a_handler_that_panics_costs_its_client_a_500_and_others_nothing() {
     Simulation::sweep(0..100, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).handler(|reqd: Reqd| async move {

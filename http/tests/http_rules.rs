@@ -217,7 +217,7 @@ fn h05_a_response_can_end_the_connection() {
 }
 
 #[test]
-fn h05_a_connection_serves_so_many_requests() {
+fn h05_a_connection_serves_at_most_max_requests() {
     let mut served = Served::new(limited(Limits::new().max_requests(2)), service(|_: Request| async { "x" }));
     let heard = served.talk(GET.repeat(3));
     assert_eq!((heard.matches("200 OK").count(), heard.matches("connection: close").count()), (2, 1));
@@ -467,7 +467,7 @@ fn h11_a_body_that_trickles_is_408() {
 }
 
 #[test]
-fn h11_a_body_nobody_reads_is_not_the_peers_fault() {
+fn h11_a_body_that_the_handler_does_not_read_is_not_the_peers_fault() {
     let mut held = Held::new(config());
     let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     held.hand.push(&[b'x'; 70_000]);
@@ -575,7 +575,7 @@ fn h11_every_timer_can_be_off() {
 }
 
 #[test]
-fn h12_a_peer_that_goes_away_is_told_to_whoever_asks() {
+fn h12_a_handler_that_asks_learns_that_its_peer_has_gone_away() {
     let mut held = Held::new(config());
     let _reqd = held.request(GET);
     let (count, waker) = Count::new();

@@ -117,12 +117,12 @@ fn h11_an_idle_connection_ends_at_sixty_seconds() {
 }
 
 #[test]
-fn h11_in_a_crowd_an_idle_connection_ends_at_fifteen() {
+fn h11_among_many_an_idle_connection_ends_at_fifteen_seconds() {
     Simulation::sweep(0..30, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).max_connections(10).handler(hello).start_link().await?;
         let start = now();
-        // Eight of ten are no crowd yet.
+        // Eight of ten are below the share from which idle connections end early.
         let mut first: Vec<_> = (0..8).map(|_| listener.connect()).collect::<io::Result<_>>()?;
         sleep(Duration::from_secs(20)).await;
         assert_eq!(server.info().active, 8);

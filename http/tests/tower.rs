@@ -93,7 +93,7 @@ fn f12_a_service_goes_on_in_another_protocol() {
 }
 
 #[test]
-fn f12_a_switch_nobody_asked_for_is_an_error_and_one_without_a_protocol_an_end() {
+fn f12_an_unrequested_switch_is_an_error_and_one_without_a_protocol_an_end() {
     Simulation::sweep(0..100, || async {
         let listener = Listener::new();
         let _server = Server::listen(listener.clone()).tower(Shout).start_link().await?;

@@ -89,7 +89,7 @@ impl Signals {
     /// Those of the system.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn next(&mut self) -> io::Result<Signal> {
         poll_fn(|cx| {
             for (signal, socket) in &self.received {

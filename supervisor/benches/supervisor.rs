@@ -59,7 +59,7 @@ where
 
 const MANY: u32 = 100_000;
 
-async fn crowd(count: u32) -> (SupervisorRef, Vec<Pid>) {
+async fn dynamic_sup(count: u32) -> (SupervisorRef, Vec<Pid>) {
     let sup = Supervisor::dynamic().start_link().await.expect("the supervisor starts");
     let mut pids = Vec::new();
     for nth in 0..count {
@@ -94,13 +94,13 @@ fn benches(c: &mut Criterion) {
     group.sample_size(10);
     for count in [1_000, MANY] {
         group.bench_function(format!("start_stop_among_{count}"), |b| {
-            b.iter_custom(inside(
-                move |times| async move { start_and_stop(crowd(count).await.0, times).await },
-            ));
+            b.iter_custom(inside(move |times| async move {
+                start_and_stop(dynamic_sup(count).await.0, times).await
+            }));
         });
         group.bench_function(format!("lookup_among_{count}"), |b| {
             b.iter_custom(inside(move |times| async move {
-                let (sup, pids) = crowd(count).await;
+                let (sup, pids) = dynamic_sup(count).await;
                 let start = Instant::now();
                 for nth in 0..times as usize {
                     black_box(sup.get_child_spec(pids[nth % pids.len()]).await.expect("it is there"));
@@ -112,7 +112,7 @@ fn benches(c: &mut Criterion) {
     group.bench_function("start_100000_and_shut_down", |b| {
         b.iter(|| {
             let reason = run(async {
-                let (sup, _) = crowd(MANY).await;
+                let (sup, _) = dynamic_sup(MANY).await;
                 sup.stop(Reason::Normal).await.expect("the supervisor stops");
             });
             assert_eq!(reason, Reason::Normal);

@@ -57,7 +57,7 @@ impl Backoff {
     /// Sets the longest delay after the first failure; default 100 ms.
     ///
     /// # Panics
-    /// If `delay` is zero.
+    /// Panics if `delay` is zero.
     pub fn first(mut self, delay: Duration) -> Self {
         assert!(!delay.is_zero(), "the first delay of a backoff is zero");
         self.first = delay;

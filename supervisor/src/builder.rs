@@ -160,7 +160,7 @@ impl Supervisor {
     /// attempt to start a child that fails to start counts.
     ///
     /// # Panics
-    /// If `period` is zero.
+    /// Panics if `period` is zero.
     pub fn intensity(mut self, max_restarts: usize, period: Duration) -> Self {
         assert!(!period.is_zero(), "the period of the restart intensity is zero");
         self.max_restarts = max_restarts;
@@ -186,7 +186,7 @@ impl Supervisor {
     /// [`intensity`](Self::intensity) the supervisor gives up before delays matter.
     ///
     /// # Panics
-    /// If the longest delay of `backoff` is below its first.
+    /// Panics if the longest delay of `backoff` is below its first.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         assert!(backoff.has_valid_bounds(), "the longest delay of a backoff is below its first");
         self.backoff = Some(backoff);
@@ -220,7 +220,7 @@ impl Supervisor {
     /// Bounds the number of children of a dynamic supervisor, restarting ones included; unbounded by default.
     ///
     /// # Panics
-    /// If `max_children` is zero.
+    /// Panics if `max_children` is zero.
     pub fn max_children(mut self, max_children: usize) -> Self {
         assert!(max_children > 0, "max_children is zero");
         self.max_children = Some(max_children);
@@ -249,7 +249,7 @@ impl Supervisor {
     /// If the future is dropped before it is ready, the supervisor is asked to shut down.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn start_link(mut self) -> Result<SupervisorRef, SupervisorStartError> {
         let (name, label) = (self.name.take(), self.label.take());
         SupervisorInit { init: Box::new(|| Box::pin(std::future::ready(Ok(self)))), name, label }
@@ -334,7 +334,7 @@ impl SupervisorInit {
     /// See [`SupervisorStartError`].
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn start_link(self) -> Result<SupervisorRef, SupervisorStartError> {
         let label = self.label.unwrap_or(Cow::Borrowed("supervisor"));
         let mut options = SpawnOptions::new().trap_exit().label(label);

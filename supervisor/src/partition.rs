@@ -50,7 +50,7 @@ impl Partitioned {
     /// name `name`. The partitions themselves are named `name/0`, `name/1` and so on.
     ///
     /// # Panics
-    /// If `count` is zero.
+    /// Panics if `count` is zero.
     pub fn new(
         name: impl Into<Name>,
         count: usize,
@@ -66,7 +66,7 @@ impl Partitioned {
     /// See [`SupervisorStartError`].
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn start_link(self) -> Result<Partitions, SupervisorStartError> {
         let names: Arc<[Name]> =
             (0..self.count).map(|nth| Name::from(format!("{}/{nth}", self.name))).collect();
@@ -115,7 +115,7 @@ impl Partitions {
     /// Returns the partition of a number, at `key` modulo their number; `None` while it restarts.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     #[must_use]
     pub fn by_number(&self, key: usize) -> Option<SupervisorRef> {
         whereis(self.names[key % self.names.len()].as_str()).map(SupervisorRef::new)
@@ -124,7 +124,7 @@ impl Partitions {
     /// Returns the partition of any other key; `None` while it restarts.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     #[must_use]
     pub fn by_hash(&self, key: impl Hash) -> Option<SupervisorRef> {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);

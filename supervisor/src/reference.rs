@@ -98,7 +98,7 @@ impl SupervisorRef {
     /// See [`StartChildError`].
     ///
     /// # Panics
-    /// Outside a process, as all calls of a supervisor.
+    /// Panics outside a process, as all calls of a supervisor.
     pub async fn start_child(self, spec: ChildSpec) -> Result<Pid, StartChildError> {
         call(self.pid, StartChild(spec), self.timeout).await?
     }

@@ -165,7 +165,7 @@ impl std::error::Error for CallError {}
 /// If the future is dropped before it is ready, the request stays sent, and the reply is discarded.
 ///
 /// # Panics
-/// When awaited outside a process.
+/// Panics when awaited outside a process.
 pub fn call<Q, R>(
     to: Pid,
     query: Q,

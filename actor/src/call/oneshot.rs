@@ -69,7 +69,7 @@ pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> 
 /// If the future is dropped before it is ready, nothing is left of it.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub async fn join(pids: &[Pid]) {
     for &pid in pids {
         wait(pid).await;
@@ -96,7 +96,7 @@ pub async fn join(pids: &[Pid]) {
 /// If the future is dropped before it is ready, nothing is left of it.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn wait(pid: Pid) -> Wait {
     context::with_shared("wait", |shared| exit_of(shared, pid))
 }

@@ -86,7 +86,7 @@ pub(super) fn become_server() {
 /// ```
 ///
 /// # Panics
-/// Outside a handler of a server.
+/// Panics outside a handler of a server.
 pub fn stop(reason: Reason) {
     let refused = with_control("gen_server::stop", |control| match control.stop {
         None => control.stop.replace(reason),
@@ -118,7 +118,7 @@ pub fn stop(reason: Reason) {
 /// ```
 ///
 /// # Panics
-/// Outside a handler of a server.
+/// Panics outside a handler of a server.
 pub fn continue_with<M: Send + 'static>(message: M) {
     let message = Message::new(message);
     with_control("gen_server::continue_with", |control| control.continues.push_back(message));
@@ -150,7 +150,7 @@ pub fn continue_with<M: Send + 'static>(message: M) {
 /// ```
 ///
 /// # Panics
-/// Outside a handler of a server.
+/// Panics outside a handler of a server.
 pub fn idle_timeout(timeout: Duration) {
     with_control("gen_server::idle_timeout", |control| control.idle = Some(timeout));
 }

@@ -52,7 +52,7 @@ impl GenServerOptions {
     /// itself, such as [`GenServerRef::stop`], are always accepted.
     ///
     /// # Panics
-    /// If `messages` is zero.
+    /// Panics if `messages` is zero.
     pub fn max_mailbox(mut self, messages: usize, overflow: MailboxOverflow) -> Self {
         self.spawn = self.spawn.max_mailbox(messages, overflow);
         self

@@ -59,7 +59,7 @@ impl<T: Send + 'static> Addr<T> {
     /// Starts a process that receives `T`.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub fn spawn<F>(body: impl FnOnce(Inbox<T>) -> F) -> Self
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -70,7 +70,7 @@ impl<T: Send + 'static> Addr<T> {
     /// Starts a process that receives `T`, with options: a link, a name, a bound.
     ///
     /// # Panics
-    /// Outside a process; or if the name is taken.
+    /// Panics outside a process; or if the name is taken.
     pub fn spawn_with<F>(options: SpawnOptions, body: impl FnOnce(Inbox<T>) -> F) -> Self
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -87,7 +87,7 @@ impl<T: Send + 'static> Addr<T> {
     /// Sends a message, see [`send`](crate::send()).
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub fn send(self, message: T) {
         send(self.pid, message);
     }
@@ -98,7 +98,7 @@ impl<T: Send + 'static> Addr<T> {
     /// See [`TrySendError`].
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub fn try_send(self, message: T) -> Result<(), TrySendError<T>> {
         try_send(self.pid, message)
     }

@@ -33,7 +33,7 @@ use crate::{
 /// ```
 ///
 /// # Panics
-/// Outside a process; plain threads use [`Handle::send`](crate::runtime::Handle::send).
+/// Panics outside a process; plain threads use [`Handle::send`](crate::runtime::Handle::send).
 pub fn send<M: Send + 'static>(to: Pid, message: M) {
     context::with_shared("send", |shared| shared.deliver(to, Message::new(message)));
 }
@@ -55,7 +55,7 @@ pub fn send<M: Send + 'static>(to: Pid, message: M) {
 /// See [`TrySendError`].
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendError<M>> {
     context::with_shared("try_send", |shared| match shared.try_deliver(to, Message::new(message)) {
         Ok(()) => Ok(()),
@@ -92,7 +92,7 @@ pub fn try_send<M: Send + 'static>(to: Pid, message: M) -> Result<(), TrySendErr
 /// If the future is dropped before it is ready, nothing was sent, and the message is dropped.
 ///
 /// # Panics
-/// When awaited outside a process.
+/// Panics when awaited outside a process.
 pub fn send_async<M: Send + 'static>(to: Pid, message: M) -> SendAsync<M> {
     SendAsync { to, message: Some(message), ticket: None }
 }

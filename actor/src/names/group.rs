@@ -76,7 +76,7 @@ impl std::error::Error for NotJoined {}
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn join_group(group: impl Into<Name>, pid: Pid) {
     let group = group.into();
     context::with_shared("join_group", |shared| shared.groups.join(shared, &group, pid));
@@ -97,7 +97,7 @@ pub fn join_group(group: impl Into<Name>, pid: Pid) {
 /// If there is none to undo.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
     context::with_shared("leave_group", |shared| shared.groups.leave(shared, group, pid))
 }
@@ -107,7 +107,7 @@ pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
 /// See [`join_group`] for an example.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn members(group: &str) -> Vec<Pid> {
     context::with_shared("members", |shared| {
@@ -120,7 +120,7 @@ pub fn members(group: &str) -> Vec<Pid> {
 /// See [`join_group`] for an example.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
     for member in members(group) {
         crate::send(member, message.clone());
@@ -142,7 +142,7 @@ pub fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
     let (this, name) = (crate::this(), group.into());
     context::with_shared("monitor_group", |shared| {
@@ -166,7 +166,7 @@ pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn demonitor_group(reference: MonitorRef) {
     let this = crate::this();
     context::with_shared("demonitor_group", |shared| {

@@ -42,7 +42,7 @@ use crate::{
 /// If another process holds it, or `pid` does not live.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
     context::with_shared("register", |shared| shared.registry.register(shared, name.into(), pid))
 }
@@ -63,7 +63,7 @@ pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
 /// If no process holds it.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn unregister(name: &str) -> Result<(), NoSuchName> {
     context::with_shared("unregister", |shared| {
         // The holder's record changes under the registry's lock, as in `register`, so that the two cannot
@@ -86,7 +86,7 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
 /// See the [module](self) for an example.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn whereis(name: &str) -> Option<Pid> {
     context::with_shared("whereis", |shared| shared.registry.whereis(name))
@@ -109,7 +109,7 @@ pub fn whereis(name: &str) -> Option<Pid> {
 /// If the future is dropped before it is ready, nothing is left of it.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub async fn wait_for_name(name: impl Into<Name>, timeout: Option<Duration>) -> Result<Pid, TimedOut> {
     let mut waiting = WaitForName { name: name.into(), waiter: Arc::default(), handle: Handle::current() };
     let taken = poll_fn(|cx| {
@@ -173,7 +173,7 @@ impl Drop for WaitForName {
 /// If no process holds it; the message is given back.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undelivered<M>> {
     context::with_shared("send_named", |shared| match shared.registry.whereis(name) {
         Some(pid) => {

@@ -64,7 +64,7 @@ impl LogSubscriber {
     /// records up to the level `INFO`.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         let shared = context::with_shared("LogSubscriber::new", Arc::downgrade);
@@ -178,7 +178,7 @@ impl Visit for Fields {
 /// If the future is dropped before it is ready, lines that it has taken may be lost.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), crate::Reason> {
     trap_exit(true);
     loop {

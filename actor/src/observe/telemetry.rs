@@ -44,7 +44,7 @@ pub struct HandlerId(u64);
 /// See the [module](self) for an example.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn attach<E: 'static>(handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
     context::with_shared("telemetry::attach", |shared| shared.attach(handler))
 }
@@ -62,7 +62,7 @@ pub fn attach<E: 'static>(handler: impl Fn(&E) + Send + Sync + 'static) -> Handl
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn detach(handler: HandlerId) -> bool {
     context::with_shared("telemetry::detach", |shared| shared.telemetry.detach(handler))
 }

@@ -114,7 +114,7 @@ pub enum TraceEvent {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn trace(what: TraceFlags) -> TraceFlags {
     context::with_shared("trace", |shared| shared.tracer.set(what))
 }

@@ -20,7 +20,7 @@ use crate::runtime::{context, handle::Handle};
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn exit(pid: Pid, reason: Reason) {
     let this = crate::this();
     context::with_shared("exit", |shared| shared.exit(pid, this, reason));
@@ -40,7 +40,7 @@ pub fn exit(pid: Pid, reason: Reason) {
 /// The caller is condemned at the first poll, and exits even if the future is then dropped.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub async fn exit_self(reason: Reason) -> ! {
     let this = crate::this();
     context::with_shared("exit_self", |shared| shared.condemn_self(this, reason));
@@ -60,7 +60,7 @@ pub async fn exit_self(reason: Reason) -> ! {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn trap_exit(trap: bool) -> bool {
     let this = crate::this();
     context::with_shared("trap_exit", |shared| {
@@ -79,7 +79,7 @@ pub fn trap_exit(trap: bool) -> bool {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn is_alive(pid: Pid) -> bool {
     context::with_shared("is_alive", |shared| shared.is_alive(pid))
 }

@@ -92,7 +92,7 @@ impl fmt::Display for ProcessState {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn info(pid: Pid) -> Option<ProcessInfo> {
     context::with_shared("info", |shared| shared.info(pid))
@@ -108,7 +108,7 @@ pub fn info(pid: Pid) -> Option<ProcessInfo> {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn processes() -> Vec<Pid> {
     context::with_shared("processes", |shared| shared.processes())
@@ -125,7 +125,7 @@ pub fn processes() -> Vec<Pid> {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn set_label(label: impl Into<Cow<'static, str>>) {
     let this = crate::this();
     let label = label.into();
@@ -140,7 +140,7 @@ pub fn set_label(label: impl Into<Cow<'static, str>>) {
 /// See [`Priority`] for an example.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn set_priority(priority: Priority) -> Priority {
     let this = crate::this();
     context::with_shared("set_priority", |shared| {

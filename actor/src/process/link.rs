@@ -21,7 +21,7 @@ use crate::{messages::receive::flush, runtime::context};
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn link(pid: Pid) {
     let this = crate::this();
     context::with_shared("link", |shared| shared.link(this, pid));
@@ -39,7 +39,7 @@ pub fn link(pid: Pid) {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn unlink(pid: Pid) {
     let this = crate::this();
     context::with_shared("unlink", |shared| shared.unlink(this, pid));
@@ -60,7 +60,7 @@ pub fn unlink(pid: Pid) {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn unlink_flush(pid: Pid) {
     unlink(pid);
     flush(|exit: &Exit| exit.from == pid);

@@ -33,7 +33,7 @@ impl MonitorRef {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn monitor(pid: Pid) -> MonitorRef {
     let this = crate::this();
     context::with_shared("monitor", |shared| {
@@ -59,7 +59,7 @@ pub fn monitor(pid: Pid) -> MonitorRef {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn monitor_name(name: impl Into<Name>) -> MonitorRef {
     let (this, name) = (crate::this(), name.into());
     context::with_shared("monitor_name", |shared| {
@@ -82,7 +82,7 @@ pub fn monitor_name(name: impl Into<Name>) -> MonitorRef {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn demonitor(reference: MonitorRef) -> bool {
     let this = crate::this();
     context::with_shared("demonitor", |shared| shared.demonitor(this, reference))
@@ -102,7 +102,7 @@ pub fn demonitor(reference: MonitorRef) -> bool {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn demonitor_flush(reference: MonitorRef) -> bool {
     let prevented = demonitor(reference);
     if !prevented {

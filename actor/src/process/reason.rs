@@ -186,7 +186,8 @@ impl fmt::Display for Panic {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an outcome of a process",
     label = "the body of a process returns this",
-    note = "a body returns `()`, a `Reason`, or a `Result` of one of them; end it with `Ok(())`, or use `.map(drop)`"
+    note = "a body returns `()`, a `Reason`, or a `Result` of one of them",
+    note = "end the body with `Ok(())`, or turn its result with `.map(drop)`"
 )]
 pub trait Outcome {
     /// Returns the exit reason.

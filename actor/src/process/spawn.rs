@@ -43,7 +43,7 @@ use crate::{
 /// ```
 ///
 /// # Panics
-/// Outside a process; plain threads use [`Handle::spawn`](crate::runtime::Handle::spawn).
+/// Panics outside a process; plain threads use [`Handle::spawn`](crate::runtime::Handle::spawn).
 pub fn spawn<F>(body: F) -> Pid
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -64,7 +64,7 @@ where
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn spawn_link<F>(body: F) -> Pid
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -83,7 +83,7 @@ where
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn spawn_monitor<F>(body: F) -> (Pid, MonitorRef)
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -148,7 +148,7 @@ impl SpawnOptions {
     /// [`CallError::Full`](crate::call::CallError::Full).
     ///
     /// # Panics
-    /// If `messages` is zero.
+    /// Panics if `messages` is zero.
     pub fn max_mailbox(mut self, messages: usize, overflow: MailboxOverflow) -> Self {
         assert!(messages > 0, "a bounded mailbox must accept at least one message");
         self.0.max_mailbox = Some((messages, overflow));
@@ -178,7 +178,7 @@ impl SpawnOptions {
     /// Starts the process.
     ///
     /// # Panics
-    /// Outside a process; or if the name is taken, see [`try_spawn`](Self::try_spawn).
+    /// Panics outside a process; or if the name is taken, see [`try_spawn`](Self::try_spawn).
     pub fn spawn<F>(self, body: F) -> Pid
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -201,7 +201,7 @@ impl SpawnOptions {
     /// If another process has the name. The body was dropped without running.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub fn try_spawn<F>(self, body: F) -> Result<Pid, NameTaken>
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -218,7 +218,7 @@ impl SpawnOptions {
     /// Starts the process, monitored by the caller.
     ///
     /// # Panics
-    /// Outside a process; or if the name is taken.
+    /// Panics outside a process; or if the name is taken.
     pub fn spawn_monitor<F>(self, body: F) -> (Pid, MonitorRef)
     where
         F: Future<Output: Outcome> + Send + 'static,

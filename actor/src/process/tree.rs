@@ -50,7 +50,7 @@ pub struct ProcessNode {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn tree() -> ProcessTree {
     context::with_shared("tree", |shared| shared.tree())

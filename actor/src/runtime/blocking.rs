@@ -31,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// If the future is dropped before it is ready, `f` runs to its end, and its result is dropped.
 ///
 /// # Panics
-/// If `f` panics; or outside a process.
+/// Panics if `f` panics, and outside a process.
 pub async fn blocking<R, F>(f: F) -> R
 where
     R: Send + 'static,

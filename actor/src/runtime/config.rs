@@ -39,7 +39,7 @@ type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
 /// ```
 ///
 /// # Panics
-/// Where [`Config::run`] returns an error.
+/// Panics where [`Config::run`] returns an error.
 pub fn run<F>(main: F) -> Reason
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -88,7 +88,7 @@ impl Config {
     /// Sets how many threads run processes; one per core by default.
     ///
     /// # Panics
-    /// If `workers` is zero or more than 65 536.
+    /// Panics if `workers` is zero or more than 65 536.
     pub fn workers(mut self, workers: usize) -> Self {
         assert!(workers > 0, "a runtime needs at least one worker");
         assert!(workers <= 1 << 16, "a runtime has at most 65536 workers");
@@ -119,7 +119,7 @@ impl Config {
     /// Sets how many [`blocking`](crate::runtime::blocking()) calls may run at once; 64 by default.
     ///
     /// # Panics
-    /// If `threads` is zero.
+    /// Panics if `threads` is zero.
     pub fn max_blocking_threads(mut self, threads: usize) -> Self {
         assert!(threads > 0, "blocking work needs at least one thread");
         self.max_blocking_threads = threads;

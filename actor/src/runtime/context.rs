@@ -168,7 +168,7 @@ fn outside(what: &str) -> ! {
 /// ```
 ///
 /// # Panics
-/// Outside a process; see [`try_this`](crate::process::try_this).
+/// Panics outside a process; see [`try_this`](crate::process::try_this).
 #[must_use]
 pub fn this() -> Pid {
     with_running("this", |_, _, running| running.pid)

@@ -68,7 +68,7 @@ pub trait Unpark: Send + Sync {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn worker() -> usize {
     context::with_local(|local| {
@@ -94,7 +94,7 @@ pub fn worker() -> usize {
 /// If a value of another type was asked for before.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn common<T: Default + Send + Sync + 'static>() -> io::Result<Arc<T>> {
     context::with_shared("driver::common", |shared| {
         let common = shared.driver_common.get_or_init(|| Arc::<T>::default());
@@ -115,7 +115,7 @@ pub fn common<T: Default + Send + Sync + 'static>() -> io::Result<Arc<T>> {
 /// another kind of driver was installed before.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn install<D: Driver + 'static, H: Any>(make: impl FnOnce() -> io::Result<(D, H)>) -> io::Result<Rc<H>> {
     context::with_local(|local| {
         let Some(local) = local else { panic!("riot_actor: a driver is installed from inside a process") };

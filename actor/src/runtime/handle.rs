@@ -35,7 +35,7 @@ impl Handle {
     /// Returns a handle to the runtime of the running process.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     #[must_use]
     pub fn current() -> Self {
         context::with_local(|local| match local {

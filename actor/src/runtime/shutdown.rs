@@ -44,7 +44,7 @@ use crate::{
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn shutdown(reason: Reason) {
     context::with_shared("shutdown", |shared| shared.shut_down(reason));
 }
@@ -54,7 +54,7 @@ pub fn shutdown(reason: Reason) {
 enum ShutdownStage {
     Up,
     /// Every process was asked to shut down, and new ones are.
-    Asked,
+    Announced,
     /// Every process was killed, and new ones are.
     Killed,
 }
@@ -160,7 +160,7 @@ impl Shared {
     /// Handles a new process: one that is spawned during a shutdown takes part in it.
     pub(crate) fn spawned(&self, pid: Pid) {
         let stage = self.ending.stage.load(Ordering::SeqCst);
-        if stage == ShutdownStage::Asked as u8 {
+        if stage == ShutdownStage::Announced as u8 {
             self.exit(pid, self.system(), Reason::Shutdown);
         } else if stage == ShutdownStage::Killed as u8 {
             self.exit(pid, self.system(), Reason::Kill);
@@ -205,7 +205,7 @@ impl Shared {
 
     /// Asks every process to shut down.
     pub(super) fn ask_all(&self) {
-        self.ending.stage.store(ShutdownStage::Asked as u8, Ordering::SeqCst);
+        self.ending.stage.store(ShutdownStage::Announced as u8, Ordering::SeqCst);
         for pid in self.processes() {
             self.exit(pid, self.system(), Reason::Shutdown);
         }

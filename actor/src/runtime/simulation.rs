@@ -154,8 +154,8 @@ impl Simulation {
     /// Runs a program, made anew for each seed, for every seed in `seeds`.
     ///
     /// # Panics
-    /// If a run ends otherwise than with [`Reason::Normal`]; the message names the seed. (A `main` that was
-    /// ended by a link has shown nothing, however clean its reason.)
+    /// Panics if a run ends otherwise than with [`Reason::Normal`]; the message names the seed. (A
+    /// `main` that was ended by a link has shown nothing, however clean its reason.)
     #[track_caller]
     pub fn sweep<F>(seeds: impl IntoIterator<Item = u64>, program: impl Fn() -> F)
     where
@@ -170,8 +170,8 @@ impl Simulation {
     /// Runs `main` until all processes have exited, and returns the exit reason of `main`.
     ///
     /// # Panics
-    /// Where [`try_run`](Self::try_run) returns an error; or on a deadlock, when every process waits for
-    /// something that can never come: the message lists them.
+    /// Panics where [`try_run`](Self::try_run) returns an error; or on a deadlock, when every
+    /// process waits for something that can never come: the message lists them.
     pub fn run<F>(self, main: F) -> Reason
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -185,7 +185,7 @@ impl Simulation {
     /// If it is called inside a process, or an application does not start.
     ///
     /// # Panics
-    /// On a deadlock.
+    /// Panics on a deadlock.
     pub fn try_run<F>(self, main: F) -> Result<Reason, RunError>
     where
         F: Future<Output: Outcome> + Send + 'static,

@@ -21,7 +21,7 @@ impl TimerRef {
     /// (the message may be in a mailbox), was cancelled before, or its target has exited.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub fn cancel(self) -> Option<Duration> {
         context::with_shared("TimerRef::cancel", |shared| shared.timers.cancel(shared, self))
     }
@@ -29,7 +29,7 @@ impl TimerRef {
     /// Returns how long the timer has still to run; none where [`cancel`](Self::cancel) returns none.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     #[must_use]
     pub fn read(self) -> Option<Duration> {
         context::with_shared("TimerRef::read", |shared| shared.timers.read(shared, self))
@@ -75,7 +75,7 @@ impl SendLater for &str {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn send_after<M: Send + 'static>(delay: Duration, to: impl SendLater, message: M) -> TimerRef {
     let to = to.destination().0;
     context::with_shared("send_after", |shared| {
@@ -108,7 +108,7 @@ pub struct Timeout<V> {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> TimerRef {
     context::with_shared("start_timer", |shared| {
         let deadline = shared.now().checked_add(delay);
@@ -135,7 +135,7 @@ pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> Tim
 /// If `period` is zero.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub fn send_interval<M: Clone + Send + 'static>(
     period: Duration,
     to: Pid,
@@ -293,7 +293,7 @@ impl Drop for Sleep {
 /// ```
 ///
 /// # Panics
-/// If `period` is zero.
+/// Panics if `period` is zero.
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "{ZeroPeriod}");
     Interval { period, next: None }

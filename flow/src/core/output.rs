@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_has_so_many_pieces_and_no_more() {
+    fn a_write_has_at_most_max_pieces() {
         let mut output = Output::new();
         (0..10).for_each(|_| output.write_bytes(Bytes::from(vec![7; MAX_COPY_BYTES + 1])));
         output.write(b"tail");

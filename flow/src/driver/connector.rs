@@ -166,12 +166,13 @@ impl<F: Flow + Send + 'static> Driven<F> {
         Poll::Pending
     }
 
-    /// Everything a connection does in one poll slice: the way of a request.
+    /// Does everything that a connection does in one poll slice: the way of a request.
     fn poll_slice<A: Future<Output = ()>>(&mut self, mut body: Pin<&mut CatchPanic<A>>, waker: &Waker) {
         let Self { link, application, deadline, panic, .. } = self;
         let wakes = &*link.wakes;
         let mut due = wakes.begin_slice();
-        // A message wakes the process and sets no flag, so the application is polled in any case.
+        // READ is set by the transport's readiness, through the link's reader waker. A message to the process
+        // sets no flag, so the application is polled in any case.
         due.add(Due::APPLICATION);
         for _ in 0..MAX_ROUNDS {
             // The instant that the flow is told, the same for what is read and for the responses to it.
@@ -193,7 +194,8 @@ impl<F: Flow + Send + 'static> Driven<F> {
                 }
                 due.add(wakes.take());
             }
-            // flow → socket
+            // flow → socket. What the flow was told above has set WRITE, which `take` has collected. A Writer
+            // that has not run yet has no waker; it flushes at its first poll.
             if due.remove(Due::WRITE)
                 && let Some(writer) = wakes.writer()
                 && link.flush(&mut Context::from_waker(writer), time.unwrap_or_else(now_coarse))

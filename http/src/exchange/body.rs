@@ -62,7 +62,7 @@ impl Body {
     /// If the body cannot be read to its end; see [`BodyError`].
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has taken nothing.
+    /// If the future is dropped before it is ready, nothing has been taken.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         std::future::poll_fn(|context| self.poll_chunk(context)).await
     }

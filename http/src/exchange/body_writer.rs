@@ -44,7 +44,7 @@ impl BodyWriter {
     /// If the client is gone, or the piece is longer than was declared; see [`WriteError`].
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has written nothing.
+    /// If the future is dropped before it is ready, nothing has been written.
     pub async fn write(&mut self, piece: impl Into<Bytes>) -> Result<(), WriteError> {
         let piece = piece.into();
         std::future::poll_fn(|context| self.poll_ready(context)).await;

@@ -134,7 +134,8 @@ impl Reqd {
 
     /// Responds by switching to another protocol. See [`Responder::respond_with_upgrade`].
     ///
-    /// # Errors Returns the `Reqd` and the reason if the switch is not possible, so that another response can
+    /// # Errors
+    /// Returns the `Reqd` and the reason if the switch is not possible, so that another response can
     /// be given.
     pub fn respond_with_upgrade(self, response: Response) -> Result<Upgrade, (Self, RespondError)> {
         let Self { head, body, responder } = self;

@@ -47,7 +47,7 @@ impl Requests {
     /// Returns the next request, or none when the connection will bring no more.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has taken nothing.
+    /// If the future is dropped before it is ready, nothing has been taken.
     pub async fn next(&mut self) -> Option<Reqd> {
         poll_fn(|cx| self.poll_next(cx)).await
     }

@@ -126,7 +126,7 @@ impl Responder {
     /// See [`RespondError`]. The client gets 500 if the response could not be sent.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, a body that is written in pieces is cut off.
+    /// If the future is dropped before it is ready, a body that is written in pieces is cut off.
     pub async fn respond(mut self, response: Response) -> Result<Responded, RespondError> {
         if let Some(streaming) = self.begin(response)? {
             streaming.await;
@@ -168,7 +168,8 @@ impl Responder {
     /// Responds by switching to another protocol: 101 to a request that asked for it, or 2xx to `CONNECT`
     /// (RFC 9110 §7.8). The fields (`Upgrade`, …) are the response's; `Connection: upgrade` is added.
     ///
-    /// # Errors Returns the `Responder` and the reason if the switch is not possible, so that another
+    /// # Errors
+    /// Returns the `Responder` and the reason if the switch is not possible, so that another
     /// response can be given.
     pub fn respond_with_upgrade(mut self, response: Response) -> Result<Upgrade, (Self, RespondError)> {
         match self.handle.respond_upgrade(&response.head()) {

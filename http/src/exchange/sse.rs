@@ -93,7 +93,7 @@ impl EventWriter {
     /// If the client is gone.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has sent nothing.
+    /// If the future is dropped before it is ready, nothing has been sent.
     pub async fn send(&mut self, event: Event) -> Result<(), WriteError> {
         self.0.write(event.to_string()).await
     }
@@ -104,7 +104,7 @@ impl EventWriter {
     /// If the client is gone.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has sent nothing.
+    /// If the future is dropped before it is ready, nothing has been sent.
     pub async fn keep_alive(&mut self) -> Result<(), WriteError> {
         self.0.write(Bytes::from_static(b":\n\n")).await
     }

@@ -36,11 +36,12 @@ impl Upgrade {
     /// Waits until the response has been sent and both loops of the connection have ended, and takes the
     /// transport over. `T` is the type that the driver of the connection hands over.
     ///
-    /// # Errors [`UpgradeError::Closed`] if the connection was lost before, [`UpgradeError::Transport`] if
+    /// # Errors
+    /// [`UpgradeError::Closed`] if the connection was lost before, [`UpgradeError::Transport`] if
     /// the transport is of another type.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the connection is closed.
+    /// If the future is dropped before it is ready, the connection is closed.
     pub async fn transport<T: Any + Send>(self) -> Result<Upgraded<T>, UpgradeError> {
         let (transport, unread) = std::future::poll_fn(|cx| self.handle.poll_transport(cx.waker())).await?;
         let transport = transport.downcast::<T>().map_err(|_| UpgradeError::Transport)?;
@@ -54,7 +55,7 @@ impl Upgrade {
     /// As [`transport`](Self::transport).
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, the connection is closed.
+    /// If the future is dropped before it is ready, the connection is closed.
     #[cfg(feature = "driver")]
     pub async fn connection(self) -> Result<riot_socket::Connection, UpgradeError> {
         let Upgraded { transport: mut connection, unread, .. } =

@@ -5,6 +5,10 @@
 //! on deadlines, `queue` holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps
 //! from one request to the next.
 //!
+//! The way of a request: `read_on` → [`State::read_bytes`](state::State) → `read_heads` → `accept` →
+//! `exchanges.push` → `advance`, which wakes the handler; the handler answers by `respond`,
+//! which appends to `output`; `write_on` → [`to_write`] gives that output to the driver.
+//!
 //! **Invariants:** nothing here reads a clock, opens a file or calls user code, except the clock and the
 //! error page that the configuration brings. Positions in the stream only grow, and `bytes_sent <=
 //! bytes_queued`.

@@ -99,25 +99,25 @@ impl Default for ExchangeQueue {
 impl ExchangeQueue {
     /// Appends a request, whose `id` follows that of the one before it. Returns whether it is the first.
     #[inline(always)]
-    pub(crate) fn push(&mut self, id: u64, asked: PendingRequest) -> bool {
+    pub(crate) fn push(&mut self, id: u64, request: PendingRequest) -> bool {
         if self.any {
-            self.push_slow(asked);
+            self.push_slow(request);
             return false;
         }
         self.any = true;
         (self.first.id, self.first.response) = (id, ResponseState::Queued);
-        self.first.request = asked;
+        self.first.request = request;
         true
     }
 
     #[inline(always)]
-    fn push_slow(&mut self, asked: PendingRequest) {
+    fn push_slow(&mut self, request: PendingRequest) {
         if self.waiting.end == self.slots.len() {
             cold_path();
             self.grow();
         }
         // perf: pipelined; field by field, so that dropping an empty slot is a comparison.
-        let PendingRequest { head, body: incoming, traits } = asked;
+        let PendingRequest { head, body: incoming, traits } = request;
         let place = &mut self.slots[self.waiting.end];
         (place.head, place.body, place.traits) = (head, incoming, traits);
         self.waiting.end += 1;

@@ -284,11 +284,11 @@ impl State {
     }
 
     #[inline(always)]
-    fn enqueue(&mut self, asked: PendingRequest, input: &mut Input<'_>) {
-        let bytes = asked.head.bytes().len();
+    fn enqueue(&mut self, request: PendingRequest, input: &mut Input<'_>) {
+        let bytes = request.head.bytes().len();
         input.skip(bytes);
         self.read_ahead += bytes;
-        self.push(asked);
+        self.push(request);
     }
 
     /// Queues the rejection of bytes that are not a request; nothing behind them is read.
@@ -304,9 +304,9 @@ impl State {
 
     /// Queues a request, numbered in the order of arrival.
     #[inline]
-    fn push(&mut self, asked: PendingRequest) {
+    fn push(&mut self, request: PendingRequest) {
         self.requests += 1;
-        if self.exchanges.push(self.requests, asked) {
+        if self.exchanges.push(self.requests, request) {
             self.advance();
         }
     }

@@ -513,7 +513,7 @@ mod tests {
         let State {
             reading,
             writing,
-            no_more_requests: heads_over,
+            no_more_requests,
             linger,
             requests,
             read_ahead,
@@ -521,7 +521,7 @@ mod tests {
             ..
         } = &*state;
         format!(
-            "{results:?} {reading:?} {writing:?} {heads_over} {linger} {requests} {read_ahead} {queued} \
+            "{results:?} {reading:?} {writing:?} {no_more_requests} {linger} {requests} {read_ahead} {queued} \
              {} {}",
             state.exchanges.len(),
             String::from_utf8_lossy(&state.output.slices().to_vec()),

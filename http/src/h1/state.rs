@@ -38,7 +38,7 @@ impl Shared {
         Arc::new(Self { state: Mutex::new(State::new(config)), peer })
     }
 
-    /// Locks the state. Nothing under the lock panics half-way, so it is never poisoned.
+    /// Locks the state. Nothing under the lock panics half-way, so no caller sees a half-changed state.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
@@ -108,6 +108,7 @@ pub(crate) struct State {
     pub(crate) linger: bool,
     /// The handler under way runs to its end whatever becomes of the peer.
     pub(crate) keep_handler: bool,
+    /// The next request waits until fewer bytes than the high-water mark are pending.
     pub(crate) next_needs_room: bool,
     /// Unix seconds for `Date`, shared by responses written in one batch; 0 = unknown.
     pub(crate) date_secs: u32,
@@ -399,8 +400,8 @@ impl State {
         }
     }
 
-    /// Returns whether fewer bytes wait to be sent than the high-water mark. *Rule:*
-    /// [F10](crate::contract#H10).
+    /// Returns whether fewer bytes wait to be sent than the high-water mark. Rule F10 of
+    /// [`riot_flow::contract`].
     pub(crate) fn has_room(&self) -> bool {
         self.pending() < self.config.limits.output_high_water_bytes as u64
     }
@@ -466,8 +467,9 @@ impl State {
 }
 
 impl State {
-    /// Finishes a call of the application. Most such calls change nothing that is not looked at again when
-    /// their output is fetched.
+    /// Wakes the tasks that wait for what a call of the application has changed, as `finish_call` does. Most
+    /// calls change only output, which the driver fetches in the same poll slice, and then nothing is to be
+    /// done.
     pub(crate) fn finish_call_fast(&mut self) {
         let timed = self.config.timeouts.handler_timeout.is_some() || self.reading != Reading::Head;
         if timed || self.reader_waits || self.writing != Writing::Open {

@@ -42,7 +42,7 @@ use crate::{Http1, HttpConfig, Limits, RequestError, Response, Timeouts};
 /// If the port cannot be bound.
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerHandle, ServerStartError> {
     let server = Server::bind(("0.0.0.0", port)).map_err(ServerStartError::Bind)?;
     server.handler(handler).start_link().await

@@ -24,7 +24,7 @@ pub(crate) enum WhenPeerIsGone {
 /// bytes: memory for such a future is allocated for every request.
 ///
 /// # Panics
-/// If the handler panics. A driver that catches the panic tells the connection with
+/// Panics if the handler panics. A driver that catches the panic tells the connection with
 /// [`report_error`](riot_flow::Flow::report_error).
 pub fn serve_requests<H: Handler>(requests: Requests, handler: &H) -> impl Future<Output = ()> + Send {
     serve(requests, handler, WhenPeerIsGone::KeepHandler)

@@ -29,7 +29,7 @@ impl Connection {
     /// Those of [`TcpStream::connect_host`].
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn connect(host: &str) -> io::Result<Self> {
         TcpStream::connect_host(host, &Options::new()).await?.try_into()
     }
@@ -40,7 +40,7 @@ impl Connection {
     /// Those of connect(2).
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn connect_unix(address: impl Into<UnixAddress>) -> io::Result<Self> {
         UnixStream::connect(address).await?.try_into()
     }

@@ -99,7 +99,7 @@ impl Server {
     /// should be as many at least.
     ///
     /// # Panics
-    /// If zero.
+    /// Panics if it is zero.
     pub fn listeners(mut self, listeners: usize) -> Self {
         assert!(listeners > 0, "the number of listeners is zero");
         self.config.listeners = listeners;
@@ -119,7 +119,7 @@ impl Server {
     /// Sets the number of processes that accept; default 10, as in Ranch.
     ///
     /// # Panics
-    /// If zero.
+    /// Panics if it is zero.
     pub fn acceptors(mut self, acceptors: usize) -> Self {
         assert!(acceptors > 0, "the number of acceptors is zero");
         self.config.acceptors = acceptors;
@@ -129,7 +129,7 @@ impl Server {
     /// Sets the number of supervisors that connections are spread over; default one a core.
     ///
     /// # Panics
-    /// If zero.
+    /// Panics if it is zero.
     pub fn connection_supervisors(mut self, supervisors: usize) -> Self {
         assert!(supervisors > 0, "the number of connection supervisors is zero");
         self.config.connection_supervisors = supervisors;
@@ -195,7 +195,7 @@ impl Server {
     /// of the server.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerHandle, ServerStartError> {
         let (shared, supervisors) = self.into_shared(protocol);
         match tree::tree(&shared, supervisors).start_link().await {

@@ -73,7 +73,8 @@ impl ServerHandle {
     /// Returns the internet address that the server listens on.
     ///
     /// # Panics
-    /// If the server listens on another kind of address, or not at all; see [`address`](Self::address).
+    /// Panics if the server listens on another kind of address, or not at all; see
+    /// [`address`](Self::address).
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         let address = self.shared.address();
@@ -167,7 +168,7 @@ impl ServerHandle {
     /// Changes [`Server::acceptors`](crate::Server::acceptors), from the next time the server listens.
     ///
     /// # Panics
-    /// If zero.
+    /// Panics if it is zero.
     pub fn set_acceptors(&self, acceptors: usize) {
         assert!(acceptors > 0, "the number of acceptors is zero");
         self.shared.set_acceptors(acceptors);
@@ -176,7 +177,7 @@ impl ServerHandle {
     /// Changes [`Server::listeners`](crate::Server::listeners), from the next time the server listens.
     ///
     /// # Panics
-    /// If zero.
+    /// Panics if it is zero.
     pub fn set_listeners(&self, listeners: usize) {
         assert!(listeners > 0, "the number of listeners is zero");
         self.shared.set_listeners(listeners);
@@ -191,7 +192,7 @@ impl ServerHandle {
     /// suspended server stays as it is.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn suspend(&self) {
         if let Some(supervisor) = self.supervisor() {
             self.shared.suspended.store(true, Relaxed);
@@ -206,7 +207,7 @@ impl ServerHandle {
     /// If the address cannot be bound, or the server has ended.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn resume(&self) -> Result<(), ServerStartError> {
         let supervisor = self.supervisor().ok_or(ServerStartError::Supervisor(Reason::NoProc))?;
         match supervisor.restart_child(ACCEPTORS).await {
@@ -228,7 +229,7 @@ impl ServerHandle {
     /// Once begun the stop goes on, also if the future is dropped or the caller ends.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn stop(&self, timeout: Duration) -> Vec<CutConnection> {
         struct StopServer;
         let server = self.clone();

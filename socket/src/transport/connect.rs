@@ -34,7 +34,7 @@ impl TcpStream {
     /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn connect_host(host: &str, options: &Options) -> io::Result<Self> {
         let name = host.to_owned();
         let found = blocking(move || name.to_socket_addrs().map(Vec::from_iter)).await;

@@ -140,7 +140,7 @@ impl Options {
     /// default 10 s. Only for connecting by name, see [`Connection::connect`](crate::Connection::connect).
     ///
     /// # Panics
-    /// If `timeout` is zero.
+    /// Panics if `timeout` is zero.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         assert!(!timeout.is_zero(), "the attempt timeout is zero");
         self.attempt_timeout = timeout;

@@ -59,7 +59,7 @@ impl TcpStream {
     /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         Self::connect_with(address, &Options::new()).await
     }
@@ -73,7 +73,7 @@ impl TcpStream {
     /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn connect_with(address: SocketAddr, options: &Options) -> io::Result<Self> {
         let stream = Self(IoSource::new(mio::net::TcpStream::from_std(options.connect(address)?)));
         // The socket is connected once it is writable, has no error and has a peer.

@@ -36,7 +36,7 @@
 /// If the surrounding future is dropped while this waits, no message has been taken.
 ///
 /// # Panics
-/// When run outside a process.
+/// Panics when run outside a process.
 #[macro_export]
 macro_rules! receive {
     ($($arms:tt)+) => { $crate::__receive!(@arms select_here [] $($arms)+) };

@@ -46,7 +46,7 @@ use crate::{
 /// If the future is dropped before it is ready, no message has been taken.
 ///
 /// # Panics
-/// When awaited outside a process.
+/// Panics when awaited outside a process.
 pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
     Receive { wanted: ByType, from: 0, _type: PhantomData }
 }
@@ -66,7 +66,7 @@ pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
 /// If the future is dropped before it is ready, no message has been taken.
 ///
 /// # Panics
-/// When awaited outside a process. A panic in `wanted` ends the process.
+/// Panics when awaited outside a process. A panic in `wanted` ends the process.
 pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, Filter<F>> {
     Receive { wanted: Filter(wanted), from: 0, _type: PhantomData }
 }
@@ -89,7 +89,7 @@ pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive
 /// If the future is dropped before it is ready, no message has been taken.
 ///
 /// # Panics
-/// When awaited outside a process.
+/// Panics when awaited outside a process.
 pub fn receive_timeout<T: Send + 'static>(timeout: Duration) -> TimeoutFuture<Receive<T, ByType>> {
     with_timeout(timeout, receive::<T>())
 }
@@ -120,7 +120,7 @@ pub struct Mark {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn mark() -> Mark {
     context::with_running("mark", |_, slot, running| {
@@ -209,7 +209,7 @@ impl<T, F> Receive<T, F> {
     /// Scans only messages accepted after `mark`.
     ///
     /// # Panics
-    /// If the mark is one of another process.
+    /// Panics if the mark is one of another process.
     #[track_caller]
     pub fn since(mut self, mark: Mark) -> Self {
         self.from = mark.start();

@@ -27,7 +27,7 @@ use crate::messages::message::Message;
 /// If the future is dropped before it is ready, no message has been taken.
 ///
 /// # Panics
-/// When awaited outside a process.
+/// Panics when awaited outside a process.
 pub fn receive_any() -> Select<fn(&Message) -> bool> {
     select_here(|_| true)
 }
@@ -48,7 +48,7 @@ pub fn receive_any() -> Select<fn(&Message) -> bool> {
 /// If the future is dropped before it is ready, no message has been taken.
 ///
 /// # Panics
-/// When awaited outside a process.
+/// Panics when awaited outside a process.
 pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
     Select { wanted, from: 0, foreign: true }
 }
@@ -80,7 +80,7 @@ impl<F> Select<F> {
     /// Scans only messages accepted after `mark`.
     ///
     /// # Panics
-    /// If the mark is one of another process.
+    /// Panics if the mark is one of another process.
     #[track_caller]
     pub fn since(mut self, mark: Mark) -> Self {
         self.from = mark.start();

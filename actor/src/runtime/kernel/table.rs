@@ -88,7 +88,7 @@ impl Table {
     /// Returns the slot of a process, as [`slot`](Self::slot) does, without a look-up.
     ///
     /// # Panics
-    /// If the process is one of another runtime.
+    /// Panics if the process is one of another runtime.
     #[inline]
     #[expect(unsafe_code, reason = "see the proof")]
     pub(crate) fn slot_at(&self, process: &Process) -> &Slot {
@@ -119,7 +119,7 @@ impl Table {
     /// were taken before.
     ///
     /// # Panics
-    /// At 268 million live processes.
+    /// Panics if 268 million processes are live.
     pub(crate) fn take(&self, free_list: Option<&mut FreeList>) -> (u32, u64) {
         let nth = self.taken.fetch_add(1, Ordering::SeqCst);
         let index = match free_list {

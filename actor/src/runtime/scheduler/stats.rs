@@ -60,7 +60,7 @@ pub struct WorkerStats {
 /// ```
 ///
 /// # Panics
-/// Outside a process.
+/// Panics outside a process.
 #[must_use]
 pub fn scheduler_stats() -> SchedulerStats {
     context::with_shared("scheduler_stats", |shared| shared.stats())

@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// The interval while a worker is held up, because its events may be those of several workers.
 const HELP_TICK: Duration = Duration::from_millis(1);
 
-/// After so many ticks without a poll slice the watchdog sleeps until a worker wakes.
+/// The number of ticks without a poll slice after which the watchdog sleeps until a worker wakes.
 const QUIET_TICKS: u32 = 20;
 
 pub(crate) struct Watchdog {

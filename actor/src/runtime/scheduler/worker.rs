@@ -19,7 +19,8 @@ use crate::{
     sync::{deque::Steal, lock::lock},
 };
 
-/// A busy worker polls its driver and the injector once in so many poll slices, so that neither starves.
+/// The number of poll slices between two polls of the driver and the injector by a busy worker, so that
+/// neither starves.
 /// (tokio: 61, a prime, so that it does not beat in time with a program's own rhythm.)
 const POLL_DRIVER_EVERY: u32 = 61;
 

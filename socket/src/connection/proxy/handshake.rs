@@ -96,7 +96,7 @@ impl ProxyProtocol {
     /// Bounds the bytes of a header; default 4096.
     ///
     /// # Panics
-    /// If `bytes` is zero.
+    /// Panics if `bytes` is zero.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         assert!(bytes > 0, "the bound of a PROXY header is zero");
         self.max_bytes = bytes;

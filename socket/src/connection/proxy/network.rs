@@ -26,7 +26,7 @@ impl Network {
     /// Returns the network of the addresses whose first `prefix` bits are those of `address`.
     ///
     /// # Panics
-    /// If `prefix` is above the number of bits of the address.
+    /// Panics if `prefix` is above the number of bits of the address.
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Self {
         assert!(prefix <= bits(address), "{address} has no {prefix} bits");

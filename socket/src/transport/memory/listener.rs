@@ -117,7 +117,7 @@ impl Listener {
     /// from now on.
     ///
     /// # Panics
-    /// If `bytes` is zero.
+    /// Panics if `bytes` is zero.
     pub fn max_transfer(&self, bytes: usize) {
         assert!(bytes > 0, "a transfer of zero bytes");
         self.lock().max_transfer = Some(bytes);

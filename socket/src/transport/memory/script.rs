@@ -62,7 +62,7 @@ impl Faults {
     /// Sets the share of operations that transfer 16 bytes at most.
     ///
     /// # Panics
-    /// If `per_mille` is above 1000.
+    /// Panics if `per_mille` is above 1000.
     pub fn short(mut self, per_mille: u64) -> Self {
         self.short = share(per_mille);
         self
@@ -71,7 +71,7 @@ impl Faults {
     /// Sets the share of operations that are delayed, by at most `max`.
     ///
     /// # Panics
-    /// If `per_mille` is above 1000.
+    /// Panics if `per_mille` is above 1000.
     pub fn delay(mut self, per_mille: u64, max: Duration) -> Self {
         (self.delay, self.max_delay) = (share(per_mille), max);
         self
@@ -80,7 +80,7 @@ impl Faults {
     /// Sets the share of operations that break the connection.
     ///
     /// # Panics
-    /// If `per_mille` is above 1000.
+    /// Panics if `per_mille` is above 1000.
     pub fn reset(mut self, per_mille: u64) -> Self {
         self.reset = share(per_mille);
         self
@@ -89,7 +89,7 @@ impl Faults {
     /// Sets the share of operations that end their direction.
     ///
     /// # Panics
-    /// If `per_mille` is above 1000.
+    /// Panics if `per_mille` is above 1000.
     pub fn end(mut self, per_mille: u64) -> Self {
         self.end = share(per_mille);
         self

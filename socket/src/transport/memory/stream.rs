@@ -79,7 +79,7 @@ impl Stream {
     /// Bounds the bytes of each read and each write of this end, from now on.
     ///
     /// # Panics
-    /// If `bytes` is zero.
+    /// Panics if `bytes` is zero.
     pub fn max_transfer(&self, bytes: usize) {
         assert!(bytes > 0, "a transfer of zero bytes");
         self.max_read.store(bytes, Ordering::Relaxed);

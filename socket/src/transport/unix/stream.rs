@@ -60,7 +60,7 @@ impl UnixStream {
     /// If the future is dropped before it is ready, the attempt is given up.
     ///
     /// # Panics
-    /// Outside a process.
+    /// Panics outside a process.
     pub async fn connect(address: impl Into<UnixAddress>) -> io::Result<Self> {
         let address = address.into().to_system()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
