@@ -317,7 +317,8 @@ impl HttpConfig {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a response",
-    note = "a service returns a `Response`, a `StatusCode`, text, bytes, or a type that implements `IntoResponse`"
+    note = "a service returns a `Response`, a `StatusCode`, text or bytes",
+    note = "other types implement `IntoResponse`"
 )]
 pub trait IntoResponse {
     /// Converts into a response.

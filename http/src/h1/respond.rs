@@ -521,8 +521,8 @@ mod tests {
             ..
         } = &*state;
         format!(
-            "{results:?} {reading:?} {writing:?} {no_more_requests} {linger} {requests} {read_ahead} {queued} \
-             {} {}",
+            "{results:?} {reading:?} {writing:?} {no_more_requests} {linger} {requests} {read_ahead} \
+             {queued} {} {}",
             state.exchanges.len(),
             String::from_utf8_lossy(&state.output.slices().to_vec()),
         )
