@@ -58,7 +58,7 @@ impl Local {
     }
 
     /// Makes a process the running one, and returns its slot.
-    #[inline(always)]
+    #[inline(always)] // perf: call and reply, 1194 → 1166 instructions
     pub(crate) fn begin(&self, process: Box<Process>) -> &Slot {
         let slot = self.shared.table.slot_at(&process);
         self.slot.set(Some(NonNull::from(slot)));

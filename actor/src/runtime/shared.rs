@@ -124,7 +124,7 @@ impl Shared {
     }
 
     /// Enqueues a process that has become runnable, if there is one. Must be called while no lock is held.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn enqueue(&self, runnable: Option<Runnable>) {
         if let Some(runnable) = runnable {
             match &self.scheduling {

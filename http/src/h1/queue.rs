@@ -98,7 +98,7 @@ impl Default for ExchangeQueue {
 
 impl ExchangeQueue {
     /// Appends a request, whose `id` follows that of the one before it. Returns whether it is the first.
-    #[inline(always)]
+    #[inline(always)] // perf: keep-alive, 2456 → 2433 instructions
     pub(crate) fn push(&mut self, id: u64, request: PendingRequest) -> bool {
         if self.any {
             self.push_slow(request);
@@ -110,7 +110,7 @@ impl ExchangeQueue {
         true
     }
 
-    #[inline(always)]
+    #[inline(always)] // perf: 16 pipelined, 815 → 790 instructions
     fn push_slow(&mut self, request: PendingRequest) {
         if self.waiting.end == self.slots.len() {
             cold_path();

@@ -252,7 +252,7 @@ impl State {
     }
 
     /// Accepts the head that the input begins with.
-    #[inline(always)]
+    #[inline(always)] // perf: keep-alive, 2453 → 2433 instructions
     fn accept(&mut self, head: Head, Framing { length, traits }: Framing, input: &mut Input<'_>) {
         self.timers.head_read();
         if !traits.is_simple || self.config.limits.max_requests.is_some() {
@@ -283,7 +283,7 @@ impl State {
         }
     }
 
-    #[inline(always)]
+    #[inline(always)] // perf: 16 pipelined, 801 → 790 instructions
     fn enqueue(&mut self, request: PendingRequest, input: &mut Input<'_>) {
         let bytes = request.head.bytes().len();
         input.skip(bytes);

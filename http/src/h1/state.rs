@@ -90,7 +90,7 @@ pub(crate) type Offer = (Box<dyn Any + Send>, Bytes);
 /// perf: the fields are laid out in this order, so that what every request touches is in the fewest cache
 /// lines (`cold lines a request` of `cargo xtask bench figures`).
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C)] // perf: cache lines missed, 1 000 active, 27.5 → 26.4, with the other three on this path
 pub(crate) struct State {
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) reading: Reading,

@@ -111,7 +111,7 @@ impl Scheduler {
         });
     }
 
-    #[inline(always)]
+    #[inline]
     fn schedule_here(&self, local: &Local, process: Box<Process>) {
         // The process woken last by a running one runs next: what it was sent is still in the cache.
         if local.polling.get() && process.priority == Priority::Normal && process.pinned.is_none() {

@@ -66,7 +66,7 @@ impl ResponseHeadCache {
         prefix_len: 0,
     };
 
-    #[inline(always)]
+    #[inline(always)] // perf: keep-alive, 2479 → 2433 instructions
     fn write(
         &mut self,
         output: &mut Output,

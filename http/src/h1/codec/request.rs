@@ -155,7 +155,7 @@ pub(crate) fn parse(input: &[u8], limits: &Limits) -> Option<(Head, Framing)> {
     read(&parsed, &input[..end], fields).ok()
 }
 
-#[inline(always)]
+#[inline]
 fn read(
     parsed: &httparse::Request<'_, '_>,
     bytes: &[u8],
