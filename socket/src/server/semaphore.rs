@@ -59,11 +59,7 @@ impl Semaphore {
     pub(crate) fn set_max(&self, max: usize) {
         let mut state = self.lock();
         state.max = max;
-        let next = state.next_to_wake();
-        drop(state);
-        if let Some(next) = next {
-            next.wake();
-        }
+        wake_next(state);
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -73,17 +69,16 @@ impl Semaphore {
     fn release(&self) {
         let mut state = self.lock();
         state.in_use -= 1;
-        let next = state.next_to_wake();
-        drop(state);
-        if let Some(next) = next {
-            next.wake();
-        }
+        wake_next(state);
     }
 }
 
-impl SemaphoreState {
-    fn next_to_wake(&mut self) -> Option<Waker> {
-        (self.in_use < self.max).then(|| self.waiting.pop_front()).flatten().map(|(_, waker)| waker)
+/// Wakes the acquire that has waited longest, if a permit is free. It is woken after the lock is released.
+fn wake_next(mut state: MutexGuard<'_, SemaphoreState>) {
+    let next = if state.in_use < state.max { state.waiting.pop_front() } else { None };
+    drop(state);
+    if let Some((_, waker)) = next {
+        waker.wake();
     }
 }
 
@@ -101,11 +96,7 @@ impl Acquire<'_> {
             state.in_use += 1;
             self.leave_queue(&mut state);
             // There may be a permit for the next acquire too, which was not woken for it.
-            let next = state.next_to_wake();
-            drop(state);
-            if let Some(next) = next {
-                next.wake();
-            }
+            wake_next(state);
             return Poll::Ready(Permit(self.semaphore.clone()));
         }
         let ticket = *self.ticket.get_or_insert_with(|| {
@@ -134,11 +125,7 @@ impl Drop for Acquire<'_> {
         let mut state = self.semaphore.lock();
         self.leave_queue(&mut state);
         // This acquire may have been woken and dropped before it took its permit. The next one gets it.
-        let next = state.next_to_wake();
-        drop(state);
-        if let Some(next) = next {
-            next.wake();
-        }
+        wake_next(state);
     }
 }
 
