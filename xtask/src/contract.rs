@@ -5,11 +5,14 @@
 //! it names its tests; [`write()`] generates it from the names of the test functions, which carry the numbers
 //! of their rules.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
+use std::{fmt::Write as _, fs, path::Path};
+
+use crate::{
+    tidy::{
+        language::MAX_COLUMNS,
+        source::{self, File},
+    },
+    workspace::root,
 };
 
 /// The crates with a contract.
@@ -21,9 +24,6 @@ const SOURCES: &[&str] = &["actor", "supervisor", "socket", "flow", "http", "exa
 /// The start of the paragraph behind a rule.
 const TESTS: &str = "Tests: ";
 
-/// The longest line of a `Tests:` paragraph, as everywhere in the workspace.
-const COLUMNS: usize = 110;
-
 /// A test function that carries the numbers of rules.
 struct Test {
     /// The file, relative to the workspace, with `/` between its folders.
@@ -34,7 +34,7 @@ struct Test {
 
 /// Rewrites the `Tests:` lines of all contracts.
 pub(crate) fn write() -> Result<(), String> {
-    let tests = tests(&sources()?);
+    let tests = tests(&sources());
     for folder in CRATES {
         let path = root().join(folder).join("CONTRACT.md");
         let text = read(&path)?;
@@ -44,33 +44,13 @@ pub(crate) fn write() -> Result<(), String> {
     Ok(())
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace")
-}
-
 fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Returns every source file, by its path relative to the workspace.
-fn sources() -> Result<BTreeMap<String, String>, String> {
-    let mut folders: Vec<PathBuf> = SOURCES.iter().map(|folder| root().join(folder)).collect();
-    let mut files = BTreeMap::new();
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                if !path.ends_with("target") {
-                    folders.push(path);
-                }
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let relative = path.strip_prefix(root()).expect("it is below the root");
-                files.insert(relative.to_string_lossy().replace('\\', "/"), read(&path)?);
-            }
-        }
-    }
-    Ok(files)
+/// Returns the source files that may hold tests of rules.
+fn sources() -> Vec<File> {
+    SOURCES.iter().flat_map(|folder| source::files(folder)).collect()
 }
 
 /// Returns the number of the rule that a paragraph of a contract states, such as `P7`.
@@ -102,7 +82,7 @@ fn wrapped(labels: &[String]) -> String {
     for (index, label) in labels.iter().enumerate() {
         let end = if index + 1 == labels.len() { "." } else { "," };
         let width = 1 + label.len() + end.len();
-        let gap = if index > 0 && column + width > COLUMNS { '\n' } else { ' ' };
+        let gap = if index > 0 && column + width > MAX_COLUMNS { '\n' } else { ' ' };
         column = if gap == '\n' { width - 1 } else { column + width };
         let _ = write!(text, "{gap}{label}{end}");
     }
@@ -120,9 +100,10 @@ impl Test {
 }
 
 /// Returns the test functions whose names carry numbers of rules.
-fn tests(sources: &BTreeMap<String, String>) -> Vec<Test> {
+fn tests(sources: &[File]) -> Vec<Test> {
     let mut tests = Vec::new();
-    for (path, text) in sources {
+    for File { path, text } in sources {
+        let path = path.to_string_lossy().replace('\\', "/");
         let mut marked = false;
         for line in text.lines().map(str::trim_start) {
             let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
@@ -150,7 +131,7 @@ fn carried(part: &str) -> Option<String> {
 
 #[cfg(test)]
 mod checks {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
@@ -178,7 +159,7 @@ mod checks {
     }
 
     fn all_tests() -> Vec<Test> {
-        tests(&sources().expect("the sources can be read"))
+        tests(&sources())
     }
 
     #[test]
@@ -208,7 +189,8 @@ mod checks {
         let rules = rules();
         let letters: BTreeSet<u8> = rules.keys().map(|number| number.as_bytes()[0]).collect();
         let mut texts: Vec<(String, String)> = Vec::new();
-        for (path, text) in sources().expect("the sources can be read") {
+        for File { path, text } in sources() {
+            let path = path.display().to_string();
             texts.extend(comments(&text).into_iter().map(|comment| (path.clone(), comment)));
         }
         for folder in CRATES {

@@ -3,7 +3,7 @@
 //! `language` and `names` find what breaks a rule of prose or of names; `cargo xtask tidy` lists it.
 //! `layout`, `rooms` and `papers` hold their rules as tests.
 
-mod language;
+pub(crate) mod language;
 #[cfg(test)]
 mod layout;
 mod names;
