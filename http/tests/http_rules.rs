@@ -1,23 +1,19 @@
-//! The rules of an HTTP connection, H1 to H12.
+//! The rules of an HTTP connection, H1 to H12. H11 is in `timeouts` and `timers`.
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Count, DATE, GET, Held, Served, config, limited, poll, ready, timed};
+use common::{Count, DATE, GET, Held, Served, config, limited, ok, poll, ready};
 use riot_flow::{Flow, FlowError, ReadOperation};
 use riot_http::{
-    BodyError, Limits, Reqd, Request, RequestError, RespondError, Response, Timeouts, WriteError,
-    http::{HeaderValue, Method, StatusCode, Version, header},
+    BodyError, Limits, Reqd, Request, RequestError, RespondError, Response, WriteError,
+    http::{HeaderValue, StatusCode, header},
     service,
 };
 
 fn head(status: &str) -> String {
     format!("HTTP/1.1 {status}\r\n")
-}
-
-fn ok(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 fn target_server() -> Served {
@@ -428,153 +424,6 @@ fn h10_http_1_0_gets_no_chunks() {
 }
 
 #[test]
-fn h11_idle_connections_end_without_a_word() {
-    let mut held = Held::new(config());
-    held.request(GET).respond_with_string(Response::ok(), "").unwrap();
-    held.heard();
-    held.hand.advance(Duration::from_millis(59_999));
-    assert!(!held.hand.flow.is_closed());
-    held.hand.advance(Duration::from_millis(1));
-    assert!(held.is_closed());
-    assert_eq!(held.heard(), "");
-}
-
-#[test]
-fn h11_a_body_that_stops_is_408() {
-    let mut held = Held::new(config());
-    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    held.hand.advance(Duration::from_secs(29));
-    held.hand.push(&[b'x'; 30_000]);
-    held.hand.advance(Duration::from_millis(29_999));
-    assert!(ready(reqd.body().chunk()).unwrap().is_some());
-    held.hand.advance(Duration::from_millis(1));
-    assert_eq!(ready(reqd.body().chunk()), Err(BodyError::Request(RequestError::TooSlow)));
-    assert!(held.heard().starts_with("HTTP/1.1 408 "));
-}
-
-#[test]
-fn h11_a_body_that_trickles_is_408() {
-    let mut held = Held::new(config());
-    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    for second in 0..30 {
-        assert!(!held.heard().contains("408"), "{second}");
-        held.hand.push(b"x");
-        assert!(ready(reqd.body().chunk()).is_ok());
-        held.hand.advance(Duration::from_secs(1));
-    }
-    held.hand.advance(Duration::from_secs(1));
-    assert!(held.heard().starts_with("HTTP/1.1 408 "), "thirty bytes in thirty seconds");
-}
-
-#[test]
-fn h11_a_body_that_the_handler_does_not_read_is_not_the_peers_fault() {
-    let mut held = Held::new(config());
-    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    held.hand.push(&[b'x'; 70_000]);
-    held.hand.advance(Duration::from_secs(3600));
-    while !held.hand.unread().is_empty() {
-        assert!(ready(reqd.body().chunk()).unwrap().is_some());
-        held.hand.pump();
-    }
-    held.hand.push(&[b'x'; 30_000]);
-    let mut length = 0;
-    while let Some(piece) = ready(reqd.body().chunk()).unwrap() {
-        length += piece.len();
-    }
-    assert!(length > 0);
-    reqd.respond_with_string(Response::ok(), "").unwrap();
-    assert_eq!(held.heard(), ok(""));
-}
-
-#[test]
-fn h11_waiting_starts_again_when_the_handler_asks() {
-    let mut held = Held::new(config());
-    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    held.hand.push(&[b'x'; 64 * 1024]);
-    let (count, waker) = Count::new();
-    let deadline = held.hand.flow.next_deadline();
-    assert!(held.hand.flow.watch_deadline(&waker, deadline));
-    held.hand.advance(Duration::from_secs(3600));
-    assert!(ready(reqd.body().chunk()).unwrap().is_some());
-    assert_eq!(count.get(), 1, "the timer is to be started by someone who knows the time");
-    assert!(poll(reqd.body().chunk()).is_pending());
-    held.hand.advance(Duration::from_secs(29));
-    assert!(poll(reqd.body().chunk()).is_pending());
-    held.hand.advance(Duration::from_secs(1));
-    assert_eq!(ready(reqd.body().chunk()), Err(BodyError::Request(RequestError::TooSlow)));
-}
-
-#[test]
-fn h11_a_peer_that_waits_for_continue_is_not_slow() {
-    let mut held = Held::new(config());
-    let expecting = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
-    let first = held.request(&format!("{GET}{expecting}"));
-    held.hand.advance(Duration::from_secs(3600));
-    first.respond_with_string(Response::ok(), "").unwrap();
-    let mut second = held.next().unwrap();
-    held.hand.advance(Duration::from_secs(3600));
-    assert!(poll(second.body().chunk()).is_pending());
-    assert_eq!(held.heard(), format!("{}HTTP/1.1 100 Continue\r\n\r\n", ok("")));
-    held.hand.advance(Duration::from_secs(30));
-    assert!(held.heard().starts_with("HTTP/1.1 408 "));
-}
-
-#[test]
-fn h11_a_peer_that_takes_nothing_is_dropped() {
-    let mut held = Held::new(config());
-    held.request(GET).respond_with_bytes(Response::ok(), vec![0; 10_000]).unwrap();
-    assert_eq!(held.hand.collect_at_most(5000).len(), 5000);
-    held.hand.advance(Duration::from_secs(20));
-    assert_eq!(held.hand.collect_at_most(100).len(), 100, "a little is enough");
-    assert!(held.hand.collect_at_most(0).is_empty());
-    held.hand.advance(Duration::from_millis(29_999));
-    assert!(!held.hand.flow.is_closed());
-    held.hand.advance(Duration::from_millis(1));
-    assert!(held.hand.flow.is_closed());
-    assert!(held.hand.write_is_closed().unwrap() > 4000);
-}
-
-#[test]
-fn h11_a_handler_can_be_given_a_time() {
-    let mut held = Held::new(timed(Timeouts::new().handler_timeout(Duration::from_secs(5))));
-    let reqd = held.request(GET);
-    held.hand.advance(Duration::from_secs(5));
-    assert!(held.heard().starts_with("HTTP/1.1 503 "));
-    assert_eq!(reqd.respond_with_string(Response::ok(), ""), Err(RespondError::Closed));
-}
-
-#[test]
-fn h11_a_connection_can_be_given_an_age() {
-    let mut held =
-        Held::new(timed(Timeouts::new().age_timeout(Duration::from_secs(100)).without_idle_timeout()));
-    held.hand.advance(Duration::from_secs(89));
-    let reqd = held.request(GET);
-    held.hand.advance(Duration::from_secs(11));
-    reqd.respond_with_string(Response::ok(), "").unwrap();
-    assert!(held.heard().contains("connection: close"));
-}
-
-#[test]
-fn h11_every_timer_can_be_off() {
-    let off = Timeouts::new()
-        .without_head_timeout()
-        .without_idle_timeout()
-        .without_body_idle_timeout()
-        .without_min_body_rate()
-        .without_write_stall_timeout();
-    let mut held = Held::new(timed(off));
-    held.hand.push(b"GET");
-    held.hand.advance(Duration::from_secs(1_000_000));
-    let mut reqd = held.request(" / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
-    held.hand.advance(Duration::from_secs(1_000_000));
-    assert!(poll(reqd.body().chunk()).is_pending());
-    reqd.respond_with_string(Response::ok(), "").unwrap();
-    assert!(held.hand.collect_at_most(1).len() == 1);
-    held.hand.advance(Duration::from_secs(1_000_000));
-    assert!(!held.hand.flow.is_closed());
-}
-
-#[test]
 fn h12_a_handler_that_asks_learns_that_its_peer_has_gone_away() {
     let mut held = Held::new(config());
     let _reqd = held.request(GET);
@@ -599,74 +448,4 @@ fn h12_handlers_that_go_away_end_the_connection() {
     let heard = common::undated(hand.collect());
     assert_eq!(heard, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nlast");
     assert_eq!(hand.write_is_closed(), Some(0));
-}
-
-#[test]
-fn a_request_is_what_was_sent() {
-    let mut held = Held::new(config());
-    let reqd = held.request("PUT /a%20b?c=d&e HTTP/1.0\r\nHOST: a\r\nX-A: 1\r\nx-a:  2\t\r\n\r\n");
-    let request = reqd.request();
-    assert_eq!((request.method(), request.target()), (&Method::PUT, "/a%20b?c=d&e"));
-    assert_eq!(
-        (request.path(), request.query(), request.version()),
-        ("/a%20b", Some("c=d&e"), Version::HTTP_10)
-    );
-    assert_eq!(request.headers().get_str(header::HOST), Some("a"));
-    assert_eq!(request.headers().get_all("X-a").collect::<Vec<_>>(), [b"1", b"2"]);
-}
-
-#[test]
-fn trailers_are_read_apart() {
-    let mut held = Held::new(config());
-    let mut reqd = held.request(
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-A: b\r\n\r\n",
-    );
-    assert_eq!(&ready(reqd.body().bytes(3)).unwrap()[..], b"abc");
-    assert_eq!(reqd.body().trailers().unwrap().get("x-a"), Some(&b"b"[..]));
-    assert_eq!(reqd.request().headers().get("x-a"), None);
-}
-
-#[test]
-fn a_body_larger_than_asked_for_is_an_error() {
-    let mut held = Held::new(config());
-    let mut reqd = held.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd");
-    assert_eq!(ready(reqd.body().bytes(3)), Err(BodyError::TooLarge(3)));
-    reqd.respond_with_string(Response::new(StatusCode::PAYLOAD_TOO_LARGE), "").unwrap();
-    assert!(held.heard().starts_with("HTTP/1.1 413 "));
-}
-
-#[test]
-fn a_service_maps_requests_to_responses() {
-    let mut served = Served::new(
-        config().server_name(HeaderValue::from_static("riot")),
-        service(
-            |request: Request| async move { Response::text(format!("you asked for {}", request.target())) },
-        ),
-    );
-    assert_eq!(
-        served.talk(GET),
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\nserver: riot\r\n\
-         content-length: 15\r\n\r\nyou asked for /"
-    );
-}
-
-#[test]
-fn a_service_can_stream_back_what_comes_in() {
-    let mut served = Served::new(
-        config(),
-        service(|request: Request| async move {
-            let (_, mut incoming) = request.into_parts();
-            Response::streaming(|mut body| async move {
-                while let Ok(Some(piece)) = incoming.chunk().await {
-                    if body.write(piece).await.is_err() {
-                        return;
-                    }
-                }
-                let _ = body.close();
-            })
-        }),
-    );
-    let start = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc";
-    assert_eq!(served.talk(start), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    assert_eq!(served.talk("def"), "3\r\ndef\r\n0\r\n\r\n");
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{GET, Held, Served, config, poll, ready};
+use common::{GET, Held, Served, config, ok, poll, ready};
 use riot_flow::{Flow, FlowError, ReadOperation};
 use riot_http::{
     BodyError, Reqd, RespondError, Response,
@@ -10,10 +10,6 @@ use riot_http::{
 };
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-fn ok(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-}
 
 fn failed() -> FlowError {
     FlowError::Application("caught this exception".into())

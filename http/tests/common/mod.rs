@@ -77,6 +77,11 @@ impl Held {
     }
 }
 
+/// Returns a response to a GET as it is heard: 200 with this body, without its date.
+pub fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
 pub fn undated(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("answers are text here").replace(DATE, "")
 }
