@@ -1,8 +1,6 @@
-//! The shape of the source: which room may use which, where a phase is assigned, and one file for one type
-//! name.
+//! The shape of the source: which room may use which, and where a phase is assigned.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -198,30 +196,4 @@ fn a_phase_is_assigned_in_one_file() {
         .map(|source| source.file)
         .collect();
     assert_eq!(files, [Path::new("runtime/kernel/lifecycle.rs")]);
-}
-
-#[test]
-fn a_type_name_stands_in_one_file() {
-    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for source in sources() {
-        for line in source.code.lines() {
-            // Items of a file, and those inside of `pin_project!`.
-            let item = line.strip_prefix("    ").filter(|item| item.contains("struct ")).unwrap_or(line);
-            let item = ["pub ", "pub(crate) ", "pub(super) "]
-                .iter()
-                .find_map(|visibility| item.strip_prefix(visibility))
-                .unwrap_or(item);
-            let Some((kind, rest)) = item.split_once(' ') else { continue };
-            if !["struct", "enum", "trait", "type"].contains(&kind) {
-                continue;
-            }
-            let name: String = rest.chars().take_while(|letter| letter.is_alphanumeric()).collect();
-            let named = files.entry(name).or_default();
-            if !named.contains(&source.file) {
-                named.push(source.file.clone());
-            }
-        }
-    }
-    let common: Vec<_> = files.iter().filter(|(_, files)| files.len() > 1).collect();
-    assert!(common.is_empty(), "{common:#?}");
 }
