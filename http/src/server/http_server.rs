@@ -106,25 +106,6 @@ impl Server {
         Self::listen(UnixBind::new(path.as_ref()))
     }
 
-    /// Sets the number of processes that accept connections; 10 by default.
-    pub fn acceptors(mut self, acceptors: usize) -> Self {
-        self.server = self.server.acceptors(acceptors);
-        self
-    }
-
-    /// Bounds the connections open at once; 16 384 by default.
-    pub fn max_connections(mut self, connections: usize) -> Self {
-        self.server = self.server.max_connections(connections);
-        self
-    }
-
-    /// Sets what happens to clients beyond [`max_connections`](Self::max_connections); by default they wait.
-    /// See also [`busy`](Self::busy).
-    pub fn overflow(mut self, overflow: ConnectionOverflow) -> Self {
-        self.server = self.server.overflow(overflow);
-        self
-    }
-
     /// Answers clients beyond [`max_connections`](Self::max_connections) with 503, instead of letting them
     /// wait, and tells them to come back after `retry`, in whole seconds (RFC 9110 §10.2.3).
     pub fn busy(self, retry: Duration) -> Self {
@@ -157,25 +138,6 @@ impl Server {
         self
     }
 
-    /// Sets the options of the listening socket.
-    pub fn options(mut self, options: Options) -> Self {
-        self.server = self.server.options(options);
-        self
-    }
-
-    /// Bounds how long connections may take to finish when a supervisor stops the server; 15 s by default.
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.server = self.server.shutdown_timeout(timeout);
-        self
-    }
-
-    /// Adds work to be done on every connection before its first request; see
-    /// [`Handshake`](riot_socket::Handshake).
-    pub fn handshake(mut self, handshake: impl Handshake) -> Self {
-        self.server = self.server.handshake(handshake);
-        self
-    }
-
     /// Expects a PROXY header on every connection. The peer of a request is then the client, not the proxy in
     /// between.
     pub fn proxy_protocol(self, proxy: ProxyProtocol) -> Self {
@@ -188,13 +150,6 @@ impl Server {
     pub fn tls(self, tls: riot_socket::tls::Tls) -> Self {
         let named = !tls.config().alpn_protocols.is_empty();
         self.handshake(if named { tls } else { tls.alpn(["http/1.1"]) })
-    }
-
-    /// Bounds how long all handshakes of a connection may take together; 5 s by default. Then the connection
-    /// is closed.
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.server = self.server.handshake_timeout(timeout);
-        self
     }
 
     /// Sets the bounds of what clients may send.
@@ -260,6 +215,48 @@ impl Server {
     pub fn service<S: Service>(self, service: S) -> Serving<ServiceHandler<S>> {
         self.handler(super::service(service))
     }
+}
+
+/// Implements settings of [`riot_socket::Server`] for [`Server`]. Other ones are reached by [`Server::socket`].
+macro_rules! socket_settings {
+    ($($(#[$doc:meta])* $setting:ident($value:ident: $type:ty);)*) => {
+        impl Server {$(
+            $(#[$doc])*
+            pub fn $setting(mut self, $value: $type) -> Self {
+                self.server = self.server.$setting($value);
+                self
+            }
+        )*}
+    };
+}
+
+socket_settings! {
+    /// Sets the number of processes that accept connections; 10 by default.
+    ///
+    /// # Panics
+    /// Panics if it is zero.
+    acceptors(acceptors: usize);
+
+    /// Bounds the connections open at once; 16 384 by default.
+    max_connections(connections: usize);
+
+    /// Sets what happens to clients beyond [`max_connections`](Self::max_connections); by default they wait.
+    /// See also [`busy`](Self::busy).
+    overflow(overflow: ConnectionOverflow);
+
+    /// Sets the options of the listening socket.
+    options(options: Options);
+
+    /// Bounds how long connections may take to finish when a supervisor stops the server; 15 s by default.
+    shutdown_timeout(timeout: Duration);
+
+    /// Adds work to be done on every connection before its first request; see
+    /// [`Handshake`](riot_socket::Handshake).
+    handshake(handshake: impl Handshake);
+
+    /// Bounds how long all handshakes of a connection may take together; 5 s by default. Then the connection
+    /// is closed.
+    handshake_timeout(timeout: Duration);
 }
 
 /// A server with its handler, ready to be started.
