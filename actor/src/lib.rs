@@ -64,6 +64,7 @@ pub mod contract {}
 
 pub mod call;
 pub mod gen_server;
+mod guard;
 mod messages;
 mod names;
 mod observe;

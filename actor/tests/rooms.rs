@@ -9,6 +9,7 @@ use std::{
 /// it in this table, and of the hub. The longest matching prefix decides where a module belongs.
 const LAYERS: &[(&str, &[&str])] = &[
     ("synchronization, without any of the rest", &["sync", "testing::mutation"]),
+    ("guards around values and code of users", &["guard"]),
     (
         "plain values",
         &[
@@ -24,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mailboxes", &["messages::capacity", "messages::mailbox"]),
-    ("observation", &["observe::crash_report", "observe::telemetry", "observe::trace", "runtime::panic"]),
+    ("observation", &["observe::crash_report", "observe::telemetry", "observe::trace"]),
     ("the kernel", &["runtime::kernel"]),
     ("drivers", &["runtime::driver", "runtime::parker"]),
     ("the scheduler", &["runtime::scheduler"]),

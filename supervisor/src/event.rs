@@ -130,18 +130,18 @@ impl Reporter {
     }
 
     pub(crate) fn started(&mut self, spec: &ChildSpec, pid: Pid) {
-        tracing::trace!(target: TARGET, supervisor = %this(), child = %spec.id, %pid, "child started");
+        riot_actor::log_event!(TRACE,TARGET, supervisor = %this(), child = %spec.id, %pid, "child started");
         self.publish(|| SupervisorEvent::Started { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn restarted(&mut self, spec: &ChildSpec, pid: Pid) {
-        tracing::info!(target: TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
+        riot_actor::log_event!(INFO,TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
         self.publish(|| SupervisorEvent::Restarted { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {
         let id = &spec.id;
-        tracing::error!(target: TARGET, supervisor = %this(), child = %id, "child failed to start: {reason}");
+        riot_actor::log_event!(ERROR,TARGET, supervisor = %this(), child = %id, "child failed to start: {reason}");
         self.publish(|| SupervisorEvent::StartFailed {
             supervisor: this(),
             id: spec.id.clone(),
@@ -151,9 +151,9 @@ impl Reporter {
 
     pub(crate) fn ended(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
         if reason.is_clean() {
-            tracing::trace!(target: TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
+            riot_actor::log_event!(TRACE,TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
         } else {
-            tracing::warn!(target: TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
+            riot_actor::log_event!(WARN,TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
         }
         self.publish(|| SupervisorEvent::Ended {
             supervisor: this(),
@@ -165,8 +165,8 @@ impl Reporter {
 
     pub(crate) fn shutdown_failed(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
         let supervisor = this();
-        tracing::warn!(
-            target: TARGET, %supervisor, child = %id, %pid, "child did not shut down as asked: {reason}"
+        riot_actor::log_event!(WARN,
+            TARGET, %supervisor, child = %id, %pid, "child did not shut down as asked: {reason}"
         );
         self.publish(|| SupervisorEvent::ShutdownFailed {
             supervisor: this(),
@@ -178,16 +178,16 @@ impl Reporter {
 
     pub(crate) fn unresponsive(&mut self, id: &ChildId, pid: Pid, since: Duration) {
         let supervisor = this();
-        tracing::error!(
-            target: TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
+        riot_actor::log_event!(ERROR,
+            TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
         );
         self.publish(|| SupervisorEvent::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
     }
 
     pub(crate) fn intensity_reached(&mut self, id: &ChildId) {
         let supervisor = this();
-        tracing::error!(
-            target: TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
+        riot_actor::log_event!(ERROR,
+            TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
         );
         self.publish(|| SupervisorEvent::IntensityReached { supervisor: this(), id: id.clone() });
     }

@@ -280,7 +280,7 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
             ControlFlow::Continue(())
         },
     });
-    tracing::warn!(target: TARGET, supervisor = %this(), "unexpected message: {}", message.type_name());
+    riot_actor::log_event!(WARN,TARGET, supervisor = %this(), "unexpected message: {}", message.type_name());
     ControlFlow::Continue(())
 }
 
@@ -291,8 +291,8 @@ async fn handle_exit(child_set: &mut ChildSet, core: &mut Core, exit: Exit) -> C
     }
     if !by_link {
         let supervisor = this();
-        tracing::debug!(
-            target: TARGET, %supervisor, %from, "exit signal of an unlinked process ignored: {reason}"
+        riot_actor::log_event!(DEBUG,
+            TARGET, %supervisor, %from, "exit signal of an unlinked process ignored: {reason}"
         );
         return ControlFlow::Continue(());
     }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use super::{CallError, ReplyPath, ReplyTo};
+use crate::guard::{self, Contained};
 use crate::{
     messages::message::Message,
     process::{pid::Pid, reason::Reason},
@@ -136,7 +137,7 @@ pub(super) struct Oneshot<R>(SpinLock<OneshotState<R>>);
 
 enum OneshotState<R> {
     Open(Option<Waker>),
-    Settled(Result<R, CallError>),
+    Settled(Contained<Result<R, CallError>>),
     /// The reply was taken, or the receiver was dropped.
     Closed,
 }
@@ -151,10 +152,10 @@ impl<R: Send> Oneshot<R> {
         let mut state = self.0.lock();
         let OneshotState::Open(waker) = &mut *state else { return Err(reply) };
         let waker = waker.take();
-        *state = OneshotState::Settled(reply);
+        *state = OneshotState::Settled(Contained::new(reply));
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            guard::wake(waker);
         }
         Ok(())
     }
@@ -170,7 +171,7 @@ impl<R: Send> Oneshot<R> {
                 None
             }
             OneshotState::Settled(_) => match std::mem::replace(&mut *state, OneshotState::Closed) {
-                OneshotState::Settled(reply) => Some(reply),
+                OneshotState::Settled(reply) => Some(reply.into_inner()),
                 OneshotState::Open(_) | OneshotState::Closed => unreachable!("it was settled a moment ago"),
             },
             OneshotState::Closed => Some(Err(CallError::NoProc)),

@@ -8,13 +8,12 @@ use super::{
 };
 use crate::{
     call::ReplyTo,
-    messages::{message::Message, receive::select_here},
-    process::{
-        notice::Exit,
-        pid::Pid,
-        reason::{Panic, Reason},
+    guard::{
+        catch_panic::catch_panic,
+        panic::{Panic, catch},
     },
-    runtime::panic::{catch, catch_panic},
+    messages::{message::Message, receive::select_here},
+    process::{notice::Exit, pid::Pid, reason::Reason},
     time::timeout::timeout,
 };
 

@@ -5,10 +5,11 @@ use std::{fmt, time::Duration};
 use super::{GenServer, GenServerRef, START_TIMEOUT, Stop, control, events};
 use crate::{
     call::{CallError, ReplyTo, oneshot_with, wait},
+    guard::catch_panic::catch_panic,
     messages::capacity::MailboxOverflow,
     names::name::Name,
     process::{exit::exit, link::link, notice::MonitorRef, pid::Pid, reason::Reason, spawn::SpawnOptions},
-    runtime::{context, handle::Handle, kernel::spawn::ParentExit, panic::catch_panic},
+    runtime::{context, handle::Handle, kernel::spawn::ParentExit},
 };
 
 /// Options for starting a server.

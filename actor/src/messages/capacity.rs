@@ -14,6 +14,7 @@ use std::{
     task::Waker,
 };
 
+use crate::guard;
 use crate::sync::lock::lock;
 
 /// The effect of a plain [`send`](crate::send()) when the mailbox of the receiver is full.
@@ -155,7 +156,7 @@ impl Capacity {
             next
         };
         if let Some((_, waker)) = next {
-            waker.wake();
+            guard::wake(waker);
         }
     }
 
@@ -208,6 +209,6 @@ impl Capacity {
             waiting.closed = true;
             std::mem::take(&mut waiting.senders)
         };
-        senders.into_iter().for_each(|(_, waker)| waker.wake());
+        senders.into_iter().for_each(|(_, waker)| guard::wake(waker));
     }
 }

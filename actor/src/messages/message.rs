@@ -15,8 +15,12 @@ use std::{
 };
 
 use super::boxed::Boxed;
+use crate::guard::contain;
 
 /// A message of any type, as [`receive_any`](crate::mailbox::receive_any) returns it.
+///
+/// A value that is dropped inside its message is dropped inside a guard: a panic in its destructor is
+/// reported, and ends no process.
 ///
 /// ```
 /// use riot_actor::Message;
@@ -68,12 +72,17 @@ impl<T: 'static, const COUNTS: bool> KindOf<T, COUNTS> {
             let payload = payload.as_mut_ptr();
             // SAFETY: the caller of `drop` passes a payload of this kind, so `Message::of` has written a `T`
             // or its box there, and does not use it again.
-            unsafe {
+            let drop = || unsafe {
                 if fits::<T>() {
                     payload.cast::<T>().drop_in_place();
                 } else {
                     payload.cast::<Boxed<T>>().drop_in_place();
                 }
+            };
+            if mem::needs_drop::<T>() {
+                let _ = contain(drop);
+            } else {
+                drop();
             }
         },
     };

@@ -24,6 +24,7 @@ use std::{
 
 pub use super::name::Name;
 use crate::{
+    guard,
     messages::message::Message,
     process::pid::Pid,
     runtime::{context, coop, handle::Handle, shared::Shared},
@@ -302,7 +303,7 @@ impl Registry {
                 waiter.waker.take()
             };
             if let Some(waker) = waker {
-                waker.wake();
+                guard::wake(waker);
             }
         }
         Ok(())

@@ -1,16 +1,22 @@
 //! Crash reports: one for each abnormal exit, through `tracing`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::RefCell, fmt::Write as _};
 
 use crate::{
+    guard::{Contained, contain, panic::catch, text::printable},
+    log_event,
     names::name::Name,
     process::{pid::Pid, reason::Reason},
-    runtime::shared::Shared,
+    runtime::{context, shared::Shared},
 };
+
+/// Details that one process may register.
+const MAX_DETAILS: usize = 16;
 
 /// Describes a process that exited abnormally. See [`Config::on_crash`](crate::runtime::Config::on_crash) for
 /// an example.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CrashReport {
     /// The process.
     pub pid: Pid,
@@ -24,27 +30,129 @@ pub struct CrashReport {
     pub parent: Option<Pid>,
     /// Whether it was ended by a link or by [`exit`](crate::exit()), and so is no cause itself.
     pub by_signal: bool,
+    /// Names and values of what the process was about, see [`crash_detail`]. Values are fit for one line.
+    pub details: Vec<(&'static str, String)>,
+}
+
+/// A detail of a crash report, made when there is one.
+pub(crate) struct CrashDetail {
+    name: &'static str,
+    value: Contained<Box<dyn Fn() -> String + Send>>,
+}
+
+/// Names and values.
+type Details = Vec<(&'static str, String)>;
+
+thread_local! {
+    /// Details of the process that is about to exit on this thread.
+    static LAST_DETAILS: RefCell<Option<(Pid, Details)>> = const { RefCell::new(None) };
+}
+
+/// Registers a detail of the running process for its crash report. The function is called only if the process
+/// exits abnormally, after its body was dropped. A process has 16 details at most; more are ignored.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use riot_actor::{process::wait, runtime::Config, spawn, telemetry::crash_detail};
+///
+/// let (tell, told) = mpsc::channel();
+/// let config = Config::new().on_crash(move |report| tell.send(report.details.clone()).unwrap());
+/// config.run(async {
+///     let order = spawn(async {
+///         crash_detail("order", || "17".to_owned());
+///         panic!("out of stock");
+///     });
+///     wait(order).await;
+/// })?;
+/// assert_eq!(told.recv(), Ok(vec![("order", "17".to_owned())]));
+/// # Ok::<(), riot_actor::runtime::RunError>(())
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+pub fn crash_detail(name: &'static str, value: impl Fn() -> String + Send + 'static) {
+    let mut detail = Some(CrashDetail { name, value: Contained::new(Box::new(value)) });
+    let this = crate::this();
+    context::with_shared("crash_detail", |shared| {
+        shared.attach_relation(this, |relations| {
+            let details = &mut relations.others().crash_details;
+            if details.len() < MAX_DETAILS {
+                details.extend(detail.take());
+            }
+        });
+    });
+}
+
+/// Adds a detail to the crash report of the running process, which is about to exit abnormally: it unwinds,
+/// or returns an error. Costs nothing before that, unlike [`crash_detail`].
+pub fn add_crash_detail(name: &'static str, value: &str) {
+    let Some(this) = context::current() else { return };
+    LAST_DETAILS.with_borrow_mut(|last| {
+        if last.as_ref().is_none_or(|(pid, _)| *pid != this) {
+            *last = Some((this, Vec::new()));
+        }
+        if let Some((_, details)) = last
+            && details.len() < MAX_DETAILS
+        {
+            details.push((name, printable(value)));
+        }
+    });
+}
+
+/// Returns the details of a process that has exited.
+pub(crate) fn details(pid: Pid, registered: &[CrashDetail]) -> Details {
+    let last = LAST_DETAILS.take().filter(|(other, _)| *other == pid);
+    let mut details = last.map_or_else(Vec::new, |(_, details)| details);
+    for CrashDetail { name, value } in registered {
+        details.extend(contain(&**value).map(|value| (*name, printable(value))));
+    }
+    details
 }
 
 /// Reports an abnormal exit.
 pub(crate) fn crash(shared: &Shared, report: CrashReport) {
-    let CrashReport { pid, names, label, reason, parent, by_signal } = &report;
-    let label = label.as_deref().unwrap_or("-");
+    let CrashReport { pid, names, label, reason, parent, by_signal, details } = &report;
+    let label = printable(label.as_deref().unwrap_or("-"));
     let parent = parent.map(tracing::field::display);
+    let names = (!names.is_empty()).then(|| tracing::field::debug(names));
+    let reason = printable(format_args!("{reason:#}"));
     // A crash is an error; the exits that follow from it are only details.
     if *by_signal {
-        tracing::debug!(target: "riot::crash", %pid, ?names, label, parent, "process exited: {reason}");
+        log_event!(DEBUG, "riot::crash", %pid, label, names, parent, "process exited: {reason}");
     } else {
-        tracing::error!(target: "riot::crash", %pid, ?names, label, parent, "process crashed: {reason}");
+        let backtrace = match &report.reason {
+            Reason::Panic(panic) => panic.backtrace.as_deref(),
+            _ => None,
+        };
+        let details = (!details.is_empty()).then(|| tracing::field::display(pairs(details)));
+        log_event!(
+            ERROR, "riot::crash", %pid, label, names, parent, details, backtrace,
+            "process crashed: {reason}"
+        );
     }
     if let Some(hook) = &shared.config.on_crash
-        && let Err(panic) = crate::runtime::panic::catch(|| hook(&report))
+        && let Err(panic) = catch(|| hook(&report))
     {
-        tracing::error!(target: "riot::crash", "the crash hook panicked: {panic}");
+        let panic = printable(panic);
+        log_event!(ERROR, "riot::crash", "the crash hook panicked: {panic}");
     }
+}
+
+/// Returns details as `name=value` pairs; a value with a space is quoted.
+fn pairs(details: &[(&'static str, String)]) -> String {
+    let mut text = String::new();
+    for (name, value) in details {
+        let space = if text.is_empty() { "" } else { " " };
+        let _ = match value.contains([' ', '"']) {
+            true => write!(text, "{space}{name}={value:?}"),
+            false => write!(text, "{space}{name}={value}"),
+        };
+    }
+    text
 }
 
 /// Reports a panic that came too late to be the exit reason.
 pub(crate) fn late_panic(pid: Pid, reason: &Reason) {
-    tracing::error!(target: "riot::crash", %pid, "process panicked while it exited: {reason}");
+    let reason = printable(reason);
+    log_event!(ERROR, "riot::crash", %pid, "process panicked while it exited: {reason}");
 }

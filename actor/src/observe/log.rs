@@ -31,18 +31,23 @@ use std::{
     time::Duration,
 };
 
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
+#[doc(hidden)]
+pub use crate::guard::log::emit_guarded;
+pub use crate::guard::text::printable;
 use crate::{
+    guard::{
+        log::Fields,
+        stderr::{self, Rate},
+    },
     messages::{message::Message, receive::receive_timeout, send::TrySendError},
     names::name::Name,
     process::{exit::trap_exit, notice::Exit},
     runtime::{blocking::blocking, context, shared::Shared},
 };
+#[doc(hidden)]
+pub use tracing;
 
 /// Bytes that are written at once at most.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
@@ -83,10 +88,9 @@ impl LogSubscriber {
         let mut line = String::new();
         let _ = write!(line, "{:5}.{:06} ", age.as_secs(), age.subsec_micros());
         let _ = write!(line, "{:5} {}:", metadata.level(), metadata.target());
-        let mut fields = Fields { message: String::new(), others: String::new() };
+        let mut fields = Fields::default();
         event.record(&mut fields);
-        line += &fields.message;
-        line += &fields.others;
+        line = fields.lines(line);
         line.push('\n');
         line
     }
@@ -137,31 +141,9 @@ impl Subscriber for LogSubscriber {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// Writes a line to the standard error, and ignores a failure: logging must not fail its caller.
+/// Hands a line to the thread that writes to the standard error, and does not wait for it.
 fn to_stderr(line: &str) {
-    let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
-}
-
-/// The message of an event, and its other fields.
-struct Fields {
-    message: String,
-    others: String,
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = match field.name() {
-            "message" => write!(self.message, " {value:?}"),
-            name => write!(self.others, " {name}={value:?}"),
-        };
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let _ = match field.name() {
-            "message" => write!(self.message, " {value}"),
-            name => write!(self.others, " {name}={value}"),
-        };
-    }
+    stderr::write_line(line.trim_end_matches('\n'), Rate::Unlimited);
 }
 
 /// The body of the process that writes: it writes lines of [`LogSubscriber`] to `out`, many at once, away

@@ -17,7 +17,7 @@
 //!
 //! Handlers belong to one runtime. An event without a handler costs a load.
 
-pub use crate::observe::crash_report::CrashReport;
+pub use crate::observe::crash_report::{CrashReport, add_crash_detail, crash_detail};
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
@@ -28,7 +28,8 @@ use std::{
 };
 
 use crate::{
-    runtime::{context, handle::Handle, panic::catch, shared::Shared},
+    guard::{Contained, panic::catch},
+    runtime::{context, handle::Handle, shared::Shared},
     sync::lock::lock,
 };
 
@@ -117,8 +118,10 @@ impl Telemetry {
             if let Err(panic) = catch(|| call(event)) {
                 self.detach(*id);
                 let event = type_name::<E>();
-                tracing::error!(
-                    target: "riot::telemetry", event,
+                crate::log_event!(
+                    ERROR,
+                    "riot::telemetry",
+                    event,
                     "a handler panicked and was detached: {panic}"
                 );
             }
@@ -146,6 +149,7 @@ impl Telemetry {
 impl Shared {
     fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
         let id = HandlerId(self.next_reference().0);
+        let handler = Contained::new(handler);
         let call: Arc<HandlerFn> = Arc::new(move |event: &dyn Any| {
             if let Some(event) = event.downcast_ref() {
                 handler(event);

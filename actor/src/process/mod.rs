@@ -34,15 +34,19 @@ pub use self::{
     notice::{Down, Exit, MonitorRef},
     pid::Pid,
     priority::Priority,
-    reason::{Detail, Outcome, Panic, Reason},
+    reason::{Detail, ExitError, Outcome, Reason},
     spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
     tree::{ProcessNode, ProcessTree, tree},
 };
 pub use crate::{
     call::{Wait, join, wait},
+    guard::{
+        catch_panic::{CatchPanic, catch_panic},
+        contain,
+        panic::{Panic, PanicPayload},
+    },
     runtime::{
         context::{this, try_this},
         coop::yield_now,
-        panic::{CatchPanic, catch_panic},
     },
 };

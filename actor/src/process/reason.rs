@@ -1,10 +1,15 @@
 //! Exit reasons, and what a body may return as one.
 
-use std::{any::Any, error::Error, fmt, process::ExitCode, sync::Arc};
+use std::{any::Any, error::Error, fmt, ops::Deref, process::ExitCode, sync::Arc, time::Duration};
+
+use crate::guard::{self, Contained, contain, panic::Panic, stderr, text};
 
 /// The reason for which a process exits or is asked to exit. Cheap to clone, and compared by content.
 ///
 /// `Normal`, `Shutdown` and `ShutdownWith` are *clean*: planned exits. All others are *abnormal*.
+///
+/// `{}` prints a reason; `{:#}` adds the causes of an error. Values of a user in a reason are dropped,
+/// compared and printed inside a guard, so one that panics does no harm wherever the reason goes.
 ///
 /// ```
 /// # use riot_actor::Reason;
@@ -31,7 +36,7 @@ pub enum Reason {
     /// The process panicked.
     Panic(Arc<Panic>),
     /// The body of the process returned an error.
-    Error(Arc<dyn Error + Send + Sync>),
+    Error(ExitError),
     /// Any other reason that two processes agree on.
     Other(Detail),
 }
@@ -64,7 +69,7 @@ impl PartialEq for Reason {
             | (Self::NoProc, Self::NoProc) => true,
             (Self::ShutdownWith(a), Self::ShutdownWith(b)) | (Self::Other(a), Self::Other(b)) => a == b,
             (Self::Panic(a), Self::Panic(b)) => a == b,
-            (Self::Error(a), Self::Error(b)) => Arc::ptr_eq(a, b) || a.to_string() == b.to_string(),
+            (Self::Error(a), Self::Error(b)) => a == b,
             _ => false,
         }
     }
@@ -80,7 +85,10 @@ impl fmt::Display for Reason {
             Self::Killed => f.write_str("killed"),
             Self::NoProc => f.write_str("no such process"),
             Self::Panic(panic) => write!(f, "panic: {panic}"),
-            Self::Error(error) => write!(f, "error: {error}"),
+            Self::Error(error) => {
+                f.write_str("error: ")?;
+                error.fmt(f)
+            }
             Self::Other(detail) => write!(f, "{detail:?}"),
         }
     }
@@ -88,7 +96,7 @@ impl fmt::Display for Reason {
 
 impl<E: Error + Send + Sync + 'static> From<E> for Reason {
     fn from(error: E) -> Self {
-        Self::Error(Arc::new(error))
+        Self::Error(ExitError::new(error))
     }
 }
 
@@ -99,8 +107,71 @@ impl std::process::Termination for Reason {
         if self.is_clean() {
             return ExitCode::SUCCESS;
         }
-        eprintln!("{self}");
+        let line = format!("riot ERROR ended: {}", text::printable(format_args!("{self:#}")));
+        stderr::write_line(&line, stderr::Rate::Unlimited);
+        stderr::flush(FLUSH_TIMEOUT);
         ExitCode::FAILURE
+    }
+}
+
+/// How long the end of a program waits for its last line to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The error inside a [`Reason::Error`]. Cheap to clone; dereferences to the error itself.
+///
+/// Two are equal if they are clones of one another or print the same text. `{}` prints the error alone,
+/// `{:#}` with its causes, joined by `: `.
+///
+/// ```
+/// use riot_actor::{Reason, process::ExitError};
+///
+/// let parsed = "x".parse::<u8>().unwrap_err();
+/// let Reason::Error(error) = Reason::from(parsed.clone()) else { unreachable!() };
+/// assert_eq!(error.downcast_ref(), Some(&parsed));
+/// assert_eq!(error, ExitError::new(parsed));
+/// ```
+#[derive(Clone)]
+pub struct ExitError(Arc<Contained<Box<dyn Error + Send + Sync>>>);
+
+impl ExitError {
+    /// Wraps an error, or anything that becomes one.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Arc::new(Contained::new(error.into())))
+    }
+}
+
+impl Deref for ExitError {
+    type Target = dyn Error + Send + Sync + 'static;
+    fn deref(&self) -> &Self::Target {
+        &***self.0
+    }
+}
+
+impl PartialEq for ExitError {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.to_string() == other.to_string()
+    }
+}
+
+impl fmt::Display for ExitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error: &(dyn Error + Send + Sync) = &**self;
+        let with_causes = f.alternate();
+        guard::print(f, |out| match with_causes {
+            true => out.write_str(&text::with_causes(error)),
+            false => write!(out, "{error}"),
+        })
+    }
+}
+
+impl fmt::Debug for ExitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error: &(dyn Error + Send + Sync) = &**self;
+        let is_pretty = f.alternate();
+        guard::print(f, |out| match is_pretty {
+            true => write!(out, "{error:#?}"),
+            false => write!(out, "{error:?}"),
+        })
     }
 }
 
@@ -118,7 +189,7 @@ pub struct Detail(Arc<dyn Value>);
 impl Detail {
     /// Wraps a value.
     pub fn new(value: impl PartialEq + fmt::Debug + Send + Sync + 'static) -> Self {
-        Self(Arc::new(value))
+        Self(Arc::new(Contained::new(value)))
     }
 
     /// Returns a reference to the value, if it is a `T`.
@@ -130,45 +201,35 @@ impl Detail {
 
 impl PartialEq for Detail {
     fn eq(&self, other: &Self) -> bool {
-        self.0.equals(other.0.as_any())
+        contain(|| self.0.equals(other.0.as_any())).unwrap_or(false)
     }
 }
 
 impl fmt::Debug for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let is_pretty = f.alternate();
+        guard::print(f, |out| match is_pretty {
+            true => write!(out, "{:#?}", self.0.as_debug()),
+            false => write!(out, "{:?}", self.0.as_debug()),
+        })
     }
 }
 
-trait Value: fmt::Debug + Send + Sync {
+trait Value: Send + Sync {
     fn as_any(&self) -> &dyn Any;
+    fn as_debug(&self) -> &dyn fmt::Debug;
     fn equals(&self, other: &dyn Any) -> bool;
 }
 
-impl<T: PartialEq + fmt::Debug + Send + Sync + 'static> Value for T {
+impl<T: PartialEq + fmt::Debug + Send + Sync + 'static> Value for Contained<T> {
     fn as_any(&self) -> &dyn Any {
-        self
+        &**self
+    }
+    fn as_debug(&self) -> &dyn fmt::Debug {
+        &**self
     }
     fn equals(&self, other: &dyn Any) -> bool {
-        other.downcast_ref::<T>().is_some_and(|other| self == other)
-    }
-}
-
-/// A panic: its message and location. See [`catch_panic`](crate::process::catch_panic) for an example.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Panic {
-    /// The message; empty if the payload was no string.
-    pub message: String,
-    /// The location as `file:line:column`, if it is known.
-    pub location: Option<String>,
-}
-
-impl fmt::Display for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.location {
-            Some(location) => write!(f, "{} at {location}", self.message),
-            None => f.write_str(&self.message),
-        }
+        other.downcast_ref::<T>().is_some_and(|other| **self == *other)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, time::Duration};
 
-use super::{context, panic::catch_panic, shared::Shared, shutdown::shutdown};
+use super::{context, shared::Shared, shutdown::shutdown};
 use crate::{
+    guard::catch_panic::catch_panic,
     messages::{
         message::Message,
         receive::{receive, receive_if, select},
@@ -186,8 +187,8 @@ async fn start_all(
                 running.push(RunningApplication { name, kind, shutdown, top, reference: monitor(top) })
             }
             Err(reason) => {
-                tracing::error!(
-                    target: "riot::application", application = %name,
+                crate::log_event!(ERROR,
+                    "riot::application", application = %name,
                     "failed to start: {reason}"
                 );
                 return Err(Some(ApplicationFailed { name: name.into_owned(), reason }));
@@ -219,7 +220,7 @@ async fn watch(running: &mut Vec<RunningApplication>) {
             continue;
         };
         let RunningApplication { name, kind, .. } = running.remove(at);
-        tracing::warn!(target: "riot::application", application = %name, "ended: {}", down.reason);
+        crate::log_event!(WARN,"riot::application", application = %name, "ended: {}", down.reason);
         let matters = match kind {
             ApplicationKind::Permanent => true,
             ApplicationKind::Transient => !down.reason.is_clean(),
@@ -249,8 +250,8 @@ async fn stop_all(running: Vec<RunningApplication>, kill_timeout: Duration) {
         }
         exit(top, Reason::Kill);
         if timeout(kill_timeout, down()).await.is_err() {
-            tracing::error!(
-                target: "riot::application", application = %name,
+            crate::log_event!(ERROR,
+                "riot::application", application = %name,
                 "was killed and does not give way"
             );
         }

@@ -8,8 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{context, coop, panic::catch};
-use crate::{process::reason::Panic, sync::lock::lock};
+use super::{context, coop};
+use crate::{
+    guard::{
+        self, Contained,
+        panic::{Panic, catch},
+    },
+    sync::lock::lock,
+};
 
 /// How long a thread without work waits for more before it ends.
 const LINGER: Duration = Duration::from_secs(5);
@@ -41,9 +47,9 @@ where
     let written = job_state.clone();
     let job = move || {
         let result = catch(f);
-        let before = std::mem::replace(&mut *lock(&written), JobState::Done(Some(result)));
+        let before = std::mem::replace(&mut *lock(&written), JobState::Done(Some(Contained::new(result))));
         if let JobState::Pending(Some(waker)) = before {
-            waker.wake();
+            guard::wake(waker);
         }
     };
     context::with_shared("blocking", |shared| match shared.simulated() {
@@ -55,7 +61,9 @@ where
             return Poll::Pending;
         }
         match &mut *lock(&job_state) {
-            JobState::Done(result) => Poll::Ready(result.take().expect("a result is taken once")),
+            JobState::Done(result) => {
+                Poll::Ready(result.take().expect("a result is taken once").into_inner())
+            }
             JobState::Pending(waker) => {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
@@ -68,7 +76,7 @@ where
 
 enum JobState<R> {
     Pending(Option<Waker>),
-    Done(Option<Result<R, Panic>>),
+    Done(Option<Contained<Result<R, Panic>>>),
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -111,7 +119,7 @@ impl Pool {
                 && let Some(job) = pool.jobs.pop_front()
             {
                 drop(pool);
-                tracing::warn!(target: "riot::blocking", "the system refused a thread: {error}");
+                crate::log_event!(WARN, "riot::blocking", "the system refused a thread: {error}");
                 job();
             }
         }
@@ -141,7 +149,7 @@ fn serve(shared: &(Mutex<PoolState>, Condvar)) {
     loop {
         if let Some(job) = pool.jobs.pop_front() {
             drop(pool);
-            job();
+            let _ = guard::contain(job);
             pool = lock(state);
             continue;
         }

@@ -1,17 +1,23 @@
 //! The settings of a runtime, and running one.
 
-use std::{fmt, future::Future, sync::Mutex, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io::{self, Write as _},
+    sync::Mutex,
+    time::Duration,
+};
 
 #[cfg(all(unix, feature = "signals"))]
 use super::os_signals::Listener;
 use super::{
     application::Application,
     context::{self, Local},
-    panic::install_hook,
     scheduler::{self, Scheduler},
     shared::{Scheduling, Shared},
 };
 use crate::{
+    guard::{Contained, panic::install_hook},
     observe::crash_report::CrashReport,
     process::{
         pid::Pid,
@@ -61,7 +67,8 @@ pub struct Config {
     pub(super) kill_timeout: Duration,
     pub(crate) long_schedule: Duration,
     pub(super) max_blocking_threads: usize,
-    pub(crate) on_crash: Option<CrashHook>,
+    pub(crate) on_crash: Option<Contained<CrashHook>>,
+    pub(crate) default_log: bool,
     #[cfg(all(unix, feature = "signals"))]
     signals: bool,
     /// Until the runtime starts. It keeps the other settings for as long as it lives, where all its threads
@@ -79,6 +86,7 @@ impl Config {
             long_schedule: Duration::from_millis(100),
             max_blocking_threads: 64,
             on_crash: None,
+            default_log: true,
             #[cfg(all(unix, feature = "signals"))]
             signals: false,
             applications: Mutex::default(),
@@ -139,7 +147,15 @@ impl Config {
     /// # Ok::<(), riot_actor::runtime::RunError>(())
     /// ```
     pub fn on_crash(mut self, hook: impl Fn(&CrashReport) + Send + Sync + 'static) -> Self {
-        self.on_crash = Some(Box::new(hook));
+        self.on_crash = Some(Contained::new(Box::new(hook)));
+        self
+    }
+
+    /// Keeps warnings and crash reports off the standard error where no `tracing` subscriber is set. By
+    /// default they are written there, 10 lines a second at most, by a thread of their own that nothing waits
+    /// for.
+    pub fn without_default_log(mut self) -> Self {
+        self.default_log = false;
         self
     }
 
@@ -296,7 +312,7 @@ struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
-        eprintln!("riot_actor: a worker panicked; this is a bug in the runtime");
+        let _ = io::stderr().write_all(b"riot_actor: a worker panicked; this is a bug in the runtime\n");
         std::process::abort();
     }
 }

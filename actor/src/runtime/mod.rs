@@ -22,7 +22,6 @@ pub(crate) mod handle;
 pub(crate) mod kernel;
 #[cfg(all(unix, feature = "signals"))]
 mod os_signals;
-pub(crate) mod panic;
 pub(crate) mod parker;
 mod random;
 pub(crate) mod scheduler;

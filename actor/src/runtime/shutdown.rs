@@ -23,6 +23,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    guard::stderr,
     process::{
         pid::Pid,
         reason::{Outcome, Reason},
@@ -48,6 +49,9 @@ use crate::{
 pub fn shutdown(reason: Reason) {
     context::with_shared("shutdown", |shared| shared.shut_down(reason));
 }
+
+/// How long the end of a runtime waits for its last lines to be written to the standard error.
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How far a runtime is in its shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,16 +246,18 @@ impl Shared {
         self.stop_workers();
         self.timers.clear();
         if !all_gone {
+            stderr::flush(LOG_FLUSH_TIMEOUT);
             return Err(RunError::Stuck(self.processes()));
         }
         if !self.blocking.close(self.config.kill_timeout) {
-            tracing::warn!(target: "riot::blocking", "blocking work goes on after the end of its runtime");
+            crate::log_event!(WARN, "riot::blocking", "blocking work goes on after the end of its runtime");
         }
         for thread in threads {
             if thread.join().is_err() {
                 std::process::abort();
             }
         }
+        stderr::flush(LOG_FLUSH_TIMEOUT);
         self.outcome(reason)
     }
 

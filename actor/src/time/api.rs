@@ -278,7 +278,9 @@ impl Drop for Sleep {
     }
 }
 
-/// Makes ticks every `period`, the first one period from now. A late tick does not move the next ones.
+/// Makes ticks every `period`, the first one period from the first [`tick`](Interval::tick). A late tick does
+/// not move the next ones; [`Interval::missed`] sets what happens to ticks that are missed. A period beyond
+/// the end of the clock waits for ever.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -296,7 +298,34 @@ impl Drop for Sleep {
 /// Panics if `period` is zero.
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "{ZeroPeriod}");
-    Interval { period, next: None }
+    Interval { period, next: NextTick::Unknown, missed: MissedTicks::default() }
+}
+
+/// The policy of an [`Interval`] for ticks that are due before its caller waits for them.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{now, simulation::Simulation, sleep, time::{MissedTicks, interval}};
+/// # Simulation::new(1).run(async {
+/// let second = Duration::from_secs(1);
+/// let mut ticks = interval(second).missed(MissedTicks::Skip);
+/// ticks.tick().await;
+/// sleep(second * 7 / 2).await;                   // misses three ticks
+/// let start = now();
+/// ticks.tick().await;                            // at once
+/// ticks.tick().await;                            // at the next multiple of a second
+/// assert_eq!(now() - start, second / 2);
+/// # });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTicks {
+    /// Makes up for all of them, one after the other, at once. The default.
+    #[default]
+    Burst,
+    /// Makes up for one, and counts the next period from there.
+    Delay,
+    /// Makes up for one, and leaves out the others: the next tick is at a multiple of the period again.
+    Skip,
 }
 
 /// The ticks of [`interval`].
@@ -305,18 +334,63 @@ pub fn interval(period: Duration) -> Interval {
 #[derive(Debug)]
 pub struct Interval {
     period: Duration,
-    next: Option<Instant>,
+    next: NextTick,
+    missed: MissedTicks,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum NextTick {
+    /// No tick was waited for yet.
+    Unknown,
+    At(Instant),
+    /// Beyond the end of the clock.
+    Never,
+}
+
+impl NextTick {
+    fn after(start: Instant, period: Duration) -> Self {
+        start.checked_add(period).map_or(Self::Never, Self::At)
+    }
 }
 
 impl Interval {
+    /// Sets what happens to ticks that are missed; [`MissedTicks::Burst`] by default.
+    #[must_use]
+    pub fn missed(mut self, missed: MissedTicks) -> Self {
+        self.missed = missed;
+        self
+    }
+
     /// Waits for the next tick.
     ///
     /// # Cancel safety
     /// If the future is dropped before it is ready, no tick is skipped.
+    ///
+    /// # Panics
+    /// Panics when awaited outside a process.
     pub async fn tick(&mut self) {
-        let next = self.next.unwrap_or_else(|| crate::now() + self.period);
-        self.next = Some(next);
-        sleep_until(next).await;
-        self.next = Some(next + self.period);
+        if let NextTick::Unknown = self.next {
+            self.next = NextTick::after(crate::now(), self.period);
+        }
+        let NextTick::At(due) = self.next else { return std::future::pending().await };
+        sleep_until(due).await;
+        self.next = self.after(due, crate::now());
+    }
+
+    /// Returns the tick after the one that was due at `due` and is made up for `now`.
+    fn after(&self, due: Instant, now: Instant) -> NextTick {
+        let late = now.saturating_duration_since(due);
+        if late < self.period {
+            return NextTick::after(due, self.period);
+        }
+        match self.missed {
+            MissedTicks::Burst => NextTick::after(due, self.period),
+            MissedTicks::Delay => NextTick::after(now, self.period),
+            MissedTicks::Skip => {
+                let into_period = (late.as_nanos() % self.period.as_nanos()) as u64;
+                let left = self.period.saturating_sub(Duration::from_nanos(into_period));
+                NextTick::after(now, left)
+            }
+        }
     }
 }

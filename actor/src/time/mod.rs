@@ -22,8 +22,8 @@ mod wheel;
 
 pub use self::{
     api::{
-        Interval, SendLater, Sleep, Timeout, ZeroPeriod, interval, send_after, send_interval, sleep,
-        sleep_until, start_timer,
+        Interval, MissedTicks, SendLater, Sleep, Timeout, ZeroPeriod, interval, send_after, send_interval,
+        sleep, sleep_until, start_timer,
     },
     clock::{now, now_coarse},
     timeout::{TimedOut, TimeoutFuture, timeout},

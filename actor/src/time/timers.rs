@@ -14,10 +14,11 @@ use super::{
     wheel::{NEVER, Wheel},
 };
 use crate::{
+    guard::{Contained, contain},
     messages::message::Message,
     names::name::Name,
     process::pid::Pid,
-    runtime::{panic::catch, shared::Shared},
+    runtime::shared::Shared,
     sync::lock::lock,
 };
 
@@ -46,7 +47,7 @@ struct Repeat {
     start: Instant,
     period: Duration,
     nth: u32,
-    make: Box<dyn FnMut() -> Message + Send>,
+    make: Contained<Box<dyn FnMut() -> Message + Send>>,
 }
 
 impl Repeat {
@@ -123,7 +124,7 @@ impl Timers {
         period: Duration,
         make: Box<dyn FnMut() -> Message + Send>,
     ) -> TimerRef {
-        let repeat = Box::new(Repeat { to, start: shared.now(), period, nth: 1, make });
+        let repeat = Box::new(Repeat { to, start: shared.now(), period, nth: 1, make: Contained::new(make) });
         let tick = self.tick_after(repeat.deadline());
         let mut wheel = lock(&self.wheel);
         let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
@@ -159,12 +160,22 @@ impl Timers {
 
     /// Replaces the waker of a timer. Returns false if the timer has fired.
     pub(crate) fn rewake(&self, timer: TimerRef, waker: &Waker) -> bool {
-        match lock(&self.wheel).get(timer.0) {
-            Some((_, Some(Action::Wake(old)))) => {
-                old.clone_from(waker);
-                true
+        let mut copy = None;
+        loop {
+            let mut wheel = lock(&self.wheel);
+            let Some((_, Some(Action::Wake(old)))) = wheel.get(timer.0) else { return false };
+            if old.will_wake(waker) {
+                return true;
             }
-            _ => false,
+            // The waker may be a user's, so it is neither cloned nor dropped under the lock.
+            if let Some(copy) = copy.take() {
+                let before = std::mem::replace(old, copy);
+                drop(wheel);
+                drop(before);
+                return true;
+            }
+            drop(wheel);
+            copy = Some(waker.clone());
         }
     }
 
@@ -178,7 +189,7 @@ impl Timers {
     /// Ends a timer, if it runs.
     pub(crate) fn discard(&self, timer: TimerRef) {
         let ended = lock(&self.wheel).cancel(timer.0);
-        drop(ended);
+        let _ = contain(|| drop(ended));
     }
 
     /// Returns how long a timer has still to run.
@@ -221,7 +232,7 @@ impl Timers {
                 return;
             };
             drop(wheel);
-            contain(|| self.act(shared, TimerRef(key), action));
+            let _ = contain(|| self.act(shared, TimerRef(key), action));
         }
     }
 
@@ -238,7 +249,7 @@ impl Timers {
             }
             Action::Repeat(mut repeat) => {
                 // Cloning a message runs code of a user. If it panics, the interval ends.
-                let Ok(message) = catch(|| (repeat.make)()) else {
+                let Some(message) = contain(|| (repeat.make)()) else {
                     return self.discard(timer);
                 };
                 let to = repeat.to;
@@ -256,15 +267,7 @@ impl Timers {
     pub(crate) fn clear(&self) {
         let all = lock(&self.wheel).clear();
         for action in all {
-            contain(|| drop(action));
+            let _ = contain(|| drop(action));
         }
-    }
-}
-
-/// Runs code outside any process that may drop a message of a user, or wake a waker of one: a panic is
-/// logged.
-fn contain(f: impl FnOnce()) {
-    if let Err(panic) = catch(f) {
-        tracing::error!(target: "riot::crash", "a message or waker of a timer panicked: {panic}");
     }
 }

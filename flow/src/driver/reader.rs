@@ -26,6 +26,6 @@ pub(super) async fn run<F: Flow>(link: Side<F>) {
         flow.is_upgraded() || flow.is_closed()
     };
     if !closes && let Err(error) = link.transport.shutdown(Shutdown::Read) {
-        tracing::debug!(target: "riot::flow", "shutting down the receiving side failed: {error}");
+        riot_actor::log_event!(DEBUG, "riot::flow", "shutting down the receiving side failed: {error}");
     }
 }

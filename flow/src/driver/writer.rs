@@ -34,7 +34,9 @@ pub(super) async fn run<F: Flow>(link: Side<F>) {
     // Boxed: otherwise every connection would have room for it from its first moment to its last.
     match Box::pin(timeout(CLOSE_TIMEOUT, close)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(target: "riot::flow", "closing the sending side failed: {error}"),
+        Ok(Err(error)) => {
+            riot_actor::log_event!(DEBUG, "riot::flow", "closing the sending side failed: {error}")
+        }
         Err(TimedOut) => drop(transport.shutdown(Shutdown::Write)),
     }
     link.wakes.wake_reader();

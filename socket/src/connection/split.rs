@@ -167,7 +167,12 @@ impl Drop for OwnedWriteHalf {
         if self.ends
             && let Err(error) = self.transport.shutdown(Shutdown::Write)
         {
-            tracing::debug!(target: "riot::socket", "ending the output to {} failed: {error}", self.peer());
+            riot_actor::log_event!(
+                DEBUG,
+                "riot::socket",
+                "ending the output to {} failed: {error}",
+                self.peer()
+            );
         }
     }
 }

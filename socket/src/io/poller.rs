@@ -165,7 +165,7 @@ impl SocketTable {
             self.new.pop_front();
             let Some(socket) = self.get(token) else { continue };
             if let Err(error) = registry.register(&mut SourceFd(&socket.descriptor), Token(token), BOTH) {
-                tracing::error!(target: "riot::socket", "a socket cannot be waited for: {error}");
+                riot_actor::log_event!(ERROR, "riot::socket", "a socket cannot be waited for: {error}");
                 socket.readiness.fail(&error, to_wake);
             }
         }
@@ -201,7 +201,7 @@ impl Driver for Poller {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {
-            tracing::error!(target: "riot::socket", "waiting for events failed: {error}");
+            riot_actor::log_event!(ERROR, "riot::socket", "waiting for events failed: {error}");
         }
         if sleeps {
             self.handle.sockets.lock().asleep = false;
@@ -251,7 +251,7 @@ struct PollWaker(mio::Waker);
 impl Unpark for PollWaker {
     fn unpark(&self) {
         if let Err(error) = self.0.wake() {
-            tracing::error!(target: "riot::socket", "waking a worker failed: {error}");
+            riot_actor::log_event!(ERROR, "riot::socket", "waking a worker failed: {error}");
         }
     }
 }

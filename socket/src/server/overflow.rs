@@ -60,7 +60,7 @@ pub(super) async fn answer(mut connection: Connection, answer: Bytes) -> Reason 
     .await;
     if let Ok(Err(error)) = answered {
         let peer = connection.peer();
-        tracing::debug!(target: "riot::socket", "{peer} was refused, and the answer failed: {error}");
+        riot_actor::log_event!(DEBUG, "riot::socket", "{peer} was refused, and the answer failed: {error}");
     }
     Reason::Normal
 }

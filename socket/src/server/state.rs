@@ -231,14 +231,14 @@ impl Shared {
             HandshakeError::TimedOut => self.statistics.count_timeout("handshake"),
             _ => drop(self.statistics.handshake_errors.fetch_add(1, Relaxed)),
         }
-        tracing::debug!(target: "riot::socket", "{failed}");
+        riot_actor::log_event!(DEBUG, "riot::socket", "{failed}");
         Reason::shutdown_with(failed)
     }
 
     /// Logs a failed accept, at most once a second.
     pub(super) fn warn_accept_error(&self, error: &io::Error) {
         if self.statistics.may_warn() {
-            tracing::warn!(target: "riot::socket", "accepting pauses: {error}");
+            riot_actor::log_event!(WARN, "riot::socket", "accepting pauses: {error}");
         }
     }
 }

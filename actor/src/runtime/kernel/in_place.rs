@@ -14,6 +14,7 @@
 use std::{num::NonZeroU32, ptr::NonNull, task::Waker};
 
 use super::{process::Runnable, record::Slot};
+use crate::guard;
 use crate::{
     process::{pid::Pid, reason::Reason},
     runtime::{
@@ -256,7 +257,7 @@ impl Slot {
         if !self.is_wait_open(number) {
             // The value is a user's and must not be dropped under the lock.
             drop(core);
-            drop(value);
+            let _ = guard::contain(|| drop(value));
             return None;
         }
         let written = write(value);
@@ -273,7 +274,7 @@ impl Shared {
         let Some((waker, runnable)) = slot.settle_wait(wait.number, value, write) else { return };
         self.enqueue(runnable);
         if let Some(waker) = waker {
-            waker.wake();
+            guard::wake(waker);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{exit_hooks::ExitHooks, link_set::LinkSet};
 use crate::{
     messages::capacity::Capacity,
     names::name::Name,
+    observe::crash_report::CrashDetail,
     process::{
         notice::MonitorRef,
         pid::{NumberMap, Pid},
@@ -36,6 +37,7 @@ pub(crate) struct RareRelations {
     pub(crate) timers: ProcessTimers,
     /// The capacity of the mailbox, if it has one.
     pub(crate) capacity: Option<Arc<Capacity>>,
+    pub(crate) crash_details: Vec<CrashDetail>,
 }
 
 /// The process that a monitor watches, and the name that it was found by.

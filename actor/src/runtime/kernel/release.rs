@@ -9,10 +9,11 @@ use super::{
     relations::{RareRelations, Relations, Watcher},
 };
 use crate::{
+    guard::panic::catch,
     messages::mailbox::Mailbox,
     names::name::Name,
     observe::{
-        crash_report::{self, CrashReport},
+        crash_report::{self, CrashDetail, CrashReport},
         trace::{TraceEvent, TraceFlags},
     },
     process::{
@@ -20,7 +21,7 @@ use crate::{
         pid::{NumberMap, Peer, Pid},
         reason::Reason,
     },
-    runtime::{context::Local, panic::catch, shared::Shared},
+    runtime::{context::Local, shared::Shared},
     testing::mutation::{Mutation, is_active},
 };
 
@@ -62,11 +63,13 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     local.polling.set(false);
     let mut process = local.running.take().expect("it runs until it is released");
     process.bounded = false;
-    let remains = shared.free(pid, Some(process));
-    let reason = remains.cause.expect("a process that exits has a cause");
+    let mut remains = shared.free(pid, Some(process));
+    let reason = remains.cause.take().expect("a process that exits has a cause");
     if !reason.is_clean() {
-        let (label, parent, by_signal) = (remains.label, remains.parent, remains.caused_by_signal);
-        let report = CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal };
+        let registered = remains.crash_details();
+        let (label, parent, by_signal) = (remains.label.take(), remains.parent, remains.caused_by_signal);
+        let details = crash_report::details(pid, &registered);
+        let report = CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal, details };
         crash_report::crash(shared, report);
     }
     shared.trace(TraceFlags::PROCS, || TraceEvent::Exited { pid, reason: reason.clone() });
@@ -140,10 +143,10 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that exits has a cause");
         let Relations { links, exit_hooks, others } = std::mem::take(core.relations());
-        let RareRelations { monitors, watchers, names, groups, timers, capacity } =
+        let RareRelations { monitors, watchers, names, groups, timers, capacity, crash_details } =
             others.map_or_else(RareRelations::default, |others| *others);
         *core.relations().others() =
-            RareRelations { names, groups, timers, capacity, ..RareRelations::default() };
+            RareRelations { names, groups, timers, capacity, crash_details, ..RareRelations::default() };
         let others = Some(Box::new(RareRelations { monitors, watchers, ..RareRelations::default() }));
         (reason, Relations { links, exit_hooks, others })
     };
@@ -194,6 +197,13 @@ pub(super) struct Remains {
     pub(super) relations: Option<Box<Relations>>,
     parent: Option<Pid>,
     label: Option<Cow<'static, str>>,
+}
+
+impl Remains {
+    fn crash_details(&mut self) -> Vec<CrashDetail> {
+        let others = self.relations.as_mut().and_then(|relations| relations.others.as_mut());
+        others.map_or_else(Vec::new, |others| std::mem::take(&mut others.crash_details))
+    }
 }
 
 impl Shared {

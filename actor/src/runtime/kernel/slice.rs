@@ -14,9 +14,10 @@ use super::{
     waker,
 };
 use crate::{
+    guard::panic::catch_polling,
     observe::trace::{TraceEvent, TraceFlags},
     process::reason::Reason,
-    runtime::{context::Local, panic::catch_polling},
+    runtime::context::Local,
 };
 
 /// Awaits that a process may complete in one poll slice before it gives way. (OTP: 4000 reductions of far

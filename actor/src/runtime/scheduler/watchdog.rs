@@ -174,8 +174,12 @@ fn report(shared: &Shared, scheduler: &Scheduler, worker: usize, elapsed: Durati
         Some(info) => (info.pid.to_string(), info.label.as_deref().unwrap_or("-")),
         None => ("-".to_owned(), "-"),
     };
-    tracing::warn!(
-        target: "riot::scheduler", pid, label, worker,
+    crate::log_event!(
+        WARN,
+        "riot::scheduler",
+        pid,
+        label,
+        worker,
         "a process has not given way for {elapsed:?}"
     );
 }

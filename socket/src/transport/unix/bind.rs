@@ -138,7 +138,7 @@ impl Drop for SocketFile {
         if inode(&self.path).is_ok_and(|now| now == self.inode)
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(target: "riot::socket", "removing {}: {error}", self.path.display());
+            riot_actor::log_event!(WARN, "riot::socket", "removing {}: {error}", self.path.display());
         }
     }
 }

@@ -1,0 +1,188 @@
+//! Lines for the standard error that no caller waits for.
+//!
+//! A thread, `riot-log`, writes them from a bounded queue. It starts with the first line and serves the whole
+//! program. A standard error that is full, or that fails, costs lines and nothing else.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write as _},
+    sync::{Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::sync::lock::lock;
+
+/// Lines that wait at most; more are dropped and counted.
+const MAX_QUEUED: usize = 1024;
+
+/// Lines of the runtime in one [`WINDOW`] at most, so that a crash loop does not fill a disk; more are
+/// counted.
+const MAX_LINES_PER_WINDOW: u32 = 10;
+
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Whether a line counts against the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rate {
+    /// At most 10 lines a second are written.
+    Limited,
+    /// Every line is written, as far as the queue has room.
+    Unlimited,
+}
+
+static LOG: (Mutex<State>, Condvar) = (Mutex::new(State::new()), Condvar::new());
+
+struct State {
+    queue: VecDeque<String>,
+    has_thread: bool,
+    /// Whether the thread is writing lines that it has taken.
+    writing: bool,
+    /// Lines that found the queue full.
+    dropped: u64,
+    limit: RateLimit,
+}
+
+impl State {
+    const fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            has_thread: false,
+            writing: false,
+            dropped: 0,
+            limit: RateLimit { window_began: None, lines: 0, suppressed: 0 },
+        }
+    }
+
+    fn push(&mut self, line: String) {
+        if self.queue.len() < MAX_QUEUED {
+            self.queue.push_back(line);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// Takes what is to be written now.
+    fn take(&mut self, now: Instant) -> String {
+        let mut text: String = self.queue.drain(..).collect();
+        if let Some(suppressed) = self.limit.take_suppressed(now) {
+            text += &format!("riot WARN  {suppressed} lines were suppressed (more than 10 in a second)\n");
+        }
+        if self.dropped > 0 {
+            text += &format!("riot WARN  {} lines were dropped\n", std::mem::take(&mut self.dropped));
+        }
+        text
+    }
+}
+
+/// A limit of lines in a window of time.
+struct RateLimit {
+    window_began: Option<Instant>,
+    lines: u32,
+    suppressed: u64,
+}
+
+impl RateLimit {
+    /// Counts a line. Returns whether it may be written.
+    fn admit(&mut self, now: Instant) -> bool {
+        let is_new = self.window_began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW);
+        if is_new {
+            (self.window_began, self.lines) = (Some(now), 0);
+        }
+        self.lines = self.lines.saturating_add(1);
+        let is_admitted = self.lines <= MAX_LINES_PER_WINDOW;
+        self.suppressed += u64::from(!is_admitted);
+        is_admitted
+    }
+
+    /// Returns the number of suppressed lines once their window is over, if there are any.
+    fn take_suppressed(&mut self, now: Instant) -> Option<u64> {
+        let is_over = self.left(now).is_none_or(|left| left.is_zero());
+        (self.suppressed > 0 && is_over).then(|| std::mem::take(&mut self.suppressed))
+    }
+
+    /// Returns how long the window of suppressed lines lasts.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let began = self.window_began.filter(|_| self.suppressed > 0)?;
+        Some(WINDOW.saturating_sub(now.saturating_duration_since(began)))
+    }
+}
+
+/// Hands a line, without its newline, to the thread that writes. It never waits.
+pub(crate) fn write_line(line: &str, rate: Rate) {
+    let (state, changed) = &LOG;
+    let mut log = lock(state);
+    if rate == Rate::Unlimited || log.limit.admit(Instant::now()) {
+        log.push(format!("{line}\n"));
+    }
+    if !log.has_thread {
+        // Without a thread the lines wait, and the next one tries again.
+        log.has_thread = std::thread::Builder::new().name("riot-log".into()).spawn(serve).is_ok();
+    }
+    drop(log);
+    changed.notify_all();
+}
+
+/// Waits until all lines are written, for `timeout` at most.
+pub(crate) fn flush(timeout: Duration) {
+    let (state, changed) = &LOG;
+    let began = Instant::now();
+    let mut log = lock(state);
+    while log.has_thread && (log.writing || !log.queue.is_empty()) {
+        let left = timeout.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        log = changed.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+fn serve() {
+    let (state, changed) = &LOG;
+    let mut log = lock(state);
+    loop {
+        let text = log.take(Instant::now());
+        if text.is_empty() {
+            log = match log.limit.left(Instant::now()) {
+                Some(left) => changed.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => changed.wait(log).unwrap_or_else(PoisonError::into_inner),
+            };
+            continue;
+        }
+        log.writing = true;
+        drop(log);
+        // A failure has nowhere to be reported.
+        let _ = io::stderr().write_all(text.as_bytes());
+        log = lock(state);
+        log.writing = false;
+        changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_lines_a_second_are_written_and_the_others_counted() {
+        let mut state = State::new();
+        let began = Instant::now();
+        for at in 0..25 {
+            if state.limit.admit(began + Duration::from_millis(at)) {
+                state.push(format!("{at}\n"));
+            }
+        }
+        assert_eq!(state.take(began + Duration::from_millis(30)).lines().count(), 10);
+        assert_eq!(state.limit.left(began), Some(WINDOW));
+        let later = began + WINDOW;
+        assert!(state.take(later).contains(" 15 lines were suppressed"));
+        assert_eq!(state.take(later), "");
+        assert!(state.limit.admit(later), "the next second has lines of its own");
+    }
+
+    #[test]
+    fn a_queue_that_is_full_drops_lines_and_says_how_many() {
+        let mut state = State::new();
+        (0..MAX_QUEUED + 7).for_each(|_| state.push("line\n".into()));
+        assert!(state.take(Instant::now()).ends_with("riot WARN  7 lines were dropped\n"));
+    }
+}

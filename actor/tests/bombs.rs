@@ -1,0 +1,295 @@
+//! Values and code of users that panic wherever the runtime touches them: P25, P26.
+mod common;
+
+use std::{
+    fmt,
+    future::{Future, pending, poll_fn},
+    sync::Arc,
+    task::{Poll, Wake, Waker},
+};
+
+use common::*;
+use riot_actor::{
+    Message, Reason, call,
+    call::CallRequest,
+    exit, link,
+    mailbox::{MailboxOverflow, send_async},
+    monitor,
+    process::{PanicPayload, SpawnOptions, contain, spawn_monitor, wait, yield_now},
+    receive, register,
+    runtime::{Handle, blocking},
+    send, sleep, spawn, telemetry, this,
+    time::{send_after, send_interval},
+    trap_exit,
+};
+
+/// A value that panics in whatever is done with it, except while another panic unwinds.
+struct Bomb;
+
+fn explode() {
+    if !std::thread::panicking() {
+        panic!("a bomb");
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        explode();
+    }
+}
+
+impl PartialEq for Bomb {
+    fn eq(&self, _: &Self) -> bool {
+        explode();
+        true
+    }
+}
+
+impl fmt::Debug for Bomb {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        explode();
+        Ok(())
+    }
+}
+
+impl fmt::Display for Bomb {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        explode();
+        Ok(())
+    }
+}
+
+impl std::error::Error for Bomb {}
+
+/// A waker that panics when it is woken, and when it is dropped.
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker");
+    }
+}
+
+fn bad_waker() -> Waker {
+    Arc::new(Bomb).into()
+}
+
+/// Polls a future once with a waker that panics, then keeps it.
+async fn polled_with_a_bad_waker<T>(future: impl Future<Output = T> + Send + 'static) {
+    let mut future = Box::pin(future);
+    let waker = bad_waker();
+    std::mem::forget(future.as_mut().poll(&mut std::task::Context::from_waker(&waker)));
+    std::mem::forget(waker);
+    std::mem::forget(future);
+}
+
+/// Checks that the runtime still does all that it is for.
+async fn all_is_well() {
+    let other = spawn(async {
+        let (from, number) = receive::<(riot_actor::Pid, u32)>().await;
+        send(from, number + 1);
+    });
+    send(other, (this(), 1_u32));
+    assert_eq!(receive::<u32>().await, 2);
+    wait(other).await;
+    sleep(millis(1)).await;
+    assert_eq!(blocking(|| 7).await, 7);
+}
+
+#[test]
+fn p25_a_panic_payload_that_panics_ends_one_process() {
+    everywhere_with_crash_reports(|crashes| async move {
+        for _ in 0..3 {
+            let (_, end) = spawn_monitor(async { std::panic::panic_any(Bomb) });
+            let Reason::Panic(panic) = end.down().await.reason else { panic!("another reason") };
+            assert!(panic.payload.as_ref().is_some_and(PanicPayload::is::<Bomb>));
+            assert!(panic.to_string().starts_with("(payload is no text) at "), "{panic}");
+        }
+        assert_eq!(crashes.lock().unwrap().len(), 3);
+        let (_, end) = spawn_monitor(async { std::panic::panic_any(7_u64) });
+        let Reason::Panic(panic) = end.down().await.reason else { panic!("another reason") };
+        assert_eq!(panic.payload.as_ref().and_then(PanicPayload::get::<u64>), Some(7));
+        assert!(panic.to_string().starts_with("(payload of type u64) at "), "{panic}");
+        all_is_well().await;
+    });
+}
+
+#[test]
+fn p25_exit_reasons_that_panic_end_one_process() {
+    everywhere_with_crash_reports(|crashes| async move {
+        trap_exit(true);
+        let reasons = [
+            || Reason::other(Bomb),
+            || Reason::shutdown_with(Bomb),
+            || Reason::from(Bomb),
+            || Reason::other((1, Arc::new(Bomb))),
+        ];
+        for make in reasons {
+            let (pid, end) = spawn_monitor(async move {
+                link(receive::<riot_actor::Pid>().await);
+                make()
+            });
+            send(pid, this());
+            let down = end.down().await;
+            assert!(format!("{down:?} {:#}", down.reason).contains("printing the value panicked"));
+            let is_error = matches!(down.reason, Reason::Error(_));
+            assert_eq!(
+                down.reason == make(),
+                is_error,
+                "errors are compared by their text, which is a notice"
+            );
+            drop(down);
+            drop(receive::<riot_actor::Exit>().await);
+            let kept = spawn(pending::<()>());
+            exit(kept, make());
+            wait(kept).await;
+        }
+        assert_eq!(crashes.lock().unwrap().iter().filter(|report| !report.by_signal).count(), 3);
+        crashes.lock().unwrap().clear();
+        all_is_well().await;
+    });
+}
+
+#[test]
+fn p26_messages_that_panic_are_dropped_wherever_they_are() {
+    everywhere(|| async {
+        // In a mailbox, at a process that is gone, refused, cancelled, and late.
+        let pid = spawn(pending::<()>());
+        (0..3).for_each(|_| send(pid, Bomb));
+        yield_now().await;
+        exit(pid, Reason::Kill);
+        wait(pid).await;
+        send(pid, Bomb);
+        drop(Message::new(Bomb));
+        drop(Message::new([Bomb, Bomb, Bomb]));
+        for overflow in [MailboxOverflow::DropNewest, MailboxOverflow::Exit] {
+            let small = SpawnOptions::new().max_mailbox(1, overflow).spawn(pending::<()>());
+            (0..3).for_each(|_| send(small, Bomb));
+            exit(small, Reason::Kill);
+            wait(small).await;
+        }
+        send_after(millis(1), pid, Bomb);
+        sleep(millis(5)).await;
+        assert!(riot_actor::mailbox::try_send(pid, Bomb).is_err_and(|error| {
+            std::mem::forget(error);
+            true
+        }));
+        let full = SpawnOptions::new().max_mailbox(1, MailboxOverflow::DropNewest).spawn(pending::<()>());
+        send(full, ());
+        polled_with_a_bad_waker(send_async(full, 7_u8)).await;
+        exit(full, Reason::Kill);
+        wait(full).await;
+        all_is_well().await;
+    });
+}
+
+#[test]
+fn p26_replies_and_results_that_nothing_waits_for_may_panic() {
+    everywhere(|| async {
+        let server = spawn(async {
+            loop {
+                receive::<CallRequest<(), Bomb>>().await.reply.send(Bomb);
+            }
+        });
+        let caller = spawn(async move {
+            std::mem::forget(call::<(), Bomb>(server, (), None).await);
+        });
+        exit(caller, Reason::Kill);
+        wait(caller).await;
+        let waiting = spawn(async { std::mem::forget(blocking(|| Bomb).await) });
+        yield_now().await;
+        exit(waiting, Reason::Kill);
+        wait(waiting).await;
+        for _ in 0..200 {
+            let waiting = spawn(async { std::mem::forget(blocking(|| Bomb).await) });
+            exit(waiting, Reason::Kill);
+            wait(waiting).await;
+        }
+        all_is_well().await;
+        exit(server, Reason::Kill);
+    });
+}
+
+#[test]
+fn p25_wakers_that_panic_harm_neither_the_worker_nor_the_one_that_wakes() {
+    everywhere(|| async {
+        polled_with_a_bad_waker(sleep(millis(1))).await;
+        sleep(millis(5)).await;
+        let pid = spawn(pending::<()>());
+        polled_with_a_bad_waker(wait(pid)).await;
+        exit(pid, Reason::Kill);
+        wait(pid).await;
+        polled_with_a_bad_waker(riot_actor::name::wait_for_name("awaited", None)).await;
+        register("awaited", this()).expect("the name is free");
+        polled_with_a_bad_waker(blocking(|| std::thread::sleep(millis(1)))).await;
+        all_is_well().await;
+    });
+}
+
+#[test]
+fn p25_hooks_that_panic_are_reported() {
+    everywhere(|| async {
+        struct Captured(Bomb);
+        let bomb = Captured(Bomb);
+        let handler = telemetry::attach(move |_: &u8| {
+            let _ = &bomb.0;
+        });
+        assert!(telemetry::detach(handler));
+        struct Copied(Bomb);
+        impl Clone for Copied {
+            fn clone(&self) -> Self {
+                panic!("a clone: {:p}", &self.0);
+            }
+        }
+        let copies = send_interval(millis(1), this(), Copied(Bomb)).expect("the period is not zero");
+        sleep(millis(5)).await;
+        assert!(copies.read().is_none(), "an interval whose message cannot be cloned ends");
+        let detailed = spawn(async {
+            telemetry::crash_detail("bad", || panic!("a detail"));
+            telemetry::crash_detail("good", || "a\nb".to_owned());
+            Reason::other("end")
+        });
+        assert_eq!(wait(detailed).await, Reason::other("end"));
+        assert_eq!(contain(|| -> u8 { panic!("contained") }), None);
+        all_is_well().await;
+    });
+}
+
+#[test]
+fn p26_a_future_that_panics_in_its_destructor_may_also_panic_in_its_poll() {
+    everywhere(|| async {
+        let body = || {
+            let bomb = Bomb;
+            poll_fn(move |_| {
+                let _ = &bomb;
+                Poll::Ready(Reason::other("over"))
+            })
+        };
+        assert_eq!(wait(spawn(body())).await, Reason::other("over"));
+        let handle = Handle::current();
+        let never_polled = handle.spawn(body());
+        exit(never_polled, Reason::Kill);
+        wait(never_polled).await;
+        all_is_well().await;
+    });
+}
+
+#[test]
+fn p26_what_is_left_at_the_end_of_a_runtime_may_panic() {
+    for _ in 0..20 {
+        threaded(|| async {
+            let holder = spawn(async {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            });
+            monitor(holder);
+            send(holder, Bomb);
+            send_after(secs(1000), holder, Bomb);
+            let captured = Bomb;
+            telemetry::attach(move |_: &u8| {
+                let _ = &captured;
+            });
+            for _ in 0..3 {
+                polled_with_a_bad_waker(sleep(secs(1000))).await;
+            }
+        });
+    }
+}

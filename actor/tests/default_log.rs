@@ -1,0 +1,202 @@
+//! Reports of programs without a subscriber, and of programs whose subscriber or standard error fails: A12,
+//! A13. Each test runs itself as a program of its own, whose standard error it reads.
+#![cfg(unix)]
+mod common;
+
+use std::{
+    error::Error,
+    fmt,
+    fs::OpenOptions,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+};
+
+use common::{millis, secs};
+use riot_actor::{
+    Reason,
+    process::{SpawnOptions, wait},
+    run,
+    runtime::Config,
+    sleep, spawn, telemetry,
+};
+
+const CHILD: &str = "RIOT_DEFAULT_LOG_CHILD";
+
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+fn start(test: &str, stderr: Stdio) -> Child {
+    let myself = std::env::current_exe().expect("a program has a path");
+    let mut command = Command::new(myself);
+    command.args([test, "--exact", "--nocapture"]).env(CHILD, "1").env("RUST_BACKTRACE", "0");
+    command.stdout(Stdio::null()).stderr(stderr).spawn().expect("it runs")
+}
+
+/// Returns the lines that a program wrote to its standard error.
+fn lines_of(test: &str) -> Vec<String> {
+    let output = start(test, Stdio::piped()).wait_with_output().expect("it ran");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).expect("lines are text").lines().map(str::to_owned).collect()
+}
+
+/// Waits for the end of a program, for a minute at most.
+fn status_of(mut child: Child) -> ExitStatus {
+    let (tell, told) = mpsc::channel();
+    let pid = child.id();
+    std::thread::spawn(move || tell.send(child.wait().expect("it ran")));
+    told.recv_timeout(secs(60)).unwrap_or_else(|_| panic!("the program {pid} does not end"))
+}
+
+#[derive(Debug)]
+struct Level(&'static str, Option<Box<Level>>);
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Level {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.1.as_deref().map(|level| level as _)
+    }
+}
+
+#[test]
+fn a12_a_crash_is_printed_without_a_subscriber() {
+    if is_child() {
+        run(async {
+            let body = async {
+                telemetry::crash_detail("order", || "a \"b\"\n".to_owned());
+                panic!("one\ntwo")
+            };
+            wait(SpawnOptions::new().name("clerk").label("the\tclerk").spawn(body)).await;
+            let causes = Level(
+                "no query",
+                Some(Box::new(Level("no connection", Some(Box::new(Level("refused", None)))))),
+            );
+            wait(spawn(async { Reason::from(causes) })).await;
+            wait(spawn(async { Reason::other("x".repeat(10_000_000)) })).await;
+        });
+        return;
+    }
+    let lines = lines_of("a12_a_crash_is_printed_without_a_subscriber");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[0].starts_with(r"riot ERROR process crashed: panic: one\ntwo at "), "{}", lines[0]);
+    for part in [r" label=the\tclerk", r#" names=["clerk"]"#, r#" order="a \"b\"\\n""#, " parent=<"] {
+        assert!(lines[0].contains(part), "{part} in {}", lines[0]);
+    }
+    assert!(lines[1].starts_with("riot ERROR process crashed: error: no query: no connection: refused pid="));
+    assert!(lines[2].contains("x… (10000002 bytes) pid=") && lines[2].len() < 9000, "{}", lines[2].len());
+}
+
+#[test]
+fn a12_ten_lines_a_second_are_printed_and_the_others_counted() {
+    if is_child() {
+        run(async {
+            for _ in 0..1000 {
+                wait(spawn(async { Reason::other("broken") })).await;
+            }
+            // The count is written when the second is over.
+            std::thread::sleep(millis(1200));
+        });
+        return;
+    }
+    let lines = lines_of("a12_ten_lines_a_second_are_printed_and_the_others_counted");
+    let crashes = lines.iter().filter(|line| line.contains("process crashed: \"broken\"")).count();
+    assert!((10..=30).contains(&crashes), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("lines were suppressed")), "{lines:?}");
+}
+
+#[test]
+fn a12_nothing_is_printed_where_the_config_says_so() {
+    if is_child() {
+        let config = Config::new().without_default_log();
+        config.run(async { wait(spawn(async { Reason::other("broken") })).await }).expect("it runs");
+        return;
+    }
+    assert_eq!(lines_of("a12_nothing_is_printed_where_the_config_says_so"), [""; 0]);
+}
+
+/// Crashes often, with long reasons, and goes on.
+fn crash_often() {
+    let reason = Config::new().workers(2).run(async {
+        for _ in 0..1000 {
+            wait(spawn(async { panic!("{}", "y".repeat(9000)) })).await;
+        }
+        sleep(millis(1)).await;
+    });
+    assert_eq!(reason.expect("it ran"), Reason::Normal);
+}
+
+#[test]
+fn a13_a_standard_error_that_is_never_read_stops_nothing() {
+    if is_child() {
+        return crash_often();
+    }
+    let mut child = start("a13_a_standard_error_that_is_never_read_stops_nothing", Stdio::piped());
+    let never_read = child.stderr.take();
+    assert!(status_of(child).success());
+    drop(never_read);
+}
+
+#[test]
+fn a13_a_standard_error_that_fails_stops_nothing() {
+    if is_child() {
+        return crash_often();
+    }
+    let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
+        eprintln!("SKIPPED: this system has no /dev/full");
+        return;
+    };
+    assert!(status_of(start("a13_a_standard_error_that_fails_stops_nothing", full.into())).success());
+}
+
+/// A subscriber that panics at every event.
+struct Broken;
+
+impl tracing::Subscriber for Broken {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn event(&self, _: &tracing::Event<'_>) {
+        panic!("no room on the disk");
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a13_a_subscriber_that_panics_stops_nothing() {
+    if is_child() {
+        tracing::subscriber::set_global_default(Broken).expect("there was none");
+        return crash_often();
+    }
+    let lines = lines_of("a13_a_subscriber_that_panics_stops_nothing");
+    let told = "riot ERROR the subscriber of the log panicked: no room on the disk at ";
+    assert!(lines.iter().any(|line| line.starts_with(told)), "{lines:?}");
+}
+
+/// The end of `main` by a reason that is no clean one.
+#[test]
+fn a12_an_abnormal_end_of_main_is_exit_code_1_and_a_line() {
+    if is_child() {
+        let code = std::process::Termination::report(run(async { Reason::other("no\nway") }));
+        std::process::exit(if format!("{code:?}") == format!("{:?}", std::process::ExitCode::FAILURE) {
+            1
+        } else {
+            0
+        });
+    }
+    let child = start("a12_an_abnormal_end_of_main_is_exit_code_1_and_a_line", Stdio::piped());
+    let output = child.wait_with_output().expect("it ran");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).expect("lines are text");
+    assert!(text.ends_with("riot ERROR ended: \"no\\nway\"\n"), "{text}");
+}
