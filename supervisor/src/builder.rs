@@ -337,7 +337,7 @@ impl SupervisorInit {
     /// Panics outside a process.
     pub async fn start_link(self) -> Result<SupervisorRef, SupervisorStartError> {
         let label = self.label.unwrap_or(Cow::Borrowed("supervisor"));
-        let mut options = SpawnOptions::new().trap_exit().label(label);
+        let mut options = SpawnOptions::new().trap_exit().stops_its_children().label(label);
         if let Some(name) = self.name {
             options = options.name(name);
         }

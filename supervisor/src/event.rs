@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use riot_actor::{
     Pid, Reason,
+    log::printable,
+    log_event,
     mailbox::{TrySendError, try_send},
     this,
 };
@@ -110,6 +112,8 @@ pub(crate) const TARGET: &str = "riot::supervisor";
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
     subscribers: Vec<Pid>,
+    /// The reason of the last child that ended or failed to start.
+    last_failure: Option<Reason>,
 }
 
 impl Reporter {
@@ -117,6 +121,11 @@ impl Reporter {
         if !self.subscribers.contains(&pid) {
             self.subscribers.push(pid);
         }
+    }
+
+    /// Returns the reason of the last child that ended or failed to start.
+    pub(crate) fn take_last_failure(&mut self) -> Reason {
+        self.last_failure.take().unwrap_or(Reason::Normal)
     }
 
     /// Sends an event to all subscribers. Without subscribers the event is not made.
@@ -130,18 +139,19 @@ impl Reporter {
     }
 
     pub(crate) fn started(&mut self, spec: &ChildSpec, pid: Pid) {
-        riot_actor::log_event!(TRACE,TARGET, supervisor = %this(), child = %spec.id, %pid, "child started");
+        log_event!(TRACE, TARGET, supervisor = %this(), child = %spec.id, %pid, "child started");
         self.publish(|| SupervisorEvent::Started { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn restarted(&mut self, spec: &ChildSpec, pid: Pid) {
-        riot_actor::log_event!(INFO,TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
+        log_event!(INFO, TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
         self.publish(|| SupervisorEvent::Restarted { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {
+        self.last_failure = Some(reason.clone());
         let id = &spec.id;
-        riot_actor::log_event!(ERROR,TARGET, supervisor = %this(), child = %id, "child failed to start: {reason}");
+        log_event!(ERROR, TARGET, supervisor = %this(), child = %id, "child failed to start: {}", printable(format_args!("{reason:#}")));
         self.publish(|| SupervisorEvent::StartFailed {
             supervisor: this(),
             id: spec.id.clone(),
@@ -150,10 +160,11 @@ impl Reporter {
     }
 
     pub(crate) fn ended(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
+        self.last_failure = Some(reason.clone());
         if reason.is_clean() {
-            riot_actor::log_event!(TRACE,TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
+            log_event!(TRACE, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", printable(format_args!("{reason:#}")));
         } else {
-            riot_actor::log_event!(WARN,TARGET, supervisor = %this(), child = %id, %pid, "child ended: {reason}");
+            log_event!(WARN, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", printable(format_args!("{reason:#}")));
         }
         self.publish(|| SupervisorEvent::Ended {
             supervisor: this(),
@@ -165,8 +176,7 @@ impl Reporter {
 
     pub(crate) fn shutdown_failed(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
         let supervisor = this();
-        riot_actor::log_event!(WARN,
-            TARGET, %supervisor, child = %id, %pid, "child did not shut down as asked: {reason}"
+        log_event!(WARN, TARGET, %supervisor, child = %id, %pid, "child did not shut down as asked: {}", printable(format_args!("{reason:#}"))
         );
         self.publish(|| SupervisorEvent::ShutdownFailed {
             supervisor: this(),
@@ -178,16 +188,14 @@ impl Reporter {
 
     pub(crate) fn unresponsive(&mut self, id: &ChildId, pid: Pid, since: Duration) {
         let supervisor = this();
-        riot_actor::log_event!(ERROR,
-            TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
+        log_event!(ERROR, TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
         );
         self.publish(|| SupervisorEvent::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
     }
 
     pub(crate) fn intensity_reached(&mut self, id: &ChildId) {
         let supervisor = this();
-        riot_actor::log_event!(ERROR,
-            TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
+        log_event!(ERROR, TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
         );
         self.publish(|| SupervisorEvent::IntensityReached { supervisor: this(), id: id.clone() });
     }

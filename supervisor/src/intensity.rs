@@ -27,6 +27,14 @@ impl Intensity {
         Self { max_restarts, period, recent: VecDeque::new() }
     }
 
+    pub(crate) fn max_restarts(&self) -> usize {
+        self.max_restarts
+    }
+
+    pub(crate) fn period(&self) -> Duration {
+        self.period
+    }
+
     /// Records an attempt to restart at `now`, and returns whether it may be made. An attempt exactly one
     /// period ago still counts.
     pub(crate) fn record(&mut self, now: Instant) -> Verdict {

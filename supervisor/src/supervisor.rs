@@ -9,7 +9,9 @@ use riot_actor::{
     mailbox::{receive_any, receive_if},
     monitor, now,
     process::{catch_panic, demonitor_flush, set_label, yield_now},
-    receive, register, send, this,
+    receive, register,
+    runtime::give_up,
+    send, this,
     time::send_after,
     timeout,
 };
@@ -97,7 +99,9 @@ impl Core {
             Verdict::Restart => ControlFlow::Continue(()),
             Verdict::GiveUp => {
                 self.reporter.intensity_reached(id);
-                ControlFlow::Break(Reason::Shutdown)
+                let last = self.reporter.take_last_failure();
+                let (restarts, period) = (self.intensity.max_restarts(), self.intensity.period());
+                ControlFlow::Break(give_up(id.to_string(), restarts, period, last))
             }
         }
     }

@@ -107,11 +107,16 @@ impl std::process::Termination for Reason {
         if self.is_clean() {
             return ExitCode::SUCCESS;
         }
-        let line = format!("riot ERROR ended: {}", text::printable(format_args!("{self:#}")));
-        stderr::write_line(&line, stderr::Rate::Unlimited);
-        stderr::flush(FLUSH_TIMEOUT);
+        print_end(format_args!("{self:#}"));
         ExitCode::FAILURE
     }
+}
+
+/// Prints why the program ends, and waits a little for that to be written.
+pub(crate) fn print_end(cause: impl fmt::Display) {
+    let line = format!("riot ERROR ended: {}", text::printable(cause));
+    stderr::write_line(&line, stderr::Rate::Unlimited);
+    stderr::flush(FLUSH_TIMEOUT);
 }
 
 /// How long the end of a program waits for its last line to be written.

@@ -168,6 +168,17 @@ impl SpawnOptions {
         self
     }
 
+    /// Says that the process stops its children itself when it is asked to shut down, as a supervisor does.
+    ///
+    /// When the runtime shuts down, such a process is asked before all others, unless another one is among
+    /// its ancestors, and is waited for: see [`Config::stop_timeout`](crate::runtime::Config::stop_timeout).
+    /// The processes that it has spawned, directly or over others, are left to it meanwhile. Supervisors are
+    /// spawned so.
+    pub fn stops_its_children(mut self) -> Self {
+        self.0.stops_its_children = true;
+        self
+    }
+
     /// Sets what happens when the caller exits, until the watcher with this reference is removed from the
     /// caller.
     pub(crate) fn on_parent_exit(mut self, reference: MonitorRef, exit: ParentExit) -> Self {

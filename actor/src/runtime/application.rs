@@ -219,15 +219,16 @@ async fn watch(running: &mut Vec<RunningApplication>) {
         let Some(at) = running.iter().position(|running| running.reference == down.reference) else {
             continue;
         };
-        let RunningApplication { name, kind, .. } = running.remove(at);
+        let RunningApplication { name, kind, top, .. } = running.remove(at);
         crate::log_event!(WARN,"riot::application", application = %name, "ended: {}", down.reason);
+        let reason = context::with_shared("applications", |shared| shared.reason_of_end(top, &down.reason));
         let matters = match kind {
             ApplicationKind::Permanent => true,
-            ApplicationKind::Transient => !down.reason.is_clean(),
+            ApplicationKind::Transient => !reason.is_clean(),
             ApplicationKind::Temporary => false,
         };
         if matters {
-            shutdown(down.reason);
+            shutdown(reason);
         }
     }
 }

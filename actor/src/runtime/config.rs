@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     io::{self, Write as _},
+    process::{ExitCode, Termination as _},
     sync::Mutex,
     time::Duration,
 };
@@ -26,6 +27,9 @@ use crate::{
     sync::lock::lock,
     time::clock::Clock,
 };
+
+/// The exit code of a program whose processes do not give way (sysexits.h: `EX_SOFTWARE`).
+const EXIT_STUCK: u8 = 70;
 
 type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
 
@@ -63,6 +67,7 @@ where
 #[must_use = "nothing runs before `run`"]
 pub struct Config {
     workers: usize,
+    pub(super) stop_timeout: Duration,
     pub(super) shutdown_timeout: Duration,
     pub(super) kill_timeout: Duration,
     pub(crate) long_schedule: Duration,
@@ -81,6 +86,7 @@ impl Config {
     pub fn new() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            stop_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(5),
             kill_timeout: Duration::from_secs(30),
             long_schedule: Duration::from_millis(100),
@@ -104,8 +110,27 @@ impl Config {
         self
     }
 
-    /// Sets how long processes have to exit when the runtime shuts down, before they are killed; 5 s by
-    /// default.
+    /// Sets how long applications and supervisors have to stop when the runtime shuts down; 60 s by default.
+    ///
+    /// A shutdown, whether by a signal, by [`shutdown`](crate::runtime::shutdown) or by the end of `main`,
+    /// has three steps:
+    ///
+    /// 1. Applications stop in reverse order.
+    /// 2. Every supervisor, or other process that [stops its
+    ///    children](crate::process::SpawnOptions::stops_its_children), without an ancestor of the kind is
+    ///    asked to shut down and waited for, the last started first. So a server drains by itself, with its
+    ///    own timeout, wherever it was started.
+    /// 3. All other processes are asked to shut down, and killed after
+    ///    [`shutdown_timeout`](Self::shutdown_timeout).
+    ///
+    /// Steps 1 and 2 together take this time at most; a warning names what had not ended by then.
+    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop_timeout = timeout;
+        self
+    }
+
+    /// Sets how long processes that belong to no supervisor have to exit when the runtime shuts down, before
+    /// they are killed; 5 s by default. See [`stop_timeout`](Self::stop_timeout) for the order.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
@@ -181,6 +206,47 @@ impl Config {
         std::mem::take(&mut lock(&self.applications))
     }
 
+    /// Runs `main`, and returns the exit code of the program: 0 after a clean end, 1 after any other, 70 if
+    /// processes did not give way ([`RunError::Stuck`]). The cause is printed on the standard error.
+    ///
+    /// ```no_run
+    /// use std::process::ExitCode;
+    /// use riot_actor::runtime::Config;
+    ///
+    /// fn main() -> ExitCode {
+    ///     Config::new().main(async { println!("hello") })
+    /// }
+    /// ```
+    pub fn main<F>(self, main: F) -> ExitCode
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        match self.run(main) {
+            Ok(reason) => reason.report(),
+            Err(error) => {
+                crate::process::reason::print_end(&error);
+                let is_stuck = matches!(error, RunError::Stuck(_));
+                if is_stuck { ExitCode::from(EXIT_STUCK) } else { ExitCode::FAILURE }
+            }
+        }
+    }
+
+    /// Runs the applications until the runtime is shut down, and returns the exit code, as
+    /// [`main`](Self::main) does.
+    ///
+    /// ```no_run
+    /// use std::process::ExitCode;
+    /// use riot_actor::{Pid, Reason, process::spawn, runtime::{Application, Config}};
+    ///
+    /// fn main() -> ExitCode {
+    ///     let start = || async { Ok::<Pid, Reason>(spawn(std::future::pending::<()>())) };
+    ///     Config::new().stop_on_signals().application(Application::new("service", start)).run_forever()
+    /// }
+    /// ```
+    pub fn run_forever(self) -> ExitCode {
+        self.main(std::future::pending::<()>())
+    }
+
     /// Runs `main`, as [`run`] does, with these settings.
     ///
     /// # Errors
@@ -229,6 +295,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("workers", &self.workers)
+            .field("stop_timeout", &self.stop_timeout)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("kill_timeout", &self.kill_timeout)
             .field("long_schedule", &self.long_schedule)

@@ -18,6 +18,7 @@ pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod coop;
 pub(crate) mod driver;
+pub(crate) mod gave_up;
 pub(crate) mod handle;
 pub(crate) mod kernel;
 #[cfg(all(unix, feature = "signals"))]
@@ -33,7 +34,8 @@ pub use self::{
     application::Application,
     blocking::blocking,
     config::{Config, RunError, run},
+    gave_up::{GaveUp, give_up},
     handle::Handle,
     random::random,
-    shutdown::shutdown,
+    shutdown::{ShutdownSignal, shutdown, shutdown_signal},
 };

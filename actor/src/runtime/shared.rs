@@ -13,8 +13,9 @@ use std::{
 };
 
 use super::{
-    blocking::Pool, config::Config, driver::Driver, handle::Handle, kernel::process::Runnable,
-    kernel::table::Table, scheduler::Scheduler, shutdown::Ending, simulation::SimulatedQueue,
+    blocking::Pool, config::Config, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
+    kernel::process::Runnable, kernel::table::Table, scheduler::Scheduler, shutdown::Ending,
+    simulation::SimulatedQueue,
 };
 use crate::{
     names::{group::Groups, registry::Registry},
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) ending: Ending,
+    pub(super) gave_up: GaveUpProcesses,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
@@ -84,6 +86,7 @@ impl Shared {
             tracer: Tracer::default(),
             driver_common: OnceLock::new(),
             ending: Ending::default(),
+            gave_up: GaveUpProcesses::default(),
             clock,
             scheduling,
             references: AtomicU64::new(1),

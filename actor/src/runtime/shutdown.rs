@@ -1,11 +1,14 @@
 //! The first processes of a runtime, and its end.
 
 use std::{
+    collections::HashMap,
     future::Future,
+    pin::Pin,
     sync::{
-        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -17,13 +20,14 @@ use super::{
     config::RunError,
     context,
     kernel::{
+        exit_hooks::OnExit,
         process::Body,
         spawn::{Origin, SpawnSpec},
     },
     shared::Shared,
 };
 use crate::{
-    guard::stderr,
+    guard::{self, stderr, text::printable},
     process::{
         pid::Pid,
         reason::{Outcome, Reason},
@@ -48,6 +52,72 @@ use crate::{
 /// Panics outside a process.
 pub fn shutdown(reason: Reason) {
     context::with_shared("shutdown", |shared| shared.shut_down(reason));
+}
+
+/// Returns a future that is ready once the shutdown of the runtime has begun, whatever its cause. Processes
+/// are asked to stop after that, in the order that [`Config::stop_timeout`](super::Config::stop_timeout)
+/// describes.
+///
+/// ```
+/// # use riot_actor::{Reason, run, runtime::{shutdown, shutdown_signal}, spawn};
+/// let reason = run(async {
+///     spawn(async { shutdown(Reason::other("enough")) });
+///     shutdown_signal().await;
+///     Reason::Normal                                    // the first reason stands
+/// });
+/// assert_eq!(reason, Reason::other("enough"));
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use = "it has to be awaited to wait"]
+pub fn shutdown_signal() -> ShutdownSignal {
+    let shared = context::with_shared("shutdown_signal", Arc::downgrade);
+    ShutdownSignal { shared, key: None }
+}
+
+/// The future of [`shutdown_signal`]. Clones may be awaited anywhere.
+#[derive(Debug)]
+#[must_use = "it has to be awaited to wait"]
+pub struct ShutdownSignal {
+    shared: Weak<Shared>,
+    /// The key of its waker.
+    key: Option<u64>,
+}
+
+impl Clone for ShutdownSignal {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), key: None }
+    }
+}
+
+impl Future for ShutdownSignal {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // A runtime that is gone has been shut down.
+        let Some(shared) = self.shared.upgrade() else { return Poll::Ready(()) };
+        let waker = cx.waker().clone();
+        let key = *self.key.get_or_insert_with(|| shared.next_reference().0);
+        let before = lock(&shared.ending.waiting).insert(key, waker);
+        drop(before);
+        // The reason is set before the wakers are taken, so one of the two is seen.
+        if shared.end_reason().is_none() {
+            return Poll::Pending;
+        }
+        let registered = lock(&shared.ending.waiting).remove(&key);
+        drop(registered);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for ShutdownSignal {
+    fn drop(&mut self) {
+        if let (Some(key), Some(shared)) = (self.key, self.shared.upgrade()) {
+            let registered = lock(&shared.ending.waiting).remove(&key);
+            drop(registered);
+        }
+    }
 }
 
 /// How long the end of a runtime waits for its last lines to be written to the standard error.
@@ -76,6 +146,8 @@ pub(super) struct Ending {
     /// The first reason to end, which `run` returns.
     reason: Mutex<Option<Reason>>,
     changed: Condvar,
+    /// The wakers of those that wait for the beginning of the shutdown.
+    waiting: Mutex<HashMap<u64, Waker>>,
 }
 
 impl Default for Ending {
@@ -88,6 +160,7 @@ impl Default for Ending {
             application_failed: OnceLock::new(),
             reason: Mutex::new(None),
             changed: Condvar::new(),
+            waiting: Mutex::default(),
         }
     }
 }
@@ -98,17 +171,21 @@ impl Ending {
         drop(lock(&self.reason));
         self.changed.notify_all();
     }
+}
 
-    /// Waits until `is_over`. Returns false if it is not within `timeout`.
-    fn wait_until(&self, timeout: Option<Duration>, is_over: impl Fn() -> bool) -> bool {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+/// Waiting for processes to end, as the kind of the runtime does it.
+pub(super) trait Wait {
+    /// Waits until `is_over`, for `timeout` at most, and returns whether it is.
+    fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool;
+}
+
+/// A thread waits.
+impl Wait for &Ending {
+    fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool {
+        let began = Instant::now();
         let mut reason = lock(&self.reason);
         while !is_over() {
-            let Some(deadline) = deadline else {
-                reason = self.changed.wait(reason).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return false;
             }
@@ -116,6 +193,28 @@ impl Ending {
         }
         true
     }
+}
+
+/// Wakes the thread that waits for the end of a process.
+struct NotifyEnd(Weak<Shared>);
+
+impl OnExit for NotifyEnd {
+    fn exited(&self, _: &Reason) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.ending.notify();
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// The place of a process among its ancestors.
+struct TreeOf {
+    stops_its_children: bool,
+    parent: Option<Pid>,
+    nth: u64,
 }
 
 impl Shared {
@@ -174,7 +273,7 @@ impl Shared {
     /// Handles the exit of a process: that of `main` or of the applications shuts the runtime down.
     pub(crate) fn process_exited(&self, pid: Pid, reason: &Reason) {
         if self.ending.main.get() == Some(&pid) {
-            self.shut_down(reason.clone());
+            self.shut_down(self.reason_of_end(pid, reason));
         } else if self.ending.applications.get() == Some(&pid) {
             // As a rule it was asked to exit. If it was killed, all that it has started goes with it.
             self.shut_down(reason.clone());
@@ -200,6 +299,8 @@ impl Shared {
             *ending = Some(reason);
             drop(ending);
             self.ending.changed.notify_all();
+            let waiting = std::mem::take(&mut *lock(&self.ending.waiting));
+            waiting.into_values().for_each(guard::wake);
         }
     }
 
@@ -208,22 +309,92 @@ impl Shared {
     }
 
     /// Asks every process to shut down.
-    pub(super) fn ask_all(&self) {
+    fn ask_all(&self) {
         self.ending.stage.store(ShutdownStage::Announced as u8, Ordering::SeqCst);
         for pid in self.processes() {
             self.exit(pid, self.system(), Reason::Shutdown);
         }
     }
 
-    pub(super) fn kill_all(&self) {
+    fn kill_all(&self) {
         self.ending.stage.store(ShutdownStage::Killed as u8, Ordering::SeqCst);
         for pid in self.processes() {
             self.exit(pid, self.system(), Reason::Kill);
         }
     }
 
-    /// Waits for the first reason to end, and ends the runtime: applications first, then all processes, then
-    /// its threads.
+    /// Ends all processes: applications, then trees, then all others. Returns whether all have ended.
+    ///
+    /// `wait` waits until a condition holds, for some time at most, and returns whether it does.
+    pub(super) fn end_processes(self: &Arc<Self>, wait: &mut dyn Wait) -> bool {
+        if !self.stop_trees(wait) {
+            let left: Vec<Pid> = self.processes();
+            let left = printable(format_args!("{left:?}"));
+            crate::log_event!(
+                WARN,
+                "riot::shutdown",
+                "applications and supervisors have not stopped within {:?}; left: {left}",
+                self.config.stop_timeout
+            );
+        }
+        self.ask_all();
+        let is_over = || self.live() == 0;
+        if !wait.until(self.config.shutdown_timeout, &is_over) {
+            self.kill_all();
+        }
+        wait.until(self.config.kill_timeout, &is_over)
+    }
+
+    /// Stops the applications, and then the processes that stop their children. Returns whether they have
+    /// ended in time.
+    fn stop_trees(self: &Arc<Self>, wait: &mut dyn Wait) -> bool {
+        let began = self.now();
+        let left = || self.config.stop_timeout.saturating_sub(self.now().saturating_duration_since(began));
+        if let Some(applications) = self.stop_applications()
+            && !wait.until(left(), &|| !self.is_present(applications))
+        {
+            return false;
+        }
+        while let Some(root) = self.youngest_root() {
+            // The end of the process wakes the thread that waits.
+            let _has_ended = self.on_exit(root, Arc::new(NotifyEnd(Arc::downgrade(self))));
+            self.exit(root, self.system(), Reason::Shutdown);
+            if !wait.until(left(), &|| !self.is_present(root)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Returns the process that was started last of those that stop their children and have no living
+    /// ancestor of the kind.
+    fn youngest_root(&self) -> Option<Pid> {
+        let is_root = |pid: Pid, mut parent: Option<Pid>| {
+            while let Some(ancestor) = parent {
+                match self.tree_of(ancestor) {
+                    Some(TreeOf { stops_its_children: true, .. }) => return false,
+                    Some(TreeOf { parent: next, .. }) => parent = next,
+                    None => return true,
+                }
+            }
+            self.is_present(pid)
+        };
+        let all = self.processes().into_iter().filter_map(|pid| Some((pid, self.tree_of(pid)?)));
+        let roots = all.filter(|(pid, tree)| tree.stops_its_children && is_root(*pid, tree.parent));
+        roots.max_by_key(|(_, tree)| tree.nth).map(|(pid, _)| pid)
+    }
+
+    fn tree_of(&self, pid: Pid) -> Option<TreeOf> {
+        let core = self.table.of(pid)?.lock_for(pid)?;
+        let others = core.relations.as_ref().and_then(|relations| relations.others.as_ref());
+        Some(TreeOf {
+            stops_its_children: others.is_some_and(|others| others.stops_its_children),
+            parent: core.parent.in_runtime_of(pid),
+            nth: core.nth,
+        })
+    }
+
+    /// Waits for the first reason to end, and ends the runtime: its processes and then its threads.
     pub(super) fn wait_for_end(self: Arc<Self>, threads: Vec<JoinHandle<()>>) -> Result<Reason, RunError> {
         let ending = &self.ending;
         let reason = {
@@ -235,14 +406,7 @@ impl Shared {
                 reason = ending.changed.wait(reason).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        if let Some(applications) = self.stop_applications() {
-            ending.wait_until(None, || !self.is_present(applications));
-        }
-        self.ask_all();
-        if !ending.wait_until(Some(self.config.shutdown_timeout), || self.live() == 0) {
-            self.kill_all();
-        }
-        let all_gone = ending.wait_until(Some(self.config.kill_timeout), || self.live() == 0);
+        let all_gone = self.end_processes(&mut { ending });
         self.stop_workers();
         self.timers.clear();
         if !all_gone {

@@ -15,6 +15,7 @@ use super::{
     kernel::{process::Process, slice::run_slice},
     scheduler::LocalQueue,
     shared::{Scheduling, Shared},
+    shutdown::Wait,
 };
 use crate::{
     process::reason::{Outcome, Reason},
@@ -218,19 +219,8 @@ impl World {
             }
             self.step(None);
         };
-        if let Some(applications) = self.shared.stop_applications() {
-            while self.shared.is_present(applications) {
-                self.step(None);
-            }
-        }
-        self.shared.ask_all();
-        let deadline = self.shared.now() + self.shared.config.shutdown_timeout;
-        while self.shared.live() > 0 && self.shared.now() < deadline {
-            self.step(Some(deadline));
-        }
-        if self.shared.live() > 0 {
-            self.shared.kill_all();
-        }
+        let _all_ended = self.shared.clone().end_processes(self);
+        // A killed process that makes new ones in its destructor is polled for as long as it takes.
         while self.shared.live() > 0 {
             self.step(None);
         }
@@ -269,6 +259,20 @@ impl World {
             );
         }
         panic!("deadlock under seed {}: no process can run and no timer is set{waiting}", self.seed)
+    }
+}
+
+/// Processes run, and the clock advances, until it is over or too late.
+impl Wait for World {
+    fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool {
+        let deadline = self.shared.now().checked_add(timeout);
+        while !is_over() {
+            if deadline.is_some_and(|deadline| self.shared.now() >= deadline) {
+                return false;
+            }
+            self.step(deadline);
+        }
+        true
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct RareRelations {
     /// The capacity of the mailbox, if it has one.
     pub(crate) capacity: Option<Arc<Capacity>>,
     pub(crate) crash_details: Vec<CrashDetail>,
+    /// The process is asked to shut down before its descendants, and stops them itself.
+    pub(crate) stops_its_children: bool,
 }
 
 /// The process that a monitor watches, and the name that it was found by.

@@ -143,7 +143,7 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that exits has a cause");
         let Relations { links, exit_hooks, others } = std::mem::take(core.relations());
-        let RareRelations { monitors, watchers, names, groups, timers, capacity, crash_details } =
+        let RareRelations { monitors, watchers, names, groups, timers, capacity, crash_details, .. } =
             others.map_or_else(RareRelations::default, |others| *others);
         *core.relations().others() =
             RareRelations { names, groups, timers, capacity, crash_details, ..RareRelations::default() };

@@ -1,7 +1,7 @@
 //! Making a process: a slot, a record, memory that is recycled where possible, and the relations to its
 //! parent.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, hint::cold_path, sync::Arc};
 
 use super::{
     process::{Body, Process, Runnable},
@@ -34,6 +34,7 @@ pub(crate) struct SpawnSpec {
     pub(crate) priority: Priority,
     pub(crate) max_mailbox: Option<(usize, MailboxOverflow)>,
     pub(crate) affinity: Option<Affinity>,
+    pub(crate) stops_its_children: bool,
     /// The effect on the new process when its parent exits, beside a link, under a reference in the
     /// parent's watchers.
     pub(crate) on_parent_exit: Option<(MonitorRef, ParentExit)>,
@@ -239,6 +240,10 @@ impl Shared {
             process.bounded = true;
             core.bounded = true;
             core.relations().others().capacity = Some(capacity);
+        }
+        if spec.stops_its_children {
+            cold_path();
+            core.relations().others().stops_its_children = true;
         }
         core.trap_exit = spec.trap_exit;
         core.priority = spec.priority;
