@@ -23,9 +23,13 @@ pub enum RequestError {
     /// The body is larger than [`Limits::max_body_bytes`](crate::Limits::max_body_bytes).
     #[error("the body is too large")]
     BodyTooLarge,
-    /// The version is neither HTTP/1.0 nor HTTP/1.1.
+    /// The major version is another one than that of HTTP/1.1.
     #[error("this version of HTTP is not supported")]
     Version,
+    /// The target is a URI whose scheme is not served here; see
+    /// [`HttpConfig::scheme`](crate::HttpConfig::scheme) (RFC 9110 §7.4).
+    #[error("the target is not served by this connection")]
+    Misdirected,
     /// The request has an `Expect` other than `100-continue` (RFC 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
@@ -57,6 +61,7 @@ impl RequestError {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -71,7 +71,7 @@ mod message;
 mod server;
 mod timeouts;
 
-pub use config::HttpConfig;
+pub use config::{HttpConfig, Scheme};
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};

@@ -51,6 +51,10 @@ impl HeadData {
         self.headers.head()
     }
 
+    pub(crate) fn line(&self) -> &RequestLine {
+        &self.line
+    }
+
     pub(crate) fn cache_id(&self) -> u64 {
         self.cache_id
     }
@@ -139,13 +143,35 @@ impl Head {
         target.get(line.path.end as usize + 1..)
     }
 
-    /// Returns the version of HTTP.
+    /// Returns the authority that the request is for, `host [":" port]`: that of the target where it has one,
+    /// else the value of `Host` (RFC 9112 §3.3). None if `Host` is empty, or absent as in HTTP/1.0.
+    ///
+    /// ```
+    /// # use riot_http::Head;
+    /// fn is_for(head: &Head, host: &str) -> bool {
+    ///     // Hosts have no case.
+    ///     head.authority().is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+    /// }
+    /// # let _ = is_for;
+    /// ```
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        if *self.method() == Method::CONNECT {
+            return Some(self.target());
+        }
+        // The authority of a target in absolute-form has replaced it.
+        self.headers().get_str("host").filter(|host| !host.is_empty())
+    }
+
+    /// Returns the version of HTTP: 1.0 or 1.1. A request with a higher minor version is one of HTTP/1.1 (RFC
+    /// 9110 §2.5).
     #[must_use]
     pub fn version(&self) -> Version {
         self.data().version
     }
 
-    /// Returns the fields.
+    /// Returns the fields as received, except that `Host` has the authority of a target in absolute-form (RFC
+    /// 9112 §3.2.2).
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.data().headers
