@@ -74,7 +74,9 @@ mod timeouts;
 pub use config::{HttpConfig, Scheme};
 #[cfg(feature = "json")]
 pub use error::JsonError;
-pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};
+pub use error::{
+    BodyError, HandlerError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError,
+};
 #[cfg(feature = "files")]
 pub use exchange::safe_path;
 pub use exchange::{

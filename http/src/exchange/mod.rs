@@ -10,6 +10,7 @@ mod body;
 mod body_writer;
 #[cfg(feature = "files")]
 mod conditional;
+mod failed_request;
 #[cfg(feature = "files")]
 mod file;
 mod handle;

@@ -9,7 +9,7 @@ use riot_flow::ReadOperation;
 use super::{
     cache::request_heads::{self, Lookup},
     codec::{
-        framing::{Framing, RequestTraits},
+        framing::{Framing, RequestTraits, UpgradeOffer},
         request::{self, ScanResult},
     },
     queue::{PendingRequest, ResponseState},
@@ -293,6 +293,10 @@ impl State {
         if incoming.is_some() {
             self.move_reading(Reading::Body);
         }
+        if traits.upgrade == UpgradeOffer::Complete {
+            let offered: Vec<_> = head.headers().get_all("upgrade").collect();
+            self.cold_mut().offered = offered.join(&b","[..]);
+        }
         self.enqueue(PendingRequest { head, body: incoming, traits }, bytes, input);
         if self.reading == Reading::Head && !traits.keep_alive {
             self.discard();
@@ -392,7 +396,7 @@ impl State {
             ResponseState::Waiting => self.respond_error_and_close(error),
             ResponseState::Streaming(_) | ResponseState::Complete => self.end(),
         }
-        self.cold_mut().failure = Some((id, error));
+        self.cold_mut().body_error = Some((id, error));
         self.wake_body();
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{Method, Version};
 
-use super::{Headers, Range, head_pool};
+use super::{Headers, Range, head_pool, headers::list_elements};
 
 /// The head of a request: one copy of the bytes received, and the positions of its parts.
 ///
@@ -161,6 +161,22 @@ impl Head {
         }
         // The authority of a target in absolute-form has replaced it.
         self.headers().get_str("host").filter(|host| !host.is_empty())
+    }
+
+    /// Returns the protocols that the request offers to go on in, the preferred one first: the elements of
+    /// `Upgrade`. HTTP/1.0 offers none (RFC 9110 §7.8).
+    ///
+    /// ```
+    /// # use riot_http::Head;
+    /// fn offers_websocket(head: &Head) -> bool {
+    ///     head.offered_protocols().any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+    /// }
+    /// # let _ = offers_websocket;
+    /// ```
+    pub fn offered_protocols(&self) -> impl Iterator<Item = &str> {
+        let is_1_0 = self.version() == Version::HTTP_10;
+        let fields = self.headers().get_all("upgrade").filter(move |_| !is_1_0);
+        fields.flat_map(list_elements).filter_map(|protocol| std::str::from_utf8(protocol).ok())
     }
 
     /// Returns the version of HTTP: 1.0 or 1.1. A request with a higher minor version is one of HTTP/1.1 (RFC

@@ -22,6 +22,19 @@ pub(crate) enum ConnectionLine {
     Close,
     KeepAlive,
     Upgrade,
+    CloseUpgrade,
+    KeepAliveUpgrade,
+}
+
+impl ConnectionLine {
+    /// Returns the line of a head that has `Upgrade`, whose sender has to name it here (RFC 9110 §7.8).
+    fn with_upgrade(self) -> Self {
+        match self {
+            Self::None | Self::Upgrade => Self::Upgrade,
+            Self::Close | Self::CloseUpgrade => Self::CloseUpgrade,
+            Self::KeepAlive | Self::KeepAliveUpgrade => Self::KeepAliveUpgrade,
+        }
+    }
 }
 
 /// The lines that the connection adds to the fields of a response.
@@ -45,13 +58,16 @@ pub(crate) fn head<'a>(
 ) {
     append(output, |head| {
         status_line(head, status);
-        let (mut dated, mut served) = (false, false);
+        let (mut dated, mut served, mut connection) = (false, false, added.connection);
         for (name, value) in fields {
             if is_framing(name) {
                 continue;
             }
             dated |= name == header::DATE;
             served |= name == header::SERVER;
+            if name == header::UPGRADE {
+                connection = connection.with_upgrade();
+            }
             field(head, name, value);
         }
         if !dated {
@@ -60,7 +76,7 @@ pub(crate) fn head<'a>(
         if let Some(server) = added.server.filter(|_| !served) {
             head.extend_from_slice(server);
         }
-        last_lines(head, added.length, added.connection);
+        last_lines(head, added.length, connection);
     });
 }
 
@@ -96,6 +112,8 @@ pub(crate) fn last_lines(head: &mut Vec<u8>, length: LengthLine, connection: Con
         ConnectionLine::Close => b"connection: close\r\n\r\n",
         ConnectionLine::KeepAlive => b"connection: keep-alive\r\n\r\n",
         ConnectionLine::Upgrade => b"connection: upgrade\r\n\r\n",
+        ConnectionLine::CloseUpgrade => b"connection: close, upgrade\r\n\r\n",
+        ConnectionLine::KeepAliveUpgrade => b"connection: keep-alive, upgrade\r\n\r\n",
     });
 }
 
