@@ -190,6 +190,12 @@ impl HttpConfig {
         if self.clock.is_some() { self.date_from_clock() } else { coarse_unix_secs() }
     }
 
+    /// Returns the last second that is not in the future where `Date` says `second`. Times of files are those
+    /// of the system's clock, whatever clock `Date` has.
+    pub(crate) fn latest_date(&self, second: u64) -> u64 {
+        if self.clock.is_some() { second.max(coarse_unix_secs()) } else { second }
+    }
+
     #[cold]
     fn date_from_clock(&self) -> u64 {
         self.clock.as_ref().map_or(0, |clock| unix_secs(clock()))

@@ -77,12 +77,12 @@ pub use error::JsonError;
 pub use error::{
     BodyError, HandlerError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError,
 };
-#[cfg(feature = "files")]
-pub use exchange::safe_path;
 pub use exchange::{
     Body, BodyWriter, Closed, Event, EventWriter, Flushed, IntoResponse, Reqd, Request, Requests, Responded,
     Responder, Response, Upgrade, Upgraded,
 };
+#[cfg(feature = "files")]
+pub use exchange::{FileError, Folder, safe_path};
 pub use h1::Http1;
 pub use limits::Limits;
 pub use message::{Head, Headers, Iter};

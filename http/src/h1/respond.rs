@@ -258,7 +258,7 @@ impl State {
             let added = Added { length, connection, server: config.server_line.as_ref(), unix_secs: second };
             match head.simple_fields() {
                 Some(content_type) => response_heads::head(output, status, content_type, added),
-                None => response::head(output, status, head.headers(), added),
+                None => response::head(output, status, head.headers(), added, config.latest_date(second)),
             }
         });
     }
