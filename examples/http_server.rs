@@ -4,7 +4,7 @@
 //! own connection. SIGINT and SIGTERM stop it in order.
 //!
 //! It listens on 127.0.0.1 unless `--addr` says otherwise, because `/tree` shows the inside of the program
-//! and `/crash` fills its log: neither is for everybody who can reach the machine.
+//! and `/crash` fills its log: neither is meant for every client that reaches the machine.
 
 use std::{
     process::{ExitCode, Termination},
