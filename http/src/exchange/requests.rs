@@ -110,8 +110,13 @@ impl Requests {
 
 impl Drop for Requests {
     fn drop(&mut self) {
-        self.report(None);
-        self.shared.lock().requests_dropped();
+        let mut state = self.shared.lock();
+        state.requests_dropped();
+        if state.unreported {
+            cold_path();
+            drop(state);
+            self.report(None);
+        }
     }
 }
 

@@ -20,11 +20,15 @@ impl RequestNote {
     pub(super) fn set(&mut self, head: &[u8]) {
         match head.first_chunk() {
             Some(start) => self.0 = *start,
-            None => {
-                self.0[..head.len()].copy_from_slice(head);
-                // The end of the head is a line feed: what is left of an earlier one stands behind it.
-            }
+            None => self.set_slow(head),
         }
+    }
+
+    /// Keeps a head that is shorter than the note. It ends in a line feed, so that what is left of an earlier
+    /// one behind it makes no difference.
+    #[inline(never)]
+    fn set_slow(&mut self, head: &[u8]) {
+        self.0[..head.len()].copy_from_slice(head);
     }
 
     /// Returns the method and the path, without query and authority. A path that was too long to be kept ends

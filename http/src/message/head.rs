@@ -72,7 +72,7 @@ impl HeadData {
 
 impl Head {
     /// Creates a head. `bytes` is the whole head, in which the other parts were found.
-    #[inline]
+    #[inline(always)] // perf: no two requests alike, 5402 → 5337 instructions
     pub(crate) fn new(line: RequestLine, version: Version, target: &str, bytes: &[u8]) -> Self {
         let mut place = head_pool::take();
         let HeadData { headers, cache_id: number, .. } = &mut *place;
