@@ -14,7 +14,7 @@ use common::{GET, config, poll};
 use riot_flow::ManualDriver;
 use riot_http::{
     Handler, Http1, HttpConfig, Reqd, Request, Response, WriteError,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     serve_requests, service,
 };
 use tracing::{Event, Level, Metadata, Subscriber, field::Visit, span};
@@ -272,6 +272,44 @@ fn h14_a_log_that_panics_costs_nothing() {
     assert_eq!(String::from_utf8_lossy(&heard).matches("HTTP/1.1 500 ").count(), 2);
 }
 
+#[cfg(feature = "driver")]
+#[test]
+fn h14_a_program_without_a_subscriber_prints_the_line() {
+    use riot_actor::{Reason, run};
+    use riot_http::Server;
+    use riot_socket::memory::Listener;
+
+    // What is printed is that of a whole process, so that this runs in one of its own.
+    const CHILD: &str = "RIOT_TEST_WITHOUT_SUBSCRIBER";
+    if std::env::var(CHILD).is_ok() {
+        let end = run(async {
+            let listener = Listener::new();
+            let handler = |_: Reqd| async { Err::<(), _>(Query(io::Error::other("down\nnow"))) };
+            Server::listen(listener.clone()).handler(handler).start_link().await?;
+            let mut client = listener.connect()?;
+            client.write_all(REQUEST.replace("Host", "Connection: close\r\nHost").as_bytes()).await?;
+            let heard = client.read_to_end(10_000).await?;
+            assert!(heard.starts_with(b"HTTP/1.1 500 "));
+            Ok::<(), Reason>(())
+        });
+        assert_eq!(end, Reason::Normal);
+        return;
+    }
+    let name = "h14_a_program_without_a_subscriber_prints_the_line";
+    let test = std::env::current_exe().expect("a test is a program");
+    let output =
+        std::process::Command::new(test).args(["--exact", name, "--nocapture"]).env(CHILD, "").output();
+    let output = output.expect("it runs");
+    let printed = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{printed}");
+    let lines: Vec<_> = printed.lines().filter(|line| line.contains("a handler failed")).collect();
+    let [line] = lines[..] else { panic!("one line, not {printed}") };
+    for part in ["WARN", "the query failed: down\\nnow", "POST", "/users/7"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert!(!printed.contains("secret"), "{printed}");
+}
+
 #[cfg(feature = "tower")]
 mod tower {
     use std::{
@@ -333,7 +371,7 @@ mod tower {
 
         fn call(&mut self, _: http::Request<Body>) -> Self::Future {
             let mut response = http::Response::new(Pieces(*self, 0));
-            let length = (HeaderName::from_static("content-length"), HeaderValue::from_static("7"));
+            let length = (header::CONTENT_LENGTH, HeaderValue::from_static("7"));
             match self {
                 Self::Call => return ready(Err(Query(io::Error::other("the call")))),
                 Self::Length => drop(response.headers_mut().insert(length.0, length.1)),

@@ -13,6 +13,22 @@ use crate::{
     h1::{Failure, RequestNote},
 };
 
+/// Emits an event, also where the program has no subscriber.
+#[cfg(feature = "driver")]
+macro_rules! log_event {
+    ($level:ident, $($event:tt)+) => { riot_actor::log_event!($level, "riot::http", $($event)+) };
+}
+
+/// Emits an event. A subscriber that panics is contained.
+#[cfg(not(feature = "driver"))]
+macro_rules! log_event {
+    ($level:ident, $($event:tt)+) => {
+        drop(catch_unwind(AssertUnwindSafe(|| {
+            tracing::event!(target: "riot::http", tracing::Level::$level, $($event)+);
+        })))
+    };
+}
+
 /// Bounds the levels of an error's cause that are reported; 16.
 const MAX_CAUSES: usize = 16;
 
@@ -71,14 +87,11 @@ impl FailedRequest {
     fn log(&self, is_about_client: bool, reason: &str) {
         let (method, path) = self.note.method_and_path();
         let peer = self.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-        // A subscriber is code of its author as well, and this may run while a process ends.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            if is_about_client {
-                tracing::debug!(target: "riot::http", %peer, %method, %path, "a handler ended: {reason}");
-            } else {
-                tracing::warn!(target: "riot::http", %peer, %method, %path, "a handler failed: {reason}");
-            }
-        }));
+        if is_about_client {
+            log_event!(DEBUG, %peer, %method, %path, "a handler ended: {reason}");
+        } else {
+            log_event!(WARN, %peer, %method, %path, "a handler failed: {reason}");
+        }
     }
 }
 
