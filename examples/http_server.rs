@@ -2,6 +2,9 @@
 //!
 //! `GET /` greets, `GET /tree` shows the processes as they are, `GET /crash` shows that a crash stays in its
 //! own connection. SIGINT and SIGTERM stop it in order.
+//!
+//! It listens on 127.0.0.1 unless `--addr` says otherwise, because `/tree` shows the inside of the program
+//! and `/crash` fills its log: neither is meant for every client that reaches the machine.
 
 use std::{
     process::{ExitCode, Termination},
@@ -15,7 +18,7 @@ use riot_socket::signals::Signals;
 /// Bounds how long clients may take to finish when the server is stopped; 15 s.
 const SHUTDOWN: Duration = Duration::from_secs(15);
 
-const USAGE: &str = "usage: http_server [--port N] [--acceptors N] [--workers N]";
+const USAGE: &str = "usage: http_server [--addr HOST:PORT] [--port N] [--acceptors N] [--workers N]";
 
 fn main() -> ExitCode {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
 
 async fn serve(options: Options) -> Result<(), Reason> {
     let mut signals = Signals::new()?;
-    let server = Server::bind(("0.0.0.0", options.port))?
+    let server = Server::bind(options.address)?
         .acceptors(options.acceptors)
         .shutdown_timeout(SHUTDOWN)
         .handler(answer)
@@ -65,7 +68,8 @@ async fn answer(reqd: Reqd) {
 }
 
 struct Options {
-    port: u16,
+    /// The address to listen on; only this machine reaches it by default.
+    address: String,
     acceptors: usize,
     workers: usize,
 }
@@ -73,11 +77,12 @@ struct Options {
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Self { port: 2112, acceptors: 10, workers };
+        let mut options = Self { address: "127.0.0.1:2112".into(), acceptors: 10, workers };
         while let Some(name) = arguments.next() {
             let value = arguments.next()?;
             match name.as_str() {
-                "--port" => options.port = value.parse().ok()?,
+                "--addr" => options.address = value,
+                "--port" => options.address = format!("127.0.0.1:{}", value.parse::<u16>().ok()?),
                 "--acceptors" => options.acceptors = value.parse().ok().filter(|&acceptors| acceptors > 0)?,
                 "--workers" => options.workers = value.parse().ok().filter(|&workers| workers > 0)?,
                 _ => return None,

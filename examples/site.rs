@@ -1,26 +1,27 @@
 //! A folder as a web site, with ranges and conditions, and a clock that pushes its time to the browser:
 //! `cargo run --release --example site -- --addr 127.0.0.1:8080 --root .`.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use riot_actor::{Reason, run, time::interval};
 use riot_http::{
-    Event, Request, Response, Server,
+    Event, FileError, Folder, IntoResponse, Request, Response, Server,
     http::{HeaderValue, Method, StatusCode, header},
-    safe_path,
 };
 use riot_socket::signals::Signals;
 
 fn main() -> Reason {
     let argument = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
     let address = argument("--addr").unwrap_or_else(|| "127.0.0.1:8080".into());
-    let root = PathBuf::from(argument("--root").unwrap_or_else(|| ".".into()));
-    run(serve(address, root.into()))
+    // Links out of the folder are not followed: what it holds may come from others.
+    let folder =
+        Folder::new(argument("--root").unwrap_or_else(|| ".".into())).well_known().inner_links_only();
+    run(serve(address, Arc::new(folder)))
 }
 
-async fn serve(address: String, root: Arc<PathBuf>) -> Result<(), Reason> {
+async fn serve(address: String, folder: Arc<Folder>) -> Result<(), Reason> {
     let mut signals = Signals::new()?;
-    let service = move |request: Request| answer(request, root.clone());
+    let service = move |request: Request| answer(request, folder.clone());
     let server = Server::bind(address)?.service(service).start_link().await?;
     println!("listening on http://{}", server.local_addr());
     signals.next().await?;
@@ -28,7 +29,7 @@ async fn serve(address: String, root: Arc<PathBuf>) -> Result<(), Reason> {
     Ok(())
 }
 
-async fn answer(request: Request, root: Arc<PathBuf>) -> Response {
+async fn answer(request: Request, folder: Arc<Folder>) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allow = HeaderValue::from_static("GET, HEAD");
         return Response::new(StatusCode::METHOD_NOT_ALLOWED).header(header::ALLOW, allow);
@@ -36,17 +37,16 @@ async fn answer(request: Request, root: Arc<PathBuf>) -> Response {
     match request.path() {
         "/clock" => Response::html(CLOCK),
         "/clock/events" => ticks(),
-        path => match safe_path(path) {
-            Some(below) if path.ends_with('/') => page(&request, root.join(below).join("index.html")),
-            Some(below) => page(&request, root.join(below)),
-            None => Response::not_found(),
-        },
+        _ => page(&request, &folder).unwrap_or_else(FileError::into_response),
     }
 }
 
-fn page(request: &Request, path: PathBuf) -> Response {
-    let response = Response::file(request.head(), path);
-    response.unwrap_or_else(|_| Response::text("there is nothing here\n").status(StatusCode::NOT_FOUND))
+fn page(request: &Request, folder: &Folder) -> Result<Response, FileError> {
+    let path = folder.path(request.path()).ok_or(FileError::NotFound(None))?;
+    match request.path().ends_with('/') {
+        true => folder.file_at(request.head(), &path.join("index.html")),
+        false => folder.file_at(request.head(), &path),
+    }
 }
 
 /// Sends one second after the other, until the browser disconnects.

@@ -65,7 +65,13 @@ async fn answer(reqd: Reqd, room: Pid) -> Result<(), Error> {
             return Ok(());
         }
     };
-    let Ok(upgrade) = upgrade else { return Ok(()) };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err((reqd, error)) => {
+            let _ = reqd.respond_with_string(Response::new(StatusCode::BAD_REQUEST), format!("{error}\n"));
+            return Ok(());
+        }
+    };
     // The switch fails if the client has disconnected already.
     let Ok(connection) = upgrade.connection().await else { return Ok(()) };
     talk(Socket::new(connection), room).await
@@ -76,7 +82,7 @@ fn switch(head: &Head) -> Result<Response, Response> {
     let asked = |name: &str, value: &str| {
         head.headers().get_str(name).is_some_and(|given| given.eq_ignore_ascii_case(value))
     };
-    if !asked("upgrade", "websocket") {
+    if !head.offered_protocols().any(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
         return Err(Response::new(StatusCode::UPGRADE_REQUIRED)
             .header(header::UPGRADE, HeaderValue::from_static("websocket")));
     }

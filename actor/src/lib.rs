@@ -24,6 +24,17 @@
 //! largest difference: a process can be preempted only where it awaits, because a running poll cannot be
 //! stopped.
 //!
+//! # The end of the whole program
+//!
+//! A panic ends a process. Supervision is of no use against what ends the program itself:
+//!
+//! - a panic while a panic unwinds, such as that of a destructor;
+//! - a stack overflow, by recursion without a bound or a large value on the stack of a worker;
+//! - a failed allocation, and the system's killer where memory is overcommitted;
+//! - `std::process::abort` and `exit`, a fault in unsafe or foreign code, and a build with `panic = "abort"`.
+//!
+//! Run such work in a process of the operating system, and let that be restarted.
+//!
 //! # Glossary
 //!
 //! | term | meaning |

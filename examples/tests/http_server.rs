@@ -45,7 +45,7 @@ fn a_port_in_use_is_a_readable_error_and_exit_code_1() {
     let second = Command::new(path("http_server")).args(["--port", port]).output().expect("it runs");
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).expect("text");
-    assert!(said.contains(&format!("cannot listen on 0.0.0.0:{port}: the address is in use")), "{said}");
+    assert!(said.contains(&format!("cannot listen on 127.0.0.1:{port}: the address is in use")), "{said}");
     first.signal("-INT");
     assert_eq!(first.end().0, Some(0));
 }
@@ -71,4 +71,15 @@ fn options_it_does_not_know_are_refused() {
     let refused = Command::new(path("http_server")).args(["--colour", "blue"]).output().expect("it runs");
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("usage"));
+}
+
+#[test]
+fn only_this_machine_reaches_it_unless_it_is_told_otherwise() {
+    let server = Example::start("http_server", &["--port", "0"]);
+    assert!(server.greeting.contains("on http://127.0.0.1:"), "{}", server.greeting);
+    assert_eq!(server.stop(), Some(0));
+    let server = Example::start("http_server", &["--addr", "0.0.0.0:0"]);
+    assert!(server.greeting.contains("on http://0.0.0.0:"), "{}", server.greeting);
+    assert!(server.get("/").starts_with("HTTP/1.1 200 "));
+    assert_eq!(server.stop(), Some(0));
 }

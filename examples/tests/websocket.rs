@@ -90,3 +90,17 @@ fn without_the_handshake_there_is_no_switch() {
     assert!(old.starts_with("HTTP/1.1 400 ") && old.contains("sec-websocket-version: 13"), "{old}");
     assert!(ask(", upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13").starts_with("HTTP/1.1 400 "));
 }
+
+#[test]
+fn an_offer_that_is_incomplete_is_refused_and_one_of_http_1_0_is_none() {
+    let server = Example::start("websocket", &["--addr", "127.0.0.1:0"]);
+    let offer = "Host: a\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for path in ["/echo", "/chat"] {
+        let heard = server.say(&format!("GET {path} HTTP/1.1\r\n{offer}\r\n"));
+        assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
+        let heard = server.say(&format!("GET {path} HTTP/1.0\r\nConnection: upgrade\r\n{offer}\r\n"));
+        assert!(heard.starts_with("HTTP/1.1 426 ") && heard.contains("upgrade: websocket\r\n"), "{heard}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}

@@ -66,12 +66,45 @@ impl ErrorResponse {
     }
 }
 
+/// The scheme of the URIs that a connection serves. It matters where the target of a request is a whole URI.
+///
+/// ```
+/// use riot_http::{HttpConfig, Scheme};
+/// // TLS ends at a gateway, which passes on what it got over HTTP as well.
+/// let config = HttpConfig::new().scheme(Scheme::Either);
+/// # let _ = config;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// `http`.
+    #[default]
+    Http,
+    /// `https`: the connection is secured by TLS.
+    Https,
+    /// Both: a trusted gateway ends TLS before this server.
+    Either,
+}
+
+impl Scheme {
+    /// Returns whether URIs with this scheme, in any case, are served.
+    pub(crate) fn includes(self, scheme: &str) -> bool {
+        let is = |name| scheme.eq_ignore_ascii_case(name);
+        match self {
+            Self::Http => is("http"),
+            Self::Https => is("https"),
+            Self::Either => is("http") || is("https"),
+        }
+    }
+}
+
 /// The configuration that the connections of a server share: bounds, timers, a name and a clock.
 pub struct HttpConfig {
     pub(crate) limits: Limits,
     /// Identifies the limits for caches; 0 are the defaults. Equal limits may have two ids.
     pub(crate) limits_id: u64,
     pub(crate) timeouts: Timeouts,
+    pub(crate) scheme: Scheme,
     idle_nanos: (Option<Nanos>, Option<Nanos>),
     /// The complete `Server` line of every response.
     pub(crate) server_line: Option<Bytes>,
@@ -95,6 +128,7 @@ impl HttpConfig {
             limits_id: 0,
             idle_nanos: idle_nanos(&timeouts),
             timeouts,
+            scheme: Scheme::Http,
             server_line: None,
             clock: None,
             error_page: None,
@@ -127,6 +161,15 @@ impl HttpConfig {
         self
     }
 
+    /// Sets the scheme of the URIs that are served; [`Scheme::Http`] by default. A request whose target is a
+    /// URI with another one is answered with 421 (RFC 9110 §7.4). A [`Server`](crate::Server) with TLS serves
+    /// [`Scheme::Https`].
+    #[must_use]
+    pub fn scheme(mut self, scheme: Scheme) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
     /// Sets the clock of `Date`, in place of the system's. A test sets a clock that stands still.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
@@ -145,6 +188,12 @@ impl HttpConfig {
     /// Returns the time in seconds since 1970.
     pub(crate) fn unix_secs(&self) -> u64 {
         if self.clock.is_some() { self.date_from_clock() } else { coarse_unix_secs() }
+    }
+
+    /// Returns the last second that is not in the future where `Date` says `second`. Times of files are those
+    /// of the system's clock, whatever clock `Date` has.
+    pub(crate) fn latest_date(&self, second: u64) -> u64 {
+        if self.clock.is_some() { second.max(coarse_unix_secs()) } else { second }
     }
 
     #[cold]
@@ -203,7 +252,7 @@ impl Default for HttpConfig {
 impl fmt::Debug for HttpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("HttpConfig");
-        debug.field("limits", &self.limits).field("timeouts", &self.timeouts);
+        debug.field("limits", &self.limits).field("timeouts", &self.timeouts).field("scheme", &self.scheme);
         debug.field("server_line", &self.server_line.as_deref().map(String::from_utf8_lossy));
         debug.finish_non_exhaustive()
     }

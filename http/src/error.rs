@@ -23,9 +23,17 @@ pub enum RequestError {
     /// The body is larger than [`Limits::max_body_bytes`](crate::Limits::max_body_bytes).
     #[error("the body is too large")]
     BodyTooLarge,
-    /// The version is neither HTTP/1.0 nor HTTP/1.1.
+    /// The major version is another one than that of HTTP/1.1.
     #[error("this version of HTTP is not supported")]
     Version,
+    /// The target is a URI whose scheme is not served here; see
+    /// [`HttpConfig::scheme`](crate::HttpConfig::scheme) (RFC 9110 §7.4).
+    #[error("the target is not served by this connection")]
+    Misdirected,
+    /// The request has `Upgrade` without `Connection: upgrade`, and its handler tried to switch and gave no
+    /// other response (RFC 9110 §7.8).
+    #[error("the request has Upgrade without Connection: upgrade")]
+    Upgrade,
     /// The request has an `Expect` other than `100-continue` (RFC 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
@@ -52,11 +60,12 @@ impl RequestError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::Truncated => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Truncated | Self::Upgrade => StatusCode::BAD_REQUEST,
             Self::LineTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -65,6 +74,9 @@ impl RequestError {
         }
     }
 }
+
+/// The error of a handler: any error, or a text. See [`Handler`](crate::Handler) for what becomes of it.
+pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The error of reading a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,10 +109,22 @@ pub enum RespondError {
     /// The response declares a `Content-Length` that is not a number, or not the length of its body.
     #[error("the declared length is not the length of the body")]
     Length,
-    /// The request did not ask for the switch, its body is unread, or the status is neither 101 nor, for
-    /// `CONNECT`, 2xx.
-    #[error("the protocol cannot be switched here")]
+    /// The request offers no other protocol (it has no `Upgrade`, or is one of HTTP/1.0, whose `Upgrade` is
+    /// ignored), or the status does not fit: a switch is 101 or, to `CONNECT`, 2xx. Answer in HTTP, with 426
+    /// if another protocol is needed.
+    #[error("the request offers no other protocol, or the status does not switch to one")]
     Upgrade,
+    /// The request has `Upgrade` without `Connection: upgrade` (RFC 9110 §7.8). Unless another response is
+    /// given, the connection answers with 400.
+    #[error("the request has Upgrade without Connection: upgrade")]
+    NoUpgradeOption,
+    /// The response names a protocol in `Upgrade` that the request does not offer, or none although the
+    /// request offers several. Answer in HTTP.
+    #[error("the response names no protocol that the request offers")]
+    UnofferedProtocol,
+    /// The body of the request has to be read to its end before the protocol is switched.
+    #[error("the body of the request is unread")]
+    UnreadBody,
 }
 
 /// The error of writing a piece of a streamed body.

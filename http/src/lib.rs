@@ -71,16 +71,18 @@ mod message;
 mod server;
 mod timeouts;
 
-pub use config::HttpConfig;
+pub use config::{HttpConfig, Scheme};
 #[cfg(feature = "json")]
 pub use error::JsonError;
-pub use error::{BodyError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError};
-#[cfg(feature = "files")]
-pub use exchange::safe_path;
+pub use error::{
+    BodyError, HandlerError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError,
+};
 pub use exchange::{
     Body, BodyWriter, Closed, Event, EventWriter, Flushed, IntoResponse, Reqd, Request, Requests, Responded,
     Responder, Response, Upgrade, Upgraded,
 };
+#[cfg(feature = "files")]
+pub use exchange::{FileError, Folder, safe_path};
 pub use h1::Http1;
 pub use limits::Limits;
 pub use message::{Head, Headers, Iter};

@@ -347,3 +347,121 @@ fn f11_idle_connections_end_at_once() {
         Ok::<(), Reason>(())
     });
 }
+
+/// The ends of the process that handles a request, other than a panic of the handler.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// A kill that the handler asks for itself.
+    KillsItself,
+    /// A kill from outside.
+    Killed,
+    /// An exit signal from outside.
+    Signal,
+    /// The death of a process that the handler has linked to.
+    LinkedPanics,
+    LinkedFails,
+    /// The death of the Connector's own helpers.
+    ReaderKilled,
+    WriterKilled,
+}
+
+/// Returns what a client hears whose request is handled by a process that ends so. The head of the response
+/// has left before if `begun`; the body of the request is unread if `with_body`.
+async fn ended(end: End, begun: bool, with_body: bool) -> Result<String, Reason> {
+    let listener = Listener::new();
+    let handling = Arc::new(std::sync::Mutex::new(None));
+    let here = handling.clone();
+    let server = Server::listen(listener.clone()).handler(move |reqd: Reqd| {
+        let here = here.clone();
+        async move {
+            let (_request, responder) = reqd.into_parts();
+            let _held = if begun {
+                let mut writer = responder.respond_with_streaming(Response::ok()).expect("it is the first");
+                writer.write("part").await.expect("the client is there");
+                writer.flush().await;
+                (None, Some(writer))
+            } else {
+                (Some(responder), None)
+            };
+            match end {
+                End::KillsItself => riot_actor::exit(riot_actor::this(), Reason::Kill),
+                End::LinkedPanics => {
+                    riot_actor::spawn_link(async { panic!("a bug") });
+                }
+                End::LinkedFails => {
+                    riot_actor::spawn_link(async { Err::<(), _>(io::Error::other("down")) });
+                }
+                _ => *here.lock().unwrap() = Some(riot_actor::this()),
+            }
+            std::future::pending::<()>().await;
+        }
+    });
+    let server = server.start_link().await?;
+    let mut client = listener.connect()?;
+    let head = if with_body {
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhi"
+    } else {
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
+    };
+    client.write_all(head.as_bytes()).await?;
+    if matches!(end, End::Killed | End::Signal | End::ReaderKilled | End::WriterKilled) {
+        let connector = loop {
+            let known = *handling.lock().unwrap();
+            match known {
+                Some(pid) => break pid,
+                None => sleep(Duration::from_millis(1)).await,
+            }
+        };
+        let tree = riot_actor::process::tree();
+        match end {
+            End::Killed => riot_actor::exit(connector, Reason::Kill),
+            End::Signal => riot_actor::exit(connector, io::Error::other("enough").into()),
+            End::ReaderKilled => riot_actor::exit(tree.labelled("Reader")[0], Reason::Kill),
+            _ => riot_actor::exit(tree.labelled("Writer")[0], Reason::Kill),
+        }
+    }
+    let heard = read_to_end(&mut client).await?;
+    until_idle(&server).await;
+    server.stop(Duration::ZERO).await;
+    Ok(heard)
+}
+
+const ENDS: [End; 7] = [
+    End::KillsItself,
+    End::Killed,
+    End::Signal,
+    End::LinkedPanics,
+    End::LinkedFails,
+    End::ReaderKilled,
+    End::WriterKilled,
+];
+
+#[test]
+fn h02_however_the_process_of_a_request_ends_its_client_gets_a_500() {
+    for end in ENDS {
+        for with_body in [false, true] {
+            Simulation::sweep(0..20, move || async move {
+                let heard = ended(end, false, with_body).await?;
+                assert!(heard.starts_with("HTTP/1.1 500 "), "{end:?}: {heard}");
+                assert!(heard.contains("connection: close\r\n"), "{end:?}: {heard}");
+                assert_eq!(heard.matches("HTTP/1.1 ").count(), 1, "{end:?}: {heard}");
+                Ok::<(), Reason>(())
+            });
+        }
+    }
+}
+
+#[test]
+fn h02_behind_the_head_the_response_is_cut_off() {
+    for end in ENDS {
+        Simulation::sweep(0..20, move || async move {
+            let heard = ended(end, true, false).await?;
+            assert!(heard.starts_with("HTTP/1.1 200 ") && heard.contains("part"), "{end:?}: {heard}");
+            assert!(
+                !heard.contains("\r\n0\r\n") && heard.matches("HTTP/1.1 ").count() == 1,
+                "{end:?}: {heard}"
+            );
+            Ok::<(), Reason>(())
+        });
+    }
+}

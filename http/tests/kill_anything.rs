@@ -130,3 +130,46 @@ fn a_connections_supervisor() {
 fn the_supervisor_above_them() {
     kill("Connections.Sup.Sup", 3);
 }
+
+#[test]
+fn h02_a_request_whose_process_is_killed_is_answered_with_500() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = Descriptors::open();
+    let reason = Config::new().workers(2).run(async {
+        let server = Server::bind("127.0.0.1:0")?
+            .service(|request: Request| async move {
+                if request.path() == "/stuck" {
+                    std::future::pending::<()>().await;
+                }
+                Response::text("Hello, World!")
+            })
+            .start_link()
+            .await?;
+        let at_rest = processes().len();
+        for label in ["Connector", "Reader", "Writer"] {
+            for _ in 0..10 {
+                let mut client = connect(server.local_addr()).await?;
+                // A part of the body stays unread, so that a careless close would be a reset.
+                client.write_all(b"POST /stuck HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhi").await?;
+                eventually("it is handled", || {
+                    server.connections().iter().any(|connection| connection.state == "handling")
+                })
+                .await;
+                exit(tree().labelled(label)[0], Reason::Kill);
+                let heard = client.read_to_end(10_000).await?;
+                let heard = String::from_utf8_lossy(&heard).into_owned();
+                assert!(heard.starts_with("HTTP/1.1 500 "), "{label}: {heard}");
+                drop(client);
+                eventually("the connection ends", || server.info().active == 0).await;
+                eventually("nothing is left", || processes().len() == at_rest).await;
+            }
+        }
+        next_client_is_served(server.local_addr()).await;
+        let top = server.pid().expect("it runs");
+        server.stop(Duration::from_secs(5)).await;
+        join(&[top]).await;
+        Ok::<(), Reason>(())
+    });
+    assert_eq!(reason.expect("it runs"), Reason::Normal);
+    before.none_left();
+}

@@ -61,3 +61,19 @@ fn a_client_that_reads_nothing_loses_its_connection() {
         Ok::<(), Reason>(())
     });
 }
+
+#[test]
+fn h13_over_tls_the_scheme_is_https() {
+    for (scheme, status) in [("https", "200"), ("http", "421")] {
+        Simulation::sweep(0..3, move || async move {
+            let (listener, client) = served(1, usize::MAX).await;
+            let mut client = client.connect(listener.connect()?, "localhost").await?;
+            let request =
+                format!("GET {scheme}://localhost/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).await?;
+            let answer = client.read_to_end(usize::MAX).await?;
+            assert!(answer.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{scheme}");
+            Ok::<(), Reason>(())
+        });
+    }
+}

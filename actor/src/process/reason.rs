@@ -100,6 +100,38 @@ impl<E: Error + Send + Sync + 'static> From<E> for Reason {
     }
 }
 
+/// Lets a reason be returned where any error may be, with the causes of the error in it.
+///
+/// ```
+/// use riot_actor::Reason;
+/// let error: Box<dyn std::error::Error + Send + Sync> = Reason::from(std::fmt::Error).into();
+/// assert_eq!(error.to_string(), Reason::from(std::fmt::Error).to_string());
+/// ```
+impl From<Reason> for Box<dyn Error + Send + Sync> {
+    fn from(reason: Reason) -> Self {
+        Box::new(ReasonError(reason))
+    }
+}
+
+/// A reason as an error. [`Reason`] itself is none, since every error converts into one.
+#[derive(Debug)]
+struct ReasonError(Reason);
+
+impl fmt::Display for ReasonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for ReasonError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Reason::Error(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
 /// Lets `fn main() -> Reason { run(…) }` give the shell what it expects: exit code 0 for a clean reason; else
 /// 1, and the reason on the standard error.
 impl std::process::Termination for Reason {

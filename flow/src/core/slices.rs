@@ -1,6 +1,6 @@
 //! The bytes of one write.
 
-use std::{collections::VecDeque, hint::cold_path, io::IoSlice};
+use std::{collections::VecDeque, fmt, hint::cold_path, io::IoSlice};
 
 use super::output::Chunk;
 
@@ -9,12 +9,19 @@ use super::output::Chunk;
 pub const MAX_SLICES: usize = 8;
 
 /// The bytes of one write, oldest first: at least one slice, none of them empty, at most [`MAX_SLICES`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Slices<'a> {
     /// The chunks up to the first file.
     chunks: &'a VecDeque<Chunk>,
     /// The bytes behind the chunks.
     tail: &'a [u8],
+}
+
+/// The bytes may be confidential, so the lengths alone are shown.
+impl fmt::Debug for Slices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Slices").field(&self.iter().map(<[u8]>::len).collect::<Vec<_>>()).finish()
+    }
 }
 
 impl<'a> Slices<'a> {

@@ -11,6 +11,9 @@
 //! socket. All three work on a [`Link`], whose lock they take in turn. Reader and Writer call the same two
 //! functions when they take over.
 //!
+//! A Connector that is ended by a signal leaves what its flow still has to say to a fourth process,
+//! `LastWord`.
+//!
 //! **Invariants:** the user's code runs in the Connector alone, and never under the link's lock. A wake-up
 //! that arrives while the Connector runs is recorded in [`WakeFlags`], so the Connector never wakes another
 //! process, nor itself, for work that it will do in the same poll slice.
@@ -20,6 +23,7 @@ mod buffers;
 mod connector;
 mod deadline;
 mod inbound;
+mod last_word;
 mod link;
 mod outbound;
 mod reader;

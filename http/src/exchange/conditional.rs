@@ -10,13 +10,19 @@ use crate::{Head, message::list_elements};
 /// Bounds the ranges of one request; 16. A request with more gets the whole file.
 const MAX_RANGES: usize = 16;
 
+/// The last second that `Last-Modified` can say: that of a year with four digits.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// The validators of a file, which conditions and ranges refer to.
 #[derive(Debug)]
 pub(super) struct Validators {
     pub(super) length: u64,
     /// The time of modification, in whole seconds as `Last-Modified` says it.
     modified: SystemTime,
-    /// The entity tag, with its quotes.
+    /// The file may change again within the second that its date names, so that the date does not tell the
+    /// two apart (RFC 9110 §8.8.2.2).
+    date_is_weak: bool,
+    /// The entity tag, with its quotes and, if it is weak, its prefix.
     pub(super) tag: String,
 }
 
@@ -35,26 +41,44 @@ pub(super) enum Decision {
 }
 
 impl Validators {
-    pub(super) fn new(length: u64, modified: SystemTime) -> Self {
-        let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let tag = format!("\"{:x}-{:x}\"", since.as_nanos(), length);
-        Self { length, modified: UNIX_EPOCH + Duration::from_secs(since.as_secs()), tag }
+    /// Creates the validators of a file that was modified at a time before or after `now`.
+    pub(super) fn new(length: u64, modified: SystemTime, now: SystemTime, tag: String) -> Self {
+        let second = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let modified_second = second(modified).min(LAST_SECOND);
+        Self {
+            length,
+            modified: UNIX_EPOCH + Duration::from_secs(modified_second),
+            date_is_weak: second(now) <= modified_second,
+            tag,
+        }
     }
 
+    /// Adds the fields that every response with the file or a part of it has. A date in the future is
+    /// replaced when the response is sent (RFC 9110 §8.8.2.1).
     pub(super) fn describe(&self, response: Response, media_type: Option<&'static str>) -> Response {
-        let response = response
-            .header(header::ETAG, value(self.tag.clone()))
-            .header(header::LAST_MODIFIED, value(httpdate::fmt_http_date(self.modified)))
-            .header(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let modified = value(httpdate::fmt_http_date(self.modified));
+        let response = self.identify(response).header(header::LAST_MODIFIED, modified);
         match media_type {
             Some(media_type) => response.header(header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
             None => response,
         }
     }
 
+    /// Adds the fields that are enough for a client that knows the file: a 304 and a 206 to `If-Range` have
+    /// no others (RFC 9110 §15.3.7, §15.4.5).
+    pub(super) fn identify(&self, response: Response) -> Response {
+        response
+            .header(header::ETAG, value(self.tag.clone()))
+            .header(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))
+    }
+
     /// Decides in the order of RFC 9110 §13.2.2.
     pub(super) fn decide(&self, head: &Head) -> Decision {
         let headers = head.headers();
+        if matches!(*head.method(), Method::CONNECT | Method::OPTIONS | Method::TRACE) {
+            // They select no representation (RFC 9110 §13.2.1).
+            return Decision::Whole;
+        }
         let is_get = matches!(*head.method(), Method::GET | Method::HEAD);
         if headers.get("if-match").is_some() {
             if !self.is_in(head, "if-match", true) {
@@ -78,12 +102,12 @@ impl Validators {
         if *head.method() != Method::GET {
             return Decision::Whole;
         }
-        let same = match headers.get("if-range") {
-            None => true,
-            Some(tag) if tag.starts_with(b"\"") => tag == self.tag.as_bytes(),
-            Some(_) => date(head, "if-range") == Some(self.modified),
+        let same = match (headers.get("if-range"), single(head, "if-range")) {
+            (None, _) => true,
+            (Some(tag), Some(_)) if tag.starts_with(b"\"") => tag == self.tag.as_bytes(),
+            (Some(_), _) => !self.date_is_weak && date(head, "if-range") == Some(self.modified),
         };
-        match headers.get_str("range").filter(|_| same) {
+        match single(head, "range").filter(|_| same) {
             Some(range) => self.range(range),
             None => Decision::Whole,
         }
@@ -93,8 +117,12 @@ impl Validators {
     /// enough (§8.8.3.2).
     fn is_in(&self, head: &Head, name: &str, strong: bool) -> bool {
         head.headers().get_all(name).flat_map(list_elements).any(|tag| {
-            let weak = tag.strip_prefix(b"W/");
-            tag == b"*" || (if strong { tag } else { weak.unwrap_or(tag) }) == self.tag.as_bytes()
+            let ours = self.tag.as_bytes();
+            match strong {
+                _ if tag == b"*" => true,
+                true => tag == ours && !ours.starts_with(b"W/"),
+                false => strip_weak(tag) == strip_weak(ours),
+            }
         })
     }
 
@@ -107,12 +135,16 @@ impl Validators {
             return Decision::Whole;
         };
         let mut ranges = Vec::new();
-        for (nth, element) in list.split(',').enumerate() {
-            match self.element(element.trim()) {
-                Some(_) if nth >= MAX_RANGES => return Decision::Whole,
-                Some(part) => ranges.extend(part),
-                None => return Decision::Whole,
+        let (mut asked, elements) = (0, list_elements(list.as_bytes()));
+        for element in elements {
+            asked += 1;
+            match std::str::from_utf8(element).ok().and_then(|element| self.element(element)) {
+                Some(part) if asked <= MAX_RANGES => ranges.extend(part),
+                _ => return Decision::Whole,
             }
+        }
+        if asked == 0 {
+            return Decision::Whole;
         }
         let total: u64 = ranges.iter().map(|(first, last)| last - first + 1).sum();
         match ranges[..] {
@@ -144,8 +176,22 @@ impl Validators {
     }
 }
 
+fn strip_weak(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}
+
+/// Returns the value of a field that is there once; a field of this kind has no list.
+fn single<'a>(head: &'a Head, name: &str) -> Option<&'a str> {
+    let headers = head.headers();
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (Some(_), None) => headers.get_str(name),
+        _ => None,
+    }
+}
+
 fn date(head: &Head, name: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(head.headers().get_str(name)?).ok()
+    httpdate::parse_http_date(single(head, name)?).ok()
 }
 
 #[cfg(test)]
@@ -171,7 +217,8 @@ mod tests {
     }
 
     fn about() -> Validators {
-        Validators::new(100, UNIX_EPOCH + Duration::from_millis(784_111_777_500))
+        let modified = UNIX_EPOCH + Duration::from_millis(784_111_777_500);
+        Validators::new(100, modified, modified + Duration::from_secs(1), "\"tag\"".into())
     }
 
     const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -199,7 +246,9 @@ mod tests {
             ("bytes=0-1,100-", part(0, 1)),
             ("bytes=100-,200-", Decision::Unsatisfiable),
             ("bytes=0-60,10-70", Decision::Whole),
-            ("bytes=0-1,,5-6", Decision::Whole),
+            ("bytes=0-1,,5-6", Decision::Ranges(vec![(0, 1), (5, 6)])),
+            ("bytes=,0-1 ,", part(0, 1)),
+            ("bytes=,", Decision::Whole),
             ("bytes=0-1,b", Decision::Whole),
             (
                 "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,10-10,11-11,12-12,13-13,14-14,15-15,16-16",
@@ -216,7 +265,7 @@ mod tests {
             assert_eq!(decide("GET", &format!("Range: {range}\r\n")), decision, "{range}");
         }
         assert_eq!(decide("HEAD", "Range: bytes=0-1\r\n"), Decision::Whole);
-        let about = Validators::new(0, UNIX_EPOCH);
+        let about = Validators::new(0, UNIX_EPOCH, SystemTime::now(), "\"tag\"".into());
         assert_eq!(about.range("bytes=0-"), Decision::Unsatisfiable);
         assert_eq!(about.range("bytes=-5"), Decision::Unsatisfiable);
     }

@@ -1,119 +1,126 @@
 //! Files as responses, with conditions (RFC 9110 §13) and ranges (§14), sent by the system where it can.
 //!
-//! Sending blocks the worker for as long as the system takes to fetch a piece: microseconds from its cache,
-//! more if the disk has to be read. Serve files on slow disks by reading them in a thread and streaming them.
+//! Opening, reading and sending block the worker for as long as the system takes to fetch a piece:
+//! microseconds from its cache, more if the disk has to be read. [`Response::file_from_disk`] opens and reads
+//! in another thread.
 
-use std::{fs::File, hash::Hasher, io, path::Path, sync::Arc, time::UNIX_EPOCH};
+use std::{fs::File, hash::Hasher, path::Path, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use riot_flow::FilePart;
 
 use super::{
-    Response,
+    FileError, Response,
     conditional::{Decision, Validators},
+    opened_file::{Contents, MAX_READ_BYTES, OpenedFile},
 };
 use crate::Head;
-
-/// The size up to which head and body are read and sent together, in bytes; 64 KiB. Below it that is cheaper
-/// than a system call for each.
-const PIECE_BYTES: usize = 64 * 1024;
 
 impl Response {
     /// Serves the file at `path` for this request: 200, or 206 with the ranges it asks for, or 304, 412 or
     /// 416 as its conditions say. The media type follows from the extension; a field `Content-Type` set
     /// afterwards replaces it.
     ///
-    /// The path is used as it is. A path made from a request's target has to be checked first: see
-    /// [`safe_path`](crate::safe_path).
+    /// The path is used as it is, and symbolic links are followed wherever they lead. A path made from a
+    /// request's target has to be checked first: see [`safe_path`](crate::safe_path), and
+    /// [`Folder`](crate::Folder) for links.
     ///
-    /// The path is taken as it is. One made out of a request's target has to be checked before: see
-    /// [`safe_path`](crate::safe_path).
+    /// The entity tag of a file of up to 64 KiB follows from its contents. That of a larger one follows from
+    /// its times, and is weak in the first two seconds after a change. A date is no strong validator within
+    /// its own second (RFC 9110 §8.8.2.2).
     ///
     /// ```no_run
-    /// # use riot_http::{Request, Response};
-    /// async fn logo(request: Request) -> Response {
-    ///     Response::file(request.head(), "static/logo.png").unwrap_or_else(|_| Response::not_found())
+    /// # use riot_http::{FileError, Request, Response};
+    /// async fn logo(request: Request) -> Result<Response, FileError> {
+    ///     Response::file(request.head(), "static/logo.png")
     /// }
     /// ```
     ///
     /// # Errors
-    /// Those of the system; [`io::ErrorKind::IsADirectory`] if it is no file.
-    pub fn file(head: &Head, path: impl AsRef<Path>) -> io::Result<Self> {
+    /// [`FileError`] says which status fits: 404 if there is no regular file, also for a folder, a pipe, a
+    /// socket and a device, none of which is waited for; 503 if the program has no descriptor left.
+    pub fn file(head: &Head, path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let about = Validators::new(metadata.len(), metadata.modified().unwrap_or(UNIX_EPOCH));
-        let response = |status| about.describe(Response::new(status), media_type(path));
+        Self::opened_file(head, path, OpenedFile::open(path)?)
+    }
+
+    /// Serves a file as [`file`](Self::file) does, but opens and reads it in another thread (see
+    /// [`blocking`](riot_actor::runtime::blocking)), so that a slow disk or a network file system keeps no
+    /// worker. It costs two changes of threads. A body of more than 64 KiB is still read while it is sent.
+    ///
+    /// ```no_run
+    /// # use riot_http::{FileError, Request, Response};
+    /// async fn archived(request: Request) -> Result<Response, FileError> {
+    ///     Response::file_from_disk(request.head(), "/archive/1998.pdf").await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    ///
+    /// # Panics
+    /// Panics outside a process.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the file is opened and closed for nothing.
+    #[cfg(feature = "driver")]
+    pub async fn file_from_disk(head: &Head, path: impl AsRef<Path>) -> Result<Self, FileError> {
+        let (head, path) = (head.clone(), path.as_ref().to_path_buf());
+        riot_actor::runtime::blocking(move || Self::file(&head, path)).await
+    }
+
+    pub(super) fn opened_file(head: &Head, path: &Path, file: OpenedFile) -> Result<Self, FileError> {
+        let (contents, about) = file.examine(SystemTime::now())?;
+        let response = |status| about.describe(Self::new(status), media_type(path));
         Ok(match about.decide(head) {
-            Decision::NotModified => about.describe(Response::new(StatusCode::NOT_MODIFIED), None),
-            Decision::Failed => Response::new(StatusCode::PRECONDITION_FAILED),
-            Decision::Unsatisfiable => Response::new(StatusCode::RANGE_NOT_SATISFIABLE)
+            Decision::NotModified => about.identify(Self::new(StatusCode::NOT_MODIFIED)),
+            Decision::Failed => Self::new(StatusCode::PRECONDITION_FAILED),
+            Decision::Unsatisfiable => Self::new(StatusCode::RANGE_NOT_SATISFIABLE)
                 .header(header::CONTENT_RANGE, value(format!("bytes */{}", about.length))),
-            Decision::Whole => contents(response(StatusCode::OK), head, file, 0, about.length)?,
+            Decision::Whole => body(response(StatusCode::OK), head, contents, 0, about.length)?,
             Decision::Range { first, last } => {
                 let range = value(format!("bytes {first}-{last}/{}", about.length));
-                let response = response(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, range);
-                contents(response, head, file, first, last - first + 1)?
+                let response = match head.headers().get("if-range") {
+                    // The client has the other fields already.
+                    Some(_) => about.identify(Self::new(StatusCode::PARTIAL_CONTENT)),
+                    None => response(StatusCode::PARTIAL_CONTENT),
+                };
+                let response = response.header(header::CONTENT_RANGE, range);
+                body(response, head, contents, first, last - first + 1)?
             }
             Decision::Ranges(ranges) => {
-                let response = about.describe(Response::new(StatusCode::PARTIAL_CONTENT), None);
-                Multipart::new(&about, media_type(path)).answer(response, file, ranges)
+                let response = about.describe(Self::new(StatusCode::PARTIAL_CONTENT), None);
+                Multipart::new(&about, media_type(path)).answer(response, contents, ranges)
             }
         })
     }
 }
 
-/// Converts the path of a request to a relative path below a folder: decoded, and only if it stays below.
-/// Returns none if it does not, or names a hidden file, or is not UTF-8.
-///
-/// ```
-/// use riot_http::safe_path;
-/// assert_eq!(safe_path("/css/the%20style.css").unwrap().to_str(), Some("css/the style.css"));
-/// assert_eq!(safe_path("/../etc/passwd"), None);
-/// assert_eq!(safe_path("/%2e%2e/etc/passwd"), None);
-/// assert_eq!(safe_path("/a%2fb"), None);
-/// ```
-#[must_use]
-pub fn safe_path(path: &str) -> Option<std::path::PathBuf> {
-    let mut safe = std::path::PathBuf::new();
-    for segment in path.strip_prefix('/')?.split('/').filter(|segment| !segment.is_empty()) {
-        let decoded = decode(segment)?;
-        let hidden = decoded.starts_with('.');
-        if hidden || decoded.contains(['/', '\\', '\0', ':']) {
-            return None;
+/// Gives the response `length` bytes of a file from `first` on.
+fn body(
+    response: Response,
+    head: &Head,
+    contents: Contents,
+    first: u64,
+    length: u64,
+) -> Result<Response, FileError> {
+    let too_large = || FileError::Io(std::io::ErrorKind::FileTooLarge.into());
+    let length = usize::try_from(length).map_err(|_| too_large())?;
+    Ok(match contents {
+        Contents::Read(bytes) => {
+            let first = usize::try_from(first).map_err(|_| too_large())?;
+            response.body(bytes.slice(first..first + length))
         }
-        safe.push(decoded);
-    }
-    Some(safe)
-}
-
-/// Resolves percent-encoding (RFC 3986 §2.1).
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
-            let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
-            (digit()? * 16 + digit()?) as u8
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
-/// Responds with `length` bytes of a file from `first` on. A small part is read at once, to leave in one
-/// write with its head.
-fn contents(response: Response, head: &Head, file: File, first: u64, length: u64) -> io::Result<Response> {
-    let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    let part = FilePart::new(file, first, length);
-    if length > PIECE_BYTES || *head.method() == Method::HEAD {
-        return Ok(response.body_file(part));
-    }
-    Ok(response.body(part.to_vec()?))
+        Contents::Unread(file) => {
+            let part = FilePart::new(file, first, length);
+            // A small part leaves in one write with its head.
+            match length as u64 <= MAX_READ_BYTES && *head.method() != Method::HEAD {
+                true => response.body(part.to_vec()?),
+                false => response.body_file(part),
+            }
+        }
+    })
 }
 
 /// Several parts of a file in one response (RFC 9110 §14.6).
@@ -142,8 +149,8 @@ impl<'a> Multipart<'a> {
         )
     }
 
-    fn answer(self, response: Response, file: File, ranges: Vec<(u64, u64)>) -> Response {
-        let file = Arc::new(file);
+    fn answer(self, response: Response, contents: Contents, ranges: Vec<(u64, u64)>) -> Response {
+        let source = Source::new(contents);
         let parts: Vec<_> = ranges.into_iter().map(|range| (self.begin(range), range)).collect();
         let end = format!("\r\n--{}--\r\n", self.boundary);
         let length = |(begin, (first, last)): &(String, (u64, u64))| begin.len() as u64 + last - first + 1;
@@ -158,19 +165,45 @@ impl<'a> Multipart<'a> {
                 }
                 let mut next = first;
                 while next <= last {
-                    let piece = usize::try_from(last - next + 1).unwrap_or(usize::MAX).min(PIECE_BYTES);
+                    let piece = (last - next + 1).min(MAX_READ_BYTES);
                     // A file that has become shorter is cut off; the client sees that something is missing.
-                    let Ok(bytes) = FilePart::new(file.clone(), next, piece).to_vec() else { return };
+                    let Some(bytes) = source.piece(next, piece as usize) else { return };
                     if body.write(bytes).await.is_err() {
                         return;
                     }
-                    next += piece as u64;
+                    next += piece;
                 }
             }
             if body.write(end).await.is_ok() {
                 let _ = body.close();
             }
         })
+    }
+}
+
+/// Where the parts of one response come from.
+enum Source {
+    Bytes(Bytes),
+    File(Arc<File>),
+}
+
+impl Source {
+    fn new(contents: Contents) -> Self {
+        match contents {
+            Contents::Read(bytes) => Self::Bytes(bytes),
+            Contents::Unread(file) => Self::File(Arc::new(file)),
+        }
+    }
+
+    /// Returns `length` bytes from `first` on, or none if they are not there any more.
+    fn piece(&self, first: u64, length: usize) -> Option<Bytes> {
+        match self {
+            Self::Bytes(bytes) => {
+                let first = usize::try_from(first).ok()?;
+                Some(bytes.slice(first..first + length))
+            }
+            Self::File(file) => FilePart::new(file.clone(), first, length).to_vec().ok().map(Bytes::from),
+        }
     }
 }
 
@@ -205,30 +238,4 @@ fn media_type(path: &Path) -> Option<&'static str> {
         "webm" => "video/webm",
         _ => "application/octet-stream",
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_path_leads_out() {
-        for path in [
-            "/..",
-            "/a/../../b",
-            "/%2E%2e/a",
-            "/.git/config",
-            "/a%00",
-            "/a%2f..%2fb",
-            "/c:/x",
-            "/a\\b",
-            "/%f",
-            "/%ff",
-            "a",
-        ] {
-            assert_eq!(safe_path(path), None, "{path}");
-        }
-        assert_eq!(safe_path("/").unwrap(), Path::new(""));
-        assert_eq!(safe_path("//a//b/").unwrap(), Path::new("a/b"));
-    }
 }

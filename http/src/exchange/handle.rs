@@ -95,7 +95,7 @@ impl ExchangeHandle {
 
     /// Cuts a body off that was not finished.
     pub(super) fn abort(&self) {
-        self.connection.lock().abort(self.id);
+        self.connection.lock().abort(self.id, std::thread::panicking());
     }
 
     /// Ready when the driver has handed the transport over, or never will.

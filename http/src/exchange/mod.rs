@@ -10,9 +10,16 @@ mod body;
 mod body_writer;
 #[cfg(feature = "files")]
 mod conditional;
+mod failed_request;
 #[cfg(feature = "files")]
 mod file;
+#[cfg(feature = "files")]
+mod file_error;
+#[cfg(feature = "files")]
+mod folder;
 mod handle;
+#[cfg(feature = "files")]
+mod opened_file;
 mod reqd;
 mod request;
 mod requests;
@@ -24,7 +31,9 @@ mod upgrade;
 pub use body::Body;
 pub use body_writer::{BodyWriter, Flushed};
 #[cfg(feature = "files")]
-pub use file::safe_path;
+pub use file_error::FileError;
+#[cfg(feature = "files")]
+pub use folder::{Folder, safe_path};
 pub use reqd::Reqd;
 pub use request::Request;
 pub use requests::{Closed, Requests};

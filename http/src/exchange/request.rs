@@ -64,13 +64,19 @@ impl Request {
         self.head.query()
     }
 
-    /// Returns the version of HTTP.
+    /// Returns the authority that the request is for; see [`Head::authority`].
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.head.authority()
+    }
+
+    /// Returns the version of HTTP; see [`Head::version`].
     #[must_use]
     pub fn version(&self) -> Version {
         self.head.version()
     }
 
-    /// Returns the fields.
+    /// Returns the fields; see [`Head::headers`].
     #[must_use]
     pub fn headers(&self) -> &Headers {
         self.head.headers()

@@ -9,8 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Reqd, handle::ExchangeHandle};
-use crate::{Http1, HttpConfig, h1::Shared};
+use super::{Reqd, failed_request::FailedRequest, handle::ExchangeHandle};
+use crate::{HandlerError, Http1, HttpConfig, h1::Shared};
 
 /// The requests of a connection, in the order in which they came.
 ///
@@ -57,6 +57,12 @@ impl Requests {
     #[inline]
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reqd>> {
         let mut state = self.shared.lock();
+        if state.unreported {
+            cold_path();
+            drop(state);
+            self.report(None);
+            state = self.shared.lock();
+        }
         if state.no_request_will_follow() {
             cold_path();
             return Poll::Ready(None);
@@ -75,6 +81,21 @@ impl Requests {
         Poll::Pending
     }
 
+    /// Reports the failure of the handler that ran last: the error that it returned, else what the connection
+    /// knows. Reports nothing if there is neither.
+    #[cold]
+    pub(crate) fn report(&self, error: Option<HandlerError>) {
+        let mut state = self.shared.lock();
+        let (failure, note, has_switched) = (state.take_failure(), state.note, state.has_switched());
+        drop(state);
+        let about = FailedRequest { peer: self.shared.peer(), note, has_switched };
+        match (error, failure) {
+            (Some(error), failure) => about.report_error(&*error, failure),
+            (None, Some(failure)) => about.report_failure(failure),
+            (None, None) => {}
+        }
+    }
+
     /// Ready as [`closed`](Self::closed) is, unless the handler under way runs to its end in any case.
     pub(crate) fn poll_peer_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.shared.lock().poll_peer_gone(cx.waker())
@@ -89,7 +110,13 @@ impl Requests {
 
 impl Drop for Requests {
     fn drop(&mut self) {
-        self.shared.lock().requests_dropped();
+        let mut state = self.shared.lock();
+        state.requests_dropped();
+        if state.unreported {
+            cold_path();
+            drop(state);
+            self.report(None);
+        }
     }
 }
 

@@ -165,8 +165,9 @@ impl Responder {
         }
     }
 
-    /// Responds by switching to another protocol: 101 to a request that asked for it, or 2xx to `CONNECT`
-    /// (RFC 9110 §7.8). The fields (`Upgrade`, …) are the response's; `Connection: upgrade` is added.
+    /// Responds by switching to another protocol: 101 to a request that offered it, or 2xx to `CONNECT` (RFC
+    /// 9110 §7.8). The fields are the response's. `Connection: upgrade` is added, and `Upgrade` where it is
+    /// missing and the request offers one protocol only; 100 goes ahead if the request expects it.
     ///
     /// # Errors
     /// Returns the `Responder` and the reason if the switch is not possible, so that another

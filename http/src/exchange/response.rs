@@ -7,7 +7,11 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use riot_flow::FilePart;
 
 use super::BodyWriter;
-use crate::{HttpConfig, InvalidHeader, RequestError, config::ErrorResponse, message::ResponseHead};
+use crate::{
+    HttpConfig, InvalidHeader, RequestError,
+    config::ErrorResponse,
+    message::{ResponseHead, ShownValue, is_secret},
+};
 
 /// The future that writes a body in pieces.
 pub(crate) type BodyFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -19,11 +23,6 @@ type Streaming = Box<dyn FnOnce(BodyWriter) -> BodyFuture + Send>;
 /// streamed or absent, `Content-Length` follow from the body, and `Date` is added where it is missing. A
 /// field `Connection: close` ends the connection after this response; other options of that field are not
 /// sent.
-///
-/// What frames and dates a message is the library's: `Transfer-Encoding`, `Connection`, `Keep-Alive` and,
-/// unless a body is streamed or left away, `Content-Length` follow from the body, and `Date` is added where
-/// it is missing. A field `Connection: close` ends the connection after this answer; other options of it are
-/// not sent.
 ///
 /// ```
 /// use riot_http::{Response, http::{HeaderValue, StatusCode, header}};
@@ -254,6 +253,7 @@ impl Response {
     }
 }
 
+/// Shows status, fields and the length of the body, with `***` in place of credentials.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body = match &self.body {
@@ -264,7 +264,13 @@ impl fmt::Debug for Response {
                 DeferredBody::Streaming(_) => "streaming".to_owned(),
             },
         };
-        let headers: Vec<_> = self.headers().collect();
+        let headers: Vec<_> = self
+            .headers()
+            .map(|(name, value)| {
+                let is_secret = value.is_sensitive() || is_secret(name.as_str());
+                (name, ShownValue { value: value.as_bytes(), is_secret })
+            })
+            .collect();
         let mut debug = f.debug_struct("Response");
         debug.field("status", &self.status).field("headers", &headers).field("body", &body).finish()
     }

@@ -1,9 +1,10 @@
 //! HTTP/1.1 as a flow (RFC 9112): bytes on one side, exchanges on the other.
 //!
 //! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind
-//! one lock. `read` turns bytes into requests and bodies, `respond` turns responses into bytes, `timers` acts
-//! on deadlines, `queue` holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps
-//! from one request to the next.
+//! one lock. `read` turns bytes into requests and bodies, `respond` turns responses into bytes, `switch` ends
+//! HTTP for another protocol, `failure` answers for handlers that fail, `timers` acts on deadlines, `queue`
+//! holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps from one request to
+//! the next.
 //!
 //! The way of a request: `read_on` → [`State::read_bytes`](state::State) → `read_heads` → `accept` →
 //! `exchanges.push` → `advance`, which wakes the handler; the handler answers by `respond`,
@@ -15,12 +16,15 @@
 
 pub(crate) mod cache;
 pub(crate) mod codec;
+mod failure;
 mod moves;
 mod queue;
 mod read;
 mod request_body;
+mod request_note;
 mod respond;
 mod state;
+mod switch;
 mod timers;
 
 use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
@@ -29,8 +33,10 @@ use bytes::Bytes;
 use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
 
 use crate::RequestError;
+pub(crate) use failure::Failure;
 pub(crate) use queue::BodyRemaining;
 pub(crate) use request_body::Chunk;
+pub(crate) use request_note::RequestNote;
 pub(crate) use respond::Payload;
 use state::State;
 pub(crate) use state::{FlushState, Offer, Shared};

@@ -169,7 +169,7 @@ mod tests {
             17 => drop(state.respond_streaming(*id, &head(StatusCode::OK))),
             18 => drop(state.write(*id, Bytes::from_static(b"piece"))),
             19 => drop(state.finish(*id, &[])),
-            20 => state.abort(*id),
+            20 => state.abort(*id, false),
             21 => drop(state.respond_upgrade(*id, &head(StatusCode::SWITCHING_PROTOCOLS))),
             22 => drop(state.respond_upgrade(*id, &head(StatusCode::OK))),
             23 => drop(state.poll_chunk(*id, &mut Context::from_waker(Waker::noop()))),

@@ -3,7 +3,11 @@
 use std::hint::cold_path;
 use std::ops::Range;
 
-use super::{cache::WorkerCache, codec::framing::RequestTraits, request_body::RequestBody};
+use super::{
+    cache::WorkerCache,
+    codec::framing::{RequestTraits, UpgradeOffer},
+    request_body::RequestBody,
+};
 use crate::{Head, RequestError};
 
 /// The state of the response to a request. The legal moves are in [`ResponseState::MOVES`].
@@ -250,7 +254,7 @@ impl ExchangeQueue {
     /// Returns whether another protocol may follow the last request.
     #[inline]
     pub(crate) fn last_may_upgrade(&self) -> bool {
-        self.any && self.newest().traits.may_upgrade
+        self.any && self.newest().traits.upgrade == UpgradeOffer::Complete
     }
 
     /// Returns the last request, which must exist.
@@ -298,6 +302,10 @@ mod tests {
         Clear,
     }
 
+    fn offer(may_upgrade: bool) -> UpgradeOffer {
+        if may_upgrade { UpgradeOffer::Complete } else { UpgradeOffer::None }
+    }
+
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             20 => (any::<u8>(), any::<bool>())
@@ -316,7 +324,8 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Push { minor, may_upgrade } => {
-                        let traits = RequestTraits { minor, may_upgrade, ..RequestTraits::default() };
+                        let upgrade = offer(may_upgrade);
+                        let traits = RequestTraits { minor, upgrade, ..RequestTraits::default() };
                         // Numbers continue behind dropped requests.
                         id = exchanges.front().map_or(id, |first| first.id + exchanges.len() as u64 - 1) + 1;
                         let request = PendingRequest { traits, ..PendingRequest::default() };
@@ -343,7 +352,7 @@ mod tests {
                 prop_assert_eq!(last, model.back().map(|&(_, traits)| traits));
                 prop_assert_eq!(exchanges.len(), model.len());
                 prop_assert_eq!(exchanges.is_empty(), model.is_empty());
-                let may_upgrade = model.back().is_some_and(|(_, traits)| traits.may_upgrade);
+                let may_upgrade = model.back().is_some_and(|(_, traits)| traits.upgrade == offer(true));
                 prop_assert_eq!(exchanges.last_may_upgrade(), may_upgrade);
             }
         }

@@ -212,7 +212,7 @@ pub(crate) enum Chunk {
 impl State {
     /// Takes the oldest piece of the body of the request under way.
     pub(crate) fn poll_chunk(&mut self, id: u64, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyError>> {
-        if let Some((failed, error)) = self.cold.as_ref().and_then(|cold| cold.failure)
+        if let Some((failed, error)) = self.cold.as_ref().and_then(|cold| cold.body_error)
             && failed == id
         {
             return Poll::Ready(Err(BodyError::Request(error)));

@@ -12,9 +12,10 @@ use super::{
         chunked, framing,
         response::{self, Added, ConnectionLine, LengthLine},
     },
-    queue::{BodyRemaining, Exchange, PendingRequest, ResponseState},
+    failure::Failure,
+    queue::{BodyRemaining, Exchange, ResponseState},
     request_body::RequestBody,
-    state::{Reading, State, Writing},
+    state::{Reading, State},
 };
 use crate::{
     HttpConfig, RequestError, RespondError, WriteError,
@@ -149,7 +150,8 @@ impl State {
         head: &ResponseHead<'_>,
         payload: Payload<'_>,
     ) -> Result<(), RespondError> {
-        let (line, with_body, close) = self.frame(id, head, payload.len())?;
+        let (line, with_body, close) =
+            self.frame(id, head, payload.len()).map_err(|error| self.refuse(id, error))?;
         let close = self.write_head(head, line, close);
         if with_body {
             self.emit(|output| payload.write(output));
@@ -192,6 +194,22 @@ impl State {
         id: u64,
         head: &ResponseHead<'_>,
     ) -> Result<BodyRemaining, RespondError> {
+        let (line, left, close) = self.frame_streaming(id, head).map_err(|error| self.refuse(id, error))?;
+        let close = self.write_head(head, line, close);
+        let exchange = self.exchanges.active_mut();
+        exchange.move_response(ResponseState::Streaming(left));
+        exchange.request.traits.keep_alive &= !close;
+        self.finish_call();
+        Ok(left)
+    }
+
+    /// Returns how the head of a response frames a body that is written in pieces, what may be written, and
+    /// whether the response is the last.
+    fn frame_streaming(
+        &mut self,
+        id: u64,
+        head: &ResponseHead<'_>,
+    ) -> Result<(LengthLine, BodyRemaining, bool), RespondError> {
         let status = head.status;
         let exchange = self.unanswered(id, status)?;
         let ResponseFields { length, mut close } = declared(head)?;
@@ -208,12 +226,7 @@ impl State {
                 (LengthLine::None, BodyRemaining::UntilClose)
             }
         };
-        let close = self.write_head(head, line, close);
-        let exchange = self.exchanges.active_mut();
-        exchange.move_response(ResponseState::Streaming(left));
-        exchange.request.traits.keep_alive &= !close;
-        self.finish_call();
-        Ok(left)
+        Ok((line, left, close))
     }
 
     /// Writes the head of the first exchange's response; returns whether the connection ends with it.
@@ -234,13 +247,18 @@ impl State {
         close
     }
 
-    fn emit_response(&mut self, head: &ResponseHead<'_>, length: LengthLine, connection: ConnectionLine) {
+    pub(super) fn emit_response(
+        &mut self,
+        head: &ResponseHead<'_>,
+        length: LengthLine,
+        connection: ConnectionLine,
+    ) {
         let status = head.status;
         self.emit_head(|output, config, second| {
             let added = Added { length, connection, server: config.server_line.as_ref(), unix_secs: second };
             match head.simple_fields() {
                 Some(content_type) => response_heads::head(output, status, content_type, added),
-                None => response::head(output, status, head.headers(), added),
+                None => response::head(output, status, head.headers(), added, config.latest_date(second)),
             }
         });
     }
@@ -256,7 +274,7 @@ impl State {
     }
 
     /// Queues bytes for the writer.
-    fn emit(&mut self, write: impl FnOnce(&mut Output)) {
+    pub(super) fn emit(&mut self, write: impl FnOnce(&mut Output)) {
         self.emit_with(|output, _| write(output));
     }
 
@@ -291,25 +309,21 @@ impl State {
         self.respond_error(error, true);
     }
 
-    fn respond_error(&mut self, error: RequestError, close: bool) {
+    pub(super) fn respond_error(&mut self, error: RequestError, close: bool) {
         let response = self.config.error_response(error);
         let length = LengthLine::Length(response.body.len() as u64);
         let close = self.write_head(&response.head(), length, close);
         if !self.exchanges.active_mut().request.traits.is_head {
             self.emit(|output| output.write_bytes(response.body));
         }
-        if matches!(error, RequestError::HandlerFailed | RequestError::HandlerTooSlow) {
+        let is_about_handler = matches!(
+            error,
+            RequestError::HandlerFailed | RequestError::HandlerTooSlow | RequestError::Upgrade
+        );
+        if is_about_handler {
             self.finish_response(close);
         } else {
             self.end();
-        }
-    }
-
-    /// Handles a handler that ended without a response.
-    pub(crate) fn abandon(&mut self, id: u64, close: bool) {
-        if self.active(id).is_some_and(|exchange| exchange.response == ResponseState::Waiting) {
-            self.respond_error(RequestError::HandlerFailed, close);
-            self.finish_call();
         }
     }
 
@@ -337,7 +351,10 @@ impl State {
         let ResponseState::Streaming(left) = &mut exchange.response else { return Err(WriteError::Closed) };
         match left {
             BodyRemaining::Nothing => {}
-            BodyRemaining::Bytes(left) if data.len() as u64 > *left => return Err(WriteError::TooLong),
+            BodyRemaining::Bytes(left) if data.len() as u64 > *left => {
+                self.note_failure(id, Failure::Write(WriteError::TooLong));
+                return Err(WriteError::TooLong);
+            }
             BodyRemaining::Bytes(left) => {
                 *left -= data.len() as u64;
                 self.emit(|output| output.write_bytes(data));
@@ -359,6 +376,7 @@ impl State {
         let close = !exchange.request.traits.keep_alive;
         match left {
             BodyRemaining::Bytes(1..) => {
+                self.fail(id, Failure::Write(WriteError::TooShort));
                 self.end();
                 self.finish_call();
                 return Err(WriteError::TooShort);
@@ -375,14 +393,6 @@ impl State {
         }
         self.finish_call();
         Ok(())
-    }
-
-    /// Cuts a body off.
-    pub(crate) fn abort(&mut self, id: u64) {
-        if self.active(id).is_some_and(|exchange| matches!(exchange.response, ResponseState::Streaming(_))) {
-            self.end();
-            self.finish_call();
-        }
     }
 
     /// Ready below the high-water mark, or when waiting is pointless.
@@ -418,32 +428,6 @@ impl State {
             return self.end();
         }
         self.wake_body();
-    }
-
-    /// Responds by switching to another protocol.
-    pub(crate) fn respond_upgrade(&mut self, id: u64, head: &ResponseHead<'_>) -> Result<(), RespondError> {
-        let exchange = self.active(id).ok_or(RespondError::Closed)?;
-        if exchange.response != ResponseState::Waiting {
-            return Err(RespondError::Closed);
-        }
-        let status = head.status;
-        let PendingRequest { traits, body: incoming, .. } = &exchange.request;
-        let tunnel = traits.is_connect && status.is_success();
-        let switch = !traits.is_connect && status == StatusCode::SWITCHING_PROTOCOLS && traits.minor > 0;
-        let read = incoming.as_ref().is_none_or(|body| body.is_complete() && body.buffered() == 0);
-        if !(traits.may_upgrade && read && (tunnel || switch)) {
-            return Err(RespondError::Upgrade);
-        }
-        let connection = if tunnel { ConnectionLine::None } else { ConnectionLine::Upgrade };
-        self.emit_response(head, LengthLine::None, connection);
-        self.move_writing(Writing::Upgrading);
-        if self.reading != Reading::Closed {
-            self.move_reading(Reading::Upgraded);
-        }
-        self.exchanges.clear();
-        self.read_ahead = 0;
-        self.finish_call();
-        Ok(())
     }
 }
 

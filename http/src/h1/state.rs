@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    fmt,
     hint::cold_path,
     net::SocketAddr,
     sync::Arc,
@@ -22,11 +23,12 @@ use super::{
 };
 use crate::{Head, HttpConfig, RequestError, UpgradeError};
 
+use super::{failure::Failure, request_note::RequestNote};
+
 /// The connection as its loops, its exchanges and their bodies share it.
 ///
 /// Code that holds the lock calls nothing of a user's but wakers and the clock of `Date`, which must not come
 /// back here.
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     /// The address at the other end, if it is known. Outside the lock: it never changes.
@@ -47,6 +49,13 @@ impl Shared {
     #[inline]
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
+    }
+}
+
+/// The state holds heads and bodies of clients, which may be confidential, so nothing of it is shown.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -114,6 +123,8 @@ pub(crate) struct State {
     pub(crate) date_secs: u32,
     /// The driver has been dropped.
     pub(crate) driver_gone: bool,
+    /// A handler failed, and nothing has been reported: see [`Cold::failure`].
+    pub(crate) unreported: bool,
     /// Invariants: only the first exchange has a handler, only the last may still receive its body, and
     /// nothing stands behind a rejected request.
     pub(crate) exchanges: ExchangeQueue,
@@ -139,6 +150,8 @@ pub(crate) struct State {
     pub(crate) handler_waker: Option<Waker>,
     /// State that most connections never need.
     pub(crate) cold: Option<Box<Cold>>,
+    /// The request handed over last.
+    pub(crate) note: RequestNote,
 }
 
 /// See [`State::cold`].
@@ -147,7 +160,11 @@ pub(crate) struct Cold {
     /// Bytes that were queued and never sent.
     pub(crate) undelivered: u64,
     /// The last body that failed, by its exchange, for the handler that still reads it.
-    pub(crate) failure: Option<(u64, RequestError)>,
+    pub(crate) body_error: Option<(u64, RequestError)>,
+    /// The last thing that was refused to a handler, or that it failed to do, by its exchange.
+    pub(crate) failure: Option<(u64, Failure)>,
+    /// The protocols that the request under way offers, as a list.
+    pub(crate) offered: Vec<u8>,
     /// The timer that expired last.
     pub(crate) timed_out: Option<&'static str>,
     pub(crate) offer: Option<Offer>,
@@ -175,6 +192,8 @@ impl State {
             keep_handler: false,
             next_needs_room: false,
             driver_gone: false,
+            unreported: false,
+            note: RequestNote::default(),
             exchanges: ExchangeQueue::default(),
             requests: 0,
             read_ahead: 0,
@@ -268,6 +287,7 @@ impl State {
         front.move_response(ResponseState::Waiting);
         self.keep_handler = false;
         self.read_ahead -= head.bytes().len();
+        self.note.set(head.bytes());
         let id = front.id;
         self.finish_call_fast();
         Some((id, head))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{Method, Version};
 
-use super::{Headers, Range, head_pool};
+use super::{Headers, Range, head_pool, headers::list_elements};
 
 /// The head of a request: one copy of the bytes received, and the positions of its parts.
 ///
@@ -51,6 +51,10 @@ impl HeadData {
         self.headers.head()
     }
 
+    pub(crate) fn line(&self) -> &RequestLine {
+        &self.line
+    }
+
     pub(crate) fn cache_id(&self) -> u64 {
         self.cache_id
     }
@@ -68,7 +72,7 @@ impl HeadData {
 
 impl Head {
     /// Creates a head. `bytes` is the whole head, in which the other parts were found.
-    #[inline]
+    #[inline(always)] // perf: no two requests alike, 5402 → 5337 instructions
     pub(crate) fn new(line: RequestLine, version: Version, target: &str, bytes: &[u8]) -> Self {
         let mut place = head_pool::take();
         let HeadData { headers, cache_id: number, .. } = &mut *place;
@@ -139,13 +143,51 @@ impl Head {
         target.get(line.path.end as usize + 1..)
     }
 
-    /// Returns the version of HTTP.
+    /// Returns the authority that the request is for, `host [":" port]`: that of the target where it has one,
+    /// else the value of `Host` (RFC 9112 §3.3). None if `Host` is empty, or absent as in HTTP/1.0.
+    ///
+    /// ```
+    /// # use riot_http::Head;
+    /// fn is_for(head: &Head, host: &str) -> bool {
+    ///     // Hosts have no case.
+    ///     head.authority().is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+    /// }
+    /// # let _ = is_for;
+    /// ```
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        if *self.method() == Method::CONNECT {
+            return Some(self.target());
+        }
+        // The authority of a target in absolute-form has replaced it.
+        self.headers().get_str("host").filter(|host| !host.is_empty())
+    }
+
+    /// Returns the protocols that the request offers to go on in, the preferred one first: the elements of
+    /// `Upgrade`. HTTP/1.0 offers none (RFC 9110 §7.8).
+    ///
+    /// ```
+    /// # use riot_http::Head;
+    /// fn offers_websocket(head: &Head) -> bool {
+    ///     head.offered_protocols().any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+    /// }
+    /// # let _ = offers_websocket;
+    /// ```
+    pub fn offered_protocols(&self) -> impl Iterator<Item = &str> {
+        let is_1_0 = self.version() == Version::HTTP_10;
+        let fields = self.headers().get_all("upgrade").filter(move |_| !is_1_0);
+        fields.flat_map(list_elements).filter_map(|protocol| std::str::from_utf8(protocol).ok())
+    }
+
+    /// Returns the version of HTTP: 1.0 or 1.1. A request with a higher minor version is one of HTTP/1.1 (RFC
+    /// 9110 §2.5).
     #[must_use]
     pub fn version(&self) -> Version {
         self.data().version
     }
 
-    /// Returns the fields.
+    /// Returns the fields as received, except that `Host` has the authority of a target in absolute-form (RFC
+    /// 9112 §3.2.2).
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.data().headers

@@ -2,6 +2,8 @@
 //!
 //! They are checked when the head is parsed. No map is built, since most handlers look at one or two fields.
 
+use std::fmt;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
@@ -93,16 +95,18 @@ impl Headers {
         Lines(&self.bytes[self.start as usize..self.end as usize])
     }
 
-    /// Copies the fields into the map that other libraries use.
+    /// Copies the fields into the map that other libraries use. Credentials are marked as sensitive, so that
+    /// the map does not show them.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in self {
             // Both were checked by the same rules.
-            if let (Ok(name), Ok(value)) =
+            if let (Ok(key), Ok(mut value)) =
                 (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
             {
-                map.append(name, value);
+                value.set_sensitive(is_secret(name));
+                map.append(key, value);
             }
         }
         map
@@ -121,11 +125,51 @@ impl Headers {
     }
 }
 
-impl std::fmt::Debug for Headers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map()
-            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
-            .finish()
+/// Fields with credentials, whose values are shown as `***`.
+const SECRET_FIELDS: [&str; 9] = [
+    "authorization",
+    "proxy-authorization",
+    "authentication-info",
+    "proxy-authentication-info",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "x-auth-token",
+    "x-csrf-token",
+];
+
+/// Returns whether the field carries credentials.
+pub(crate) fn is_secret(name: &str) -> bool {
+    SECRET_FIELDS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+/// A value as it is shown: `***` in place of credentials, and text with its control characters escaped.
+pub(crate) struct ShownValue<'a> {
+    pub(crate) value: &'a [u8],
+    pub(crate) is_secret: bool,
+}
+
+impl fmt::Debug for ShownValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_secret {
+            true => f.write_str("***"),
+            false => String::from_utf8_lossy(self.value).fmt(f),
+        }
+    }
+}
+
+/// Shows all fields, with `***` in place of credentials.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().fmt(f)
+    }
+}
+
+/// Shows the fields that are left, with `***` in place of credentials.
+impl fmt::Debug for Iter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(name, value)| (name, ShownValue { value, is_secret: is_secret(name) });
+        f.debug_map().entries(self.clone().map(shown)).finish()
     }
 }
 
@@ -138,7 +182,7 @@ impl<'a> IntoIterator for &'a Headers {
 }
 
 /// An iterator over [`Headers`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Iter<'a> {
     lines: Lines<'a>,
 }
@@ -153,7 +197,7 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 /// An iterator over the fields, with names as bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Lines<'a>(&'a [u8]);
 
 impl<'a> Iterator for Lines<'a> {

@@ -10,8 +10,8 @@ mod response_head;
 
 pub use head::Head;
 pub(crate) use head::{HeadData, RequestLine};
-pub(crate) use headers::list_elements;
 pub use headers::{Headers, Iter};
+pub(crate) use headers::{ShownValue, is_secret, list_elements};
 pub(crate) use response_head::ResponseHead;
 
 /// A range of positions in a head.

@@ -1,17 +1,19 @@
 //! Handlers, which hold a request and its response, and services, which map one to the other.
 
 use std::{
+    hint::cold_path,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use crate::{IntoResponse, Reqd, Request, Responded};
+use crate::{HandlerError, IntoResponse, Reqd, Request, Responded};
 
 /// Answers requests.
 ///
 /// Any `Fn(Reqd) -> impl Future` is a handler, where the future returns `()`, the [`Responded`] that
-/// responding gives, or a `Result` of one of them. An error is dropped; a request without a response is
-/// answered with 500.
+/// responding gives, or a `Result` of one of them. A request without a response is answered with 500. The
+/// error that a handler returns is logged as a warning with its causes, the client's address, the method and
+/// the path; so is a handler that gives no response, or one that cannot be sent.
 ///
 /// ```
 /// use riot_http::{Handler, Reqd, Response};
@@ -28,7 +30,10 @@ use crate::{IntoResponse, Reqd, Request, Responded};
 )]
 pub trait Handler: Send + Sync + 'static {
     /// Handles one request.
-    fn handle(&self, reqd: Reqd) -> impl Future<Output = ()> + Send;
+    ///
+    /// # Errors
+    /// Whatever the handler could not do. The client gets 500 if it has no response yet; the error is logged.
+    fn handle(&self, reqd: Reqd) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
 impl<F, Fut> Handler for F
@@ -36,36 +41,65 @@ where
     F: Fn(Reqd) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: HandlerOutput> + Send,
 {
-    fn handle(&self, reqd: Reqd) -> impl Future<Output = ()> + Send {
+    fn handle(&self, reqd: Reqd) -> impl Future<Output = Result<(), HandlerError>> + Send {
         Handling { future: self(reqd) }
     }
 }
 
 pin_project_lite::pin_project! {
-    /// The future of a handler, without its output. An `async` block around it would have room for it twice.
+    /// The future of a handler, whose output is its error alone. An `async` block around it would have room
+    /// for it twice.
     struct Handling<F> {
         #[pin]
         future: F,
     }
 }
 
-impl<F: Future> Future for Handling<F> {
-    type Output = ();
+impl<F: Future<Output: HandlerOutput>> Future for Handling<F> {
+    type Output = Result<(), HandlerError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().future.poll(cx).map(drop)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(cx).map(HandlerOutput::into_result)
     }
 }
 
 /// Types that the future of a handler may return.
 #[diagnostic::on_unimplemented(
     message = "a handler does not return `{Self}`",
-    note = "the future of a handler returns `()`, `Responded`, or a `Result` of one of them"
+    note = "the future of a handler returns `()`, `Responded`, or a `Result` of one of them",
+    note = "an error is anything that converts into `Box<dyn Error + Send + Sync>`"
 )]
-pub trait HandlerOutput {}
-impl HandlerOutput for () {}
-impl HandlerOutput for Responded {}
-impl<T: HandlerOutput, E> HandlerOutput for Result<T, E> {}
+pub trait HandlerOutput {
+    /// Returns the error, if there is one.
+    ///
+    /// # Errors
+    /// The handler's.
+    fn into_result(self) -> Result<(), HandlerError>;
+}
+
+impl HandlerOutput for () {
+    fn into_result(self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+impl HandlerOutput for Responded {
+    fn into_result(self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+impl<T: HandlerOutput, E: Into<HandlerError>> HandlerOutput for Result<T, E> {
+    fn into_result(self) -> Result<(), HandlerError> {
+        match self {
+            Ok(output) => output.into_result(),
+            Err(error) => {
+                cold_path();
+                Err(error.into())
+            }
+        }
+    }
+}
 
 /// Maps a request to a response. Any `Fn(Request) -> impl Future` that returns an [`IntoResponse`] is a
 /// service.
@@ -121,12 +155,13 @@ pub fn service<S: Service>(service: S) -> ServiceHandler<S> {
 pub struct ServiceHandler<S>(S);
 
 impl<S: Service> Handler for ServiceHandler<S> {
-    async fn handle(&self, reqd: Reqd) {
+    async fn handle(&self, reqd: Reqd) -> Result<(), HandlerError> {
         let (request, mut responder) = reqd.into_parts();
         let response = self.0.call(request).await.into_response();
         // A response that cannot be sent is replaced when the responder is dropped, if that is possible.
-        if let Ok(Some(streaming)) = responder.begin(response) {
+        if let Some(streaming) = responder.begin(response)? {
             streaming.await;
         }
+        Ok(())
     }
 }

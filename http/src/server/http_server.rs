@@ -22,7 +22,7 @@ use super::{
     Handler, Service, ServiceHandler,
     serve::{WhenPeerIsGone, serve},
 };
-use crate::{Http1, HttpConfig, Limits, RequestError, Response, Timeouts};
+use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts};
 
 /// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to
 /// the caller, and accepts connections when this returns.
@@ -145,11 +145,18 @@ impl Server {
     }
 
     /// Speaks TLS on every connection, after the handshakes added before this. ALPN offers `http/1.1` unless
-    /// `tls` names other protocols.
+    /// `tls` names other protocols. The [scheme](Self::scheme) becomes [`Scheme::Https`].
     #[cfg(feature = "tls")]
-    pub fn tls(self, tls: riot_socket::tls::Tls) -> Self {
+    pub fn tls(mut self, tls: riot_socket::tls::Tls) -> Self {
+        self.config = self.config.scheme(Scheme::Https);
         let named = !tls.config().alpn_protocols.is_empty();
         self.handshake(if named { tls } else { tls.alpn(["http/1.1"]) })
+    }
+
+    /// Sets the scheme of the URIs that are served; see [`HttpConfig::scheme`].
+    pub fn scheme(mut self, scheme: Scheme) -> Self {
+        self.config = self.config.scheme(scheme);
+        self
     }
 
     /// Sets the bounds of what clients may send.

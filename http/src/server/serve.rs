@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Handler;
-use crate::{Reqd, Requests};
+use crate::{HandlerError, Reqd, Requests};
 
 /// The fate of a handler whose client is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ struct Serve<F, H> {
 impl<F, H> Future for Serve<F, H>
 where
     F: Fn(Reqd) -> H + Unpin,
-    H: Future<Output = ()>,
+    H: Future<Output = Result<(), HandlerError>>,
 {
     type Output = ();
 
@@ -64,11 +64,15 @@ where
             if let Some(place) = handling
                 && let Some(future) = place.as_mut().as_pin_mut()
             {
-                if future.poll(cx).is_pending() {
-                    return match when_gone {
-                        WhenPeerIsGone::DropHandler => requests.poll_peer_gone(cx),
-                        WhenPeerIsGone::KeepHandler => Poll::Pending,
-                    };
+                match future.poll(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => requests.report(Some(error)),
+                    Poll::Pending => {
+                        return match when_gone {
+                            WhenPeerIsGone::DropHandler => requests.poll_peer_gone(cx),
+                            WhenPeerIsGone::KeepHandler => Poll::Pending,
+                        };
+                    }
                 }
                 if size_of::<H>() > MAX_KEPT_BYTES {
                     *handling = None;

@@ -9,18 +9,21 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use tower_service::Service;
 
 use super::Handler;
-use crate::{Body, Head, Reqd, Responder, Response, Upgrade};
+use crate::{Body, HandlerError, Head, Reqd, Responder, Response, Upgrade};
 
 /// Answers requests with a tower service. Each request gets a clone of it, as tower expects.
 ///
 /// The service finds the client's address as a [`SocketAddr`] in the request's extensions, and an
 /// [`OnUpgrade`] by which it can switch to another protocol. An error of the service is answered with 500; an
-/// error of a response's body cuts the response off.
+/// error of a response's body cuts the response off. Both are logged, as the errors of a [`Handler`] are.
+///
+/// The `Host` of a request is its [authority](Head::authority), and the `Upgrade` of HTTP/1.0 is left out,
+/// since a server ignores it (RFC 9110 §7.8).
 #[derive(Clone, Debug)]
 pub struct TowerHandler<S>(S);
 
@@ -39,10 +42,10 @@ where
         + Sync
         + 'static,
     B: http_body::Body<Data: Send> + Send,
-    B::Error: Send,
-    S::Error: Send,
+    B::Error: Into<HandlerError>,
+    S::Error: Into<HandlerError>,
 {
-    async fn handle(&self, reqd: Reqd) {
+    async fn handle(&self, reqd: Reqd) -> Result<(), HandlerError> {
         let peer = reqd.peer();
         let (request, responder) = reqd.into_parts();
         let (head, body) = request.into_parts();
@@ -52,27 +55,28 @@ where
             let refused = Response::text("the target cannot be read\n").status(StatusCode::BAD_REQUEST);
             // Responding fails if the client is gone.
             let _ = responder.respond(refused).await;
-            return;
+            return Ok(());
         };
         drop(head);
         let switch = OnUpgrade::default();
         request.extensions_mut().insert(switch.clone());
         let mut service = self.0.clone();
         // Without a response the responder answers 500 when it is dropped.
-        if poll_fn(|context| service.poll_ready(context)).await.is_err() {
-            return;
-        }
-        let Ok(response) = service.call(request).await else { return };
+        poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
+        let response = service.call(request).await.map_err(Into::into)?;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS
             || (is_connect && response.status().is_success());
         if !switches {
             return answer(responder, response, is_head).await;
         }
+        // A switch that is refused is answered when the responder is dropped: with 400 if the client is at
+        // fault.
         if let Ok(upgrade) = responder.respond_with_upgrade(headed(response.into_parts().0).0)
             && let Some(then) = switch.take()
         {
             then(upgrade).await;
         }
+        Ok(())
     }
 }
 
@@ -83,10 +87,6 @@ type AfterSwitch = Box<dyn FnOnce(Upgrade) -> Pin<Box<dyn Future<Output = ()> + 
 /// The service sets with [`then`](Self::then) what runs after the switch, and responds with 101 and the
 /// fields of the new protocol (or 2xx to `CONNECT`). What is set runs in place of the handler, in the
 /// client's Connector, so the switched connection is supervised like any other.
-///
-/// It says what is [to](Self::then) come, and answers with 101 and the fields of the new protocol (or 2xx to
-/// `CONNECT`). What is to come runs in the place of the handler: in the client's Connector, so the switched
-/// connection is supervised like any other.
 ///
 /// ```
 /// use riot_http::{Body, OnUpgrade, http::{Request, Response, StatusCode}};
@@ -139,6 +139,9 @@ fn convert(head: &Head, body: Body, peer: Option<SocketAddr>) -> Option<http::Re
     *request.uri_mut() = Uri::try_from(head.target()).ok()?;
     *request.version_mut() = head.version();
     *request.headers_mut() = head.headers().to_map();
+    if head.version() == Version::HTTP_10 {
+        request.headers_mut().remove(header::UPGRADE);
+    }
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);
     }
@@ -161,7 +164,11 @@ fn headed(parts: http::response::Parts) -> (Response, bool) {
     (response, declares_length)
 }
 
-async fn answer<B: http_body::Body>(responder: Responder, answered: http::Response<B>, is_head: bool) {
+async fn answer<B: http_body::Body<Error: Into<HandlerError>>>(
+    responder: Responder,
+    answered: http::Response<B>,
+    is_head: bool,
+) -> Result<(), HandlerError> {
     let (parts, body) = answered.into_parts();
     let (mut response, declares_length) = headed(parts);
     let mut body = pin!(body);
@@ -173,40 +180,36 @@ async fn answer<B: http_body::Body>(responder: Responder, answered: http::Respon
     }
     // A body that is complete leaves in one piece with its head.
     if body.is_end_stream() && !is_head {
-        let _ = responder.respond_with_bytes(response, &b""[..]);
-        return;
+        responder.respond_with_bytes(response, &b""[..])?;
+        return Ok(());
     }
-    let first = if is_head { None } else { frame(&mut body).await };
-    if body.is_end_stream()
-        && let Some(Ok(frame)) = first
-    {
-        if let Ok(mut data) = frame.into_data() {
-            let _ = responder.respond_with_bytes(response, data.copy_to_bytes(data.remaining()));
+    let first = if is_head { None } else { frame(&mut body).await.transpose()? };
+    let first = match first.map(http_body::Frame::into_data) {
+        Some(Ok(mut data)) if body.is_end_stream() => {
+            responder.respond_with_bytes(response, data.copy_to_bytes(data.remaining()))?;
+            return Ok(());
         }
-        return;
-    }
-    let Ok(mut writer) = responder.respond_with_streaming(response) else { return };
+        Some(Ok(data)) => Some(http_body::Frame::data(data)),
+        Some(Err(frame)) => Some(frame),
+        None => None,
+    };
+    let mut writer = responder.respond_with_streaming(response)?;
     let (mut next, mut trailers) = (first, Vec::new());
-    while let Some(Ok(piece)) = next {
+    while let Some(piece) = next {
         match piece.into_data() {
-            Ok(mut data) => {
-                if writer.write(data.copy_to_bytes(data.remaining())).await.is_err() {
-                    return;
-                }
-            }
+            Ok(mut data) => writer.write(data.copy_to_bytes(data.remaining())).await?,
             Err(frame) => trailers = frame.into_trailers().map(fields).unwrap_or_default(),
         }
-        next = frame(&mut body).await;
+        next = frame(&mut body).await.transpose()?;
     }
-    if next.is_none() {
-        let _ = writer.close_with_trailers(&trailers);
-    }
+    writer.close_with_trailers(&trailers)?;
+    Ok(())
 }
 
-async fn frame<B: http_body::Body>(
+async fn frame<B: http_body::Body<Error: Into<HandlerError>>>(
     body: &mut Pin<&mut B>,
-) -> Option<Result<http_body::Frame<B::Data>, B::Error>> {
-    poll_fn(|context| body.as_mut().poll_frame(context)).await
+) -> Option<Result<http_body::Frame<B::Data>, HandlerError>> {
+    poll_fn(|context| body.as_mut().poll_frame(context)).await.map(|frame| frame.map_err(Into::into))
 }
 
 fn fields(map: HeaderMap) -> Vec<(HeaderName, HeaderValue)> {

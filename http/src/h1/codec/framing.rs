@@ -40,11 +40,22 @@ impl Framing {
             minor: 1,
             keep_alive: true,
             peer_closes: false,
-            may_upgrade: false,
+            upgrade: UpgradeOffer::None,
             continue_due: false,
             is_simple: true,
         },
     };
+}
+
+/// The offer of another protocol in a request (RFC 9110 §7.8). In HTTP/1.0 there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum UpgradeOffer {
+    #[default]
+    None,
+    /// `Upgrade` without `Connection: upgrade`.
+    Incomplete,
+    /// The response may switch: `Upgrade` with `Connection: upgrade`, or `CONNECT`.
+    Complete,
 }
 
 /// The traits of a request that matter for its response and for the connection. perf: eight bytes in one
@@ -60,8 +71,9 @@ pub(crate) struct RequestTraits {
     pub(crate) keep_alive: bool,
     /// The peer has said that no request will follow.
     pub(crate) peer_closes: bool,
-    /// The response may switch the protocol, so the bytes behind this request may not be a request.
-    pub(crate) may_upgrade: bool,
+    /// Whether the response may switch the protocol, so that the bytes behind this request may not be a
+    /// request.
+    pub(crate) upgrade: UpgradeOffer,
     /// The peer waits for `100 Continue` before it sends the body.
     pub(crate) continue_due: bool,
     /// HTTP/1.1, no body, no switch, and the connection goes on: no rule of responding applies. Most requests
@@ -123,7 +135,7 @@ pub(crate) fn of_request<'a>(
         minor,
         keep_alive: minor > 0,
         peer_closes: minor == 0,
-        may_upgrade: is_connect,
+        upgrade: if is_connect { UpgradeOffer::Complete } else { UpgradeOffer::None },
         continue_due: false,
         is_simple: minor > 0 && !is_head && !is_connect,
     };
@@ -136,9 +148,14 @@ pub(crate) fn of_request<'a>(
     }
     traits.keep_alive = !seen.close && (minor > 0 || seen.keep_alive);
     traits.peer_closes = !traits.keep_alive;
-    traits.may_upgrade |= seen.upgrade && seen.upgrade_named;
-    traits.continue_due = seen.continues && minor > 0 && length != BodyLength::Fixed(0);
-    traits.is_simple &= length == BodyLength::Fixed(0) && traits.keep_alive && !traits.may_upgrade;
+    if seen.upgrade_named && minor > 0 && !is_connect {
+        traits.upgrade = if seen.upgrade { UpgradeOffer::Complete } else { UpgradeOffer::Incomplete };
+    }
+    let is_empty = length == BodyLength::Fixed(0);
+    // A switch is preceded by 100 if that was expected, body or not (RFC 9110 §7.8).
+    let may_switch = traits.upgrade == UpgradeOffer::Complete && !is_connect;
+    traits.continue_due = seen.continues && minor > 0 && (!is_empty || may_switch);
+    traits.is_simple &= is_empty && traits.keep_alive && traits.upgrade == UpgradeOffer::None;
     Ok(Framing { length, traits })
 }
 
@@ -390,6 +407,18 @@ mod tests {
         assert!(keeps(1, "") && keeps(1, "foo") && keeps(1, "xclose"));
         assert!(!keeps(1, "close") && !keeps(1, " foo,, CLOSE ,keep-alive"));
         assert!(keeps(0, "Keep-Alive") && !keeps(0, "foo") && !keeps(0, "keep-alive, close"));
+    }
+
+    #[test]
+    fn an_offer_of_another_protocol_is_complete_or_not_or_of_http_1_0() {
+        let offer = |minor, fields: &[_]| framing(minor, fields).unwrap().traits.upgrade;
+        let (upgrade, option) = (("Upgrade", "a, b/1"), ("connection", "foo, UPGRADE"));
+        assert_eq!(offer(1, &[]), UpgradeOffer::None);
+        assert_eq!(offer(1, &[option]), UpgradeOffer::None);
+        assert_eq!(offer(1, &[upgrade]), UpgradeOffer::Incomplete);
+        assert_eq!(offer(1, &[upgrade, ("Connection", "close")]), UpgradeOffer::Incomplete);
+        assert_eq!(offer(1, &[upgrade, ("Connection", "close"), option]), UpgradeOffer::Complete);
+        assert_eq!(offer(0, &[upgrade, option]), UpgradeOffer::None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     table::{ByteTable, is_token_byte, leading},
 };
 use crate::{
-    Head, Limits, RequestError,
+    Head, Limits, RequestError, Scheme,
     message::{Range, RequestLine},
 };
 
@@ -104,8 +104,16 @@ impl HeadScanner {
 }
 
 /// Parses a complete head that [`HeadScanner`] found. `fields` is where its field lines start, and `lines`
-/// their number.
-pub(crate) fn parse_slow(bytes: &[u8], fields: usize, lines: usize) -> Result<(Head, Framing), RequestError> {
+/// their number. `scheme` is that of the targets that the connection may be asked for.
+///
+/// The head returned can differ from the bytes in two places: a minor version above 1 reads as 1 (RFC 9110
+/// §2.5), and `Host` has the authority of a target in absolute-form (RFC 9112 §3.2.2).
+pub(crate) fn parse_slow(
+    bytes: &[u8],
+    fields: usize,
+    lines: usize,
+    scheme: Scheme,
+) -> Result<(Head, Framing), RequestError> {
     let mut on_stack = [const { MaybeUninit::uninit() }; HEADERS_ON_STACK];
     let mut on_heap = Vec::new();
     let room = if lines <= HEADERS_ON_STACK {
@@ -116,10 +124,26 @@ pub(crate) fn parse_slow(bytes: &[u8], fields: usize, lines: usize) -> Result<(H
     };
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, room) {
-        Ok(httparse::Status::Complete(end)) if end == bytes.len() => read(&parsed, bytes, fields),
+        Ok(httparse::Status::Complete(end)) if end == bytes.len() => {
+            let (head, framing) = read(&parsed, bytes, fields)?;
+            match parsed.path.and_then(absolute_form).filter(|_| *head.method() != Method::CONNECT) {
+                Some(target) => Ok((target.replace_host(&head, &parsed, scheme)?, framing)),
+                None => Ok((head, framing)),
+            }
+        }
         Ok(_) => Err(RequestError::Malformed("the head is invalid")),
+        Err(httparse::Error::Version) if has_higher_minor(&bytes[..fields]) => {
+            let mut lowered = bytes.to_vec();
+            lowered[fields - 3] = b'1';
+            parse_slow(&lowered, fields, lines, scheme)
+        }
         Err(error) => Err(reason(error, &bytes[..fields])),
     }
+}
+
+/// Returns whether a request line ends in a version of HTTP/1 above 1.1.
+fn has_higher_minor(line: &[u8]) -> bool {
+    matches!(line, [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b'\r', b'\n'])
 }
 
 /// Parses a head without searching for its end first, if it is complete and clearly valid, as most are. None
@@ -133,6 +157,10 @@ pub(crate) fn parse(input: &[u8], limits: &Limits) -> Option<(Head, Framing)> {
     let Ok(httparse::Status::Complete(end)) = parsed.parse_with_uninit_headers(input, &mut room) else {
         return None;
     };
+    // Targets in other forms have rules of their own.
+    if !parsed.path?.starts_with('/') {
+        return None;
+    }
     if end > limits.max_head_bytes
         || parsed.headers.len() > limits.max_headers
         || !input[..end].ends_with(b"\r\n\r\n")
@@ -199,9 +227,7 @@ fn reason(error: httparse::Error, line: &[u8]) -> RequestError {
 fn version(line: &[u8]) -> RequestError {
     match line.strip_suffix(b"\r\n").and_then(|line| line.rsplit(|&byte| byte == b' ').next()) {
         Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
-            if major.is_ascii_digit()
-                && minor.is_ascii_digit()
-                && !matches!((major, minor), (b'1', b'0' | b'1')) =>
+            if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1' =>
         {
             RequestError::Version
         }
@@ -234,7 +260,8 @@ fn parse_non_origin_form(method: &Method, target: &[u8]) -> Option<usize> {
     if method == Method::OPTIONS && target == b"*" {
         return Some(0);
     }
-    absolute_path(target).filter(|&path| all(&target[..path]))
+    let path = absolute_form(std::str::from_utf8(target).ok()?)?.path;
+    all(&target[..path]).then_some(path)
 }
 
 /// Returns whether the byte may stand in a target: visible ASCII, and no fragment.
@@ -253,14 +280,54 @@ static PATH_BYTES: ByteTable = {
     table
 };
 
-/// Returns the start of the path of an absolute URI.
-fn absolute_path(target: &[u8]) -> Option<usize> {
-    let colon = memchr(b':', target)?;
-    let (scheme, rest) = (&target[..colon], target[colon + 1..].strip_prefix(b"//")?);
-    let is_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
-        && scheme.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    let authority = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
-    (is_scheme && framing::is_uri_authority(&rest[..authority])).then_some(colon + 3 + authority)
+/// The parts of a target in absolute-form.
+struct AbsoluteForm<'a> {
+    scheme: &'a str,
+    authority: &'a str,
+    /// The start of the path in the target.
+    path: usize,
+}
+
+/// Returns the parts of a target that is an absolute URI with a host and without a user.
+fn absolute_form(target: &str) -> Option<AbsoluteForm<'_>> {
+    let (scheme, rest) = target.split_once("://")?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+    let path = scheme.len() + 3 + authority.len();
+    let is_valid = is_scheme && framing::is_uri_authority(authority.as_bytes());
+    is_valid.then_some(AbsoluteForm { scheme, authority, path })
+}
+
+impl AbsoluteForm<'_> {
+    /// Returns the head with the target's authority in the place of `Host` (RFC 9112 §3.2.2), if the scheme
+    /// is one that the connection may be asked for (RFC 9110 §7.4).
+    fn replace_host(
+        &self,
+        head: &Head,
+        parsed: &httparse::Request<'_, '_>,
+        scheme: Scheme,
+    ) -> Result<Head, RequestError> {
+        if !scheme.includes(self.scheme) {
+            return Err(RequestError::Misdirected);
+        }
+        let line = head.data().line().clone();
+        let mut bytes = head.bytes()[..line.end as usize].to_vec();
+        let mut add = |name: &str, value: &[u8]| {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        };
+        let is_host = |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case("host");
+        if !parsed.headers.iter().any(is_host) {
+            add("Host", self.authority.as_bytes());
+        }
+        for field in parsed.headers.iter() {
+            add(field.name, if is_host(field) { self.authority.as_bytes() } else { field.value });
+        }
+        bytes.extend_from_slice(b"\r\n");
+        Ok(Head::new(line, head.version(), head.target(), &bytes))
+    }
 }
 
 #[cfg(test)]
@@ -276,7 +343,7 @@ mod tests {
         match find(input.as_bytes())? {
             ScanResult::Head { bytes, fields, lines } => {
                 let quick = super::parse(input.as_bytes(), &Limits::new());
-                let parsed = parse_slow(&input.as_bytes()[..bytes], fields, lines);
+                let parsed = parse_slow(&input.as_bytes()[..bytes], fields, lines, Scheme::Http);
                 assert!(quick.is_none() || parsed.is_ok(), "too quick: {input:?}");
                 parsed.map(|(head, _)| head)
             }
@@ -391,7 +458,7 @@ mod tests {
 
     #[test]
     fn versions() {
-        for line in ["GET / HTTP/2.0", "GET / HTTP/9.9", "GET / HTTP/1.2", "GET / HTTP/0.9"] {
+        for line in ["GET / HTTP/2.0", "GET / HTTP/9.9", "GET / HTTP/0.9"] {
             assert_eq!(parse_line(line).unwrap_err(), RequestError::Version, "{line}");
         }
         for line in ["GET / HTTP/1", "GET / http/1.1", "GET / HTTP/1.10", "GET / HTTP/11", "GET / HTTP/1.1 "]
@@ -409,7 +476,7 @@ mod tests {
         else {
             panic!("a head");
         };
-        let (head, _) = parse_slow(&input.as_bytes()[..bytes], fields, lines).unwrap();
+        let (head, _) = parse_slow(&input.as_bytes()[..bytes], fields, lines, Scheme::Http).unwrap();
         assert_eq!(head.headers().len(), 501);
     }
 
@@ -434,7 +501,7 @@ mod tests {
             let limits = limits.max_headers(5).max_head_bytes(80);
             let careful = match HeadScanner::default().find(input.as_bytes(), &limits) {
                 Ok(ScanResult::Head { bytes, fields, lines }) => {
-                    parse_slow(&input.as_bytes()[..bytes], fields, lines).ok()
+                    parse_slow(&input.as_bytes()[..bytes], fields, lines, Scheme::Http).ok()
                 }
                 _ => None,
             };

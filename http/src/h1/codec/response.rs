@@ -22,6 +22,19 @@ pub(crate) enum ConnectionLine {
     Close,
     KeepAlive,
     Upgrade,
+    CloseUpgrade,
+    KeepAliveUpgrade,
+}
+
+impl ConnectionLine {
+    /// Returns the line of a head that has `Upgrade`, whose sender has to name it here (RFC 9110 §7.8).
+    fn with_upgrade(self) -> Self {
+        match self {
+            Self::None | Self::Upgrade => Self::Upgrade,
+            Self::Close | Self::CloseUpgrade => Self::CloseUpgrade,
+            Self::KeepAlive | Self::KeepAliveUpgrade => Self::KeepAliveUpgrade,
+        }
+    }
 }
 
 /// The lines that the connection adds to the fields of a response.
@@ -35,24 +48,35 @@ pub(crate) struct Added<'a> {
     pub(crate) unix_secs: u64,
 }
 
-/// Appends the head of a final response, or of a switch of protocols.
+/// Appends the head of a final response, or of a switch of protocols. A `Last-Modified` after the second
+/// `latest` is replaced by the date of the message (RFC 9110 §8.8.2.1).
 #[inline(never)]
 pub(crate) fn head<'a>(
     output: &mut Output,
     status: StatusCode,
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
     added: Added<'_>,
+    latest: u64,
 ) {
     append(output, |head| {
         status_line(head, status);
-        let (mut dated, mut served) = (false, false);
+        let (mut dated, mut served, mut connection) = (false, false, added.connection);
         for (name, value) in fields {
             if is_framing(name) {
                 continue;
             }
             dated |= name == header::DATE;
             served |= name == header::SERVER;
-            field(head, name, value);
+            if name == header::UPGRADE {
+                connection = connection.with_upgrade();
+            }
+            match name == header::LAST_MODIFIED && is_later(value, latest) {
+                true => date::with_line(added.unix_secs, |line| {
+                    head.extend_from_slice(b"last-modified");
+                    head.extend_from_slice(&line[b"Date".len()..]);
+                }),
+                false => field(head, name, value),
+            }
         }
         if !dated {
             date::with_line(added.unix_secs, |line| head.extend_from_slice(line));
@@ -60,7 +84,7 @@ pub(crate) fn head<'a>(
         if let Some(server) = added.server.filter(|_| !served) {
             head.extend_from_slice(server);
         }
-        last_lines(head, added.length, added.connection);
+        last_lines(head, added.length, connection);
     });
 }
 
@@ -96,6 +120,8 @@ pub(crate) fn last_lines(head: &mut Vec<u8>, length: LengthLine, connection: Con
         ConnectionLine::Close => b"connection: close\r\n\r\n",
         ConnectionLine::KeepAlive => b"connection: keep-alive\r\n\r\n",
         ConnectionLine::Upgrade => b"connection: upgrade\r\n\r\n",
+        ConnectionLine::CloseUpgrade => b"connection: close, upgrade\r\n\r\n",
+        ConnectionLine::KeepAliveUpgrade => b"connection: keep-alive, upgrade\r\n\r\n",
     });
 }
 
@@ -122,6 +148,13 @@ pub(crate) fn trailers<'a>(output: &mut Output, fields: impl Iterator<Item = &'a
         }
         end.extend_from_slice(b"\r\n");
     });
+}
+
+/// Returns whether the value is a date after this second.
+#[cold]
+fn is_later(value: &HeaderValue, unix_secs: u64) -> bool {
+    let date = value.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
+    date.is_some_and(|date| crate::config::unix_secs(date) > unix_secs)
 }
 
 /// Returns whether only the connection writes this field.
@@ -168,7 +201,7 @@ mod tests {
         let mut output = Output::new();
         let added = Added { length, connection, server: None, unix_secs: 0 };
         let fields = fields.iter().map(|(name, value)| (name, value));
-        head(&mut output, StatusCode::from_u16(status).unwrap(), fields, added);
+        head(&mut output, StatusCode::from_u16(status).unwrap(), fields, added, 0);
         String::from_utf8(output.slices().to_vec()).unwrap()
     }
 
@@ -217,7 +250,7 @@ mod tests {
             let (mut kept, mut written) = (Output::new(), Output::new());
             crate::h1::cache::response_heads::head(&mut kept, status, content_type, added());
             let fields = content_type.into_iter().map(|value| (&header::CONTENT_TYPE, value));
-            head(&mut written, status, fields, added());
+            head(&mut written, status, fields, added(), 0);
             assert_eq!(kept.slices().to_vec(), written.slices().to_vec());
         }
     }
