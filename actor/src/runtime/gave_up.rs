@@ -65,10 +65,11 @@ impl fmt::Display for GaveUp {
         let Self { supervisor, label, child, restarts, period, last } = self;
         let label = label.as_ref().map_or_else(String::new, |label| format!(" {label:?}"));
         let times = if *restarts == 1 { "time" } else { "times" };
+        let last = printable(format_args!("{last:#}"));
         write!(
             f,
-            "the supervisor {supervisor}{label} gave up: it restarts a child {restarts} {times} in {period:?} at most, and its child {child} ended again with {}",
-            printable(format_args!("{last:#}"))
+            "the supervisor {supervisor}{label} gave up: it restarts children {restarts} {times} in \
+             {period:?} at most, and its child {child} ended again: {last}"
         )
     }
 }
