@@ -35,7 +35,6 @@ pin_project! {
     /// The future is made on the stack and then moved to where it waits. A value that is written in one piece
     /// and read in another before the processor has stored it costs as much as twenty instructions, so the
     /// future is small and has no gaps.
-    #[repr(C)]
     pub(crate) struct CallFuture<R: Send, F> {
         state: CallState<R, F>,
         timeout: CallTimeout,

@@ -186,7 +186,7 @@ impl Shared {
 
     /// Puts a request into a mailbox and an exit hook of the caller into the record of the callee, in one
     /// step. The caller must sweep the hooks if their list has become full.
-    #[inline(always)]
+    #[inline]
     fn deliver_call(
         &self,
         to: Pid,

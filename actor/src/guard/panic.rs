@@ -175,7 +175,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
 
 /// Runs the poll of a process, as [`catch`] does. The hook knows of it by
 /// [`Local::polling`](context::Local::polling), so no flag has to be set here.
-#[inline(always)]
+#[inline]
 pub(crate) fn catch_polling<R>(poll: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(poll)).map_err(panicked)
 }

@@ -196,7 +196,7 @@ impl<M: fmt::Debug> std::error::Error for TrySendError<M> {}
 
 impl Core {
     /// Reserves room for a message. Messages of the runtime need none.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn admits(&self, message: &Message) -> bool {
         !self.is_bounded() || self.has_room(message)
     }

@@ -108,7 +108,7 @@ pub(crate) fn is_entered() -> bool {
     !LOCAL.get().is_null()
 }
 
-#[inline(always)]
+#[inline]
 #[expect(unsafe_code, reason = "see the proof")]
 pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
     // SAFETY:

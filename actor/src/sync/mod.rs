@@ -40,7 +40,7 @@ mod real {
                 Self(std::cell::UnsafeCell::new(value))
             }
 
-            #[inline(always)]
+            #[inline]
             pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
                 f(self.0.get())
             }

@@ -22,7 +22,7 @@ pub(crate) fn is_active(mutation: Mutation) -> bool {
 }
 
 #[cfg(not(test))]
-#[inline(always)]
+#[inline]
 pub(crate) fn is_active(_: Mutation) -> bool {
     false
 }

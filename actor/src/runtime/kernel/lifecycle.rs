@@ -123,7 +123,7 @@ impl Slot {
 
     /// Wakes the process: a waiting one becomes runnable with all that has arrived, a scheduled one is polled
     /// once more.
-    #[inline(always)]
+    #[inline]
     #[must_use = "a runnable process must be enqueued"]
     pub(crate) fn wake(&self, core: &mut Core) -> Option<Runnable> {
         if core.phase == Phase::Waiting {

@@ -95,7 +95,7 @@ impl<T> RunQueue<T> {
 
     /// Puts a process into the LIFO slot, before all others of normal priority; the one before goes to the
     /// lane.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn push_lifo(&self, process: Box<T>) {
         if let Some(before) = self.lifo.replace(process) {
             self.push(Lane::Normal, before);
