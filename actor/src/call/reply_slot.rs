@@ -18,7 +18,7 @@ use crate::{
 // here. That is sound because the slot is accessed only through shared references and its cells, and because
 // `PhantomPinned` makes it, and every future that contains it, `!Unpin`: a `&mut` to a type that is `!Unpin`
 // does not claim to be the only reference.
-#[repr(C)]
+#[repr(C)] // perf: gen_server call, 1795 → 1790 instructions
 pub(super) struct ReplySlot<R> {
     exit: ExitSlot,
     reply: UnsafeCell<Option<R>>,

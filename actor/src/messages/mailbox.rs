@@ -105,7 +105,7 @@ impl Queues {
 const MAX_KEPT: usize = 256;
 
 impl Mailbox {
-    #[inline(always)]
+    #[inline(always)] // perf: call, 1162 → 1154 instructions; pingpong, 1070 → 1060
     pub(crate) fn push(&mut self, message: Message) {
         self.next += 1;
         let alone = self.first.is_none() && self.queues.as_ref().is_none_or(|queues| queues.fresh.is_empty());

@@ -209,7 +209,7 @@ impl Core {
 
 impl Shared {
     /// Puts a message into a mailbox, or gives it back.
-    #[inline(always)]
+    #[inline(always)] // perf: ring, 513 → 503 instructions; spawn, 1276 → 1262
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
         if self.tracer.is_on(TraceFlags::SEND) {
             self.trace_sent(pid, &message);

@@ -18,7 +18,7 @@ impl Slot {
     }
 
     /// Accepts a message. The process becomes runnable if it waits for messages.
-    #[inline(always)]
+    #[inline(always)] // perf: ring, 524 → 503 instructions; call, 1177 → 1154
     #[must_use = "a runnable process must be enqueued"]
     pub(crate) fn accept(&self, core: &mut Core, message: Message) -> Option<Runnable> {
         if core.phase() == Phase::Waiting && core.wants_messages {
@@ -31,7 +31,7 @@ impl Slot {
     }
 
     /// Wakes a process that waits for messages and puts this one into its mailbox, bypassing the arrivals.
-    #[inline(always)]
+    #[inline(always)] // perf: ring, 532 → 503 instructions; call, 1182 → 1154
     fn hand_over(&self, core: &mut Core, message: Message) -> Option<Runnable> {
         let Runnable(mut process) = self.wake(core)?;
         process.mailbox.push(message);

@@ -42,7 +42,7 @@ fn run_slice_traced(local: &Local, process: Box<Process>) -> Option<Runnable> {
     runnable
 }
 
-#[inline(always)]
+#[inline(always)] // perf: ring, 534 → 503 instructions; call, 1214 → 1154
 fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
     let Some(mut body) = process.body.take() else { unreachable!("a process in a queue has its body") };
     process.reductions = REDUCTIONS_PER_SLICE;
@@ -97,7 +97,7 @@ fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
 }
 
 /// Polls a body and returns whether it is pending. If not, sets `ended` to its reason, which may be a panic.
-#[inline(always)]
+#[inline(always)] // perf: ring, 529 → 503 instructions; call, 1204 → 1154
 fn poll(body: &mut Body, waker: &Waker, ended: &mut Option<Reason>) -> bool {
     let polled = catch_polling(|| match body.as_mut().poll(&mut Context::from_waker(waker)) {
         Poll::Pending => true,

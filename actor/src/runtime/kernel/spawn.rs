@@ -210,7 +210,7 @@ impl Shared {
     }
 
     /// Fills the record of a new process and returns the process.
-    #[inline(always)]
+    #[inline(always)] // perf: spawn, 1274 → 1262 instructions; spawn with a link, 1635 → 1616
     #[expect(clippy::too_many_arguments, reason = "the two ways to spawn share it, inlined")]
     fn fill(
         self: &Arc<Self>,

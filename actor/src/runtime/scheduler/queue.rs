@@ -88,7 +88,7 @@ impl<T> RunQueue<T> {
         }
     }
 
-    #[inline(never)]
+    #[inline(never)] // perf: call, 1162 → 1154 instructions; pingpong, 1068 → 1060
     pub(crate) fn push(&self, lane: Lane, process: Box<T>) {
         self.lane(lane).push(process);
     }
