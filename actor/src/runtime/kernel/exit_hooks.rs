@@ -92,8 +92,8 @@ impl ExitHooks {
         }
     }
 
-    pub(super) fn take(&mut self) -> Vec<ExitHook> {
-        std::mem::take(&mut self.all)
+    pub(super) fn into_vec(self) -> Vec<ExitHook> {
+        self.all
     }
 
     #[inline(never)]

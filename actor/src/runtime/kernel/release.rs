@@ -74,8 +74,8 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     }
     shared.trace(TraceFlags::PROCS, || TraceEvent::Exited { pid, reason: reason.clone() });
     shared.process_exited(pid, &reason);
-    if let Some(mut relations) = remains.relations {
-        tell(shared, pid, &reason, &mut relations);
+    if let Some(relations) = remains.relations {
+        tell(shared, pid, &reason, *relations);
     }
     shared.live_removed();
 }
@@ -139,7 +139,7 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
 
 /// Does what a simpler runtime would do, see [`Mutation::ToldBeforeRelease`].
 fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
-    let (reason, mut told) = {
+    let (reason, told) = {
         let mut core = slot.lock();
         let reason = core.cause.clone().expect("a process that exits has a cause");
         let Relations { links, exit_hooks, others } = std::mem::take(core.relations());
@@ -150,19 +150,20 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
         let others = Some(Box::new(RareRelations { monitors, watchers, ..RareRelations::default() }));
         (reason, Relations { links, exit_hooks, others })
     };
-    tell(shared, pid, &reason, &mut told);
+    tell(shared, pid, &reason, told);
 }
 
 /// Tells an exit: exit signals first, then watchers, then exit hooks; and removes the monitors of the
 /// process.
-pub(super) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: &mut Relations) {
-    relations.links.for_each(pid, |partner| shared.link_fired(partner, pid, reason));
+pub(super) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relations) {
+    let Relations { links, exit_hooks, others } = relations;
+    links.for_each(pid, |partner| shared.link_fired(partner, pid, reason));
     let mut monitors = Default::default();
-    if let Some(others) = relations.others.take() {
+    if let Some(others) = others {
         tell_watchers(shared, pid, reason, others.watchers);
         monitors = others.monitors;
     }
-    for hook in relations.exit_hooks.take() {
+    for hook in exit_hooks.into_vec() {
         hook.call(shared, reason);
     }
     for (reference, target) in monitors {

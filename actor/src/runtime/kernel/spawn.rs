@@ -203,8 +203,8 @@ impl Shared {
         };
         drop((parked, arrivals));
         let relations = self.free(pid, None).relations;
-        if let Some(mut relations) = relations {
-            tell(self, pid, &Reason::NoProc, &mut relations);
+        if let Some(relations) = relations {
+            tell(self, pid, &Reason::NoProc, *relations);
         }
         self.live_removed();
     }
