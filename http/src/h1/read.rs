@@ -224,7 +224,6 @@ impl State {
     }
 
     /// Reads one head; returns whether it was complete.
-    #[inline(never)]
     fn read_head(&mut self, input: &mut Input<'_>) -> bool {
         if self.scan.is_fresh()
             && let Some((head, framing)) = request_heads::parse_uncached(input.rest(), &self.config)
