@@ -179,7 +179,6 @@ where
 }
 
 impl Shared {
-    #[inline(never)]
     fn send_call(&self, to: Pid, message: Message, exit_writer: ExitWriter) -> Result<HookRoom, CallError> {
         self.deliver_call(to, message, |hooks| hooks.push_in_place(self, exit_writer))
     }

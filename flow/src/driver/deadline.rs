@@ -30,7 +30,6 @@ impl Deadline {
 
     /// Tells the flow of deadlines that have passed, and arranges that [`Due::DEADLINE`] is notified for the
     /// next.
-    #[inline(never)]
     pub(super) fn update<F: Flow>(&mut self, link: &Link<F>) {
         let waker: Waker = WakeFlags::waker::<{ Due::DEADLINE.bits() }>(&link.wakes);
         loop {

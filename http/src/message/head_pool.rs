@@ -94,7 +94,6 @@ fn copy_slow(head: &HeadData) -> Box<HeadData> {
 }
 
 /// Keeps the memory of a dropped head, unless the pool is full or the thread is about to end.
-#[inline(never)]
 pub(super) fn put(head: Box<HeadData>) {
     let _ = POOL.try_with(|pool| {
         let pool = &mut *pool.borrow_mut();

@@ -96,7 +96,6 @@ impl ExitHooks {
         self.all
     }
 
-    #[inline(never)]
     fn add(&mut self, shared: &Shared, hook: ExitHook) -> HookRoom {
         if self.all.len() == self.all.capacity() {
             self.make_room(shared);

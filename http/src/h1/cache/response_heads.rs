@@ -39,7 +39,6 @@ pub(crate) fn head(
 }
 
 /// Appends a 200 response, head and body, on a connection that goes on.
-#[inline(never)]
 pub(crate) fn simple_response(
     output: &mut Output,
     content_type: Option<&HeaderValue>,

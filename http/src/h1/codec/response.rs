@@ -50,7 +50,6 @@ pub(crate) struct Added<'a> {
 
 /// Appends the head of a final response, or of a switch of protocols. A `Last-Modified` after the second
 /// `latest` is replaced by the date of the message (RFC 9110 §8.8.2.1).
-#[inline(never)]
 pub(crate) fn head<'a>(
     output: &mut Output,
     status: StatusCode,
