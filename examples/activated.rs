@@ -16,9 +16,9 @@ use riot_http::{Request, Response, Server};
 use riot_socket::{Inherited, signals::Signals};
 
 fn main() -> Reason {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
     let sockets = Inherited::take();
     run(async move {
+        riot_actor::log::start(io::stderr())?;
         let mut signals = Signals::new()?;
         let mut servers = Vec::new();
         for socket in sockets? {

@@ -8,8 +8,8 @@ use riot_actor::{Reason, run};
 use riot_socket::{Connection, Server, signals::Signals};
 
 fn main() -> Reason {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
     run(async {
+        riot_actor::log::start(io::stderr())?;
         let mut signals = Signals::new()?;
         let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".into());
         let server = Server::bind(address)?.start_link(echo).await?;

@@ -6,10 +6,7 @@
 //! It listens on 127.0.0.1 unless `--addr` says otherwise, because `/tree` shows the inside of the program
 //! and `/crash` fills its log: neither is meant for every client that reaches the machine.
 
-use std::{
-    process::{ExitCode, Termination},
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use riot_actor::{Reason, runtime::Config};
 use riot_http::{Reqd, Response, Server, http::Method};
@@ -25,17 +22,12 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    match Config::new().workers(options.workers).run(serve(options)) {
-        Ok(reason) => reason.report(),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    Config::new().workers(options.workers).main(serve(options))
 }
 
 async fn serve(options: Options) -> Result<(), Reason> {
+    // Logging never waits for the terminal, so a log that is not read stops no client.
+    riot_actor::log::start(std::io::stderr())?;
     let mut signals = Signals::new()?;
     let server = Server::bind(options.address)?
         .acceptors(options.acceptors)

@@ -13,8 +13,8 @@ use riot_socket::{
 };
 
 fn main() -> Reason {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
     run(async {
+        riot_actor::log::start(io::stderr())?;
         let mut signals = Signals::new()?;
         let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8443".into());
         let server = Server::bind(address)?

@@ -90,8 +90,8 @@ impl Flow for Sums {
 }
 
 fn main() -> Reason {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
     run(async {
+        riot_actor::log::start(io::stderr())?;
         let mut signals = Signals::new()?;
         let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7008".into());
         let server = Server::bind(address)?.flow(|_peer| Sums::default()).start_link().await?;

@@ -83,3 +83,26 @@ fn only_this_machine_reaches_it_unless_it_is_told_otherwise() {
     assert!(server.get("/").starts_with("HTTP/1.1 200 "));
     assert_eq!(server.stop(), Some(0));
 }
+
+#[test]
+fn a_log_that_is_never_read_stops_no_client_and_not_the_end() {
+    let server = Example::start("http_server", &["--port", "0", "--workers", "2"]);
+    for _ in 0..1000 {
+        assert!(server.get("/crash").starts_with("HTTP/1.1 500 "));
+    }
+    assert!(server.get("/").starts_with("HTTP/1.1 200 "));
+    server.signal("-TERM");
+    assert_eq!(server.end_unread(), Some(0));
+}
+
+#[test]
+fn a_log_that_fails_stops_no_client() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let server = Example::start_logging_to(full.into(), "http_server", &["--port", "0"]);
+    for _ in 0..10 {
+        assert!(server.get("/crash").starts_with("HTTP/1.1 500 "));
+        assert!(server.get("/").starts_with("HTTP/1.1 200 "));
+    }
+    server.signal("-TERM");
+    assert_eq!(server.end_unread(), Some(0));
+}

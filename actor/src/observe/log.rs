@@ -6,19 +6,13 @@
 //! and counted, and the next line that is written says how many.
 //!
 //! ```no_run
-//! use riot_actor::{
-//!     log::{LogSubscriber, write_log}, mailbox::MailboxOverflow, process::SpawnOptions, runtime::Config,
-//! };
+//! use riot_actor::{log, run};
 //!
-//! Config::new().run(async {
-//!     let options = SpawnOptions::new().name("log").trap_exit();
-//!     let options = options.max_mailbox(10_000, MailboxOverflow::DropNewest);
-//!     options.spawn(write_log(std::io::stdout()));      // or below a supervisor
-//!     tracing::subscriber::set_global_default(LogSubscriber::new("log"))?;
+//! run(async {
+//!     log::start(std::io::stderr())?;
 //!     tracing::info!(port = 2112, "listening");         // "    0.001234 INFO main: listening port=2112"
 //!     Ok::<(), riot_actor::Reason>(())
-//! })?;
-//! # Ok::<(), riot_actor::runtime::RunError>(())
+//! });
 //! ```
 
 use std::{
@@ -41,13 +35,22 @@ use crate::{
         log::Fields,
         stderr::{self, Rate},
     },
-    messages::{message::Message, receive::receive_timeout, send::TrySendError},
-    names::name::Name,
-    process::{exit::trap_exit, notice::Exit},
-    runtime::{blocking::blocking, context, shared::Shared},
+    messages::{capacity::MailboxOverflow, message::Message, receive::receive_timeout, send::TrySendError},
+    names::{name::Name, registry::NameTaken},
+    process::{
+        exit::{exit, trap_exit},
+        notice::Exit,
+        pid::Pid,
+        reason::Reason,
+        spawn::SpawnOptions,
+    },
+    runtime::{blocking::blocking_abandoned_at_end, context, shared::Shared},
 };
 #[doc(hidden)]
 pub use tracing;
+
+/// Lines that wait for the writer of [`start`] at most; more are dropped and counted.
+const MAX_WAITING_LINES: usize = 10_000;
 
 /// Bytes that are written at once at most.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
@@ -146,6 +149,73 @@ fn to_stderr(line: &str) {
     stderr::write_line(line.trim_end_matches('\n'), Rate::Unlimited);
 }
 
+/// Logs to `out` up to the level `INFO`: starts a process named `log` that writes, with room for 10 000 lines,
+/// and makes a [`LogSubscriber`] the subscriber of the program.
+///
+/// For another name, level or bound, or to run the process below a supervisor, put the parts together as this
+/// does:
+///
+/// ```no_run
+/// use riot_actor::{
+///     log::{LogSubscriber, write_log}, mailbox::MailboxOverflow, process::SpawnOptions, run,
+/// };
+///
+/// run(async {
+///     let options = SpawnOptions::new().name("errors").trap_exit();
+///     let options = options.max_mailbox(1_000, MailboxOverflow::DropNewest);
+///     options.spawn(write_log(std::io::stderr()));
+///     let subscriber = LogSubscriber::new("errors").level(tracing::Level::ERROR);
+///     tracing::subscriber::set_global_default(subscriber)?;
+///     Ok::<(), riot_actor::Reason>(())
+/// });
+/// ```
+///
+/// # Errors
+/// If the name is taken, or the program has a subscriber. No process is left behind then.
+///
+/// # Panics
+/// Panics outside a process.
+pub fn start<W: io::Write + Send + 'static>(out: W) -> Result<Pid, LogStartError> {
+    let options = SpawnOptions::new().name("log").trap_exit();
+    let options = options.max_mailbox(MAX_WAITING_LINES, MailboxOverflow::DropNewest);
+    let writer = options.try_spawn(write_log(out)).map_err(LogStartError::NameTaken)?;
+    match tracing::subscriber::set_global_default(LogSubscriber::new("log")) {
+        Ok(()) => Ok(writer),
+        Err(error) => {
+            exit(writer, Reason::Kill);
+            Err(LogStartError::SubscriberSet(error))
+        }
+    }
+}
+
+/// Why [`start`] has not started a log.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LogStartError {
+    /// Another process is named `log`.
+    NameTaken(NameTaken),
+    /// The program has a subscriber already; it has one for as long as it runs.
+    SubscriberSet(tracing::subscriber::SetGlobalDefaultError),
+}
+
+impl fmt::Display for LogStartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NameTaken(_) => "the log was not started: its name is taken",
+            Self::SubscriberSet(_) => "the log was not started: the program has a subscriber",
+        })
+    }
+}
+
+impl std::error::Error for LogStartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NameTaken(error) => Some(error),
+            Self::SubscriberSet(error) => Some(error),
+        }
+    }
+}
+
 /// The body of the process that writes: it writes lines of [`LogSubscriber`] to `out`, many at once, away
 /// from the workers. When it is asked to exit, it writes what it has first. (Spawn it trapping exits, because
 /// it may be asked before its first poll.)
@@ -161,7 +231,7 @@ fn to_stderr(line: &str) {
 ///
 /// # Panics
 /// Panics outside a process.
-pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), crate::Reason> {
+pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), Reason> {
     trap_exit(true);
     loop {
         let (mut batch, end) = crate::receive! {
@@ -174,7 +244,7 @@ pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), 
             batch += &line;
         }
         let written;
-        (out, written) = blocking(move || {
+        (out, written) = blocking_abandoned_at_end(move || {
             let written = out.write_all(batch.as_bytes()).and_then(|()| out.flush());
             (out, written)
         })

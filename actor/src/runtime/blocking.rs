@@ -43,6 +43,23 @@ where
     R: Send + 'static,
     F: FnOnce() -> R + Send + 'static,
 {
+    run_job(f, AtEnd::Awaited).await
+}
+
+/// Runs `f` as [`blocking`] does. The end of the runtime does not wait for it.
+pub(crate) async fn blocking_abandoned_at_end<R, F>(f: F) -> R
+where
+    R: Send + 'static,
+    F: FnOnce() -> R + Send + 'static,
+{
+    run_job(f, AtEnd::Abandoned).await
+}
+
+async fn run_job<R, F>(f: F, at_end: AtEnd) -> R
+where
+    R: Send + 'static,
+    F: FnOnce() -> R + Send + 'static,
+{
     let job_state = Arc::new(Mutex::new(JobState::Pending(None)));
     let written = job_state.clone();
     let job = move || {
@@ -54,7 +71,7 @@ where
     };
     context::with_shared("blocking", |shared| match shared.simulated() {
         Some(_) => job(),
-        None => shared.blocking.start(Box::new(job)),
+        None => shared.blocking.start(Job { run: Box::new(job), at_end }),
     });
     let result = poll_fn(|cx| {
         if coop::poll_proceed(cx).is_pending() {
@@ -79,7 +96,18 @@ enum JobState<R> {
     Done(Option<Contained<Result<R, Panic>>>),
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Whether the end of the runtime waits for a job that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtEnd {
+    Awaited,
+    /// A write to a log, which may never return, and whose result nothing needs.
+    Abandoned,
+}
+
+struct Job {
+    run: Box<dyn FnOnce() + Send>,
+    at_end: AtEnd,
+}
 
 /// Threads that are started when there is work, and end when there is none for a while.
 pub(crate) struct Pool {
@@ -92,6 +120,8 @@ struct PoolState {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// Threads that run a job which the end of the runtime does not wait for.
+    abandonable: usize,
     closed: bool,
 }
 
@@ -120,7 +150,7 @@ impl Pool {
             {
                 drop(pool);
                 crate::log_event!(WARN, "riot::blocking", "the system refused a thread: {error}");
-                job();
+                let _ = guard::contain(job.run);
             }
         }
     }
@@ -128,12 +158,12 @@ impl Pool {
     /// Ends the threads. Returns whether they have ended within `timeout`.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         let (state, changed) = &*self.state;
-        let deadline = Instant::now() + timeout;
+        let began = Instant::now();
         let mut pool = lock(state);
         pool.closed = true;
         changed.notify_all();
-        while pool.threads > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
+        while pool.threads > pool.abandonable {
+            let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return false;
             }
@@ -148,9 +178,15 @@ fn serve(shared: &(Mutex<PoolState>, Condvar)) {
     let mut pool = lock(state);
     loop {
         if let Some(job) = pool.jobs.pop_front() {
+            let abandonable = usize::from(job.at_end == AtEnd::Abandoned);
+            pool.abandonable += abandonable;
+            if pool.closed {
+                changed.notify_all();
+            }
             drop(pool);
-            let _ = guard::contain(job);
+            let _ = guard::contain(job.run);
             pool = lock(state);
+            pool.abandonable -= abandonable;
             continue;
         }
         if pool.closed {

@@ -22,10 +22,15 @@ pub struct Example {
 impl Example {
     /// Starts an example, and waits until it says where it listens, in a line that ends in `on ADDRESS`.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_logging_to(Stdio::piped(), name, arguments)
+    }
+
+    /// Starts an example, as [`start`](Self::start) does, with this standard error.
+    pub fn start_logging_to(log: Stdio, name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(path(name))
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("`cargo test` builds the examples beside the tests");
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -77,6 +82,18 @@ impl Example {
         self.output.read_to_string(&mut printed).expect("text");
         self.child.stderr.take().expect("it is piped").read_to_string(&mut logged).expect("text");
         (self.child.wait().expect("it ends").code(), printed, logged)
+    }
+
+    /// Waits for the end of the program without reading its log, for a minute at most, and returns the exit
+    /// code.
+    pub fn end_unread(mut self) -> Option<i32> {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        let mut printed = String::new();
+        // The output ends with the program.
+        self.output.read_to_string(&mut printed).expect("text");
+        let code = self.child.wait().expect("it ends").code();
+        assert!(std::time::Instant::now() < deadline, "it took more than a minute to end");
+        code
     }
 
     /// Stops the program with SIGTERM, and returns its exit code.
