@@ -149,8 +149,8 @@ fn to_stderr(line: &str) {
     stderr::write_line(line.trim_end_matches('\n'), Rate::Unlimited);
 }
 
-/// Logs to `out` up to the level `INFO`: starts a process named `log` that writes, with room for 10 000 lines,
-/// and makes a [`LogSubscriber`] the subscriber of the program.
+/// Logs to `out` up to the level `INFO`: starts a process named `log` that writes, with room for 10 000
+/// lines, and makes a [`LogSubscriber`] the subscriber of the program.
 ///
 /// For another name, level or bound, or to run the process below a supervisor, put the parts together as this
 /// does:

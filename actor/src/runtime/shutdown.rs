@@ -174,13 +174,13 @@ impl Ending {
 }
 
 /// Waiting for processes to end, as the kind of the runtime does it.
-pub(super) trait Wait {
+pub(super) trait EndWaiter {
     /// Waits until `is_over`, for `timeout` at most, and returns whether it is.
     fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool;
 }
 
 /// A thread waits.
-impl Wait for &Ending {
+impl EndWaiter for &Ending {
     fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool {
         let began = Instant::now();
         let mut reason = lock(&self.reason);
@@ -326,7 +326,7 @@ impl Shared {
     /// Ends all processes: applications, then trees, then all others. Returns whether all have ended.
     ///
     /// `wait` waits until a condition holds, for some time at most, and returns whether it does.
-    pub(super) fn end_processes(self: &Arc<Self>, wait: &mut dyn Wait) -> bool {
+    pub(super) fn end_processes(self: &Arc<Self>, wait: &mut dyn EndWaiter) -> bool {
         if !self.stop_trees(wait) {
             let left: Vec<Pid> = self.processes();
             let left = printable(format_args!("{left:?}"));
@@ -347,7 +347,7 @@ impl Shared {
 
     /// Stops the applications, and then the processes that stop their children. Returns whether they have
     /// ended in time.
-    fn stop_trees(self: &Arc<Self>, wait: &mut dyn Wait) -> bool {
+    fn stop_trees(self: &Arc<Self>, wait: &mut dyn EndWaiter) -> bool {
         let began = self.now();
         let left = || self.config.stop_timeout.saturating_sub(self.now().saturating_duration_since(began));
         if let Some(applications) = self.stop_applications()

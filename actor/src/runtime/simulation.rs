@@ -15,7 +15,7 @@ use super::{
     kernel::{process::Process, slice::run_slice},
     scheduler::LocalQueue,
     shared::{Scheduling, Shared},
-    shutdown::Wait,
+    shutdown::EndWaiter,
 };
 use crate::{
     process::reason::{Outcome, Reason},
@@ -263,7 +263,7 @@ impl World {
 }
 
 /// Processes run, and the clock advances, until it is over or too late.
-impl Wait for World {
+impl EndWaiter for World {
     fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool {
         let deadline = self.shared.now().checked_add(timeout);
         while !is_over() {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::Pid;
+use riot_actor::{Pid, telemetry::add_crash_detail};
 
 use super::control::{Control, Status};
 use crate::transport::{Address, Shutdown, Transport};
@@ -132,6 +132,13 @@ impl ConnectionRecord {
 
     pub(crate) fn undelivered(&self) -> u64 {
         self.undelivered.load(Relaxed)
+    }
+
+    /// Adds the client and the age of the connection to the crash report of the running process.
+    pub(crate) fn describe_crash(&self) {
+        add_crash_detail("peer", &self.peer().to_string());
+        let age = riot_actor::now().saturating_duration_since(self.since);
+        add_crash_detail("age", &format!("{:.1}s", age.as_secs_f64()));
     }
 
     pub(crate) fn status(&self) -> Status {

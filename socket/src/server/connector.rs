@@ -1,6 +1,7 @@
 //! Connector: the process that owns one connection.
 
 use std::{
+    hint::cold_path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -30,21 +31,49 @@ pin_project_lite::pin_project! {
     #[project = ConnectorProjected]
     enum Connector<B> {
         Beginning { #[pin] begin: B },
-        Serving { serving: ProtocolFuture },
+        Serving { serving: ProtocolFuture, record: Arc<ConnectionRecord> },
     }
 }
 
-impl<B: Future<Output = Result<ProtocolFuture, Reason>>> Future for Connector<B> {
+/// Describes the client in the crash report of its Connector if a panic unwinds.
+struct DescribeOnPanic<'a>(&'a ConnectionRecord);
+
+impl Drop for DescribeOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.describe_crash();
+        }
+    }
+}
+
+fn poll_serving(
+    serving: &mut ProtocolFuture,
+    record: &ConnectionRecord,
+    cx: &mut Context<'_>,
+) -> Poll<Reason> {
+    let describe = DescribeOnPanic(record);
+    let polled = serving.as_mut().poll(cx);
+    std::mem::forget(describe);
+    if let Poll::Ready(reason) = &polled
+        && !reason.is_clean()
+    {
+        cold_path();
+        record.describe_crash();
+    }
+    polled
+}
+
+impl<B: Future<Output = Result<(ProtocolFuture, Arc<ConnectionRecord>), Reason>>> Future for Connector<B> {
     type Output = Reason;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
         loop {
             let begun = match self.as_mut().project() {
-                ConnectorProjected::Serving { serving } => return serving.as_mut().poll(cx),
+                ConnectorProjected::Serving { serving, record } => return poll_serving(serving, record, cx),
                 ConnectorProjected::Beginning { begin } => ready!(begin.poll(cx)),
             };
             match begun {
-                Ok(serving) => self.set(Self::Serving { serving }),
+                Ok((serving, record)) => self.set(Self::Serving { serving, record }),
                 Err(reason) => return Poll::Ready(reason),
             }
         }
@@ -64,7 +93,7 @@ async fn begin(
     shared: Arc<Shared>,
     protocol: Arc<dyn DynProtocol>,
     mut connection: Box<Connection>,
-) -> Result<ProtocolFuture, Reason> {
+) -> Result<(ProtocolFuture, Arc<ConnectionRecord>), Reason> {
     let Begin = receive().await;
     let record = connection.record().clone();
     if !shared.handshakes.is_empty() {
@@ -77,7 +106,8 @@ async fn begin(
             Err(failed) => return Err(shared.fail_handshake(failed)),
         };
     }
-    Ok(serve(&shared, &*protocol, &record, connection))
+    let serving = serve(&shared, &*protocol, &record, connection);
+    Ok((serving, record))
 }
 
 /// Gives the connection to its protocol, or to the answer for refused clients.

@@ -1,0 +1,58 @@
+//! The crash report of a Connector names its client: B8.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use riot_actor::{Reason, runtime::Config, simulation::Simulation, sleep, telemetry::CrashReport};
+use riot_socket::{Connection, Server, memory};
+
+/// Runs a protocol for one client, and returns the crash reports.
+fn reports_of<F>(protocol: impl Fn(Connection) -> F + Clone + Send + Sync + 'static) -> Vec<CrashReport>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let reports: Arc<Mutex<Vec<CrashReport>>> = Arc::default();
+    let told = reports.clone();
+    let config = Config::new().without_default_log().on_crash(move |report| {
+        // Acceptors are killed at the end, which is no crash.
+        if !report.by_signal {
+            told.lock().expect("no panic").push(report.clone());
+        }
+    });
+    let reason = Simulation::new(7).config(config).run(async move {
+        let listener = memory::Listener::new();
+        let server = Server::listen(listener.clone()).start_link(protocol).await?;
+        let client = listener.connect()?;
+        sleep(Duration::from_secs(10)).await;
+        drop(client);
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+    assert_eq!(reason, Reason::Normal);
+    std::mem::take(&mut reports.lock().expect("no panic"))
+}
+
+fn names_its_client(reports: &[CrashReport]) {
+    let [report] = reports else { panic!("one report: {reports:?}") };
+    assert!(matches!(report.details[..], [("peer", _), ("age", _)]), "{:?}", report.details);
+    assert_eq!(report.details[1].1, "3.0s");
+}
+
+#[test]
+fn b08_a_connector_that_panics_names_its_client() {
+    names_its_client(&reports_of(|_: Connection| async {
+        sleep(Duration::from_secs(3)).await;
+        panic!("a protocol")
+    }));
+}
+
+#[test]
+fn b08_a_connector_that_ends_with_an_error_names_its_client() {
+    names_its_client(&reports_of(|_: Connection| async {
+        sleep(Duration::from_secs(3)).await;
+        Err(io::Error::other("no disk"))
+    }));
+}
