@@ -92,8 +92,8 @@ async fn story() -> Result<(), Reason> {
 }
 
 fn main() -> Reason {
-    // This subscriber writes where an event happens, so that its lines stand in order with those of the story.
-    // A server logs by `riot_actor::log::start`, which never waits for the terminal.
+    // This subscriber writes where an event happens, so that its lines stand in order with those of the
+    // story. A server logs by `riot_actor::log::start`, which never waits for the terminal.
     tracing_subscriber::fmt().with_writer(std::io::stdout).without_time().with_ansi(false).init();
     run(story())
 }

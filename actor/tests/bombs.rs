@@ -112,6 +112,32 @@ fn p25_a_panic_payload_that_panics_ends_one_process() {
     });
 }
 
+/// A value whose destructor panics with another one of its kind.
+struct Endless;
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::panic::panic_any(Endless);
+        }
+    }
+}
+
+#[test]
+fn p26_a_payload_whose_destructor_panics_with_another_ends_somewhere() {
+    everywhere(|| async {
+        for _ in 0..3 {
+            wait(spawn(async { std::panic::panic_any(Endless) })).await;
+        }
+        let pid = spawn(pending::<()>());
+        send(pid, Endless);
+        exit(pid, Reason::Kill);
+        wait(pid).await;
+        assert!(contain(|| drop(Endless)).is_none());
+        all_is_well().await;
+    });
+}
+
 #[test]
 fn p25_exit_reasons_that_panic_end_one_process() {
     everywhere_with_crash_reports(|crashes| async move {

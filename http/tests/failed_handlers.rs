@@ -392,3 +392,25 @@ mod tower {
         one_warning(&watched(TowerHandler::new(Fails::Length), REQUEST).1, "longer than its declared length");
     }
 }
+
+/// A payload of a panic that panics when it is dropped, except while another panic unwinds.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::panic::panic_any(Bomb);
+        }
+    }
+}
+
+#[test]
+fn h02_an_error_page_that_panics_with_a_payload_that_panics_is_replaced() {
+    let config = config().error_page(|_| std::panic::panic_any(Bomb));
+    let (flow, _requests) = Http1::for_peer(Arc::new(config), None);
+    let mut hand = ManualDriver::new(flow);
+    hand.push(b"BAD\r\n\r\n");
+    hand.pump();
+    let heard = String::from_utf8(hand.collect()).expect("text");
+    assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
+}

@@ -13,8 +13,8 @@ use riot_socket::memory;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Runs a server whose handler takes some time, shuts the runtime down while it does, and returns what a client
-/// got and after how long.
+/// Runs a server whose handler takes some time, shuts the runtime down while it does, and returns what a
+/// client got and after how long.
 fn client_of(seed: u64, takes: Duration, end: fn()) -> (String, Duration) {
     let heard = Arc::new(Mutex::new(None));
     let told = heard.clone();

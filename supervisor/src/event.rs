@@ -109,6 +109,11 @@ pub enum SupervisorEvent {
 /// The `tracing` target of all supervisors.
 pub(crate) const TARGET: &str = "riot::supervisor";
 
+/// Returns a reason with its causes, fit for a line of the log.
+fn text(reason: &Reason) -> String {
+    printable(format_args!("{reason:#}"))
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
     subscribers: Vec<Pid>,
@@ -151,7 +156,9 @@ impl Reporter {
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {
         self.last_failure = Some(reason.clone());
         let id = &spec.id;
-        log_event!(ERROR, TARGET, supervisor = %this(), child = %id, "child failed to start: {}", printable(format_args!("{reason:#}")));
+        log_event!(
+            ERROR, TARGET, supervisor = %this(), child = %id, "child failed to start: {}", text(reason)
+        );
         self.publish(|| SupervisorEvent::StartFailed {
             supervisor: this(),
             id: spec.id.clone(),
@@ -162,9 +169,13 @@ impl Reporter {
     pub(crate) fn ended(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
         self.last_failure = Some(reason.clone());
         if reason.is_clean() {
-            log_event!(TRACE, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", printable(format_args!("{reason:#}")));
+            log_event!(
+                TRACE, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", text(reason)
+            );
         } else {
-            log_event!(WARN, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", printable(format_args!("{reason:#}")));
+            log_event!(
+                WARN, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", text(reason)
+            );
         }
         self.publish(|| SupervisorEvent::Ended {
             supervisor: this(),
@@ -176,7 +187,8 @@ impl Reporter {
 
     pub(crate) fn shutdown_failed(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
         let supervisor = this();
-        log_event!(WARN, TARGET, %supervisor, child = %id, %pid, "child did not shut down as asked: {}", printable(format_args!("{reason:#}"))
+        log_event!(
+            WARN, TARGET, %supervisor, child = %id, %pid, "child did not shut down as asked: {}", text(reason)
         );
         self.publish(|| SupervisorEvent::ShutdownFailed {
             supervisor: this(),
@@ -188,14 +200,16 @@ impl Reporter {
 
     pub(crate) fn unresponsive(&mut self, id: &ChildId, pid: Pid, since: Duration) {
         let supervisor = this();
-        log_event!(ERROR, TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
+        log_event!(
+            ERROR, TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
         );
         self.publish(|| SupervisorEvent::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
     }
 
     pub(crate) fn intensity_reached(&mut self, id: &ChildId) {
         let supervisor = this();
-        log_event!(ERROR, TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
+        log_event!(
+            ERROR, TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
         );
         self.publish(|| SupervisorEvent::IntensityReached { supervisor: this(), id: id.clone() });
     }

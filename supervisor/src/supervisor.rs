@@ -284,7 +284,7 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
             ControlFlow::Continue(())
         },
     });
-    riot_actor::log_event!(WARN,TARGET, supervisor = %this(), "unexpected message: {}", message.type_name());
+    riot_actor::log_event!(WARN, TARGET, supervisor = %this(), "unexpected message: {}", message.type_name());
     ControlFlow::Continue(())
 }
 
@@ -295,8 +295,8 @@ async fn handle_exit(child_set: &mut ChildSet, core: &mut Core, exit: Exit) -> C
     }
     if !by_link {
         let supervisor = this();
-        riot_actor::log_event!(DEBUG,
-            TARGET, %supervisor, %from, "exit signal of an unlinked process ignored: {reason}"
+        riot_actor::log_event!(
+            DEBUG, TARGET, %supervisor, %from, "exit signal of an unlinked process ignored: {reason}"
         );
         return ControlFlow::Continue(());
     }

@@ -68,7 +68,7 @@ pub trait GenServer: Sized + Send + 'static {
     fn handle_info(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
             let message = message.type_name();
-            crate::log_event!(WARN,"riot::server", pid = %crate::this(), "unhandled message {message}");
+            crate::log_event!(WARN, "riot::server", pid = %crate::this(), "unhandled message {message}");
         }
     }
 
@@ -77,7 +77,7 @@ pub trait GenServer: Sized + Send + 'static {
     fn handle_continue(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
             let message = message.type_name();
-            crate::log_event!(WARN,"riot::server", pid = %crate::this(), "unhandled continuation {message}");
+            crate::log_event!(WARN, "riot::server", pid = %crate::this(), "unhandled continuation {message}");
         }
     }
 

@@ -90,7 +90,7 @@ impl<T> Drop for Contained<T> {
     #[expect(unsafe_code, reason = "see the proof")]
     fn drop(&mut self) {
         // SAFETY: the value is neither dropped elsewhere nor used after the drop of its container.
-        let _ = contain(|| unsafe { ManuallyDrop::drop(&mut self.0) });
+        panic::discard(|| unsafe { ManuallyDrop::drop(&mut self.0) });
     }
 }
 

@@ -180,6 +180,24 @@ pub(crate) fn catch_polling<R>(poll: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(poll)).map_err(panicked)
 }
 
+/// Runs a destructor of a user. A panic in it is reported; its payload may panic when it is dropped, too, and
+/// so on without an end, so the payload of a second panic is leaked.
+pub(super) fn discard(drop_value: impl FnOnce()) {
+    let before = CATCHING.replace(true);
+    let dropped = catch_unwind(AssertUnwindSafe(drop_value));
+    let Err(payload) = dropped else { return CATCHING.set(before) };
+    let location = CAUGHT.take().and_then(|caught| caught.location).unwrap_or_default();
+    let text = text_of(payload).unwrap_or_else(|payload| {
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(again);
+        }
+        "(payload is no text)".to_owned()
+    });
+    CATCHING.set(before);
+    let text = text::printable(text);
+    crate::log_event!(ERROR, "riot::crash", "a destructor panicked: {text} at {location}");
+}
+
 #[cold]
 fn panicked(payload: Box<dyn Any + Send>) -> Panic {
     let Caught { location, backtrace } = CAUGHT.take().unwrap_or(Caught { location: None, backtrace: None });

@@ -187,8 +187,8 @@ async fn start_all(
                 running.push(RunningApplication { name, kind, shutdown, top, reference: monitor(top) })
             }
             Err(reason) => {
-                crate::log_event!(ERROR,
-                    "riot::application", application = %name,
+                crate::log_event!(
+                    ERROR, "riot::application", application = %name,
                     "failed to start: {reason}"
                 );
                 return Err(Some(ApplicationFailed { name: name.into_owned(), reason }));
@@ -220,7 +220,7 @@ async fn watch(running: &mut Vec<RunningApplication>) {
             continue;
         };
         let RunningApplication { name, kind, top, .. } = running.remove(at);
-        crate::log_event!(WARN,"riot::application", application = %name, "ended: {}", down.reason);
+        crate::log_event!(WARN, "riot::application", application = %name, "ended: {}", down.reason);
         let reason = context::with_shared("applications", |shared| shared.reason_of_end(top, &down.reason));
         let matters = match kind {
             ApplicationKind::Permanent => true,
@@ -251,8 +251,8 @@ async fn stop_all(running: Vec<RunningApplication>, kill_timeout: Duration) {
         }
         exit(top, Reason::Kill);
         if timeout(kill_timeout, down()).await.is_err() {
-            crate::log_event!(ERROR,
-                "riot::application", application = %name,
+            crate::log_event!(
+                ERROR, "riot::application", application = %name,
                 "was killed and does not give way"
             );
         }

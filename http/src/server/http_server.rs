@@ -224,7 +224,8 @@ impl Server {
     }
 }
 
-/// Implements settings of [`riot_socket::Server`] for [`Server`]. Other ones are reached by [`Server::socket`].
+/// Implements settings of [`riot_socket::Server`] for [`Server`]. Other ones are reached by
+/// [`Server::socket`].
 macro_rules! socket_settings {
     ($($(#[$doc:meta])* $setting:ident($value:ident: $type:ty);)*) => {
         impl Server {$(
