@@ -49,10 +49,16 @@ pub fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-/// Wakes a waker that may be a user's.
-#[inline]
+/// Wakes a waker that may be a user's. Processes that wait for messages are woken without one.
+#[cold]
 pub(crate) fn wake(waker: Waker) {
     let _ = contain(|| waker.wake());
+}
+
+/// Drops a value that may be a user's.
+#[cold]
+pub(crate) fn drop_contained<T>(value: T) {
+    drop(Contained::new(value));
 }
 
 /// A value of a user whose destructor runs inside a guard.
