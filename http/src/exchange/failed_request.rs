@@ -19,11 +19,12 @@ macro_rules! log_event {
     ($level:ident, $($event:tt)+) => { riot_actor::log_event!($level, "riot::http", $($event)+) };
 }
 
-/// Emits an event. A subscriber that panics is contained.
+/// Emits an event. A subscriber that panics is contained, and the payload of its panic, which may panic when
+/// it is dropped, is leaked.
 #[cfg(not(feature = "driver"))]
 macro_rules! log_event {
     ($level:ident, $($event:tt)+) => {
-        drop(catch_unwind(AssertUnwindSafe(|| {
+        std::mem::forget(catch_unwind(AssertUnwindSafe(|| {
             tracing::event!(target: "riot::http", tracing::Level::$level, $($event)+);
         })))
     };

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
+use super::source::files;
 use crate::workspace::root;
 
 /// The crates of ours that each crate may use. Arrows point down only.
@@ -68,4 +69,23 @@ fn unsafe_code_is_forbidden_outside_of_actor_and_socket() {
             fs::read_to_string(root().join(folder).join("src/lib.rs")).expect("every crate has a lib.rs");
         assert!(lib.contains("#![forbid(unsafe_code)]"), "{folder} must forbid unsafe code");
     }
+}
+
+/// A subscriber is a user's code and may panic, so events are emitted by `log_event!` alone, which guards that.
+#[test]
+fn events_are_emitted_inside_a_guard() {
+    const GUARDED: [&str; 2] = ["actor/src/guard/log.rs", "http/src/exchange/failed_request.rs"];
+    let levels = ["error", "warn", "info", "debug", "trace", "event"];
+    let mut emitters = BTreeSet::new();
+    for (folder, _) in ARROWS {
+        for file in files(folder) {
+            let code = file.text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let emits = |line: &str| levels.iter().any(|level| line.contains(&format!("tracing::{level}!")));
+            let path = file.path.display().to_string();
+            if path.starts_with(&format!("{folder}/src/")) && code.into_iter().any(emits) {
+                emitters.insert(path);
+            }
+        }
+    }
+    assert_eq!(emitters, GUARDED.into_iter().map(String::from).collect());
 }
