@@ -19,8 +19,8 @@ macro_rules! log_event {
     ($level:ident, $($event:tt)+) => { riot_actor::log_event!($level, "riot::http", $($event)+) };
 }
 
-/// Emits an event. A subscriber that panics is contained, and the payload of its panic, which may panic when
-/// it is dropped, is leaked.
+/// Emits an event. A subscriber that panics is contained. The payload of its panic may panic when it is
+/// dropped, so it is leaked.
 #[cfg(not(feature = "driver"))]
 macro_rules! log_event {
     ($level:ident, $($event:tt)+) => {
