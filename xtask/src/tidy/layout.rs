@@ -71,7 +71,8 @@ fn unsafe_code_is_forbidden_outside_of_actor_and_socket() {
     }
 }
 
-/// A subscriber is a user's code and may panic, so events are emitted by `log_event!` alone, which guards that.
+/// A subscriber is a user's code and may panic, so events are emitted by `log_event!` alone, which guards
+/// that.
 #[test]
 fn events_are_emitted_inside_a_guard() {
     const GUARDED: [&str; 2] = ["actor/src/guard/log.rs", "http/src/exchange/failed_request.rs"];
