@@ -3,7 +3,6 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -16,6 +15,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     Limits, RequestError, Timeouts,
+    contain::contain,
     message::ResponseHead,
     timeouts::{Nanos, nanos},
 };
@@ -204,7 +204,7 @@ impl HttpConfig {
     /// Renders the response for an error the connection answers itself.
     pub(crate) fn error_response(&self, error: RequestError) -> ErrorResponse {
         let page = self.error_page.as_ref();
-        let own = page.and_then(|page| catch_page(|| page(&error)));
+        let own = page.and_then(|page| contain(|| page(&error)).flatten());
         own.unwrap_or_else(|| ErrorResponse {
             status: error.status(),
             content_type: Some(HeaderValue::from_static("text/plain; charset=utf-8")),
@@ -255,18 +255,5 @@ impl fmt::Debug for HttpConfig {
         debug.field("limits", &self.limits).field("timeouts", &self.timeouts).field("scheme", &self.scheme);
         debug.field("server_line", &self.server_line.as_deref().map(String::from_utf8_lossy));
         debug.finish_non_exhaustive()
-    }
-}
-/// Calls an error page; one that panics makes no page. The payload of the panic is a value of the user's,
-/// which may panic when it is dropped, and so may the payload of that panic: the last one is leaked.
-fn catch_page<R>(page: impl FnOnce() -> Option<R>) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(page)) {
-        Ok(page) => page,
-        Err(payload) => {
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(again);
-            }
-            None
-        }
     }
 }

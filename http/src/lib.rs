@@ -63,6 +63,7 @@ pub mod costs {}
 pub mod contract {}
 
 mod config;
+mod contain;
 mod error;
 mod exchange;
 mod h1;

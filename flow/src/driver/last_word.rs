@@ -1,14 +1,12 @@
 //! The last word of a flow whose Connector was ended by a signal.
 
-use std::{
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use riot_actor::{process::SpawnOptions, time::now_coarse, timeout};
+use riot_actor::{
+    process::{SpawnOptions, contain},
+    time::now_coarse,
+    timeout,
+};
 
 use super::{Link, outbound::Flushed};
 use crate::{Flow, FlowError, WriteOperation};
@@ -25,7 +23,7 @@ const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 /// The caller is a destructor. Whatever panics here must not end the program.
 #[cold]
 pub(super) fn leave<F: Flow + Send + 'static>(link: &Arc<Link<F>>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    let _ = contain(|| {
         let has_more = {
             let mut flow = link.lock_flow();
             flow.report_error(FlowError::Application("its process was ended".into()));
@@ -35,7 +33,7 @@ pub(super) fn leave<F: Flow + Send + 'static>(link: &Arc<Link<F>>) {
         if has_more {
             SpawnOptions::new().label("LastWord").spawn(timeout(LAST_WORD_TIMEOUT, say(link.clone())));
         }
-    }));
+    });
 }
 
 /// Sends what the flow has, closes the sending side, and waits until the peer closes as well: a connection

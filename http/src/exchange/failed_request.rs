@@ -5,11 +5,11 @@ use std::{
     fmt::{self, Write as _},
     io,
     net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use crate::{
     BodyError, RespondError, UpgradeError, WriteError,
+    contain::contain,
     h1::{Failure, RequestNote},
 };
 
@@ -19,14 +19,11 @@ macro_rules! log_event {
     ($level:ident, $($event:tt)+) => { riot_actor::log_event!($level, "riot::http", $($event)+) };
 }
 
-/// Emits an event. A subscriber that panics is contained. The payload of its panic may panic when it is
-/// dropped, so it is leaked.
+/// Emits an event. A subscriber that panics is contained.
 #[cfg(not(feature = "driver"))]
 macro_rules! log_event {
     ($level:ident, $($event:tt)+) => {
-        std::mem::forget(catch_unwind(AssertUnwindSafe(|| {
-            tracing::event!(target: "riot::http", tracing::Level::$level, $($event)+);
-        })))
+        let _ = contain(|| tracing::event!(target: "riot::http", tracing::Level::$level, $($event)+));
     };
 }
 
@@ -50,12 +47,12 @@ impl FailedRequest {
     pub(super) fn report_error(&self, error: &(dyn Error + Send + Sync + 'static), failure: Option<Failure>) {
         let mut text = Line::default();
         // Formatting an error is code of its author.
-        let chain = catch_unwind(AssertUnwindSafe(|| {
+        let chain = contain(|| {
             let is_about_client = failure.is_none() && causes(error).any(|cause| self.is_about_client(cause));
             write_chain(&mut text, error);
             is_about_client
-        }));
-        if chain.is_err() {
+        });
+        if chain.is_none() {
             text = Line::default();
             let _ = text.write_str("(the text of the error panicked)");
         }

@@ -26,13 +26,14 @@ const ROOMS: &[(&str, &[Room])] = &[
     (
         "http",
         &[
+            ("contain", &[]),
             ("error", &[]),
             ("limits", &[]),
             ("timeouts", &[]),
             ("message", &["error"]),
-            ("config", &["message", "error", "limits", "timeouts"]),
+            ("config", &["message", "contain", "error", "limits", "timeouts"]),
             ("h1", &["config", "message", "error", "limits", "timeouts"]),
-            ("exchange", &["h1", "config", "message", "error"]),
+            ("exchange", &["h1", "config", "message", "contain", "error"]),
             ("server", &["exchange", "h1", "config", "message", "error", "limits", "timeouts"]),
         ],
     ),
