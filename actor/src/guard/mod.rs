@@ -55,12 +55,6 @@ pub(crate) fn wake(waker: Waker) {
     let _ = contain(|| waker.wake());
 }
 
-/// Drops a value that may be a user's.
-#[cold]
-pub(crate) fn drop_contained<T>(value: T) {
-    drop(Contained::new(value));
-}
-
 /// A value of a user whose destructor runs inside a guard.
 pub(crate) struct Contained<T>(ManuallyDrop<T>);
 
@@ -68,9 +62,7 @@ impl<T> Contained<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(ManuallyDrop::new(value))
     }
-}
 
-impl<T> Contained<T> {
     #[expect(unsafe_code, reason = "see the proof")]
     pub(crate) fn into_inner(self) -> T {
         let mut container = ManuallyDrop::new(self);

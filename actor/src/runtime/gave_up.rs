@@ -120,18 +120,10 @@ impl GaveUpProcesses {
 
 impl Shared {
     /// Handles that the end of `from` has ended `to` by a link.
-    #[cold]
-    fn gave_up_along(&self, from: Pid, to: Pid) {
-        if let Some(gave_up) = self.gave_up.get(from) {
-            self.gave_up.record(to, gave_up);
-        }
-    }
-
-    /// Handles that the end of `from`, with [`Reason::Shutdown`], has ended `to` by a link.
     #[inline]
     pub(crate) fn ended_by_link(&self, from: Pid, to: Pid) {
-        if self.gave_up.any.load(Ordering::Acquire) {
-            self.gave_up_along(from, to);
+        if let Some(gave_up) = self.gave_up.get(from) {
+            self.gave_up.record(to, gave_up);
         }
     }
 

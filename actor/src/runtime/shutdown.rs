@@ -355,33 +355,40 @@ impl Shared {
         {
             return false;
         }
-        while let Some(root) = self.youngest_root() {
-            // The end of the process wakes the thread that waits.
-            let _has_ended = self.on_exit(root, Arc::new(NotifyEnd(Arc::downgrade(self))));
-            self.exit(root, self.system(), Reason::Shutdown);
-            if !wait.until(left(), &|| !self.is_present(root)) {
-                return false;
+        loop {
+            // A tree that an ended one has left behind has no living ancestor any more.
+            let roots = self.roots();
+            if roots.is_empty() {
+                return true;
             }
-        }
-        true
-    }
-
-    /// Returns the process that was started last of those that stop their children and have no living
-    /// ancestor of the kind.
-    fn youngest_root(&self) -> Option<Pid> {
-        let is_root = |pid: Pid, mut parent: Option<Pid>| {
-            while let Some(ancestor) = parent {
-                match self.tree_of(ancestor) {
-                    Some(TreeOf { stops_its_children: true, .. }) => return false,
-                    Some(TreeOf { parent: next, .. }) => parent = next,
-                    None => return true,
+            for root in roots {
+                // The end of the process wakes the thread that waits.
+                let _has_ended = self.on_exit(root, Arc::new(NotifyEnd(Arc::downgrade(self))));
+                self.exit(root, self.system(), Reason::Shutdown);
+                if !wait.until(left(), &|| !self.is_present(root)) {
+                    return false;
                 }
             }
-            self.is_present(pid)
+        }
+    }
+
+    /// Returns the processes that stop their children and have no living ancestor of the kind, the last
+    /// started first.
+    fn roots(&self) -> Vec<Pid> {
+        let is_below_another = |mut parent: Option<Pid>| {
+            while let Some(tree) = parent.and_then(|ancestor| self.tree_of(ancestor)) {
+                if tree.stops_its_children {
+                    return true;
+                }
+                parent = tree.parent;
+            }
+            false
         };
         let all = self.processes().into_iter().filter_map(|pid| Some((pid, self.tree_of(pid)?)));
-        let roots = all.filter(|(pid, tree)| tree.stops_its_children && is_root(*pid, tree.parent));
-        roots.max_by_key(|(_, tree)| tree.nth).map(|(pid, _)| pid)
+        let is_root = |tree: &TreeOf| tree.stops_its_children && !is_below_another(tree.parent);
+        let mut roots: Vec<_> = all.filter(|(_, tree)| is_root(tree)).collect();
+        roots.sort_unstable_by_key(|(_, tree)| std::cmp::Reverse(tree.nth));
+        roots.into_iter().map(|(pid, _)| pid).collect()
     }
 
     fn tree_of(&self, pid: Pid) -> Option<TreeOf> {

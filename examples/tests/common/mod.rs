@@ -84,8 +84,8 @@ impl Example {
         (self.child.wait().expect("it ends").code(), printed, logged)
     }
 
-    /// Waits for the end of the program without reading its log, for a minute at most, and returns the exit
-    /// code.
+    /// Waits for the end of the program without reading its log, checks that it took less than a minute, and
+    /// returns the exit code.
     pub fn end_unread(mut self) -> Option<i32> {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let mut printed = String::new();

@@ -257,7 +257,7 @@ impl Slot {
         if !self.is_wait_open(number) {
             // The value is a user's and must not be dropped under the lock.
             drop(core);
-            guard::drop_contained(value);
+            let _ = guard::contain(|| drop(value));
             return None;
         }
         let written = write(value);
