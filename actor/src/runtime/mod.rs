@@ -37,5 +37,5 @@ pub use self::{
     gave_up::{GaveUp, give_up},
     handle::Handle,
     random::random,
-    shutdown::{ShutdownSignal, shutdown, shutdown_signal},
+    shutdown::{ShutdownSignal, shutdown, shutdown_signal, stop_timeout},
 };

@@ -76,6 +76,22 @@ pub fn shutdown_signal() -> ShutdownSignal {
     ShutdownSignal { shared, key: None }
 }
 
+/// Returns the bound of the time that a shutdown leaves to applications and process trees, which
+/// [`Config::stop_timeout`](super::Config::stop_timeout) sets.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{run, runtime::stop_timeout};
+/// run(async { assert_eq!(stop_timeout(), Duration::from_secs(60)) });
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn stop_timeout() -> Duration {
+    context::with_shared("stop_timeout", |shared| shared.config.stop_timeout)
+}
+
 /// The future of [`shutdown_signal`]. Clones may be awaited anywhere.
 #[derive(Debug)]
 #[must_use = "it has to be awaited to wait"]
