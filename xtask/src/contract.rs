@@ -121,12 +121,14 @@ fn tests(sources: &[File]) -> Vec<Test> {
     tests
 }
 
-/// Returns the rule that a part of a test's name stands for: `P7` for `p07`.
+/// Returns the rule that a part of a test's name stands for: `P7` for `p07`, `DR4` for `dr04`.
 fn carried(part: &str) -> Option<String> {
-    let (letter, number) = part.split_at_checked(1)?;
+    let (letters, number) = part.split_at_checked(part.find(|c: char| c.is_ascii_digit())?)?;
     let two_digits = number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit());
-    (letter.as_bytes()[0].is_ascii_lowercase() && two_digits)
-        .then(|| format!("{}{}", letter.to_uppercase(), number.trim_start_matches('0')))
+    let one_or_two =
+        (1..=2).contains(&letters.len()) && letters.bytes().all(|byte| byte.is_ascii_lowercase());
+    (one_or_two && two_digits)
+        .then(|| format!("{}{}", letters.to_uppercase(), number.trim_start_matches('0')))
 }
 
 #[cfg(test)]
@@ -187,7 +189,7 @@ mod checks {
     #[test]
     fn every_number_in_a_comment_or_a_contract_is_a_rule() {
         let rules = rules();
-        let letters: BTreeSet<u8> = rules.keys().map(|number| number.as_bytes()[0]).collect();
+        let letters: BTreeSet<&str> = rules.keys().map(|number| parts(number).0).collect();
         let mut texts: Vec<(String, String)> = Vec::new();
         for File { path, text } in sources() {
             let path = path.display().to_string();
@@ -224,14 +226,20 @@ mod checks {
         }
     }
 
-    /// Finds what looks like the number of a rule: one of the letters, one or two digits, nothing else around
-    /// them.
-    fn numbers<'a>(text: &'a str, letters: &BTreeSet<u8>) -> Vec<&'a str> {
+    /// Splits the number of a rule into its letters and its digits.
+    fn parts(number: &str) -> (&str, &str) {
+        number.split_at(number.find(|c: char| c.is_ascii_digit()).unwrap_or(number.len()))
+    }
+
+    /// Finds what looks like the number of a rule: the letters of some rules, one or two digits, nothing else
+    /// around them.
+    fn numbers<'a>(text: &'a str, letters: &BTreeSet<&str>) -> Vec<&'a str> {
         text.split(|c: char| !c.is_alphanumeric() && c != '_')
             .filter(|word| {
-                (2..=3).contains(&word.len())
-                    && letters.contains(&word.as_bytes()[0])
-                    && word.bytes().skip(1).all(|byte| byte.is_ascii_digit())
+                let (letter, digits) = parts(word);
+                letters.contains(letter)
+                    && (1..=2).contains(&digits.len())
+                    && digits.bytes().all(|byte| byte.is_ascii_digit())
             })
             .collect()
     }
@@ -294,7 +302,7 @@ mod checks {
         let source = "let a = \"// P98 \\\" // P98\"; // P1\nlet b = '\"'; /* x */ /// P2 \"\n\
                       let c = r#\"// P98 \" // P98\"#; fn f<'a>(x: &'a str) {} //! P3\n\
                       let d = b'\\''; // P4, P5-P6\n";
-        let letters = BTreeSet::from([b'P']);
+        let letters = BTreeSet::from(["P"]);
         let found: Vec<String> = comments(source);
         let found: Vec<&str> = found.iter().flat_map(|comment| numbers(comment, &letters)).collect();
         assert_eq!(found, ["P1", "P2", "P3", "P4", "P5", "P6"]);
