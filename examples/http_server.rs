@@ -40,8 +40,9 @@ async fn serve(options: Options) -> Result<(), Reason> {
 
     let signal = signals.next().await?;
     println!("{signal}: stopping; once more to stop at once");
-    let cut = server.stop(SHUTDOWN).await;
-    for connection in &cut {
+    let report = server.stop(SHUTDOWN).await;
+    println!("{report}");
+    for connection in &report.cut {
         println!("{} had not finished after {:?} and was cut", connection.peer, connection.age);
     }
     Ok(())

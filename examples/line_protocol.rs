@@ -24,7 +24,7 @@ struct Sums {
 impl Sums {
     fn answer(&mut self, line: &str) {
         match line.split_whitespace().map(|word| word.parse::<i32>().map(i64::from)).sum::<Result<i64, _>>() {
-            _ if line.trim() == "quit" => self.shutdown_gracefully(),
+            _ if line.trim() == "quit" => self.shutdown(),
             Ok(sum) => self.output.write(format!("{sum}\n").as_bytes()),
             Err(error) => self.output.write(format!("error: {error}\n").as_bytes()),
         }
@@ -46,13 +46,13 @@ impl Flow for Sums {
         }
         if bytes.len() - consumed > MAX_LINE_BYTES {
             self.output.write(b"error: this line is too long\n");
-            self.shutdown_gracefully();
+            self.shutdown();
         }
         consumed
     }
     fn read_eof(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.read(bytes, now);
-        self.shutdown_gracefully();
+        self.shutdown();
         bytes.len()
     }
     fn yield_reader(&mut self, waker: &Waker) {
@@ -76,13 +76,13 @@ impl Flow for Sums {
     fn report_error(&mut self, _error: FlowError) {
         self.shutdown();
     }
-    fn shutdown_gracefully(&mut self) {
+    fn shutdown_gracefully(&mut self, _deadline: Option<Instant>, _now: Instant) {
+        self.shutdown();
+    }
+    fn shutdown(&mut self) {
         self.closed = true;
         self.writer.wake();
         self.reader.wake();
-    }
-    fn shutdown(&mut self) {
-        self.shutdown_gracefully();
     }
     fn is_closed(&self) -> bool {
         self.closed && self.output.is_empty()

@@ -69,7 +69,7 @@ impl Flow for Echo {
         self.over = true;
     }
 
-    fn shutdown_gracefully(&mut self) {
+    fn shutdown_gracefully(&mut self, _: Option<Instant>, _: Instant) {
         self.shutdown();
     }
 

@@ -58,7 +58,7 @@
 //!     fn report_error(&mut self, _: FlowError) {
 //!         self.shutdown();
 //!     }
-//!     fn shutdown_gracefully(&mut self) {
+//!     fn shutdown_gracefully(&mut self, _deadline: Option<Instant>, _now: Instant) {
 //!         self.shutdown();
 //!     }
 //!     fn shutdown(&mut self) {
@@ -113,7 +113,7 @@ mod driver;
 mod tests;
 
 pub use self::core::{
-    Activity, FilePart, Flow, FlowError, MAX_COPY_BYTES, MAX_SLICES, Output, ReadOperation, Slices,
+    Activity, Ending, FilePart, Flow, FlowError, MAX_COPY_BYTES, MAX_SLICES, Output, ReadOperation, Slices,
     WakerSlot, WriteOperation, WriteResult,
 };
 #[cfg(feature = "blocking")]

@@ -120,7 +120,7 @@ impl Flow for Lines {
         self.shutdown();
     }
 
-    fn shutdown_gracefully(&mut self) {
+    fn shutdown_gracefully(&mut self, _: Option<Instant>, _: Instant) {
         self.shutdown();
     }
 

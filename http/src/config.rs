@@ -185,6 +185,12 @@ impl HttpConfig {
         self
     }
 
+    /// Returns how long a client has for its first request when the server drains.
+    #[cfg(feature = "driver")]
+    pub(crate) fn drain_first_timeout(&self) -> Duration {
+        self.timeouts.drain_first_timeout
+    }
+
     /// Returns the time in seconds since 1970.
     pub(crate) fn unix_secs(&self) -> u64 {
         if self.clock.is_some() { self.date_from_clock() } else { coarse_unix_secs() }

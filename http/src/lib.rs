@@ -79,8 +79,8 @@ pub use error::{
     BodyError, HandlerError, InvalidHeader, RequestError, RespondError, UpgradeError, WriteError,
 };
 pub use exchange::{
-    Body, BodyWriter, Closed, Event, EventWriter, Flushed, IntoResponse, Reqd, Request, Requests, Responded,
-    Responder, Response, Upgrade, Upgraded,
+    Body, BodyWriter, Closed, DrainSignal, Event, EventWriter, Flushed, IntoResponse, Reqd, Request,
+    Requests, Responded, Responder, Response, Upgrade, Upgraded,
 };
 #[cfg(feature = "files")]
 pub use exchange::{FileError, Folder, safe_path};

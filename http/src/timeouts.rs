@@ -26,6 +26,8 @@ pub struct Timeouts {
     pub(crate) age_timeout: Option<Duration>,
     pub(crate) min_body_rate: Option<u32>,
     pub(crate) linger_timeout: Duration,
+    pub(crate) drain_first_timeout: Duration,
+    pub(crate) drain_idle_timeout: Option<Duration>,
 }
 
 fn checked(timeout: Duration, name: &str) -> Option<Duration> {
@@ -47,6 +49,8 @@ impl Timeouts {
             age_timeout: None,
             min_body_rate: Some(240),
             linger_timeout: Duration::from_secs(1),
+            drain_first_timeout: Duration::from_secs(1),
+            drain_idle_timeout: Some(Duration::from_millis(500)),
         }
     }
 
@@ -186,6 +190,31 @@ impl Timeouts {
     #[must_use]
     pub fn linger_timeout(mut self, timeout: Duration) -> Self {
         self.linger_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a connection on which nothing has been received yet is kept when the server drains; 1 s
+    /// by default. A request in this time is served as the last, and says so (RFC 9112 §9.6).
+    #[must_use]
+    pub fn drain_first_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_first_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a connection between two requests is kept when the server drains; 500 ms by default,
+    /// less up to a half at random, so that clients do not all connect again at the same moment. A request in
+    /// this time is served as the last, and says so (RFC 9112 §9.6).
+    #[must_use]
+    pub fn drain_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Keeps a connection between two requests, when the server drains, until it has had its last response,
+    /// its idle timeout has passed, or the drain ends.
+    #[must_use]
+    pub fn drain_idle_forever(mut self) -> Self {
+        self.drain_idle_timeout = None;
         self
     }
 }

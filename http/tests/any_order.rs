@@ -136,7 +136,7 @@ impl World {
             Act::Fail => self.held.hand.flow.report_error(FlowError::Application("a bug".into())),
             Act::Reset => self.held.hand.reset(),
             Act::ShutDown => self.held.hand.flow.shutdown(),
-            Act::ShutDownGracefully => self.held.hand.flow.shutdown_gracefully(),
+            Act::ShutDownGracefully => self.held.hand.shutdown_gracefully(None),
         }
         if let Some(bytes) = under_way {
             let now = self.held.hand.now();

@@ -71,7 +71,7 @@ fn over_tcp_the_bytes_are_right() {
         for _ in 0..3 {
             bodies(TcpStream::connect(server.local_addr()).await?.try_into()?).await?;
         }
-        assert_eq!(server.stop(Duration::from_secs(5)).await.len(), 0);
+        assert_eq!(server.stop(Duration::from_secs(5)).await.cut.len(), 0);
         Ok::<(), Reason>(())
     });
     assert_eq!(end, Reason::Normal);

@@ -131,7 +131,7 @@ fn asked_to_finish_an_upgraded_connection_hears_the_end_of_its_input() {
         read_until(&mut client, "\r\n\r\n").await?;
         client.write_all(b"x").await?;
         assert_eq!(read_until(&mut client, "X").await?, "X");
-        assert!(server.stop(Duration::from_secs(5)).await.is_empty(), "nothing had to be cut");
+        assert!(server.stop(Duration::from_secs(5)).await.cut.is_empty(), "nothing had to be cut");
         assert_eq!(read_until(&mut client, "bye").await?, "bye");
         Ok::<(), Reason>(())
     });

@@ -68,13 +68,14 @@ pub use connection::{
 };
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
-    AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, EndCounts, Protocol,
-    Server, ServerHandle, ServerInfo, ServerStartError, ServerState, supervised,
+    AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, DrainInfo,
+    DrainPhase, DrainReport, EndCounts, Protocol, Server, ServerHandle, ServerInfo, ServerPhase,
+    ServerStartError, ServerState, supervised,
 };
 #[cfg(feature = "tls")]
 pub use transport::tls;
 pub use transport::{
-    Address, Bind, Listen, ReadOutcome, Shutdown, Transport,
+    AcceptQueue, Address, Bind, Listen, ReadOutcome, Shutdown, Transport,
     inherited::{Inherited, OpenSocket},
     memory,
     options::{KeepAlive, Options},

@@ -17,7 +17,7 @@ use riot_actor::{
     process::{MonitorRef, info, tree},
     receive, send,
     simulation::Simulation,
-    sleep, this,
+    sleep, spawn, this,
 };
 use riot_socket::{
     Address, Connection, HandshakeError, HandshakeFailed, Server, ServerHandle, Shutdown, Transport,
@@ -201,7 +201,7 @@ fn b06_a_panic_in_a_handshake_is_a_crash_of_that_connection() {
 }
 
 #[test]
-fn b06_stopping_ends_a_handshake_that_is_under_way() {
+fn b12_a_handshake_goes_on_while_the_server_drains() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();
         let server = Server::listen(listener.clone())
@@ -209,11 +209,20 @@ fn b06_stopping_ends_a_handshake_that_is_under_way() {
             .handshake(greeted)
             .start_link(echo)
             .await?;
-        let _silent = listener.connect()?;
+        let (mut late, _silent) = (listener.connect()?, listener.connect()?);
         settle().await;
+        let stopping = server.clone();
+        let stop = spawn(async move { drop(stopping.stop(Duration::from_secs(15)).await) });
+        let stopped = monitor(stop);
         let start = now();
-        assert!(server.stop(Duration::from_secs(15)).await.is_empty(), "nothing had to be cut");
-        assert!(now() - start < Duration::from_secs(1));
+        sleep(Duration::from_secs(5)).await;
+        late.write_all(b"hi").await?;
+        sleep(Duration::from_millis(900)).await;
+        says_it_back(&mut late, b"at last").await;
+        assert_eq!(late.read(&mut [0]).await?, 0, "its input ends a second after the handshake");
+        assert!((6..7).contains(&(now() - start).as_secs()), "{:?}", now() - start);
+        stopped.down().await;
+        assert_eq!((now() - start).as_secs(), 15, "the silent one is cut");
         Ok::<(), Reason>(())
     });
 }
@@ -279,7 +288,7 @@ fn b06_a_handshake_replaces_transport_and_peer_and_leaves_its_results() {
         let peers: Vec<_> = server.connections().into_iter().map(|connection| connection.peer).collect();
         assert_eq!(peers, [Address::Memory(4711)]);
         // The drain reaches the new transport, and the permit is released.
-        assert!(server.stop(Duration::from_secs(15)).await.is_empty());
+        assert!(server.stop(Duration::from_secs(15)).await.cut.is_empty());
         assert_eq!((client.read(&mut [0]).await?, server.info().active), (0, 0));
         Ok::<(), Reason>(())
     });

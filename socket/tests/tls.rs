@@ -485,7 +485,7 @@ fn b12_stopping_ends_an_idle_session_in_order() {
         let server = started(&listener, Tls::new(localhost().certificate())).await;
         let mut client = localhost().client().connect(listener.connect()?, "localhost").await?;
         says_it_back(&mut client, b"hello").await;
-        assert!(server.stop(Duration::from_secs(5)).await.is_empty());
+        assert!(server.stop(Duration::from_secs(5)).await.cut.is_empty());
         assert_eq!(client.read(&mut [0]).await?, 0);
         Ok::<(), Reason>(())
     });

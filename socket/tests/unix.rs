@@ -22,7 +22,7 @@ fn b02_local_echo_and_the_file_is_gone_after_the_stop() {
         let mut client = Connection::connect_unix(&path).await?;
         assert_eq!(client.peer(), &Address::Unix(UnixAddress::from(&path)));
         says_it_back(&mut client, b"Ranch is working!").await;
-        assert!(server.stop(Duration::from_secs(5)).await.is_empty());
+        assert!(server.stop(Duration::from_secs(5)).await.cut.is_empty());
         assert_eq!(client.read(&mut [0]).await?, 0);
         assert!(!path.exists());
         assert_eq!(kind(Connection::connect_unix(&path).await), Some(io::ErrorKind::NotFound));

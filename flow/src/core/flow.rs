@@ -109,8 +109,20 @@ pub trait Flow {
     /// same.
     fn report_error(&mut self, error: FlowError);
 
-    /// Ends in order: at once if idle, else after what was accepted has been answered.
-    fn shutdown_gracefully(&mut self);
+    /// Tells the flow that [`shutdown_gracefully`](Flow::shutdown_gracefully) will follow: its next response
+    /// should say that it is the last. By default nothing happens.
+    fn announce_shutdown(&mut self) {}
+
+    /// Ends in order: what was accepted is finished, and the last response says so to the peer. The
+    /// connection is cut at `deadline`, if there is one.
+    fn shutdown_gracefully(&mut self, deadline: Option<Instant>, now: Instant);
+
+    /// Returns whether the flow is told of a shutdown before it has received a byte, because it waits for the
+    /// peer's first request itself; default false. A driver tells other flows when they have received bytes
+    /// and answered, or after the time that a peer has for its first bytes.
+    fn drains_fresh_connections(&self) -> bool {
+        false
+    }
 
     /// Ends: both sides close after what is already queued.
     fn shutdown(&mut self);
@@ -124,9 +136,9 @@ pub trait Flow {
         Activity { state: "open", requests: 0 }
     }
 
-    /// Returns the name of the timer that ended the flow, if one did, such as `idle`.
-    fn timed_out(&self) -> Option<&'static str> {
-        None
+    /// Returns how the flow has ended, for the statistics of its server.
+    fn ending(&self) -> Ending {
+        Ending::default()
     }
 
     /// Returns whether the flow has ended and another protocol goes on. Then neither side is shut down: the
@@ -147,6 +159,17 @@ pub struct Activity {
     pub state: &'static str,
     /// Requests served, in a protocol that has requests.
     pub requests: u64,
+}
+
+/// How a flow has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// The name of the timer that ended the flow, if one did, such as `idle`.
+    pub timed_out: Option<&'static str>,
+    /// Requests that were answered since [`Flow::shutdown_gracefully`].
+    pub served: u64,
+    /// Bytes came after the flow had ended its side in order: a request of the peer crossed the end.
+    pub crossed: bool,
 }
 
 /// The next operation of the reader.

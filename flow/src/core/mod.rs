@@ -14,7 +14,7 @@ mod waker_slot;
 
 pub use error::FlowError;
 pub use file_part::FilePart;
-pub use flow::{Activity, Flow, ReadOperation, WriteOperation, WriteResult};
+pub use flow::{Activity, Ending, Flow, ReadOperation, WriteOperation, WriteResult};
 pub use output::{MAX_COPY_BYTES, Output};
 pub use slices::{MAX_SLICES, Slices};
 pub use waker_slot::WakerSlot;

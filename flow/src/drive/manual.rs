@@ -171,6 +171,12 @@ impl<F: Flow> ManualDriver<F> {
         self.flow.report_error(FlowError::Transport(std::io::ErrorKind::ConnectionReset.into()));
     }
 
+    /// Asks the flow to end in order, before `deadline` if there is one.
+    pub fn shutdown_gracefully(&mut self, deadline: Option<Instant>) {
+        self.flow.shutdown_gracefully(deadline, self.now);
+        self.pump();
+    }
+
     /// Moves the clock, stopping at every deadline on the way.
     pub fn advance(&mut self, time: Duration) {
         let end = self.now + time;

@@ -28,7 +28,7 @@ use super::{
     wake_flags::{Due, SliceEnd},
     writer,
 };
-use crate::{Flow, FlowError};
+use crate::{Ending, Flow, FlowError};
 
 /// Drives `flow` over `connection` while `application` runs, until both directions are closed.
 ///
@@ -179,7 +179,7 @@ impl<F: Flow + Send + 'static> Driven<F> {
         }
         if self.link.wakes.both_sides_ended() {
             cold_path();
-            self.report_timeout();
+            self.report_ending();
             return Poll::Ready(());
         }
         self.poll_slice(body, cx.waker());
@@ -250,11 +250,16 @@ impl<F: Flow + Send + 'static> Driven<F> {
         SpawnOptions::new().label("Writer").link().spawn(writer::run(Side::new(link)));
     }
 
-    /// Counts, in the server's statistics, the timer that ended the connection, if one did.
+    /// Tells the server how the connection has ended.
     #[inline(never)]
-    fn report_timeout(&self) {
-        if let Some(timer) = self.link.lock_flow().timed_out() {
+    fn report_ending(&self) {
+        let Ending { timed_out, served, crossed } = self.link.lock_flow().ending();
+        if let Some(timer) = timed_out {
             self.connection.count_timeout(timer);
+        }
+        if served > 0 || crossed {
+            cold_path();
+            self.link.meter.drained(served, crossed);
         }
     }
 

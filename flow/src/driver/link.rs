@@ -1,8 +1,9 @@
 //! The state that the three processes of a connection share.
 
-use std::{ops::Deref, sync::Arc, task::Waker};
+use std::{ops::Deref, sync::Arc, task::Waker, time::Instant};
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+use riot_actor::now;
 use riot_socket::{Control, Meter, Status, Transport};
 
 use super::{WakeFlags, inbound::Inbound, outbound::Outbound, wake_flags::Due};
@@ -56,8 +57,16 @@ impl<F: Flow> Link<F> {
 }
 
 impl<F: Flow + Send> Control for Link<F> {
-    fn drain(&self) {
-        self.change(F::shutdown_gracefully);
+    fn announce_drain(&self) {
+        self.change(F::announce_shutdown);
+    }
+
+    fn drain(&self, deadline: Option<Instant>) {
+        self.change(|flow| flow.shutdown_gracefully(deadline, now()));
+    }
+
+    fn drains_fresh_connections(&self) -> bool {
+        self.lock_flow().drains_fresh_connections()
     }
 
     fn status(&self) -> Status {

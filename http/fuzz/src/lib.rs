@@ -70,7 +70,7 @@ pub fn connection(bytes: &[u8]) {
             }
             14 => drop(hand.collect_at_most(usize::from(*what))),
             _ => match what / 16 {
-                0 => hand.flow.shutdown_gracefully(),
+                0 => hand.shutdown_gracefully(None),
                 1 => hand.flow.shutdown(),
                 2 => hand.flow.report_error(FlowError::Application("so".into())),
                 3 => hand.refuse_output(),

@@ -56,6 +56,12 @@ impl BodyWriter {
         self.handle.poll_ready(context)
     }
 
+    /// Lets a stream of events go on when the server drains; see
+    /// [`EventWriter::keep_on_drain`](crate::EventWriter::keep_on_drain). Other bodies always go on.
+    pub fn keep_on_drain(&self) {
+        self.handle.keep_on_drain();
+    }
+
     /// Waits until everything written so far has been sent.
     ///
     /// # Cancel safety

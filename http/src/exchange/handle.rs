@@ -66,6 +66,20 @@ impl ExchangeHandle {
         self.connection.lock().keep_handler(self.id);
     }
 
+    /// Returns whether the connection ends in order, or has ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.connection.lock().is_ending()
+    }
+
+    /// Ready when the connection ends in order, or has ended.
+    pub(super) fn poll_drain(&self, waker: &Waker) -> Poll<()> {
+        self.connection.lock().poll_drain(waker)
+    }
+
+    pub(super) fn keep_on_drain(&self) {
+        self.connection.lock().keep_on_drain(self.id);
+    }
+
     pub(super) fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyError>> {
         self.connection.lock().poll_chunk(self.id, cx)
     }

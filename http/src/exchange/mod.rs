@@ -10,6 +10,7 @@ mod body;
 mod body_writer;
 #[cfg(feature = "files")]
 mod conditional;
+mod drain_signal;
 mod failed_request;
 #[cfg(feature = "files")]
 mod file;
@@ -30,6 +31,7 @@ mod upgrade;
 
 pub use body::Body;
 pub use body_writer::{BodyWriter, Flushed};
+pub use drain_signal::DrainSignal;
 #[cfg(feature = "files")]
 pub use file_error::FileError;
 #[cfg(feature = "files")]

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use riot_flow::FilePart;
 
-use super::{Body, BodyWriter, Request, Responded, Responder, Response, Upgrade, handle::ExchangeHandle};
+use super::{
+    Body, BodyWriter, DrainSignal, Request, Responded, Responder, Response, Upgrade, handle::ExchangeHandle,
+};
 use crate::{Head, RespondError};
 
 /// A request to be answered once, after http/af's request descriptor.
@@ -87,8 +89,7 @@ impl Reqd {
     #[must_use]
     #[inline]
     pub fn into_parts(self) -> (Request, Responder) {
-        let peer = self.peer();
-        (Request::new(self.head, self.body, peer), self.responder)
+        (Request::new(self.head, self.body, self.responder.handle().clone()), self.responder)
     }
 
     /// Responds with a text. See [`Responder::respond_with_string`].
@@ -158,6 +159,11 @@ impl Reqd {
     /// [`Server::keep_handlers`](crate::Server::keep_handlers).
     pub fn keep_handler(&self) {
         self.responder.keep_handler();
+    }
+
+    /// Returns a future that is ready once the connection drains, so that a long poll can answer early.
+    pub fn drain_signal(&self) -> DrainSignal {
+        self.responder.drain_signal()
     }
 
     /// Sends fields ahead of the response. See [`Responder::early_hints`].

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use http::{Method, Version};
 
+use super::{DrainSignal, handle::ExchangeHandle};
 use crate::{Body, Head, Headers};
 
 /// A request as a [`Service`](crate::Service) gets it.
@@ -20,18 +21,24 @@ use crate::{Body, Head, Headers};
 pub struct Request {
     head: Head,
     body: Body,
-    peer: Option<SocketAddr>,
+    exchange: ExchangeHandle,
 }
 
 impl Request {
-    pub(crate) fn new(head: Head, body: Body, peer: Option<SocketAddr>) -> Self {
-        Self { head, body, peer }
+    #[inline]
+    pub(super) fn new(head: Head, body: Body, exchange: ExchangeHandle) -> Self {
+        Self { head, body, exchange }
     }
 
     /// Returns the address at the other end of the connection, if it is known and an internet address.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.exchange.peer()
+    }
+
+    /// Returns a future that is ready once the connection drains, so that a long poll can answer early.
+    pub fn drain_signal(&self) -> DrainSignal {
+        DrainSignal::new(self.exchange.clone())
     }
 
     /// Returns the head.

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use riot_flow::FilePart;
 
 use super::{
-    BodyWriter, Response, Upgrade,
+    BodyWriter, DrainSignal, Response, Upgrade,
     handle::ExchangeHandle,
     response::{BodyFuture, DeferredBody, ResponseBody},
 };
@@ -187,6 +187,15 @@ impl Responder {
     /// [`Server::keep_handlers`](crate::Server::keep_handlers).
     pub fn keep_handler(&self) {
         self.handle.keep_handler();
+    }
+
+    /// Returns a future that is ready once the connection drains.
+    pub fn drain_signal(&self) -> DrainSignal {
+        DrainSignal::new(self.handle.clone())
+    }
+
+    pub(super) fn handle(&self) -> &ExchangeHandle {
+        &self.handle
     }
 
     /// Sends 103 with these fields ahead of the response (RFC 8297). It may be called several times. HTTP/1.0

@@ -109,6 +109,13 @@ impl EventWriter {
         self.0.write(Bytes::from_static(b":\n\n")).await
     }
 
+    /// Lets the stream go on when the server drains, up to the deadline of the drain, which cuts it. By
+    /// default a drain ends a stream of events in order, at a random moment in the first half of its time: a
+    /// browser connects again by itself.
+    pub fn keep_on_drain(&self) {
+        self.0.keep_on_drain();
+    }
+
     /// Waits until everything sent so far has left.
     ///
     /// # Cancel safety

@@ -30,7 +30,7 @@ mod timers;
 use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
-use riot_flow::{Activity, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
+use riot_flow::{Activity, Ending, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
 
 use crate::RequestError;
 pub(crate) use failure::Failure;
@@ -170,10 +170,21 @@ impl Flow for Http1 {
         state.finish_call();
     }
 
-    fn shutdown_gracefully(&mut self) {
+    fn announce_shutdown(&mut self) {
         let mut state = self.shared.lock();
-        state.drain();
+        state.announce_end();
         state.finish_call();
+    }
+
+    fn shutdown_gracefully(&mut self, deadline: Option<Instant>, now: Instant) {
+        let mut state = self.shared.lock();
+        state.timers.enter(now);
+        state.drain(deadline);
+        state.finish_call();
+    }
+
+    fn drains_fresh_connections(&self) -> bool {
+        true
     }
 
     fn shutdown(&mut self) {
@@ -191,8 +202,12 @@ impl Flow for Http1 {
         Activity { state: state.activity(), requests: state.requests }
     }
 
-    fn timed_out(&self) -> Option<&'static str> {
-        self.shared.lock().cold.as_ref()?.timed_out
+    fn ending(&self) -> Ending {
+        let state = self.shared.lock();
+        let Some(cold) = &state.cold else { return Ending::default() };
+        let drained = cold.drain.as_ref().map(|drain| (drain.served, drain.crossed));
+        let (served, crossed) = drained.unwrap_or_default();
+        Ending { timed_out: cold.timed_out, served, crossed }
     }
 
     fn is_upgraded(&self) -> bool {

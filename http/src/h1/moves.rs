@@ -6,7 +6,8 @@
 //!    Upgraded ← Discard → Closed                 Upgrading                            Streaming
 //! ```
 //!
-//! `Head` can also become `Upgraded` or `Closed` at once, and `Upgraded` becomes `Closed` when the transport
+//! `Head` becomes `LastHead` when a drain is announced or begins, and `LastHead` then stands in its place.
+//! Both can also become `Upgraded` or `Closed` at once, and `Upgraded` becomes `Closed` when the transport
 //! fails. Every assignment goes through one of the moves below, which check the tables in debug builds; a new
 //! exchange begins as `Queued`.
 
@@ -26,6 +27,12 @@ impl Reading {
         ("Head", "Discard"),
         ("Body", "Discard"),
         ("Discard", "Discard"),
+        ("Head", "LastHead"),
+        ("LastHead", "Body"),
+        ("Body", "LastHead"),
+        ("LastHead", "Discard"),
+        ("LastHead", "Upgraded"),
+        ("LastHead", "Closed"),
         ("Head", "Upgraded"),
         ("Discard", "Upgraded"),
         ("Head", "Closed"),
@@ -37,6 +44,7 @@ impl Reading {
     fn name(self) -> &'static str {
         match self {
             Self::Head => "Head",
+            Self::LastHead => "LastHead",
             Self::Body => "Body",
             Self::Discard { .. } => "Discard",
             Self::Upgraded => "Upgraded",
@@ -173,7 +181,7 @@ mod tests {
             21 => drop(state.respond_upgrade(*id, &head(StatusCode::SWITCHING_PROTOCOLS))),
             22 => drop(state.respond_upgrade(*id, &head(StatusCode::OK))),
             23 => drop(state.poll_chunk(*id, &mut Context::from_waker(Waker::noop()))),
-            24 => state.drain(),
+            24 => state.drain(None),
             25 => {
                 *now += Duration::from_secs(11);
                 state.handle_deadline(*now);
@@ -182,6 +190,8 @@ mod tests {
             27 => state.abandon(*id, false),
             28 => state.transport_failed(),
             29 => state.close(),
+            30 => state.requests_dropped(),
+            31 => state.announce_end(),
             _ => {}
         }
         // The reader that waits yields, and what it holds may be presented again.
@@ -194,7 +204,7 @@ mod tests {
     #[test]
     fn every_move_is_legal_and_every_legal_move_happens() {
         // The last actions are rare, or most conversations would end with them at once.
-        let action = prop_oneof![60 => 0..24_usize, 12 => 24..28_usize, 1 => 28..30_usize];
+        let action = prop_oneof![60 => 0..24_usize, 12 => 24..28_usize, 2 => 28..32_usize];
         // The same conversations every time, so that the rare moves are among them.
         let config = Config { cases: 4_000, failure_persistence: None, ..Config::default() };
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);

@@ -94,7 +94,7 @@ impl State {
         match self.reading {
             Reading::Closed => ReadOperation::Close,
             Reading::Upgraded if self.is_upgraded() => ReadOperation::Close,
-            Reading::Head | Reading::Body if self.backpressured => ReadOperation::Yield,
+            Reading::Head | Reading::LastHead | Reading::Body if self.backpressured => ReadOperation::Yield,
             _ if self.may_read() => ReadOperation::Read,
             _ => ReadOperation::Yield,
         }
@@ -104,7 +104,7 @@ impl State {
     #[inline]
     pub(crate) fn may_read(&self) -> bool {
         match self.reading {
-            Reading::Head | Reading::Body => !self.is_paused(),
+            Reading::Head | Reading::LastHead | Reading::Body => !self.is_paused(),
             Reading::Discard { left, .. } => left > 0,
             Reading::Upgraded => self.is_upgraded(),
             Reading::Closed => true,
@@ -114,7 +114,7 @@ impl State {
     /// Returns whether enough has been read ahead, or what follows may be another protocol.
     pub(crate) fn is_paused(&self) -> bool {
         match self.reading {
-            Reading::Head => self.has_read_enough(),
+            Reading::Head | Reading::LastHead => self.has_read_enough(),
             Reading::Body => {
                 let incoming = self.exchanges.last().and_then(|(last, _)| last.body.as_ref());
                 let wanted = incoming.is_some_and(|incoming| !incoming.is_dropped());
@@ -165,7 +165,7 @@ impl State {
     }
 
     fn consume(&mut self, mut input: Input<'_>) -> usize {
-        while if self.reading == Reading::Head {
+        while if self.reading.is_head() {
             self.read_heads(&mut input)
         } else {
             cold_path();
@@ -173,7 +173,7 @@ impl State {
         } {}
         let left = !input.rest().is_empty();
         self.backpressured = left && self.is_paused();
-        self.partial_head = left && !self.backpressured && self.reading == Reading::Head;
+        self.partial_head = left && !self.backpressured && self.reading.is_head();
         input.consumed
     }
 
@@ -184,6 +184,7 @@ impl State {
             Reading::Body => return self.read_body(input),
             Reading::Discard { left, seen } => {
                 let here = input.rest().len();
+                self.note_crossing(here > 0);
                 input.skip(here);
                 self.move_reading(Reading::Discard {
                     left: left.saturating_sub(here),
@@ -191,7 +192,7 @@ impl State {
                 });
             }
             Reading::Closed => input.skip(input.rest().len()),
-            Reading::Head | Reading::Upgraded => {}
+            Reading::Head | Reading::LastHead | Reading::Upgraded => {}
         }
         false
     }
@@ -216,7 +217,7 @@ impl State {
                 Lookup::Missing if self.read_head(input) => {}
                 Lookup::Missing => return false,
             }
-            if self.reading != Reading::Head {
+            if !self.reading.is_head() {
                 return true;
             }
         }
@@ -297,7 +298,8 @@ impl State {
             self.cold_mut().offered = offered.join(&b","[..]);
         }
         self.enqueue(PendingRequest { head, body: incoming, traits }, bytes, input);
-        if self.reading == Reading::Head && !traits.keep_alive {
+        // What follows the offer of a switch may be another protocol.
+        if self.reading.is_head() && !traits.keep_alive && traits.upgrade != UpgradeOffer::Complete {
             self.discard();
         }
     }
@@ -372,7 +374,7 @@ impl State {
     fn body_ended(&mut self) {
         let Some((last, answer)) = self.exchanges.last() else { return };
         let (keep_alive, answered) = (last.traits.keep_alive, answer == ResponseState::Complete);
-        self.move_reading(Reading::Head);
+        self.move_reading(if self.last_next { Reading::LastHead } else { Reading::Head });
         if !keep_alive || self.no_more_requests {
             self.discard();
         }
@@ -402,7 +404,7 @@ impl State {
     /// Handles the end of input, which came after `partial` bytes of a head.
     fn input_ended(&mut self, partial: usize) {
         match self.reading {
-            Reading::Head if partial > 0 => self.reject(RequestError::Truncated, false),
+            Reading::Head | Reading::LastHead if partial > 0 => self.reject(RequestError::Truncated, false),
             Reading::Body => self.fail_body(RequestError::Truncated),
             _ => {}
         }

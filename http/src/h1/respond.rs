@@ -1,6 +1,9 @@
 //! The moves of responding: responses and bodies become bytes.
 
-use std::task::{Context, Poll};
+use std::{
+    hint::cold_path,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -199,6 +202,10 @@ impl State {
         let exchange = self.exchanges.active_mut();
         exchange.move_response(ResponseState::Streaming(left));
         exchange.request.traits.keep_alive &= !close;
+        if head.is_event_stream() {
+            self.cold_mut().event_stream = Some(id);
+            self.limit_event_stream();
+        }
         self.finish_call();
         Ok(left)
     }
@@ -236,15 +243,35 @@ impl State {
         // two apart.
         let traits = exchange.request.traits;
         let unsure = traits.continue_due && !exchange.body_is_complete();
-        let over = self.no_more_requests || !matches!(self.reading, Reading::Head | Reading::Body);
-        let close = close || unsure || !traits.keep_alive || (over && self.exchanges.len() == 1);
+        let close = close
+            || unsure
+            || !traits.keep_alive
+            || (self.exchanges.len() == 1 && self.reads_no_further_request());
         let connection = match (close, traits.minor) {
             (true, _) => ConnectionLine::Close,
             (false, 0) => ConnectionLine::KeepAlive,
             (false, _) => ConnectionLine::None,
         };
         self.emit_response(head, length, connection);
+        if self.last_next {
+            cold_path();
+            self.count_served();
+        }
         close
+    }
+
+    /// Returns whether no request is read behind those in the queue.
+    fn reads_no_further_request(&self) -> bool {
+        let reads = self.reading.is_head() || self.reading == Reading::Body;
+        self.no_more_requests || self.last_next || !reads
+    }
+
+    /// Counts a request that is answered while the connection ends in order.
+    #[cold]
+    fn count_served(&mut self) {
+        if let Some(drain) = self.cold_mut().drain.as_mut() {
+            drain.served += 1;
+        }
     }
 
     pub(super) fn emit_response(
@@ -395,6 +422,35 @@ impl State {
         Ok(())
     }
 
+    /// Lets the body that is being written outlast a drain up to its deadline, although it is a stream of
+    /// events.
+    pub(crate) fn keep_on_drain(&mut self, id: u64) {
+        if let Some(cold) = &mut self.cold {
+            cold.event_stream.take_if(|stream| *stream == id);
+        }
+    }
+
+    /// Returns whether a stream of events is being written that a drain ends.
+    pub(super) fn has_event_stream(&self) -> bool {
+        let stream = self.cold.as_ref().and_then(|cold| cold.event_stream);
+        self.exchanges.front().is_some_and(|front| {
+            Some(front.id) == stream && matches!(front.response, ResponseState::Streaming(_))
+        })
+    }
+
+    /// Ends the stream of events that is being written. Its client connects again by itself.
+    pub(super) fn end_event_stream(&mut self) {
+        if !self.has_event_stream() {
+            return;
+        }
+        match self.exchanges.active_mut().response {
+            ResponseState::Streaming(BodyRemaining::Chunks) => self.emit(chunked::write_end),
+            ResponseState::Streaming(BodyRemaining::Bytes(1..)) => return,
+            _ => {}
+        }
+        self.finish_response(true);
+    }
+
     /// Ready below the high-water mark, or when waiting is pointless.
     pub(crate) fn poll_room(&mut self, id: u64, context: &Context<'_>) -> Poll<()> {
         let high = self.config.limits.output_high_water_bytes as u64;
@@ -484,7 +540,7 @@ mod tests {
         let (mut read, now, mut results) = (0, Instant::now(), Vec::new());
         for (place, &(_, number, bytes)) in requests.iter().enumerate() {
             if place == drained_at {
-                state.drain();
+                state.drain(None);
             }
             read += state.read(&input.as_bytes()[read..], now);
             let Some((id, _head)) = state.hand_over() else { break };

@@ -10,6 +10,7 @@ use std::{
     net::SocketAddr,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -65,6 +66,9 @@ impl fmt::Debug for Shared {
 pub(crate) enum Reading {
     /// The head of the next request.
     Head,
+    /// The head of the next request, while a drain is announced or under way: a response that no request
+    /// stands behind is the last.
+    LastHead,
     /// The body of the last request in the queue.
     Body,
     /// Bytes are dropped, so that the peer is not cut off before it has read its last response.
@@ -78,6 +82,13 @@ pub(crate) enum Reading {
     Upgraded,
     /// Nothing more is read.
     Closed,
+}
+
+impl Reading {
+    /// Returns whether the head of a request is expected.
+    pub(crate) fn is_head(self) -> bool {
+        matches!(self, Self::Head | Self::LastHead)
+    }
 }
 
 /// The state of the sending direction. The legal moves are in [`Writing::MOVES`].
@@ -111,8 +122,10 @@ pub(crate) struct State {
     pub(crate) backpressured: bool,
     /// The reader has yielded.
     pub(crate) reader_waits: bool,
-    /// No further request is accepted.
+    /// No further request is accepted, because nothing handles requests any more.
     pub(crate) no_more_requests: bool,
+    /// A response that no request stands behind is the last.
+    pub(crate) last_next: bool,
     /// The peer may still be sending when the last response leaves.
     pub(crate) linger: bool,
     /// The handler under way runs to its end whatever becomes of the peer.
@@ -168,14 +181,29 @@ pub(crate) struct Cold {
     /// The timer that expired last.
     pub(crate) timed_out: Option<&'static str>,
     pub(crate) offer: Option<Offer>,
+    /// The drain that is under way.
+    pub(crate) drain: Option<Drain>,
+    /// The last exchange whose response is a stream of events that a drain ends.
+    pub(crate) event_stream: Option<u64>,
     /// Waits for a piece of the first request's body.
     pub(crate) body: Option<Waker>,
     /// Waits until this much of the stream has been sent.
     pub(crate) flush: Option<(u64, Waker)>,
     /// Waits for the transport after a switch of protocols.
     pub(crate) upgrade: Option<Waker>,
-    /// Wait for the end of the connection.
-    pub(crate) closed: Vec<Waker>,
+    /// Wait for the end of the connection, or for a drain.
+    pub(crate) endings: Vec<Waker>,
+}
+
+/// A connection that ends in order.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    /// The instant at which the connection is cut, if there is one.
+    pub(crate) deadline: Option<Instant>,
+    /// Requests answered since the drain began.
+    pub(crate) served: u64,
+    /// Bytes came for which it was too late.
+    pub(crate) crossed: bool,
 }
 
 impl State {
@@ -188,6 +216,7 @@ impl State {
             backpressured: false,
             reader_waits: false,
             no_more_requests: false,
+            last_next: false,
             linger: true,
             keep_handler: false,
             next_needs_room: false,
@@ -243,7 +272,7 @@ impl State {
 
     /// Returns whether nothing is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        self.exchanges.is_empty() && self.reading == Reading::Head && self.pending() == 0
+        self.exchanges.is_empty() && self.reading.is_head() && self.pending() == 0
     }
 
     /// Registers the writer, unless there is something for it.
@@ -272,7 +301,7 @@ impl State {
     /// Returns whether no further request will be handed over.
     pub(crate) fn no_request_will_follow(&self) -> bool {
         self.writing != Writing::Open
-            || (self.exchanges.is_empty() && !matches!(self.reading, Reading::Head | Reading::Body))
+            || (self.exchanges.is_empty() && !(self.reading.is_head() || self.reading == Reading::Body))
     }
 
     /// Returns the exchange with this number, if it is the one being handled.
@@ -325,7 +354,7 @@ impl State {
     /// Removes the first exchange: it was answered, and its body was received or dropped.
     pub(crate) fn pop(&mut self) {
         self.read_ahead -= self.exchanges.pop();
-        if self.no_more_requests && self.exchanges.is_empty() && self.reading == Reading::Head {
+        if self.no_more_requests && self.exchanges.is_empty() && self.reading.is_head() {
             self.discard();
         }
         self.advance();
@@ -345,7 +374,8 @@ impl State {
 
     /// Drops whatever else is received.
     pub(crate) fn discard(&mut self) {
-        if matches!(self.reading, Reading::Head | Reading::Body) {
+        if self.reading.is_head() || self.reading == Reading::Body {
+            self.note_crossing(self.partial_head);
             self.move_reading(Reading::Discard {
                 left: self.config.limits.max_linger_bytes,
                 seen: self.partial_head,
@@ -372,13 +402,49 @@ impl State {
         self.close();
     }
 
-    /// Ends in order: accepted requests are still answered.
-    pub(crate) fn drain(&mut self) {
+    /// Lets the response that no request stands behind be the last.
+    pub(crate) fn announce_end(&mut self) {
+        self.last_next = true;
+        if self.reading == Reading::Head {
+            self.move_reading(Reading::LastHead);
+        }
+    }
+
+    /// Ends in order: what was accepted is answered, and a request that arrives soon is served as the last.
+    pub(crate) fn drain(&mut self, deadline: Option<Instant>) {
+        if self.is_draining() {
+            return;
+        }
+        self.announce_end();
+        let cold = self.cold_mut();
+        cold.drain = Some(Drain { deadline, served: 0, crossed: false });
+        std::mem::take(&mut cold.endings).into_iter().for_each(Waker::wake);
+        self.limit_event_stream();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.cold.as_ref().is_some_and(|cold| cold.drain.is_some())
+    }
+
+    /// Returns whether the connection ends in order, or has ended.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_draining() || self.driver_gone || self.peer_is_gone()
+    }
+
+    /// Records, of a connection that is drained, that bytes came for which it was too late.
+    pub(crate) fn note_crossing(&mut self, crossed: bool) {
+        if crossed && let Some(drain) = self.cold.as_mut().and_then(|cold| cold.drain.as_mut()) {
+            drain.crossed = true;
+        }
+    }
+
+    /// Accepts no more requests: nothing would handle them.
+    fn refuse_requests(&mut self) {
         self.no_more_requests = true;
-        if self.exchanges.is_empty() && matches!(self.reading, Reading::Head) {
+        if self.exchanges.is_empty() && self.reading.is_head() {
             self.linger = false;
             self.end();
-        } else if self.reading == Reading::Head {
+        } else if self.reading.is_head() {
             self.discard();
         }
     }
@@ -477,8 +543,9 @@ impl State {
             self.wake_all();
         }
         if self.peer_is_gone() {
-            let closed = self.cold.as_mut().map(|cold| std::mem::take(&mut cold.closed)).unwrap_or_default();
-            self.handler_waker.take().into_iter().chain(closed).for_each(Waker::wake);
+            let endings =
+                self.cold.as_mut().map(|cold| std::mem::take(&mut cold.endings)).unwrap_or_default();
+            self.handler_waker.take().into_iter().chain(endings).for_each(Waker::wake);
         }
         if self.reader_waits && self.may_read() {
             self.wake_reader();
@@ -538,11 +605,24 @@ impl State {
         if self.peer_is_gone() {
             return Poll::Ready(());
         }
-        let closed = &mut self.cold_mut().closed;
-        if !closed.iter().any(|known| known.will_wake(waker)) {
-            closed.push(waker.clone());
-        }
+        self.register_ending(waker);
         Poll::Pending
+    }
+
+    /// Ready when the connection ends in order, or has ended.
+    pub(crate) fn poll_drain(&mut self, waker: &Waker) -> Poll<()> {
+        if self.is_ending() {
+            return Poll::Ready(());
+        }
+        self.register_ending(waker);
+        Poll::Pending
+    }
+
+    fn register_ending(&mut self, waker: &Waker) {
+        let endings = &mut self.cold_mut().endings;
+        if !endings.iter().any(|known| known.will_wake(waker)) {
+            endings.push(waker.clone());
+        }
     }
 
     /// Ready when everything before `position` has been sent, or is lost.
@@ -573,7 +653,7 @@ impl State {
             let under_way =
                 self.exchanges.front().is_some_and(|first| first.response != ResponseState::Queued);
             self.truncate_requests(usize::from(under_way));
-            self.drain();
+            self.refuse_requests();
             self.finish_call();
         }
     }

@@ -18,7 +18,7 @@ use super::{
     state::{Reading, State},
 };
 use crate::{
-    RequestError, Timeouts,
+    HttpConfig, RequestError, Timeouts,
     timeouts::{Nanos, UNSET, nanos},
 };
 
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Timer {
-    /// Between requests.
+    /// Between requests. While the connection is drained: until the request that it still waits for.
     Idle,
     /// While the peer accepts nothing of what is to be sent.
     WriteStall,
@@ -40,7 +40,7 @@ pub(crate) enum Timer {
     Handler,
     /// From the last response to the peer's close.
     Linger,
-    /// The life of the connection.
+    /// The life of the connection. While it is drained: until a stream of events ends.
     Age,
 }
 
@@ -55,6 +55,8 @@ const IDLE: Phases = 2;
 const HANDLER: Phases = 4;
 const BODY: Phases = 8;
 const LINGER: Phases = 16;
+/// Between requests, while the connection is drained.
+const DRAIN: Phases = 32;
 /// The timer is started elsewhere: by a write, or once for the whole connection.
 const ELSEWHERE: Phases = 0;
 
@@ -109,16 +111,7 @@ const TABLE: [Row; TIMERS] = {
             },
         ),
         row(Idle, IDLE, |t| t.idle_timeout, None, State::handle_idle),
-        row(
-            Age,
-            ELSEWHERE,
-            |t| t.age_timeout,
-            Some("age"),
-            |state| {
-                state.timers[Age] = Due::NEVER;
-                state.drain();
-            },
-        ),
+        row(Age, ELSEWHERE, |t| t.age_timeout, None, State::handle_age),
     ]
 };
 
@@ -421,8 +414,13 @@ impl State {
                 }
             }
         }
-        if changed & IDLE != 0 {
-            timers.keep_idle(self.config.idle_first().filter(|_| phases & IDLE != 0));
+        if changed & (IDLE | DRAIN) != 0 {
+            let first = match phases & (IDLE | DRAIN) {
+                DRAIN => drain_wait(&self.config, self.requests),
+                IDLE => self.config.idle_first(),
+                _ => None,
+            };
+            timers.keep_idle(first);
         }
         if !timers.age_started {
             timers.age_started = true;
@@ -454,6 +452,14 @@ impl State {
     #[inline(never)]
     fn phases_slow(&self) -> Phases {
         match self.reading {
+            Reading::LastHead if self.partial_head => HEAD,
+            Reading::LastHead if self.is_idle() => {
+                if self.is_draining() {
+                    DRAIN
+                } else {
+                    IDLE
+                }
+            }
             Reading::Body if self.body_is_awaited() => BODY,
             Reading::Discard { .. } if self.writer_is_done() => LINGER,
             _ => 0,
@@ -474,8 +480,16 @@ impl State {
         invited && self.may_read() && !self.backpressured
     }
 
-    /// Ends the connection if it has been idle for too long under the present load.
+    /// Ends the connection if it has been idle for too long under the present load, or has waited for the
+    /// last request of a drain.
     fn handle_idle(&mut self) {
+        if self.timers.phases & DRAIN != 0
+            && (self.requests == 0 || self.config.timeouts.drain_idle_timeout.is_some())
+        {
+            // A request that is on its way must not reset the last response.
+            self.linger = true;
+            return self.end();
+        }
         let spent = Duration::from_nanos(self.timers.idle_spent);
         let spent = spent + self.config.idle_step(spent).unwrap_or_default();
         let overloaded = self.config.is_overloaded();
@@ -490,6 +504,32 @@ impl State {
             }
             None => self.timers[Timer::Idle] = Due::NEVER,
         }
+    }
+
+    /// Drains a connection of age. Ends the stream of events of one that is drained.
+    fn handle_age(&mut self) {
+        self.timers[Timer::Age] = Due::NEVER;
+        if self.is_draining() {
+            self.end_event_stream();
+        } else {
+            self.cold_mut().timed_out = Some("age");
+            self.drain(None);
+        }
+    }
+
+    /// Bounds the stream of events that is being written, if the connection is drained: it ends at a random
+    /// moment in the first half of the time left, so that clients do not all come back at once.
+    pub(crate) fn limit_event_stream(&mut self) {
+        let deadline = self.cold.as_ref().and_then(|cold| cold.drain.as_ref()?.deadline);
+        if deadline.is_none() || !self.has_event_stream() {
+            return;
+        }
+        let random = (self.config.random)();
+        let timers = &mut self.timers;
+        let Due(deadline) = timers.clock.due(deadline);
+        let half = deadline.saturating_sub(timers.clock.now) / 2;
+        timers[Timer::Age] = timers.clock.at(timers.clock.now + random % half.max(1));
+        timers.check_watch();
     }
 
     /// Reads nothing more.
@@ -549,6 +589,20 @@ impl Timers {
         let credit = credit.or(timeouts.body_idle_timeout);
         let credit = credit.filter(|_| awaited && timeouts.min_body_rate.is_some());
         self.due[Timer::BodyRate as usize].keep(credit, &mut self.clock);
+    }
+}
+
+/// Returns how long a connection that is drained waits for its last request: a fresh one for the time of the
+/// first request, another one between half and the whole of the time between requests, so that clients do not
+/// all come back at once.
+fn drain_wait(config: &HttpConfig, requests: u64) -> Option<Nanos> {
+    let timeouts = &config.timeouts;
+    if requests == 0 {
+        return Some(nanos(timeouts.drain_first_timeout));
+    }
+    match timeouts.drain_idle_timeout.map(nanos) {
+        Some(whole) => Some(whole - (config.random)() % (whole / 2).max(1)),
+        None => config.idle_first(),
     }
 }
 

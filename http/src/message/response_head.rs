@@ -18,6 +18,15 @@ impl<'a> ResponseHead<'a> {
         content_type.into_iter().chain(self.others.iter().map(|(name, value)| (name, value)))
     }
 
+    /// Returns whether the body is a stream of events (HTML Living Standard §9.2).
+    pub(crate) fn is_event_stream(&self) -> bool {
+        let content_type = self.headers().find(|(name, _)| *name == header::CONTENT_TYPE);
+        content_type.is_some_and(|(_, value)| {
+            let media_type = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+            media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+        })
+    }
+
     /// Returns the content type, if there is one, provided that there is no other field.
     #[inline]
     #[expect(clippy::option_option, reason = "another field, no field, or a content type alone")]

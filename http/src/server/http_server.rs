@@ -255,8 +255,16 @@ socket_settings! {
     /// Sets the options of the listening socket.
     options(options: Options);
 
-    /// Bounds how long connections may take to finish when a supervisor stops the server; 15 s by default.
+    /// Bounds how long connections may take to finish when the server ends: because its supervisor stops it,
+    /// or because the runtime shuts down; 15 s by default. Connections that have not finished are then
+    /// killed. A server drains by itself wherever it was started, also in `main`; see
+    /// [`riot_socket::Server::shutdown_timeout`].
     shutdown_timeout(timeout: Duration);
+
+    /// Sets how long the server goes on as a lame duck before it drains; zero by default. Meanwhile clients
+    /// are served, and every response has `Connection: close`. See
+    /// [`riot_socket::Server::lame_duck_timeout`].
+    lame_duck_timeout(timeout: Duration);
 
     /// Adds work to be done on every connection before its first request; see
     /// [`Handshake`](riot_socket::Handshake).
@@ -320,6 +328,7 @@ impl<H: Handler> Serving<H> {
     /// Returns what a Connector runs. The handler runs in the client's own process.
     fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
         let Self { server, config, handler, when_gone } = self;
+        let server = server.drain_first_timeout(config.drain_first_timeout());
         let first = AtomicBool::new(true);
         let protocol = move |connection: riot_socket::Connection| {
             let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());

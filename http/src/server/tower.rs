@@ -58,6 +58,7 @@ where
             return Ok(());
         };
         drop(head);
+        request.extensions_mut().insert(responder.drain_signal());
         let switch = OnUpgrade::default();
         request.extensions_mut().insert(switch.clone());
         let mut service = self.0.clone();

@@ -1,9 +1,9 @@
 //! How a protocol takes part in the control of its connection: it finishes on request, reports its status,
 //! and counts its bytes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
-use super::record::ConnectionRecord;
+use super::record::{ConnectionRecord, Drained};
 
 /// The control of a connection by its protocol; see
 /// [`Connection::controlled_by`](crate::Connection::controlled_by).
@@ -11,7 +11,7 @@ use super::record::ConnectionRecord;
 /// The methods are called from any process, and must not block.
 ///
 /// ```
-/// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+/// use std::{sync::{Arc, atomic::{AtomicBool, Ordering}}, time::Instant};
 /// use riot_socket::{Connection, Control, Status};
 ///
 /// #[derive(Default)]
@@ -19,7 +19,7 @@ use super::record::ConnectionRecord;
 ///     finish: AtomicBool,
 /// }
 /// impl Control for Session {
-///     fn drain(&self) {
+///     fn drain(&self, _deadline: Option<Instant>) {
 ///         self.finish.store(true, Ordering::Relaxed);
 ///     }
 ///     fn status(&self) -> Status {
@@ -34,9 +34,20 @@ use super::record::ConnectionRecord;
 /// }
 /// ```
 pub trait Control: Send + Sync {
-    /// Asks the protocol to finish in order: at once if it is idle, else after the work in progress. Called
-    /// once.
-    fn drain(&self);
+    /// Tells the protocol that a drain will follow: what it sends from now on should say that it is the
+    /// last. Called once at most; by default nothing happens.
+    fn announce_drain(&self) {}
+
+    /// Asks the protocol to finish in order: soon if it is idle, else after the work in progress. The
+    /// connection is killed at the deadline, if there is one. Called once, when the handshakes are done.
+    fn drain(&self, deadline: Option<Instant>);
+
+    /// Returns whether the protocol is told of a drain before it has received a byte, because it waits for
+    /// the first request itself; default true. Other protocols are told when they have received and sent
+    /// bytes, or after [`Server::drain_first_timeout`](crate::Server::drain_first_timeout).
+    fn drains_fresh_connections(&self) -> bool {
+        true
+    }
 
     /// Returns the state of the protocol.
     fn status(&self) -> Status;
@@ -80,6 +91,13 @@ impl Meter {
     /// Counts bytes that were sent.
     pub fn sent(&self, bytes: usize) {
         self.0.sent(bytes);
+    }
+
+    /// Reports, at the end of a connection that was drained, how many requests were answered meanwhile, and
+    /// whether bytes came after the protocol had ended its side. Both are for the
+    /// [report](crate::DrainReport) of the drain.
+    pub fn drained(&self, served: u64, crossed: bool) {
+        self.0.count_drained(Drained { served, crossed });
     }
 
     /// Counts bytes that were to be sent and never will be.

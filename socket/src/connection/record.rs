@@ -1,9 +1,10 @@
 //! The record of a connection: the state that its owner, its server and its protocol share.
 
 use std::{
+    hint::cold_path,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -19,6 +20,12 @@ pub(crate) struct ConnectionRecord {
     pub(crate) since: Instant,
     /// The client is told that the server is full, instead of being served.
     refused: AtomicBool,
+    /// Bytes came after a drained connection had ended its side.
+    crossed: AtomicBool,
+    /// Requests answered while the connection was drained.
+    served: AtomicU32,
+    /// Bytes received by handshakes.
+    handshake_bytes: AtomicU32,
     received: AtomicU64,
     sent: AtomicU64,
     undelivered: AtomicU64,
@@ -30,8 +37,44 @@ struct RecordState {
     pid: Option<Pid>,
     peer: Address,
     stage: Stage,
-    drained: bool,
+    drain: DrainState,
     drain_target: DrainTarget,
+}
+
+/// The knowledge that a connection has of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DrainState {
+    /// Nothing.
+    Unaware,
+    /// A drain will follow.
+    Announced,
+    /// The connection finishes before the deadline, if there is one. A protocol that does not wait for its
+    /// first request itself is told later.
+    Draining { deadline: Option<Instant>, told: bool },
+}
+
+/// The record of a connection's time while it was drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drained {
+    /// Requests that were answered.
+    pub(crate) served: u64,
+    /// Bytes came after the connection had ended its side.
+    pub(crate) crossed: bool,
+}
+
+/// The next need of a connection that is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DrainStep {
+    /// To be told now: its protocol has answered.
+    Now,
+    /// To be told now if the drain has just begun: it has received bytes.
+    Received,
+    /// To be told after the time that a client has for its first bytes.
+    AfterFirst,
+    /// To be looked at again: its handshakes are not done.
+    AfterHandshake,
+    /// Nothing: it has been told, or has ended.
+    Done,
 }
 
 /// The stage that a connection has reached.
@@ -64,12 +107,15 @@ impl ConnectionRecord {
             pid: None,
             peer,
             stage: Stage::Accepted,
-            drained: false,
+            drain: DrainState::Unaware,
             drain_target: DrainTarget::Input(transport),
         };
         Self {
             since: riot_actor::now(),
             refused: AtomicBool::new(false),
+            crossed: AtomicBool::new(false),
+            served: AtomicU32::new(0),
+            handshake_bytes: AtomicU32::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             undelivered: AtomicU64::new(0),
@@ -99,8 +145,18 @@ impl ConnectionRecord {
         self.lock().peer.clone_from(peer);
     }
 
+    /// Sets the stage. A drain waits for the handshakes, and reaches a protocol when they are done.
     pub(crate) fn set_stage(&self, stage: Stage) {
-        self.lock().stage = stage;
+        let mut state = self.lock();
+        if state.stage == Stage::Handshake {
+            let bytes = u32::try_from(self.bytes().0).unwrap_or(u32::MAX);
+            self.handshake_bytes.store(bytes, Relaxed);
+        }
+        state.stage = stage;
+        if stage == Stage::Serving && state.drain != DrainState::Unaware {
+            cold_path();
+            self.tell(state, false);
+        }
     }
 
     /// Marks the connection as refused, so that it is not counted. Must be called before the record is
@@ -119,6 +175,11 @@ impl ConnectionRecord {
 
     pub(crate) fn sent(&self, bytes: usize) {
         count(&self.sent, bytes);
+    }
+
+    /// Returns whether any byte has been received since the handshakes.
+    pub(crate) fn has_received(&self) -> bool {
+        self.received.load(Relaxed) > u64::from(self.handshake_bytes.load(Relaxed))
     }
 
     /// Returns the bytes received and sent.
@@ -147,7 +208,7 @@ impl ConnectionRecord {
             return without_requests("refused");
         }
         let state = self.lock();
-        let drained = state.drained;
+        let drained = matches!(state.drain, DrainState::Draining { .. });
         let control = match (state.stage, &state.drain_target) {
             (Stage::Accepted, _) => return without_requests("accepted"),
             (Stage::Handshake, _) => return without_requests("handshake"),
@@ -162,72 +223,131 @@ impl ConnectionRecord {
         }
     }
 
-    /// Asks the protocol to finish. Only the first call has an effect.
-    pub(crate) fn drain(&self) {
+    /// Tells the protocol that a drain will follow.
+    pub(crate) fn announce_drain(&self) {
         let mut state = self.lock();
-        if std::mem::replace(&mut state.drained, true) {
-            return;
+        if state.drain == DrainState::Unaware {
+            state.drain = DrainState::Announced;
+            self.tell(state, false);
         }
-        match &mut state.drain_target {
-            // The protocol reads the bytes that have come and then the end, as if the peer had left.
-            DrainTarget::Input(transport) => {
-                let transport = transport.clone();
-                drop(state);
-                let _ = transport.shutdown(Shutdown::Read);
+    }
+
+    /// Asks the protocol to finish before the deadline, if there is one. Only the first call has an effect.
+    ///
+    /// A protocol that cannot be told, or that does not wait for its first request itself, is told by
+    /// [`finish_now`](Self::finish_now), when [`drain_step`](Self::drain_step) says so.
+    pub(crate) fn drain(&self, deadline: Option<Instant>) {
+        let mut state = self.lock();
+        if !matches!(state.drain, DrainState::Draining { .. }) {
+            state.drain = DrainState::Draining { deadline, told: false };
+            self.tell(state, false);
+        }
+    }
+
+    /// Returns what the drained connection needs next.
+    pub(crate) fn drain_step(&self) -> DrainStep {
+        let state = self.lock();
+        if state.stage != Stage::Serving {
+            return DrainStep::AfterHandshake;
+        }
+        let told = matches!(state.drain, DrainState::Draining { told: true, .. });
+        let answered = || self.has_received() && self.bytes().1 > 0;
+        match &state.drain_target {
+            _ if told => DrainStep::Done,
+            DrainTarget::Input(_) if self.has_received() => DrainStep::Received,
+            DrainTarget::Protocol(_) if answered() => DrainStep::Now,
+            DrainTarget::Input(_) | DrainTarget::Protocol(_) => DrainStep::AfterFirst,
+            DrainTarget::Hook(_) | DrainTarget::Released => DrainStep::Done,
+        }
+    }
+
+    /// Tells the drained connection, whatever it has received. A protocol that cannot be told reads the bytes
+    /// that have come and then the end, as if the peer had left.
+    pub(crate) fn finish_now(&self) {
+        self.tell(self.lock(), true);
+    }
+
+    /// Passes on what the connection knows of a drain, if its protocol has begun and is to be told.
+    fn tell(&self, mut state: MutexGuard<'_, RecordState>, now: bool) {
+        let RecordState { drain, drain_target, stage: Stage::Serving, .. } = &mut *state else { return };
+        match (drain, drain_target) {
+            (DrainState::Announced, DrainTarget::Protocol(control)) => {
+                let control = control.upgrade();
+                drop(state); // The protocol may use the connection in its answer.
+                if let Some(control) = control {
+                    control.announce_drain();
+                }
             }
-            DrainTarget::Hook(hook) => {
+            (DrainState::Draining { told, .. }, DrainTarget::Hook(hook)) => {
+                *told = true;
                 let hook = hook.take();
                 drop(state);
                 if let Some(hook) = hook {
                     hook();
                 }
             }
-            DrainTarget::Protocol(control) => {
-                let control = control.upgrade();
+            (DrainState::Draining { told, .. }, DrainTarget::Input(transport)) if now && !*told => {
+                *told = true;
+                let transport = transport.clone();
                 drop(state);
-                if let Some(control) = control {
-                    control.drain();
+                let _ = transport.shutdown(Shutdown::Read);
+            }
+            (DrainState::Draining { told: false, deadline }, DrainTarget::Protocol(control)) => {
+                let (deadline, control) = (*deadline, control.upgrade());
+                drop(state);
+                let Some(control) = control else { return };
+                if now || self.has_received() || control.drains_fresh_connections() {
+                    if let DrainState::Draining { told, .. } = &mut self.lock().drain {
+                        *told = true;
+                    }
+                    control.drain(deadline);
                 }
             }
-            DrainTarget::Released => {}
+            _ => {}
         }
+    }
+
+    /// Returns what the connection did while it was drained, if it was.
+    pub(crate) fn drained(&self) -> Option<Drained> {
+        let DrainState::Draining { .. } = self.lock().drain else { return None };
+        let served = u64::from(self.served.load(Relaxed));
+        Some(Drained { served, crossed: self.crossed.load(Relaxed) })
+    }
+
+    pub(crate) fn count_drained(&self, Drained { served, crossed }: Drained) {
+        self.served.store(u32::try_from(served).unwrap_or(u32::MAX), Relaxed);
+        self.crossed.store(crossed, Relaxed);
     }
 
     pub(crate) fn set_drain_hook(&self, hook: Box<dyn FnOnce() + Send>) {
-        let mut state = self.lock();
-        if state.drained {
-            drop(state);
-            return hook();
-        }
-        let before = std::mem::replace(&mut state.drain_target, DrainTarget::Hook(Some(hook)));
-        drop(state);
-        drop(before);
+        self.set_drain_target(DrainTarget::Hook(Some(hook)));
     }
 
     pub(crate) fn set_control(&self, control: Weak<dyn Control>) {
+        self.set_drain_target(DrainTarget::Protocol(control));
+    }
+
+    fn set_drain_target(&self, target: DrainTarget) {
         let mut state = self.lock();
-        let drained = state.drained;
-        let before = std::mem::replace(&mut state.drain_target, DrainTarget::Protocol(control.clone()));
-        drop(state);
-        drop(before);
-        if drained && let Some(control) = control.upgrade() {
-            control.drain();
+        let before = std::mem::replace(&mut state.drain_target, target);
+        if state.drain == DrainState::Unaware {
+            drop(state);
+        } else {
+            cold_path();
+            self.tell(state, false);
         }
+        drop(before);
     }
 
     /// Replaces the transport whose input a drain ends.
     pub(crate) fn set_transport(&self, transport: &Arc<dyn Transport>) {
         let mut state = self.lock();
-        let drained = state.drained;
         let before = match &mut state.drain_target {
             DrainTarget::Input(input) => Some(std::mem::replace(input, transport.clone())),
             _ => None,
         };
         drop(state);
-        if before.is_some() && drained {
-            // The drain ended the input of the old transport; the new one ends in the same way.
-            let _ = transport.shutdown(Shutdown::Read);
-        }
+        drop(before);
     }
 
     /// Drops the transport, so that the connection closes when its owner drops it.

@@ -1,13 +1,15 @@
 //! Acceptor.Worker: accepts clients one after the other, and hands each over before it accepts the next.
 
 use std::{
-    future::poll_fn,
+    collections::BTreeMap,
+    future::{pending, poll_fn},
     io::{self, IoSlice},
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use riot_actor::{Reason, mailbox::try_send, sleep};
 
 use super::{
@@ -32,52 +34,75 @@ const MAX_SHED: usize = 1024;
 /// A listening socket and the acceptors that share it. They take turns, so that a new client wakes one
 /// process.
 pub(super) struct SharedListener {
-    listener: Arc<dyn Listen>,
+    /// `None` once the drain has taken it over.
+    listener: Mutex<Option<Arc<dyn Listen>>>,
     turn: Arc<Semaphore>,
+    /// Wakers of the acceptors, by their numbers.
+    acceptors: Mutex<BTreeMap<usize, Waker>>,
 }
 
 /// An accepted client.
-struct Client {
-    transport: Arc<dyn Transport>,
-    peer: Address,
+pub(super) struct Client {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) peer: Address,
     /// `None` if the server is full.
-    permit: Option<Permit>,
+    pub(super) permit: Option<Permit>,
 }
 
-/// Accepts clients until the listener fails.
+/// Accepts clients until the listener fails. Once the server closes, does nothing more, and holds neither a
+/// client nor the listener.
 pub(super) async fn run(shared: Arc<Shared>, listener: Arc<SharedListener>, number: usize) -> Reason {
-    loop {
-        let client = match listener.next(&shared).await {
-            Ok(client) => client,
-            Err(error) => return error.into(),
-        };
-        let connection = Connection::new(client.transport, client.peer);
-        match client.permit {
-            Some(permit) => {
-                hand_over(&shared, number, Start::serve(&shared, connection, number, permit)).await
-            }
-            None => {
-                shared.statistics.refused.fetch_add(1, Relaxed);
-                if let ConnectionOverflow::Answer(_) = shared.overflow
-                    && let Some(permit) = shared.refusals.try_acquire()
-                {
-                    hand_over(&shared, number, Start::refuse(&shared, connection, number, permit)).await;
-                }
-            }
+    if let Err(error) = accept_clients(&shared, &listener, number).await {
+        return error.into();
+    }
+    pending().await
+}
+
+/// Accepts clients until the server closes.
+async fn accept_clients(shared: &Arc<Shared>, listener: &SharedListener, number: usize) -> io::Result<()> {
+    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    listener.acceptors.lock().insert(number, waker);
+    let Some(listening) = listener.listener.lock().clone() else { return Ok(()) };
+    while let Some(client) = listener.next(&*listening, shared).await? {
+        if let Some(start) = start(shared, number, client) {
+            hand_over(shared, number, start).await;
         }
     }
+    Ok(())
+}
+
+/// Returns what a Connections.Sup is asked for a client: to serve it, or to refuse it if it has no permit;
+/// `None` if the client is closed at once.
+pub(super) fn start(shared: &Arc<Shared>, number: usize, client: Client) -> Option<Start> {
+    let Client { transport, peer, permit } = client;
+    let connection = Connection::new(transport, peer);
+    if let Some(permit) = permit {
+        return Some(Start::serve(shared, connection, number, permit));
+    }
+    shared.statistics.refused.fetch_add(1, Relaxed);
+    let ConnectionOverflow::Answer(_) = shared.overflow else { return None };
+    let permit = shared.refusals.try_acquire()?;
+    Some(Start::refuse(shared, connection, number, permit))
 }
 
 impl SharedListener {
     pub(super) fn new(listener: Arc<dyn Listen>) -> Self {
-        Self { listener, turn: Semaphore::new(1) }
+        Self { listener: Mutex::new(Some(listener)), turn: Semaphore::new(1), acceptors: Mutex::default() }
     }
 
-    /// Waits for a client. Fails only if the listener does.
-    async fn next(&self, shared: &Arc<Shared>) -> io::Result<Client> {
+    /// Takes the listener from the acceptors of a server that closes, once none of them is accepting.
+    pub(super) async fn take_over(&self) -> Option<Arc<dyn Listen>> {
+        let acceptors = std::mem::take(&mut *self.acceptors.lock());
+        acceptors.into_values().for_each(Waker::wake);
+        let _turn = self.turn.acquire().await;
+        self.listener.lock().take()
+    }
+
+    /// Waits for a client; there is none once the server closes. Fails only if the listener does.
+    async fn next(&self, listening: &dyn Listen, shared: &Arc<Shared>) -> io::Result<Option<Client>> {
         let _turn = self.turn.acquire().await;
         loop {
-            let error = match self.accept(shared).await {
+            let error = match accept(listening, shared).await {
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
@@ -87,49 +112,52 @@ impl SharedListener {
                 AcceptErrorKind::Connection => {}
                 AcceptErrorKind::Exhausted => {
                     shared.warn_accept_error(&error);
-                    self.shed(shared).await;
+                    shed(listening, shared).await;
                     sleep(PAUSE).await;
                 }
                 AcceptErrorKind::Listener => return Err(error),
             }
         }
     }
+}
 
-    /// Accepts the next client. Where clients wait for a permit, the permit is acquired first. It is released
-    /// again while there is no client.
-    async fn accept(&self, shared: &Shared) -> io::Result<Client> {
-        let mut acquire = shared.permits.start_acquire();
-        poll_fn(|cx| {
-            let permit = match shared.overflow {
-                ConnectionOverflow::Wait => Some(ready!(acquire.poll(cx))),
-                ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => shared.permits.try_acquire(),
-            };
-            let (transport, peer) = ready!(self.listener.poll_accept(cx))?;
-            Poll::Ready(Ok(Client { transport, peer, permit }))
-        })
-        .await
-    }
-
-    /// Sends waiting clients away, one after the other, through the descriptor in reserve. Called when the
-    /// program has run out of descriptors: the clients would wait without knowing for how long.
-    async fn shed(&self, shared: &Shared) {
-        let answer: &[u8] = match &shared.overflow {
-            ConnectionOverflow::Wait => return,
-            ConnectionOverflow::Close => &[],
-            ConnectionOverflow::Answer(answer) => answer,
+/// Accepts the next client, unless the server closes. Where clients wait for a permit, the permit is acquired
+/// first. It is released again while there is no client.
+async fn accept(listening: &dyn Listen, shared: &Shared) -> io::Result<Option<Client>> {
+    let mut acquire = shared.permits.start_acquire();
+    poll_fn(|cx| {
+        if shared.is_closing() {
+            return Poll::Ready(Ok(None));
+        }
+        let permit = match shared.overflow {
+            ConnectionOverflow::Wait => Some(ready!(acquire.poll(cx))),
+            ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => shared.permits.try_acquire(),
         };
-        poll_fn(|cx| {
-            shared.reserve.lend(|| {
-                for _ in 0..MAX_SHED {
-                    let Poll::Ready(Ok((transport, _))) = self.listener.poll_accept(cx) else { break };
-                    shared.statistics.refused.fetch_add(1, Relaxed);
-                    send_answer(&*transport, answer, cx);
-                }
-            });
-            Poll::Ready(())
-        })
-        .await;
-    }
+        let (transport, peer) = ready!(listening.poll_accept(cx))?;
+        Poll::Ready(Ok(Some(Client { transport, peer, permit })))
+    })
+    .await
+}
+
+/// Sends waiting clients away, one after the other, through the descriptor in reserve. Called when the
+/// program has run out of descriptors: the clients would wait without knowing for how long.
+async fn shed(listening: &dyn Listen, shared: &Shared) {
+    let answer: &[u8] = match &shared.overflow {
+        ConnectionOverflow::Wait => return,
+        ConnectionOverflow::Close => &[],
+        ConnectionOverflow::Answer(answer) => answer,
+    };
+    poll_fn(|cx| {
+        shared.reserve.lend(|| {
+            for _ in 0..MAX_SHED {
+                let Poll::Ready(Ok((transport, _))) = listening.poll_accept(cx) else { break };
+                shared.statistics.refused.fetch_add(1, Relaxed);
+                send_answer(&*transport, answer, cx);
+            }
+        });
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// Sends as much of the answer as the buffers of a new connection take, which is all of it.
@@ -142,7 +170,7 @@ fn send_answer(transport: &dyn Transport, answer: &[u8], cx: &mut Context<'_>) {
 }
 
 /// Sends a client to the Connections.Sup in charge. If that has just ended, its successor gets the client.
-async fn hand_over(shared: &Shared, number: usize, mut start: Start) {
+pub(super) async fn hand_over(shared: &Shared, number: usize, mut start: Start) {
     loop {
         let supervisor = shared.table.supervisor(shared.table.shard_of(number)).await;
         match try_send(supervisor, start) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::ToSocketAddrs, path::Path, sync::Arc, time::Duration};
 
-use riot_actor::Reason;
+use riot_actor::{Reason, runtime};
 use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
 use super::{
@@ -62,6 +62,8 @@ pub(super) struct Config {
     pub(super) alarms: Vec<Alarm>,
     pub(super) on_listen: Option<OnListen>,
     pub(super) shutdown_timeout: Duration,
+    pub(super) lame_duck_timeout: Duration,
+    pub(super) drain_first_timeout: Duration,
     pub(super) handshakes: Handshakes,
     pub(super) handshake_timeout: Duration,
 }
@@ -156,9 +158,32 @@ impl Server {
         self
     }
 
-    /// Sets how long connections may take to finish when a supervisor stops the server; default 15 s.
+    /// Bounds how long connections may take to finish when the server ends: because its supervisor stops it,
+    /// or because the runtime shuts down; default 15 s. Connections that have not finished are then killed.
+    ///
+    /// A server drains by itself wherever it was started, also in `main`. The lame duck comes before, and
+    /// both together have to stay below the
+    /// [`stop_timeout`](riot_actor::runtime::Config::stop_timeout) of the runtime. For the rules see
+    /// [B12](crate::contract).
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.config.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Sets how long the server goes on as a lame duck before it drains; default zero.
+    ///
+    /// Meanwhile it accepts and serves clients, but every response says that it is the last of its
+    /// connection, so that kept connections move to other servers. A load balancer that learns from a health
+    /// check that this server is about to stop needs this time to send its clients elsewhere. When the
+    /// runtime shuts down, the lame duck of every server begins at that moment.
+    pub fn lame_duck_timeout(mut self, timeout: Duration) -> Self {
+        self.config.lame_duck_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a client that has sent nothing yet is waited for when the server drains; default 1 s.
+    pub fn drain_first_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_first_timeout = timeout;
         self
     }
 
@@ -197,6 +222,7 @@ impl Server {
     /// # Panics
     /// Panics outside a process.
     pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerHandle, ServerStartError> {
+        self.config.check_stop_timeout();
         let (shared, supervisors) = self.into_shared(protocol);
         match tree::tree(&shared, supervisors).start_link().await {
             Ok(_) => Ok(ServerHandle::new(shared)),
@@ -254,6 +280,8 @@ impl fmt::Debug for Server {
             .field("overflow", &config.overflow)
             .field("alarms", &config.alarms)
             .field("shutdown_timeout", &config.shutdown_timeout)
+            .field("lame_duck_timeout", &config.lame_duck_timeout)
+            .field("drain_first_timeout", &config.drain_first_timeout)
             .field("handshakes", &config.handshakes)
             .field("handshake_timeout", &config.handshake_timeout)
             .finish_non_exhaustive()
@@ -261,6 +289,19 @@ impl fmt::Debug for Server {
 }
 
 impl Config {
+    /// Warns if the runtime would end before the connections have had their time.
+    fn check_stop_timeout(&self) {
+        let (needed, bound) =
+            (self.lame_duck_timeout.saturating_add(self.shutdown_timeout), runtime::stop_timeout());
+        if needed >= bound {
+            riot_actor::log_event!(
+                WARN,
+                "riot::socket",
+                "a drain may take {needed:?}, but the runtime stops after {bound:?}; see Config::stop_timeout"
+            );
+        }
+    }
+
     pub(super) fn new() -> Self {
         Self {
             acceptors: 10,
@@ -271,6 +312,8 @@ impl Config {
             alarms: Vec::new(),
             on_listen: None,
             shutdown_timeout: Duration::from_secs(15),
+            lame_duck_timeout: Duration::ZERO,
+            drain_first_timeout: Duration::from_secs(1),
             handshakes: Handshakes::default(),
             handshake_timeout: Duration::from_secs(5),
         }

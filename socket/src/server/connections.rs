@@ -19,11 +19,15 @@ use super::{
     alarm::CooldownEnded,
     connector::{self, Begin},
     connectors::Connectors,
+    drain::later,
     info::CutConnection,
     semaphore::Permit,
     state::Shared,
 };
-use crate::connection::Connection;
+use crate::connection::{
+    Connection,
+    record::{ConnectionRecord, DrainStep},
+};
 
 /// Asks a Connections.Sup to start a Connector for an accepted client, which is served or refused.
 pub(super) struct Start {
@@ -56,34 +60,119 @@ impl Start {
     }
 }
 
+/// Tells a Connections.Sup, and through it all connections, that a drain will follow.
+pub(super) struct AnnounceDrain;
+
 /// Asks all connections to finish. Those left at the deadline are killed. Answered when none is left.
 #[derive(Clone, Copy)]
-pub(super) struct Drain {
+pub(super) struct DrainConnections {
+    pub(super) deadline: Instant,
+    /// The time that a client has for its first bytes.
+    pub(super) first_timeout: Duration,
+}
+
+/// Moves the deadline of a drain forward.
+pub(super) struct ShortenDrain {
     pub(super) deadline: Instant,
 }
+
+/// The interval at which a drain looks at connections that have not been told of it: 50 ms.
+const CHECK: Duration = Duration::from_millis(50);
 
 struct Connections {
     shared: Arc<Shared>,
     parent: Pid,
     connectors: Connectors,
-    draining: bool,
+    phase: ConnectionsPhase,
+}
+
+/// The knowledge that the connections of a Connections.Sup have of a drain.
+enum ConnectionsPhase {
+    Serving,
+    Announced,
+    Draining(Draining),
+}
+
+/// A drain of connections.
+struct Draining {
+    deadline: Instant,
+    first_timeout: Duration,
+    /// Connections that have not been told, each with the instant at which they are.
+    untold: Vec<(Arc<ConnectionRecord>, Instant)>,
+}
+
+impl Draining {
+    fn new(DrainConnections { deadline, first_timeout }: DrainConnections) -> Self {
+        Self { deadline, first_timeout, untold: Vec::new() }
+    }
+
+    /// Asks a connection to finish.
+    fn add(&mut self, record: &Arc<ConnectionRecord>) {
+        record.drain(Some(self.deadline));
+        match record.drain_step() {
+            DrainStep::Done => {}
+            DrainStep::Now | DrainStep::Received => record.finish_now(),
+            DrainStep::AfterFirst | DrainStep::AfterHandshake => {
+                self.untold.push((record.clone(), later(now(), self.first_timeout)));
+            }
+        }
+    }
+
+    /// Tells the connections whose time has come.
+    fn check(&mut self) {
+        let first_timeout = self.first_timeout;
+        self.untold.retain_mut(|(record, at)| !tell(record, at, first_timeout));
+    }
+
+    /// Returns the time until there is something to do.
+    fn left(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(now());
+        if self.untold.is_empty() { left } else { left.min(CHECK) }
+    }
+}
+
+/// Tells a connection if its time has come. Returns whether nothing is left to tell.
+fn tell(record: &ConnectionRecord, at: &mut Instant, first_timeout: Duration) -> bool {
+    match record.drain_step() {
+        DrainStep::Done => return true,
+        DrainStep::AfterHandshake => *at = later(now(), first_timeout),
+        DrainStep::AfterFirst | DrainStep::Received if now() < *at => {}
+        DrainStep::AfterFirst | DrainStep::Received | DrainStep::Now => {
+            record.finish_now();
+            return true;
+        }
+    }
+    false
 }
 
 /// The body of a Connections.Sup.
 pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reason {
     shared.table.set_supervisor(number, this());
-    let mut connections = Connections { shared, parent, connectors: Connectors::default(), draining: false };
+    // One that replaces a Connections.Sup that was killed joins the drain that is under way.
+    let phase = match shared.schedule() {
+        Some(_) => ConnectionsPhase::Announced,
+        None => ConnectionsPhase::Serving,
+    };
+    let mut connections = Connections { shared, parent, connectors: Connectors::default(), phase };
     loop {
         receive! {
-            Start { connection } => connections.start(connection),
+            Start { connection } => {
+                connections.start(connection);
+                if let ConnectionsPhase::Draining(_) = connections.phase {
+                    connections.finish(Vec::new()).await;
+                }
+            },
             exit: Exit => if let Some(reason) = connections.handle_exit(exit) {
-                let deadline = deadline_in(connections.shared.shutdown_timeout());
-                connections.drain(deadline, Vec::new()).await;
+                let request = connections.shared.drain_request();
+                connections.drain(request, Vec::new()).await;
                 return reason;
             },
-            request: CallRequest<Drain, Vec<CutConnection>> => {
-                connections.drain(request.query.deadline, vec![request.reply]).await;
+            request: CallRequest<DrainConnections, Vec<CutConnection>> => {
+                connections.drain(request.query, vec![request.reply]).await;
             },
+            announce: AnnounceDrain => connections.announce(announce),
+            request: DrainConnections => connections.drain(request, Vec::new()).await,
+            _late: ShortenDrain => {},
             ended: CooldownEnded => connections.end_cooldown(ended),
         }
     }
@@ -96,8 +185,10 @@ impl Connections {
         let body = connector::body(self.shared.clone(), self.shared.protocol(), connection);
         let connector = SpawnOptions::new().label("Connector").link().spawn(body);
         record.set_owner(connector);
-        if self.draining {
-            record.drain();
+        match &mut self.phase {
+            ConnectionsPhase::Serving => {}
+            ConnectionsPhase::Announced => record.announce_drain(),
+            ConnectionsPhase::Draining(draining) => draining.add(&record),
         }
         let counted = !record.is_refused();
         self.connectors.insert(connector, record);
@@ -126,26 +217,57 @@ impl Connections {
         (exit.from == self.parent || exit.from.is_system()).then_some(exit.reason)
     }
 
+    fn announce(&mut self, AnnounceDrain: AnnounceDrain) {
+        if let ConnectionsPhase::Serving = self.phase {
+            self.phase = ConnectionsPhase::Announced;
+            self.connectors.values().for_each(|record| record.announce_drain());
+        }
+    }
+
     /// Asks every connection to finish, all at once, and kills those left at the deadline. A drain that is
     /// requested meanwhile can only move the deadline forward.
-    async fn drain(&mut self, mut deadline: Instant, mut callers: Vec<ReplyTo<Vec<CutConnection>>>) {
-        self.draining = true;
-        self.connectors.values().for_each(|record| record.drain());
+    async fn drain(&mut self, request: DrainConnections, callers: Vec<ReplyTo<Vec<CutConnection>>>) {
+        match &mut self.phase {
+            ConnectionsPhase::Draining(draining) => {
+                draining.deadline = draining.deadline.min(request.deadline);
+            }
+            ConnectionsPhase::Serving | ConnectionsPhase::Announced => {
+                let mut draining = Draining::new(request);
+                self.connectors.values().for_each(|record| draining.add(record));
+                self.phase = ConnectionsPhase::Draining(draining);
+            }
+        }
+        self.finish(callers).await;
+    }
+
+    /// Waits until none of the connections that were asked to finish is left.
+    async fn finish(&mut self, mut callers: Vec<ReplyTo<Vec<CutConnection>>>) {
         while !self.connectors.is_empty() {
-            let left = deadline.saturating_duration_since(now());
-            if left.is_zero() {
+            let ConnectionsPhase::Draining(draining) = &mut self.phase else { break };
+            if draining.deadline <= now() {
                 break;
             }
             let relevant = select(|message| {
                 message.is::<Exit>()
                     || message.is::<Start>()
-                    || message.is::<CallRequest<Drain, Vec<CutConnection>>>()
+                    || message.is::<ShortenDrain>()
+                    || message.is::<CallRequest<DrainConnections, Vec<CutConnection>>>()
             });
-            let Ok(message) = timeout(left, relevant).await else { break };
-            let message = match message.downcast::<CallRequest<Drain, Vec<CutConnection>>>() {
+            let Ok(message) = timeout(draining.left(), relevant).await else {
+                draining.check();
+                continue;
+            };
+            let message = match message.downcast::<CallRequest<DrainConnections, Vec<CutConnection>>>() {
                 Ok(request) => {
-                    deadline = deadline.min(request.query.deadline);
+                    draining.deadline = draining.deadline.min(request.query.deadline);
                     callers.push(request.reply);
+                    continue;
+                }
+                Err(message) => message,
+            };
+            let message = match message.downcast::<ShortenDrain>() {
+                Ok(ShortenDrain { deadline }) => {
+                    draining.deadline = draining.deadline.min(deadline);
                     continue;
                 }
                 Err(message) => message,
@@ -169,9 +291,9 @@ impl Connections {
             let exit = receive_if(|exit: &Exit| exit.by_link).await;
             self.handle_exit(exit);
         }
-        // The first caller gets the cut connections. The others learn that the drain is done.
+        // The last caller gets the cut connections: earlier ones were replaced by it.
         let mut cut = Some(cut);
-        for reply in callers {
+        for reply in callers.into_iter().rev() {
             reply.send(cut.take().unwrap_or_default());
         }
     }
@@ -183,9 +305,4 @@ impl Drop for Connections {
         let killed = self.connectors.values().filter(|record| !record.is_refused()).count();
         self.shared.statistics.count_killed(killed as u64);
     }
-}
-
-/// Returns the instant after `timeout`, however long that is.
-pub(super) fn deadline_in(timeout: Duration) -> Instant {
-    now().checked_add(timeout).unwrap_or_else(|| now() + Duration::from_secs(u32::MAX.into()))
 }

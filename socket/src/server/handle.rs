@@ -2,27 +2,28 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::Poll,
     time::Duration,
 };
 
-use riot_actor::{Pid, Reason, call, call::CallRequest, receive, spawn};
+use riot_actor::{Pid, Reason, call, call::CallRequest, receive, sleep, spawn};
 use riot_supervisor::{RestartChildError, SupervisorRef};
 
 use super::{
     alarm::Alarm,
     builder::ServerStartError,
-    connections::{Drain, deadline_in},
-    info::{ConnectionInfo, CutConnection, ServerInfo, ServerState},
+    drain::{DrainInfo, DrainPhase, DrainReport},
+    drainer::DrainServer,
+    info::{ConnectionInfo, ServerInfo, ServerState},
     protocol::{self, Protocol},
     state::Shared,
     tree::ACCEPTORS,
 };
 use crate::transport::{Address, options::Options};
+
+/// The pause before a Drain.Worker that has just been killed is expected to have been replaced: 10 ms.
+const REPLACED: Duration = Duration::from_millis(10);
 
 /// A handle to a server. It stays valid when the server's processes are restarted. Cheap to clone.
 ///
@@ -42,8 +43,8 @@ use crate::transport::{Address, options::Options};
 /// server.suspend().await;
 /// assert_eq!(server.info().state, ServerState::Suspended);
 /// server.resume().await?;
-/// let cut = server.stop(Duration::from_secs(5)).await;
-/// assert!(cut.is_empty());
+/// let report = server.stop(Duration::from_secs(5)).await;
+/// assert!(report.cut.is_empty());
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
 /// # assert_eq!(reason, riot_actor::Reason::Normal);
@@ -87,13 +88,20 @@ impl ServerHandle {
         let shared = &self.shared;
         let statistics = &shared.statistics;
         let (bytes_received, bytes_sent) = shared.bytes();
-        let state = match shared.supervisor() {
-            None => ServerState::Down,
-            Some(_) if shared.suspended.load(Relaxed) => ServerState::Suspended,
-            Some(_) => ServerState::Running,
+        let drain = shared.schedule().map(|schedule| {
+            let records = shared.table.records();
+            DrainInfo::new(&schedule, records.iter().map(|record| &**record))
+        });
+        let state = match (shared.supervisor(), drain.map(|drain| drain.phase)) {
+            (None, _) => ServerState::Down,
+            (Some(_), Some(DrainPhase::LameDuck)) => ServerState::LameDuck,
+            (Some(_), Some(_)) => ServerState::Draining,
+            (Some(_), None) if shared.suspended.load(Relaxed) => ServerState::Suspended,
+            (Some(_), None) => ServerState::Running,
         };
         ServerInfo {
             state,
+            drain: drain.filter(|_| state != ServerState::Down),
             address: shared.address(),
             max_connections: shared.permits.max(),
             active: shared.load.active(),
@@ -125,11 +133,12 @@ impl ServerHandle {
         self.shared.statistics.wait_until(wanted).await;
     }
 
-    /// Drains one connection, as [`stop`](Self::stop) does with all: an idle one ends at once, a busy one
-    /// finishes. To end a connection at once in any case, kill its Connector.
+    /// Drains one connection, as [`stop`](Self::stop) does with all, but without a deadline. To end a
+    /// connection at once in any case, kill its Connector.
     pub fn close(&self, connector: Pid) {
         if let Some(record) = self.shared.table.find(connector) {
-            record.drain();
+            record.drain(None);
+            record.finish_now();
         }
     }
 
@@ -157,6 +166,12 @@ impl ServerHandle {
     /// Changes [`Server::shutdown_timeout`](crate::Server::shutdown_timeout), at once.
     pub fn set_shutdown_timeout(&self, timeout: Duration) {
         self.shared.set_shutdown_timeout(timeout);
+    }
+
+    /// Changes [`Server::lame_duck_timeout`](crate::Server::lame_duck_timeout), for a drain that has not
+    /// begun.
+    pub fn set_lame_duck_timeout(&self, timeout: Duration) {
+        self.shared.set_lame_duck_timeout(timeout);
     }
 
     /// Changes [`Server::handshake_timeout`](crate::Server::handshake_timeout), for connections that are
@@ -219,44 +234,48 @@ impl ServerHandle {
         }
     }
 
-    /// Stops the server in order: no client is accepted any more, idle connections end, and busy ones finish.
-    /// After `timeout` the remaining connections are killed; they are returned.
+    /// Stops the server in order, in the phases of [`DrainPhase`](crate::DrainPhase): after the lame duck no
+    /// client can connect any more, clients that have connected are served, and every connection finishes
+    /// what it has begun. What has not finished `timeout` after the lame duck is killed, and listed in the
+    /// report. [`info`](Self::info) shows how far the drain has come.
     ///
-    /// If several processes stop the server, the earliest deadline holds, and each cut connection is returned
-    /// to one of them.
+    /// If several processes stop the server, the earliest deadline holds, and the report goes to one of
+    /// them. The others get an empty report at the same time.
+    ///
+    /// A handler that stops its own server and awaits the result waits for itself, and is cut at the
+    /// deadline. Such a handler spawns a process that stops the server, or calls
+    /// [`shutdown`](riot_actor::runtime::shutdown).
     ///
     /// # Cancel safety
     /// Once begun the stop goes on, also if the future is dropped or the caller ends.
     ///
     /// # Panics
     /// Panics outside a process.
-    pub async fn stop(&self, timeout: Duration) -> Vec<CutConnection> {
+    pub async fn stop(&self, timeout: Duration) -> DrainReport {
         struct StopServer;
         let server = self.clone();
-        let deadline = deadline_in(timeout);
         // The stop runs in a process of its own, so that the end of the caller does not interrupt it.
         let stopper = spawn(async move {
-            let request = receive::<CallRequest<StopServer, Vec<CutConnection>>>().await;
-            let cut = server.drain(Drain { deadline }).await;
+            let request = receive::<CallRequest<StopServer, DrainReport>>().await;
+            let report = server.drain(timeout).await;
             if let Some(supervisor) = server.supervisor() {
                 // A normal end, so that processes linked to the server go on.
                 let _ = supervisor.stop(Reason::Normal).await;
             }
-            request.reply.send(cut);
+            request.reply.send(report);
         });
         call(stopper, StopServer, None).await.unwrap_or_default()
     }
 
-    async fn drain(&self, drain: Drain) -> Vec<CutConnection> {
-        if let Some(supervisor) = self.supervisor() {
-            let _ = supervisor.terminate_child(ACCEPTORS).await;
-            self.shared.clear_address();
+    /// Drains the server. A Drain.Worker that was killed is replaced, and asked again.
+    async fn drain(&self, timeout: Duration) -> DrainReport {
+        while let (Some(_), Some(drainer)) = (self.shared.supervisor(), self.shared.drainer()) {
+            match call(drainer, DrainServer { timeout }, None).await {
+                Ok(report) => return report,
+                Err(_) => sleep(REPLACED).await,
+            }
         }
-        // All supervisors are asked before any answer is awaited.
-        let drains = self.shared.table.supervisors().into_iter().map(|pid| {
-            Box::pin(async move { call::<_, Vec<CutConnection>>(pid, drain, None).await.unwrap_or_default() })
-        });
-        join_all(drains.collect()).await.concat()
+        DrainReport::default()
     }
 
     fn supervisor(&self) -> Option<SupervisorRef> {
@@ -271,21 +290,4 @@ impl fmt::Debug for ServerHandle {
             None => f.write_str("ServerHandle"),
         }
     }
-}
-
-/// Awaits several futures concurrently.
-async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
-    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    poll_fn(|cx| {
-        for (future, done) in futures.iter_mut().zip(&mut done) {
-            if done.is_none()
-                && let Poll::Ready(output) = Pin::new(future).poll(cx)
-            {
-                *done = Some(output);
-            }
-        }
-        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use riot_actor::{Pid, Reason, now};
 
-use super::accept_error::AcceptErrorKind;
+use super::{accept_error::AcceptErrorKind, drain::DrainInfo};
 use crate::{
     connection::{control::Status, record::ConnectionRecord},
     transport::Address,
@@ -34,6 +34,8 @@ use crate::{
 pub struct ServerInfo {
     /// Whether the server accepts.
     pub state: ServerState,
+    /// The drain that is under way; `None` if the server does not drain.
+    pub drain: Option<DrainInfo>,
     /// The address that the server listens on; `None` while it does not listen.
     pub address: Option<Address>,
     /// The bound of connections.
@@ -85,6 +87,11 @@ pub enum ServerState {
     Running,
     /// [Suspended](crate::ServerHandle::suspend): not accepting, while connections go on.
     Suspended,
+    /// About to drain: accepting, while responses say that they are the last of their connection. See
+    /// [`Server::lame_duck_timeout`](crate::Server::lame_duck_timeout).
+    LameDuck,
+    /// Ending in order: not accepting, while connections finish.
+    Draining,
     /// Not running: the server has ended, or is being restarted.
     Down,
 }
@@ -244,7 +251,7 @@ impl ConnectionInfo {
 ///     .await?;
 /// let _client = listener.connect()?;
 /// server.wait_for_connections(|connections| connections == 1).await;
-/// for cut in server.stop(Duration::from_millis(10)).await {
+/// for cut in server.stop(Duration::from_millis(10)).await.cut {
 ///     eprintln!("{} was cut after {:?}, in the state {}", cut.peer, cut.age, cut.state);
 /// }
 /// # server.stop(std::time::Duration::ZERO).await;

@@ -24,6 +24,8 @@ mod builder;
 mod connections;
 mod connector;
 mod connectors;
+mod drain;
+mod drainer;
 mod handle;
 mod info;
 mod overflow;
@@ -38,6 +40,7 @@ mod tree;
 pub use self::{
     alarm::{Alarm, AlarmEvent},
     builder::{Server, ServerStartError},
+    drain::{DrainInfo, DrainPhase, DrainReport, ServerPhase},
     handle::ServerHandle,
     info::{AcceptErrors, ConnectionInfo, CutConnection, EndCounts, ServerInfo, ServerState},
     overflow::ConnectionOverflow,

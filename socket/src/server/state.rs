@@ -3,19 +3,25 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, Reason, process::join, this};
+use riot_actor::{
+    Pid, Reason, now,
+    process::{is_alive, join},
+    this,
+};
 
 use super::{
     acceptor::SharedListener,
     alarm::Alarms,
     builder::{Config, OnListen},
+    connections::DrainConnections,
+    drain::{DrainCounters, Schedule, later},
     overflow::{ConnectionOverflow, MAX_REFUSALS},
     protocol::DynProtocol,
     reserve::Reserve,
@@ -48,6 +54,11 @@ pub(crate) struct Shared {
     pub(super) alarms: Alarms,
     pub(super) table: ConnectionTable,
     pub(super) suspended: AtomicBool,
+    pub(super) drain_counters: DrainCounters,
+    /// The time that a client has for its first bytes once the server drains.
+    pub(super) drain_first_timeout: Duration,
+    /// The server accepts no more, because it drains.
+    closing: AtomicBool,
     settings: Mutex<Settings>,
     lifecycle: Mutex<Lifecycle>,
 }
@@ -58,6 +69,7 @@ struct Settings {
     acceptors: usize,
     listeners: usize,
     shutdown_timeout: Duration,
+    lame_duck_timeout: Duration,
     handshake_timeout: Duration,
 }
 
@@ -66,6 +78,13 @@ struct Settings {
 struct Lifecycle {
     /// Server.Sup, if it was started.
     supervisor: Option<Pid>,
+    /// Connections.Sup.Sup, the supervisor of all Connections.Sup.
+    connections: Option<Pid>,
+    drainer: Option<Pid>,
+    /// The drain that is under way or done.
+    schedule: Option<Schedule>,
+    /// The listeners that are open, unless they were closed since.
+    listeners: Vec<Weak<SharedListener>>,
     /// Acceptor.Sup and the acceptors that have the listeners open. Some may have ended.
     accepting: Vec<Pid>,
     address: Option<Address>,
@@ -79,6 +98,7 @@ impl Shared {
             acceptors: config.acceptors,
             listeners: config.listeners,
             shutdown_timeout: config.shutdown_timeout,
+            lame_duck_timeout: config.lame_duck_timeout,
             handshake_timeout: config.handshake_timeout,
         };
         Self {
@@ -94,6 +114,9 @@ impl Shared {
             alarms: Alarms::new(config.alarms),
             table: ConnectionTable::new(config.connection_supervisors),
             suspended: AtomicBool::new(false),
+            drain_counters: DrainCounters::default(),
+            drain_first_timeout: config.drain_first_timeout,
+            closing: AtomicBool::new(false),
             settings: Mutex::new(settings),
             lifecycle: Mutex::default(),
         }
@@ -145,6 +168,14 @@ impl Shared {
         self.settings().shutdown_timeout = timeout;
     }
 
+    pub(super) fn lame_duck_timeout(&self) -> Duration {
+        self.settings().lame_duck_timeout
+    }
+
+    pub(super) fn set_lame_duck_timeout(&self, timeout: Duration) {
+        self.settings().lame_duck_timeout = timeout;
+    }
+
     pub(super) fn handshake_timeout(&self) -> Duration {
         self.settings().handshake_timeout
     }
@@ -164,8 +195,74 @@ impl Shared {
         lifecycle.address = None;
     }
 
+    /// Records a Server.Sup that has just begun to start its children.
     pub(super) fn set_supervisor(&self, pid: Pid) {
-        self.lifecycle().supervisor = Some(pid);
+        let mut lifecycle = self.lifecycle();
+        lifecycle.supervisor = Some(pid);
+        lifecycle.schedule = None;
+        self.closing.store(false, Relaxed);
+        self.drain_counters.end();
+    }
+
+    pub(super) fn set_connections(&self, pid: Pid) {
+        self.lifecycle().connections = Some(pid);
+    }
+
+    /// Returns Drain.Worker, if there is one.
+    pub(super) fn drainer(&self) -> Option<Pid> {
+        self.lifecycle().drainer
+    }
+
+    pub(super) fn set_drainer(&self, pid: Pid) {
+        self.lifecycle().drainer = Some(pid);
+    }
+
+    /// Returns whether the children of Server.Sup before Drain.Worker live.
+    pub(super) fn is_whole(&self) -> bool {
+        let lifecycle = self.lifecycle();
+        let lives = |pid: Option<&Pid>| pid.is_some_and(|&pid| is_alive(pid));
+        lives(lifecycle.connections.as_ref())
+            && (self.suspended.load(Relaxed) || lives(lifecycle.accepting.first()))
+    }
+
+    pub(super) fn schedule(&self) -> Option<Schedule> {
+        self.lifecycle().schedule
+    }
+
+    /// Sets the schedule of a drain, unless one has begun. Returns whether it has done so.
+    pub(super) fn begin_schedule(&self, schedule: Schedule) -> bool {
+        let mut lifecycle = self.lifecycle();
+        let begins = lifecycle.schedule.is_none();
+        if begins {
+            lifecycle.schedule = Some(schedule);
+        }
+        begins
+    }
+
+    /// Changes the schedule, and returns the deadline if `change` returns that it has changed.
+    pub(super) fn change_schedule(&self, change: impl FnOnce(&mut Schedule) -> bool) -> Option<Instant> {
+        let mut lifecycle = self.lifecycle();
+        let schedule = lifecycle.schedule.as_mut()?;
+        if change(schedule) { schedule.deadline() } else { None }
+    }
+
+    /// Returns what connections are asked when the server drains.
+    pub(super) fn drain_request(&self) -> DrainConnections {
+        let deadline = self.schedule().and_then(|schedule| schedule.deadline());
+        let deadline = deadline.unwrap_or_else(|| later(now(), self.shutdown_timeout()));
+        DrainConnections { deadline, first_timeout: self.drain_first_timeout }
+    }
+
+    /// Returns whether the server accepts no more because it drains.
+    #[inline]
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
+    }
+
+    /// Lets the server accept no more, and returns the listeners that are open.
+    pub(super) fn stop_accepting(&self) -> Vec<Arc<SharedListener>> {
+        self.closing.store(true, Relaxed);
+        self.lifecycle().listeners.iter().filter_map(Weak::upgrade).collect()
     }
 
     pub(super) fn address(&self) -> Option<Address> {
@@ -187,6 +284,7 @@ impl Shared {
         match self.listen(listeners).await {
             Ok(listeners) => {
                 self.suspended.store(false, Relaxed);
+                self.lifecycle().listeners = listeners.iter().map(Arc::downgrade).collect();
                 Ok(listeners)
             }
             Err(error) => {

@@ -190,6 +190,9 @@ impl Owner for Shared {
         statistics.received.fetch_add(received, Relaxed);
         statistics.sent.fetch_add(sent, Relaxed);
         statistics.undelivered.fetch_add(record.undelivered(), Relaxed);
+        if self.drain_counters.is_on() {
+            self.drain_counters.count(record);
+        }
         if let Some(mut member) = self.table.remove(key) {
             self.release(member.take_permit());
         }

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use riot_actor::{Pid, process::SpawnOptions, this};
-use riot_supervisor::{ChildShutdown, Supervisor, SupervisorInit, supervisor, worker};
+use riot_supervisor::{ChildShutdown, Supervisor, SupervisorInit, SupervisorStartError, supervisor, worker};
 
-use super::{acceptor, connections, state::Shared};
+use super::{acceptor, connections, drainer, state::Shared};
 
 /// The first child of Server.Sup.
 pub(super) const CONNECTIONS: &str = "Connections.Sup.Sup";
@@ -18,24 +18,39 @@ fn intensity(children: usize) -> (usize, Duration) {
 }
 
 /// Returns Server.Sup. Connections start before the acceptors, which hand clients over to them, and stop
-/// after them.
+/// after them. A shutdown stops Drain.Worker first, which drains the whole server before it ends.
 pub(super) fn tree(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
     let connections = {
         let top = SupervisorGuard(shared.clone());
         move || {
             let SupervisorGuard(shared) = &top;
             shared.set_supervisor(this());
-            connections(shared, supervisors).start_link()
+            let (shared, starting) = (shared.clone(), connections(shared, supervisors).start_link());
+            async move {
+                let supervisor = starting.await?;
+                shared.set_connections(supervisor.pid());
+                Ok::<_, SupervisorStartError>(supervisor)
+            }
         }
     };
     let acceptors = {
         let shared = shared.clone();
         move || acceptors(shared.clone()).start_link()
     };
+    let drainer = {
+        let shared = shared.clone();
+        move || {
+            let body = drainer::run(shared.clone(), this());
+            let pid = SpawnOptions::new().label("Drain.Worker").trap_exit().link().spawn(body);
+            async move { Ok::<Pid, riot_actor::Reason>(pid) }
+        }
+    };
     Supervisor::rest_for_one()
         .label("Server.Sup")
         .child(supervisor(CONNECTIONS, connections))
         .child(supervisor(ACCEPTORS, acceptors))
+        // Drain.Worker keeps the deadline of the drain.
+        .child(worker("Drain.Worker", drainer).shutdown(ChildShutdown::Infinity))
 }
 
 /// Clears the pid of Server.Sup when that ends, so that handles see it from any thread. Held by Server.Sup.

@@ -2,10 +2,11 @@
 //!
 //! The traits stand in this file; each transport has a file or folder: [`tcp`], [`unix`], [`memory`], `tls`
 //! around another one, [`inherited`] listening sockets. [`connect`] connects by name, [`options`] configure
-//! sockets.
+//! sockets, [`accept_queue`] empties the queue of a listener that closes.
 //!
 //! Invariant: transports know neither connections nor servers. Both use them through the traits.
 
+mod accept_queue;
 mod address;
 mod connect;
 pub(crate) mod inherited;
@@ -26,8 +27,8 @@ use std::{
 
 pub use std::net::Shutdown;
 
-pub use self::address::Address;
 use self::options::Options;
+pub use self::{accept_queue::AcceptQueue, address::Address};
 use crate::io::send_file::poll_copy;
 pub use crate::io::source::ReadOutcome;
 
@@ -164,6 +165,13 @@ pub trait Listen: Send + Sync + 'static {
     /// # Errors
     /// Those of the system.
     fn local_address(&self) -> io::Result<Address>;
+
+    /// Lets no further client into the queue, if that is possible, and returns the state of the queue. The
+    /// caller accepts the clients that are left and drops the listener. By default the queue stays
+    /// [open](AcceptQueue::Open).
+    fn close_queue(&self) -> AcceptQueue {
+        AcceptQueue::Open
+    }
 
     /// Returns whether its connections are sockets of the system, which need a poller; default false. If so,
     /// every worker gets its poller before the first client is accepted: later there may be no descriptor

@@ -7,7 +7,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Address, Bind, Listen, Transport, options::Options, socket_transport::impl_socket_transport};
+use socket2::SockRef;
+
+use super::{
+    AcceptQueue, Address, Bind, Listen, Transport, accept_queue, options::Options,
+    socket_transport::impl_socket_transport,
+};
 use crate::io::{readiness::Direction, source::IoSource};
 
 /// A TCP connection, for one or two processes: reading and writing are independent.
@@ -119,7 +124,11 @@ impl_socket_transport!(TcpStream, Address::Ip);
 /// assert_ne!(listener.local_addr()?.port(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct TcpListener(IoSource<mio::net::TcpListener>);
+pub struct TcpListener {
+    socket: IoSource<mio::net::TcpListener>,
+    /// Another process may accept from the socket too.
+    shared: bool,
+}
 
 impl TcpListener {
     /// Binds and listens.
@@ -127,20 +136,21 @@ impl TcpListener {
     /// # Errors
     /// Those of bind(2) and listen(2).
     pub fn bind(address: SocketAddr, options: &Options) -> io::Result<Self> {
-        Ok(Self::from_listening(options.listen(address)?))
+        Ok(Self::from_listening(options.listen(address)?, false))
     }
 
-    /// Wraps a listening socket, such as one inherited from a service manager.
+    /// Wraps a listening socket, such as one inherited from a service manager. Another process may accept
+    /// from the socket too, so [`close_queue`](Listen::close_queue) leaves its queue to that process.
     ///
     /// # Errors
     /// Those of the system.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self::from_listening(listener))
+        Ok(Self::from_listening(listener, true))
     }
 
-    fn from_listening(listener: std::net::TcpListener) -> Self {
-        Self(IoSource::new(mio::net::TcpListener::from_std(listener)))
+    fn from_listening(listener: std::net::TcpListener, shared: bool) -> Self {
+        Self { socket: IoSource::new(mio::net::TcpListener::from_std(listener)), shared }
     }
 
     /// Returns the address it listens on.
@@ -148,22 +158,31 @@ impl TcpListener {
     /// # Errors
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get().local_addr()
+        self.socket.get().local_addr()
     }
 }
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.get().fmt(f)
+        self.socket.get().fmt(f)
     }
 }
 
 impl Listen for TcpListener {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
-        self.0.poll(cx, Direction::Read, mio::net::TcpListener::accept, |_| false).map_ok(|(stream, peer)| {
+        let accept = mio::net::TcpListener::accept;
+        self.socket.poll(cx, Direction::Read, accept, |_| false).map_ok(|(stream, peer)| {
             let transport: Arc<dyn Transport> = Arc::new(TcpStream(IoSource::new(stream)));
             (transport, Address::Ip(peer))
         })
+    }
+
+    fn close_queue(&self) -> AcceptQueue {
+        if self.shared {
+            return AcceptQueue::Shared;
+        }
+        accept_queue::ignore_new_clients(SockRef::from(self.socket.get()));
+        AcceptQueue::Open
     }
 
     fn uses_poller(&self) -> bool {

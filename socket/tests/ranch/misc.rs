@@ -250,7 +250,7 @@ fn stop_unknown_listener() {
     Simulation::sweep(SEEDS, || async {
         let server = Server::listen(Listener::new()).start_link(common::echo).await?;
         server.stop(Duration::ZERO).await;
-        assert!(server.stop(Duration::ZERO).await.is_empty());
+        assert!(server.stop(Duration::ZERO).await.cut.is_empty());
         server.suspend().await;
         assert!(matches!(server.resume().await, Err(ServerStartError::Supervisor(Reason::NoProc))));
         Ok::<(), Reason>(())

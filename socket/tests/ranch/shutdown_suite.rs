@@ -7,13 +7,15 @@ async fn stop(protocol: impl riot_socket::Protocol, timeout: Duration) -> Result
     let listener = Listener::new();
     let server = Server::listen(listener.clone()).start_link(protocol).await?;
     let mut client = listener.connect()?;
+    // A client that has sent nothing yet would be waited for.
+    client.write_all(b"x").await?;
     settle().await;
     let connector = tree().labelled("Connector")[0];
     let start = now();
     server.stop(timeout).await;
     let took = now() - start;
     assert!(!is_alive(connector) && server.pid().is_none(), "{}", tree());
-    assert_eq!(client.read(&mut [0]).await?, 0);
+    client.read_to_end(1).await?;
     assert!(listener.connect().is_err());
     Ok(took)
 }

@@ -104,9 +104,15 @@ fn b10_a_random_process_killed_again_and_again() {
         let listener = Listener::new();
         let server =
             Server::listen(listener.clone()).acceptors(4).connection_supervisors(2).start_link(echo).await?;
-        let labels =
-            ["Acceptor.Worker", "Connector", "Connections.Sup", "Acceptor.Sup", "Connections.Sup.Sup"];
-        for round in 0..25 {
+        let labels = [
+            "Acceptor.Worker",
+            "Connector",
+            "Connections.Sup",
+            "Acceptor.Sup",
+            "Connections.Sup.Sup",
+            "Drain.Worker",
+        ];
+        for round in 0..30 {
             let clients: Vec<_> = (0..3).filter_map(|_| listener.connect().ok()).collect();
             for _ in 0..round % 7 {
                 yield_now().await;
@@ -126,8 +132,8 @@ fn b10_a_random_process_killed_again_and_again() {
         );
         drop(client);
         settle().await;
-        // The processes: main, Server.Sup, two supervisors below it, two Connections.Sup, four acceptors.
-        assert_eq!((server.info().active, processes().len()), (0, 10), "{}", tree());
+        // The processes: main, Server.Sup, its three children, two Connections.Sup, four acceptors.
+        assert_eq!((server.info().active, processes().len()), (0, 11), "{}", tree());
         Ok::<(), Reason>(())
     });
 }

@@ -1,4 +1,9 @@
-//! Stopping: B12.
+//! Stopping: B12, DR1, DR8.
+
+use std::time::Instant;
+
+use riot_socket::DrainReport;
+use riot_supervisor::Supervisor;
 
 use super::*;
 
@@ -30,7 +35,7 @@ fn b12_stop_ends_idle_connections_lets_busy_ones_finish_and_cuts_the_rest() {
         let start = now();
         let stopping = server.clone();
         let watcher = this();
-        spawn(async move { send(watcher, stopping.stop(Duration::from_secs(5)).await.len()) });
+        spawn(async move { send(watcher, stopping.stop(Duration::from_secs(5)).await.cut.len()) });
         settle().await;
         assert!(listener.connect().is_err(), "nothing more is accepted");
         let end = timeout(Duration::from_millis(50), idle.read(&mut [0])).await;
@@ -53,12 +58,12 @@ fn b12_a_stop_returns_the_cut_connections() {
         let client = listener.connect()?;
         sleep(Duration::from_secs(3)).await;
         let [connection] = &server.connections()[..] else { panic!("there is one") };
-        let cut = server.stop(Duration::from_secs(2)).await;
+        let cut = server.stop(Duration::from_secs(2)).await.cut;
         let [cut] = &cut[..] else { panic!("one was cut: {cut:?}") };
         assert_eq!((cut.pid, &cut.peer, cut.state), (connection.pid, client.peer(), "finishing"));
         assert!((5..6).contains(&cut.age.as_secs()), "{:?}", cut.age);
         assert_eq!(server.info().state, ServerState::Down);
-        assert!(server.stop(Duration::ZERO).await.is_empty(), "there is nothing left to stop");
+        assert!(server.stop(Duration::ZERO).await.cut.is_empty(), "there is nothing left to stop");
         Ok::<(), Reason>(())
     });
 }
@@ -81,6 +86,86 @@ fn b12_a_stop_goes_on_without_its_caller_and_an_earlier_deadline_holds() {
         assert!(!is_alive(top) && now() - start < Duration::from_secs(2), "{:?}", now() - start);
         settle().await;
         assert_eq!(processes(), [this()], "{}", tree());
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr08_a_client_that_has_sent_nothing_has_a_second() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).start_link(echo).await?;
+        let (mut silent, mut late) = (listener.connect()?, listener.connect()?);
+        settle().await;
+        let begin = now();
+        let (stopping, watcher) = (server.clone(), this());
+        spawn(async move { send(watcher, stopping.stop(Duration::from_secs(15)).await) });
+        sleep(Duration::from_millis(900)).await;
+        says_it_back(&mut late, b"late").await;
+        assert_eq!((silent.read(&mut [0]).await?, late.read(&mut [0]).await?), (0, 0));
+        let report = receive::<DrainReport>().await;
+        assert_eq!((report.unused, report.cut.len()), (1, 0));
+        assert!((1000..1200).contains(&(now() - begin).as_millis()), "{:?}", now() - begin);
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr08_a_protocol_with_a_hook_is_told_at_once() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let watcher = this();
+        let server = Server::listen(listener.clone())
+            .start_link(move |connection: Connection| {
+                connection.on_drain(move || send(watcher, now()));
+                never_ends(connection)
+            })
+            .await?;
+        let _client = listener.connect()?;
+        settle().await;
+        let begin = now();
+        let stopping = server.clone();
+        spawn(async move { send(watcher, stopping.stop(Duration::from_secs(15)).await) });
+        assert!(receive::<Instant>().await - begin < Duration::from_millis(50));
+        assert_eq!(receive::<DrainReport>().await.cut.len(), 1);
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr01_a_drain_worker_that_is_killed_is_replaced_and_the_drain_goes_on() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).start_link(never_ends).await?;
+        let _client = listener.connect()?;
+        settle().await;
+        let begin = now();
+        let (stopping, watcher) = (server.clone(), this());
+        spawn(async move { send(watcher, stopping.stop(Duration::from_secs(5)).await) });
+        sleep(Duration::from_secs(1)).await;
+        kill(tree().labelled("Drain.Worker")[0]).await;
+        assert_eq!(server.info().state, ServerState::Draining);
+        assert_eq!(receive::<DrainReport>().await.cut.len(), 1);
+        assert_eq!((now() - begin).as_secs(), 5, "the deadline is still that of the first request");
+        assert!(server.pid().is_none());
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr01_a_server_that_is_started_again_after_a_drain_accepts() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let (spec, server) = Server::listen(listener.clone()).child("echo", echo);
+        let top = Supervisor::one_for_one().child(spec).start_link().await?;
+        for _ in 0..3 {
+            let mut client = listener.connect()?;
+            says_it_back(&mut client, b"hello").await;
+            top.terminate_child("echo").await?;
+            assert_eq!(server.info().state, ServerState::Down);
+            top.restart_child("echo").await?;
+            assert_eq!((server.info().state, server.info().drain), (ServerState::Running, None));
+        }
         Ok::<(), Reason>(())
     });
 }

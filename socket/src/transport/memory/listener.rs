@@ -13,7 +13,7 @@ use super::{
     script::Faults,
     stream::{Stream, pair},
 };
-use crate::transport::{Address, Bind, Listen, Transport};
+use crate::transport::{AcceptQueue, Address, Bind, Listen, Transport};
 
 /// A listener in memory, to be served and to be connected to. Clones are the same listener.
 ///
@@ -37,7 +37,7 @@ pub struct Listener(Arc<Mutex<ListenerState>>);
 #[derive(Default)]
 struct ListenerState {
     /// The queues of the bound listeners, by number. Several only if the listener is shared.
-    bound: BTreeMap<u64, AcceptQueue>,
+    bound: BTreeMap<u64, BoundQueue>,
     ever_bound: u64,
     shared: bool,
     clients: u64,
@@ -49,9 +49,11 @@ struct ListenerState {
 
 /// The clients that wait at one bound listener, and the waker of its acceptor.
 #[derive(Default)]
-struct AcceptQueue {
+struct BoundQueue {
     waiting: VecDeque<(Arc<Stream>, Address)>,
     acceptor: Option<Waker>,
+    /// No client enters the queue any more.
+    closed: bool,
 }
 
 impl Listener {
@@ -73,10 +75,11 @@ impl Listener {
     /// Connects a client as [`connect`](Self::connect) does, and returns its stream, to be scripted.
     ///
     /// # Errors
-    /// [`io::ErrorKind::ConnectionRefused`] while the listener is not bound.
+    /// [`io::ErrorKind::ConnectionRefused`] while the listener is not bound, or drains.
     pub fn connect_stream(&self) -> io::Result<(Arc<Stream>, Address)> {
         let mut state = self.lock();
-        if state.bound.is_empty() {
+        let open = state.bound.values().filter(|queue| !queue.closed).count();
+        if open == 0 {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (client, server) = pair();
@@ -88,8 +91,9 @@ impl Listener {
             server.set_scripts(faults.script(2 * state.clients), faults.script(2 * state.clients + 1));
         }
         let address = Address::Memory(state.clients);
-        let turn = state.clients as usize % state.bound.len();
-        let queue = state.bound.values_mut().nth(turn).expect("the turn is below the number of queues");
+        let turn = state.clients as usize % open;
+        let mut queues = state.bound.values_mut().filter(|queue| !queue.closed);
+        let queue = queues.nth(turn).expect("the turn is below the number of open queues");
         queue.waiting.push_back((server, address.clone()));
         let acceptor = queue.acceptor.take();
         drop(state);
@@ -156,7 +160,7 @@ impl Bind for Listener {
         }
         state.ever_bound += 1;
         let number = state.ever_bound;
-        state.bound.insert(number, AcceptQueue::default());
+        state.bound.insert(number, BoundQueue::default());
         drop(state);
         Ok(Arc::new(Bound { listener: self.clone(), number }))
     }
@@ -185,6 +189,13 @@ impl Listen for Bound {
                 Poll::Pending
             }
         }
+    }
+
+    fn close_queue(&self) -> AcceptQueue {
+        if let Some(queue) = self.listener.lock().bound.get_mut(&self.number) {
+            queue.closed = true;
+        }
+        AcceptQueue::Closed
     }
 
     fn local_address(&self) -> io::Result<Address> {

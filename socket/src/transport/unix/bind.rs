@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use parking_lot::Mutex;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{UnixAddress, UnixListener};
@@ -87,7 +88,7 @@ impl UnixBind {
         }
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
         let socket = IoSource::new(mio::net::UnixListener::from_std(socket.into()));
-        Ok(UnixListener { socket, _file: file })
+        Ok(UnixListener { socket, file: Mutex::new(file), shared: false })
     }
 }
 

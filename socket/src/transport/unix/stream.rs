@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
+use parking_lot::Mutex;
 use riot_actor::runtime::blocking;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{UnixAddress, bind::SocketFile};
 use crate::{
     io::{readiness::Direction, source::IoSource},
-    transport::{Address, Listen, Transport, socket_transport::impl_socket_transport},
+    transport::{AcceptQueue, Address, Listen, Shutdown, Transport, socket_transport::impl_socket_transport},
 };
 
 /// A connection over a Unix socket, for one or two processes: reading and writing are independent.
@@ -127,18 +128,23 @@ impl_socket_transport!(UnixStream, Address::Unix);
 /// ```
 pub struct UnixListener {
     pub(super) socket: IoSource<mio::net::UnixListener>,
-    pub(super) _file: Option<SocketFile>,
+    /// The file of the socket, if the listener created it.
+    pub(super) file: Mutex<Option<SocketFile>>,
+    /// Another process may accept from the socket too.
+    pub(super) shared: bool,
 }
 
 impl UnixListener {
     /// Wraps a listening socket, such as one inherited from a service manager. Its file stays when it is
-    /// dropped.
+    /// dropped. Another process may accept from the socket too, so [`close_queue`](Listen::close_queue)
+    /// leaves its queue to that process.
     ///
     /// # Errors
     /// Those of the system.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { socket: IoSource::new(mio::net::UnixListener::from_std(listener)), _file: None })
+        let socket = IoSource::new(mio::net::UnixListener::from_std(listener));
+        Ok(Self { socket, file: Mutex::new(None), shared: true })
     }
 
     /// Returns the address it listens on.
@@ -163,6 +169,19 @@ impl Listen for UnixListener {
             let transport: Arc<dyn Transport> = Arc::new(UnixStream(IoSource::new(stream)));
             (transport, Address::Unix(UnixAddress::from_system(&peer)))
         })
+    }
+
+    /// Removes the file, and lets connect(2) fail: shutdown(2) of the receiving side does that to a listening
+    /// Unix socket, while clients in the queue can still be accepted.
+    fn close_queue(&self) -> AcceptQueue {
+        if self.shared {
+            return AcceptQueue::Shared;
+        }
+        drop(self.file.lock().take());
+        match SockRef::from(self.socket.get()).shutdown(Shutdown::Read) {
+            Ok(()) => AcceptQueue::Closed,
+            Err(_) => AcceptQueue::Open,
+        }
     }
 
     fn uses_poller(&self) -> bool {
