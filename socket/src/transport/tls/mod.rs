@@ -34,6 +34,7 @@ mod certificate;
 mod client;
 mod server;
 mod stream;
+mod with_verifier;
 
 use std::sync::Arc;
 
