@@ -9,7 +9,7 @@ use std::{
 use riot_actor::runtime::blocking;
 use socket2::{Domain, Socket, Type};
 
-use super::{UnixAddress, bind::SocketFile};
+use super::{UnixAddress, socket_file::SocketFile};
 use crate::{
     io::{readiness::Direction, source::IoSource},
     transport::{Address, Listen, Transport, socket_transport::impl_socket_transport},
@@ -126,8 +126,9 @@ impl_socket_transport!(UnixStream, Address::Unix);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UnixListener {
-    pub(super) socket: IoSource<mio::net::UnixListener>,
+    /// Dropped before the socket.
     pub(super) _file: Option<SocketFile>,
+    pub(super) socket: IoSource<mio::net::UnixListener>,
 }
 
 impl UnixListener {
@@ -138,7 +139,7 @@ impl UnixListener {
     /// Those of the system.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { socket: IoSource::new(mio::net::UnixListener::from_std(listener)), _file: None })
+        Ok(Self { _file: None, socket: IoSource::new(mio::net::UnixListener::from_std(listener)) })
     }
 
     /// Returns the address it listens on.
