@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts};
 
-/// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to
-/// the caller, and accepts connections when this returns.
+/// Serves HTTP on `port` of every address of this machine, of IPv6 and IPv4, and answers with `handler`; see
+/// [`Server::bind_port`]. The tree is linked to the caller, and accepts connections when this returns.
 ///
 /// ```no_run
 /// use riot_http::{Reqd, Response};
@@ -44,8 +44,7 @@ use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts}
 /// # Panics
 /// Panics outside a process.
 pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerHandle, ServerStartError> {
-    let server = Server::bind(("0.0.0.0", port)).map_err(ServerStartError::Bind)?;
-    server.handler(handler).start_link().await
+    Server::bind_port(port).handler(handler).start_link().await
 }
 
 /// A server without a handler yet. It is built in steps and started by [`Serving::start_link`].
@@ -85,20 +84,23 @@ impl Server {
     /// # Errors
     /// If the name has no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self {
-            server: riot_socket::Server::bind(address)?,
-            config: config(),
-            when_gone: WhenPeerIsGone::DropHandler,
-        })
+        riot_socket::Server::bind(address).map(Self::new)
+    }
+
+    /// Creates a server on a port of every address of this machine: IPv6 and IPv4 by one socket, or IPv4
+    /// alone where the system has no IPv6. The peers of IPv4 clients are shown as addresses of IPv4. For port
+    /// 0 the system chooses a port.
+    pub fn bind_port(port: u16) -> Self {
+        Self::new(riot_socket::Server::bind_port(port))
     }
 
     /// Creates a server on anything that can be bound.
     pub fn listen(bind: impl Bind) -> Self {
-        Self {
-            server: riot_socket::Server::listen(bind),
-            config: config(),
-            when_gone: WhenPeerIsGone::DropHandler,
-        }
+        Self::new(riot_socket::Server::listen(bind))
+    }
+
+    fn new(server: riot_socket::Server) -> Self {
+        Self { server, config: config(), when_gone: WhenPeerIsGone::DropHandler }
     }
 
     /// Creates a server on a Unix socket, whose file is removed when it stops.

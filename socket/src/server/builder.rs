@@ -76,6 +76,28 @@ impl Server {
         Ok(Self::listen(TcpBind::resolve(address, Options::new())?))
     }
 
+    /// Returns a server on a port of every address of this machine: IPv6 and IPv4 by one socket, or IPv4
+    /// alone where the system has no IPv6. The peers of IPv4 clients are shown as addresses of IPv4. For port 0 the
+    /// system chooses a port.
+    ///
+    /// ```
+    /// # use riot_socket::{Connection, Server};
+    /// # let reason = riot_actor::run(async {
+    /// let server = Server::bind_port(0)
+    ///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+    ///     .await?;
+    /// let port = server.local_addr().port();
+    /// let mut client = Connection::connect(&format!("127.0.0.1:{port}")).await?;
+    /// assert_eq!(client.read_to_end(5).await?, b"hello");
+    /// # server.stop(std::time::Duration::ZERO).await;
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
+    /// ```
+    pub fn bind_port(port: u16) -> Self {
+        Self::listen(TcpBind::every_address(port, Options::new()))
+    }
+
     /// Returns a server on anything that can be bound, such as a [`UnixBind`] or a
     /// [memory listener](crate::memory::Listener).
     pub fn listen(bind: impl Bind) -> Self {

@@ -83,7 +83,7 @@ impl Options {
     }
 
     /// Limits a socket bound to an IPv6 address to IPv6 (`IPV6_V6ONLY`). By default it takes IPv4 clients
-    /// too.
+    /// too, whatever the system's own default is.
     pub fn ipv6_only(mut self) -> Self {
         self.ipv6_only = true;
         self
@@ -194,7 +194,9 @@ impl Options {
             if address.is_ipv4() {
                 socket.set_tos_v4(tos.into())?
             } else {
-                socket.set_tclass_v6(tos.into())?
+                socket.set_tclass_v6(tos.into())?;
+                // For the IPv4 clients of a socket for both families. Systems other than Linux refuse it.
+                let _ = socket.set_tos_v4(tos.into());
             }
         }
         #[cfg(target_os = "linux")]
