@@ -5,7 +5,7 @@ mod common;
 
 use std::{io, process::Command, sync::Arc, time::Duration};
 
-use common::{Folder, echo, run};
+use common::{echo, run};
 use riot_actor::{Reason, runtime::blocking, simulation::Simulation};
 use riot_socket::{
     Connection, Server,

@@ -12,9 +12,10 @@ use std::{
 };
 
 use http::HeaderValue;
+use riot_actor::Reason;
 use riot_flow::drive_to_completion;
 use riot_socket::{
-    Bind, ChildId, ChildSpec, ConnectionOverflow, Handshake, Options, Protocol, ServerHandle,
+    Bind, ChildId, ChildSpec, Connection, ConnectionOverflow, Handshake, Options, Protocol, ServerHandle,
     ServerStartError, UnixBind, proxy::ProxyProtocol,
 };
 
@@ -146,13 +147,14 @@ impl Server {
         self.handshake(proxy)
     }
 
-    /// Speaks TLS on every connection, after the handshakes added before this. ALPN offers `http/1.1` unless
-    /// `tls` names other protocols. The [scheme](Self::scheme) becomes [`Scheme::Https`].
+    /// Speaks TLS on every connection, after the handshakes added before this. ALPN offers every version of
+    /// HTTP that this server speaks, which are [`Http1::ALPN`], unless `tls` names other protocols. A client
+    /// that offers only others, such as `h2`, is refused with the alert `no_application_protocol` (RFC 7301
+    /// §3.2). The [scheme](Self::scheme) becomes [`Scheme::Https`].
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: riot_socket::tls::Tls) -> Self {
         self.config = self.config.scheme(Scheme::Https);
-        let named = !tls.config().alpn_protocols.is_empty();
-        self.handshake(if named { tls } else { tls.alpn(["http/1.1"]) })
+        self.handshake(tls)
     }
 
     /// Sets the scheme of the URIs that are served; see [`HttpConfig::scheme`].
@@ -322,16 +324,32 @@ impl<H: Handler> Serving<H> {
     /// Returns what a Connector runs. The handler runs in the client's own process.
     fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
         let Self { server, config, handler, when_gone } = self;
-        let first = AtomicBool::new(true);
-        let protocol = move |connection: riot_socket::Connection| {
-            let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
-            if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
-                config.overload_check(move || load.active() * 5 > load.max().saturating_mul(4));
-            }
-            let handler = handler.clone();
-            drive_to_completion(connection, flow, async move { serve(requests, &*handler, when_gone).await })
-        };
-        (server, protocol)
+        (server, HttpProtocol { config, handler, when_gone, first: AtomicBool::new(true) })
+    }
+}
+
+/// The protocol that a Connector runs.
+struct HttpProtocol<H> {
+    config: Arc<HttpConfig>,
+    handler: Arc<H>,
+    when_gone: WhenPeerIsGone,
+    /// No connection has been served yet.
+    first: AtomicBool,
+}
+
+impl<H: Handler> Protocol for HttpProtocol<H> {
+    fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
+        let Self { config, handler, when_gone, first } = self;
+        let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
+        if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
+            config.overload_check(move || load.active() * 5 > load.max().saturating_mul(4));
+        }
+        let (handler, when_gone) = (handler.clone(), *when_gone);
+        drive_to_completion(connection, flow, async move { serve(requests, &*handler, when_gone).await })
+    }
+
+    fn alpn(&self) -> &'static [&'static str] {
+        Http1::ALPN
     }
 }
 

@@ -77,8 +77,8 @@ impl Server {
     }
 
     /// Returns a server on a port of every address of this machine: IPv6 and IPv4 by one socket, or IPv4
-    /// alone where the system has no IPv6. The peers of IPv4 clients are shown as addresses of IPv4. For port 0 the
-    /// system chooses a port.
+    /// alone where the system has no IPv6. The peers of IPv4 clients are shown as addresses of IPv4. For port
+    /// 0 the system chooses a port.
     ///
     /// ```
     /// # use riot_socket::{Connection, Server};
@@ -191,7 +191,8 @@ impl Server {
         self
     }
 
-    /// Adds TLS to every connection, after the handshakes added before.
+    /// Adds TLS to every connection, after the handshakes added before. If `tls` names no protocols for ALPN,
+    /// those that the server's protocol [states](Protocol::alpn) are offered.
     #[cfg(feature = "tls")]
     pub fn tls(self, tls: Tls) -> Self {
         self.handshake(tls)
@@ -259,7 +260,8 @@ impl Server {
         (supervisor(id, move || tree::tree(&shared, supervisors).start_link()), server)
     }
 
-    fn into_shared(self, protocol: impl Protocol) -> (Arc<Shared>, usize) {
+    fn into_shared(mut self, protocol: impl Protocol) -> (Arc<Shared>, usize) {
+        self.config.handshakes.set_protocol_names(protocol.alpn());
         let supervisors = self.config.connection_supervisors;
         (Arc::new(Shared::new(self.bind, self.config, protocol::erase(protocol))), supervisors)
     }

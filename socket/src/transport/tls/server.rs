@@ -90,8 +90,10 @@ impl Tls {
         Ok(Self { config: Arc::new(config) })
     }
 
-    /// Sets the protocols to agree on by ALPN, the preferred one first; default none. A client that offers
-    /// only other protocols is refused; a client that offers none is not.
+    /// Sets the protocols to agree on by ALPN, the preferred one first; by default those that the protocol of
+    /// the server [states](crate::Protocol::alpn). A client that offers only other protocols is refused with
+    /// the alert `no_application_protocol` (RFC 7301 §3.2); a client that offers none is not. Where there are
+    /// no names at all, the server agrees on none.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(|protocol| protocol.as_ref().into());
         Arc::make_mut(&mut self.config).alpn_protocols = protocols.collect();
