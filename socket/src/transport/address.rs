@@ -61,6 +61,12 @@ impl From<SocketAddr> for Address {
     }
 }
 
+impl From<UnixAddress> for Address {
+    fn from(address: UnixAddress) -> Self {
+        Self::Unix(address)
+    }
+}
+
 /// Returns an address of IPv4 as such if it is mapped into IPv6; any other as it is, with its scope.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address {

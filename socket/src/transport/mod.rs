@@ -1,14 +1,15 @@
 //! Transports: streams of bytes with a peer, listeners, and addresses to bind.
 //!
 //! The traits stand in this file; each transport has a file or folder: [`tcp`], [`unix`], [`memory`], `tls`
-//! around another one, [`inherited`] listening sockets. [`connect`] connects by name, [`options`] configure
-//! sockets.
+//! around another one, [`inherited`] listening sockets, which [`listening`] checks. [`connect`] connects by
+//! name, [`options`] configure sockets.
 //!
 //! Invariant: transports know neither connections nor servers. Both use them through the traits.
 
 mod address;
 mod connect;
 pub(crate) mod inherited;
+mod listening;
 pub mod memory;
 pub(crate) mod options;
 mod socket_transport;

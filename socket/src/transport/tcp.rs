@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{
-    Address, Bind, Listen, Transport, address::canonical, options::Options,
+    Address, Bind, Listen, Transport,
+    address::canonical,
+    listening::{self, Family},
+    options::Options,
     socket_transport::impl_socket_transport,
 };
 use crate::io::{readiness::Direction, source::IoSource};
@@ -136,8 +139,10 @@ impl TcpListener {
     /// Wraps a listening socket, such as one inherited from a service manager.
     ///
     /// # Errors
-    /// Those of the system.
+    /// [`io::ErrorKind::InvalidInput`] if the socket is of another kind or does not listen; those of the
+    /// system.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listening::check(&listener, Family::Internet)?;
         listener.set_nonblocking(true)?;
         Ok(Self::from_listening(listener))
     }

@@ -12,7 +12,11 @@ use socket2::{Domain, Socket, Type};
 use super::{UnixAddress, socket_file::SocketFile};
 use crate::{
     io::{readiness::Direction, source::IoSource},
-    transport::{Address, Listen, Transport, socket_transport::impl_socket_transport},
+    transport::{
+        Address, Listen, Transport,
+        listening::{self, Family},
+        socket_transport::impl_socket_transport,
+    },
 };
 
 /// A connection over a Unix socket, for one or two processes: reading and writing are independent.
@@ -136,8 +140,10 @@ impl UnixListener {
     /// dropped.
     ///
     /// # Errors
-    /// Those of the system.
+    /// [`io::ErrorKind::InvalidInput`] if the socket is of another kind or does not listen; those of the
+    /// system.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listening::check(&listener, Family::Unix)?;
         listener.set_nonblocking(true)?;
         Ok(Self { _file: None, socket: IoSource::new(mio::net::UnixListener::from_std(listener)) })
     }
