@@ -1,6 +1,6 @@
 //! The state that the three processes of a connection share.
 
-use std::{ops::Deref, sync::Arc, task::Waker};
+use std::{ops::Deref, sync::Arc, task::Waker, time::Instant};
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use riot_socket::{Control, Meter, Status, Transport};
@@ -63,6 +63,10 @@ impl<F: Flow + Send> Control for Link<F> {
     fn status(&self) -> Status {
         let Activity { state, requests } = self.lock_flow().activity();
         Status { state, requests }
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.lock_flow().idle_since()
     }
 }
 

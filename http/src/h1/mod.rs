@@ -198,6 +198,10 @@ impl Flow for Http1 {
         Activity { state: state.activity(), requests: state.requests }
     }
 
+    fn idle_since(&self) -> Option<Instant> {
+        self.shared.lock().idle_since()
+    }
+
     fn timed_out(&self) -> Option<&'static str> {
         self.shared.lock().cold.as_ref()?.timed_out
     }

@@ -474,6 +474,24 @@ impl State {
         invited && self.may_read() && !self.backpressured
     }
 
+    /// Returns since when nothing is under way, as far as the time was told.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        if self.activity() != "idle" {
+            return None;
+        }
+        let Timers { clock, idle_spent, due, .. } = &self.timers;
+        let due = due[Timer::Idle as usize];
+        let waited = self.config.idle_step(Duration::from_nanos(*idle_spent)).map(nanos);
+        match (clock.origin, waited) {
+            (Some(origin), Some(waited)) if due.0 < UNSET => {
+                let since = due.0.saturating_sub(waited).saturating_sub(*idle_spent);
+                Some(origin + Duration::from_nanos(since))
+            }
+            // Without the timer, no time was told since then.
+            _ => clock.instant,
+        }
+    }
+
     /// Ends the connection if it has been idle for too long under the present load.
     fn handle_idle(&mut self) {
         let spent = Duration::from_nanos(self.timers.idle_spent);

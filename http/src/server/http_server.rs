@@ -120,6 +120,13 @@ impl Server {
         self.overflow(ConnectionOverflow::Answer(answer.into()))
     }
 
+    /// Lets the connection that has been idle longest give way to a client beyond
+    /// [`max_connections`](Self::max_connections): one that waits for its next request, or for its first; see
+    /// [`ConnectionOverflow::ReapOldestIdle`].
+    pub fn reap_oldest_idle(self) -> Self {
+        self.overflow(ConnectionOverflow::ReapOldestIdle)
+    }
+
     /// Changes what is below HTTP: any setting of [`riot_socket::Server`].
     ///
     /// ```
@@ -342,7 +349,7 @@ impl<H: Handler> Protocol for HttpProtocol<H> {
         let Self { config, handler, when_gone, first } = self;
         let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
         if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
-            config.overload_check(move || load.active() * 5 > load.max().saturating_mul(4));
+            config.overload_check(move || load.is_overloaded());
         }
         let (handler, when_gone) = (handler.clone(), *when_gone);
         drive_to_completion(connection, flow, async move { serve(requests, &*handler, when_gone).await })

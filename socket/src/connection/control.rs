@@ -1,7 +1,7 @@
 //! How a protocol takes part in the control of its connection: it finishes on request, reports its status,
 //! and counts its bytes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use super::record::ConnectionRecord;
 
@@ -40,6 +40,14 @@ pub trait Control: Send + Sync {
 
     /// Returns the state of the protocol.
     fn status(&self) -> Status;
+
+    /// Returns since when the connection has been idle: nothing is under way, and the peer's next request has
+    /// not begun. `None` while it is busy, and by default. Such a connection may be asked to
+    /// [finish](Self::drain) for the sake of a new client; see
+    /// [`ConnectionOverflow::ReapOldestIdle`](crate::ConnectionOverflow::ReapOldestIdle).
+    fn idle_since(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// The status of a connection, as its protocol reports it; see [`Control`].

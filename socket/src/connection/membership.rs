@@ -4,9 +4,12 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
+
+use riot_actor::now;
 
 use super::record::ConnectionRecord;
 
@@ -88,11 +91,46 @@ pub struct Load(Arc<LoadCounters>);
 struct LoadCounters {
     active: AtomicUsize,
     max: AtomicUsize,
+    created: Instant,
+    /// The last time that the program had run out of descriptors, in milliseconds after `created`, plus one.
+    /// Zero: never.
+    exhausted: AtomicU64,
 }
+
+/// The time for which a server counts as overloaded after the program had run out of descriptors: 10 s.
+const EXHAUSTED_FOR: Duration = Duration::from_secs(10);
 
 impl Load {
     pub(crate) fn new(max: usize) -> Self {
-        Self(Arc::new(LoadCounters { active: AtomicUsize::new(0), max: AtomicUsize::new(max) }))
+        Self(Arc::new(LoadCounters {
+            active: AtomicUsize::new(0),
+            max: AtomicUsize::new(max),
+            created: now(),
+            exhausted: AtomicU64::new(0),
+        }))
+    }
+
+    /// Returns whether idle connections should end earlier than usual: more than 80 % of the bound are there,
+    /// or the program had run out of descriptors in the last 10 s.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        self.active().saturating_mul(5) > self.max().saturating_mul(4) || self.is_exhausted()
+    }
+
+    fn is_exhausted(&self) -> bool {
+        match self.0.exhausted.load(Relaxed) {
+            0 => false,
+            last => self.age() < Duration::from_millis(last - 1).saturating_add(EXHAUSTED_FOR),
+        }
+    }
+
+    pub(crate) fn set_exhausted(&self) {
+        let now = u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX - 1);
+        self.0.exhausted.store(now.saturating_add(1), Relaxed);
+    }
+
+    fn age(&self) -> Duration {
+        now().saturating_duration_since(self.0.created)
     }
 
     /// Returns the number of connections, without those that were [removed](crate::Connection::remove).

@@ -162,6 +162,26 @@ impl ConnectionRecord {
         }
     }
 
+    /// Returns since when the connection has been idle, if it is and has not been asked to finish: since its
+    /// last request, or since it was accepted, if no byte was received or sent.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        if self.is_refused() {
+            return None;
+        }
+        let state = self.lock();
+        let control = match &state.drain_target {
+            _ if state.drained => return None,
+            DrainTarget::Released => return None,
+            DrainTarget::Protocol(control) => control.upgrade(),
+            DrainTarget::Input(_) | DrainTarget::Hook(_) => None,
+        };
+        drop(state); // The protocol may use the connection in its answer.
+        match self.bytes() {
+            (0, 0) => Some(self.since),
+            _ => control?.idle_since(),
+        }
+    }
+
     /// Asks the protocol to finish. Only the first call has an effect.
     pub(crate) fn drain(&self) {
         let mut state = self.lock();

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Reason, mailbox::try_send, sleep};
+use riot_actor::{Reason, mailbox::try_send, sleep, timeout};
 
 use super::{
     accept_error::{AcceptErrorKind, classify},
     connections::Start,
     overflow::ConnectionOverflow,
+    reaper::ServerSet,
     semaphore::{Permit, Semaphore},
     state::Shared,
 };
@@ -25,6 +26,12 @@ use crate::{
 /// The pause after an accept that failed for want of descriptors or memory: 100 ms, as in Ranch and Thousand
 /// Island.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The pause after such an accept if connections give way, in which they can close: 10 ms.
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
+
+/// The time in which a connection that gives way has to close, before another one gives way too: 100 ms.
+const REAP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Bounds the clients that are sent away before that pause.
 const MAX_SHED: usize = 1024;
@@ -46,8 +53,12 @@ struct Client {
 
 /// Accepts clients until the listener fails.
 pub(super) async fn run(shared: Arc<Shared>, listener: Arc<SharedListener>, number: usize) -> Reason {
+    let servers = match ServerSet::current() {
+        Ok(servers) => servers,
+        Err(error) => return error.into(),
+    };
     loop {
-        let client = match listener.next(&shared).await {
+        let client = match listener.next(&shared, &servers).await {
             Ok(client) => client,
             Err(error) => return error.into(),
         };
@@ -74,10 +85,16 @@ impl SharedListener {
     }
 
     /// Waits for a client. Fails only if the listener does.
-    async fn next(&self, shared: &Arc<Shared>) -> io::Result<Client> {
+    async fn next(&self, shared: &Arc<Shared>, servers: &ServerSet) -> io::Result<Client> {
         let _turn = self.turn.acquire().await;
         loop {
             let error = match self.accept(shared).await {
+                Ok(Client { permit: None, transport, peer })
+                    if shared.overflow == ConnectionOverflow::ReapOldestIdle =>
+                {
+                    let permit = Some(reaped_permit(shared).await);
+                    return Ok(Client { transport, peer, permit });
+                }
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
@@ -87,8 +104,12 @@ impl SharedListener {
                 AcceptErrorKind::Connection => {}
                 AcceptErrorKind::Exhausted => {
                     shared.warn_accept_error(&error);
-                    self.shed(shared).await;
-                    sleep(PAUSE).await;
+                    if servers.give_way().await > 0 {
+                        sleep(SHORT_PAUSE).await;
+                    } else {
+                        self.shed(shared).await;
+                        sleep(PAUSE).await;
+                    }
                 }
                 AcceptErrorKind::Listener => return Err(error),
             }
@@ -102,7 +123,9 @@ impl SharedListener {
         poll_fn(|cx| {
             let permit = match shared.overflow {
                 ConnectionOverflow::Wait => Some(ready!(acquire.poll(cx))),
-                ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => shared.permits.try_acquire(),
+                ConnectionOverflow::Close
+                | ConnectionOverflow::Answer(_)
+                | ConnectionOverflow::ReapOldestIdle => shared.permits.try_acquire(),
             };
             let (transport, peer) = ready!(self.listener.poll_accept(cx))?;
             Poll::Ready(Ok(Client { transport, peer, permit }))
@@ -114,7 +137,7 @@ impl SharedListener {
     /// program has run out of descriptors: the clients would wait without knowing for how long.
     async fn shed(&self, shared: &Shared) {
         let answer: &[u8] = match &shared.overflow {
-            ConnectionOverflow::Wait => return,
+            ConnectionOverflow::Wait | ConnectionOverflow::ReapOldestIdle => return,
             ConnectionOverflow::Close => &[],
             ConnectionOverflow::Answer(answer) => answer,
         };
@@ -129,6 +152,17 @@ impl SharedListener {
             Poll::Ready(())
         })
         .await;
+    }
+}
+
+/// Waits for the permit of a client that came while the server was full: idle connections give way, one after
+/// the other.
+async fn reaped_permit(shared: &Arc<Shared>) -> Permit {
+    loop {
+        shared.reap_oldest_idle().await;
+        if let Ok(permit) = timeout(REAP_INTERVAL, shared.permits.acquire()).await {
+            return permit;
+        }
     }
 }
 

@@ -64,6 +64,7 @@ pub(super) struct Config {
     pub(super) shutdown_timeout: Duration,
     pub(super) handshakes: Handshakes,
     pub(super) handshake_timeout: Duration,
+    pub(super) keeps_descriptor_limit: bool,
 }
 
 impl Server {
@@ -169,6 +170,17 @@ impl Server {
     /// Sets what happens to clients beyond `max_connections`; by default they wait.
     pub fn overflow(mut self, overflow: ConnectionOverflow) -> Self {
         self.config.overflow = overflow;
+        self
+    }
+
+    /// Leaves the program's limit of open files as it is. By default the first server of a program that
+    /// listens on sockets of the system raises the soft limit to the hard one (`RLIMIT_NOFILE`), as far as
+    /// the system allows it. Programs that it starts inherit the raised limit. Code that uses select(2) needs
+    /// descriptors below 1024, so such a program has to keep the limit.
+    ///
+    /// If the limit has no room for the `max_connections` of all servers, a warning says so once.
+    pub fn keep_descriptor_limit(mut self) -> Self {
+        self.config.keeps_descriptor_limit = true;
         self
     }
 
@@ -297,6 +309,7 @@ impl Config {
             shutdown_timeout: Duration::from_secs(15),
             handshakes: Handshakes::default(),
             handshake_timeout: Duration::from_secs(5),
+            keeps_descriptor_limit: false,
         }
     }
 }

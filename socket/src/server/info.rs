@@ -47,6 +47,8 @@ pub struct ServerInfo {
     /// Clients that were sent away because the server was full; see
     /// [`ConnectionOverflow`](crate::ConnectionOverflow).
     pub refused: u64,
+    /// Idle connections that were asked to finish for the sake of new clients.
+    pub reaped: u64,
     /// Ended connections, by the way they ended.
     pub ended: EndCounts,
     /// Failed accepts.

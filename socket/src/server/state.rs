@@ -16,8 +16,10 @@ use super::{
     acceptor::SharedListener,
     alarm::Alarms,
     builder::{Config, OnListen},
+    descriptors,
     overflow::{ConnectionOverflow, MAX_REFUSALS},
     protocol::DynProtocol,
+    reaper::{Reaper, ServerSet},
     reserve::Reserve,
     semaphore::Semaphore,
     statistics::Statistics,
@@ -43,6 +45,8 @@ pub(crate) struct Shared {
     /// The permits of clients that are being told that the server is full.
     pub(super) refusals: Arc<Semaphore>,
     pub(super) reserve: Reserve,
+    pub(super) reaper: Reaper,
+    keeps_descriptor_limit: bool,
     pub(super) load: Load,
     pub(super) statistics: Statistics,
     pub(super) alarms: Alarms,
@@ -89,6 +93,8 @@ impl Shared {
             permits: Semaphore::new(config.max_connections),
             refusals: Semaphore::new(MAX_REFUSALS),
             reserve: Reserve::new(),
+            reaper: Reaper::default(),
+            keeps_descriptor_limit: config.keeps_descriptor_limit,
             load: Load::new(config.max_connections),
             statistics: Statistics::default(),
             alarms: Alarms::new(config.alarms),
@@ -177,7 +183,7 @@ impl Shared {
     }
 
     /// Binds, after the acceptors of the earlier listeners have ended.
-    pub(super) async fn open(&self) -> io::Result<Vec<Arc<SharedListener>>> {
+    pub(super) async fn open(self: &Arc<Self>) -> io::Result<Vec<Arc<SharedListener>>> {
         // The supervisor of those acceptors holds the listeners too, and may outlive a Server.Sup that was
         // killed.
         let before = self.lifecycle().accepting.clone();
@@ -199,11 +205,17 @@ impl Shared {
         }
     }
 
-    async fn listen(&self, sockets: usize) -> io::Result<Vec<Arc<SharedListener>>> {
+    async fn listen(self: &Arc<Self>, sockets: usize) -> io::Result<Vec<Arc<SharedListener>>> {
         let mut listeners = Vec::new();
+        let servers = ServerSet::current()?;
+        servers.add(self);
         for _ in 0..sockets {
             let listener = self.bind.bind()?;
             if listener.uses_poller() {
+                if !self.keeps_descriptor_limit {
+                    descriptors::raise_limit();
+                }
+                descriptors::warn_if_too_few(&servers);
                 poller::install_everywhere().await?;
             }
             let address = listener.local_address()?;
