@@ -61,6 +61,7 @@ mod transport;
 pub use connection::{
     Connection,
     control::{Control, Meter, Status},
+    disconnect::Disconnected,
     handshake::{Handshake, HandshakeError, HandshakeFailed},
     membership::Load,
     proxy,

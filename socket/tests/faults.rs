@@ -70,7 +70,7 @@ fn against_echo(
         server.wait_for_connections(|connections| connections == 0).await;
         let info = server.info();
         assert_eq!(info.active, 0);
-        let ended = info.ended.normal + info.ended.shutdown + info.ended.crashed + info.ended.killed;
+        let ended = info.ended.total();
         let limit = Instant::now() + Duration::from_secs(20);
         while processes().len() > at_rest || ended_of(&server) < info.accepted {
             assert!(
@@ -90,8 +90,7 @@ fn against_echo(
 }
 
 fn ended_of(server: &ServerHandle) -> u64 {
-    let ended = server.info().ended;
-    ended.normal + ended.shutdown + ended.crashed + ended.killed
+    server.info().ended.total()
 }
 
 #[test]

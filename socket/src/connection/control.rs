@@ -1,7 +1,7 @@
 //! How a protocol takes part in the control of its connection: it finishes on request, reports its status,
 //! and counts its bytes.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, io, sync::Arc, time::Instant};
 
 use super::record::ConnectionRecord;
 
@@ -88,6 +88,12 @@ impl Meter {
     /// Counts bytes that were sent.
     pub fn sent(&self, bytes: usize) {
         self.0.sent(bytes);
+    }
+
+    /// Remembers an error of the transport. A protocol that ends with it has lost its peer, and has not
+    /// crashed; see [`Disconnected`](crate::Disconnected).
+    pub fn failed(&self, error: &io::Error) {
+        self.0.transport_failed(error.kind());
     }
 
     /// Counts bytes that were to be sent and never will be.

@@ -194,7 +194,7 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn shutdown(&mut self, side: Shutdown) -> io::Result<()> {
-        self.transport.shutdown(side)
+        self.transport.shutdown(side).inspect_err(|error| self.record().transport_failed(error.kind()))
     }
 
     /// Polls for some bytes, as [`read`](Self::read) does.
@@ -259,9 +259,16 @@ impl ReadState {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let Some(Unread(unread)) = self.unread.as_deref_mut().filter(|unread| !unread.0.is_empty()) else {
-            let read = ready!(transport.poll_read(cx, buffer))?;
-            record.received(read);
-            return Poll::Ready(Ok(read));
+            return match ready!(transport.poll_read(cx, buffer)) {
+                Ok(read) => {
+                    record.received(read);
+                    Poll::Ready(Ok(read))
+                }
+                Err(error) => {
+                    record.transport_failed(error.kind());
+                    Poll::Ready(Err(error))
+                }
+            };
         };
         let read = buffer.len().min(unread.len());
         buffer[..read].copy_from_slice(&unread[..read]);

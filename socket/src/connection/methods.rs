@@ -45,7 +45,11 @@ macro_rules! impl_read_methods {
             pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> std::io::Result<()> {
                 while !buffer.is_empty() {
                     match self.read(buffer).await? {
-                        0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                        0 => {
+                            let kind = std::io::ErrorKind::UnexpectedEof;
+                            self.record().transport_failed(kind);
+                            return Err(kind.into());
+                        }
                         read => buffer = &mut buffer[read..],
                     }
                 }
@@ -142,7 +146,7 @@ macro_rules! impl_write_methods {
             /// If the future is dropped before it is ready, some bytes have been sent; another flush goes on
             /// there.
             pub async fn flush(&mut self) -> std::io::Result<()> {
-                std::future::poll_fn(|cx| self.transport.poll_flush(cx)).await
+                std::future::poll_fn(|cx| self.poll_flush(cx)).await
             }
 
             /// Ends the sending direction in the transport's own manner, after all written bytes have been
@@ -154,7 +158,7 @@ macro_rules! impl_write_methods {
             /// # Cancel safety
             /// If the future is dropped before it is ready, another close goes on there.
             pub async fn close(&mut self) -> std::io::Result<()> {
-                std::future::poll_fn(|cx| self.transport.poll_close(cx)).await
+                std::future::poll_fn(|cx| self.poll_close(cx)).await
             }
         }
 
@@ -200,9 +204,13 @@ macro_rules! impl_write_methods {
                 cx: &mut std::task::Context<'_>,
                 slices: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let written = std::task::ready!(self.transport.poll_write(cx, slices))?;
-                self.record().sent(written);
-                std::task::Poll::Ready(Ok(written))
+                match std::task::ready!(self.transport.poll_write(cx, slices)) {
+                    Ok(written) => {
+                        self.record().sent(written);
+                        std::task::Poll::Ready(Ok(written))
+                    }
+                    failed => self.write_failed(failed),
+                }
             }
 
             /// Polls to send a part of a file, as [`send_file`](Self::send_file) does; 0 at the end of the
@@ -217,9 +225,49 @@ macro_rules! impl_write_methods {
                 offset: u64,
                 length: usize,
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let sent = std::task::ready!(self.transport.poll_send_file(cx, file, offset, length))?;
-                self.record().sent(sent);
-                std::task::Poll::Ready(Ok(sent))
+                match std::task::ready!(self.transport.poll_send_file(cx, file, offset, length)) {
+                    Ok(sent) => {
+                        self.record().sent(sent);
+                        std::task::Poll::Ready(Ok(sent))
+                    }
+                    failed => self.write_failed(failed),
+                }
+            }
+
+            /// Polls to send buffered bytes, as [`flush`](Self::flush) does.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            pub fn poll_flush(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                match std::task::ready!(self.transport.poll_flush(cx)) {
+                    Ok(()) => std::task::Poll::Ready(Ok(())),
+                    failed => self.write_failed(failed),
+                }
+            }
+
+            /// Polls to end the sending direction, as [`close`](Self::close) does.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            pub fn poll_close(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                match std::task::ready!(self.transport.poll_close(cx)) {
+                    Ok(()) => std::task::Poll::Ready(Ok(())),
+                    failed => self.write_failed(failed),
+                }
+            }
+
+            #[cold]
+            fn write_failed<T>(&self, failed: std::io::Result<T>) -> std::task::Poll<std::io::Result<T>> {
+                if let Err(error) = &failed {
+                    self.record().transport_failed(error.kind());
+                }
+                std::task::Poll::Ready(failed)
             }
         }
 
@@ -241,17 +289,17 @@ macro_rules! impl_write_methods {
             }
 
             fn poll_flush(
-                self: std::pin::Pin<&mut Self>,
+                mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                self.transport.poll_flush(cx)
+                <$type>::poll_flush(&mut self, cx)
             }
 
             fn poll_close(
-                self: std::pin::Pin<&mut Self>,
+                mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                self.transport.poll_close(cx)
+                <$type>::poll_close(&mut self, cx)
             }
         }
     )* };

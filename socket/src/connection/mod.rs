@@ -4,6 +4,7 @@
 //!   connections over each transport.
 //! - [`control`]: how a protocol is asked to finish. [`record`]: the state of a connection that its server
 //!   sees.
+//! - [`disconnect`]: the errors that mean that the peer is gone.
 //! - [`membership`]: the hook through which a connection belongs to a server.
 //! - [`handshake`], [`proxy`], `tls`: work on a connection before its protocol begins.
 //!
@@ -11,6 +12,7 @@
 
 pub(crate) mod control;
 pub(crate) mod core;
+pub(crate) mod disconnect;
 pub(crate) mod handshake;
 pub(crate) mod membership;
 mod methods;

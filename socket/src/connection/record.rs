@@ -1,6 +1,7 @@
 //! The record of a connection: the state that its owner, its server and its protocol share.
 
 use std::{
+    io,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -9,9 +10,12 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, telemetry::add_crash_detail};
+use riot_actor::{Pid, Reason, telemetry::add_crash_detail};
 
-use super::control::{Control, Status};
+use super::{
+    control::{Control, Status},
+    disconnect::{Disconnected, LastError},
+};
 use crate::transport::{Address, Shutdown, Transport};
 
 /// The record of one connection.
@@ -22,6 +26,7 @@ pub(crate) struct ConnectionRecord {
     received: AtomicU64,
     sent: AtomicU64,
     undelivered: AtomicU64,
+    last_error: LastError,
     state: Mutex<RecordState>,
 }
 
@@ -73,6 +78,7 @@ impl ConnectionRecord {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             undelivered: AtomicU64::new(0),
+            last_error: LastError::default(),
             state: Mutex::new(state),
         }
     }
@@ -134,9 +140,23 @@ impl ConnectionRecord {
         self.undelivered.load(Relaxed)
     }
 
-    /// Adds the client and the age of the connection to the crash report of the running process.
-    pub(crate) fn describe_crash(&self) {
+    /// Remembers an error of the transport.
+    #[cold]
+    pub(crate) fn transport_failed(&self, kind: io::ErrorKind) {
+        self.last_error.set(kind);
+    }
+
+    /// Returns the disconnect that a protocol has ended with, if the reason is one of its own transport.
+    pub(crate) fn disconnect_in(&self, reason: &Reason) -> Option<Disconnected> {
+        self.last_error.disconnect_in(reason)
+    }
+
+    /// Adds the client, the server and the age of the connection to the crash report of the running process.
+    pub(crate) fn describe_crash(&self, server: Option<&Address>) {
         add_crash_detail("peer", &self.peer().to_string());
+        if let Some(server) = server {
+            add_crash_detail("server", &server.to_string());
+        }
         let age = riot_actor::now().saturating_duration_since(self.since);
         add_crash_detail("age", &format!("{:.1}s", age.as_secs_f64()));
     }

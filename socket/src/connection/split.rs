@@ -90,6 +90,10 @@ impl Connection {
 }
 
 impl ReadHalf<'_> {
+    fn record(&self) -> &ConnectionRecord {
+        self.record
+    }
+
     /// Polls for some bytes, as [`read`](Self::read) does.
     ///
     /// # Errors
@@ -106,6 +110,10 @@ impl WriteHalf<'_> {
 }
 
 impl OwnedReadHalf {
+    fn record(&self) -> &ConnectionRecord {
+        &self.identity.record
+    }
+
     /// Polls for some bytes, as [`read`](Self::read) does.
     ///
     /// # Errors

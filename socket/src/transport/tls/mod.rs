@@ -32,6 +32,7 @@
 
 mod certificate;
 mod client;
+mod refusal;
 mod server;
 mod stream;
 mod with_verifier;
