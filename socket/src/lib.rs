@@ -66,6 +66,7 @@ pub use connection::{
     membership::Load,
     proxy,
     split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
+    timeouts::ConnectionTimeouts,
 };
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{

@@ -11,7 +11,7 @@ use std::{
 
 use riot_actor::now;
 
-use super::record::ConnectionRecord;
+use super::{record::ConnectionRecord, timeouts::ConnectionTimeouts};
 
 /// A server, as far as its connections know it.
 pub(crate) trait Owner: Send + Sync {
@@ -21,6 +21,9 @@ pub(crate) trait Owner: Send + Sync {
     /// Releases the permit of a member, so that another client can be accepted. Only the first call has an
     /// effect.
     fn release_permit(&self, key: MemberKey);
+
+    /// Returns how long reads and writes may wait without a byte.
+    fn timeouts(&self) -> ConnectionTimeouts;
 
     /// Counts a connection that a timer ended.
     fn count_timeout(&self, timer: &'static str);
@@ -53,6 +56,10 @@ impl Membership {
 
     pub(super) fn release_permit(&self) {
         self.owner.release_permit(self.key);
+    }
+
+    pub(super) fn timeouts(&self) -> ConnectionTimeouts {
+        self.owner.timeouts()
     }
 
     pub(super) fn count_timeout(&self, timer: &'static str) {

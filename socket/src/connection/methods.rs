@@ -43,8 +43,9 @@ macro_rules! impl_read_methods {
             /// # Cancel safety
             /// None: if the future is dropped before it is ready, some bytes may have been received.
             pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> std::io::Result<()> {
+                let mut wait = crate::connection::timeouts::Wait::ForUnit;
                 while !buffer.is_empty() {
-                    match self.read(buffer).await? {
+                    match std::future::poll_fn(|cx| self.poll_read_waiting(cx, buffer, wait)).await? {
                         0 => {
                             let kind = std::io::ErrorKind::UnexpectedEof;
                             self.record().transport_failed(kind);
@@ -52,6 +53,7 @@ macro_rules! impl_read_methods {
                         }
                         read => buffer = &mut buffer[read..],
                     }
+                    wait = crate::connection::timeouts::Wait::InsideUnit;
                 }
                 Ok(())
             }
@@ -66,8 +68,12 @@ macro_rules! impl_read_methods {
             /// None: if the future is dropped before it is ready, the received bytes are lost.
             pub async fn read_to_end(&mut self, max_bytes: usize) -> std::io::Result<Vec<u8>> {
                 let (mut bytes, mut buffer) = (Vec::new(), [0; 8 * 1024]);
+                let mut wait = crate::connection::timeouts::Wait::ForUnit;
                 loop {
-                    match self.read(&mut buffer).await? {
+                    let read =
+                        std::future::poll_fn(|cx| self.poll_read_waiting(cx, &mut buffer, wait)).await?;
+                    wait = crate::connection::timeouts::Wait::InsideUnit;
+                    match read {
                         0 => return Ok(bytes),
                         read if read > max_bytes - bytes.len() => {
                             return Err(std::io::ErrorKind::FileTooLarge.into());
@@ -75,6 +81,41 @@ macro_rules! impl_read_methods {
                         read => bytes.extend_from_slice(&buffer[..read]),
                     }
                 }
+            }
+
+            /// Waits until the peer has reset the connection, or has closed both directions, without reading:
+            /// bytes that have come stay unread. The end of what the peer sends is no close: it may still
+            /// receive. A process that does something else for its peer waits for this beside it.
+            ///
+            /// ```
+            /// use std::future::poll_fn;
+            /// use std::task::Poll;
+            /// use riot_socket::Connection;
+            ///
+            /// /// Computes an answer, unless the client leaves before.
+            /// async fn answer(
+            ///     connection: &mut Connection,
+            ///     work: impl Future<Output = Vec<u8>>,
+            /// ) -> Option<Vec<u8>> {
+            ///     let mut work = std::pin::pin!(work);
+            ///     poll_fn(|cx| match work.as_mut().poll(cx) {
+            ///         Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            ///         Poll::Pending => connection.poll_closed(cx).map(|()| None),
+            ///     })
+            ///     .await
+            /// }
+            /// ```
+            ///
+            /// # Cancel safety
+            /// If the future is dropped before it is ready, nothing has changed.
+            pub async fn closed(&mut self) {
+                std::future::poll_fn(|cx| self.poll_closed(cx)).await
+            }
+
+            /// Polls for the close of the connection by the peer, as [`closed`](Self::closed) does. The waker
+            /// takes the place of that of a read.
+            pub fn poll_closed(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+                self.transport.poll_closed(cx)
             }
         }
 
@@ -204,13 +245,11 @@ macro_rules! impl_write_methods {
                 cx: &mut std::task::Context<'_>,
                 slices: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                match std::task::ready!(self.transport.poll_write(cx, slices)) {
-                    Ok(written) => {
-                        self.record().sent(written);
-                        std::task::Poll::Ready(Ok(written))
-                    }
-                    failed => self.write_failed(failed),
-                }
+                let written = std::task::ready!(
+                    self.poll_sending(cx, |transport, cx| transport.poll_write(cx, slices))
+                )?;
+                self.count_sent(written);
+                std::task::Poll::Ready(Ok(written))
             }
 
             /// Polls to send a part of a file, as [`send_file`](Self::send_file) does; 0 at the end of the
@@ -225,13 +264,11 @@ macro_rules! impl_write_methods {
                 offset: u64,
                 length: usize,
             ) -> std::task::Poll<std::io::Result<usize>> {
-                match std::task::ready!(self.transport.poll_send_file(cx, file, offset, length)) {
-                    Ok(sent) => {
-                        self.record().sent(sent);
-                        std::task::Poll::Ready(Ok(sent))
-                    }
-                    failed => self.write_failed(failed),
-                }
+                let sent = std::task::ready!(self.poll_sending(cx, |transport, cx| {
+                    transport.poll_send_file(cx, file, offset, length)
+                }))?;
+                self.count_sent(sent);
+                std::task::Poll::Ready(Ok(sent))
             }
 
             /// Polls to send buffered bytes, as [`flush`](Self::flush) does.
@@ -242,10 +279,7 @@ macro_rules! impl_write_methods {
                 &mut self,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                match std::task::ready!(self.transport.poll_flush(cx)) {
-                    Ok(()) => std::task::Poll::Ready(Ok(())),
-                    failed => self.write_failed(failed),
-                }
+                self.poll_sending(cx, |transport, cx| transport.poll_flush(cx))
             }
 
             /// Polls to end the sending direction, as [`close`](Self::close) does.
@@ -256,18 +290,36 @@ macro_rules! impl_write_methods {
                 &mut self,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                match std::task::ready!(self.transport.poll_close(cx)) {
-                    Ok(()) => std::task::Poll::Ready(Ok(())),
-                    failed => self.write_failed(failed),
-                }
+                self.poll_sending(cx, |transport, cx| transport.poll_close(cx))
             }
 
-            #[cold]
-            fn write_failed<T>(&self, failed: std::io::Result<T>) -> std::task::Poll<std::io::Result<T>> {
-                if let Err(error) = &failed {
-                    self.record().transport_failed(error.kind());
+            /// Runs an operation that sends. It fails if it has waited for too long, and its error is
+            /// remembered.
+            #[inline]
+            fn poll_sending<T>(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                operation: impl Fn(
+                    &dyn crate::transport::Transport,
+                    &mut std::task::Context<'_>,
+                ) -> std::task::Poll<std::io::Result<T>>,
+            ) -> std::task::Poll<std::io::Result<T>> {
+                use crate::connection::timeouts::{self, Wait, Waited};
+                let mut polled = operation(&*self.transport, cx);
+                if polled.is_pending() {
+                    let waited = self.write_state.poll_wait(cx, &self.identity, Wait::ForRoom);
+                    let Waited::RunOut(timer) = waited else { return std::task::Poll::Pending };
+                    self.transport.assume_ready();
+                    polled = operation(&*self.transport, cx);
+                    if polled.is_pending() {
+                        return timeouts::fail(&self.identity, timer);
+                    }
                 }
-                std::task::Poll::Ready(failed)
+                match &polled {
+                    std::task::Poll::Ready(Err(error)) => self.record().transport_failed(error.kind()),
+                    _ => self.write_state.flows(),
+                }
+                polled
             }
         }
 

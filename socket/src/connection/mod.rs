@@ -6,6 +6,7 @@
 //!   sees.
 //! - [`disconnect`]: the errors that mean that the peer is gone.
 //! - [`membership`]: the hook through which a connection belongs to a server.
+//! - [`timeouts`]: how long reads and writes may wait without a byte.
 //! - [`handshake`], [`proxy`], `tls`: work on a connection before its protocol begins.
 //!
 //! Invariant: this room knows nothing of servers. The server above implements [`membership::Owner`].
@@ -20,6 +21,7 @@ mod over;
 pub mod proxy;
 pub(crate) mod record;
 pub(crate) mod split;
+pub(crate) mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -6,11 +6,11 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, Reason, telemetry::add_crash_detail};
+use riot_actor::{Pid, Reason, telemetry::add_crash_detail, time::now_coarse};
 
 use super::{
     control::{Control, Status},
@@ -25,6 +25,8 @@ pub(crate) struct ConnectionRecord {
     refused: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
+    /// The last time that a half has sent bytes, in nanoseconds after `since`, plus one. Zero: never.
+    sent_at: AtomicU64,
     undelivered: AtomicU64,
     last_error: LastError,
     state: Mutex<RecordState>,
@@ -77,6 +79,7 @@ impl ConnectionRecord {
             refused: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            sent_at: AtomicU64::new(0),
             undelivered: AtomicU64::new(0),
             last_error: LastError::default(),
             state: Mutex::new(state),
@@ -125,6 +128,19 @@ impl ConnectionRecord {
 
     pub(crate) fn sent(&self, bytes: usize) {
         count(&self.sent, bytes);
+    }
+
+    /// Counts bytes that were sent by a half, beside which another process may read.
+    pub(crate) fn sent_by_half(&self, bytes: usize) {
+        count(&self.sent, bytes);
+        let after = now_coarse().saturating_duration_since(self.since).as_nanos();
+        self.sent_at.store(u64::try_from(after).map_or(u64::MAX, |after| after.saturating_add(1)), Relaxed);
+    }
+
+    /// Returns the last time that a half has sent bytes.
+    pub(crate) fn last_sent(&self) -> Option<Instant> {
+        let after = self.sent_at.load(Relaxed).checked_sub(1)?;
+        self.since.checked_add(Duration::from_nanos(after))
     }
 
     /// Returns the bytes received and sent.

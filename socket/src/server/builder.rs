@@ -19,6 +19,7 @@ use crate::{
     connection::{
         handshake::{Handshake, Handshakes},
         proxy::ProxyProtocol,
+        timeouts::ConnectionTimeouts,
     },
     transport::{Address, Bind, options::Options, tcp::TcpBind, unix::UnixBind},
 };
@@ -65,6 +66,7 @@ pub(super) struct Config {
     pub(super) handshakes: Handshakes,
     pub(super) handshake_timeout: Duration,
     pub(super) keeps_descriptor_limit: bool,
+    pub(super) connection_timeouts: ConnectionTimeouts,
 }
 
 impl Server {
@@ -170,6 +172,14 @@ impl Server {
     /// Sets what happens to clients beyond `max_connections`; by default they wait.
     pub fn overflow(mut self, overflow: ConnectionOverflow) -> Self {
         self.config.overflow = overflow;
+        self
+    }
+
+    /// Sets how long the reads and writes of a protocol may wait without a byte; by default 60 s between
+    /// units, 30 s inside one, 30 s for a write, see [`ConnectionTimeouts`]. Flows, such as HTTP, have timers
+    /// of their own.
+    pub fn connection_timeouts(mut self, timeouts: ConnectionTimeouts) -> Self {
+        self.config.connection_timeouts = timeouts;
         self
     }
 
@@ -310,6 +320,7 @@ impl Config {
             handshakes: Handshakes::default(),
             handshake_timeout: Duration::from_secs(5),
             keeps_descriptor_limit: false,
+            connection_timeouts: ConnectionTimeouts::new(),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     connection::{
         handshake::{HandshakeError, HandshakeFailed, Handshakes},
         membership::Load,
+        timeouts::ConnectionTimeouts,
     },
     io::poller,
     transport::{Address, Bind, options::Options},
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(super) reserve: Reserve,
     pub(super) reaper: Reaper,
     keeps_descriptor_limit: bool,
+    pub(super) connection_timeouts: ConnectionTimeouts,
     pub(super) load: Load,
     pub(super) statistics: Statistics,
     pub(super) alarms: Alarms,
@@ -95,6 +97,7 @@ impl Shared {
             reserve: Reserve::new(),
             reaper: Reaper::default(),
             keeps_descriptor_limit: config.keeps_descriptor_limit,
+            connection_timeouts: config.connection_timeouts,
             load: Load::new(config.max_connections),
             statistics: Statistics::default(),
             alarms: Alarms::new(config.alarms),

@@ -193,6 +193,14 @@ impl Transport for TlsStream {
         self.transport.poll_close(cx)
     }
 
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.transport.poll_closed(cx)
+    }
+
+    fn assume_ready(&self) {
+        self.transport.assume_ready();
+    }
+
     fn local_address(&self) -> io::Result<Address> {
         self.transport.local_address()
     }
