@@ -163,6 +163,37 @@ fn a_full_backlog_is_waited_for() {
     });
 }
 
+/// Connects many clients to a listener that accepts none: other work that blocks goes on meanwhile.
+#[test]
+fn b24_a_full_backlog_takes_no_thread_from_other_work() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    run(async move {
+        let connecting: Vec<_> = (0..200)
+            .map(|_| {
+                let path = path.clone();
+                riot_actor::task::Task::spawn(async move { Connection::connect_unix(path).await.is_ok() })
+            })
+            .collect();
+        riot_actor::sleep(Duration::from_millis(100)).await;
+        let worked = riot_actor::timeout(Duration::from_secs(20), riot_actor::runtime::blocking(|| 7)).await;
+        assert_eq!(worked.expect("no thread is taken"), 7);
+        // Attempts that are given up leave nothing behind; the others are served in the end.
+        let mut connecting = connecting.into_iter();
+        drop(connecting.by_ref().take(150).collect::<Vec<_>>());
+        // The thread ends with the program of the tests.
+        std::thread::spawn(move || while socket.accept().is_ok() {});
+        for mut client in connecting {
+            assert_eq!(client.wait(None).await, Ok(true));
+        }
+        Ok::<(), Reason>(())
+    });
+}
+
 #[test]
 fn b02_a_file_that_is_no_socket_is_not_touched() {
     let folder = Folder::new();

@@ -2,7 +2,7 @@
 //!
 //! The traits stand in this file; each transport has a file or folder: [`tcp`], [`unix`], [`memory`], `tls`
 //! around another one, [`inherited`] listening sockets, which [`listening`] checks. [`connect`] connects by
-//! name, [`options`] configure sockets.
+//! name, which [`lookup`] looks up; [`options`] configure sockets.
 //!
 //! Invariant: transports know neither connections nor servers. Both use them through the traits.
 
@@ -10,6 +10,7 @@ mod address;
 mod connect;
 pub(crate) mod inherited;
 mod listening;
+mod lookup;
 pub mod memory;
 pub(crate) mod options;
 mod socket_transport;

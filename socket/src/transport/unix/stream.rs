@@ -4,9 +4,10 @@ use std::{
     fmt, io,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use riot_actor::runtime::blocking;
+use riot_actor::sleep;
 use socket2::{Domain, Socket, Type};
 
 use super::{UnixAddress, socket_file::SocketFile};
@@ -18,6 +19,11 @@ use crate::{
         socket_transport::impl_socket_transport,
     },
 };
+
+/// The first and the longest pause between two attempts to connect while the backlog is full. The longest one
+/// bounds the delay of a client behind a burst, at 20 system calls a second.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection over a Unix socket, for one or two processes: reading and writing are independent.
 ///
@@ -55,7 +61,9 @@ impl UnixStream {
         Ok((Self(IoSource::new(one)), Self(IoSource::new(other))))
     }
 
-    /// Connects to a path or an abstract name.
+    /// Connects to a path or an abstract name. While the backlog of the listener is full, it is tried again
+    /// after a pause, of 1 ms at first and 50 ms at most. That may last for ever; put a
+    /// [`timeout`](riot_actor::timeout) around it.
     ///
     /// # Errors
     /// Those of connect(2).
@@ -68,18 +76,15 @@ impl UnixStream {
     pub async fn connect(address: impl Into<UnixAddress>) -> io::Result<Self> {
         let address = address.into().to_system()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-        match socket.connect(&address) {
-            // The backlog is full, and no event reports when it has room: only a blocking connect waits for
-            // that.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let connecting = move || {
-                    socket.set_nonblocking(false)?;
-                    socket.connect(&address).map(|()| socket)
-                };
-                return Self::from_std(blocking(connecting).await?.into());
+        let mut pause = MIN_PAUSE;
+        loop {
+            match socket.connect(&address) {
+                // The backlog is full, and no event reports when it has room.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
+                Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+                _ => break,
             }
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-            _ => {}
+            pause = (pause * 2).min(MAX_PAUSE);
         }
         let stream = Self::from_std(socket.into())?;
         let outcome = |socket: &mio::net::UnixStream| match socket.take_error()? {
