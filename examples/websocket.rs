@@ -20,7 +20,7 @@ use riot_http::{
     Head, Reqd, Response, Server,
     http::{HeaderValue, StatusCode, header},
 };
-use riot_socket::{Connection, signals::Signals};
+use riot_socket::{Connection, ConnectionTimeouts, signals::Signals};
 use tungstenite::{
     Error, Message, WebSocket,
     handshake::derive_accept_key,
@@ -73,7 +73,9 @@ async fn answer(reqd: Reqd, room: Pid) -> Result<(), Error> {
         }
     };
     // The switch fails if the client has disconnected already.
-    let Ok(connection) = upgrade.connection().await else { return Ok(()) };
+    let Ok(mut connection) = upgrade.connection().await else { return Ok(()) };
+    // A client that only listens may be silent for longer than a minute.
+    connection.set_timeouts(ConnectionTimeouts::new().idle_timeout(Duration::from_secs(3600)));
     talk(Socket::new(connection), room).await
 }
 

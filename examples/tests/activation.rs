@@ -76,14 +76,45 @@ fn b15_it_serves_on_inherited_sockets_and_refuses_no_client_between_two_lives() 
     std::fs::remove_file(path).expect("it is there");
 }
 
-#[test]
-fn b15_sockets_meant_for_another_process_are_left_alone() {
-    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let sockets = [listening(Domain::IPV4, &any.into()), listening(Domain::IPV4, &any.into())];
-    let mut child = activate([&sockets[0], &sockets[1]], "1");
+/// Returns the standard error of a program that fails at once.
+fn failing(sockets: [&Socket; 2], pid: &str) -> String {
+    let mut child = activate(sockets, pid);
     let mut logged = String::new();
     let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
     stderr.lines().map_while(Result::ok).for_each(|line| logged += &line);
     assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    logged
+}
+
+#[test]
+fn b15_a_descriptor_that_cannot_be_accepted_from_is_named_with_the_reason() {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let good = listening(Domain::IPV4, &any.into());
+    let kept = |socket: Socket| {
+        socket.set_cloexec(false).expect("it is ours");
+        socket
+    };
+    let bound = kept(Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket"));
+    bound.bind(&any.into()).expect("it binds");
+    let datagrams = kept(Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket"));
+    let packets = kept(Socket::new(Domain::UNIX, Type::SEQPACKET, None).expect("a socket"));
+    let file =
+        kept(std::os::fd::OwnedFd::from(std::fs::File::open("/dev/null").expect("it is there")).into());
+    for (wrong, reason) in [
+        (bound, "the socket does not listen"),
+        (datagrams, "fd 4 is not a valid unix stream socket"),
+        (packets, "fd 4 is not a valid unix stream socket"),
+        (file, "fd 4 is not a socket"),
+    ] {
+        let logged = failing([&good, &wrong], "$$");
+        assert!(logged.contains(&format!("descriptor 4 (admin) is refused: {reason}")), "{logged}");
+    }
+}
+
+#[test]
+fn b15_sockets_meant_for_another_process_are_left_alone() {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let sockets = [listening(Domain::IPV4, &any.into()), listening(Domain::IPV4, &any.into())];
+    let logged = failing([&sockets[0], &sockets[1]], "1");
     assert!(logged.contains("nobody has opened a socket"), "{logged}");
 }

@@ -221,7 +221,8 @@ impl HttpConfig {
 
     /// Sets the check that tells whether the server is overloaded, so that idle connections end after
     /// [`Timeouts::overloaded_idle_timeout`]. The first check set stays. A [`Server`](crate::Server) sets its
-    /// own: more than 80 % of the connections allowed.
+    /// own: more than 80 % of the connections allowed, or the program had run out of descriptors in the last
+    /// 10 s; see [`Load::is_overloaded`](riot_socket::Load::is_overloaded).
     pub fn overload_check(&self, crowded: impl Fn() -> bool + Send + Sync + 'static) {
         let _ = self.overload_check.set(Box::new(crowded));
     }

@@ -89,8 +89,9 @@ impl Timeouts {
         self
     }
 
-    /// Replaces the idle timeout while the server is more than 80 % full; 15 s by default. It is checked each
-    /// time it has passed, so that connections are freed soon once they are needed.
+    /// Replaces the idle timeout while the server is more than 80 % full or out of descriptors; 15 s by
+    /// default. It is checked each time it has passed, so that connections are freed soon once they are
+    /// needed.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.

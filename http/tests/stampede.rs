@@ -125,7 +125,7 @@ where
     }
     let exact = || {
         let info = server.info();
-        let ended = info.ended.normal + info.ended.shutdown + info.ended.crashed + info.ended.killed;
+        let ended = info.ended.total();
         (info.active, info.all, server.connections().len()) == (0, 0, 0)
             && ended == info.accepted
             && processes().len() == at_rest

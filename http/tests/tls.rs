@@ -49,6 +49,52 @@ fn answers_over_tls_are_the_same_and_the_end_is_announced() {
     }
 }
 
+/// Sends a request over a session with these names for ALPN, and returns the name that was agreed on.
+async fn agreed(listener: &Listener, client: &TlsClient, names: &[&str]) -> std::io::Result<Option<String>> {
+    let client = client.clone().alpn(names.iter().map(|name| name.as_bytes()));
+    let mut client = client.connect(listener.connect()?, "localhost").await?;
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let answer = client.read_to_end(usize::MAX).await?;
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    let info = client.get::<riot_socket::tls::TlsInfo>().expect("the handshake inserted it");
+    Ok(info.alpn.clone().map(|name| String::from_utf8(name).expect("text")))
+}
+
+#[test]
+fn h18_every_version_that_the_server_speaks_is_offered() {
+    Simulation::sweep(0..3, || async {
+        let (listener, client) = served(1, usize::MAX).await;
+        for (names, wanted) in [
+            (&["http/1.1"][..], Some("http/1.1")),
+            (&["http/1.0"], Some("http/1.0")),
+            (&["http/1.0", "http/1.1"], Some("http/1.1")),
+            (&["h2", "http/1.1"], Some("http/1.1")),
+            (&[], None),
+        ] {
+            assert_eq!(agreed(&listener, &client, names).await?.as_deref(), wanted, "{names:?}");
+        }
+        for names in [&["h2"][..], &["http/0.9"], &["HTTP/1.1"], &["imap", "h3"]] {
+            let refused = agreed(&listener, &client, names).await.expect_err("nothing in common");
+            // The alert that RFC 7301 §3.2 demands.
+            assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
+        }
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn h18_names_of_the_configuration_come_first() {
+    Simulation::sweep(0..3, || async {
+        let (tls, client) = pair();
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).tls(tls.alpn(["my-http"]));
+        server.service(|_: Request| async { Response::text("hello") }).start_link().await?;
+        assert_eq!(agreed(&listener, &client, &["http/1.1", "my-http"]).await?.as_deref(), Some("my-http"));
+        assert!(agreed(&listener, &client, &["http/1.1"]).await.is_err());
+        Ok::<(), Reason>(())
+    });
+}
+
 #[test]
 fn a_client_that_reads_nothing_loses_its_connection() {
     Simulation::sweep(0..5, || async {

@@ -61,10 +61,12 @@ mod transport;
 pub use connection::{
     Connection,
     control::{Control, Meter, Status},
+    disconnect::Disconnected,
     handshake::{Handshake, HandshakeError, HandshakeFailed},
     membership::Load,
     proxy,
     split::{NotOneConnection, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
+    timeouts::ConnectionTimeouts,
 };
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{

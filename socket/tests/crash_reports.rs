@@ -37,8 +37,8 @@ where
 
 fn names_its_client(reports: &[CrashReport]) {
     let [report] = reports else { panic!("one report: {reports:?}") };
-    assert!(matches!(report.details[..], [("peer", _), ("age", _)]), "{:?}", report.details);
-    assert_eq!(report.details[1].1, "3.0s");
+    assert!(matches!(report.details[..], [("peer", _), ("server", _), ("age", _)]), "{:?}", report.details);
+    assert_eq!(report.details[2].1, "3.0s");
 }
 
 #[test]

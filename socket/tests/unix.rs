@@ -66,6 +66,67 @@ fn b02_a_file_at_which_a_process_listens_is_refused_and_stays() {
 }
 
 #[test]
+fn b02_a_file_of_a_socket_that_does_not_listen_yet_is_refused_and_stays() {
+    for kind in [socket2::Type::STREAM, socket2::Type::DGRAM, socket2::Type::SEQPACKET] {
+        let folder = Folder::new();
+        let path = folder.path("socket");
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, kind, None).unwrap();
+        socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+        run(async move {
+            match Server::bind_unix(&path).start_link(echo).await {
+                Err(ServerStartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
+                other => panic!("{other:?}"),
+            }
+            assert!(path.exists());
+            if kind == socket2::Type::STREAM {
+                socket.listen(1)?;
+                assert!(std::os::unix::net::UnixStream::connect(&path).is_ok(), "its program goes on");
+            }
+            Ok::<(), Reason>(())
+        });
+    }
+}
+
+/// Starts a number of servers at once, in threads, as programs of their own would.
+#[test]
+fn b02_of_servers_that_start_at_once_one_gets_a_stale_path() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        let path = folder.path("socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let bind = || riot_socket::Bind::bind(&UnixBind::new(&path));
+        let bound: Vec<_> = std::thread::scope(|scope| {
+            let starting: Vec<_> = (0..8).map(|_| scope.spawn(bind)).collect();
+            starting.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let bound: Vec<_> = bound.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(bound.len(), 1);
+        assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
+        drop(bound);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "neither the socket nor a lock is left");
+    }
+}
+
+#[test]
+fn b02_a_path_at_the_limit_of_its_length_is_replaced_and_a_longer_one_refused() {
+    let folder = Folder::new();
+    let room = 107 - folder.path("").as_os_str().len();
+    let (path, long) = (folder.path(&"x".repeat(room)), folder.path(&"x".repeat(room + 1)));
+    run(async move {
+        drop(std::os::unix::net::UnixListener::bind(&path)?);
+        let server = Server::bind_unix(&path).start_link(echo).await?;
+        says_it_back(&mut Connection::connect_unix(&path).await?, b"hello").await;
+        server.stop(Duration::ZERO).await;
+        assert!(!path.exists());
+        match Server::bind_unix(&long).start_link(echo).await {
+            Err(ServerStartError::Bind(error)) => assert_eq!(error.kind(), io::ErrorKind::InvalidInput),
+            other => panic!("{other:?}"),
+        }
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
 fn b02_a_full_backlog_shows_a_listener() {
     let folder = Folder::new();
     let path = folder.path("socket");
@@ -102,6 +163,37 @@ fn a_full_backlog_is_waited_for() {
     });
 }
 
+/// Connects many clients to a listener that accepts none: other work that blocks goes on meanwhile.
+#[test]
+fn b24_a_full_backlog_takes_no_thread_from_other_work() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    run(async move {
+        let connecting: Vec<_> = (0..200)
+            .map(|_| {
+                let path = path.clone();
+                riot_actor::task::Task::spawn(async move { Connection::connect_unix(path).await.is_ok() })
+            })
+            .collect();
+        riot_actor::sleep(Duration::from_millis(100)).await;
+        let worked = riot_actor::timeout(Duration::from_secs(20), riot_actor::runtime::blocking(|| 7)).await;
+        assert_eq!(worked.expect("no thread is taken"), 7);
+        // Attempts that are given up leave nothing behind; the others are served in the end.
+        let mut connecting = connecting.into_iter();
+        drop(connecting.by_ref().take(150).collect::<Vec<_>>());
+        // The thread ends with the program of the tests.
+        std::thread::spawn(move || while socket.accept().is_ok() {});
+        for mut client in connecting {
+            assert_eq!(client.wait(None).await, Ok(true));
+        }
+        Ok::<(), Reason>(())
+    });
+}
+
 #[test]
 fn b02_a_file_that_is_no_socket_is_not_touched() {
     let folder = Folder::new();
@@ -122,6 +214,12 @@ fn b02_a_file_of_a_successor_is_not_removed() {
     let folder = Folder::new();
     let path = folder.path("socket");
     run(async move {
+        let before = Server::bind_unix(&path).start_link(echo).await?;
+        fs::remove_file(&path)?;
+        fs::write(&path, "a file that is no socket")?;
+        before.stop(Duration::from_secs(5)).await;
+        assert!(path.exists());
+        fs::remove_file(&path)?;
         let before = Server::bind_unix(&path).start_link(echo).await?;
         fs::remove_file(&path)?;
         let after = Server::bind_unix(&path).start_link(echo).await?;

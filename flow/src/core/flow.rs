@@ -136,6 +136,14 @@ pub trait Flow {
         Activity { state: "open", requests: 0 }
     }
 
+    /// Returns since when the flow has been idle, as far as it was told the time: nothing is under way, and
+    /// the peer's next request has not begun. `None` while it is busy, and by default.
+    ///
+    /// A server may ask such a flow to [finish](Self::shutdown_gracefully) for the sake of a new client.
+    fn idle_since(&self) -> Option<Instant> {
+        None
+    }
+
     /// Returns how the flow has ended, for the statistics of its server.
     fn ending(&self) -> Ending {
         Ending::default()

@@ -73,6 +73,10 @@ impl<F: Flow + Send> Control for Link<F> {
         let Activity { state, requests } = self.lock_flow().activity();
         Status { state, requests }
     }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.lock_flow().idle_since()
+    }
 }
 
 /// The hold that the Reader or the Writer has on the link. Once both are dropped the Connector holds the link

@@ -49,7 +49,9 @@ impl Upgrade {
     }
 
     /// Waits as [`transport`](Self::transport) does and takes the connection over, open in both directions.
-    /// Its first bytes are those that came after the request. For handlers of a [`Server`](crate::Server).
+    /// Its first bytes are those that came after the request. From now on the timeouts of raw connections
+    /// apply, of 60 s without a byte by default; see
+    /// [`ConnectionTimeouts`](riot_socket::ConnectionTimeouts). For handlers of a [`Server`](crate::Server).
     ///
     /// # Errors
     /// As [`transport`](Self::transport).

@@ -57,6 +57,13 @@ pub struct Http1 {
 }
 
 impl Http1 {
+    /// The names of HTTP/1.1 and HTTP/1.0 for ALPN (RFC 7301 §6), the preferred one first.
+    ///
+    /// ```
+    /// assert_eq!(riot_http::Http1::ALPN, ["http/1.1", "http/1.0"]);
+    /// ```
+    pub const ALPN: &'static [&'static str] = &["http/1.1", "http/1.0"];
+
     pub(crate) fn with_state(shared: Arc<Shared>) -> Self {
         Self { shared, sending: Output::new() }
     }
@@ -200,6 +207,10 @@ impl Flow for Http1 {
     fn activity(&self) -> Activity {
         let state = self.shared.lock();
         Activity { state: state.activity(), requests: state.requests }
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.shared.lock().idle_since()
     }
 
     fn ending(&self) -> Ending {

@@ -18,7 +18,7 @@ use super::{
     state::{Reading, State},
 };
 use crate::{
-    HttpConfig, RequestError, Timeouts,
+    RequestError, Timeouts,
     timeouts::{Nanos, UNSET, nanos},
 };
 
@@ -405,6 +405,7 @@ impl State {
 
     #[inline(never)]
     fn set_timers_slow(&mut self, phases: Phases, changed: Phases) {
+        let drain_wait = if changed & phases & DRAIN != 0 { self.drain_wait() } else { None };
         let (timers, timeouts) = (&mut self.timers, &self.config.timeouts);
         if changed & (HEAD | HANDLER | LINGER) != 0 {
             for Row { timer, phase, timeout, .. } in &TABLE {
@@ -416,7 +417,7 @@ impl State {
         }
         if changed & (IDLE | DRAIN) != 0 {
             let first = match phases & (IDLE | DRAIN) {
-                DRAIN => drain_wait(&self.config, self.requests),
+                DRAIN => drain_wait,
                 IDLE => self.config.idle_first(),
                 _ => None,
             };
@@ -480,6 +481,24 @@ impl State {
         invited && self.may_read() && !self.backpressured
     }
 
+    /// Returns since when nothing is under way, as far as the time was told.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        if self.activity() != "idle" {
+            return None;
+        }
+        let Timers { clock, idle_spent, due, .. } = &self.timers;
+        let due = due[Timer::Idle as usize];
+        let waited = self.config.idle_step(Duration::from_nanos(*idle_spent)).map(nanos);
+        match (clock.origin, waited) {
+            (Some(origin), Some(waited)) if due.0 < UNSET => {
+                let since = due.0.saturating_sub(waited).saturating_sub(*idle_spent);
+                Some(origin + Duration::from_nanos(since))
+            }
+            // Without the timer, no time was told since then.
+            _ => clock.instant,
+        }
+    }
+
     /// Ends the connection if it has been idle for too long under the present load, or has waited for the
     /// last request of a drain.
     fn handle_idle(&mut self) {
@@ -487,7 +506,7 @@ impl State {
             && (self.requests == 0 || self.config.timeouts.drain_idle_timeout.is_some())
         {
             // A request that is on its way must not reset the last response.
-            self.linger = true;
+            self.linger = self.drain_time_left() != Some(0);
             return self.end();
         }
         let spent = Duration::from_nanos(self.timers.idle_spent);
@@ -506,6 +525,26 @@ impl State {
         }
     }
 
+    /// Returns how long a connection that is drained waits for its last request: a fresh one for the time of
+    /// the first request, another one between half and the whole of the time between requests, so that
+    /// clients do not all come back at once. The deadline bounds both.
+    fn drain_wait(&self) -> Option<Nanos> {
+        let timeouts = &self.config.timeouts;
+        let wait = match timeouts.drain_idle_timeout.map(nanos) {
+            _ if self.requests == 0 => nanos(timeouts.drain_first_timeout),
+            Some(whole) => whole - (self.config.random)() % (whole / 2).max(1),
+            None => return self.config.idle_first(),
+        };
+        Some(self.drain_time_left().map_or(wait, |left| wait.min(left)))
+    }
+
+    /// Returns the time left until the deadline of the drain, if there is one, as far as the time was told.
+    fn drain_time_left(&self) -> Option<Nanos> {
+        let deadline = self.cold.as_ref().and_then(|cold| cold.drain.as_ref()?.deadline)?;
+        let Due(deadline) = self.timers.clock.due(Some(deadline));
+        Some(deadline.saturating_sub(self.timers.clock.now))
+    }
+
     /// Drains a connection of age. Ends the stream of events of one that is drained.
     fn handle_age(&mut self) {
         self.timers[Timer::Age] = Due::NEVER;
@@ -520,15 +559,10 @@ impl State {
     /// Bounds the stream of events that is being written, if the connection is drained: it ends at a random
     /// moment in the first half of the time left, so that clients do not all come back at once.
     pub(crate) fn limit_event_stream(&mut self) {
-        let deadline = self.cold.as_ref().and_then(|cold| cold.drain.as_ref()?.deadline);
-        if deadline.is_none() || !self.has_event_stream() {
-            return;
-        }
+        let Some(left) = self.drain_time_left().filter(|_| self.has_event_stream()) else { return };
         let random = (self.config.random)();
         let timers = &mut self.timers;
-        let Due(deadline) = timers.clock.due(deadline);
-        let half = deadline.saturating_sub(timers.clock.now) / 2;
-        timers[Timer::Age] = timers.clock.at(timers.clock.now + random % half.max(1));
+        timers[Timer::Age] = timers.clock.at(timers.clock.now + random % (left / 2).max(1));
         timers.check_watch();
     }
 
@@ -589,20 +623,6 @@ impl Timers {
         let credit = credit.or(timeouts.body_idle_timeout);
         let credit = credit.filter(|_| awaited && timeouts.min_body_rate.is_some());
         self.due[Timer::BodyRate as usize].keep(credit, &mut self.clock);
-    }
-}
-
-/// Returns how long a connection that is drained waits for its last request: a fresh one for the time of the
-/// first request, another one between half and the whole of the time between requests, so that clients do not
-/// all come back at once.
-fn drain_wait(config: &HttpConfig, requests: u64) -> Option<Nanos> {
-    let timeouts = &config.timeouts;
-    if requests == 0 {
-        return Some(nanos(timeouts.drain_first_timeout));
-    }
-    match timeouts.drain_idle_timeout.map(nanos) {
-        Some(whole) => Some(whole - (config.random)() % (whole / 2).max(1)),
-        None => config.idle_first(),
     }
 }
 

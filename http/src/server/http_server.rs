@@ -12,9 +12,10 @@ use std::{
 };
 
 use http::HeaderValue;
+use riot_actor::Reason;
 use riot_flow::drive_to_completion;
 use riot_socket::{
-    Bind, ChildId, ChildSpec, ConnectionOverflow, Handshake, Options, Protocol, ServerHandle,
+    Bind, ChildId, ChildSpec, Connection, ConnectionOverflow, Handshake, Options, Protocol, ServerHandle,
     ServerStartError, UnixBind, proxy::ProxyProtocol,
 };
 
@@ -24,8 +25,8 @@ use super::{
 };
 use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts};
 
-/// Serves HTTP on `port` of every address of this machine, and answers with `handler`. The tree is linked to
-/// the caller, and accepts connections when this returns.
+/// Serves HTTP on `port` of every address of this machine, of IPv6 and IPv4, and answers with `handler`; see
+/// [`Server::bind_port`]. The tree is linked to the caller, and accepts connections when this returns.
 ///
 /// ```no_run
 /// use riot_http::{Reqd, Response};
@@ -44,8 +45,7 @@ use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts}
 /// # Panics
 /// Panics outside a process.
 pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerHandle, ServerStartError> {
-    let server = Server::bind(("0.0.0.0", port)).map_err(ServerStartError::Bind)?;
-    server.handler(handler).start_link().await
+    Server::bind_port(port).handler(handler).start_link().await
 }
 
 /// A server without a handler yet. It is built in steps and started by [`Serving::start_link`].
@@ -85,20 +85,23 @@ impl Server {
     /// # Errors
     /// If the name has no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self {
-            server: riot_socket::Server::bind(address)?,
-            config: config(),
-            when_gone: WhenPeerIsGone::DropHandler,
-        })
+        riot_socket::Server::bind(address).map(Self::new)
+    }
+
+    /// Creates a server on a port of every address of this machine: IPv6 and IPv4 by one socket, or IPv4
+    /// alone where the system has no IPv6. The peers of IPv4 clients are shown as addresses of IPv4. For port
+    /// 0 the system chooses a port.
+    pub fn bind_port(port: u16) -> Self {
+        Self::new(riot_socket::Server::bind_port(port))
     }
 
     /// Creates a server on anything that can be bound.
     pub fn listen(bind: impl Bind) -> Self {
-        Self {
-            server: riot_socket::Server::listen(bind),
-            config: config(),
-            when_gone: WhenPeerIsGone::DropHandler,
-        }
+        Self::new(riot_socket::Server::listen(bind))
+    }
+
+    fn new(server: riot_socket::Server) -> Self {
+        Self { server, config: config(), when_gone: WhenPeerIsGone::DropHandler }
     }
 
     /// Creates a server on a Unix socket, whose file is removed when it stops.
@@ -115,6 +118,13 @@ impl Server {
              content-length: 0\r\n\r\n"
         );
         self.overflow(ConnectionOverflow::Answer(answer.into()))
+    }
+
+    /// Lets the connection that has been idle longest give way to a client beyond
+    /// [`max_connections`](Self::max_connections): one that waits for its next request, or for its first; see
+    /// [`ConnectionOverflow::ReapOldestIdle`].
+    pub fn reap_oldest_idle(self) -> Self {
+        self.overflow(ConnectionOverflow::ReapOldestIdle)
     }
 
     /// Changes what is below HTTP: any setting of [`riot_socket::Server`].
@@ -144,13 +154,14 @@ impl Server {
         self.handshake(proxy)
     }
 
-    /// Speaks TLS on every connection, after the handshakes added before this. ALPN offers `http/1.1` unless
-    /// `tls` names other protocols. The [scheme](Self::scheme) becomes [`Scheme::Https`].
+    /// Speaks TLS on every connection, after the handshakes added before this. ALPN offers every version of
+    /// HTTP that this server speaks, which are [`Http1::ALPN`], unless `tls` names other protocols. A client
+    /// that offers only others, such as `h2`, is refused with the alert `no_application_protocol` (RFC 7301
+    /// §3.2). The [scheme](Self::scheme) becomes [`Scheme::Https`].
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: riot_socket::tls::Tls) -> Self {
         self.config = self.config.scheme(Scheme::Https);
-        let named = !tls.config().alpn_protocols.is_empty();
-        self.handshake(if named { tls } else { tls.alpn(["http/1.1"]) })
+        self.handshake(tls)
     }
 
     /// Sets the scheme of the URIs that are served; see [`HttpConfig::scheme`].
@@ -329,16 +340,32 @@ impl<H: Handler> Serving<H> {
     fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
         let Self { server, config, handler, when_gone } = self;
         let server = server.drain_first_timeout(config.drain_first_timeout());
-        let first = AtomicBool::new(true);
-        let protocol = move |connection: riot_socket::Connection| {
-            let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
-            if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
-                config.overload_check(move || load.active() * 5 > load.max().saturating_mul(4));
-            }
-            let handler = handler.clone();
-            drive_to_completion(connection, flow, async move { serve(requests, &*handler, when_gone).await })
-        };
-        (server, protocol)
+        (server, HttpProtocol { config, handler, when_gone, first: AtomicBool::new(true) })
+    }
+}
+
+/// The protocol that a Connector runs.
+struct HttpProtocol<H> {
+    config: Arc<HttpConfig>,
+    handler: Arc<H>,
+    when_gone: WhenPeerIsGone,
+    /// No connection has been served yet.
+    first: AtomicBool,
+}
+
+impl<H: Handler> Protocol for HttpProtocol<H> {
+    fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
+        let Self { config, handler, when_gone, first } = self;
+        let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
+        if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
+            config.overload_check(move || load.is_overloaded());
+        }
+        let (handler, when_gone) = (handler.clone(), *when_gone);
+        drive_to_completion(connection, flow, async move { serve(requests, &*handler, when_gone).await })
+    }
+
+    fn alpn(&self) -> &'static [&'static str] {
+        Http1::ALPN
     }
 }
 

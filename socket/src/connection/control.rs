@@ -1,7 +1,7 @@
 //! How a protocol takes part in the control of its connection: it finishes on request, reports its status,
 //! and counts its bytes.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, io, sync::Arc, time::Instant};
 
 use super::record::{ConnectionRecord, Drained};
 
@@ -51,6 +51,14 @@ pub trait Control: Send + Sync {
 
     /// Returns the state of the protocol.
     fn status(&self) -> Status;
+
+    /// Returns since when the connection has been idle: nothing is under way, and the peer's next request has
+    /// not begun. `None` while it is busy, and by default. Such a connection may be asked to
+    /// [finish](Self::drain) for the sake of a new client; see
+    /// [`ConnectionOverflow::ReapOldestIdle`](crate::ConnectionOverflow::ReapOldestIdle).
+    fn idle_since(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// The status of a connection, as its protocol reports it; see [`Control`].
@@ -98,6 +106,12 @@ impl Meter {
     /// [report](crate::DrainReport) of the drain.
     pub fn drained(&self, served: u64, crossed: bool) {
         self.0.count_drained(Drained { served, crossed });
+    }
+
+    /// Remembers an error of the transport. A protocol that ends with it has lost its peer, and has not
+    /// crashed; see [`Disconnected`](crate::Disconnected).
+    pub fn failed(&self, error: &io::Error) {
+        self.0.transport_failed(error.kind());
     }
 
     /// Counts bytes that were to be sent and never will be.

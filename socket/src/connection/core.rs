@@ -12,6 +12,7 @@ use super::{
     membership::{Load, Membership},
     methods::{impl_read_methods, impl_write_methods},
     record::ConnectionRecord,
+    timeouts::{self, ConnectionTimeouts, Stall, Wait, Waited},
 };
 use crate::transport::{Address, Shutdown, Transport};
 
@@ -31,6 +32,7 @@ use crate::transport::{Address, Shutdown, Transport};
 pub struct Connection {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) read_state: ReadState,
+    pub(super) write_state: Stall,
     pub(super) identity: Identity,
 }
 
@@ -50,7 +52,8 @@ impl Connection {
     pub fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let record = Arc::new(ConnectionRecord::new(transport.clone(), peer.clone()));
         let identity = Identity { peer, record, extensions: None, membership: None };
-        Self { transport, read_state: ReadState { unread: None }, identity }
+        let read_state = ReadState { unread: None, stall: Stall::default() };
+        Self { transport, read_state, write_state: Stall::default(), identity }
     }
 
     pub(crate) fn join_server(&mut self, membership: Membership) {
@@ -59,6 +62,28 @@ impl Connection {
 
     pub(crate) fn record(&self) -> &Arc<ConnectionRecord> {
         &self.identity.record
+    }
+
+    fn count_sent(&mut self, bytes: usize) {
+        self.identity.record.sent(bytes);
+        self.read_state.stall.flows();
+    }
+
+    /// Sets how long reads and writes may wait without a byte, in place of what the server says. For a
+    /// connection that belongs to no server no timeout is set.
+    ///
+    /// ```
+    /// use riot_socket::{Connection, ConnectionTimeouts};
+    ///
+    /// /// Talks to clients that say nothing for hours.
+    /// async fn serve(mut connection: Connection) -> std::io::Result<()> {
+    ///     connection.set_timeouts(ConnectionTimeouts::new().without_idle_timeout());
+    ///     connection.read_exact(&mut [0; 16]).await
+    /// }
+    /// ```
+    pub fn set_timeouts(&mut self, timeouts: ConnectionTimeouts) {
+        self.read_state.stall.set_timeouts(timeouts);
+        self.write_state.set_timeouts(timeouts);
     }
 
     /// Returns the address of the peer.
@@ -146,9 +171,7 @@ impl Connection {
     /// Reports to the server that a timer ended this connection. [`ServerInfo`](crate::ServerInfo) has the
     /// counts by name.
     pub fn count_timeout(&self, timer: &'static str) {
-        if let Some(membership) = &self.identity.membership {
-            membership.count_timeout(timer);
-        }
+        self.identity.count_timeout(timer);
     }
 
     /// Sets a hook that is called once, when the server wants this connection to finish.
@@ -194,7 +217,7 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn shutdown(&mut self, side: Shutdown) -> io::Result<()> {
-        self.transport.shutdown(side)
+        self.transport.shutdown(side).inspect_err(|error| self.record().transport_failed(error.kind()))
     }
 
     /// Polls for some bytes, as [`read`](Self::read) does.
@@ -202,7 +225,16 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.read_state.poll_read(&*self.transport, &self.identity.record, cx, buffer)
+        self.poll_read_waiting(cx, buffer, Wait::ForUnit)
+    }
+
+    fn poll_read_waiting(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        wait: Wait,
+    ) -> Poll<io::Result<usize>> {
+        self.read_state.poll_read(&*self.transport, &self.identity, cx, buffer, wait)
     }
 
     /// Puts bytes back that were read and belong to the next reader: they are read first. The
@@ -236,10 +268,11 @@ impl Connection {
 impl_read_methods!(Connection);
 impl_write_methods!(Connection);
 
-/// The bytes to be read before those of the transport.
+/// The bytes to be read before those of the transport, and the timer of reads that wait.
 pub(super) struct ReadState {
     /// Most connections have none, so they hold a pointer only.
     unread: Option<Box<Unread>>,
+    stall: Stall,
 }
 
 /// Bytes that were read and put back.
@@ -254,14 +287,34 @@ impl ReadState {
     pub(super) fn poll_read(
         &mut self,
         transport: &dyn Transport,
-        record: &ConnectionRecord,
+        identity: &Identity,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
+        wait: Wait,
     ) -> Poll<io::Result<usize>> {
         let Some(Unread(unread)) = self.unread.as_deref_mut().filter(|unread| !unread.0.is_empty()) else {
-            let read = ready!(transport.poll_read(cx, buffer))?;
-            record.received(read);
-            return Poll::Ready(Ok(read));
+            let mut polled = transport.poll_read(cx, buffer);
+            if polled.is_pending() {
+                let Waited::RunOut(timer) = self.stall.poll_wait(cx, identity, wait) else {
+                    return Poll::Pending;
+                };
+                transport.assume_ready();
+                polled = transport.poll_read(cx, buffer);
+                if polled.is_pending() {
+                    return timeouts::fail(identity, timer);
+                }
+            }
+            return match ready!(polled) {
+                Ok(read) => {
+                    self.stall.flows();
+                    identity.record.received(read);
+                    Poll::Ready(Ok(read))
+                }
+                Err(error) => {
+                    identity.record.transport_failed(error.kind());
+                    Poll::Ready(Err(error))
+                }
+            };
         };
         let read = buffer.len().min(unread.len());
         buffer[..read].copy_from_slice(&unread[..read]);
@@ -277,6 +330,23 @@ pub(super) struct Identity {
     pub(super) record: Arc<ConnectionRecord>,
     extensions: Option<Box<Extensions>>,
     membership: Option<Membership>,
+}
+
+impl Identity {
+    pub(super) fn record(&self) -> &ConnectionRecord {
+        &self.record
+    }
+
+    /// Returns the timeouts of the server that the connection belongs to, if it belongs to one.
+    pub(super) fn timeouts(&self) -> Option<ConnectionTimeouts> {
+        self.membership.as_ref().map(Membership::timeouts)
+    }
+
+    pub(super) fn count_timeout(&self, timer: &'static str) {
+        if let Some(membership) = &self.membership {
+            membership.count_timeout(timer);
+        }
+    }
 }
 
 impl Drop for Identity {

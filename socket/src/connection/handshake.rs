@@ -52,6 +52,16 @@ pub trait Handshake: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection, or of a peer that breaks the protocol of the handshake.
     fn handshake(&self, connection: Connection) -> impl Future<Output = io::Result<Connection>> + Send;
+
+    /// Returns this handshake for a protocol with these [names](crate::Protocol::alpn), if they matter to it.
+    /// Called once, when the server starts. By default they do not matter.
+    #[must_use]
+    fn with_protocol_names(&self, _names: &'static [&'static str]) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 impl<F, S> Handshake for F
@@ -122,6 +132,15 @@ impl Handshakes {
         self.layers.push(Arc::new(handshake));
     }
 
+    /// Tells all handshakes the names of the protocol behind them.
+    pub(crate) fn set_protocol_names(&mut self, names: &'static [&'static str]) {
+        for layer in &mut self.layers {
+            if let Some(changed) = layer.with_protocol_names(names) {
+                *layer = changed;
+            }
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
@@ -164,6 +183,8 @@ trait DynHandshake: Send + Sync {
         &self,
         connection: Connection,
     ) -> Pin<Box<dyn Future<Output = io::Result<Connection>> + Send + '_>>;
+
+    fn with_protocol_names(&self, names: &'static [&'static str]) -> Option<Arc<dyn DynHandshake>>;
 }
 
 impl<H: Handshake> DynHandshake for H {
@@ -172,5 +193,10 @@ impl<H: Handshake> DynHandshake for H {
         connection: Connection,
     ) -> Pin<Box<dyn Future<Output = io::Result<Connection>> + Send + '_>> {
         Box::pin(self.handshake(connection))
+    }
+
+    fn with_protocol_names(&self, names: &'static [&'static str]) -> Option<Arc<dyn DynHandshake>> {
+        let changed = Handshake::with_protocol_names(self, names)?;
+        Some(Arc::new(changed))
     }
 }

@@ -4,11 +4,14 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
-use super::record::ConnectionRecord;
+use riot_actor::now;
+
+use super::{record::ConnectionRecord, timeouts::ConnectionTimeouts};
 
 /// A server, as far as its connections know it.
 pub(crate) trait Owner: Send + Sync {
@@ -18,6 +21,9 @@ pub(crate) trait Owner: Send + Sync {
     /// Releases the permit of a member, so that another client can be accepted. Only the first call has an
     /// effect.
     fn release_permit(&self, key: MemberKey);
+
+    /// Returns how long reads and writes may wait without a byte.
+    fn timeouts(&self) -> ConnectionTimeouts;
 
     /// Counts a connection that a timer ended.
     fn count_timeout(&self, timer: &'static str);
@@ -50,6 +56,10 @@ impl Membership {
 
     pub(super) fn release_permit(&self) {
         self.owner.release_permit(self.key);
+    }
+
+    pub(super) fn timeouts(&self) -> ConnectionTimeouts {
+        self.owner.timeouts()
     }
 
     pub(super) fn count_timeout(&self, timer: &'static str) {
@@ -88,11 +98,46 @@ pub struct Load(Arc<LoadCounters>);
 struct LoadCounters {
     active: AtomicUsize,
     max: AtomicUsize,
+    created: Instant,
+    /// The last time that the program had run out of descriptors, in milliseconds after `created`, plus one.
+    /// Zero: never.
+    exhausted: AtomicU64,
 }
+
+/// The time for which a server counts as overloaded after the program had run out of descriptors: 10 s.
+const EXHAUSTED_FOR: Duration = Duration::from_secs(10);
 
 impl Load {
     pub(crate) fn new(max: usize) -> Self {
-        Self(Arc::new(LoadCounters { active: AtomicUsize::new(0), max: AtomicUsize::new(max) }))
+        Self(Arc::new(LoadCounters {
+            active: AtomicUsize::new(0),
+            max: AtomicUsize::new(max),
+            created: now(),
+            exhausted: AtomicU64::new(0),
+        }))
+    }
+
+    /// Returns whether idle connections should end earlier than usual: more than 80 % of the bound are there,
+    /// or the program had run out of descriptors in the last 10 s.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        self.active().saturating_mul(5) > self.max().saturating_mul(4) || self.is_exhausted()
+    }
+
+    fn is_exhausted(&self) -> bool {
+        match self.0.exhausted.load(Relaxed) {
+            0 => false,
+            last => self.age() < Duration::from_millis(last - 1).saturating_add(EXHAUSTED_FOR),
+        }
+    }
+
+    pub(crate) fn set_exhausted(&self) {
+        let now = u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX - 1);
+        self.0.exhausted.store(now.saturating_add(1), Relaxed);
+    }
+
+    fn age(&self) -> Duration {
+        now().saturating_duration_since(self.0.created)
     }
 
     /// Returns the number of connections, without those that were [removed](crate::Connection::remove).

@@ -43,11 +43,17 @@ macro_rules! impl_read_methods {
             /// # Cancel safety
             /// None: if the future is dropped before it is ready, some bytes may have been received.
             pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> std::io::Result<()> {
+                let mut wait = crate::connection::timeouts::Wait::ForUnit;
                 while !buffer.is_empty() {
-                    match self.read(buffer).await? {
-                        0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                    match std::future::poll_fn(|cx| self.poll_read_waiting(cx, buffer, wait)).await? {
+                        0 => {
+                            let kind = std::io::ErrorKind::UnexpectedEof;
+                            self.record().transport_failed(kind);
+                            return Err(kind.into());
+                        }
                         read => buffer = &mut buffer[read..],
                     }
+                    wait = crate::connection::timeouts::Wait::InsideUnit;
                 }
                 Ok(())
             }
@@ -62,8 +68,12 @@ macro_rules! impl_read_methods {
             /// None: if the future is dropped before it is ready, the received bytes are lost.
             pub async fn read_to_end(&mut self, max_bytes: usize) -> std::io::Result<Vec<u8>> {
                 let (mut bytes, mut buffer) = (Vec::new(), [0; 8 * 1024]);
+                let mut wait = crate::connection::timeouts::Wait::ForUnit;
                 loop {
-                    match self.read(&mut buffer).await? {
+                    let read =
+                        std::future::poll_fn(|cx| self.poll_read_waiting(cx, &mut buffer, wait)).await?;
+                    wait = crate::connection::timeouts::Wait::InsideUnit;
+                    match read {
                         0 => return Ok(bytes),
                         read if read > max_bytes - bytes.len() => {
                             return Err(std::io::ErrorKind::FileTooLarge.into());
@@ -71,6 +81,41 @@ macro_rules! impl_read_methods {
                         read => bytes.extend_from_slice(&buffer[..read]),
                     }
                 }
+            }
+
+            /// Waits until the peer has reset the connection, or has closed both directions, without reading:
+            /// bytes that have come stay unread. The end of what the peer sends is no close: it may still
+            /// receive. A process that does something else for its peer waits for this beside it.
+            ///
+            /// ```
+            /// use std::future::poll_fn;
+            /// use std::task::Poll;
+            /// use riot_socket::Connection;
+            ///
+            /// /// Computes an answer, unless the client leaves before.
+            /// async fn answer(
+            ///     connection: &mut Connection,
+            ///     work: impl Future<Output = Vec<u8>>,
+            /// ) -> Option<Vec<u8>> {
+            ///     let mut work = std::pin::pin!(work);
+            ///     poll_fn(|cx| match work.as_mut().poll(cx) {
+            ///         Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            ///         Poll::Pending => connection.poll_closed(cx).map(|()| None),
+            ///     })
+            ///     .await
+            /// }
+            /// ```
+            ///
+            /// # Cancel safety
+            /// If the future is dropped before it is ready, nothing has changed.
+            pub async fn closed(&mut self) {
+                std::future::poll_fn(|cx| self.poll_closed(cx)).await
+            }
+
+            /// Polls for the close of the connection by the peer, as [`closed`](Self::closed) does. The waker
+            /// takes the place of that of a read.
+            pub fn poll_closed(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+                self.transport.poll_closed(cx)
             }
         }
 
@@ -142,7 +187,7 @@ macro_rules! impl_write_methods {
             /// If the future is dropped before it is ready, some bytes have been sent; another flush goes on
             /// there.
             pub async fn flush(&mut self) -> std::io::Result<()> {
-                std::future::poll_fn(|cx| self.transport.poll_flush(cx)).await
+                std::future::poll_fn(|cx| self.poll_flush(cx)).await
             }
 
             /// Ends the sending direction in the transport's own manner, after all written bytes have been
@@ -154,7 +199,7 @@ macro_rules! impl_write_methods {
             /// # Cancel safety
             /// If the future is dropped before it is ready, another close goes on there.
             pub async fn close(&mut self) -> std::io::Result<()> {
-                std::future::poll_fn(|cx| self.transport.poll_close(cx)).await
+                std::future::poll_fn(|cx| self.poll_close(cx)).await
             }
         }
 
@@ -200,8 +245,10 @@ macro_rules! impl_write_methods {
                 cx: &mut std::task::Context<'_>,
                 slices: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let written = std::task::ready!(self.transport.poll_write(cx, slices))?;
-                self.record().sent(written);
+                let written = std::task::ready!(
+                    self.poll_sending(cx, |transport, cx| transport.poll_write(cx, slices))
+                )?;
+                self.count_sent(written);
                 std::task::Poll::Ready(Ok(written))
             }
 
@@ -217,9 +264,62 @@ macro_rules! impl_write_methods {
                 offset: u64,
                 length: usize,
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let sent = std::task::ready!(self.transport.poll_send_file(cx, file, offset, length))?;
-                self.record().sent(sent);
+                let sent = std::task::ready!(self.poll_sending(cx, |transport, cx| {
+                    transport.poll_send_file(cx, file, offset, length)
+                }))?;
+                self.count_sent(sent);
                 std::task::Poll::Ready(Ok(sent))
+            }
+
+            /// Polls to send buffered bytes, as [`flush`](Self::flush) does.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            pub fn poll_flush(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.poll_sending(cx, |transport, cx| transport.poll_flush(cx))
+            }
+
+            /// Polls to end the sending direction, as [`close`](Self::close) does.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            pub fn poll_close(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.poll_sending(cx, |transport, cx| transport.poll_close(cx))
+            }
+
+            /// Runs an operation that sends. It fails if it has waited for too long, and its error is
+            /// remembered.
+            #[inline]
+            fn poll_sending<T>(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                operation: impl Fn(
+                    &dyn crate::transport::Transport,
+                    &mut std::task::Context<'_>,
+                ) -> std::task::Poll<std::io::Result<T>>,
+            ) -> std::task::Poll<std::io::Result<T>> {
+                use crate::connection::timeouts::{self, Wait, Waited};
+                let mut polled = operation(&*self.transport, cx);
+                if polled.is_pending() {
+                    let waited = self.write_state.poll_wait(cx, &self.identity, Wait::ForRoom);
+                    let Waited::RunOut(timer) = waited else { return std::task::Poll::Pending };
+                    self.transport.assume_ready();
+                    polled = operation(&*self.transport, cx);
+                    if polled.is_pending() {
+                        return timeouts::fail(&self.identity, timer);
+                    }
+                }
+                match &polled {
+                    std::task::Poll::Ready(Err(error)) => self.record().transport_failed(error.kind()),
+                    _ => self.write_state.flows(),
+                }
+                polled
             }
         }
 
@@ -241,17 +341,17 @@ macro_rules! impl_write_methods {
             }
 
             fn poll_flush(
-                self: std::pin::Pin<&mut Self>,
+                mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                self.transport.poll_flush(cx)
+                <$type>::poll_flush(&mut self, cx)
             }
 
             fn poll_close(
-                self: std::pin::Pin<&mut Self>,
+                mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                self.transport.poll_close(cx)
+                <$type>::poll_close(&mut self, cx)
             }
         }
     )* };

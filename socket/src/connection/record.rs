@@ -2,17 +2,21 @@
 
 use std::{
     hint::cold_path,
+    io,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, telemetry::add_crash_detail};
+use riot_actor::{Pid, Reason, telemetry::add_crash_detail, time::now_coarse};
 
-use super::control::{Control, Status};
+use super::{
+    control::{Control, Status},
+    disconnect::{Disconnected, LastError},
+};
 use crate::transport::{Address, Shutdown, Transport};
 
 /// The record of one connection.
@@ -28,7 +32,10 @@ pub(crate) struct ConnectionRecord {
     handshake_bytes: AtomicU32,
     received: AtomicU64,
     sent: AtomicU64,
+    /// The last time that a half has sent bytes, in nanoseconds after `since`, plus one. Zero: never.
+    sent_at: AtomicU64,
     undelivered: AtomicU64,
+    last_error: LastError,
     state: Mutex<RecordState>,
 }
 
@@ -118,7 +125,9 @@ impl ConnectionRecord {
             handshake_bytes: AtomicU32::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            sent_at: AtomicU64::new(0),
             undelivered: AtomicU64::new(0),
+            last_error: LastError::default(),
             state: Mutex::new(state),
         }
     }
@@ -182,6 +191,19 @@ impl ConnectionRecord {
         self.received.load(Relaxed) > u64::from(self.handshake_bytes.load(Relaxed))
     }
 
+    /// Counts bytes that were sent by a half, beside which another process may read.
+    pub(crate) fn sent_by_half(&self, bytes: usize) {
+        count(&self.sent, bytes);
+        let after = now_coarse().saturating_duration_since(self.since).as_nanos();
+        self.sent_at.store(u64::try_from(after).map_or(u64::MAX, |after| after.saturating_add(1)), Relaxed);
+    }
+
+    /// Returns the last time that a half has sent bytes.
+    pub(crate) fn last_sent(&self) -> Option<Instant> {
+        let after = self.sent_at.load(Relaxed).checked_sub(1)?;
+        self.since.checked_add(Duration::from_nanos(after))
+    }
+
     /// Returns the bytes received and sent.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.received.load(Relaxed), self.sent.load(Relaxed))
@@ -195,9 +217,23 @@ impl ConnectionRecord {
         self.undelivered.load(Relaxed)
     }
 
-    /// Adds the client and the age of the connection to the crash report of the running process.
-    pub(crate) fn describe_crash(&self) {
+    /// Remembers an error of the transport.
+    #[cold]
+    pub(crate) fn transport_failed(&self, kind: io::ErrorKind) {
+        self.last_error.set(kind);
+    }
+
+    /// Returns the disconnect that a protocol has ended with, if the reason is one of its own transport.
+    pub(crate) fn disconnect_in(&self, reason: &Reason) -> Option<Disconnected> {
+        self.last_error.disconnect_in(reason)
+    }
+
+    /// Adds the client, the server and the age of the connection to the crash report of the running process.
+    pub(crate) fn describe_crash(&self, server: Option<&Address>) {
         add_crash_detail("peer", &self.peer().to_string());
+        if let Some(server) = server {
+            add_crash_detail("server", &server.to_string());
+        }
         let age = riot_actor::now().saturating_duration_since(self.since);
         add_crash_detail("age", &format!("{:.1}s", age.as_secs_f64()));
     }
@@ -220,6 +256,40 @@ impl ConnectionRecord {
             Some(control) => control.status(),
             None if drained => without_requests("finishing"),
             None => without_requests("open"),
+        }
+    }
+
+    /// Returns since when the connection has been idle, if it is and has not been asked to finish: since its
+    /// last request, or since it was accepted, if no byte was received or sent.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        if self.is_refused() {
+            return None;
+        }
+        let state = self.lock();
+        let control = match &state.drain_target {
+            _ if matches!(state.drain, DrainState::Draining { .. }) => return None,
+            DrainTarget::Released => return None,
+            DrainTarget::Protocol(control) => control.upgrade(),
+            DrainTarget::Input(_) | DrainTarget::Hook(_) => None,
+        };
+        drop(state); // The protocol may use the connection in its answer.
+        match self.bytes() {
+            (0, 0) => Some(self.since),
+            _ => control?.idle_since(),
+        }
+    }
+
+    /// Ends an idle connection at once, for the sake of a new client.
+    pub(crate) fn give_way(&self) {
+        let input = match &self.lock().drain_target {
+            DrainTarget::Input(transport) => Some(transport.clone()),
+            _ => None,
+        };
+        self.drain(Some(riot_actor::now()));
+        self.finish_now();
+        if let Some(transport) = input {
+            // The handshakes may not be done.
+            let _ = transport.shutdown(Shutdown::Read);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
     core::{Connection, Identity, ReadState},
     methods::{impl_read_methods, impl_write_methods},
     record::ConnectionRecord,
+    timeouts::{Stall, Wait},
 };
 use crate::transport::{Address, Shutdown, Transport};
 
@@ -17,13 +18,14 @@ use crate::transport::{Address, Shutdown, Transport};
 pub struct ReadHalf<'a> {
     transport: &'a dyn Transport,
     read_state: &'a mut ReadState,
-    record: &'a ConnectionRecord,
+    identity: &'a Identity,
 }
 
 /// The writing half of a borrowed [`Connection`]; see [`Connection::split`].
 pub struct WriteHalf<'a> {
     transport: &'a dyn Transport,
-    record: &'a ConnectionRecord,
+    write_state: &'a mut Stall,
+    identity: &'a Identity,
 }
 
 /// The reading half of a [`Connection`], for a process of its own; see [`Connection::into_split`]. When both
@@ -40,6 +42,7 @@ pub struct OwnedReadHalf {
 /// was [flushed](Self::flush) or [closed](Self::close) before.
 pub struct OwnedWriteHalf {
     transport: Arc<dyn Transport>,
+    write_state: Stall,
     identity: Arc<Identity>,
     ends: bool,
 }
@@ -62,8 +65,9 @@ impl Connection {
     /// }
     /// ```
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let (transport, record) = (&*self.transport, &*self.identity.record);
-        (ReadHalf { transport, read_state: &mut self.read_state, record }, WriteHalf { transport, record })
+        let Self { transport, read_state, write_state, identity } = self;
+        let (transport, identity) = (&**transport, &*identity);
+        (ReadHalf { transport, read_state, identity }, WriteHalf { transport, write_state, identity })
     }
 
     /// Splits the connection into a reading and a writing half, for two processes.
@@ -82,36 +86,66 @@ impl Connection {
     /// ```
     #[must_use = "the connection closes with its halves"]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let Self { transport, read_state, identity } = self;
+        let Self { transport, read_state, write_state, identity } = self;
         let identity = Arc::new(identity);
         let reader = OwnedReadHalf { transport: transport.clone(), read_state, identity: identity.clone() };
-        (reader, OwnedWriteHalf { transport, identity, ends: true })
+        (reader, OwnedWriteHalf { transport, write_state, identity, ends: true })
     }
 }
 
 impl ReadHalf<'_> {
+    fn record(&self) -> &ConnectionRecord {
+        self.identity.record()
+    }
+
+    fn poll_read_waiting(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        wait: Wait,
+    ) -> Poll<io::Result<usize>> {
+        self.read_state.poll_read(self.transport, self.identity, cx, buffer, wait)
+    }
+
     /// Polls for some bytes, as [`read`](Self::read) does.
     ///
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.read_state.poll_read(self.transport, self.record, cx, buffer)
+        self.poll_read_waiting(cx, buffer, Wait::ForUnit)
     }
 }
 
 impl WriteHalf<'_> {
     fn record(&self) -> &ConnectionRecord {
-        self.record
+        self.identity.record()
+    }
+
+    fn count_sent(&self, bytes: usize) {
+        self.record().sent_by_half(bytes);
     }
 }
 
 impl OwnedReadHalf {
+    fn record(&self) -> &ConnectionRecord {
+        &self.identity.record
+    }
+
+    fn poll_read_waiting(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        wait: Wait,
+    ) -> Poll<io::Result<usize>> {
+        self.read_state.poll_read(&*self.transport, &self.identity, cx, buffer, wait)
+    }
+
     /// Polls for some bytes, as [`read`](Self::read) does.
     ///
     /// # Errors
     /// Those of the connection.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.read_state.poll_read(&*self.transport, &self.identity.record, cx, buffer)
+        self.poll_read_waiting(cx, buffer, Wait::ForUnit)
     }
 
     /// Returns the address of the peer.
@@ -139,9 +173,9 @@ impl OwnedReadHalf {
             return Err(NotOneConnection(self, writer));
         }
         let Self { transport, read_state, identity } = self;
-        writer.forget();
+        let write_state = writer.forget();
         let Some(identity) = Arc::into_inner(identity) else { unreachable!("there are two halves") };
-        Ok(Connection { transport, read_state, identity })
+        Ok(Connection { transport, read_state, write_state, identity })
     }
 }
 
@@ -150,15 +184,21 @@ impl OwnedWriteHalf {
         &self.identity.record
     }
 
+    fn count_sent(&self, bytes: usize) {
+        self.record().sent_by_half(bytes);
+    }
+
     /// Returns the address of the peer.
     #[must_use]
     pub fn peer(&self) -> &Address {
         &self.identity.peer
     }
 
-    /// Drops the half without ending the sending direction, which the connection still uses.
-    fn forget(mut self) {
+    /// Drops the half without ending the sending direction, which the connection still uses, and returns its
+    /// timer.
+    fn forget(mut self) -> Stall {
         self.ends = false;
+        std::mem::take(&mut self.write_state)
     }
 }
 

@@ -10,6 +10,10 @@ impl Handshake for Tls {
         let session = self.session()?;
         establish(connection, session).await
     }
+
+    fn with_protocol_names(&self, names: &'static [&'static str]) -> Option<Self> {
+        self.config().alpn_protocols.is_empty().then(|| self.clone().alpn(names))
+    }
 }
 
 impl TlsClient {

@@ -7,6 +7,7 @@
 //! of hyper's requests with 0.28 sleeps a request, and have 1.2 with 0.06.
 
 use std::{
+    any::Any,
     cell::OnceCell,
     collections::VecDeque,
     io,
@@ -67,20 +68,38 @@ struct PollerHandle {
     registry: mio::Registry,
 }
 
-/// The pollers of a runtime, by worker.
-struct PollerSet([OnceLock<Arc<PollerHandle>>; MAX_WORKERS]);
+/// The values that the workers of a runtime share.
+struct RuntimeShared {
+    /// The pollers, by worker.
+    pollers: [OnceLock<Arc<PollerHandle>>; MAX_WORKERS],
+    /// The value of the layer above; see [`shared_by_runtime`].
+    above: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
 
-impl Default for PollerSet {
+impl Default for RuntimeShared {
     fn default() -> Self {
-        Self([const { OnceLock::new() }; MAX_WORKERS])
+        Self { pollers: [const { OnceLock::new() }; MAX_WORKERS], above: OnceLock::new() }
     }
+}
+
+/// Returns a value that the runtime holds for the layer above sockets, made when it is first asked for.
+///
+/// # Errors
+/// If a value of another type was asked for before.
+///
+/// # Panics
+/// Panics outside a process.
+pub(crate) fn shared_by_runtime<T: Default + Send + Sync + 'static>() -> io::Result<Arc<T>> {
+    let shared = driver::common::<RuntimeShared>()?;
+    let above = shared.above.get_or_init(|| Arc::<T>::default()).clone();
+    above.downcast().map_err(|_| io::Error::other("another type is shared by the runtime"))
 }
 
 /// Picks the poller for the sockets of one worker.
 struct PollerPicker {
     worker: usize,
     own: Arc<PollerHandle>,
-    pollers: Arc<PollerSet>,
+    shared: Arc<RuntimeShared>,
     /// The poller that sockets join, once it is known.
     joined: OnceCell<Arc<PollerHandle>>,
 }
@@ -89,7 +108,7 @@ impl PollerPicker {
     /// Returns the poller of the first worker of four, or the worker's own until that has one.
     fn handle(&self) -> &Arc<PollerHandle> {
         let first = self.worker - self.worker % WORKERS_PER_POLLER;
-        match self.pollers.0.get(first).and_then(OnceLock::get) {
+        match self.shared.pollers.get(first).and_then(OnceLock::get) {
             Some(first) => self.joined.get_or_init(|| first.clone()),
             None => &self.own,
         }
@@ -179,11 +198,11 @@ impl Poller {
         let poll = Poll::new()?;
         let handle = PollerHandle { sockets: Mutex::default(), registry: poll.registry().try_clone()? };
         let waker = Arc::new(PollWaker(mio::Waker::new(poll.registry(), WAKE_TOKEN)?));
-        let (worker, pollers, own) = (driver::worker(), driver::common::<PollerSet>()?, Arc::new(handle));
-        if let Some(slot) = pollers.0.get(worker) {
+        let (worker, shared, own) = (driver::worker(), driver::common::<RuntimeShared>()?, Arc::new(handle));
+        if let Some(slot) = shared.pollers.get(worker) {
             slot.get_or_init(|| own.clone());
         }
-        let picker = PollerPicker { worker, own: own.clone(), pollers, joined: OnceCell::new() };
+        let picker = PollerPicker { worker, own: own.clone(), shared, joined: OnceCell::new() };
         let (events, handle) = (Events::with_capacity(MAX_EVENTS), own);
         Ok((Self { poll, events, handle, waker, to_wake: Vec::new() }, picker))
     }

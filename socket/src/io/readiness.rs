@@ -122,6 +122,20 @@ impl Readiness {
         }
     }
 
+    /// Returns whether nothing can be sent any more: the peer has reset the connection or closed both
+    /// directions. Else registers the waker for reading, since an event of that kind concerns both
+    /// directions.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut wakers = self.wakers.lock();
+        match self.directions[Direction::Write as usize].load() {
+            (ReadyState::Closed | ReadyState::Failed, _) => Poll::Ready(()),
+            (ReadyState::Ready | ReadyState::NotReady, _) => {
+                wakers.set(Direction::Read, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
     /// Clears the readiness after an operation that left nothing. An event that came since `tick` stays.
     pub(crate) fn clear_ready(&self, direction: Direction, tick: Tick) {
         let _wakers = self.wakers.lock();
@@ -304,6 +318,20 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn it_fills_a_cache_line_with_the_two_counts_of_an_arc() {
         assert_eq!(size_of::<Readiness>() + 2 * size_of::<usize>(), 64);
+    }
+
+    #[test]
+    fn a_close_is_noticed_by_a_process_that_does_not_read() {
+        let readiness = Readiness::new();
+        let poll_closed = || readiness.poll_closed(&Context::from_waker(Waker::noop()));
+        assert!(poll_closed().is_pending());
+        let mut to_wake = Vec::new();
+        readiness.set_ready([ReadyEvent::Closed, ReadyEvent::Ready], &mut to_wake);
+        assert_eq!(to_wake.len(), 1);
+        assert!(poll_closed().is_pending(), "the peer still receives");
+        readiness.set_ready([ReadyEvent::Closed; 2], &mut to_wake);
+        assert_eq!(to_wake.len(), 2, "the process is woken");
+        assert!(poll_closed().is_ready());
     }
 
     #[test]

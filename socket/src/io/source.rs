@@ -12,7 +12,7 @@ use std::{
             Ordering::{Acquire, Release},
         },
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use super::{
     poller::Registration,
-    readiness::{Direction, NextOperation, Readiness, Tick},
+    readiness::{Direction, NextOperation, Readiness, ReadyEvent, Tick},
 };
 
 /// The result of [`Transport::poll_read_hint`](crate::Transport::poll_read_hint).
@@ -192,6 +192,22 @@ impl<S: AsRawFd> IoSource<S> {
         self.poll(cx, Direction::Write, |socket| socket.send(slices), |&sent| sent < total)
     }
 
+    /// Waits until the peer has reset the connection or closed both directions.
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.readiness.poll_closed(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // A socket that no poller takes cannot be used any more.
+        if self.register().is_err() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Makes the next operation of each direction ask the system.
+    pub(crate) fn assume_ready(&self) {
+        let mut to_wake = Vec::new();
+        self.readiness.set_ready([ReadyEvent::Ready; 2], &mut to_wake);
+        to_wake.into_iter().for_each(Waker::wake);
+    }
+
     /// Waits until a connecting socket is connected.
     pub(crate) async fn connected<A>(&self, outcome: impl Fn(&S) -> io::Result<A>) -> io::Result<A> {
         // Nothing can be read from a peer that is not connected.
@@ -313,6 +329,24 @@ mod tests {
             }
             join(&[reader]).await;
             assert_eq!(socket.get().reads.load(SeqCst), 100, "no read finds out that nothing is there");
+            Ok::<(), Reason>(())
+        });
+    }
+
+    #[test]
+    fn bytes_are_found_before_their_event_is_seen() {
+        run(async {
+            let (socket, mut peer) = pair();
+            let mut buffer = [0; 64];
+            let nothing = poll_fn(|cx| Poll::Ready(socket.poll_receive(cx, &mut buffer).is_pending())).await;
+            assert!(nothing, "the socket is registered");
+            peer.write_all(b"hello")?;
+            // No other process runs meanwhile, so no event is handled.
+            let early = poll_fn(|cx| {
+                socket.assume_ready();
+                Poll::Ready(socket.poll_receive(cx, &mut buffer))
+            });
+            assert!(matches!(early.await, Poll::Ready(Ok(5))));
             Ok::<(), Reason>(())
         });
     }

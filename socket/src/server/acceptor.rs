@@ -10,12 +10,13 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use riot_actor::{Reason, mailbox::try_send, sleep};
+use riot_actor::{Reason, mailbox::try_send, sleep, timeout};
 
 use super::{
     accept_error::{AcceptErrorKind, classify},
     connections::Start,
     overflow::ConnectionOverflow,
+    reaper::ServerSet,
     semaphore::{Permit, Semaphore},
     state::Shared,
 };
@@ -27,6 +28,12 @@ use crate::{
 /// The pause after an accept that failed for want of descriptors or memory: 100 ms, as in Ranch and Thousand
 /// Island.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The pause after such an accept if connections give way, in which they can close: 10 ms.
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
+
+/// The time in which a connection that gives way has to close, before another one gives way too: 100 ms.
+const REAP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Bounds the clients that are sent away before that pause.
 const MAX_SHED: usize = 1024;
@@ -62,8 +69,9 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Arc<SharedListener>, numb
 async fn accept_clients(shared: &Arc<Shared>, listener: &SharedListener, number: usize) -> io::Result<()> {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     listener.acceptors.lock().insert(number, waker);
+    let servers = ServerSet::current()?;
     let Some(listening) = listener.listener.lock().clone() else { return Ok(()) };
-    while let Some(client) = listener.next(&*listening, shared).await? {
+    while let Some(client) = listener.next(&*listening, shared, &servers).await? {
         if let Some(start) = start(shared, number, client) {
             hand_over(shared, number, start).await;
         }
@@ -99,10 +107,21 @@ impl SharedListener {
     }
 
     /// Waits for a client; there is none once the server closes. Fails only if the listener does.
-    async fn next(&self, listening: &dyn Listen, shared: &Arc<Shared>) -> io::Result<Option<Client>> {
+    async fn next(
+        &self,
+        listening: &dyn Listen,
+        shared: &Arc<Shared>,
+        servers: &ServerSet,
+    ) -> io::Result<Option<Client>> {
         let _turn = self.turn.acquire().await;
         loop {
             let error = match accept(listening, shared).await {
+                Ok(Some(Client { permit: None, transport, peer }))
+                    if shared.overflow == ConnectionOverflow::ReapOldestIdle =>
+                {
+                    let permit = Some(reaped_permit(shared).await);
+                    return Ok(Some(Client { transport, peer, permit }));
+                }
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
@@ -112,8 +131,12 @@ impl SharedListener {
                 AcceptErrorKind::Connection => {}
                 AcceptErrorKind::Exhausted => {
                     shared.warn_accept_error(&error);
-                    shed(listening, shared).await;
-                    sleep(PAUSE).await;
+                    if servers.give_way().await > 0 {
+                        sleep(SHORT_PAUSE).await;
+                    } else {
+                        shed(listening, shared).await;
+                        sleep(PAUSE).await;
+                    }
                 }
                 AcceptErrorKind::Listener => return Err(error),
             }
@@ -131,7 +154,9 @@ async fn accept(listening: &dyn Listen, shared: &Shared) -> io::Result<Option<Cl
         }
         let permit = match shared.overflow {
             ConnectionOverflow::Wait => Some(ready!(acquire.poll(cx))),
-            ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => shared.permits.try_acquire(),
+            ConnectionOverflow::Close
+            | ConnectionOverflow::Answer(_)
+            | ConnectionOverflow::ReapOldestIdle => shared.permits.try_acquire(),
         };
         let (transport, peer) = ready!(listening.poll_accept(cx))?;
         Poll::Ready(Ok(Some(Client { transport, peer, permit })))
@@ -143,7 +168,7 @@ async fn accept(listening: &dyn Listen, shared: &Shared) -> io::Result<Option<Cl
 /// program has run out of descriptors: the clients would wait without knowing for how long.
 async fn shed(listening: &dyn Listen, shared: &Shared) {
     let answer: &[u8] = match &shared.overflow {
-        ConnectionOverflow::Wait => return,
+        ConnectionOverflow::Wait | ConnectionOverflow::ReapOldestIdle => return,
         ConnectionOverflow::Close => &[],
         ConnectionOverflow::Answer(answer) => answer,
     };
@@ -158,6 +183,17 @@ async fn shed(listening: &dyn Listen, shared: &Shared) {
         Poll::Ready(())
     })
     .await;
+}
+
+/// Waits for the permit of a client that came while the server was full: idle connections give way, one after
+/// the other.
+async fn reaped_permit(shared: &Arc<Shared>) -> Permit {
+    loop {
+        shared.reap_oldest_idle().await;
+        if let Ok(permit) = timeout(REAP_INTERVAL, shared.permits.acquire()).await {
+            return permit;
+        }
+    }
 }
 
 /// Sends as much of the answer as the buffers of a new connection take, which is all of it.

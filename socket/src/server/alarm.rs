@@ -12,7 +12,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{Pid, now, process::SpawnOptions, time::send_after};
 
-use super::info::ConnectionInfo;
+use super::{drain::later, info::ConnectionInfo};
 
 type CallbackFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -176,7 +176,7 @@ impl Alarms {
 
 fn silence(alarm: &Alarm, silent_until: &mut Option<Instant>, owner: Pid, ended: CooldownEnded) {
     if !alarm.cooldown.is_zero() {
-        *silent_until = now().checked_add(alarm.cooldown);
+        *silent_until = Some(later(now(), alarm.cooldown));
         send_after(alarm.cooldown, owner, ended);
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     connection::{
         handshake::{Handshake, Handshakes},
         proxy::ProxyProtocol,
+        timeouts::ConnectionTimeouts,
     },
     transport::{Address, Bind, options::Options, tcp::TcpBind, unix::UnixBind},
 };
@@ -66,6 +67,8 @@ pub(super) struct Config {
     pub(super) drain_first_timeout: Duration,
     pub(super) handshakes: Handshakes,
     pub(super) handshake_timeout: Duration,
+    pub(super) keeps_descriptor_limit: bool,
+    pub(super) connection_timeouts: ConnectionTimeouts,
 }
 
 impl Server {
@@ -76,6 +79,28 @@ impl Server {
     /// If the name has no address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self::listen(TcpBind::resolve(address, Options::new())?))
+    }
+
+    /// Returns a server on a port of every address of this machine: IPv6 and IPv4 by one socket, or IPv4
+    /// alone where the system has no IPv6. The peers of IPv4 clients are shown as addresses of IPv4. For port
+    /// 0 the system chooses a port.
+    ///
+    /// ```
+    /// # use riot_socket::{Connection, Server};
+    /// # let reason = riot_actor::run(async {
+    /// let server = Server::bind_port(0)
+    ///     .start_link(|mut connection: Connection| async move { connection.write_all(b"hello").await })
+    ///     .await?;
+    /// let port = server.local_addr().port();
+    /// let mut client = Connection::connect(&format!("127.0.0.1:{port}")).await?;
+    /// assert_eq!(client.read_to_end(5).await?, b"hello");
+    /// # server.stop(std::time::Duration::ZERO).await;
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
+    /// ```
+    pub fn bind_port(port: u16) -> Self {
+        Self::listen(TcpBind::every_address(port, Options::new()))
     }
 
     /// Returns a server on anything that can be bound, such as a [`UnixBind`] or a
@@ -152,6 +177,25 @@ impl Server {
         self
     }
 
+    /// Sets how long the reads and writes of a protocol may wait without a byte; by default 60 s between
+    /// units, 30 s inside one, 30 s for a write, see [`ConnectionTimeouts`]. Flows, such as HTTP, have timers
+    /// of their own.
+    pub fn connection_timeouts(mut self, timeouts: ConnectionTimeouts) -> Self {
+        self.config.connection_timeouts = timeouts;
+        self
+    }
+
+    /// Leaves the program's limit of open files as it is. By default the first server of a program that
+    /// listens on sockets of the system raises the soft limit to the hard one (`RLIMIT_NOFILE`), as far as
+    /// the system allows it. Programs that it starts inherit the raised limit. Code that uses select(2) needs
+    /// descriptors below 1024, so such a program has to keep the limit.
+    ///
+    /// If the limit has no room for the `max_connections` of all servers, a warning says so once.
+    pub fn keep_descriptor_limit(mut self) -> Self {
+        self.config.keeps_descriptor_limit = true;
+        self
+    }
+
     /// Adds an alarm, which calls back when there are many connections.
     pub fn alarm(mut self, alarm: Alarm) -> Self {
         self.config.alarms.push(alarm);
@@ -194,7 +238,8 @@ impl Server {
         self
     }
 
-    /// Adds TLS to every connection, after the handshakes added before.
+    /// Adds TLS to every connection, after the handshakes added before. If `tls` names no protocols for ALPN,
+    /// those that the server's protocol [states](Protocol::alpn) are offered.
     #[cfg(feature = "tls")]
     pub fn tls(self, tls: Tls) -> Self {
         self.handshake(tls)
@@ -263,7 +308,8 @@ impl Server {
         (supervisor(id, move || tree::tree(&shared, supervisors).start_link()), server)
     }
 
-    fn into_shared(self, protocol: impl Protocol) -> (Arc<Shared>, usize) {
+    fn into_shared(mut self, protocol: impl Protocol) -> (Arc<Shared>, usize) {
+        self.config.handshakes.set_protocol_names(protocol.alpn());
         let supervisors = self.config.connection_supervisors;
         (Arc::new(Shared::new(self.bind, self.config, protocol::erase(protocol))), supervisors)
     }
@@ -316,6 +362,8 @@ impl Config {
             drain_first_timeout: Duration::from_secs(1),
             handshakes: Handshakes::default(),
             handshake_timeout: Duration::from_secs(5),
+            keeps_descriptor_limit: false,
+            connection_timeouts: ConnectionTimeouts::new(),
         }
     }
 }

@@ -31,49 +31,67 @@ pin_project_lite::pin_project! {
     #[project = ConnectorProjected]
     enum Connector<B> {
         Beginning { #[pin] begin: B },
-        Serving { serving: ProtocolFuture, record: Arc<ConnectionRecord> },
+        Serving { serving: ProtocolFuture, served: Served },
     }
 }
 
+/// The connection that a Connector serves, and its server.
+struct Served {
+    record: Arc<ConnectionRecord>,
+    shared: Arc<Shared>,
+}
+
 /// Describes the client in the crash report of its Connector if a panic unwinds.
-struct DescribeOnPanic<'a>(&'a ConnectionRecord);
+struct DescribeOnPanic<'a>(&'a ConnectionRecord, &'a Shared);
 
 impl Drop for DescribeOnPanic<'_> {
     fn drop(&mut self) {
+        let Self(record, shared) = self;
         if std::thread::panicking() {
-            self.0.describe_crash();
+            record.describe_crash(shared.address().as_ref());
         }
     }
 }
 
 fn poll_serving(
     serving: &mut ProtocolFuture,
-    record: &ConnectionRecord,
+    Served { record, shared }: &Served,
     cx: &mut Context<'_>,
 ) -> Poll<Reason> {
-    let describe = DescribeOnPanic(record);
+    let describe = DescribeOnPanic(record, shared);
     let polled = serving.as_mut().poll(cx);
     std::mem::forget(describe);
-    if let Poll::Ready(reason) = &polled
-        && !reason.is_clean()
-    {
-        cold_path();
-        record.describe_crash();
+    match polled {
+        Poll::Ready(reason) if !reason.is_clean() => {
+            cold_path();
+            Poll::Ready(end_abnormally(reason, record, shared))
+        }
+        polled => polled,
     }
-    polled
 }
 
-impl<B: Future<Output = Result<(ProtocolFuture, Arc<ConnectionRecord>), Reason>>> Future for Connector<B> {
+/// Returns the exit reason of a Connector whose protocol has ended with an error: a disconnect if its own
+/// transport has reported that.
+fn end_abnormally(reason: Reason, record: &ConnectionRecord, shared: &Shared) -> Reason {
+    let Some(disconnected) = record.disconnect_in(&reason) else {
+        record.describe_crash(shared.address().as_ref());
+        return reason;
+    };
+    riot_actor::log_event!(DEBUG, "riot::socket", "{} disconnected: {reason}", record.peer());
+    Reason::shutdown_with(disconnected)
+}
+
+impl<B: Future<Output = Result<(ProtocolFuture, Served), Reason>>> Future for Connector<B> {
     type Output = Reason;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
         loop {
             let begun = match self.as_mut().project() {
-                ConnectorProjected::Serving { serving, record } => return poll_serving(serving, record, cx),
+                ConnectorProjected::Serving { serving, served } => return poll_serving(serving, served, cx),
                 ConnectorProjected::Beginning { begin } => ready!(begin.poll(cx)),
             };
             match begun {
-                Ok((serving, record)) => self.set(Self::Serving { serving, record }),
+                Ok((serving, served)) => self.set(Self::Serving { serving, served }),
                 Err(reason) => return Poll::Ready(reason),
             }
         }
@@ -93,7 +111,7 @@ async fn begin(
     shared: Arc<Shared>,
     protocol: Arc<dyn DynProtocol>,
     mut connection: Box<Connection>,
-) -> Result<(ProtocolFuture, Arc<ConnectionRecord>), Reason> {
+) -> Result<(ProtocolFuture, Served), Reason> {
     let Begin = receive().await;
     let record = connection.record().clone();
     if !shared.handshakes.is_empty() {
@@ -101,13 +119,16 @@ async fn begin(
             record.set_stage(Stage::Handshake);
         }
         let handshakes = shared.handshakes.run(*connection, shared.handshake_timeout());
-        connection = match Box::pin(handshakes).await {
+        let describe = DescribeOnPanic(&record, &shared);
+        let shaken = Box::pin(handshakes).await;
+        drop(describe);
+        connection = match shaken {
             Ok(connection) => Box::new(connection),
             Err(failed) => return Err(shared.fail_handshake(failed)),
         };
     }
     let serving = serve(&shared, &*protocol, &record, connection);
-    Ok((serving, record))
+    Ok((serving, Served { record, shared }))
 }
 
 /// Gives the connection to its protocol, or to the answer for refused clients.

@@ -108,6 +108,7 @@ impl ServerHandle {
             all: statistics.all(),
             accepted: statistics.accepted.load(Relaxed),
             refused: statistics.refused.load(Relaxed),
+            reaped: statistics.reaped.load(Relaxed),
             ended: statistics.ended(),
             accept_errors: statistics.accept_errors(),
             handshake_errors: statistics.handshake_errors.load(Relaxed),

@@ -6,7 +6,7 @@ use riot_actor::{Pid, Reason, now};
 
 use super::{accept_error::AcceptErrorKind, drain::DrainInfo};
 use crate::{
-    connection::{control::Status, record::ConnectionRecord},
+    connection::{control::Status, disconnect::Disconnected, record::ConnectionRecord},
     transport::Address,
 };
 
@@ -49,6 +49,8 @@ pub struct ServerInfo {
     /// Clients that were sent away because the server was full; see
     /// [`ConnectionOverflow`](crate::ConnectionOverflow).
     pub refused: u64,
+    /// Idle connections that were asked to finish for the sake of new clients.
+    pub reaped: u64,
     /// Ended connections, by the way they ended.
     pub ended: EndCounts,
     /// Failed accepts.
@@ -119,17 +121,28 @@ pub struct EndCounts {
     pub normal: u64,
     /// Connections that were asked to end, or whose handshake failed.
     pub shutdown: u64,
-    /// Connections whose Connector ended with an error or a panic.
+    /// Connections whose Connector ended with an error or a panic, disconnects excluded.
     pub crashed: u64,
+    /// Connections whose peer had gone, and whose protocol ended with that error; see
+    /// [`Disconnected`](crate::Disconnected).
+    pub disconnected: u64,
     /// Connections that were killed: at the deadline of a stop, by another process, or with their supervisor.
     pub killed: u64,
 }
 
 impl EndCounts {
+    /// Returns the number of all ended connections.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let Self { normal, shutdown, disconnected, crashed, killed } = self;
+        normal + shutdown + disconnected + crashed + killed
+    }
+
     pub(super) fn count(&mut self, reason: &Reason) {
         let counter = match reason {
             Reason::Normal => &mut self.normal,
             Reason::Killed | Reason::Kill => &mut self.killed,
+            reason if Disconnected::is_detail_of(reason) => &mut self.disconnected,
             reason if reason.is_clean() => &mut self.shutdown,
             _ => &mut self.crashed,
         };

@@ -11,7 +11,8 @@
 //!
 //! - One file a process: [`tree`] (the supervisors), [`acceptor`], [`connections`], [`connector`].
 //! - What they share: [`state`], with [`table`] (connections), [`semaphore`] (permits), [`statistics`],
-//!   [`alarm`], [`reserve`] (a spare descriptor).
+//!   [`alarm`], [`reserve`] (a spare descriptor), [`reaper`] (idle connections give way), [`descriptors`]
+//!   (the limit of the program).
 //! - The interface: [`builder`], [`handle`], [`info`], [`protocol`], [`overflow`].
 //!
 //! Invariant: connections hang below supervisors of their own, so an acceptor that crashes ends no
@@ -24,12 +25,14 @@ mod builder;
 mod connections;
 mod connector;
 mod connectors;
+mod descriptors;
 mod drain;
 mod drainer;
 mod handle;
 mod info;
 mod overflow;
 mod protocol;
+mod reaper;
 mod reserve;
 mod semaphore;
 mod state;

@@ -9,6 +9,9 @@ use crate::{connection::Connection, transport::Shutdown};
 
 /// The policy for clients that come while there are `max_connections` connections.
 ///
+/// When the program has run out of descriptors, idle connections give way under every policy, and clients for
+/// whom none does are sent away under `Close` and `Answer`.
+///
 /// ```
 /// use riot_socket::{ConnectionOverflow, Server};
 ///
@@ -31,6 +34,11 @@ pub enum ConnectionOverflow {
     /// they can read them. Clients that come while 1024 others are being answered are closed at once. The
     /// answer is sent after the handshakes, such as those of TLS.
     Answer(Bytes),
+    /// The connection that has been idle longest is asked to finish, and the client gets its permit. A
+    /// connection is idle between requests, if its protocol [reports](crate::Control::idle_since) that, as
+    /// HTTP does, and before its first byte. It gives way once it has been idle for half a second. While no
+    /// connection has, clients wait as with [`Wait`](Self::Wait). (nginx: `worker_connections`.)
+    ReapOldestIdle,
 }
 
 /// Bounds the clients that are being answered at one time.

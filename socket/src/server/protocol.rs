@@ -41,6 +41,32 @@ pub trait Protocol: Send + Sync + 'static {
     /// Serves one client, in the client's own Connector process. The connection is closed when the future is
     /// ready.
     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static;
+
+    /// Returns the names by which ALPN knows what this protocol speaks (RFC 7301), the preferred one first;
+    /// none by default. TLS offers them unless its own configuration names others. They are asked for once,
+    /// when the server starts. The name that was agreed on is in `TlsInfo`.
+    ///
+    /// ```
+    /// use riot_actor::Reason;
+    /// use riot_socket::{Connection, Protocol};
+    ///
+    /// struct Chat;
+    /// impl Protocol for Chat {
+    ///     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
+    ///         async move {
+    ///             drop(connection);
+    ///             Reason::Normal
+    ///         }
+    ///     }
+    ///     fn alpn(&self) -> &'static [&'static str] {
+    ///         &["chat/2", "chat/1"]
+    ///     }
+    /// }
+    /// # assert_eq!(Chat.alpn().len(), 2);
+    /// ```
+    fn alpn(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 impl<F, S> Protocol for F

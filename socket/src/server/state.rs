@@ -21,9 +21,11 @@ use super::{
     alarm::Alarms,
     builder::{Config, OnListen},
     connections::DrainConnections,
+    descriptors,
     drain::{DrainCounters, Schedule, later},
     overflow::{ConnectionOverflow, MAX_REFUSALS},
     protocol::DynProtocol,
+    reaper::{Reaper, ServerSet},
     reserve::Reserve,
     semaphore::Semaphore,
     statistics::Statistics,
@@ -33,6 +35,7 @@ use crate::{
     connection::{
         handshake::{HandshakeError, HandshakeFailed, Handshakes},
         membership::Load,
+        timeouts::ConnectionTimeouts,
     },
     io::poller,
     transport::{Address, Bind, options::Options},
@@ -49,6 +52,9 @@ pub(crate) struct Shared {
     /// The permits of clients that are being told that the server is full.
     pub(super) refusals: Arc<Semaphore>,
     pub(super) reserve: Reserve,
+    pub(super) reaper: Reaper,
+    keeps_descriptor_limit: bool,
+    pub(super) connection_timeouts: ConnectionTimeouts,
     pub(super) load: Load,
     pub(super) statistics: Statistics,
     pub(super) alarms: Alarms,
@@ -109,6 +115,9 @@ impl Shared {
             permits: Semaphore::new(config.max_connections),
             refusals: Semaphore::new(MAX_REFUSALS),
             reserve: Reserve::new(),
+            reaper: Reaper::default(),
+            keeps_descriptor_limit: config.keeps_descriptor_limit,
+            connection_timeouts: config.connection_timeouts,
             load: Load::new(config.max_connections),
             statistics: Statistics::default(),
             alarms: Alarms::new(config.alarms),
@@ -274,7 +283,7 @@ impl Shared {
     }
 
     /// Binds, after the acceptors of the earlier listeners have ended.
-    pub(super) async fn open(&self) -> io::Result<Vec<Arc<SharedListener>>> {
+    pub(super) async fn open(self: &Arc<Self>) -> io::Result<Vec<Arc<SharedListener>>> {
         // The supervisor of those acceptors holds the listeners too, and may outlive a Server.Sup that was
         // killed.
         let before = self.lifecycle().accepting.clone();
@@ -297,11 +306,17 @@ impl Shared {
         }
     }
 
-    async fn listen(&self, sockets: usize) -> io::Result<Vec<Arc<SharedListener>>> {
+    async fn listen(self: &Arc<Self>, sockets: usize) -> io::Result<Vec<Arc<SharedListener>>> {
         let mut listeners = Vec::new();
+        let servers = ServerSet::current()?;
+        servers.add(self);
         for _ in 0..sockets {
             let listener = self.bind.bind()?;
             if listener.uses_poller() {
+                if !self.keeps_descriptor_limit {
+                    descriptors::raise_limit();
+                }
+                descriptors::warn_if_too_few(&servers);
                 poller::install_everywhere().await?;
             }
             let address = listener.local_address()?;

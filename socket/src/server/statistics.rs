@@ -26,6 +26,7 @@ pub(super) struct Statistics {
     /// Connections that live, removed ones included.
     all: AtomicUsize,
     pub(super) refused: AtomicU64,
+    pub(super) reaped: AtomicU64,
     pub(super) handshake_errors: AtomicU64,
     /// Bytes of connections that have ended.
     pub(super) received: AtomicU64,

@@ -14,6 +14,7 @@ use super::{info::ConnectionInfo, semaphore::Permit, state::Shared};
 use crate::connection::{
     membership::{Load, MemberKey, Membership, Owner},
     record::ConnectionRecord,
+    timeouts::ConnectionTimeouts,
 };
 
 /// The connections of one server, by the Connections.Sup in charge of them.
@@ -178,6 +179,10 @@ impl Owner for Shared {
 
     fn release_permit(&self, key: MemberKey) {
         self.release(self.table.take_permit(key));
+    }
+
+    fn timeouts(&self) -> ConnectionTimeouts {
+        self.connection_timeouts
     }
 
     fn count_timeout(&self, timer: &'static str) {

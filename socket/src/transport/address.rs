@@ -16,7 +16,8 @@ use super::unix::UnixAddress;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
-    /// An internet address and port.
+    /// An internet address and port. A socket for both families reports the addresses of IPv4 as mapped into
+    /// IPv6 (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2); streams, listeners and [`From`] show them as IPv4.
     Ip(SocketAddr),
     /// The address of a Unix socket.
     Unix(UnixAddress),
@@ -45,8 +46,33 @@ impl fmt::Display for Address {
     }
 }
 
+/// Converts an address. One of IPv4 that is mapped into IPv6 becomes one of IPv4.
+///
+/// ```
+/// use riot_socket::Address;
+///
+/// let mapped: std::net::SocketAddr = "[::ffff:192.0.2.1]:80".parse()?;
+/// assert_eq!(Address::from(mapped).to_string(), "192.0.2.1:80");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
-        Self::Ip(address)
+        Self::Ip(canonical(address))
+    }
+}
+
+impl From<UnixAddress> for Address {
+    fn from(address: UnixAddress) -> Self {
+        Self::Unix(address)
+    }
+}
+
+/// Returns an address of IPv4 as such if it is mapped into IPv6; any other as it is, with its scope.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {
+            SocketAddr::new(address.ip().to_canonical(), address.port())
+        }
+        _ => address,
     }
 }

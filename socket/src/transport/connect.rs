@@ -1,19 +1,20 @@
-//! Connecting by name: the name is looked up on a blocking thread, then its addresses are tried in turn.
+//! Connecting by name: the name is looked up in another thread, then its addresses are tried in turn.
 
-use std::{
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-};
+use std::{io, net::SocketAddr};
 
-use riot_actor::{runtime::blocking, time::TimedOut, timeout};
+use riot_actor::{time::TimedOut, timeout};
 
-use super::{options::Options, tcp::TcpStream};
+use super::{lookup::look_up, options::Options, tcp::TcpStream};
 
 impl TcpStream {
     /// Connects to a name and port, such as `"example.org:80"`.
     ///
-    /// The name is looked up on a thread that may block. Then its addresses are tried one after the other,
-    /// IPv6 and IPv4 in turns, until one answers, each for [`Options::attempt_timeout`] at most.
+    /// The name is looked up in a thread of its own, beside those of
+    /// [`blocking`](riot_actor::runtime::blocking). At most eight names are looked up at one time; the others
+    /// wait. An attempt that is given up makes room for another.
+    ///
+    /// Then the addresses of the name are tried one after the other, IPv6 and IPv4 in turns, until one
+    /// answers, each for [`Options::attempt_timeout`] at most.
     ///
     /// ```no_run
     /// use riot_socket::{Options, TcpStream};
@@ -36,10 +37,9 @@ impl TcpStream {
     /// # Panics
     /// Panics outside a process.
     pub async fn connect_host(host: &str, options: &Options) -> io::Result<Self> {
-        let name = host.to_owned();
-        let found = blocking(move || name.to_socket_addrs().map(Vec::from_iter)).await;
-        let addresses =
-            found.map_err(|error| io::Error::new(error.kind(), format!("cannot look up {host}: {error}")))?;
+        let addresses = look_up(host)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot look up {host}: {error}")))?;
         let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         for address in interleave_families(addresses) {
             let attempt = timeout(options.attempt_timeout, Self::connect_with(address, options));

@@ -4,7 +4,12 @@ use std::{fmt, io, sync::Arc};
 
 use listenfd::ListenFd;
 
-use super::{Bind, Listen, tcp::TcpListener, unix::UnixListener};
+use super::{
+    Address, Bind, Listen,
+    listening::{self, Family},
+    tcp::TcpListener,
+    unix::{UnixAddress, UnixListener},
+};
 
 /// The listening sockets that this program was started with, by sd_listen_fds(3): `LISTEN_FDS` is their
 /// number, from descriptor 3 on, `LISTEN_PID` the process they are for, `LISTEN_FDNAMES` their names.
@@ -39,18 +44,20 @@ impl Inherited {
     /// read the environment.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] if one of them is no stream socket of TCP or Unix.
+    /// [`io::ErrorKind::InvalidInput`] if one of them is no stream socket of TCP or Unix, or does not listen.
+    /// The text names the descriptor and the reason.
     pub fn take() -> io::Result<Self> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
         let mut descriptors = ListenFd::from_env();
         let sockets = (0..descriptors.len()).map(|index| {
-            let name = names.next().filter(|name| !name.is_empty()).map(Into::into);
-            let socket = match descriptors.take_tcp_listener(index) {
-                Ok(listener) => listener.map(ListeningSocket::Tcp),
-                Err(_) => descriptors.take_unix_listener(index)?.map(ListeningSocket::Unix),
-            };
-            let socket = socket.expect("each descriptor is taken once");
+            let name: Option<String> = names.next().filter(|name| !name.is_empty()).map(Into::into);
+            let number = FIRST_DESCRIPTOR + index;
+            let shown = name
+                .as_ref()
+                .map_or(format!("descriptor {number}"), |name| format!("descriptor {number} ({name})"));
+            let socket = take_listener(&mut descriptors, index)
+                .map_err(|error| io::Error::new(error.kind(), format!("{shown} is refused: {error}")))?;
             Ok(OpenSocket { name, socket })
         });
         Ok(Self { sockets: sockets.collect::<io::Result<_>>()? })
@@ -75,6 +82,20 @@ impl Inherited {
     }
 }
 
+/// The number of the first descriptor that is handed over (`SD_LISTEN_FDS_START`).
+const FIRST_DESCRIPTOR: usize = 3;
+
+/// Takes a descriptor, which must be a listening socket.
+fn take_listener(descriptors: &mut ListenFd, index: usize) -> io::Result<ListeningSocket> {
+    let taken = match descriptors.take_tcp_listener(index) {
+        Ok(listener) => listener.map(ListeningSocket::Tcp),
+        Err(_) => descriptors.take_unix_listener(index)?.map(ListeningSocket::Unix),
+    };
+    let socket = taken.expect("each descriptor is taken once");
+    socket.check()?;
+    Ok(socket)
+}
+
 /// Yields the sockets in the order in which they were handed over.
 impl Iterator for Inherited {
     type Item = OpenSocket;
@@ -84,8 +105,9 @@ impl Iterator for Inherited {
     }
 }
 
-/// A listening socket that was opened elsewhere. Binding it again gives the same socket. The file of a Unix
-/// socket stays when the server stops, since the server did not create it.
+/// A listening socket that was opened elsewhere. Binding it again gives the same socket. A socket that does
+/// not listen, or is of another kind, is refused when it is bound, so that the server does not start. The
+/// file of a Unix socket stays when the server stops, since the server did not create it.
 ///
 /// ```
 /// use riot_socket::{OpenSocket, Server};
@@ -105,11 +127,70 @@ enum ListeningSocket {
     Unix(std::os::unix::net::UnixListener),
 }
 
+impl ListeningSocket {
+    fn check(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listening::check(listener, Family::Internet),
+            Self::Unix(listener) => listening::check(listener, Family::Unix),
+        }
+    }
+}
+
 impl OpenSocket {
     /// Returns the name of the socket, if it has one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Returns the address that the socket listens on.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn address(&self) -> io::Result<Address> {
+        match &self.socket {
+            ListeningSocket::Tcp(listener) => listener.local_addr().map(Address::from),
+            ListeningSocket::Unix(listener) => {
+                listener.local_addr().map(|address| Address::Unix(UnixAddress::from_system(&address)))
+            }
+        }
+    }
+
+    /// Returns the socket if it listens on `address`, for programs that rely on what their service manager
+    /// was configured with. Port 0 stands for any port, and the unspecified address (`0.0.0.0` or `::`) for
+    /// any address of its family. (systemd: sd_is_socket_inet(3).)
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use riot_socket::OpenSocket;
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
+    /// let socket = OpenSocket::from(listener).require(any_port)?;
+    /// let ipv6: SocketAddr = "[::]:0".parse().expect("an address");
+    /// assert!(socket.require(ipv6).is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if the family, the address, the port, the path or the name is another,
+    /// or if the socket does not listen.
+    pub fn require(self, address: impl Into<Address>) -> io::Result<Self> {
+        self.socket.check()?;
+        let (wanted, actual) = (address.into(), self.address()?);
+        let agrees = match (&wanted, &actual) {
+            (Address::Ip(wanted), Address::Ip(actual)) => {
+                let any_ip = wanted.ip().is_unspecified() && wanted.is_ipv4() == actual.is_ipv4();
+                (any_ip || wanted.ip() == actual.ip())
+                    && (wanted.port() == 0 || wanted.port() == actual.port())
+            }
+            (wanted, actual) => wanted == actual,
+        };
+        if agrees {
+            return Ok(self);
+        }
+        let text = format!("the socket listens on {actual}, not on {wanted}");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Transports: streams of bytes with a peer, listeners, and addresses to bind.
 //!
 //! The traits stand in this file; each transport has a file or folder: [`tcp`], [`unix`], [`memory`], `tls`
-//! around another one, [`inherited`] listening sockets. [`connect`] connects by name, [`options`] configure
-//! sockets, [`accept_queue`] empties the queue of a listener that closes.
+//! around another one, [`inherited`] listening sockets, which [`listening`] checks. [`connect`] connects by
+//! name, which [`lookup`] looks up; [`options`] configure sockets; [`accept_queue`] empties the queue of a
+//! listener that closes.
 //!
 //! Invariant: transports know neither connections nor servers. Both use them through the traits.
 
@@ -10,6 +11,8 @@ mod accept_queue;
 mod address;
 mod connect;
 pub(crate) mod inherited;
+mod listening;
+mod lookup;
 pub mod memory;
 pub(crate) mod options;
 mod socket_transport;
@@ -123,6 +126,22 @@ pub trait Transport: Send + Sync + 'static {
             other => other,
         }
     }
+
+    /// Waits until the peer has reset the connection, or has closed both directions, without reading: bytes
+    /// that have come stay where they are. The end of what the peer sends is no close: it may still receive.
+    ///
+    /// The waker takes the place of that of [`poll_read`](Self::poll_read), so a process that waits for the
+    /// close does not read meanwhile. It may be woken too early when bytes come. By default a transport
+    /// cannot tell, and this is never ready.
+    fn poll_closed(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// Makes the next operation of each direction ask the system, although no event has reported that it may
+    /// proceed. A caller that gives up because of a timer does this first: bytes may have arrived while the
+    /// program was stopped or its workers were busy, before their event is seen. By default nothing is to be
+    /// done.
+    fn assume_ready(&self) {}
 
     /// Returns the address of this side.
     ///

@@ -4,6 +4,11 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
+/// The longest times that the system takes; see socket(7) and tcp(7).
+const MAX_LINGER: Duration = Duration::from_secs(i32::MAX as u64);
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
+
 /// The options of a TCP socket that listens or connects. Connections inherit those of the listening socket.
 ///
 /// ```
@@ -83,7 +88,7 @@ impl Options {
     }
 
     /// Limits a socket bound to an IPv6 address to IPv6 (`IPV6_V6ONLY`). By default it takes IPv4 clients
-    /// too.
+    /// too, whatever the system's own default is.
     pub fn ipv6_only(mut self) -> Self {
         self.ipv6_only = true;
         self
@@ -97,10 +102,10 @@ impl Options {
     }
 
     /// Sets how long a close waits for unsent bytes (`SO_LINGER`), in whole seconds; default that of the
-    /// system. Zero resets the connection instead. Any other time makes the close wait, and the worker with
-    /// it.
+    /// system, at most 68 years. Zero resets the connection instead. Any other time makes the close wait, and
+    /// the worker with it.
     pub fn linger(mut self, timeout: Duration) -> Self {
-        self.linger = Some(timeout);
+        self.linger = Some(timeout.min(MAX_LINGER));
         self
     }
 
@@ -124,9 +129,9 @@ impl Options {
     }
 
     /// Sets how long sent bytes may stay unacknowledged before the connection fails (`TCP_USER_TIMEOUT`, in
-    /// milliseconds; Linux); default that of the system.
+    /// milliseconds, at most 24 days; Linux); default that of the system.
     pub fn user_timeout(mut self, timeout: Duration) -> Self {
-        self.user_timeout = Some(timeout);
+        self.user_timeout = Some(timeout.min(MAX_USER_TIMEOUT));
         self
     }
 
@@ -194,7 +199,9 @@ impl Options {
             if address.is_ipv4() {
                 socket.set_tos_v4(tos.into())?
             } else {
-                socket.set_tclass_v6(tos.into())?
+                socket.set_tclass_v6(tos.into())?;
+                // For the IPv4 clients of a socket for both families. Systems other than Linux refuse it.
+                let _ = socket.set_tos_v4(tos.into());
             }
         }
         #[cfg(target_os = "linux")]
@@ -211,7 +218,8 @@ impl Default for Options {
     }
 }
 
-/// The probing of silent peers, in whole seconds. Values that are not set are the system's.
+/// The probing of silent peers, in whole seconds from 1 to 32 767, the most that Linux takes; other times
+/// become the nearest of these. Values that are not set are the system's.
 ///
 /// ```
 /// use std::time::Duration;
@@ -233,18 +241,23 @@ impl KeepAlive {
 
     /// Sets the silence of a peer before the first probe (`TCP_KEEPIDLE`).
     pub fn idle(self, time: Duration) -> Self {
-        Self(self.0.with_time(time))
+        Self(self.0.with_time(possible(time)))
     }
 
     /// Sets the time between two probes (`TCP_KEEPINTVL`).
     pub fn interval(self, time: Duration) -> Self {
-        Self(self.0.with_interval(time))
+        Self(self.0.with_interval(possible(time)))
     }
 
     /// Sets the number of unanswered probes after which the connection fails (`TCP_KEEPCNT`).
     pub fn probes(self, probes: u32) -> Self {
         Self(self.0.with_retries(probes))
     }
+}
+
+/// Returns the time for probes that is nearest to `time`.
+fn possible(time: Duration) -> Duration {
+    time.clamp(Duration::from_secs(1), MAX_KEEPALIVE)
 }
 
 impl Default for KeepAlive {

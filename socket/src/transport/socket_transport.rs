@@ -43,6 +43,14 @@ macro_rules! impl_socket_transport {
                 crate::io::send_file::poll_send(&self.0, cx, file, offset, length)
             }
 
+            fn poll_closed(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+                self.0.poll_closed(cx)
+            }
+
+            fn assume_ready(&self) {
+                self.0.assume_ready();
+            }
+
             fn local_address(&self) -> std::io::Result<crate::transport::Address> {
                 self.local_addr().map($address)
             }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
@@ -10,7 +10,10 @@ use std::{
 use socket2::SockRef;
 
 use super::{
-    AcceptQueue, Address, Bind, Listen, Transport, accept_queue, options::Options,
+    AcceptQueue, Address, Bind, Listen, Transport, accept_queue,
+    address::canonical,
+    listening::{self, Family},
+    options::Options,
     socket_transport::impl_socket_transport,
 };
 use crate::io::{readiness::Direction, source::IoSource};
@@ -90,20 +93,20 @@ impl TcpStream {
         Ok(stream)
     }
 
-    /// Returns the address of the peer.
+    /// Returns the address of the peer, one of IPv4 also if the socket is one for both families.
     ///
     /// # Errors
     /// Those of the system.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get().peer_addr()
+        self.0.get().peer_addr().map(canonical)
     }
 
-    /// Returns the address of this side.
+    /// Returns the address of this side, one of IPv4 also if the socket is one for both families.
     ///
     /// # Errors
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get().local_addr()
+        self.0.get().local_addr().map(canonical)
     }
 }
 
@@ -143,8 +146,10 @@ impl TcpListener {
     /// from the socket too, so [`close_queue`](Listen::close_queue) leaves its queue to that process.
     ///
     /// # Errors
-    /// Those of the system.
+    /// [`io::ErrorKind::InvalidInput`] if the socket is of another kind or does not listen; those of the
+    /// system.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listening::check(&listener, Family::Internet)?;
         listener.set_nonblocking(true)?;
         Ok(Self::from_listening(listener, true))
     }
@@ -173,7 +178,7 @@ impl Listen for TcpListener {
         let accept = mio::net::TcpListener::accept;
         self.socket.poll(cx, Direction::Read, accept, |_| false).map_ok(|(stream, peer)| {
             let transport: Arc<dyn Transport> = Arc::new(TcpStream(IoSource::new(stream)));
-            (transport, Address::Ip(peer))
+            (transport, Address::from(peer))
         })
     }
 
@@ -198,7 +203,17 @@ impl Listen for TcpListener {
 #[derive(Debug)]
 pub(crate) struct TcpBind {
     candidates: Mutex<Vec<SocketAddr>>,
+    next: NextCandidate,
     options: Mutex<Options>,
+}
+
+/// The errors after which the next candidate is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextCandidate {
+    AfterAnyError,
+    /// Only if the system does not have the family of the address. Any other error concerns a part of what is
+    /// asked for, so the rest alone would be less than that.
+    WithoutFamily,
 }
 
 impl TcpBind {
@@ -207,7 +222,18 @@ impl TcpBind {
         if candidates.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name has no address"));
         }
-        Ok(Self { candidates: Mutex::new(candidates), options: Mutex::new(options) })
+        Ok(Self::new(candidates, NextCandidate::AfterAnyError, options))
+    }
+
+    /// Returns a port of every address of this machine: one socket for both families, or one for IPv4 where
+    /// the system has no IPv6.
+    pub(crate) fn every_address(port: u16, options: Options) -> Self {
+        let candidates = [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()];
+        Self::new(candidates.into(), NextCandidate::WithoutFamily, options)
+    }
+
+    fn new(candidates: Vec<SocketAddr>, next: NextCandidate, options: Options) -> Self {
+        Self { candidates: Mutex::new(candidates), next, options: Mutex::new(options) }
     }
 }
 
@@ -217,10 +243,16 @@ impl Bind for TcpBind {
         let options = self.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
         for &candidate in &*candidates {
-            result = TcpListener::bind(candidate, &options).map_err(|error| {
+            let bound = TcpListener::bind(candidate, &options);
+            let goes_on = match (&bound, self.next) {
+                (Ok(_), _) => false,
+                (Err(_), NextCandidate::AfterAnyError) => true,
+                (Err(error), NextCandidate::WithoutFamily) => has_no_family(error),
+            };
+            result = bound.map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {candidate}: {}", describe(&error)))
             });
-            if result.is_ok() {
+            if !goes_on {
                 break;
             }
         }
@@ -232,6 +264,15 @@ impl Bind for TcpBind {
     fn set_options(&self, options: Options) {
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
+}
+
+/// Returns whether the system has no addresses of this family: it was built without the family, or the family
+/// is turned off.
+fn has_no_family(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPFNOSUPPORT | libc::EPROTONOSUPPORT)
+    )
 }
 
 /// Returns the text of an error, in words that a user of the program understands.
@@ -262,6 +303,20 @@ mod tests {
             .collect();
         assert_eq!(addresses.len(), 10);
         assert!(addresses.iter().all(|address| *address == addresses[0]));
+    }
+
+    #[test]
+    fn b19_ipv4_alone_is_served_only_where_the_system_has_no_ipv6() {
+        let without: SocketAddr = "[2001:db8::1]:0".parse().expect("an address");
+        let ipv4 = (Ipv4Addr::LOCALHOST, 0).into();
+        let bind =
+            |first| TcpBind::new(vec![first, ipv4], NextCandidate::WithoutFamily, Options::new()).bind();
+        let listener = bind(without).expect("the next candidate is bound");
+        assert!(listener.local_address().expect("it is bound").as_ip().is_some_and(|bound| bound.is_ipv4()));
+        let in_use = listener.local_address().expect("it is bound").as_ip().expect("an internet address");
+        let error = bind(in_use).map(drop).expect_err("the first candidate is in use");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(has_no_family(&io::Error::from_raw_os_error(libc::EAFNOSUPPORT)));
     }
 
     #[test]

@@ -93,22 +93,23 @@ pub enum Addresses {
 }
 
 impl Addresses {
-    /// Returns the address of the client.
+    /// Returns the address of the client, as one of IPv4 also if the proxy has mapped it into IPv6.
     #[must_use]
     pub fn source(&self) -> Address {
         match self {
             Self::V4 { source, .. } => Address::Ip((*source).into()),
-            Self::V6 { source, .. } => Address::Ip((*source).into()),
+            Self::V6 { source, .. } => std::net::SocketAddr::from(*source).into(),
             Self::Unix { source, .. } => Address::Unix(source.clone()),
         }
     }
 
-    /// Returns the address that the client connected to.
+    /// Returns the address that the client connected to, as one of IPv4 also if the proxy has mapped it into
+    /// IPv6.
     #[must_use]
     pub fn destination(&self) -> Address {
         match self {
             Self::V4 { destination, .. } => Address::Ip((*destination).into()),
-            Self::V6 { destination, .. } => Address::Ip((*destination).into()),
+            Self::V6 { destination, .. } => std::net::SocketAddr::from(*destination).into(),
             Self::Unix { destination, .. } => Address::Unix(destination.clone()),
         }
     }

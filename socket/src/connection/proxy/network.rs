@@ -30,7 +30,13 @@ impl Network {
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Self {
         assert!(prefix <= bits(address), "{address} has no {prefix} bits");
-        Self { address, prefix }
+        match address {
+            // An IPv4 network that is written as mapped into IPv6.
+            IpAddr::V6(v6) if prefix >= 96 && v6.to_ipv4_mapped().is_some() => {
+                Self { address: address.to_canonical(), prefix: prefix - 96 }
+            }
+            _ => Self { address, prefix },
+        }
     }
 
     /// Returns whether `address` is in the network. An IPv4 address may also be mapped into IPv6, as sockets
@@ -60,7 +66,7 @@ fn bits(address: IpAddr) -> u8 {
 /// Returns the network of one address.
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
-        Self { address, prefix: bits(address) }
+        Self::new(address, bits(address))
     }
 }
 
@@ -78,7 +84,7 @@ impl FromStr for Network {
         if prefix > bits(address) {
             return Err(no_network());
         }
-        Ok(Self { address, prefix })
+        Ok(Self::new(address, prefix))
     }
 }
 
@@ -122,6 +128,8 @@ mod tests {
             contains("10.0.0.0/8", "::ffff:10.0.0.1"),
             "the address is that of a socket for both families"
         );
+        assert!(contains("::ffff:10.0.0.0/104", "10.255.255.255") && contains("::ffff:10.0.0.1", "10.0.0.1"));
+        assert!(!contains("::ffff:10.0.0.0/104", "11.0.0.0"));
     }
 
     #[test]

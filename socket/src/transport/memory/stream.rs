@@ -190,6 +190,16 @@ impl Transport for Stream {
         result
     }
 
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // The waker is set before the other direction is looked at: a peer that is dropped changes that
+        // first.
+        let mut state = self.incoming.lock();
+        state.reader = Some(cx.waker().clone());
+        let is_reset = state.reset;
+        drop(state);
+        if is_reset || self.outgoing.lock().receiver_gone { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     fn local_address(&self) -> io::Result<Address> {
         Ok(Address::Memory(0))
     }
@@ -207,8 +217,8 @@ impl Transport for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.outgoing.change(|state| state.ended = true);
         self.incoming.change(|state| state.receiver_gone = true);
+        self.outgoing.change(|state| state.ended = true);
     }
 }
 

@@ -32,8 +32,10 @@
 
 mod certificate;
 mod client;
+mod refusal;
 mod server;
 mod stream;
+mod with_verifier;
 
 use std::sync::Arc;
 

@@ -2,12 +2,12 @@
 
 use std::{fmt, io, sync::Arc};
 
-use rustls::{
-    ServerConfig, ServerConnection,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
-};
+use rustls::{ServerConfig, ServerConnection, server::WebPkiClientVerifier};
 
-use super::{Certificates, Roots, invalid, provider};
+use super::{
+    Certificates, Roots, invalid, provider,
+    with_verifier::{Policy, with_verifier},
+};
 
 /// The configuration of TLS 1.2 and 1.3 for the connections of a server.
 ///
@@ -68,32 +68,32 @@ impl Tls {
         Self { config }
     }
 
-    /// Asks clients for certificates; by default they are not asked.
+    /// Asks clients for certificates; by default they are not asked. Every other setting stays as it is: the
+    /// versions, the provider of cryptography, tickets, protocols.
+    ///
+    /// A session that began under another policy for certificates is not resumed, also if the configurations
+    /// share their tickets or their storage of sessions: a resumed session is not verified again.
     ///
     /// # Errors
     /// If the set of roots is empty.
     pub fn client_certificates(self, clients: ClientCertificates) -> io::Result<Self> {
-        let verifier: Arc<dyn ClientCertVerifier> = match clients {
-            ClientCertificates::Required(roots) => {
-                WebPkiClientVerifier::builder_with_provider(roots.0, provider()).build()
-            }
-            ClientCertificates::Optional(roots) => {
-                let builder = WebPkiClientVerifier::builder_with_provider(roots.0, provider());
-                builder.allow_unauthenticated().build()
-            }
-        }
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let builder = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(invalid)?;
-        let config = builder.with_client_cert_verifier(verifier);
-        let mut config = config.with_cert_resolver(self.config.cert_resolver.clone());
-        config.alpn_protocols.clone_from(&self.config.alpn_protocols);
+        let provider = self.config.crypto_provider().clone();
+        let (required, roots) = match clients {
+            ClientCertificates::Required(roots) => (true, roots.0),
+            ClientCertificates::Optional(roots) => (false, roots.0),
+        };
+        let policy = Policy::new(required, &roots);
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+        let builder = if required { builder } else { builder.allow_unauthenticated() };
+        let verifier = builder.build().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let config = with_verifier(&self.config, verifier, policy).map_err(invalid)?;
         Ok(Self { config: Arc::new(config) })
     }
 
-    /// Sets the protocols to agree on by ALPN, the preferred one first; default none. A client that offers
-    /// only other protocols is refused; a client that offers none is not.
+    /// Sets the protocols to agree on by ALPN, the preferred one first; by default those that the protocol of
+    /// the server [states](crate::Protocol::alpn). A client that offers only other protocols is refused with
+    /// the alert `no_application_protocol` (RFC 7301 §3.2); a client that offers none is not. Where there are
+    /// no names at all, the server agrees on none.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(|protocol| protocol.as_ref().into());
         Arc::make_mut(&mut self.config).alpn_protocols = protocols.collect();

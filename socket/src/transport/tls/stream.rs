@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Wake, Waker, ready},
 };
 
-use super::{TlsInfo, invalid};
+use super::{TlsInfo, invalid, refusal::Refusal};
 use crate::transport::{Address, Shutdown, Transport};
 
 /// A TLS session over a transport.
@@ -107,12 +107,20 @@ impl TlsStream {
             result => result?,
         };
         if let Err(error) = tls.process_new_packets() {
-            // The alert for the peer is sent if the transport takes it at once.
-            let _ = self.poll_send(session, cx, Waiter::Reader);
-            session.closing = true;
-            return Poll::Ready(Err(invalid(error)));
+            return Poll::Ready(Err(self.refuse(session, error, cx)));
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// Ends a session whose peer breaks the protocol. The alert for the peer is sent if the transport takes
+    /// it at once.
+    #[cold]
+    fn refuse(&self, session: &mut Session, error: rustls::Error, cx: &mut Context<'_>) -> io::Error {
+        session.closing = true;
+        let mut records = Vec::new();
+        while session.tls.wants_write() && session.tls.write_tls(&mut records).is_ok_and(|bytes| bytes > 0) {}
+        let _ = self.transport.poll_write(cx, &[IoSlice::new(&records)]);
+        if session.ready { invalid(error) } else { Refusal::new(error, &records).into() }
     }
 
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -183,6 +191,14 @@ impl Transport for TlsStream {
         Self::announce_end(session);
         ready!(self.poll_send(session, cx, Waiter::Writer))?;
         self.transport.poll_close(cx)
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.transport.poll_closed(cx)
+    }
+
+    fn assume_ready(&self) {
+        self.transport.assume_ready();
     }
 
     fn local_address(&self) -> io::Result<Address> {

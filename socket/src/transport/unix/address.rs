@@ -32,7 +32,7 @@ pub enum UnixAddress {
 }
 
 impl UnixAddress {
-    pub(super) fn from_system(address: &SocketAddr) -> Self {
+    pub(in crate::transport) fn from_system(address: &SocketAddr) -> Self {
         if let Some(path) = address.as_pathname() {
             return Self::Path(path.into());
         }

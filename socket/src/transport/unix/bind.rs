@@ -3,22 +3,30 @@
 use std::{
     fs::{self, Permissions},
     io,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::PermissionsExt,
     sync::Arc,
 };
 
 use parking_lot::Mutex;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
-use super::{UnixAddress, UnixListener};
+use super::{
+    UnixAddress, UnixListener,
+    socket_file::{SocketFile, replace_stale},
+};
 use crate::{
     io::source::IoSource,
     transport::{Bind, Listen},
 };
 
-/// A Unix socket to bind. A stale file at its path, left by a server that has ended, is replaced. A file at
-/// which a process listens is not, nor is a file that is no socket.
+/// A Unix socket to bind. A stale file at its path, left by a server that has ended, is replaced. A file to
+/// which a process has bound a socket is not, also while that does not listen yet, nor is a file that is no
+/// socket. When the server ends, its file is removed, unless another file has taken the path.
+///
+/// A file `PATH.lock` is there for the short time in which a stale file is replaced. Of two servers that
+/// start at once, one gets the path; the other fails with [`AddrInUse`](std::io::ErrorKind::AddrInUse). A
+/// path has at most 107 bytes on Linux; a longer one is
+/// [`InvalidInput`](std::io::ErrorKind::InvalidInput). An abstract name has no file.
 ///
 /// ```
 /// use riot_socket::{Connection, Server, UnixBind};
@@ -75,9 +83,8 @@ impl UnixBind {
             _ => None,
         };
         match (socket.bind(&address), path) {
-            (Err(error), Some(path)) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path)? => {
-                fs::remove_file(path)?;
-                socket.bind(&address)?;
+            (Err(error), Some(path)) if error.kind() == io::ErrorKind::AddrInUse => {
+                replace_stale(path, || socket.bind(&address))?;
             }
             (result, _) => result?,
         }
@@ -88,7 +95,7 @@ impl UnixBind {
         }
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
         let socket = IoSource::new(mio::net::UnixListener::from_std(socket.into()));
-        Ok(UnixListener { socket, file: Mutex::new(file), shared: false })
+        Ok(UnixListener { file: Mutex::new(file), socket, shared: false })
     }
 }
 
@@ -105,45 +112,4 @@ impl Bind for UnixBind {
             }
         }
     }
-}
-
-/// Returns whether there is a socket at `path` at which no process listens.
-fn is_stale(path: &Path) -> io::Result<bool> {
-    if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Ok(false);
-    }
-    // The probe does not wait: a full backlog shows that a process listens.
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    let refused = probe.connect(&SockAddr::unix(path)?).map_err(|error| error.kind());
-    Ok(refused == Err(io::ErrorKind::ConnectionRefused))
-}
-
-/// The file of a listening socket. It is removed when this is dropped, unless another file has replaced it.
-pub(super) struct SocketFile {
-    path: PathBuf,
-    inode: (u64, u64),
-}
-
-impl SocketFile {
-    fn ours(path: &Path) -> io::Result<Self> {
-        // The path is made absolute, so that a later change of the working directory does not change which
-        // file it is.
-        let path = std::path::absolute(path)?;
-        let inode = inode(&path)?;
-        Ok(Self { path, inode })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if inode(&self.path).is_ok_and(|now| now == self.inode)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            riot_actor::log_event!(WARN, "riot::socket", "removing {}: {error}", self.path.display());
-        }
-    }
-}
-
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }

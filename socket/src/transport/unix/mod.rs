@@ -1,9 +1,11 @@
 //! Unix sockets, which connect programs of one machine.
 //!
-//! [`address`] has their addresses, [`stream`] the streams and listeners, [`bind`] the files of listeners.
+//! [`address`] has their addresses, [`stream`] the streams and listeners, [`bind`] binds listeners, whose
+//! files are in [`socket_file`].
 
 mod address;
 mod bind;
+mod socket_file;
 mod stream;
 
 pub use self::{

@@ -4,17 +4,27 @@ use std::{
     fmt, io,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
-use riot_actor::runtime::blocking;
+use riot_actor::sleep;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{UnixAddress, bind::SocketFile};
+use super::{UnixAddress, socket_file::SocketFile};
 use crate::{
     io::{readiness::Direction, source::IoSource},
-    transport::{AcceptQueue, Address, Listen, Shutdown, Transport, socket_transport::impl_socket_transport},
+    transport::{
+        AcceptQueue, Address, Listen, Shutdown, Transport,
+        listening::{self, Family},
+        socket_transport::impl_socket_transport,
+    },
 };
+
+/// The first and the longest pause between two attempts to connect while the backlog is full. The longest one
+/// bounds the delay of a client behind a burst, at 20 system calls a second.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection over a Unix socket, for one or two processes: reading and writing are independent.
 ///
@@ -52,7 +62,9 @@ impl UnixStream {
         Ok((Self(IoSource::new(one)), Self(IoSource::new(other))))
     }
 
-    /// Connects to a path or an abstract name.
+    /// Connects to a path or an abstract name. While the backlog of the listener is full, it is tried again
+    /// after a pause, of 1 ms at first and 50 ms at most. That may last for ever; put a
+    /// [`timeout`](riot_actor::timeout) around it.
     ///
     /// # Errors
     /// Those of connect(2).
@@ -65,18 +77,15 @@ impl UnixStream {
     pub async fn connect(address: impl Into<UnixAddress>) -> io::Result<Self> {
         let address = address.into().to_system()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-        match socket.connect(&address) {
-            // The backlog is full, and no event reports when it has room: only a blocking connect waits for
-            // that.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let connecting = move || {
-                    socket.set_nonblocking(false)?;
-                    socket.connect(&address).map(|()| socket)
-                };
-                return Self::from_std(blocking(connecting).await?.into());
+        let mut pause = MIN_PAUSE;
+        loop {
+            match socket.connect(&address) {
+                // The backlog is full, and no event reports when it has room.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
+                Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+                _ => break,
             }
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-            _ => {}
+            pause = (pause * 2).min(MAX_PAUSE);
         }
         let stream = Self::from_std(socket.into())?;
         let outcome = |socket: &mio::net::UnixStream| match socket.take_error()? {
@@ -127,9 +136,9 @@ impl_socket_transport!(UnixStream, Address::Unix);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UnixListener {
-    pub(super) socket: IoSource<mio::net::UnixListener>,
-    /// The file of the socket, if the listener created it.
+    /// The file of the socket, if the listener created it. Dropped before the socket.
     pub(super) file: Mutex<Option<SocketFile>>,
+    pub(super) socket: IoSource<mio::net::UnixListener>,
     /// Another process may accept from the socket too.
     pub(super) shared: bool,
 }
@@ -140,11 +149,13 @@ impl UnixListener {
     /// leaves its queue to that process.
     ///
     /// # Errors
-    /// Those of the system.
+    /// [`io::ErrorKind::InvalidInput`] if the socket is of another kind or does not listen; those of the
+    /// system.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listening::check(&listener, Family::Unix)?;
         listener.set_nonblocking(true)?;
         let socket = IoSource::new(mio::net::UnixListener::from_std(listener));
-        Ok(Self { socket, file: Mutex::new(None), shared: true })
+        Ok(Self { file: Mutex::new(None), socket, shared: true })
     }
 
     /// Returns the address it listens on.
