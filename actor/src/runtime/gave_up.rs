@@ -110,6 +110,15 @@ impl GaveUpProcesses {
         drop(forgotten);
     }
 
+    /// Removes the last record of `pid`.
+    fn forget(&self, pid: Pid) {
+        let mut all = lock(&self.all);
+        let at = all.iter().rposition(|(other, _)| *other == pid);
+        let forgotten = at.and_then(|at| all.remove(at));
+        drop(all);
+        drop(forgotten);
+    }
+
     fn get(&self, pid: Pid) -> Option<Arc<GaveUp>> {
         if !self.any.load(Ordering::Acquire) {
             return None;
@@ -119,11 +128,17 @@ impl GaveUpProcesses {
 }
 
 impl Shared {
-    /// Handles that the end of `from` has ended `to` by a link.
+    /// Handles that the end of `from` may end `to` by a link. `tell` does it and returns whether it has. The
+    /// record stands before `to` can end.
     #[inline]
-    pub(crate) fn ended_by_link(&self, from: Pid, to: Pid) {
-        if let Some(gave_up) = self.gave_up.get(from) {
-            self.gave_up.record(to, gave_up);
+    pub(crate) fn tell_link(&self, from: Pid, to: Pid, tell: impl FnOnce() -> bool) {
+        let Some(gave_up) = self.gave_up.get(from) else {
+            tell();
+            return;
+        };
+        self.gave_up.record(to, gave_up);
+        if !tell() {
+            self.gave_up.forget(to);
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::{
     future::Future,
+    hint::cold_path,
     rc::Rc,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -119,6 +120,28 @@ pub fn interleave() {
             queue.resume();
         }
     });
+}
+
+impl Shared {
+    /// Marks a point in the release of a process, which is no longer the running one, as [`interleave`] does
+    /// in a poll.
+    #[inline]
+    pub(crate) fn interleave_released(&self, local: &Local) {
+        if let Some(queue) = self.simulated() {
+            cold_path();
+            interleave_released_slow(local, queue);
+        }
+    }
+}
+
+#[inline(never)]
+fn interleave_released_slow(local: &Local, queue: &SimulatedQueue) {
+    debug_assert!(!local.polling.get() && local.running.borrow().is_none(), "no process runs");
+    while let Some(process) = queue.interrupt() {
+        let runnable = run_slice(local, process);
+        local.shared.enqueue(runnable);
+        queue.resume();
+    }
 }
 
 /// Runs a program under a seed and with a virtual clock.

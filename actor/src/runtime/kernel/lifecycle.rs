@@ -91,16 +91,17 @@ impl Core {
         self.parked = Some(process);
     }
 
-    /// Moves a scheduled process to its release.
-    pub(crate) fn begin_exit(&mut self) -> Holdings {
+    /// Moves a scheduled process to its release, and returns the cause of the exit.
+    pub(crate) fn begin_exit(&mut self) -> (Holdings, Reason) {
         self.phase = Phase::Exiting;
+        let cause = self.cause.take().expect("a process that exits has a cause");
         let has_others = self.relations.as_ref().is_some_and(|relations| relations.others.is_some());
-        if self.arrivals.is_empty() && !has_others { Holdings::Nothing } else { Holdings::Something }
+        let is_bare = self.arrivals.is_empty() && !has_others;
+        (if is_bare { Holdings::Nothing } else { Holdings::Something }, cause)
     }
 
-    /// Frees the record for the next process and returns the cause of the exit, to be dropped outside the
-    /// lock.
-    pub(super) fn free(&mut self) -> Option<Reason> {
+    /// Frees the record for the next process.
+    pub(super) fn free(&mut self) {
         self.phase = Phase::Free;
         self.generation = self.generation.wrapping_add(1);
         self.trap_exit = false;
@@ -108,8 +109,8 @@ impl Core {
         self.woken = false;
         self.mailbox_len = 0;
         self.condemned = false;
+        self.caused_by_signal = false;
         self.bounded = false;
-        self.cause.take()
     }
 }
 

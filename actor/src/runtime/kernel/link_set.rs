@@ -75,6 +75,16 @@ impl LinkSet {
         }
     }
 
+    /// Takes all links; none if there are none.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        let is_empty = match self {
+            Self::Inline(inline) => inline.iter().all(|peer| *peer == Peer::NONE),
+            Self::Few(few) => few.is_empty(),
+            Self::Many(many) => many.is_empty(),
+        };
+        (!is_empty).then(|| std::mem::take(self))
+    }
+
     /// Calls `f` with each process that `this` is linked to, in no defined order.
     pub(crate) fn for_each(&self, this: Pid, mut f: impl FnMut(Pid)) {
         let f = |peer: &Peer| {
