@@ -1,7 +1,7 @@
 //! The relations of a process to others, and what else is attached to its record for the release to take
 //! back.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{exit_hooks::ExitHooks, link_set::LinkSet};
 use crate::{
@@ -32,8 +32,8 @@ pub(crate) struct RareRelations {
     /// The watchers of this process.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,
-    /// Groups that the process is or was a member of, or watches.
-    pub(crate) groups: Vec<Name>,
+    /// Groups that the process is a member of or watches.
+    pub(crate) groups: BTreeSet<Name>,
     pub(crate) timers: ProcessTimers,
     /// The capacity of the mailbox, if it has one.
     pub(crate) capacity: Option<Arc<Capacity>>,
@@ -104,7 +104,14 @@ impl Relations {
     pub(crate) fn add_group(&mut self, group: &Name) {
         let groups = &mut self.others().groups;
         if !groups.contains(group) {
-            groups.push(group.clone());
+            groups.insert(group.clone());
+        }
+    }
+
+    /// Removes the note of a group. The caller holds another clone of the name.
+    pub(crate) fn remove_group(&mut self, group: &Name) {
+        if let Some(others) = &mut self.others {
+            others.groups.remove(group);
         }
     }
 }

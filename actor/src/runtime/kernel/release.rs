@@ -136,7 +136,7 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
                 let groups = std::mem::take(&mut others.groups);
                 (names, groups, std::mem::take(&mut others.timers), messages)
             }
-            None => (Vec::new(), Vec::new(), Default::default(), messages),
+            None => (Vec::new(), Default::default(), Default::default(), messages),
         }
     };
     for message in messages {
