@@ -167,7 +167,7 @@ async fn equals_the_model(steps: Vec<Step>) {
                 let expected = at.map(drop).ok_or(NotJoined);
                 assert_eq!(leave_group(GROUPS[group], pid), expected);
                 if let Some(at) = at {
-                    model.change(group, pid, |joins| drop(joins.remove(at)));
+                    model.change(group, pid, |joins| _ = joins.remove(at));
                 }
             }
             Step::Kill(process) => {

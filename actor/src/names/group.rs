@@ -277,7 +277,9 @@ impl Group {
     fn remove_watcher(&mut self, pid: Pid) -> Vec<MonitorRef> {
         let all = (pid, MonitorRef(0))..=(pid, MonitorRef(u64::MAX));
         let references: Vec<MonitorRef> = self.watchers.range(all).map(|(_, reference)| *reference).collect();
-        references.iter().for_each(|reference| drop(self.watchers.remove(&(pid, *reference))));
+        for reference in &references {
+            self.watchers.remove(&(pid, *reference));
+        }
         references
     }
 

@@ -128,18 +128,24 @@ impl GaveUpProcesses {
 }
 
 impl Shared {
-    /// Handles that the end of `from` may end `to` by a link. `tell` does it and returns whether it has. The
-    /// record stands before `to` can end.
+    /// Notes that the end of `from` may end `to` by a link, before it can: `to` may run at once. Returns
+    /// whether there was something to note, which [`gave_up_elsewhere`](Self::gave_up_elsewhere) takes back.
     #[inline]
-    pub(crate) fn tell_link(&self, from: Pid, to: Pid, tell: impl FnOnce() -> bool) {
-        let Some(gave_up) = self.gave_up.get(from) else {
-            tell();
-            return;
-        };
+    pub(crate) fn may_end_by_link(&self, from: Pid, to: Pid) -> bool {
+        self.gave_up.any.load(Ordering::Acquire) && self.may_end_by_link_slow(from, to)
+    }
+
+    #[cold]
+    fn may_end_by_link_slow(&self, from: Pid, to: Pid) -> bool {
+        let Some(gave_up) = self.gave_up.get(from) else { return false };
         self.gave_up.record(to, gave_up);
-        if !tell() {
-            self.gave_up.forget(to);
-        }
+        true
+    }
+
+    /// Takes a note back: the link has not ended `to`.
+    #[cold]
+    pub(crate) fn gave_up_elsewhere(&self, to: Pid) {
+        self.gave_up.forget(to);
     }
 
     /// Returns the reason of a process as the end of the runtime shows it: [`GaveUp`] where a supervisor that

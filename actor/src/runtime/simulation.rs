@@ -111,8 +111,7 @@ pub fn interleave() {
         while let Some(process) = queue.interrupt() {
             let interrupted = local.running.take();
             local.polling.set(false);
-            let runnable = run_slice(local, process);
-            local.shared.enqueue(runnable);
+            run_one(local, process);
             local.polling.set(true);
             if let Some(interrupted) = interrupted {
                 local.begin(interrupted);
@@ -138,10 +137,16 @@ impl Shared {
 fn interleave_released_slow(local: &Local, queue: &SimulatedQueue) {
     debug_assert!(!local.polling.get() && local.running.borrow().is_none(), "no process runs");
     while let Some(process) = queue.interrupt() {
-        let runnable = run_slice(local, process);
-        local.shared.enqueue(runnable);
+        run_one(local, process);
         queue.resume();
     }
+}
+
+/// Runs one poll slice of a process.
+#[inline(never)]
+fn run_one(local: &Local, process: Box<Process>) {
+    let runnable = run_slice(local, process);
+    local.shared.enqueue(runnable);
 }
 
 /// Runs a program under a seed and with a virtual clock.
@@ -256,9 +261,7 @@ impl World {
         let Some(queue) = self.shared.simulated() else { unreachable!("a simulation has its own queue") };
         if let Some(process) = queue.take() {
             self.shared.clock().advance_to(self.shared.now() + Duration::from_nanos(100));
-            let runnable = run_slice(&self.local, process);
-            self.shared.enqueue(runnable);
-            return;
+            return run_one(&self.local, process);
         }
         let next = match (self.shared.timers.next_deadline(), deadline) {
             (Some(timer), Some(deadline)) => timer.min(deadline),

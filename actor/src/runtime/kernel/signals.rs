@@ -92,20 +92,21 @@ impl Shared {
     /// Sends the exit signal of a link whose other side has exited. A link that was removed meanwhile sends
     /// none.
     pub(crate) fn link_fired(&self, to: Pid, from: Pid, reason: &Reason) {
-        self.tell_link(from, to, || {
-            let mut ended = false;
-            self.act_on(to, |slot, core| {
-                let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
-                if !linked {
-                    return None;
-                }
-                let was_live = core.is_live();
-                let runnable = slot.linked_exit(core, from, reason.clone());
-                ended = was_live && !core.is_live();
-                runnable
-            });
-            ended
+        let noted = self.may_end_by_link(from, to);
+        let mut ended = false;
+        self.act_on(to, |slot, core| {
+            let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
+            if !linked {
+                return None;
+            }
+            let was_live = core.is_live();
+            let runnable = slot.linked_exit(core, from, reason.clone());
+            ended = was_live && !core.is_live();
+            runnable
         });
+        if noted && !ended {
+            self.gave_up_elsewhere(to);
+        }
     }
 
     pub(crate) fn down(&self, to: Pid, reference: MonitorRef, reason: &Reason) {
