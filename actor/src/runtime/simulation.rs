@@ -300,6 +300,10 @@ impl EndWaiter for World {
         }
         true
     }
+
+    fn warn(&mut self, warning: String) {
+        crate::log_event!(WARN, "riot::shutdown", "{warning}");
+    }
 }
 
 /// Marsaglia's xorshift: fast, and the same on every platform.

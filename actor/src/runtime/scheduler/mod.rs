@@ -41,7 +41,7 @@ pub(crate) use idle::{Idle, Seeker, WakeAnother};
 use queue::{Lane, QueueStealer};
 use stats::Counters;
 use watchdog::Watchdog;
-pub(crate) use watchdog::start as start_watchdog;
+pub(crate) use watchdog::run as run_watchdog;
 
 /// The queues of all workers, as every thread sees them.
 pub(crate) struct Scheduler {

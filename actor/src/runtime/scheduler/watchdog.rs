@@ -5,15 +5,14 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex,
+        Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use super::Scheduler;
-use crate::{runtime::shared::Shared, sync::lock::lock};
+use crate::{guard::log, runtime::shared::Shared, sync::lock::lock};
 
 /// The interval of the watchdog. A process that runs for longer in one poll slice holds its worker up.
 const TICK: Duration = Duration::from_millis(10);
@@ -92,11 +91,10 @@ struct WorkerSample {
     reported: bool,
 }
 
-pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("riot-watchdog".into()).spawn(move || {
-        let Some(scheduler) = shared.scheduler() else { return };
-        watch(&shared, scheduler);
-    })
+/// The work of the watchdog's thread.
+pub(crate) fn run(shared: &Shared) {
+    let Some(scheduler) = shared.scheduler() else { return };
+    log::without_default_unless(shared.config.default_log, || watch(shared, scheduler));
 }
 
 fn watch(shared: &Shared, scheduler: &Scheduler) {

@@ -72,6 +72,9 @@ impl WorkerLoop<'_> {
         if searching {
             let _last = self.scheduler.idle.end_search();
         }
+        // Processes are left where one has not given way, and `run` has returned. Their bodies must not be
+        // dropped outside of them. (Those in a queue are leaked with the runtime.)
+        pinned.ready.into_iter().for_each(std::mem::forget);
     }
 
     fn run(&self, process: Box<Process>) {
