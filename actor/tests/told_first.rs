@@ -69,20 +69,20 @@ fn p06_a_monitor_of_a_linked_process_is_told_after_the_link_whenever_it_begins()
 fn p06_the_exit_is_there_when_a_wait_or_a_call_has_ended() {
     everywhere(|| async {
         trap_exit(true);
-        for waits in [true, false] {
-            let child = spawn_link(async { receive::<()>().await });
-            send(child, ());
-            // Before, while and after it is released.
-            for _ in 0..3 {
+        // Before, while and after it is released.
+        for yields in 0..4 {
+            for waits in [true, false] {
+                let child = spawn_link(async { receive::<()>().await });
+                send(child, ());
+                for _ in 0..yields {
+                    yield_now().await;
+                }
                 match waits {
                     true => drop(wait(child).await),
                     false => drop(call::<(), ()>(child, (), None).await.unwrap_err()),
                 }
-                if let Ok(told) = receive_timeout::<Exit>(Duration::ZERO).await {
-                    assert_eq!(told.from, child);
-                    break;
-                }
-                panic!("the link is told before");
+                let told = receive_timeout::<Exit>(Duration::ZERO).await.expect("the link was told before");
+                assert_eq!(told.from, child);
             }
         }
     });
