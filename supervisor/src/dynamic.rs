@@ -18,6 +18,9 @@ use crate::{
     supervisor::{Core, Ticket},
 };
 
+/// A table with less room is kept.
+const MIN_SHRUNK: usize = 1024;
+
 pub(crate) struct Dynamic {
     max_children: usize,
     /// Children by pid. A restarting child keeps the pid it had.
@@ -166,6 +169,10 @@ impl Dynamic {
     fn forget(&mut self, pid: Pid) {
         let Some(child) = self.children.remove(&pid) else { return };
         self.significant -= usize::from(child.spec.significant);
+        // Amortized: a table is made half as large after at least a quarter of its children have gone.
+        if self.children.capacity() > MIN_SHRUNK && 4 * self.children.len() < self.children.capacity() {
+            self.children.shrink_to(2 * self.children.len());
+        }
         if let Some(ticket) = child.restarting {
             self.retries.remove(&ticket);
         }

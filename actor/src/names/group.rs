@@ -15,6 +15,7 @@ use std::{
     sync::Mutex,
 };
 
+use super::registry::shrink;
 use crate::{
     names::name::Name,
     process::{
@@ -333,6 +334,11 @@ impl Groups {
             groups.forget_if_unused(shared, &name, pid);
         }
         Ok(())
+    }
+
+    /// Frees memory of groups that no longer exist.
+    pub(crate) fn trim(&self) {
+        shrink(&mut lock(&self.0).by_name);
     }
 
     /// Removes a process that is released from the members of a group and from its watchers.

@@ -263,6 +263,12 @@ impl Timers {
         }
     }
 
+    /// Frees the memory of timers that are over.
+    pub(crate) fn trim(&self) {
+        let spare = lock(&self.wheel).trim();
+        drop(spare);
+    }
+
     /// Drops every timer unfired.
     pub(crate) fn clear(&self) {
         let all = lock(&self.wheel).clear();

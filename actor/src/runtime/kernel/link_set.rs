@@ -1,5 +1,6 @@
 //! The processes that a process is linked to.
 
+use super::relations::MAX_MOVED;
 use crate::process::pid::{NumberSet, Peer, Pid};
 
 /// A set of processes of one runtime.
@@ -83,6 +84,17 @@ impl LinkSet {
             Self::Many(many) => many.is_empty(),
         };
         (!is_empty).then(|| std::mem::take(self))
+    }
+
+    /// Moves a few links out of a table with room for many more, and returns that table.
+    pub(crate) fn take_spare(&mut self) -> Option<impl Sized + use<>> {
+        let Self::Many(many) = self else { return None };
+        if many.len() > MAX_MOVED || many.capacity() < 4 * MAX_MOVED {
+            return None;
+        }
+        let mut smaller = NumberSet::with_capacity_and_hasher(many.len(), Default::default());
+        smaller.extend(many.drain());
+        Some(std::mem::replace(&mut **many, smaller))
     }
 
     /// Calls `f` with each process that `this` is linked to, in no defined order.

@@ -101,6 +101,16 @@ impl Relations {
         self.others.get_or_insert_default()
     }
 
+    /// Takes tables that have become far too large for what they hold, and puts small ones in their place.
+    pub(crate) fn take_spare(&mut self) -> impl Sized + use<> {
+        let links = self.links.take_spare();
+        let others = self
+            .others
+            .as_mut()
+            .map(|others| (take_spare_map(&mut others.monitors), take_spare_map(&mut others.watchers)));
+        (links, others)
+    }
+
     pub(crate) fn add_group(&mut self, group: &Name) {
         let groups = &mut self.others().groups;
         if !groups.contains(group) {
@@ -114,6 +124,19 @@ impl Relations {
             others.groups.remove(group);
         }
     }
+}
+
+/// Entries that are moved into a smaller table under the lock of a record at most.
+pub(super) const MAX_MOVED: usize = 256;
+
+/// Moves a few entries out of a table with room for many more, and returns that table.
+fn take_spare_map<K: Eq + std::hash::Hash, V>(map: &mut NumberMap<K, V>) -> Option<NumberMap<K, V>> {
+    if map.len() > MAX_MOVED || map.capacity() < 4 * MAX_MOVED {
+        return None;
+    }
+    let mut smaller = NumberMap::with_capacity_and_hasher(map.len(), Default::default());
+    smaller.extend(map.drain());
+    Some(std::mem::replace(map, smaller))
 }
 
 impl Shared {

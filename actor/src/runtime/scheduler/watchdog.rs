@@ -1,6 +1,8 @@
 //! The watchdog of workers that are held up by a process that does not give way: their events are collected
 //! and their processes taken over by others, and a process that holds a worker up for long is reported.
 //!
+//! It also gives memory back that a burst has left behind.
+//!
 //! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does. It
 //! looks more often while a worker sleeps that could help at once.
 
@@ -33,6 +35,43 @@ const HELP_TICK: Duration = Duration::from_millis(1);
 
 /// The number of looks without a poll slice after which the watchdog sleeps until a worker wakes.
 const QUIET_LOOKS: u32 = 20;
+
+/// The interval in which memory is given back. What was not used in one is freed at the end of the next one.
+const TRIM_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many such intervals lie between two looks at all processes.
+const TRIMS_PER_SCAN: u32 = 2;
+
+/// The work of giving memory back.
+struct Trimmer {
+    last: Instant,
+    trims: u32,
+    /// How many trims are due for what has run; two full rounds, so that memory is seen unused.
+    due: u32,
+}
+
+impl Trimmer {
+    /// Returns whether there is nothing left to give back.
+    fn is_done(&self) -> bool {
+        self.due == 0
+    }
+
+    fn run(&mut self, shared: &Shared, now: Instant, active: bool) {
+        if active {
+            self.due = 2 * TRIMS_PER_SCAN;
+        }
+        if self.is_done() || now.saturating_duration_since(self.last) < TRIM_INTERVAL {
+            return;
+        }
+        self.last = now;
+        self.due -= 1;
+        self.trims = self.trims.wrapping_add(1);
+        shared.trim();
+        if self.trims.is_multiple_of(TRIMS_PER_SCAN) {
+            shared.trim_processes();
+        }
+    }
+}
 
 pub(crate) struct Watchdog {
     asleep: AtomicBool,
@@ -69,6 +108,7 @@ impl Watchdog {
     fn wait(&self, timeout: Option<Duration>) {
         let mut kicked = lock(&self.kicked);
         match timeout {
+            Some(_) if *kicked => {}
             Some(timeout) => {
                 let (guard, _) = self
                     .changed
@@ -105,6 +145,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
         vec![WorkerSample { slices: 0, since: shared.clock().read(), reported: false }; scheduler.workers()];
     let (mut quiet, mut before) = (0, 0);
     let mut ticks_since_share = Duration::ZERO;
+    let mut trimmer = Trimmer { last: shared.clock().read(), trims: 0, due: 0 };
     while !scheduler.stopping.load(Ordering::SeqCst) {
         let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
         // Read once, so that a timer that fires now is not ahead of `now_coarse`.
@@ -139,6 +180,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             scheduler.wake_one();
             ticks_since_share = Duration::ZERO;
         }
+        trimmer.run(shared, now, active);
         quiet = if active { 0 } else { quiet + 1 };
         if quiet < QUIET_LOOKS {
             let asleep = scheduler.idle.is_anyone_asleep();
@@ -155,10 +197,11 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
         scheduler.watchdog.asleep.store(true, Ordering::SeqCst);
         let awakened = scheduler.watchdog.awakenings.load(Ordering::SeqCst) != before;
         if !awakened && !scheduler.stopping.load(Ordering::SeqCst) {
-            scheduler.watchdog.wait(None);
+            scheduler.watchdog.wait((!trimmer.is_done()).then_some(TRIM_INTERVAL));
         }
         scheduler.watchdog.asleep.store(false, Ordering::SeqCst);
-        quiet = 0;
+        // Unless a worker has woken, the next look is the last one.
+        quiet = QUIET_LOOKS - 1;
     }
 }
 
