@@ -334,7 +334,7 @@ mod tests {
         assert_eq!((wheel.pop(5_000), wheel.len()), (Some((low, 5_000, 7)), 0));
         assert!(wheel.trim().is_none(), "there is little to free");
         let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 6_000, tick)).collect();
-        keys.into_iter().for_each(|key| drop(wheel.cancel(key)));
+        keys.into_iter().for_each(|key| _ = wheel.cancel(key));
         assert!(wheel.trim().is_some());
         assert_eq!((wheel.entries.capacity(), wheel.next_tick()), (0, None));
     }
@@ -343,10 +343,10 @@ mod tests {
     fn a_timer_that_is_started_again_and_again_leaves_its_high_place() {
         let mut wheel = Wheel::new();
         let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
-        keys.into_iter().for_each(|key| drop(wheel.cancel(key)));
+        keys.into_iter().for_each(|key| _ = wheel.cancel(key));
         let spare: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
         let (first, others) = spare.split_first().expect("there are some");
-        others.iter().for_each(|key| drop(wheel.cancel(*key)));
+        others.iter().for_each(|key| _ = wheel.cancel(*key));
         let mut running = *first;
         for round in 0..3 {
             let _spare = wheel.trim();
