@@ -74,6 +74,10 @@ impl Dynamic {
         core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
         match exit_action(child.spec.restart, &reason) {
+            ExitAction::Restart if core.delays_every_restart() => {
+                self.restart_later(core, pid);
+                return ControlFlow::Continue(());
+            }
             ExitAction::Restart => return self.restart(core, pid).await,
             // Without a process there is no pid to address it by.
             ExitAction::Keep | ExitAction::Forget => self.forget(pid),
@@ -104,13 +108,18 @@ impl Dynamic {
                 }
             }
             Ok(None) => self.forget(old),
-            Err(_) => {
-                let ticket = core.retry_later(&mut child.failures);
-                child.restarting = Some(ticket);
-                self.retries.insert(ticket, old);
-            }
+            Err(_) => self.restart_later(core, old),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Schedules an attempt to restart a child.
+    fn restart_later(&mut self, core: &mut Core, old: Pid) {
+        if let Some(child) = self.children.get_mut(&old) {
+            let ticket = core.retry_later(&mut child.failures);
+            child.restarting = Some(ticket);
+            self.retries.insert(ticket, old);
+        }
     }
 
     pub(crate) async fn terminate_child(

@@ -106,6 +106,11 @@ impl Core {
         }
     }
 
+    /// Returns whether the restart of a child that has ended is delayed.
+    pub(crate) fn delays_every_restart(&self) -> bool {
+        self.retry_policy.delays_every_restart()
+    }
+
     /// Schedules another attempt, behind the messages that are in the mailbox already.
     pub(crate) fn retry_later(&mut self, failures: &mut Failures) -> Ticket {
         self.tickets += 1;
