@@ -70,7 +70,7 @@ impl Core {
 
     async fn run_start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let start = spec.start.as_mut().expect("only a child that has ended for good has no start function");
-        let started = match catch_panic(async { start().await }).await {
+        let started = match catch_panic(async { start.call().await }).await {
             Ok(started) => started,
             Err(panic) => Err(Reason::Panic(panic.into())),
         };
