@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use riot_actor::time::deadline_after;
+
 /// Delays that grow with every failure, for [`Supervisor::backoff`](crate::Supervisor::backoff).
 ///
 /// They lie between the attempts to restart a child that fails to start; with
@@ -163,9 +165,13 @@ impl RetryPolicy {
         let doubled = 2_u32.saturating_pow(failures.count);
         let longest = backoff.first.saturating_mul(doubled).min(backoff.max);
         let half = longest / 2;
-        let delay = (half + (longest - half).mul_f64(part(random))).min(longest);
+        let random = (longest - half).as_secs_f64() * part(random);
+        // The largest durations do not fit a float that is rounded up.
+        let more = Duration::try_from_secs_f64(random).unwrap_or(longest);
+        let delay = half.saturating_add(more).min(longest);
         failures.count = failures.count.saturating_add(1);
-        failures.retried = Some(now.checked_add(delay).unwrap_or(now));
+        // A retry that never comes is in no row.
+        failures.retried = deadline_after(now, delay);
         delay
     }
 }

@@ -13,6 +13,7 @@ use riot_actor::{
     mailbox::receive_if,
     now,
     process::{Wait, wait},
+    time::deadline_after,
     timeout,
 };
 
@@ -46,7 +47,7 @@ pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Stopping>) {
         exit(child.pid, reason);
         match child.shutdown {
             ChildShutdown::Kill => killed.push((child, end)),
-            ChildShutdown::Timeout(limit) => match asked.checked_add(limit) {
+            ChildShutdown::Timeout(limit) => match deadline_after(asked, limit) {
                 Some(deadline) => limited.push((deadline, child, end)),
                 None => unlimited.push((child, end)),
             },

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     process::reason::{Outcome, Reason},
     sync::lock::lock,
-    time::clock::Clock,
+    time::clock::{Clock, deadline_after},
 };
 
 /// The runnable processes of a simulation, in the order that the seed chooses.
@@ -291,7 +291,7 @@ impl World {
 /// Processes run, and the clock advances, until it is over or too late.
 impl EndWaiter for World {
     fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool {
-        let deadline = self.shared.now().checked_add(timeout);
+        let deadline = deadline_after(self.shared.now(), timeout);
         while !is_over() {
             if deadline.is_some_and(|deadline| self.shared.now() >= deadline) {
                 return false;
