@@ -10,7 +10,7 @@ use crate::{
     child_spec::{ChildKind, ChildSpec, Restart, SpecSummary},
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
     reference::{ChildCounts, ChildInfo, ChildState},
-    shutdown::{Stopping, stop_one},
+    shutdown::{Stopping, give_way, stop_one},
     strategy::{ChildView, ExitAction, Plan, Strategy, exit_action, shuts_down},
     supervisor::{Core, Ticket},
 };
@@ -234,18 +234,24 @@ impl Children {
         }
     }
 
-    pub(crate) fn which(&self) -> Vec<ChildInfo> {
+    pub(crate) async fn which(&mut self) -> Vec<ChildInfo> {
         let state = |child: &Child| match child.state {
             State::Idle => ChildState::Stopped,
             State::Running(pid) => ChildState::Running(pid),
             State::Restarting(_) => ChildState::Restarting,
         };
-        self.list.iter().map(|child| ChildInfo::new(&child.spec, state(child))).collect()
+        let mut infos = Vec::with_capacity(self.list.len());
+        for (nth, child) in self.list.iter_mut().enumerate() {
+            give_way(nth).await;
+            infos.push(ChildInfo::new(&child.spec, state(child)));
+        }
+        infos
     }
 
-    pub(crate) fn count(&self) -> ChildCounts {
+    pub(crate) async fn count(&mut self) -> ChildCounts {
         let mut counts = ChildCounts::default();
-        for child in &self.list {
+        for (nth, child) in self.list.iter_mut().enumerate() {
+            give_way(nth).await;
             counts.add(child.spec.kind, child.pid());
         }
         counts

@@ -13,7 +13,7 @@ use crate::{
     child_spec::{ChildSpec, SpecSummary},
     error::{ChildError, StartChildError},
     reference::{ChildCounts, ChildInfo, ChildState},
-    shutdown::{Stopping, stop_all, stop_one},
+    shutdown::{Stopping, give_way, stop_all, stop_one},
     strategy::{ExitAction, exit_action, shuts_down},
     supervisor::{Core, Ticket},
 };
@@ -138,29 +138,44 @@ impl Dynamic {
 
     /// Stops all children at once.
     pub(crate) async fn stop_all(&mut self, core: &mut Core) {
-        let mut children: Vec<(Pid, DynamicChild)> = self.children.drain().collect();
-        children.sort_unstable_by_key(|(_, child)| child.nth);
-        let stopping = children
-            .into_iter()
-            .filter(|(_, child)| child.restarting.is_none())
-            .map(|(pid, child)| Stopping { id: child.spec.id, pid, shutdown: child.spec.shutdown })
-            .collect();
+        let mut stopping = Vec::with_capacity(self.children.len());
+        for (nth, pid) in self.in_order().into_iter().enumerate() {
+            give_way(nth).await;
+            if let Some(DynamicChild { spec, restarting: None, .. }) = self.children.remove(&pid) {
+                stopping.push(Stopping { id: spec.id, pid, shutdown: spec.shutdown });
+            }
+        }
+        self.children = HashMap::new();
         stop_all(&mut core.reporter, stopping).await;
     }
 
-    pub(crate) fn which(&self) -> Vec<ChildInfo> {
-        let mut children: Vec<(&Pid, &DynamicChild)> = self.children.iter().collect();
-        children.sort_unstable_by_key(|(_, child)| child.nth);
+    /// Returns the children in the order in which they were started.
+    fn in_order(&self) -> Vec<Pid> {
+        let mut children: Vec<(u64, Pid)> =
+            self.children.iter().map(|(pid, child)| (child.nth, *pid)).collect();
+        children.sort_unstable();
+        children.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    pub(crate) async fn which(&mut self) -> Vec<ChildInfo> {
         let state = |pid: &Pid, child: &DynamicChild| match child.restarting {
             None => ChildState::Running(*pid),
             Some(_) => ChildState::Restarting,
         };
-        children.into_iter().map(|(pid, child)| ChildInfo::new(&child.spec, state(pid, child))).collect()
+        let mut infos = Vec::with_capacity(self.children.len());
+        for (nth, pid) in self.in_order().iter().enumerate() {
+            give_way(nth).await;
+            if let Some(child) = self.children.get_mut(pid) {
+                infos.push(ChildInfo::new(&child.spec, state(pid, child)));
+            }
+        }
+        infos
     }
 
-    pub(crate) fn count(&self) -> ChildCounts {
+    pub(crate) async fn count(&mut self) -> ChildCounts {
         let mut counts = ChildCounts::default();
-        for (&pid, child) in &self.children {
+        for (nth, (&pid, child)) in self.children.iter_mut().enumerate() {
+            give_way(nth).await;
             counts.add(child.spec.kind, child.restarting.is_none().then_some(pid));
         }
         counts

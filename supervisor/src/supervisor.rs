@@ -264,15 +264,15 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
         },
         request: CallRequest<WhichChildren, Vec<ChildInfo>> => {
             request.reply.send(match child_set {
-                ChildSet::Ordered(children) => children.which(),
-                ChildSet::Dynamic(children) => children.which(),
+                ChildSet::Ordered(children) => children.which().await,
+                ChildSet::Dynamic(children) => children.which().await,
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<CountChildren, ChildCounts> => {
             request.reply.send(match child_set {
-                ChildSet::Ordered(children) => children.count(),
-                ChildSet::Dynamic(children) => children.count(),
+                ChildSet::Ordered(children) => children.count().await,
+                ChildSet::Dynamic(children) => children.count().await,
             });
             ControlFlow::Continue(())
         },

@@ -77,6 +77,8 @@ pub(crate) enum Holdings {
     Nothing,
     /// Possibly some of them.
     Something,
+    /// So many of them, or so many relations, that they are released in several poll slices.
+    Much,
 }
 
 impl Core {
@@ -95,9 +97,13 @@ impl Core {
     pub(crate) fn begin_exit(&mut self) -> (Holdings, Reason) {
         self.phase = Phase::Exiting;
         let cause = self.cause.take().expect("a process that exits has a cause");
-        let has_others = self.relations.as_ref().is_some_and(|relations| relations.others.is_some());
-        let is_bare = self.arrivals.is_empty() && !has_others;
-        (if is_bare { Holdings::Nothing } else { Holdings::Something }, cause)
+        let holdings = match &self.relations {
+            Some(relations) if relations.are_many() => Holdings::Much,
+            Some(relations) if relations.others.is_some() => Holdings::Something,
+            _ if self.arrivals.is_empty() => Holdings::Nothing,
+            _ => Holdings::Something,
+        };
+        (holdings, cause)
     }
 
     /// Frees the record for the next process.

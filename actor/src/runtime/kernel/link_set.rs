@@ -111,6 +111,19 @@ impl LinkSet {
         }
     }
 
+    /// Returns the processes, as [`for_each`](Self::for_each) shows them.
+    pub(crate) fn to_pids(&self, this: Pid) -> Vec<Pid> {
+        let mut pids = Vec::with_capacity(self.len());
+        self.for_each(this, |pid| pids.push(pid));
+        pids
+    }
+
+    /// Returns how many links there are if they are many, and else zero, without looking at them.
+    #[inline]
+    pub(crate) fn many(&self) -> usize {
+        if let Self::Many(many) = self { many.len() } else { 0 }
+    }
+
     /// Returns how many links there are.
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -81,6 +81,10 @@ impl ProcessTimers {
         (self.all.len() >= self.sweep_at.max(MIN_SWEEP)).then(|| std::mem::take(&mut self.all))
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(crate) fn put_back(&mut self, mut swept: Vec<TimerRef>) {
         swept.append(&mut self.all);
         self.sweep_at = 2 * swept.len();

@@ -61,6 +61,7 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     let names = match holdings {
         Holdings::Nothing => Vec::new(),
         Holdings::Something => clear_record(shared, slot, pid),
+        Holdings::Much => return release_much(local, slot, pid, reason),
     };
 
     local.polling.set(false);
@@ -81,6 +82,27 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         tell(shared, pid, &reason, *relations);
     }
     shared.live_removed();
+}
+
+/// Releases a process with many relations, as [`release`] does, in more than one poll slice.
+#[cold]
+fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason) {
+    let (messages, names) = {
+        let mut core = slot.lock();
+        let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
+        let names = others.map_or_else(Vec::new, |others| std::mem::take(&mut others.names));
+        (core.arrivals.take(), names)
+    };
+    for message in messages {
+        contain(pid, || drop(message));
+    }
+    local.polling.set(false);
+    let mut process = local.running.take().expect("it runs until it is released");
+    process.bounded = false;
+    if !reason.is_clean() {
+        report_crash(&local.shared, slot, pid, &reason, names.clone());
+    }
+    local.shared.release_large(process, reason, names);
 }
 
 /// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
@@ -195,11 +217,18 @@ fn tell_watchers(shared: &Shared, pid: Pid, reason: &Reason, watchers: NumberMap
         }
     }
     for (reference, watcher) in watchers {
-        match watcher {
-            Watcher::OneWayLink(_) => {}
-            Watcher::Process(watcher) => shared.down(watcher, reference, reason),
-            Watcher::Call(process, function) => function(shared, process, pid),
-            Watcher::Counterpart(owner) => shared.remove_watcher(owner, reference),
+        watcher.tell(shared, pid, reason, reference);
+    }
+}
+
+impl Watcher {
+    /// Tells the exit of `pid`, except over a one-way link, whose exit signal goes first.
+    pub(super) fn tell(self, shared: &Shared, pid: Pid, reason: &Reason, reference: MonitorRef) {
+        match self {
+            Self::OneWayLink(_) => {}
+            Self::Process(watcher) => shared.down(watcher, reference, reason),
+            Self::Call(process, function) => function(shared, process, pid),
+            Self::Counterpart(owner) => shared.remove_watcher(owner, reference),
         }
     }
 }
