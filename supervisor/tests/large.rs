@@ -17,7 +17,7 @@ fn lists_of_many_children_and_their_end_give_way() {
     let reason = Config::new().workers(1).run(async {
         let pool = Supervisor::dynamic().start_link().await.expect("it starts");
         for _ in 0..MANY {
-            let child = process("job", || std::future::pending::<()>()).temporary();
+            let child = process("job", std::future::pending::<()>).temporary();
             pool.start_child(child).await.expect("it starts");
         }
         let ticks = Arc::new(AtomicUsize::new(0));
