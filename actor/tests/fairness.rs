@@ -10,7 +10,7 @@ use std::{
         mpsc,
     },
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::*;
@@ -321,6 +321,49 @@ fn c04_a_poll_that_does_not_end_holds_up_one_worker() {
         let_go.send(()).unwrap();
         wait(blocker).await;
     });
+}
+
+#[test]
+fn c04_a_process_behind_one_that_does_not_give_way_runs_soon_on_a_sleeping_worker() {
+    threaded(|| async {
+        let observer = this();
+        let mut delays = Vec::new();
+        for _ in 0..20 {
+            let woken = spawn(async move { send(observer, receive::<Instant>().await.elapsed()) });
+            // It waits for its message by then, and the other worker sleeps.
+            sleep(millis(5)).await;
+            let (let_go, held) = mpsc::channel::<()>();
+            let blocker = spawn(async move {
+                send(woken, Instant::now());
+                held.recv().unwrap();
+            });
+            delays.push(receive::<Duration>().await);
+            let_go.send(()).unwrap();
+            wait(blocker).await;
+        }
+        delays.sort_unstable();
+        eprintln!("from a wake to a run on another worker: {delays:?}");
+        // It took one look of the watchdog and another one 10 ms later. Other programs may hold up some.
+        assert!(delays[4] < millis(8), "{delays:?}");
+    });
+}
+
+#[test]
+fn c04_workers_beyond_the_sixty_fourth_are_helped_too() {
+    let reason = Config::new().workers(67).run(async {
+        let observer = this();
+        for worker in [0, 63, 64, 66] {
+            let (let_go, held) = mpsc::channel::<()>();
+            let blocker = SpawnOptions::new().pinned_to(worker).spawn(async move {
+                spawn(async move { send(observer, ()) });
+                held.recv().unwrap();
+            });
+            receive::<()>().await;
+            let_go.send(()).unwrap();
+            wait(blocker).await;
+        }
+    });
+    assert_eq!(reason.expect("it runs"), Reason::Normal);
 }
 
 /// A future that another thread completes, which then wakes the task that awaits it.

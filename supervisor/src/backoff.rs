@@ -1,10 +1,16 @@
-//! The delays between attempts to restart a child that fails to start: growing, and with jitter.
+//! The delays before restarts of a child: growing, and with jitter. By default only attempts after a failed
+//! start are delayed.
 //!
 //! The code here is told the time and takes its randomness from a seed, so a simulation replays.
 
 use std::time::{Duration, Instant};
 
+use riot_actor::time::deadline_after;
+
 /// Delays that grow with every failure, for [`Supervisor::backoff`](crate::Supervisor::backoff).
+///
+/// They lie between the attempts to restart a child that fails to start; with
+/// [`every_restart`](Self::every_restart) also before the restart of a child that has ended.
 ///
 /// After the n-th failure in a row the bound is `first` doubled n - 1 times, at most `max`. The delay is
 /// taken at random from the upper half of that bound, so that children that failed together do not retry
@@ -27,6 +33,7 @@ pub struct Backoff {
     max: Duration,
     quiet: Duration,
     seed: Option<u64>,
+    every_restart: bool,
 }
 
 impl Default for Backoff {
@@ -51,6 +58,7 @@ impl Backoff {
             max: Duration::from_secs(30),
             quiet: Duration::from_secs(60),
             seed: None,
+            every_restart: false,
         }
     }
 
@@ -78,6 +86,34 @@ impl Backoff {
         self
     }
 
+    /// Delays every automatic restart: the first one after a child has ended, too, whose end counts as a
+    /// failure in the row. Off by default, as in OTP, where a child that has ended is restarted at once.
+    ///
+    /// - Meanwhile the child is [restarting](crate::ChildState::Restarting): `restart_child` and
+    ///   `delete_child` are refused, `terminate_child` ends the matter.
+    /// - Children that depend on it (all others below `one_for_all`, those after it below `rest_for_one`) are
+    ///   stopped at once, and started with it after the delay. If the child is terminated meanwhile, they
+    ///   stay without a process.
+    /// - The restart counts towards the [intensity](crate::Supervisor::intensity) when it is made. With
+    ///   delays longer than the period divided by the restarts allowed in it, the supervisor never gives up.
+    /// - A supervisor that shuts down waits for no delay.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use riot_supervisor::{Backoff, Supervisor, process};
+    ///
+    /// // A child that loses its database at once tries again after 50 to 100 ms, then 100 to 200, …
+    /// let sup = Supervisor::one_for_one()
+    ///     .intensity(20, Duration::from_secs(60))
+    ///     .backoff(Backoff::new().every_restart())
+    ///     .child(process("db", || std::future::pending::<()>()));
+    /// # drop(sup);
+    /// ```
+    pub fn every_restart(mut self) -> Self {
+        self.every_restart = true;
+        self
+    }
+
     /// Sets the seed of the jitter; default a random one. A simulation that is to be replayed sets it.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -90,7 +126,7 @@ impl Backoff {
     }
 }
 
-/// The failed starts in a row of one child.
+/// The failures in a row of one child: failed starts, and ends after which the restart is delayed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Failures {
     count: u32,
@@ -111,7 +147,12 @@ impl RetryPolicy {
         Self::Growing { backoff, random: seed }
     }
 
-    /// Records a failed start at `now`, and returns the delay until the next attempt.
+    /// Returns whether the restart of a child that has ended is delayed.
+    pub(crate) fn delays_every_restart(&self) -> bool {
+        matches!(self, Self::Growing { backoff, .. } if backoff.every_restart)
+    }
+
+    /// Records a failure at `now`, and returns the delay until the next attempt.
     pub(crate) fn delay(&mut self, failures: &mut Failures, now: Instant) -> Duration {
         let (backoff, random) = match self {
             Self::Fixed(delay) => return *delay,
@@ -124,9 +165,13 @@ impl RetryPolicy {
         let doubled = 2_u32.saturating_pow(failures.count);
         let longest = backoff.first.saturating_mul(doubled).min(backoff.max);
         let half = longest / 2;
-        let delay = (half + (longest - half).mul_f64(part(random))).min(longest);
+        let random = (longest - half).as_secs_f64() * part(random);
+        // The largest durations do not fit a float that is rounded up.
+        let more = Duration::try_from_secs_f64(random).unwrap_or(longest);
+        let delay = half.saturating_add(more).min(longest);
         failures.count = failures.count.saturating_add(1);
-        failures.retried = Some(now.checked_add(delay).unwrap_or(now));
+        // A retry that never comes is in no row.
+        failures.retried = deadline_after(now, delay);
         delay
     }
 }

@@ -182,7 +182,8 @@ impl Supervisor {
     }
 
     /// Sets growing delays between the attempts to restart a child that fails to start, in place of
-    /// [`retry_delay`](Self::retry_delay); default none. Every attempt counts: with a small
+    /// [`retry_delay`](Self::retry_delay); default none. With [`Backoff::every_restart`] the restart of a
+    /// child that has ended is delayed, too. Every attempt counts: with a small
     /// [`intensity`](Self::intensity) the supervisor gives up before delays matter.
     ///
     /// # Panics

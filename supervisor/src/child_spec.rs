@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-use riot_actor::{Pid, Reason};
+use riot_actor::{Pid, Reason, process::contain};
 
 use crate::{child_id::ChildId, error::SpecError, strategy::AutoShutdown};
 
@@ -71,7 +71,29 @@ pub enum ChildKind {
 }
 
 pub(crate) type StartFuture = Pin<Box<dyn Future<Output = Result<Option<Pid>, Reason>> + Send>>;
-pub(crate) type Start = Box<dyn FnMut() -> StartFuture + Send>;
+type StartFn = Box<dyn FnMut() -> StartFuture + Send>;
+
+/// The start function of a child: a value of a user. A panic in its destructor is reported, and ends neither
+/// the supervisor nor any other process in which a spec is dropped.
+pub(crate) struct Start(Option<StartFn>);
+
+impl Start {
+    pub(crate) fn new(start: impl FnMut() -> StartFuture + Send + 'static) -> Self {
+        Self(Some(Box::new(start)))
+    }
+
+    pub(crate) fn call(&mut self) -> StartFuture {
+        let start = self.0.as_mut().expect("it is there until it is dropped");
+        start()
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        let start = self.0.take();
+        let _ = contain(|| drop(start));
+    }
+}
 
 /// How to start, restart and stop one child. Made by [`worker`](crate::worker), [`server`](crate::server),
 /// [`supervisor`](crate::supervisor()), [`process`](crate::process) or [`task`](crate::task).

@@ -10,8 +10,8 @@ use crate::{
     child_spec::{ChildKind, ChildSpec, Restart, SpecSummary},
     error::{ChildError, DeleteChildError, FailedToStart, RestartChildError, StartChildError},
     reference::{ChildCounts, ChildInfo, ChildState},
-    shutdown::{Stopping, stop_one},
-    strategy::{ChildView, ExitAction, Strategy, exit_action, shuts_down},
+    shutdown::{Stopping, give_way, stop_one},
+    strategy::{ChildView, ExitAction, Plan, Strategy, exit_action, shuts_down},
     supervisor::{Core, Ticket},
 };
 
@@ -31,7 +31,8 @@ struct Child {
 enum State {
     Idle,
     Running(Pid),
-    /// The last restart failed. The next attempt is made when the retry with this ticket arrives.
+    /// The last restart failed, or the restart is delayed. The next attempt is made when the retry with this
+    /// ticket arrives.
     Restarting(Ticket),
 }
 
@@ -102,6 +103,10 @@ impl Children {
         core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
         match exit_action(child.spec.restart, &reason) {
+            ExitAction::Restart if core.delays_every_restart() => {
+                self.restart_later(core, at).await;
+                return ControlFlow::Continue(());
+            }
             ExitAction::Restart => return self.restart(core, at).await,
             ExitAction::Keep => {}
             ExitAction::Forget => drop(self.list.remove(at)),
@@ -124,15 +129,35 @@ impl Children {
         }
     }
 
-    /// Makes one attempt to restart the child at `failed`, and the others that the strategy names.
-    async fn restart(&mut self, core: &mut Core, failed: usize) -> ControlFlow<Reason> {
-        let id = self.list[failed].spec.id.clone();
-        core.may_restart(&id).await?;
+    /// Stops the children that depend on the one at `failed`, and schedules the restart of all of them.
+    async fn restart_later(&mut self, core: &mut Core, failed: usize) {
+        let plan = self.plan(failed);
+        for at in plan.stop {
+            self.list[at].stop(core).await;
+        }
+        for at in plan.start {
+            self.list[at].state = State::Idle;
+        }
+        let child = &mut self.list[failed];
+        child.state = State::Restarting(core.retry_later(&mut child.failures));
+        for at in plan.forget.into_iter().rev() {
+            self.list.remove(at);
+        }
+    }
+
+    fn plan(&self, failed: usize) -> Plan {
         let view = |at: usize| {
             let child: &Child = &self.list[at];
             ChildView { restart: child.spec.restart, has_process: child.pid().is_some() }
         };
-        let plan = self.strategy.plan(failed, self.list.len(), view);
+        self.strategy.plan(failed, self.list.len(), view)
+    }
+
+    /// Makes one attempt to restart the child at `failed`, and the others that the strategy names.
+    async fn restart(&mut self, core: &mut Core, failed: usize) -> ControlFlow<Reason> {
+        let id = self.list[failed].spec.id.clone();
+        core.may_restart(&id).await?;
+        let plan = self.plan(failed);
         for at in plan.stop {
             self.list[at].stop(core).await;
         }
@@ -209,18 +234,24 @@ impl Children {
         }
     }
 
-    pub(crate) fn which(&self) -> Vec<ChildInfo> {
+    pub(crate) async fn which(&mut self) -> Vec<ChildInfo> {
         let state = |child: &Child| match child.state {
             State::Idle => ChildState::Stopped,
             State::Running(pid) => ChildState::Running(pid),
             State::Restarting(_) => ChildState::Restarting,
         };
-        self.list.iter().map(|child| ChildInfo::new(&child.spec, state(child))).collect()
+        let mut infos = Vec::with_capacity(self.list.len());
+        for (nth, child) in self.list.iter_mut().enumerate() {
+            give_way(nth).await;
+            infos.push(ChildInfo::new(&child.spec, state(child)));
+        }
+        infos
     }
 
-    pub(crate) fn count(&self) -> ChildCounts {
+    pub(crate) async fn count(&mut self) -> ChildCounts {
         let mut counts = ChildCounts::default();
-        for child in &self.list {
+        for (nth, child) in self.list.iter_mut().enumerate() {
+            give_way(nth).await;
             counts.add(child.spec.kind, child.pid());
         }
         counts

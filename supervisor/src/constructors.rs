@@ -11,7 +11,7 @@ use riot_actor::{
 use crate::{
     SupervisorRef,
     child_id::ChildId,
-    child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, WORKER_SHUTDOWN},
+    child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, Start, WORKER_SHUTDOWN},
 };
 
 /// A value that a start function may return: a process, or [`Ignore`].
@@ -168,7 +168,7 @@ where
 {
     ChildSpec {
         id: id.into(),
-        start: Some(Box::new(move || {
+        start: Some(Start::new(move || {
             let starting = start();
             Box::pin(async move {
                 match starting.await {

@@ -13,10 +13,13 @@ use crate::{
     child_spec::{ChildSpec, SpecSummary},
     error::{ChildError, StartChildError},
     reference::{ChildCounts, ChildInfo, ChildState},
-    shutdown::{Stopping, stop_all, stop_one},
+    shutdown::{Stopping, give_way, stop_all, stop_one},
     strategy::{ExitAction, exit_action, shuts_down},
     supervisor::{Core, Ticket},
 };
+
+/// A table with less room is kept.
+const MIN_SHRUNK: usize = 1024;
 
 pub(crate) struct Dynamic {
     max_children: usize,
@@ -71,6 +74,10 @@ impl Dynamic {
         core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
         match exit_action(child.spec.restart, &reason) {
+            ExitAction::Restart if core.delays_every_restart() => {
+                self.restart_later(core, pid);
+                return ControlFlow::Continue(());
+            }
             ExitAction::Restart => return self.restart(core, pid).await,
             // Without a process there is no pid to address it by.
             ExitAction::Keep | ExitAction::Forget => self.forget(pid),
@@ -101,13 +108,18 @@ impl Dynamic {
                 }
             }
             Ok(None) => self.forget(old),
-            Err(_) => {
-                let ticket = core.retry_later(&mut child.failures);
-                child.restarting = Some(ticket);
-                self.retries.insert(ticket, old);
-            }
+            Err(_) => self.restart_later(core, old),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Schedules an attempt to restart a child.
+    fn restart_later(&mut self, core: &mut Core, old: Pid) {
+        if let Some(child) = self.children.get_mut(&old) {
+            let ticket = core.retry_later(&mut child.failures);
+            child.restarting = Some(ticket);
+            self.retries.insert(ticket, old);
+        }
     }
 
     pub(crate) async fn terminate_child(
@@ -126,29 +138,44 @@ impl Dynamic {
 
     /// Stops all children at once.
     pub(crate) async fn stop_all(&mut self, core: &mut Core) {
-        let mut children: Vec<(Pid, DynamicChild)> = self.children.drain().collect();
-        children.sort_unstable_by_key(|(_, child)| child.nth);
-        let stopping = children
-            .into_iter()
-            .filter(|(_, child)| child.restarting.is_none())
-            .map(|(pid, child)| Stopping { id: child.spec.id, pid, shutdown: child.spec.shutdown })
-            .collect();
+        let mut stopping = Vec::with_capacity(self.children.len());
+        for (nth, pid) in self.in_order().into_iter().enumerate() {
+            give_way(nth).await;
+            if let Some(DynamicChild { spec, restarting: None, .. }) = self.children.remove(&pid) {
+                stopping.push(Stopping { id: spec.id, pid, shutdown: spec.shutdown });
+            }
+        }
+        self.children = HashMap::new();
         stop_all(&mut core.reporter, stopping).await;
     }
 
-    pub(crate) fn which(&self) -> Vec<ChildInfo> {
-        let mut children: Vec<(&Pid, &DynamicChild)> = self.children.iter().collect();
-        children.sort_unstable_by_key(|(_, child)| child.nth);
+    /// Returns the children in the order in which they were started.
+    fn in_order(&self) -> Vec<Pid> {
+        let mut children: Vec<(u64, Pid)> =
+            self.children.iter().map(|(pid, child)| (child.nth, *pid)).collect();
+        children.sort_unstable();
+        children.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    pub(crate) async fn which(&mut self) -> Vec<ChildInfo> {
         let state = |pid: &Pid, child: &DynamicChild| match child.restarting {
             None => ChildState::Running(*pid),
             Some(_) => ChildState::Restarting,
         };
-        children.into_iter().map(|(pid, child)| ChildInfo::new(&child.spec, state(pid, child))).collect()
+        let mut infos = Vec::with_capacity(self.children.len());
+        for (nth, pid) in self.in_order().iter().enumerate() {
+            give_way(nth).await;
+            if let Some(child) = self.children.get_mut(pid) {
+                infos.push(ChildInfo::new(&child.spec, state(pid, child)));
+            }
+        }
+        infos
     }
 
-    pub(crate) fn count(&self) -> ChildCounts {
+    pub(crate) async fn count(&mut self) -> ChildCounts {
         let mut counts = ChildCounts::default();
-        for (&pid, child) in &self.children {
+        for (nth, (&pid, child)) in self.children.iter_mut().enumerate() {
+            give_way(nth).await;
             counts.add(child.spec.kind, child.restarting.is_none().then_some(pid));
         }
         counts
@@ -166,6 +193,10 @@ impl Dynamic {
     fn forget(&mut self, pid: Pid) {
         let Some(child) = self.children.remove(&pid) else { return };
         self.significant -= usize::from(child.spec.significant);
+        // Amortized: a table is made half as large after at least a quarter of its children have gone.
+        if self.children.capacity() > MIN_SHRUNK && 4 * self.children.len() < self.children.capacity() {
+            self.children.shrink_to(2 * self.children.len());
+        }
         if let Some(ticket) = child.restarting {
             self.retries.remove(&ticket);
         }

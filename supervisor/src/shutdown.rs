@@ -12,7 +12,8 @@ use riot_actor::{
     Exit, Pid, Reason, exit,
     mailbox::receive_if,
     now,
-    process::{Wait, wait},
+    process::{Wait, wait, yield_now},
+    time::deadline_after,
     timeout,
 };
 
@@ -20,6 +21,16 @@ use crate::{child_id::ChildId, child_spec::ChildShutdown, event::Reporter};
 
 /// The interval of reports about a child that was killed and does not yield.
 const UNRESPONSIVE: Duration = Duration::from_secs(5);
+
+/// Children that a supervisor goes through in one poll slice.
+const PER_SLICE: usize = 500;
+
+/// Lets other processes run, before every 500th child of a list.
+pub(crate) async fn give_way(nth: usize) {
+    if nth > 0 && nth.is_multiple_of(PER_SLICE) {
+        yield_now().await;
+    }
+}
 
 /// A child to be stopped.
 pub(crate) struct Stopping {
@@ -39,14 +50,15 @@ pub(crate) async fn stop_all(reporter: &mut Reporter, children: Vec<Stopping>) {
     let mut killed = Vec::new();
     let mut limited: Vec<(Instant, Stopping, Wait)> = Vec::new();
     let mut unlimited = Vec::new();
-    for child in children {
+    for (nth, child) in children.into_iter().enumerate() {
+        give_way(nth).await;
         // The wait begins before the child is asked, so that its exit reason is known however fast it ends.
         let end = wait(child.pid);
         let reason = if child.shutdown == ChildShutdown::Kill { Reason::Kill } else { Reason::Shutdown };
         exit(child.pid, reason);
         match child.shutdown {
             ChildShutdown::Kill => killed.push((child, end)),
-            ChildShutdown::Timeout(limit) => match asked.checked_add(limit) {
+            ChildShutdown::Timeout(limit) => match deadline_after(asked, limit) {
                 Some(deadline) => limited.push((deadline, child, end)),
                 None => unlimited.push((child, end)),
             },

@@ -70,7 +70,7 @@ impl Core {
 
     async fn run_start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let start = spec.start.as_mut().expect("only a child that has ended for good has no start function");
-        let started = match catch_panic(async { start().await }).await {
+        let started = match catch_panic(async { start.call().await }).await {
             Ok(started) => started,
             Err(panic) => Err(Reason::Panic(panic.into())),
         };
@@ -104,6 +104,11 @@ impl Core {
                 ControlFlow::Break(give_up(id.to_string(), restarts, period, last))
             }
         }
+    }
+
+    /// Returns whether the restart of a child that has ended is delayed.
+    pub(crate) fn delays_every_restart(&self) -> bool {
+        self.retry_policy.delays_every_restart()
     }
 
     /// Schedules another attempt, behind the messages that are in the mailbox already.
@@ -259,15 +264,15 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
         },
         request: CallRequest<WhichChildren, Vec<ChildInfo>> => {
             request.reply.send(match child_set {
-                ChildSet::Ordered(children) => children.which(),
-                ChildSet::Dynamic(children) => children.which(),
+                ChildSet::Ordered(children) => children.which().await,
+                ChildSet::Dynamic(children) => children.which().await,
             });
             ControlFlow::Continue(())
         },
         request: CallRequest<CountChildren, ChildCounts> => {
             request.reply.send(match child_set {
-                ChildSet::Ordered(children) => children.count(),
-                ChildSet::Dynamic(children) => children.count(),
+                ChildSet::Ordered(children) => children.count().await,
+                ChildSet::Dynamic(children) => children.count().await,
             });
             ControlFlow::Continue(())
         },

@@ -26,7 +26,10 @@ use crate::{
             record::Slot,
         },
     },
-    time::api::{Sleep, sleep_until},
+    time::{
+        api::{Sleep, sleep_until},
+        clock::deadline_after,
+    },
 };
 
 pin_project! {
@@ -226,7 +229,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
         match wakes {
             TimeoutWakes::Process => Poll::Pending,
             TimeoutWakes::OtherTask(start) => {
-                let deadline = start.checked_add(Duration::from_nanos(*this.deadline));
+                let deadline = deadline_after(start, Duration::from_nanos(*this.deadline));
                 let Some(deadline) = deadline else { return Poll::Pending };
                 let sleep = this.sleep.get_or_insert_with(|| Box::new(sleep_until(deadline)));
                 if Pin::new(&mut **sleep).poll(cx).is_pending() { Poll::Pending } else { self.give_up() }

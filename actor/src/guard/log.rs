@@ -1,6 +1,7 @@
 //! Events for the log, emitted so that neither a subscriber that panics nor one that is missing loses them.
 
 use std::{
+    cell::Cell,
     fmt::{self, Write as _},
     sync::OnceLock,
 };
@@ -36,7 +37,7 @@ macro_rules! log_event {
 #[doc(hidden)]
 pub fn emit_guarded(level: Level, emit: impl FnOnce()) {
     let is_default = level <= Level::WARN && has_no_subscriber();
-    if is_default && !context::with_local(|local| local.is_none_or(|local| local.shared.config.default_log)) {
+    if is_default && !prints() {
         return;
     }
     let emitted = catch(|| match is_default {
@@ -47,6 +48,24 @@ pub fn emit_guarded(level: Level, emit: impl FnOnce()) {
         let line = escape(format!("riot ERROR the subscriber of the log panicked: {panic}"));
         stderr::write_line(&line, Rate::Limited);
     }
+}
+
+thread_local! {
+    /// Whether the default log prints what this thread emits outside a runtime.
+    static PRINTS: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Returns whether the default log prints what this thread emits.
+fn prints() -> bool {
+    context::with_local(|local| local.map_or_else(|| PRINTS.get(), |local| local.shared.config.default_log))
+}
+
+/// Runs the work of a thread of a runtime that is no worker. The default log prints what it emits if
+/// `default_log` says so.
+pub(crate) fn without_default_unless(default_log: bool, work: impl FnOnce()) {
+    let before = PRINTS.replace(default_log);
+    work();
+    PRINTS.set(before);
 }
 
 fn has_no_subscriber() -> bool {

@@ -19,6 +19,9 @@ const MAX_QUEUED: usize = 1024;
 /// counted.
 const MAX_LINES_PER_WINDOW: u32 = 10;
 
+/// How long the end of a runtime waits for its last lines to be written.
+pub(crate) const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
+
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// Whether a line counts against the rate.
@@ -65,13 +68,17 @@ impl State {
     fn take(&mut self, now: Instant) -> String {
         let mut text: String = self.queue.drain(..).collect();
         if let Some(suppressed) = self.limit.take_suppressed(now) {
-            text += &format!("riot WARN  {suppressed} lines were suppressed (more than 10 in a second)\n");
+            text += &suppressed_line(suppressed);
         }
         if self.dropped > 0 {
             text += &format!("riot WARN  {} lines were dropped\n", std::mem::take(&mut self.dropped));
         }
         text
     }
+}
+
+fn suppressed_line(lines: u64) -> String {
+    format!("riot WARN  {lines} lines were suppressed (more than 10 in a second)\n")
 }
 
 /// A limit of lines in a window of time.
@@ -122,11 +129,17 @@ pub(crate) fn write_line(line: &str, rate: Rate) {
     changed.notify_all();
 }
 
-/// Waits until all lines are written, for `timeout` at most.
+/// Waits until all lines are written, for `timeout` at most. The number of suppressed lines is written now:
+/// the program may end before their second does.
 pub(crate) fn flush(timeout: Duration) {
     let (state, changed) = &LOG;
     let began = Instant::now();
     let mut log = lock(state);
+    let suppressed = std::mem::take(&mut log.limit.suppressed);
+    if suppressed > 0 {
+        log.queue.push_back(suppressed_line(suppressed));
+        changed.notify_all();
+    }
     while log.has_thread && (log.writing || !log.queue.is_empty()) {
         let left = timeout.saturating_sub(began.elapsed());
         if left.is_zero() {

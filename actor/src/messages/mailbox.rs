@@ -48,6 +48,11 @@ impl Arrivals {
         self.0.take().map(|messages| *messages).unwrap_or_default()
     }
 
+    /// Takes the memory of an empty queue.
+    pub(crate) fn take_empty(&mut self) -> Option<impl Sized + use<>> {
+        self.0.take_if(|messages| messages.is_empty())
+    }
+
     /// Frees an empty, small queue before the process parks, which it may do for long.
     #[inline]
     pub(crate) fn shrink(&mut self) {
@@ -144,6 +149,11 @@ impl Mailbox {
     pub(crate) fn len(&self) -> usize {
         let queues = self.queues.as_ref().map_or(0, |queues| queues.passed.len() + queues.fresh.len());
         usize::from(self.first.is_some()) + queues
+    }
+
+    /// Takes the memory of empty queues.
+    pub(crate) fn take_empty(&mut self) -> Option<impl Sized + use<>> {
+        self.queues.take_if(|queues| queues.is_empty())
     }
 
     /// Resets the mailbox if it is empty and owns no queues. Returns whether it was.

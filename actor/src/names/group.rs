@@ -10,8 +10,12 @@
 //! });
 //! ```
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Mutex,
+};
 
+use super::registry::shrink;
 use crate::{
     names::name::Name,
     process::{
@@ -22,7 +26,7 @@ use crate::{
     sync::lock::lock,
 };
 
-/// The message that [`monitor_group`] delivers for each change.
+/// The message that [`monitor_group`] delivers for each change of the members.
 ///
 /// See [`monitor_group`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +47,9 @@ pub struct GroupEvent {
 /// See [`monitor_group`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupChange {
-    /// The process joined; one event for each join.
+    /// The process has become a member.
     Joined,
-    /// The process left or exited; one event for each join undone.
+    /// The process has undone its last join, or exited.
     Left,
 }
 
@@ -62,8 +66,8 @@ impl std::fmt::Display for NotJoined {
 }
 impl std::error::Error for NotJoined {}
 
-/// Adds `pid` to a group. A process may join several times, and is a member as often. Joining a process that
-/// has exited does nothing.
+/// Adds `pid` to a group. A process may join several times: it is one member, until each join is undone.
+/// Joining a process that has exited does nothing.
 ///
 /// ```
 /// # use riot_actor::{group::{broadcast, join_group, members}, receive, run, this};
@@ -102,7 +106,7 @@ pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
     context::with_shared("leave_group", |shared| shared.groups.leave(shared, group, pid))
 }
 
-/// Returns the members of a group, once for each join, in the order in which they joined.
+/// Returns the members of a group, each once, in the order in which they became members.
 ///
 /// See [`join_group`] for an example.
 ///
@@ -111,11 +115,14 @@ pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
 #[must_use]
 pub fn members(group: &str) -> Vec<Pid> {
     context::with_shared("members", |shared| {
-        lock(&shared.groups.0).get(group).map(|group| group.members.clone()).unwrap_or_default()
+        lock(&shared.groups.0).by_name.get(group).map(Group::members).unwrap_or_default()
     })
 }
 
-/// Sends a clone of `message` to each member of a group, one for each join.
+/// Sends a clone of `message` to each member of a group, however often it has joined.
+///
+/// It takes one poll slice, whatever the number of members: with more than some ten thousand, send to parts of
+/// [`members`] and [yield](crate::process::yield_now) in between.
 ///
 /// See [`join_group`] for an example.
 ///
@@ -127,8 +134,8 @@ pub fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
     }
 }
 
-/// Returns the members of a group. From then on the caller receives every change as a [`GroupEvent`], in
-/// order, none missing and none twice, until it exits or calls [`demonitor_group`].
+/// Returns the members of a group. From then on the caller receives every change of the members as a
+/// [`GroupEvent`], in order, none missing and none twice, until it exits or calls [`demonitor_group`].
 ///
 /// ```
 /// # use riot_actor::{group::{GroupChange, GroupEvent, join_group, monitor_group}, receive, run, this};
@@ -149,9 +156,10 @@ pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
         let reference = shared.next_reference();
         let mut groups = lock(&shared.groups.0);
         shared.attach_relation(this, |relations| relations.add_group(&name));
-        let group = groups.entry(name).or_default();
-        group.watchers.insert(reference, this);
-        (reference, group.members.clone())
+        groups.watches.insert(reference, (this, name.clone()));
+        let group = groups.by_name.entry(name).or_default();
+        group.watchers.insert((this, reference));
+        (reference, group.members())
     })
 }
 
@@ -170,34 +178,136 @@ pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
 pub fn demonitor_group(reference: MonitorRef) {
     let this = crate::this();
     context::with_shared("demonitor_group", |shared| {
-        lock(&shared.groups.0).retain(|_, group| {
-            if group.watchers.get(&reference) == Some(&this) {
-                group.watchers.remove(&reference);
-            }
-            !group.is_empty()
-        });
+        let mut groups = lock(&shared.groups.0);
+        let Some((_, name)) = groups.watches.remove_if_of(reference, this) else { return };
+        if let Some(group) = groups.by_name.get_mut(&name) {
+            group.watchers.remove(&(this, reference));
+            groups.forget_if_unused(shared, &name, this);
+        }
     });
 }
 
 #[derive(Default)]
-pub(crate) struct Groups(Mutex<HashMap<Name, Group>>);
+pub(crate) struct Groups(Mutex<AllGroups>);
+
+#[derive(Default)]
+struct AllGroups {
+    /// Invariant: no group is empty.
+    by_name: HashMap<Name, Group>,
+    /// The watcher and the group of each reference.
+    watches: Watches,
+}
+
+#[derive(Default)]
+struct Watches(NumberMap<MonitorRef, (Pid, Name)>);
+
+impl Watches {
+    fn insert(&mut self, reference: MonitorRef, watch: (Pid, Name)) {
+        self.0.insert(reference, watch);
+    }
+
+    fn remove_if_of(&mut self, reference: MonitorRef, watcher: Pid) -> Option<(Pid, Name)> {
+        self.0.get(&reference).filter(|(pid, _)| *pid == watcher)?;
+        self.0.remove(&reference)
+    }
+}
 
 #[derive(Default)]
 struct Group {
-    members: Vec<Pid>,
-    watchers: NumberMap<MonitorRef, Pid>,
+    joined: NumberMap<Pid, Membership>,
+    /// The members by their number.
+    in_order: BTreeMap<u64, Pid>,
+    /// How many processes have become members.
+    numbered: u64,
+    watchers: BTreeSet<(Pid, MonitorRef)>,
+}
+
+struct Membership {
+    number: u64,
+    /// How often the process has joined and not left; at least once.
+    joins: u64,
+}
+
+/// What a join or a leave has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Changed {
+    Members,
+    JoinsOnly,
 }
 
 impl Group {
     fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.watchers.is_empty()
+        self.joined.is_empty() && self.watchers.is_empty()
+    }
+
+    fn members(&self) -> Vec<Pid> {
+        let mut members = Vec::with_capacity(self.in_order.len());
+        members.extend(self.in_order.values());
+        members
+    }
+
+    fn join(&mut self, pid: Pid) -> Changed {
+        if let Some(membership) = self.joined.get_mut(&pid) {
+            membership.joins += 1;
+            return Changed::JoinsOnly;
+        }
+        self.joined.insert(pid, Membership { number: self.numbered, joins: 1 });
+        self.in_order.insert(self.numbered, pid);
+        self.numbered += 1;
+        Changed::Members
+    }
+
+    /// Undoes one join.
+    fn leave(&mut self, pid: Pid) -> Result<Changed, NotJoined> {
+        let membership = self.joined.get_mut(&pid).ok_or(NotJoined)?;
+        if membership.joins > 1 {
+            membership.joins -= 1;
+            return Ok(Changed::JoinsOnly);
+        }
+        self.remove(pid);
+        Ok(Changed::Members)
+    }
+
+    /// Removes a member with all its joins. Returns whether it was one.
+    fn remove(&mut self, pid: Pid) -> bool {
+        let removed = self.joined.remove(&pid);
+        removed.is_some_and(|membership| self.in_order.remove(&membership.number).is_some())
+    }
+
+    /// Removes the watches of a process and returns their references.
+    fn remove_watcher(&mut self, pid: Pid) -> Vec<MonitorRef> {
+        let all = (pid, MonitorRef(0))..=(pid, MonitorRef(u64::MAX));
+        let references: Vec<MonitorRef> = self.watchers.range(all).map(|(_, reference)| *reference).collect();
+        for reference in &references {
+            self.watchers.remove(&(pid, *reference));
+        }
+        references
+    }
+
+    fn concerns(&self, pid: Pid) -> bool {
+        let all = (pid, MonitorRef(0))..=(pid, MonitorRef(u64::MAX));
+        self.joined.contains_key(&pid) || self.watchers.range(all).next().is_some()
     }
 
     /// Sends an event to all watchers, under the lock of all groups, so that all see changes in one order.
     fn tell(&self, shared: &Shared, name: &Name, pid: Pid, change: GroupChange) {
-        for (&reference, &watcher) in &self.watchers {
+        for &(watcher, reference) in &self.watchers {
             let event = GroupEvent { reference, group: name.clone(), pid, change };
             shared.tell(watcher, event);
+        }
+    }
+}
+
+impl AllGroups {
+    /// Removes a group that is empty, and the note of it in the record of a process that it no longer
+    /// concerns.
+    fn forget_if_unused(&mut self, shared: &Shared, name: &Name, pid: Pid) {
+        let Some(group) = self.by_name.get(name) else { return };
+        if !group.concerns(pid) {
+            shared.detach_relation(pid, |relations| relations.remove_group(name));
+        }
+        if group.is_empty() {
+            self.by_name.remove(name);
         }
     }
 }
@@ -209,37 +319,41 @@ impl Groups {
         if shared.attach_relation(pid, |relations| relations.add_group(name)).is_none() {
             return;
         }
-        let group = groups.entry(name.clone()).or_default();
-        group.members.push(pid);
-        group.tell(shared, name, pid, GroupChange::Joined);
+        let group = groups.by_name.entry(name.clone()).or_default();
+        if group.join(pid) == Changed::Members {
+            group.tell(shared, name, pid, GroupChange::Joined);
+        }
     }
 
     fn leave(&self, shared: &Shared, name: &str, pid: Pid) -> Result<(), NotJoined> {
         let mut groups = lock(&self.0);
-        let (name, mut group) = groups.remove_entry(name).ok_or(NotJoined)?;
-        let at = group.members.iter().rposition(|&member| member == pid);
-        if let Some(at) = at {
-            group.members.remove(at);
+        let name = groups.by_name.get_key_value(name).ok_or(NotJoined)?.0.clone();
+        let group = groups.by_name.get_mut(&name).ok_or(NotJoined)?;
+        if group.leave(pid)? == Changed::Members {
             group.tell(shared, &name, pid, GroupChange::Left);
+            groups.forget_if_unused(shared, &name, pid);
         }
-        if !group.is_empty() {
-            groups.insert(name, group);
-        }
-        at.map(drop).ok_or(NotJoined)
+        Ok(())
     }
 
-    /// Removes a process that is released from a group, once for each join, and from its watchers.
+    /// Frees memory of groups that no longer exist.
+    pub(crate) fn trim(&self) {
+        shrink(&mut lock(&self.0).by_name);
+    }
+
+    /// Removes a process that is released from the members of a group and from its watchers.
     pub(crate) fn release(&self, shared: &Shared, name: &Name, pid: Pid) {
         let mut groups = lock(&self.0);
-        let Some(group) = groups.get_mut(name) else { return };
-        group.watchers.retain(|_, watcher| *watcher != pid);
-        let before = group.members.len();
-        group.members.retain(|&member| member != pid);
-        for _ in group.members.len()..before {
+        let Some(group) = groups.by_name.get_mut(name) else { return };
+        let references = group.remove_watcher(pid);
+        if group.remove(pid) {
             group.tell(shared, name, pid, GroupChange::Left);
         }
         if group.is_empty() {
-            groups.remove(name);
+            groups.by_name.remove(name);
+        }
+        for reference in references {
+            groups.watches.remove_if_of(reference, pid);
         }
     }
 }

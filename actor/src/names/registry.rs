@@ -278,6 +278,16 @@ impl Holders {
     }
 }
 
+/// Names for which a table is made smaller at most.
+const MAX_MOVED: usize = 4096;
+
+/// Makes a table smaller that has room for far more than it holds.
+pub(super) fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
+    if map.len() <= MAX_MOVED && map.capacity() >= 4 * map.len().max(256) {
+        map.shrink_to(2 * map.len());
+    }
+}
+
 impl Registry {
     pub(crate) fn new() -> Self {
         Self { holders: Mutex::default() }
@@ -314,6 +324,11 @@ impl Registry {
         Name: Borrow<Q>,
     {
         lock(&self.holders).names.get(name).copied()
+    }
+
+    /// Frees memory of names that are held no longer.
+    pub(crate) fn trim(&self) {
+        shrink(&mut lock(&self.holders).names);
     }
 
     /// Frees a name in the release of its holder.

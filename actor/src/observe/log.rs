@@ -17,11 +17,14 @@
 
 use std::{
     fmt::{self, Write as _},
+    future::{Future, poll_fn},
     io,
+    pin::pin,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -33,9 +36,14 @@ pub use crate::guard::text::printable;
 use crate::{
     guard::{
         log::Fields,
-        stderr::{self, Rate},
+        stderr::{self, LOG_FLUSH_TIMEOUT, Rate},
     },
-    messages::{capacity::MailboxOverflow, message::Message, receive::receive_timeout, send::TrySendError},
+    messages::{
+        capacity::MailboxOverflow,
+        message::Message,
+        receive::{receive, receive_timeout},
+        send::TrySendError,
+    },
     names::{name::Name, registry::NameTaken},
     process::{
         exit::{exit, trap_exit},
@@ -44,7 +52,8 @@ use crate::{
         reason::Reason,
         spawn::SpawnOptions,
     },
-    runtime::{blocking::blocking_abandoned_at_end, context, shared::Shared},
+    runtime::{blocking::blocking_abandoned_at_end, context, shared::Shared, shutdown::shutdown_signal},
+    time::timeout::timeout,
 };
 #[doc(hidden)]
 pub use tracing;
@@ -217,8 +226,9 @@ impl std::error::Error for LogStartError {
 }
 
 /// The body of the process that writes: it writes lines of [`LogSubscriber`] to `out`, many at once, away
-/// from the workers. When it is asked to exit, it writes what it has first. (Spawn it trapping exits, because
-/// it may be asked before its first poll.)
+/// from the workers. When it is asked to exit, it writes what it has first; while the runtime shuts down that
+/// takes 100 ms at most, and what is not written by then is lost. (Spawn it trapping exits, because it may be
+/// asked before its first poll.)
 ///
 /// See the [module](self) for an example.
 ///
@@ -233,25 +243,64 @@ impl std::error::Error for LogStartError {
 /// Panics outside a process.
 pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), Reason> {
     trap_exit(true);
+    let mut end = None;
     loop {
-        let (mut batch, end) = crate::receive! {
-            Line(line) => (line, None),
-            exit: Exit => (String::new(), Some(exit.reason)),
-        };
+        let mut batch = String::new();
+        if end.is_none() {
+            crate::receive! {
+                Line(line) => batch = line,
+                exit: Exit => end = Some(exit.reason),
+            }
+        }
         while (end.is_some() || batch.len() < MAX_BATCH_BYTES)
             && let Ok(Line(line)) = receive_timeout(Duration::ZERO).await
         {
             batch += &line;
         }
-        let written;
-        (out, written) = blocking_abandoned_at_end(move || {
-            let written = out.write_all(batch.as_bytes()).and_then(|()| out.flush());
-            (out, written)
-        })
-        .await;
-        written?;
-        if let Some(reason) = end {
+        if let Some(reason) = end.take_if(|_| batch.is_empty()) {
             return Err(reason);
         }
+        let write = blocking_abandoned_at_end(move || {
+            let written = out.write_all(batch.as_bytes()).and_then(|()| out.flush());
+            (out, written)
+        });
+        let written;
+        (out, written) = match write_or_end(write, &mut end).await {
+            Some(written) => written,
+            // The write may never return, and nothing would read what is left.
+            None => return Err(end.unwrap_or(Reason::Shutdown)),
+        };
+        written?;
     }
+}
+
+/// Awaits a write, and stores the reason of an exit that is asked for meanwhile. Once both an exit was asked
+/// for and the runtime shuts down, the write has 100 ms more, and none is returned after that.
+async fn write_or_end<R>(write: impl Future<Output = R>, end: &mut Option<Reason>) -> Option<R> {
+    let mut write = pin!(write);
+    if end.is_none() {
+        let mut asked = pin!(receive::<Exit>());
+        let either = poll_fn(|cx| match write.as_mut().poll(cx) {
+            Poll::Ready(written) => Poll::Ready(Either::Written(written)),
+            Poll::Pending => asked.as_mut().poll(cx).map(|exit| Either::Asked(exit.reason)),
+        });
+        match either.await {
+            Either::Written(written) => return Some(written),
+            Either::Asked(reason) => *end = Some(reason),
+        }
+    }
+    let mut ending = pin!(shutdown_signal());
+    let either = poll_fn(|cx| match write.as_mut().poll(cx) {
+        Poll::Ready(written) => Poll::Ready(Some(written)),
+        Poll::Pending => ending.as_mut().poll(cx).map(|()| None),
+    });
+    match either.await {
+        Some(written) => Some(written),
+        None => timeout(LOG_FLUSH_TIMEOUT, write).await.ok(),
+    }
+}
+
+enum Either<R> {
+    Written(R),
+    Asked(Reason),
 }

@@ -98,7 +98,8 @@ pub fn info(pid: Pid) -> Option<ProcessInfo> {
     context::with_shared("info", |shared| shared.info(pid))
 }
 
-/// Returns every process that is not released, in the order of the process table.
+/// Returns every process that is not released, in the order of the process table. One that exits is listed
+/// until its links are told; [`is_alive`](super::is_alive) is false for it.
 ///
 /// ```
 /// # use riot_actor::{process::processes, run, this};

@@ -1,6 +1,6 @@
 //! Exit reasons, and what a body may return as one.
 
-use std::{any::Any, error::Error, fmt, ops::Deref, process::ExitCode, sync::Arc, time::Duration};
+use std::{any::Any, error::Error, fmt, ops::Deref, process::ExitCode, sync::Arc};
 
 use crate::guard::{self, Contained, contain, panic::Panic, stderr, text};
 
@@ -148,11 +148,8 @@ impl std::process::Termination for Reason {
 pub(crate) fn print_end(cause: impl fmt::Display) {
     let line = format!("riot ERROR ended: {}", text::printable(cause));
     stderr::write_line(&line, stderr::Rate::Unlimited);
-    stderr::flush(FLUSH_TIMEOUT);
+    stderr::flush(stderr::LOG_FLUSH_TIMEOUT);
 }
-
-/// How long the end of a program waits for its last line to be written.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The error inside a [`Reason::Error`]. Cheap to clone; dereferences to the error itself.
 ///

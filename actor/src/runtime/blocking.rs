@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{context, coop};
+use super::{context, coop, threads::Threads};
 use crate::{
     guard::{
         self, Contained,
@@ -113,6 +113,7 @@ struct Job {
 pub(crate) struct Pool {
     max_threads: usize,
     state: Arc<(Mutex<PoolState>, Condvar)>,
+    threads: Threads,
 }
 
 #[derive(Default)]
@@ -127,7 +128,7 @@ struct PoolState {
 
 impl Pool {
     pub(crate) fn new(max_threads: usize) -> Self {
-        Self { max_threads, state: Arc::default() }
+        Self { max_threads, state: Arc::default(), threads: Threads::default() }
     }
 
     fn start(&self, job: Job) {
@@ -140,8 +141,8 @@ impl Pool {
         pool.threads += 1;
         drop(pool);
         let shared = self.state.clone();
-        let spawned = std::thread::Builder::new().name("riot-blocking".into()).spawn(move || serve(&shared));
-        if let Err(error) = spawned {
+        let started = self.threads.start("riot-blocking", move || serve(&shared));
+        if let Err(error) = started {
             let mut pool = lock(state);
             pool.threads -= 1;
             // Another thread takes the job in time. Without any, the job runs here rather than never.
@@ -155,7 +156,10 @@ impl Pool {
         }
     }
 
-    /// Ends the threads. Returns whether they have ended within `timeout`.
+    /// Ends and joins the threads, after all work that waits. Returns whether they have ended within
+    /// `timeout`. Otherwise, work that has not begun by then never does, and is leaked.
+    ///
+    /// A thread that writes to a log is left behind.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         let (state, changed) = &*self.state;
         let began = Instant::now();
@@ -165,11 +169,17 @@ impl Pool {
         while pool.threads > pool.abandonable {
             let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
-                return false;
+                break;
             }
             pool = changed.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
+        let has_ended = pool.threads <= pool.abandonable;
+        // The destructors of work belong to no process that could contain them any more.
+        pool.jobs.drain(..).for_each(std::mem::forget);
+        let left_behind = pool.threads;
+        drop(pool);
+        let joined = self.threads.join(left_behind, timeout.saturating_sub(began.elapsed()));
+        has_ended && joined
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     io::{self, Write as _},
     process::{ExitCode, Termination as _},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -14,8 +14,9 @@ use super::os_signals::Listener;
 use super::{
     application::Application,
     context::{self, Local},
-    scheduler::{self, Scheduler},
+    scheduler::{self, LocalQueue, Scheduler},
     shared::{Scheduling, Shared},
+    threads::Threads,
 };
 use crate::{
     guard::{Contained, panic::install_hook},
@@ -123,7 +124,9 @@ impl Config {
     /// 3. All other processes are asked to shut down, and killed after
     ///    [`shutdown_timeout`](Self::shutdown_timeout).
     ///
-    /// Steps 1 and 2 together take this time at most; a warning names what had not ended by then.
+    /// Steps 1 and 2 together take this time at most; a warning names what had not ended by then. `run`
+    /// returns within the sum of this, `shutdown_timeout` and [`kill_timeout`](Self::kill_timeout), and some
+    /// 100 ms for its last lines, whatever is stuck: a process, a subscriber of the log, blocking work.
     pub fn stop_timeout(mut self, timeout: Duration) -> Self {
         self.stop_timeout = timeout;
         self
@@ -136,8 +139,9 @@ impl Config {
         self
     }
 
-    /// Sets how long a killed process may go on without giving way, before `run` returns without it; 30 s by
-    /// default.
+    /// Sets how long a killed process may go on without giving way, and work of
+    /// [`blocking`](crate::runtime::blocking()) after the last process, before `run` returns without it; 30 s
+    /// by default.
     pub fn kill_timeout(mut self, timeout: Duration) -> Self {
         self.kill_timeout = timeout;
         self
@@ -202,6 +206,11 @@ impl Config {
         self
     }
 
+    /// Returns how long the end of a runtime takes at most.
+    pub(super) fn end_timeout(&self) -> Duration {
+        self.stop_timeout.saturating_add(self.shutdown_timeout).saturating_add(self.kill_timeout)
+    }
+
     pub(super) fn take_applications(&self) -> Vec<Application> {
         std::mem::take(&mut lock(&self.applications))
     }
@@ -262,26 +271,15 @@ impl Config {
         #[cfg(all(unix, feature = "signals"))]
         let _listening =
             shared.config.signals.then(|| Listener::start(&shared)).transpose().map_err(RunError::Signals)?;
-        let mut threads = vec![scheduler::start_watchdog(shared.clone()).map_err(RunError::Thread)?];
-        shared.start(applications, main);
-        for (worker, queue) in queues.into_iter().enumerate() {
-            let worker_shared = shared.clone();
-            let thread = std::thread::Builder::new().name(format!("riot-{worker}")).spawn(move || {
-                // A worker that is lost takes its processes with it: better to end loudly.
-                let bomb = AbortOnPanic;
-                let local = Local::new(worker_shared, worker, queue);
-                scheduler::run_worker(local);
-                std::mem::forget(bomb);
-            });
-            match thread {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    shared.stop_workers();
-                    return Err(RunError::Thread(error));
-                }
-            }
+        let threads = Threads::default();
+        if let Err(error) = shared.start_threads(&threads, queues) {
+            // None of them has run a process yet.
+            shared.stop_workers();
+            threads.join(0, shared.config.kill_timeout);
+            return Err(RunError::Thread(error));
         }
-        shared.wait_for_end(threads)
+        shared.start(applications, main);
+        shared.wait_for_end(&threads)
     }
 }
 
@@ -301,6 +299,24 @@ impl fmt::Debug for Config {
             .field("long_schedule", &self.long_schedule)
             .field("applications", &lock(&self.applications))
             .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Starts the watchdog and the workers, which find nothing to run yet.
+    fn start_threads(self: &Arc<Self>, threads: &Threads, queues: Vec<LocalQueue>) -> io::Result<()> {
+        let shared = self.clone();
+        threads.start("riot-watchdog", move || scheduler::run_watchdog(&shared))?;
+        for (worker, queue) in queues.into_iter().enumerate() {
+            let shared = self.clone();
+            threads.start(&format!("riot-{worker}"), move || {
+                // A worker that is lost takes its processes with it: better to end loudly.
+                let bomb = AbortOnPanic;
+                scheduler::run_worker(Local::new(shared, worker, queue));
+                std::mem::forget(bomb);
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -110,6 +110,15 @@ impl GaveUpProcesses {
         drop(forgotten);
     }
 
+    /// Removes the last record of `pid`.
+    fn forget(&self, pid: Pid) {
+        let mut all = lock(&self.all);
+        let at = all.iter().rposition(|(other, _)| *other == pid);
+        let forgotten = at.and_then(|at| all.remove(at));
+        drop(all);
+        drop(forgotten);
+    }
+
     fn get(&self, pid: Pid) -> Option<Arc<GaveUp>> {
         if !self.any.load(Ordering::Acquire) {
             return None;
@@ -119,12 +128,24 @@ impl GaveUpProcesses {
 }
 
 impl Shared {
-    /// Handles that the end of `from` has ended `to` by a link.
+    /// Notes that the end of `from` may end `to` by a link, before it can: `to` may run at once. Returns
+    /// whether there was something to note, which [`gave_up_elsewhere`](Self::gave_up_elsewhere) takes back.
     #[inline]
-    pub(crate) fn ended_by_link(&self, from: Pid, to: Pid) {
-        if let Some(gave_up) = self.gave_up.get(from) {
-            self.gave_up.record(to, gave_up);
-        }
+    pub(crate) fn may_end_by_link(&self, from: Pid, to: Pid) -> bool {
+        self.gave_up.any.load(Ordering::Acquire) && self.may_end_by_link_slow(from, to)
+    }
+
+    #[cold]
+    fn may_end_by_link_slow(&self, from: Pid, to: Pid) -> bool {
+        let Some(gave_up) = self.gave_up.get(from) else { return false };
+        self.gave_up.record(to, gave_up);
+        true
+    }
+
+    /// Takes a note back: the link has not ended `to`.
+    #[cold]
+    pub(crate) fn gave_up_elsewhere(&self, to: Pid) {
+        self.gave_up.forget(to);
     }
 
     /// Returns the reason of a process as the end of the runtime shows it: [`GaveUp`] where a supervisor that

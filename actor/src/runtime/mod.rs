@@ -27,8 +27,9 @@ pub(crate) mod parker;
 mod random;
 pub(crate) mod scheduler;
 pub(crate) mod shared;
-mod shutdown;
+pub(crate) mod shutdown;
 pub(crate) mod simulation;
+mod threads;
 
 pub use self::{
     application::Application,

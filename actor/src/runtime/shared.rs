@@ -150,6 +150,23 @@ impl Shared {
         }
     }
 
+    /// Frees memory that a burst has left behind: of released processes, timers, names and groups that were not
+    /// needed since the last call.
+    pub(crate) fn trim(&self) {
+        self.table.trim();
+        self.timers.trim();
+        self.registry.trim();
+        self.groups.trim();
+    }
+
+    /// Frees memory that waiting processes keep for more messages, links and monitors than they have.
+    pub(crate) fn trim_processes(&self) {
+        for (_, slot) in self.table.slots() {
+            let spare = slot.take_spare_memory();
+            drop(spare);
+        }
+    }
+
     /// Returns a number that was not given out before, for monitors and handlers.
     pub(crate) fn next_reference(&self) -> MonitorRef {
         MonitorRef(self.references.fetch_add(1, Ordering::Relaxed))

@@ -9,7 +9,6 @@ use std::{
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -25,9 +24,14 @@ use super::{
         spawn::{Origin, SpawnSpec},
     },
     shared::Shared,
+    threads::Threads,
 };
 use crate::{
-    guard::{self, stderr, text::printable},
+    guard::{
+        self, log,
+        stderr::{self, LOG_FLUSH_TIMEOUT},
+        text::printable,
+    },
     process::{
         pid::Pid,
         reason::{Outcome, Reason},
@@ -136,9 +140,6 @@ impl Drop for ShutdownSignal {
     }
 }
 
-/// How long the end of a runtime waits for its last lines to be written to the standard error.
-const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
-
 /// How far a runtime is in its shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ShutdownStage {
@@ -193,21 +194,31 @@ impl Ending {
 pub(super) trait EndWaiter {
     /// Waits until `is_over`, for `timeout` at most, and returns whether it is.
     fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool;
+
+    /// Emits a warning.
+    fn warn(&mut self, warning: String);
 }
 
 /// A thread waits.
-impl EndWaiter for &Ending {
+struct ThreadWaits<'a>(&'a Arc<Shared>);
+
+impl EndWaiter for ThreadWaits<'_> {
     fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool {
+        let ending = &self.0.ending;
         let began = Instant::now();
-        let mut reason = lock(&self.reason);
+        let mut reason = lock(&ending.reason);
         while !is_over() {
             let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return false;
             }
-            reason = self.changed.wait_timeout(reason, left).unwrap_or_else(PoisonError::into_inner).0;
+            reason = ending.changed.wait_timeout(reason, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.0.report(warning);
     }
 }
 
@@ -344,14 +355,11 @@ impl Shared {
     /// `wait` waits until a condition holds, for some time at most, and returns whether it does.
     pub(super) fn end_processes(self: &Arc<Self>, wait: &mut dyn EndWaiter) -> bool {
         if !self.stop_trees(wait) {
-            let left: Vec<Pid> = self.processes();
-            let left = printable(format_args!("{left:?}"));
-            crate::log_event!(
-                WARN,
-                "riot::shutdown",
-                "applications and supervisors have not stopped within {:?}; left: {left}",
-                self.config.stop_timeout
-            );
+            let left = printable(format_args!("{:?}", self.processes()));
+            let stop_timeout = self.config.stop_timeout;
+            wait.warn(format!(
+                "applications and supervisors have not stopped within {stop_timeout:?}; left: {left}"
+            ));
         }
         self.ask_all();
         let is_over = || self.live() == 0;
@@ -418,7 +426,7 @@ impl Shared {
     }
 
     /// Waits for the first reason to end, and ends the runtime: its processes and then its threads.
-    pub(super) fn wait_for_end(self: Arc<Self>, threads: Vec<JoinHandle<()>>) -> Result<Reason, RunError> {
+    pub(super) fn wait_for_end(self: Arc<Self>, threads: &Threads) -> Result<Reason, RunError> {
         let ending = &self.ending;
         let reason = {
             let mut reason = lock(&ending.reason);
@@ -429,23 +437,44 @@ impl Shared {
                 reason = ending.changed.wait(reason).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        let all_gone = self.end_processes(&mut { ending });
+        let began = Instant::now();
+        let all_gone = self.end_processes(&mut ThreadWaits(&self));
         self.stop_workers();
-        self.timers.clear();
         if !all_gone {
+            let left = self.processes();
+            self.blocking.close(Duration::ZERO);
+            threads.join(1, LOG_FLUSH_TIMEOUT);
             stderr::flush(LOG_FLUSH_TIMEOUT);
-            return Err(RunError::Stuck(self.processes()));
+            // Bodies and messages that are left belong to processes that never end, so they are never dropped.
+            std::mem::forget(self);
+            return Err(RunError::Stuck(left));
         }
-        if !self.blocking.close(self.config.kill_timeout) {
-            crate::log_event!(WARN, "riot::blocking", "blocking work goes on after the end of its runtime");
+        self.timers.clear();
+        // Whatever ended late has taken of the time of what comes next.
+        let left = || self.config.kill_timeout.min(self.config.end_timeout().saturating_sub(began.elapsed()));
+        if !self.blocking.close(left()) {
+            self.report("blocking work goes on after the end of its runtime".into());
         }
-        for thread in threads {
-            if thread.join().is_err() {
-                std::process::abort();
-            }
+        if !threads.join(0, left()) {
+            self.report("a thread of the runtime goes on after its end".into());
         }
         stderr::flush(LOG_FLUSH_TIMEOUT);
         self.outcome(reason)
+    }
+
+    /// Emits a warning, from a thread of its own: a subscriber that blocks holds the end of the runtime up
+    /// for 100 ms at most.
+    fn report(self: &Arc<Self>, warning: String) {
+        let default_log = self.config.default_log;
+        let emit = move || {
+            log::without_default_unless(default_log, || {
+                crate::log_event!(WARN, "riot::shutdown", "{warning}");
+            });
+        };
+        let reporting = Threads::default();
+        if reporting.start("riot-report", emit).is_ok() {
+            reporting.join(0, LOG_FLUSH_TIMEOUT);
+        }
     }
 
     pub(super) fn stop_workers(&self) {

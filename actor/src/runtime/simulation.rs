@@ -4,6 +4,7 @@
 
 use std::{
     future::Future,
+    hint::cold_path,
     rc::Rc,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     process::reason::{Outcome, Reason},
     sync::lock::lock,
-    time::clock::Clock,
+    time::clock::{Clock, deadline_after},
 };
 
 /// The runnable processes of a simulation, in the order that the seed chooses.
@@ -110,8 +111,7 @@ pub fn interleave() {
         while let Some(process) = queue.interrupt() {
             let interrupted = local.running.take();
             local.polling.set(false);
-            let runnable = run_slice(local, process);
-            local.shared.enqueue(runnable);
+            run_one(local, process);
             local.polling.set(true);
             if let Some(interrupted) = interrupted {
                 local.begin(interrupted);
@@ -119,6 +119,34 @@ pub fn interleave() {
             queue.resume();
         }
     });
+}
+
+impl Shared {
+    /// Marks a point in the release of a process, which is no longer the running one, as [`interleave`] does
+    /// in a poll.
+    #[inline]
+    pub(crate) fn interleave_released(&self, local: &Local) {
+        if let Some(queue) = self.simulated() {
+            cold_path();
+            interleave_released_slow(local, queue);
+        }
+    }
+}
+
+#[inline(never)]
+fn interleave_released_slow(local: &Local, queue: &SimulatedQueue) {
+    debug_assert!(!local.polling.get() && local.running.borrow().is_none(), "no process runs");
+    while let Some(process) = queue.interrupt() {
+        run_one(local, process);
+        queue.resume();
+    }
+}
+
+/// Runs one poll slice of a process.
+#[inline(never)]
+fn run_one(local: &Local, process: Box<Process>) {
+    let runnable = run_slice(local, process);
+    local.shared.enqueue(runnable);
 }
 
 /// Runs a program under a seed and with a virtual clock.
@@ -233,9 +261,7 @@ impl World {
         let Some(queue) = self.shared.simulated() else { unreachable!("a simulation has its own queue") };
         if let Some(process) = queue.take() {
             self.shared.clock().advance_to(self.shared.now() + Duration::from_nanos(100));
-            let runnable = run_slice(&self.local, process);
-            self.shared.enqueue(runnable);
-            return;
+            return run_one(&self.local, process);
         }
         let next = match (self.shared.timers.next_deadline(), deadline) {
             (Some(timer), Some(deadline)) => timer.min(deadline),
@@ -265,7 +291,7 @@ impl World {
 /// Processes run, and the clock advances, until it is over or too late.
 impl EndWaiter for World {
     fn until(&mut self, timeout: Duration, is_over: &dyn Fn() -> bool) -> bool {
-        let deadline = self.shared.now().checked_add(timeout);
+        let deadline = deadline_after(self.shared.now(), timeout);
         while !is_over() {
             if deadline.is_some_and(|deadline| self.shared.now() >= deadline) {
                 return false;
@@ -273,6 +299,10 @@ impl EndWaiter for World {
             self.step(deadline);
         }
         true
+    }
+
+    fn warn(&mut self, warning: String) {
+        crate::log_event!(WARN, "riot::shutdown", "{warning}");
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) enum Mutation {
     CondemnedSeenOnlyBefore,
     /// LinkSet and monitors are told when the body has ended, and the release comes after.
     ToldBeforeRelease,
+    /// Links are told after the record is freed.
+    LinksToldLast,
 }
 
 #[cfg(test)]
@@ -44,7 +46,7 @@ mod tests {
         process::{spawn_monitor, wait},
         receive, register, send,
         simulation::{Simulation, interleave},
-        spawn, this,
+        spawn, spawn_link, this, trap_exit,
     };
 
     /// Returns the first seed under which a program fails with a mutation. Without it, the program must pass
@@ -168,6 +170,21 @@ mod tests {
             let expected = if down.reference == end { Reason::Killed } else { Reason::Normal };
             assert!([end, heirs_end].contains(&down.reference) && down.reason == expected, "{down:?}");
         }
+    }
+
+    async fn a_link_is_told_before_the_process_is_unknown() {
+        trap_exit(true);
+        let child = spawn_link(async { receive::<()>().await });
+        send(child, ());
+        while crate::process::info(child).is_some() {
+            crate::process::yield_now().await;
+        }
+        crate::mailbox::receive_timeout::<crate::Exit>(std::time::Duration::ZERO).await.expect("told");
+    }
+
+    #[test]
+    fn links_that_are_told_last_are_found() {
+        seed_that_finds(Mutation::LinksToldLast, a_link_is_told_before_the_process_is_unknown);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{timer_ref::TimerRef, timers::Destination};
+use super::{clock::deadline_after, timer_ref::TimerRef, timers::Destination};
 use crate::{
     messages::message::Message,
     names::name::Name,
@@ -79,7 +79,7 @@ impl SendLater for &str {
 pub fn send_after<M: Send + 'static>(delay: Duration, to: impl SendLater, message: M) -> TimerRef {
     let to = to.destination().0;
     context::with_shared("send_after", |shared| {
-        let deadline = shared.now().checked_add(delay);
+        let deadline = deadline_after(shared.now(), delay);
         shared.timers.send_at(shared, deadline, to, |_| Message::new(message))
     })
 }
@@ -111,7 +111,7 @@ pub struct Timeout<V> {
 /// Panics outside a process.
 pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> TimerRef {
     context::with_shared("start_timer", |shared| {
-        let deadline = shared.now().checked_add(delay);
+        let deadline = deadline_after(shared.now(), delay);
         let message = |timer| Message::system(Timeout { timer, value });
         shared.timers.send_at(shared, deadline, Destination::Pid(to), message)
     })
@@ -242,7 +242,7 @@ impl Future for Sleep {
         context::with_shared("sleep", |shared| {
             let now = shared.now();
             let deadline = match self.wake {
-                SleepUntil::Later(duration) => match now.checked_add(duration) {
+                SleepUntil::Later(duration) => match deadline_after(now, duration) {
                     Some(deadline) => {
                         self.wake = SleepUntil::At(deadline);
                         deadline
@@ -349,7 +349,7 @@ enum NextTick {
 
 impl NextTick {
     fn after(start: Instant, period: Duration) -> Self {
-        start.checked_add(period).map_or(Self::Never, Self::At)
+        deadline_after(start, period).map_or(Self::Never, Self::At)
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::{task::Waker, time::Duration};
 
+use super::clock::deadline_after;
 use crate::runtime::{
     kernel::process::{Process, WakeTimer},
     shared::Shared,
@@ -26,7 +27,7 @@ impl Process {
 
     #[inline(never)]
     fn start_call_timer(&mut self, shared: &Shared, deadline: u64, waker: &Waker) {
-        let at = shared.clock().start().checked_add(Duration::from_nanos(deadline));
+        let at = deadline_after(shared.clock().start(), Duration::from_nanos(deadline));
         let Some(at) = at else { return };
         let timer = WakeTimer { timer: shared.timers.wake_at(at, waker.clone()), fires_at: deadline };
         match &mut self.wake_timer {

@@ -95,6 +95,23 @@ impl Clock {
     }
 }
 
+/// Returns the instant after `delay`, or none where that lies beyond the end of the clock: then the wait has no
+/// end. All deadlines are made by it, so that no duration panics or wraps around.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{now, time::deadline_after};
+/// # riot_actor::run(async {
+/// let now = now();
+/// assert_eq!(deadline_after(now, Duration::from_secs(1)), Some(now + Duration::from_secs(1)));
+/// assert_eq!(deadline_after(now, Duration::MAX), None);
+/// # });
+/// ```
+#[must_use]
+pub fn deadline_after(now: Instant, delay: Duration) -> Option<Instant> {
+    now.checked_add(delay)
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

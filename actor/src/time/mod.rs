@@ -25,7 +25,7 @@ pub use self::{
         Interval, MissedTicks, SendLater, Sleep, Timeout, ZeroPeriod, interval, send_after, send_interval,
         sleep, sleep_until, start_timer,
     },
-    clock::{now, now_coarse},
+    clock::{deadline_after, now, now_coarse},
     timeout::{TimedOut, TimeoutFuture, timeout},
     timer_ref::TimerRef,
 };

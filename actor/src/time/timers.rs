@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    clock::deadline_after,
     timer_ref::TimerRef,
     wheel::{NEVER, Wheel},
 };
@@ -52,7 +53,7 @@ struct Repeat {
 
 impl Repeat {
     fn deadline(&self) -> Option<Instant> {
-        self.start.checked_add(self.period.checked_mul(self.nth)?)
+        deadline_after(self.start, self.period.checked_mul(self.nth)?)
     }
 }
 
@@ -84,7 +85,7 @@ impl Timers {
     }
 
     fn instant(&self, tick: u64) -> Option<Instant> {
-        self.start.checked_add(Duration::from_millis(tick))
+        deadline_after(self.start, Duration::from_millis(tick))
     }
 
     fn begin(&self, deadline: Option<Instant>, action: impl FnOnce(TimerRef) -> Action) -> TimerRef {
@@ -261,6 +262,12 @@ impl Timers {
                 }
             }
         }
+    }
+
+    /// Frees the memory of timers that are over.
+    pub(crate) fn trim(&self) {
+        let spare = lock(&self.wheel).trim();
+        drop(spare);
     }
 
     /// Drops every timer unfired.

@@ -31,6 +31,10 @@ pub(crate) struct Wheel<T> {
     /// The tick up to which all due timers were popped.
     elapsed: u64,
     serial: u64,
+    /// Timers take places below this one where they can, so that those above become free.
+    limit: usize,
+    /// Places above the limit that are kept from being taken, each by an entry without a value.
+    holes: Vec<usize>,
 }
 
 struct Entry<T> {
@@ -46,6 +50,9 @@ struct Entry<T> {
 }
 
 const NONE: u32 = u32::MAX;
+
+/// A table of less room is not trimmed.
+const MIN_TRIMMED: usize = 1024;
 
 /// Returns an index of the slab in 32 bits: a timer has three, and there may be millions.
 fn index_of(index: usize) -> u32 {
@@ -63,6 +70,8 @@ impl<T> Wheel<T> {
             occupied: [0; LEVELS],
             elapsed: 0,
             serial: 0,
+            limit: usize::MAX,
+            holes: Vec::new(),
         }
     }
 
@@ -74,7 +83,7 @@ impl<T> Wheel<T> {
 
     /// Starts a timer whose value is made from its key.
     pub(crate) fn start_with(&mut self, tick: u64, value: impl FnOnce(Key) -> T) -> Key {
-        let key = Key { index: index_of(self.entries.vacant_key()), serial: self.serial + 1 };
+        let key = Key { index: index_of(self.vacant_key()), serial: self.serial + 1 };
         self.insert(tick, value(key), false)
     }
 
@@ -89,6 +98,7 @@ impl<T> Wheel<T> {
         let serial = self.serial;
         let entry =
             Entry { serial, tick, level: 0, slot: 0, before: NONE, after: NONE, value: Some(value), repeats };
+        self.vacant_key();
         let index = index_of(self.entries.insert(entry));
         self.link(index);
         Key { index, serial }
@@ -126,7 +136,7 @@ impl<T> Wheel<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.holes.len()
     }
 
     /// Returns the next tick at which [`pop`](Self::pop) can have something to do. Never later than the next
@@ -172,9 +182,75 @@ impl<T> Wheel<T> {
 
     pub(crate) fn clear(&mut self) -> Vec<T> {
         let values = self.entries.drain().filter_map(|entry| entry.value).collect();
+        self.holes.clear();
         self.heads = [[NONE; SLOTS]; LEVELS];
         self.occupied = [0; LEVELS];
         values
+    }
+
+    /// Returns the place of the next timer.
+    #[inline]
+    fn vacant_key(&mut self) -> usize {
+        let vacant = self.entries.vacant_key();
+        if vacant < self.limit { vacant } else { self.vacant_key_slow() }
+    }
+
+    #[cold]
+    fn vacant_key_slow(&mut self) -> usize {
+        while self.entries.vacant_key() >= self.limit {
+            if self.entries.len() >= self.limit {
+                self.lift_limit();
+                break;
+            }
+            self.make_hole();
+        }
+        self.entries.vacant_key()
+    }
+
+    /// Occupies a place. No key has its serial number.
+    fn make_hole(&mut self) {
+        let hole = Entry {
+            serial: 0,
+            tick: NEVER,
+            level: 0,
+            slot: 0,
+            before: NONE,
+            after: NONE,
+            value: None,
+            repeats: false,
+        };
+        self.holes.push(self.entries.insert(hole));
+    }
+
+    fn lift_limit(&mut self) {
+        self.limit = usize::MAX;
+        // The place that is freed last is taken first.
+        self.holes.sort_unstable();
+        while let Some(hole) = self.holes.pop() {
+            self.entries.remove(hole);
+        }
+        self.holes = Vec::new();
+    }
+
+    /// Takes the memory of timers that are over, as far as no running one stands behind it. Timers that are
+    /// started from here on take the lowest places, so that a later call frees the rest.
+    pub(crate) fn trim(&mut self) -> Option<impl Sized + use<T>> {
+        self.lift_limit();
+        let places = self.entries.capacity();
+        if places < MIN_TRIMMED || 4 * self.entries.len() > places {
+            return None;
+        }
+        if self.entries.is_empty() {
+            return Some(std::mem::take(&mut self.entries));
+        }
+        let limit = (2 * self.entries.len()).max(MIN_TRIMMED / 2);
+        while self.entries.vacant_key() < places {
+            self.make_hole();
+        }
+        self.lift_limit();
+        self.entries.shrink_to_fit();
+        self.limit = limit;
+        None
     }
 
     /// Levels are searched from the finest: whatever waits there comes before all that waits in a coarser
@@ -239,6 +315,54 @@ mod tests {
 
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_trim_frees_what_no_running_timer_stands_behind() {
+        let mut wheel = Wheel::new();
+        let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 1_000, tick)).collect();
+        let (last, others) = keys.split_last().expect("there are some");
+        for key in others {
+            assert!(wheel.cancel(*key).is_some());
+        }
+        assert!(wheel.trim().is_none());
+        assert!(wheel.entries.capacity() >= 10_000, "the last one runs");
+        let low = wheel.start(5_000, 7);
+        assert_eq!(low.index, 0);
+        assert_eq!(wheel.cancel(*last), Some((10_999, Some(9_999))));
+        assert!(wheel.trim().is_none());
+        assert!(wheel.entries.capacity() < MIN_TRIMMED);
+        assert_eq!((wheel.pop(5_000), wheel.len()), (Some((low, 5_000, 7)), 0));
+        assert!(wheel.trim().is_none(), "there is little to free");
+        let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 6_000, tick)).collect();
+        keys.into_iter().for_each(|key| _ = wheel.cancel(key));
+        assert!(wheel.trim().is_some());
+        assert_eq!((wheel.entries.capacity(), wheel.next_tick()), (0, None));
+    }
+
+    #[test]
+    fn a_timer_that_is_started_again_and_again_leaves_its_high_place() {
+        let mut wheel = Wheel::new();
+        let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
+        keys.into_iter().for_each(|key| _ = wheel.cancel(key));
+        let spare: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
+        let (first, others) = spare.split_first().expect("there are some");
+        others.iter().for_each(|key| _ = wheel.cancel(*key));
+        let mut running = *first;
+        for round in 0..3 {
+            let _spare = wheel.trim();
+            for _ in 0..5 {
+                assert!(wheel.cancel(running).is_some());
+                running = wheel.start(200_000, round);
+                assert_eq!(wheel.len(), 1);
+            }
+        }
+        assert!(wheel.entries.capacity() < MIN_TRIMMED, "{}", wheel.entries.capacity());
+        // When there are many again, all places are taken.
+        let many: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 300_000, tick)).collect();
+        assert_eq!(wheel.len(), 10_001);
+        assert!(many.iter().all(|key| wheel.get(*key).is_some()));
+        assert!(wheel.holes.is_empty());
+    }
 
     #[test]
     fn timers_are_handed_out_at_their_tick_and_in_order() {

@@ -24,6 +24,13 @@ pub fn everywhere<F: Future<Output = ()> + Send + 'static>(program: impl Fn() ->
     threaded(program);
 }
 
+/// Runs a large program under a few seeds, and on two threads.
+#[track_caller]
+pub fn everywhere_few<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
+    Simulation::sweep(0..5, &program);
+    threaded(program);
+}
+
 /// Runs a program under many seeds, for promises that depend on time.
 #[track_caller]
 pub fn simulated<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {

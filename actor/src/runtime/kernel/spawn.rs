@@ -11,6 +11,7 @@ use super::{
     table::{FreeList, SlotPtr},
 };
 use crate::{
+    guard,
     messages::capacity::{Capacity, MailboxOverflow},
     names::name::Name,
     observe::trace::{TraceEvent, TraceFlags},
@@ -186,9 +187,9 @@ impl Shared {
     pub(crate) fn abandon(&self, held: Held) {
         let pid = held.pid;
         let slot = self.table.slot(pid.index());
-        let (parked, arrivals) = {
+        let (parked, arrivals, cause) = {
             let mut core = slot.lock();
-            // If it was condemned meanwhile, that cause stands.
+            // Nothing is accepted from here on. A cause that came before is told to nothing.
             let _refused = slot.condemn(&mut core, Reason::NoProc, true);
             let parent = core.parent.in_runtime_of(pid);
             if let (Some(relations), Some(parent)) = (&mut core.relations, parent) {
@@ -199,11 +200,12 @@ impl Shared {
                     others.watchers.retain(|_, watcher| !is_parent(watcher));
                 }
             }
-            (core.parked.take(), core.arrivals.take())
+            (core.parked.take(), core.arrivals.take(), core.cause.take())
         };
-        drop((parked, arrivals));
-        let relations = self.free(pid, None).relations;
-        if let Some(relations) = relations {
+        // A body that panics when it is dropped must not stop the rest.
+        let _ = guard::contain(|| drop(parked));
+        drop((arrivals, cause));
+        if let Some(relations) = self.free(slot, pid, &Reason::NoProc, None, None) {
             tell(self, pid, &Reason::NoProc, *relations);
         }
         self.live_removed();

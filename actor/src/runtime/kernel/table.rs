@@ -41,6 +41,19 @@ struct FreeSlots {
     free: Vec<u32>,
     /// Slots from this index on were never used.
     fresh: u32,
+    /// How many of the first free slots have not been taken since the last trim.
+    untouched: usize,
+    /// How many of the first free slots keep no memory of a process.
+    trimmed: usize,
+}
+
+impl FreeSlots {
+    fn pop(&mut self) -> Option<u32> {
+        let index = self.free.pop()?;
+        self.untouched = self.untouched.min(self.free.len());
+        self.trimmed = self.trimmed.min(self.free.len());
+        Some(index)
+    }
 }
 
 /// Points to a slot. [`Table::slot_at`] is the only way to follow it.
@@ -66,9 +79,12 @@ impl SlotPtr {
 pub(crate) type FreeList = Vec<u32>;
 const BATCH: usize = 32;
 
+/// Free slots that a trim looks up under the lock at once.
+const TRIM_BATCH: usize = 256;
+
 impl Table {
     pub(crate) fn new(runtime: NonZeroU32) -> Self {
-        let vacant = SpinLock::new(FreeSlots { free: Vec::new(), fresh: 0 });
+        let vacant = SpinLock::new(FreeSlots { free: Vec::new(), fresh: 0, untouched: 0, trimmed: 0 });
         Self { runtime, blocks: [const { OnceLock::new() }; BLOCKS], vacant, taken: CachePadded::default() }
     }
 
@@ -137,7 +153,7 @@ impl Table {
     fn take_vacant(&self) -> u32 {
         let index = {
             let mut vacant = self.vacant.lock();
-            if let Some(index) = vacant.free.pop() {
+            if let Some(index) = vacant.pop() {
                 return index;
             }
             let index = vacant.fresh;
@@ -162,6 +178,28 @@ impl Table {
         if free_list.len() >= 2 * BATCH {
             // The oldest go back: the others are warmer.
             self.vacant.lock().free.extend(free_list.drain(..BATCH));
+        }
+    }
+
+    /// Frees the memory of released processes in slots that were not taken since the last trim. The records
+    /// stay: they are read without a lock.
+    pub(crate) fn trim(&self) {
+        loop {
+            let indices: Vec<u32> = {
+                let mut vacant = self.vacant.lock();
+                let FreeSlots { free, untouched, trimmed, .. } = &mut *vacant;
+                let batch = *trimmed..(*trimmed + TRIM_BATCH).min(*untouched);
+                if batch.is_empty() {
+                    *untouched = free.len();
+                    return;
+                }
+                *trimmed = batch.end;
+                free[batch].to_vec()
+            };
+            for index in indices {
+                let memory = self.slot(index).take_free_memory();
+                drop(memory);
+            }
         }
     }
 

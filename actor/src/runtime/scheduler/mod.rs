@@ -41,7 +41,7 @@ pub(crate) use idle::{Idle, Seeker, WakeAnother};
 use queue::{Lane, QueueStealer};
 use stats::Counters;
 use watchdog::Watchdog;
-pub(crate) use watchdog::start as start_watchdog;
+pub(crate) use watchdog::run as run_watchdog;
 
 /// The queues of all workers, as every thread sees them.
 pub(crate) struct Scheduler {
@@ -65,6 +65,8 @@ struct Remote {
     slices: AtomicU64,
     /// The slot of the process polled last.
     current: AtomicU32,
+    /// The watchdog has seen one poll slice at two looks.
+    held_up: AtomicBool,
     counters: Counters,
 }
 
@@ -84,6 +86,7 @@ impl Scheduler {
                 unpark: Mutex::new(unpark),
                 slices: AtomicU64::new(0),
                 current: AtomicU32::new(0),
+                held_up: AtomicBool::new(false),
                 counters: Counters::default(),
             }
         });

@@ -184,6 +184,11 @@ impl<T> QueueStealer<T> {
         self.lanes.iter().all(deque::Stealer::is_empty)
     }
 
+    /// Returns whether a process waits here, in a lane or in the LIFO slot.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.is_empty() || self.has_lifo()
+    }
+
     pub(crate) fn has_lifo(&self) -> bool {
         self.lifo.is_taken()
     }

@@ -72,6 +72,9 @@ impl WorkerLoop<'_> {
         if searching {
             let _last = self.scheduler.idle.end_search();
         }
+        // Processes are left where one has not given way, and `run` has returned. Their bodies must not be
+        // dropped outside of them. (Those in a queue are leaked with the runtime.)
+        pinned.ready.into_iter().for_each(std::mem::forget);
     }
 
     fn run(&self, process: Box<Process>) {
@@ -171,8 +174,9 @@ impl Seeker for WorkerLoop<'_> {
             .clone()
             .find_map(|other| self.scheduler.remotes[other].stealer.steal(&self.local.queue))
             .or_else(|| {
-                let held_up = others.clone().filter(|&other| self.scheduler.watchdog.is_held_up(other));
-                held_up.into_iter().find_map(|other| self.scheduler.remotes[other].stealer.steal_lifo())
+                let remotes = others.clone().map(|other| &self.scheduler.remotes[other]);
+                let mut held_up = remotes.filter(|remote| remote.held_up.load(Ordering::Relaxed));
+                held_up.find_map(|remote| remote.stealer.steal_lifo())
             });
         if stolen.is_some() {
             self.remote.counters.stole();
@@ -184,9 +188,9 @@ impl Seeker for WorkerLoop<'_> {
         let scheduler = self.scheduler;
         scheduler.injector.iter().any(|lane| !lane.is_empty())
             || self.remote.has_pinned.load(Ordering::SeqCst)
-            || scheduler.remotes.iter().enumerate().any(|(other, remote)| {
+            || scheduler.remotes.iter().any(|remote| {
                 !remote.stealer.is_empty()
-                    || (scheduler.watchdog.is_held_up(other) && remote.stealer.has_lifo())
+                    || (remote.held_up.load(Ordering::Relaxed) && remote.stealer.has_lifo())
             })
     }
 
