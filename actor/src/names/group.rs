@@ -228,7 +228,7 @@ struct Membership {
     joins: u64,
 }
 
-/// What a join or a leave has changed.
+/// The effect of a join or a leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Changed {
     Members,
