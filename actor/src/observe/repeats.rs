@@ -1,8 +1,8 @@
 //! Lines of the log that repeat: the first ones are printed, the others counted.
 //!
-//! Lines are equal if they have the same target, the same parent and the same text, where all digits count as
-//! equal: texts of one fault differ in pids, ports and times. Only lines are left out. Events, crash hooks and
-//! counters see everything.
+//! Lines are equal if they have the same target, the same parent and the same text, where all digits count
+//! as equal: texts of one fault differ in pids, ports and times. Only lines are left out. Events, crash hooks
+//! and counters see everything.
 
 use std::{
     collections::HashMap,

@@ -171,8 +171,8 @@ impl Shared {
         verdict == Verdict::Print
     }
 
-    /// Frees memory that a burst has left behind: of released processes, timers, names and groups that were not
-    /// needed since the last call.
+    /// Frees memory that a burst has left behind: of released processes, timers, names and groups that were
+    /// not needed since the last call.
     pub(crate) fn trim(&self) {
         self.table.trim();
         self.timers.trim();

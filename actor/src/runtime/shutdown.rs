@@ -437,7 +437,7 @@ impl Shared {
             self.blocking.close(Duration::ZERO);
             threads.join(1, LOG_FLUSH_TIMEOUT);
             stderr::flush(LOG_FLUSH_TIMEOUT);
-            // Bodies and messages that are left belong to processes that never end, so they are never dropped.
+            // Bodies and messages that are left belong to processes that never end: they are never dropped.
             std::mem::forget(self);
             return Err(RunError::Stuck(left));
         }

@@ -3,8 +3,8 @@
 //!
 //! It also gives memory back that a burst has left behind.
 //!
-//! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does. It
-//! looks more often while a worker sleeps that could help at once.
+//! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does.
+//! It looks more often while a worker sleeps that could help at once.
 
 use std::{
     sync::{
