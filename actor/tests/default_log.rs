@@ -8,7 +8,11 @@ use std::{
     fmt,
     fs::OpenOptions,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
 };
 
 use common::{millis, secs};
@@ -95,14 +99,16 @@ fn a12_a_crash_is_printed_without_a_subscriber() {
 fn a12_ten_lines_a_second_are_printed_and_the_others_counted() {
     if is_child() {
         run(async {
-            for _ in 0..1000 {
-                wait(spawn(async { Reason::other("broken") })).await;
+            for nth in 0..1000_u32 {
+                // Texts that differ by more than a number.
+                let name: String = nth.to_string().bytes().map(|digit| char::from(digit + 49)).collect();
+                wait(spawn(async move { Reason::other(format!("broken {name}")) })).await;
             }
         });
         return;
     }
     let lines = lines_of("a12_ten_lines_a_second_are_printed_and_the_others_counted");
-    let crashes = lines.iter().filter(|line| line.contains("process crashed: \"broken\"")).count();
+    let crashes = lines.iter().filter(|line| line.contains("process crashed: \"broken ")).count();
     assert!((10..=30).contains(&crashes), "{lines:?}");
     // The program has ended within the second, and says how many lines are missing all the same.
     let suppressed = lines.iter().filter_map(|line| {
@@ -110,6 +116,32 @@ fn a12_ten_lines_a_second_are_printed_and_the_others_counted() {
     });
     let suppressed: usize = suppressed.map(|count| count.parse::<usize>().expect("a number")).sum();
     assert_eq!(crashes + suppressed, 1000, "{lines:?}");
+}
+
+#[test]
+fn a15_crashes_that_repeat_are_counted_and_hooks_see_all() {
+    if is_child() {
+        let reports = Arc::new(AtomicUsize::new(0));
+        let counted = reports.clone();
+        let config = Config::new().workers(2).on_crash(move |_| _ = counted.fetch_add(1, Ordering::SeqCst));
+        let result = config.run(async {
+            for nth in 0..1_204 {
+                wait(spawn(async move { Reason::other(format!("no order {nth}")) })).await;
+            }
+            // Another text, and another parent.
+            wait(spawn(async { Reason::other("no customer") })).await;
+            wait(spawn(async { drop(wait(spawn(async { Reason::other("no order 7") })).await) })).await;
+        });
+        result.expect("it runs");
+        assert_eq!(reports.load(Ordering::SeqCst), 1_206);
+        return;
+    }
+    let lines = lines_of("a15_crashes_that_repeat_are_counted_and_hooks_see_all");
+    let with = |text: &str| lines.iter().filter(|line| line.starts_with(text)).count();
+    assert_eq!(with("riot ERROR process crashed: \"no order"), 6, "{lines:?}");
+    assert_eq!(with("riot ERROR process crashed: \"no customer"), 1, "{lines:?}");
+    assert_eq!(with("riot ERROR repeated 1 199 times in 1 s: \"no order 0\" parent=<"), 1, "{lines:?}");
+    assert_eq!(lines.len(), 8, "{lines:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A runtime ends within its timeouts, whatever is stuck, and leaves no thread and no body behind that it need
-//! not: rules A1, A4 and A5.
+//! A runtime ends within its timeouts, whatever is stuck, and leaves no thread and no body behind that it
+//! need not: rules A1, A4 and A5.
 #![cfg(unix)]
 
 mod common;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use riot_actor::{
     Pid, Reason,
-    log::printable,
+    log::{admits_line, printable, tracing::Level},
     log_event,
     mailbox::{TrySendError, try_send},
     this,
@@ -149,16 +149,19 @@ impl Reporter {
     }
 
     pub(crate) fn restarted(&mut self, spec: &ChildSpec, pid: Pid) {
-        log_event!(INFO, TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
+        if admits_line(TARGET, Level::INFO, "child restarted") {
+            log_event!(INFO, TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
+        }
         self.publish(|| SupervisorEvent::Restarted { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {
         self.last_failure = Some(reason.clone());
         let id = &spec.id;
-        log_event!(
-            ERROR, TARGET, supervisor = %this(), child = %id, "child failed to start: {}", text(reason)
-        );
+        let line = format!("child failed to start: {}", text(reason));
+        if admits_line(TARGET, Level::ERROR, &line) {
+            log_event!(ERROR, TARGET, supervisor = %this(), child = %id, "{line}");
+        }
         self.publish(|| SupervisorEvent::StartFailed {
             supervisor: this(),
             id: spec.id.clone(),
@@ -173,9 +176,10 @@ impl Reporter {
                 TRACE, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", text(reason)
             );
         } else {
-            log_event!(
-                WARN, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", text(reason)
-            );
+            let line = format!("child ended: {}", text(reason));
+            if admits_line(TARGET, Level::WARN, &line) {
+                log_event!(WARN, TARGET, supervisor = %this(), child = %id, %pid, "{line}");
+            }
         }
         self.publish(|| SupervisorEvent::Ended {
             supervisor: this(),

@@ -6,6 +6,7 @@ use riot_actor::{
     Down, Exit, Message, Pid, Reason,
     call::CallRequest,
     link,
+    log::failed_to_start,
     mailbox::{receive_any, receive_if},
     monitor, now,
     process::{catch_panic, demonitor_flush, set_label, yield_now},
@@ -155,9 +156,13 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
     let parent_watch = monitor(parent);
     let described = match init().await {
         Ok(described) => described,
-        Err(reason) => return reason,
+        Err(reason) => {
+            failed_to_start();
+            return reason;
+        }
     };
     if let Err(invalid) = described.check() {
+        failed_to_start();
         return invalid.into();
     }
     if let Some(label) = described.label {
@@ -166,6 +171,7 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
     if let Some(name) = described.name
         && let Err(taken) = register(name, this())
     {
+        failed_to_start();
         return taken.into();
     }
     let mut child_set = match described.shape {

@@ -8,6 +8,7 @@ use crate::{
     guard::catch_panic::catch_panic,
     messages::capacity::MailboxOverflow,
     names::name::Name,
+    observe::crash_report,
     process::{exit::exit, link::link, notice::MonitorRef, pid::Pid, reason::Reason, spawn::SpawnOptions},
     runtime::{context, handle::Handle, kernel::spawn::ParentExit},
 };
@@ -166,6 +167,7 @@ async fn body<S: GenServer>(
             events::serve(state, parent).await
         }
         Ok(Err(stop)) => {
+            crash_report::failed_to_start();
             let reason = match &stop {
                 Stop::Ignore => Reason::Normal,
                 Stop::Because(reason) => reason.clone(),
@@ -173,7 +175,10 @@ async fn body<S: GenServer>(
             reply.send(Err(stop));
             reason
         }
-        Err(panic) => events::crashed(panic),
+        Err(panic) => {
+            crash_report::failed_to_start();
+            events::crashed(panic)
+        }
     }
 }
 

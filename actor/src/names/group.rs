@@ -121,8 +121,8 @@ pub fn members(group: &str) -> Vec<Pid> {
 
 /// Sends a clone of `message` to each member of a group, however often it has joined.
 ///
-/// It takes one poll slice, whatever the number of members: with more than some ten thousand, send to parts of
-/// [`members`] and [yield](crate::process::yield_now) in between.
+/// Sending takes one poll slice, whatever the number of members: with more than some ten thousand, send to
+/// parts of [`members`] and [yield](crate::process::yield_now) in between.
 ///
 /// See [`join_group`] for an example.
 ///
@@ -228,7 +228,7 @@ struct Membership {
     joins: u64,
 }
 
-/// What a join or a leave has changed.
+/// The effect of a join or a leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Changed {
     Members,

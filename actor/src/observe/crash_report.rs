@@ -1,6 +1,12 @@
 //! Crash reports: one for each abnormal exit, through `tracing`.
 
-use std::{borrow::Cow, cell::RefCell, fmt::Write as _};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    fmt::Write as _,
+};
+
+use tracing::Level;
 
 use crate::{
     guard::{Contained, contain, panic::catch, text::printable},
@@ -46,6 +52,10 @@ type Details = Vec<(&'static str, String)>;
 thread_local! {
     /// Details of the process that is about to exit on this thread.
     static LAST_DETAILS: RefCell<Option<(Pid, Details)>> = const { RefCell::new(None) };
+
+    /// The process that is about to exit on this thread because it has failed to start, below a supervisor
+    /// that reports it.
+    static STARTER_REPORTS: Cell<Option<Pid>> = const { Cell::new(None) };
 }
 
 /// Registers a detail of the running process for its crash report. The function is called only if the process
@@ -99,6 +109,19 @@ pub fn add_crash_detail(name: &'static str, value: &str) {
     });
 }
 
+/// Handles that the running process is about to return because it has failed to start. If a supervisor has
+/// started it, that one reports the failure, so the log has the process's own report at the level `DEBUG`.
+pub(crate) fn failed_to_start() {
+    let supervised = context::with_local(|local| {
+        let local = local?;
+        let this = local.running.borrow().as_ref()?.pid;
+        local.shared.is_below_supervisor(this).then_some(this)
+    });
+    if supervised.is_some() {
+        STARTER_REPORTS.set(supervised);
+    }
+}
+
 /// Returns the details of a process that has exited.
 pub(crate) fn details(pid: Pid, registered: &[CrashDetail]) -> Details {
     let last = LAST_DETAILS.take().filter(|(other, _)| *other == pid);
@@ -119,7 +142,9 @@ pub(crate) fn crash(shared: &Shared, report: CrashReport) {
     // A crash is an error; the exits that follow from it are only details.
     if *by_signal {
         log_event!(DEBUG, "riot::crash", %pid, label, names, parent, "process exited: {reason}");
-    } else {
+    } else if STARTER_REPORTS.take() == Some(*pid) {
+        log_event!(DEBUG, "riot::crash", %pid, label, names, parent, "process failed to start: {reason}");
+    } else if shared.admits_line("riot::crash", Level::ERROR, report.parent, &reason) {
         let backtrace = match &report.reason {
             Reason::Panic(panic) => panic.backtrace.as_deref(),
             _ => None,

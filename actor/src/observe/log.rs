@@ -45,6 +45,7 @@ use crate::{
         send::TrySendError,
     },
     names::{name::Name, registry::NameTaken},
+    observe::crash_report,
     process::{
         exit::{exit, trap_exit},
         notice::Exit,
@@ -63,6 +64,22 @@ const MAX_WAITING_LINES: usize = 10_000;
 
 /// Bytes that are written at once at most.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
+
+/// Returns whether a line about the running process as `parent` is printed. The first five equal ones in 10 s
+/// are, and then one line with their count every 10 s.
+#[doc(hidden)]
+#[must_use]
+pub fn admits_line(target: &'static str, level: Level, text: &str) -> bool {
+    let this = context::current();
+    context::with_local(|local| local.is_none_or(|local| local.shared.admits_line(target, level, this, text)))
+}
+
+/// Handles that the running process is about to return an error because it has failed to start: below a
+/// supervisor, which reports it, its own crash report has the level `DEBUG` in the log.
+#[doc(hidden)]
+pub fn failed_to_start() {
+    crash_report::failed_to_start();
+}
 
 /// A line of the log, with its newline.
 struct Line(String);

@@ -5,5 +5,6 @@
 
 pub(crate) mod crash_report;
 pub mod log;
+pub(crate) mod repeats;
 pub mod telemetry;
 pub mod trace;

@@ -12,6 +12,8 @@ use std::{
     time::Instant,
 };
 
+use tracing::Level;
+
 use super::{
     blocking::Pool, config::Config, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
     kernel::process::Runnable, kernel::table::Table, scheduler::Scheduler, shutdown::Ending,
@@ -19,7 +21,11 @@ use super::{
 };
 use crate::{
     names::{group::Groups, registry::Registry},
-    observe::{telemetry::Telemetry, trace::Tracer},
+    observe::{
+        repeats::{Repeated, Repeats, Verdict},
+        telemetry::Telemetry,
+        trace::Tracer,
+    },
     process::{notice::MonitorRef, pid::Pid},
     sync::lock::lock,
     time::{clock::Clock, timers::Timers},
@@ -45,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) blocking: Pool,
     pub(crate) telemetry: Telemetry,
     pub(crate) tracer: Tracer,
+    pub(crate) repeats: Repeats,
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) ending: Ending,
@@ -84,6 +91,7 @@ impl Shared {
             blocking,
             telemetry: Telemetry::default(),
             tracer: Tracer::default(),
+            repeats: Repeats::default(),
             driver_common: OnceLock::new(),
             ending: Ending::default(),
             gave_up: GaveUpProcesses::default(),
@@ -150,8 +158,21 @@ impl Shared {
         }
     }
 
-    /// Frees memory that a burst has left behind: of released processes, timers, names and groups that were not
-    /// needed since the last call.
+    /// Returns whether a line of the log is printed, and prints the count of those before it that were not.
+    pub(crate) fn admits_line(
+        &self,
+        target: &'static str,
+        level: Level,
+        parent: Option<Pid>,
+        text: &str,
+    ) -> bool {
+        let (verdict, due) = self.repeats.admit(self.now(), target, level, parent, text);
+        due.into_iter().for_each(Repeated::print);
+        verdict == Verdict::Print
+    }
+
+    /// Frees memory that a burst has left behind: of released processes, timers, names and groups that were
+    /// not needed since the last call.
     pub(crate) fn trim(&self) {
         self.table.trim();
         self.timers.trim();

@@ -32,6 +32,7 @@ use crate::{
         stderr::{self, LOG_FLUSH_TIMEOUT},
         text::printable,
     },
+    observe::repeats::Repeated,
     process::{
         pid::Pid,
         reason::{Outcome, Reason},
@@ -415,6 +416,12 @@ impl Shared {
         roots.into_iter().map(|(pid, _)| pid).collect()
     }
 
+    /// Returns whether the process was spawned by one that stops its children.
+    pub(crate) fn is_below_supervisor(&self, pid: Pid) -> bool {
+        let parent = self.tree_of(pid).and_then(|tree| tree.parent);
+        parent.and_then(|parent| self.tree_of(parent)).is_some_and(|tree| tree.stops_its_children)
+    }
+
     fn tree_of(&self, pid: Pid) -> Option<TreeOf> {
         let core = self.table.of(pid)?.lock_for(pid)?;
         let others = core.relations.as_ref().and_then(|relations| relations.others.as_ref());
@@ -440,12 +447,13 @@ impl Shared {
         let began = Instant::now();
         let all_gone = self.end_processes(&mut ThreadWaits(&self));
         self.stop_workers();
+        self.print_repeats();
         if !all_gone {
             let left = self.processes();
             self.blocking.close(Duration::ZERO);
             threads.join(1, LOG_FLUSH_TIMEOUT);
             stderr::flush(LOG_FLUSH_TIMEOUT);
-            // Bodies and messages that are left belong to processes that never end, so they are never dropped.
+            // Bodies and messages that are left belong to processes that never end: they are never dropped.
             std::mem::forget(self);
             return Err(RunError::Stuck(left));
         }
@@ -462,15 +470,23 @@ impl Shared {
         self.outcome(reason)
     }
 
-    /// Emits a warning, from a thread of its own: a subscriber that blocks holds the end of the runtime up
-    /// for 100 ms at most.
     fn report(self: &Arc<Self>, warning: String) {
+        self.emit(move || crate::log_event!(WARN, "riot::shutdown", "{warning}"));
+    }
+
+    /// Prints the counts of lines that were not printed.
+    fn print_repeats(self: &Arc<Self>) {
+        let due = self.repeats.take_due(self.now(), true);
+        if !due.is_empty() {
+            self.emit(move || due.into_iter().for_each(Repeated::print));
+        }
+    }
+
+    /// Calls `emit` on a thread of its own: a subscriber that blocks holds the end of the runtime up for
+    /// 100 ms at most.
+    fn emit(self: &Arc<Self>, emit: impl FnOnce() + Send + 'static) {
         let default_log = self.config.default_log;
-        let emit = move || {
-            log::without_default_unless(default_log, || {
-                crate::log_event!(WARN, "riot::shutdown", "{warning}");
-            });
-        };
+        let emit = move || log::without_default_unless(default_log, emit);
         let reporting = Threads::default();
         if reporting.start("riot-report", emit).is_ok() {
             reporting.join(0, LOG_FLUSH_TIMEOUT);

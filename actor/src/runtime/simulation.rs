@@ -19,6 +19,7 @@ use super::{
     shutdown::EndWaiter,
 };
 use crate::{
+    observe::repeats::Repeated,
     process::reason::{Outcome, Reason},
     sync::lock::lock,
     time::clock::{Clock, deadline_after},
@@ -253,6 +254,7 @@ impl World {
             self.step(None);
         }
         self.shared.timers.clear();
+        self.shared.repeats.take_due(self.shared.now(), true).into_iter().for_each(Repeated::print);
         self.shared.outcome(reason)
     }
 

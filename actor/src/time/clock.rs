@@ -95,8 +95,8 @@ impl Clock {
     }
 }
 
-/// Returns the instant after `delay`, or none where that lies beyond the end of the clock: then the wait has no
-/// end. All deadlines are made by it, so that no duration panics or wraps around.
+/// Returns the instant after `delay`, or none where that lies beyond the end of the clock: then the wait has
+/// no end. All deadlines are made by it, so that no duration panics or wraps around.
 ///
 /// ```
 /// # use std::time::Duration;

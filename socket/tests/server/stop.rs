@@ -45,6 +45,7 @@ fn b12_stop_ends_idle_connections_lets_busy_ones_finish_and_cuts_the_rest() {
         assert_eq!(receive::<usize>().await, 1, "one had to be cut");
         assert!(now() - start < Duration::from_secs(6));
         assert!(server.pid().is_none());
+        settle().await;
         assert_eq!(processes(), [this()], "{}", tree());
         Ok::<(), Reason>(())
     });

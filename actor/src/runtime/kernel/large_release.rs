@@ -46,7 +46,7 @@ impl Relations {
     }
 }
 
-/// What is left to do, in the order of the fields.
+/// The work that is left, in the order of the fields.
 struct LargeRelease {
     shared: Arc<Shared>,
     pid: Pid,

@@ -77,7 +77,7 @@ pub(crate) enum Holdings {
     Nothing,
     /// Possibly some of them.
     Something,
-    /// So many of them, or so many relations, that they are released in several poll slices.
+    /// Too many of them, or of relations, for one poll slice.
     Much,
 }
 

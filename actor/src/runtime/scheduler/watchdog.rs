@@ -3,8 +3,8 @@
 //!
 //! It also gives memory back that a burst has left behind.
 //!
-//! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does. It
-//! looks more often while a worker sleeps that could help at once.
+//! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does.
+//! It looks more often while a worker sleeps that could help at once.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::Scheduler;
-use crate::{guard::log, runtime::shared::Shared, sync::lock::lock};
+use crate::{guard::log, observe::repeats::Repeated, runtime::shared::Shared, sync::lock::lock};
 
 /// The interval of the watchdog while all workers are busy, so that none could help.
 const TICK: Duration = Duration::from_millis(10);
@@ -181,6 +181,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             ticks_since_share = Duration::ZERO;
         }
         trimmer.run(shared, now, active);
+        shared.repeats.take_due(now, false).into_iter().for_each(Repeated::print);
         quiet = if active { 0 } else { quiet + 1 };
         if quiet < QUIET_LOOKS {
             let asleep = scheduler.idle.is_anyone_asleep();
@@ -197,7 +198,8 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
         scheduler.watchdog.asleep.store(true, Ordering::SeqCst);
         let awakened = scheduler.watchdog.awakenings.load(Ordering::SeqCst) != before;
         if !awakened && !scheduler.stopping.load(Ordering::SeqCst) {
-            scheduler.watchdog.wait((!trimmer.is_done()).then_some(TRIM_INTERVAL));
+            let is_done = trimmer.is_done() && shared.repeats.is_empty();
+            scheduler.watchdog.wait((!is_done).then_some(TRIM_INTERVAL));
         }
         scheduler.watchdog.asleep.store(false, Ordering::SeqCst);
         // Unless a worker has woken, the next look is the last one.
