@@ -3,6 +3,9 @@
 /// The bounds of what one client may make the server hold or do. All are on unless their documentation says
 /// otherwise. A request that exceeds a bound is answered with the status named there.
 ///
+/// The most memory that one connection can hold is a formula of these bounds, rule H19 of the
+/// [contract](crate::contract): 786 KiB with the default limits and small responses.
+///
 /// ```
 /// let limits = riot_http::Limits::new().max_headers(64).max_head_bytes(16 * 1024);
 /// ```

@@ -121,6 +121,30 @@ fn b23_in_memory_too() {
     });
 }
 
+#[test]
+#[cfg(feature = "tls")]
+fn b23_behind_tls_too() {
+    use riot_socket::tls::{Certificate, Roots, Tls, TlsClient};
+
+    Simulation::sweep(0..10, || async {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let tls = Tls::new(Certificate::from_pem(chain.as_bytes(), key.as_bytes())?);
+        let listener = memory::Listener::new();
+        let server = never_reads(Server::listen(listener.clone()).tls(tls)).await;
+        let (stream, address) = listener.connect_stream()?;
+        let client = TlsClient::new(Roots::from_pem(chain.as_bytes())?);
+        let mut client = client.connect(Connection::new(stream.clone(), address), "localhost").await?;
+        assert_eq!(receive::<&str>().await, "served");
+        client.write_all(b"unread").await?;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(server.info().active, 1);
+        stream.reset();
+        assert_eq!(receive::<&str>().await, "closed");
+        Ok::<(), Reason>(())
+    });
+}
+
 /// Blocks the only worker, as a stopped program does, while bytes come and the timer runs out.
 #[test]
 fn b22_bytes_that_have_arrived_win_over_a_timer_that_has_run_out() {
