@@ -15,7 +15,8 @@ use riot_socket::signals::Signals;
 /// Bounds how long clients may take to finish when the server is stopped; 15 s.
 const SHUTDOWN: Duration = Duration::from_secs(15);
 
-const USAGE: &str = "usage: http_server [--addr HOST:PORT] [--port N] [--acceptors N] [--workers N]";
+const USAGE: &str =
+    "usage: http_server [--addr HOST:PORT] [--port N] [--share-port] [--acceptors N] [--workers N]";
 
 fn main() -> ExitCode {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
@@ -29,7 +30,12 @@ async fn serve(options: Options) -> Result<(), Reason> {
     // Logging never waits for the terminal, so a log that is not read stops no client.
     riot_actor::log::start(std::io::stderr())?;
     let mut signals = Signals::new()?;
+    let mut socket = riot_socket::Options::new();
+    if options.share_port {
+        socket = socket.reuse_port();
+    }
     let server = Server::bind(options.address)?
+        .options(socket)
         .acceptors(options.acceptors)
         .shutdown_timeout(SHUTDOWN)
         .handler(answer)
@@ -63,6 +69,8 @@ async fn answer(reqd: Reqd) {
 struct Options {
     /// The address to listen on; only this machine reaches it by default.
     address: String,
+    /// Several programs listen on the port, so that a new version starts before the old one stops.
+    share_port: bool,
     acceptors: usize,
     workers: usize,
 }
@@ -70,8 +78,13 @@ struct Options {
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Self { address: "127.0.0.1:2112".into(), acceptors: 10, workers };
+        let address = "127.0.0.1:2112".into();
+        let mut options = Self { address, share_port: false, acceptors: 10, workers };
         while let Some(name) = arguments.next() {
+            if name == "--share-port" {
+                options.share_port = true;
+                continue;
+            }
             let value = arguments.next()?;
             match name.as_str() {
                 "--addr" => options.address = value,

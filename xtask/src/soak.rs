@@ -19,7 +19,19 @@ pub(crate) const SOAK: &[Step] = &[
         about: "whole conversations over HTTP",
         run: || long("riot-http", "conversations"),
     },
+    Step { name: "drain", about: "ten thousand servers that stop", run: || long("riot-http", "drain") },
+    Step { name: "rolling", about: "eight restarts among forty clients", run: rolling },
 ];
+
+/// Restarts the examples, which a test of one file does not build.
+fn rolling() -> StepOutcome {
+    let mut examples = cargo();
+    examples.args(["build", "--release", "-p", "riot-examples", "--examples"]);
+    match run(examples) {
+        Ok(()) => long("riot-examples", "rolling"),
+        Err(error) => StepOutcome::Failed(error),
+    }
+}
 
 fn long(package: &str, test: &str) -> StepOutcome {
     let mut command = cargo();
