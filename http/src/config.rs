@@ -112,6 +112,9 @@ pub struct HttpConfig {
     clock: Option<Box<dyn Fn() -> SystemTime + Send + Sync>>,
     /// Renders the responses that the connection gives itself, if set.
     pub(crate) error_page: Option<Box<ErrorPage>>,
+    /// The levels at which handlers are logged that have ended with an error.
+    #[cfg(feature = "driver")]
+    pub(crate) log_levels: riot_socket::LogLevels,
     /// The source of random numbers.
     pub(crate) random: fn() -> u64,
     /// Tells whether the server is overloaded, so that idle connections end earlier.
@@ -132,6 +135,8 @@ impl HttpConfig {
             server_line: None,
             clock: None,
             error_page: None,
+            #[cfg(feature = "driver")]
+            log_levels: riot_socket::LogLevels::new(),
             random: random_from_std,
             overload_check: OnceLock::new(),
         }
@@ -182,6 +187,13 @@ impl HttpConfig {
     #[must_use]
     pub fn random(mut self, random: fn() -> u64) -> Self {
         self.random = random;
+        self
+    }
+
+    /// Sets the levels at which handlers are logged that have ended with an error.
+    #[cfg(feature = "driver")]
+    pub(crate) fn log_levels(mut self, levels: riot_socket::LogLevels) -> Self {
+        self.log_levels = levels;
         self
     }
 

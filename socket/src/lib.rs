@@ -71,7 +71,7 @@ pub use connection::{
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
     AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, DrainInfo,
-    DrainPhase, DrainReport, EndCounts, Protocol, Server, ServerHandle, ServerInfo, ServerPhase,
+    DrainPhase, DrainReport, EndCounts, LogLevels, Protocol, Server, ServerHandle, ServerInfo, ServerPhase,
     ServerStartError, ServerState, supervised,
 };
 #[cfg(feature = "tls")]

@@ -32,6 +32,22 @@ macro_rules! log_event {
     };
 }
 
+/// Emits an event at a level that is chosen at run time, a [`LogLevel`](crate::log::LogLevel).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! log_event_at {
+    ($level:expr, $target:expr, $($event:tt)+) => {
+        match $level {
+            $crate::log::LogLevel::Off => {}
+            $crate::log::LogLevel::Error => $crate::log_event!(ERROR, $target, $($event)+),
+            $crate::log::LogLevel::Warn => $crate::log_event!(WARN, $target, $($event)+),
+            $crate::log::LogLevel::Info => $crate::log_event!(INFO, $target, $($event)+),
+            $crate::log::LogLevel::Debug => $crate::log_event!(DEBUG, $target, $($event)+),
+            $crate::log::LogLevel::Trace => $crate::log_event!(TRACE, $target, $($event)+),
+        }
+    };
+}
+
 /// Calls `emit`, which emits an event of `level`. A panic of the subscriber is contained. If there is no
 /// subscriber, warnings and errors go to the standard error.
 #[doc(hidden)]

@@ -6,12 +6,11 @@ use std::{
     fmt::Write as _,
 };
 
-use tracing::Level;
-
 use crate::{
     guard::{Contained, contain, panic::catch, text::printable},
-    log_event,
+    log_event, log_event_at,
     names::name::Name,
+    observe::log::LogLevel,
     process::{pid::Pid, reason::Reason},
     runtime::{context, shared::Shared},
 };
@@ -56,6 +55,9 @@ thread_local! {
     /// The process that is about to exit on this thread because it has failed to start, below a supervisor
     /// that reports it.
     static STARTER_REPORTS: Cell<Option<Pid>> = const { Cell::new(None) };
+
+    /// The process that is about to exit on this thread, with the level of its report.
+    static CRASH_LEVEL: Cell<Option<(Pid, LogLevel)>> = const { Cell::new(None) };
 }
 
 /// Registers a detail of the running process for its crash report. The function is called only if the process
@@ -109,6 +111,13 @@ pub fn add_crash_detail(name: &'static str, value: &str) {
     });
 }
 
+/// Sets the level at which the crash report of the running process is logged, which is about to exit
+/// abnormally: it unwinds, or returns an error. `ERROR` by default. Hooks and handlers get the report in any
+/// case.
+pub fn set_crash_level(level: LogLevel) {
+    CRASH_LEVEL.set(context::current().map(|this| (this, level)));
+}
+
 /// Handles that the running process is about to return because it has failed to start. If a supervisor has
 /// started it, that one reports the failure, so the log has the process's own report at the level `DEBUG`.
 pub(crate) fn failed_to_start() {
@@ -139,19 +148,22 @@ pub(crate) fn crash(shared: &Shared, report: CrashReport) {
     let parent = parent.map(tracing::field::display);
     let names = (!names.is_empty()).then(|| tracing::field::debug(names));
     let reason = printable(format_args!("{reason:#}"));
+    let level = CRASH_LEVEL.take().filter(|(of, _)| of == pid).map_or(LogLevel::Error, |(_, level)| level);
     // A crash is an error; the exits that follow from it are only details.
     if *by_signal {
         log_event!(DEBUG, "riot::crash", %pid, label, names, parent, "process exited: {reason}");
     } else if STARTER_REPORTS.take() == Some(*pid) {
         log_event!(DEBUG, "riot::crash", %pid, label, names, parent, "process failed to start: {reason}");
-    } else if shared.admits_line("riot::crash", Level::ERROR, report.parent, &reason) {
+    } else if let Some(tracing_level) = level.of_tracing()
+        && shared.admits_line("riot::crash", tracing_level, report.parent, &reason)
+    {
         let backtrace = match &report.reason {
             Reason::Panic(panic) => panic.backtrace.as_deref(),
             _ => None,
         };
         let details = (!details.is_empty()).then(|| tracing::field::display(pairs(details)));
-        log_event!(
-            ERROR, "riot::crash", %pid, label, names, parent, details, backtrace,
+        log_event_at!(
+            level, "riot::crash", %pid, label, names, parent, details, backtrace,
             "process crashed: {reason}"
         );
     }

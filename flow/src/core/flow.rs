@@ -170,10 +170,12 @@ pub struct Activity {
 }
 
 /// How a flow has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
     /// The name of the timer that ended the flow, if one did, such as `idle`.
     pub timed_out: Option<&'static str>,
+    /// The error by which the peer broke the protocol, if it did.
+    pub protocol_error: Option<String>,
     /// Requests that were answered since [`Flow::shutdown_gracefully`].
     pub served: u64,
     /// Bytes came after the flow had ended its side in order: a request of the peer crossed the end.

@@ -13,12 +13,6 @@ use crate::{
     h1::{Failure, RequestNote},
 };
 
-/// Emits an event, also where the program has no subscriber.
-#[cfg(feature = "driver")]
-macro_rules! log_event {
-    ($level:ident, $($event:tt)+) => { riot_actor::log_event!($level, "riot::http", $($event)+) };
-}
-
 /// Emits an event. A subscriber that panics is contained.
 #[cfg(not(feature = "driver"))]
 macro_rules! log_event {
@@ -39,6 +33,9 @@ pub(super) struct FailedRequest {
     pub(super) note: RequestNote,
     /// The connection has gone on in another protocol.
     pub(super) has_switched: bool,
+    /// The levels of the log.
+    #[cfg(feature = "driver")]
+    pub(super) levels: riot_socket::LogLevels,
 }
 
 impl FailedRequest {
@@ -85,10 +82,18 @@ impl FailedRequest {
     fn log(&self, is_about_client: bool, reason: &str) {
         let (method, path) = self.note.method_and_path();
         let peer = self.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+        let text = if is_about_client { "a handler ended" } else { "a handler failed" };
+        #[cfg(feature = "driver")]
+        {
+            let Self { levels, .. } = self;
+            let level = if is_about_client { levels.of_clients_gone() } else { levels.of_handler_errors() };
+            riot_actor::log_event_at!(level, "riot::http", %peer, %method, %path, "{text}: {reason}");
+        }
+        #[cfg(not(feature = "driver"))]
         if is_about_client {
-            log_event!(DEBUG, %peer, %method, %path, "a handler ended: {reason}");
+            log_event!(DEBUG, %peer, %method, %path, "{text}: {reason}");
         } else {
-            log_event!(WARN, %peer, %method, %path, "a handler failed: {reason}");
+            log_event!(WARN, %peer, %method, %path, "{text}: {reason}");
         }
     }
 }

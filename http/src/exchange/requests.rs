@@ -87,8 +87,16 @@ impl Requests {
     pub(crate) fn report(&self, error: Option<HandlerError>) {
         let mut state = self.shared.lock();
         let (failure, note, has_switched) = (state.take_failure(), state.note, state.has_switched());
+        #[cfg(feature = "driver")]
+        let levels = state.config.log_levels;
         drop(state);
-        let about = FailedRequest { peer: self.shared.peer(), note, has_switched };
+        let about = FailedRequest {
+            peer: self.shared.peer(),
+            note,
+            has_switched,
+            #[cfg(feature = "driver")]
+            levels,
+        };
         match (error, failure) {
             (Some(error), failure) => about.report_error(&*error, failure),
             (None, Some(failure)) => about.report_failure(failure),

@@ -218,7 +218,8 @@ impl Flow for Http1 {
         let Some(cold) = &state.cold else { return Ending::default() };
         let drained = cold.drain.as_ref().map(|drain| (drain.served, drain.crossed));
         let (served, crossed) = drained.unwrap_or_default();
-        Ending { timed_out: cold.timed_out, served, crossed }
+        let protocol_error = cold.protocol_error.map(|error| error.to_string());
+        Ending { timed_out: cold.timed_out, protocol_error, served, crossed }
     }
 
     fn is_upgraded(&self) -> bool {

@@ -311,9 +311,17 @@ impl State {
         self.push(request);
     }
 
+    /// Records that the peer has broken the protocol. One that is too slow is counted by its timer.
+    fn note_protocol_error(&mut self, error: RequestError) {
+        if error != RequestError::TooSlow {
+            self.cold_mut().protocol_error = Some(error);
+        }
+    }
+
     /// Queues the rejection of bytes that are not a request; nothing behind them is read.
     #[cold]
     pub(crate) fn reject(&mut self, error: RequestError, is_head: bool) {
+        self.note_protocol_error(error);
         self.discard();
         let traits = RequestTraits { is_head, minor: 1, ..RequestTraits::default() };
         self.requests += 1;
@@ -386,6 +394,7 @@ impl State {
     /// Records that the body of the last request cannot be read to its end.
     #[cold]
     pub(crate) fn fail_body(&mut self, error: RequestError) {
+        self.note_protocol_error(error);
         self.discard();
         let Some((_, answer)) = self.exchanges.last() else { return };
         let id = self.requests;

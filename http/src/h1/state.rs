@@ -178,6 +178,8 @@ pub(crate) struct Cold {
     pub(crate) failure: Option<(u64, Failure)>,
     /// The protocols that the request under way offers, as a list.
     pub(crate) offered: Vec<u8>,
+    /// The error by which the peer broke the protocol, if it did.
+    pub(crate) protocol_error: Option<RequestError>,
     /// The timer that expired last.
     pub(crate) timed_out: Option<&'static str>,
     pub(crate) offer: Option<Offer>,

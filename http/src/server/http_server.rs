@@ -198,6 +198,13 @@ impl Server {
         self
     }
 
+    /// Sets the levels at which the server logs, by class of event; see [`riot_socket::LogLevels`].
+    pub fn log_levels(mut self, levels: riot_socket::LogLevels) -> Self {
+        self.config = self.config.log_levels(levels);
+        self.server = self.server.log_levels(levels);
+        self
+    }
+
     /// Sets the value of `Server` in every response; the field is absent by default.
     pub fn server_name(mut self, name: HeaderValue) -> Self {
         self.config = self.config.server_name(name);

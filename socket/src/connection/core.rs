@@ -174,6 +174,14 @@ impl Connection {
         self.identity.count_timeout(timer);
     }
 
+    /// Reports to the server that the client has broken the protocol, which is counted and logged at the
+    /// level that [`LogLevels`](crate::LogLevels) says.
+    pub fn count_protocol_error(&self, error: &str) {
+        if let Some(membership) = &self.identity.membership {
+            membership.count_protocol_error(error, &self.identity.record);
+        }
+    }
+
     /// Sets a hook that is called once, when the server wants this connection to finish.
     ///
     /// Without a hook the connection's input is ended, which a protocol sees as its peer leaving. The hook
@@ -344,7 +352,7 @@ impl Identity {
 
     pub(super) fn count_timeout(&self, timer: &'static str) {
         if let Some(membership) = &self.membership {
-            membership.count_timeout(timer);
+            membership.count_timeout(timer, &self.record);
         }
     }
 }

@@ -25,8 +25,11 @@ pub(crate) trait Owner: Send + Sync {
     /// Returns how long reads and writes may wait without a byte.
     fn timeouts(&self) -> ConnectionTimeouts;
 
-    /// Counts a connection that a timer ended.
-    fn count_timeout(&self, timer: &'static str);
+    /// Counts and logs a connection that a timer ended.
+    fn count_timeout(&self, timer: &'static str, record: &ConnectionRecord);
+
+    /// Counts and logs a connection whose client broke the protocol.
+    fn count_protocol_error(&self, error: &str, record: &ConnectionRecord);
 
     /// Removes a member at the end of its connection.
     fn remove(&self, key: MemberKey, record: &ConnectionRecord);
@@ -62,8 +65,12 @@ impl Membership {
         self.owner.timeouts()
     }
 
-    pub(super) fn count_timeout(&self, timer: &'static str) {
-        self.owner.count_timeout(timer);
+    pub(super) fn count_timeout(&self, timer: &'static str, record: &ConnectionRecord) {
+        self.owner.count_timeout(timer, record);
+    }
+
+    pub(super) fn count_protocol_error(&self, error: &str, record: &ConnectionRecord) {
+        self.owner.count_protocol_error(error, record);
     }
 
     pub(super) fn end(&self, record: &ConnectionRecord) {

@@ -88,6 +88,7 @@ pub(super) fn start(shared: &Arc<Shared>, number: usize, client: Client) -> Opti
         return Some(Start::serve(shared, connection, number, permit));
     }
     shared.statistics.refused.fetch_add(1, Relaxed);
+    shared.log_limit();
     let ConnectionOverflow::Answer(_) = shared.overflow else { return None };
     let permit = shared.refusals.try_acquire()?;
     Some(Start::refuse(shared, connection, number, permit))
@@ -148,12 +149,16 @@ impl SharedListener {
 /// first. It is released again while there is no client.
 async fn accept(listening: &dyn Listen, shared: &Shared) -> io::Result<Option<Client>> {
     let mut acquire = shared.permits.start_acquire();
+    let mut told = false;
     poll_fn(|cx| {
         if shared.is_closing() {
             return Poll::Ready(Ok(None));
         }
         let permit = match shared.overflow {
-            ConnectionOverflow::Wait => Some(ready!(acquire.poll(cx))),
+            ConnectionOverflow::Wait => match acquire.poll(cx) {
+                Poll::Ready(permit) => Some(permit),
+                Poll::Pending => return wait_for_permit(shared, &mut told),
+            },
             ConnectionOverflow::Close
             | ConnectionOverflow::Answer(_)
             | ConnectionOverflow::ReapOldestIdle => shared.permits.try_acquire(),
@@ -162,6 +167,15 @@ async fn accept(listening: &dyn Listen, shared: &Shared) -> io::Result<Option<Cl
         Poll::Ready(Ok(Some(Client { transport, peer, permit })))
     })
     .await
+}
+
+/// Logs, once for each client, that the server is full.
+#[cold]
+fn wait_for_permit<T>(shared: &Shared, told: &mut bool) -> Poll<T> {
+    if !std::mem::replace(told, true) {
+        shared.log_limit();
+    }
+    Poll::Pending
 }
 
 /// Sends waiting clients away, one after the other, through the descriptor in reserve. Called when the

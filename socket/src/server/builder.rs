@@ -8,6 +8,7 @@ use riot_supervisor::{ChildId, ChildSpec, supervisor};
 use super::{
     alarm::Alarm,
     handle::ServerHandle,
+    log_levels::LogLevels,
     overflow::ConnectionOverflow,
     protocol::{self, Protocol},
     state::Shared,
@@ -65,6 +66,7 @@ pub(super) struct Config {
     pub(super) shutdown_timeout: Duration,
     pub(super) lame_duck_timeout: Duration,
     pub(super) drain_first_timeout: Duration,
+    pub(super) log_levels: LogLevels,
     pub(super) handshakes: Handshakes,
     pub(super) handshake_timeout: Duration,
     pub(super) keeps_descriptor_limit: bool,
@@ -231,6 +233,12 @@ impl Server {
         self
     }
 
+    /// Sets the levels at which the server logs, by class of event.
+    pub fn log_levels(mut self, levels: LogLevels) -> Self {
+        self.config.log_levels = levels;
+        self
+    }
+
     /// Adds a handshake, which every connection passes before its protocol begins, after those added before.
     /// None by default.
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
@@ -328,6 +336,7 @@ impl fmt::Debug for Server {
             .field("shutdown_timeout", &config.shutdown_timeout)
             .field("lame_duck_timeout", &config.lame_duck_timeout)
             .field("drain_first_timeout", &config.drain_first_timeout)
+            .field("log_levels", &config.log_levels)
             .field("handshakes", &config.handshakes)
             .field("handshake_timeout", &config.handshake_timeout)
             .finish_non_exhaustive()
@@ -360,6 +369,7 @@ impl Config {
             shutdown_timeout: Duration::from_secs(15),
             lame_duck_timeout: Duration::ZERO,
             drain_first_timeout: Duration::from_secs(1),
+            log_levels: LogLevels::new(),
             handshakes: Handshakes::default(),
             handshake_timeout: Duration::from_secs(5),
             keeps_descriptor_limit: false,

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use riot_actor::{Reason, receive};
+use riot_actor::{Reason, receive, telemetry::set_crash_level};
 
 use super::{
     overflow::{self, ConnectionOverflow},
@@ -48,7 +48,7 @@ impl Drop for DescribeOnPanic<'_> {
     fn drop(&mut self) {
         let Self(record, shared) = self;
         if std::thread::panicking() {
-            record.describe_crash(shared.address().as_ref());
+            describe_crash(record, shared);
         }
     }
 }
@@ -70,14 +70,21 @@ fn poll_serving(
     }
 }
 
+/// Prepares the crash report of the running Connector.
+fn describe_crash(record: &ConnectionRecord, shared: &Shared) {
+    set_crash_level(shared.log_levels.crash);
+    record.describe_crash(shared.address().as_ref());
+}
+
 /// Returns the exit reason of a Connector whose protocol has ended with an error: a disconnect if its own
 /// transport has reported that.
 fn end_abnormally(reason: Reason, record: &ConnectionRecord, shared: &Shared) -> Reason {
     let Some(disconnected) = record.disconnect_in(&reason) else {
-        record.describe_crash(shared.address().as_ref());
+        describe_crash(record, shared);
         return reason;
     };
-    riot_actor::log_event!(DEBUG, "riot::socket", "{} disconnected: {reason}", record.peer());
+    let level = shared.log_levels.client_gone;
+    riot_actor::log_event_at!(level, "riot::socket", "{} disconnected: {reason}", record.peer());
     Reason::shutdown_with(disconnected)
 }
 

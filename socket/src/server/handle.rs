@@ -112,6 +112,7 @@ impl ServerHandle {
             ended: statistics.ended(),
             accept_errors: statistics.accept_errors(),
             handshake_errors: statistics.handshake_errors.load(Relaxed),
+            protocol_errors: statistics.protocol_errors.load(Relaxed),
             timeouts: statistics.timeouts(),
             bytes_received,
             bytes_sent,

@@ -57,6 +57,8 @@ pub struct ServerInfo {
     pub accept_errors: AcceptErrors,
     /// Connections whose handshake failed, timeouts excluded.
     pub handshake_errors: u64,
+    /// Connections whose client broke the protocol, as far as protocols report it.
+    pub protocol_errors: u64,
     /// Connections that a timer ended, by the name of the timer: `handshake`, and those of the protocol.
     pub timeouts: BTreeMap<&'static str, u64>,
     /// Bytes that all connections have received.

@@ -30,6 +30,7 @@ mod drain;
 mod drainer;
 mod handle;
 mod info;
+mod log_levels;
 mod overflow;
 mod protocol;
 mod reaper;
@@ -46,6 +47,7 @@ pub use self::{
     drain::{DrainInfo, DrainPhase, DrainReport, ServerPhase},
     handle::ServerHandle,
     info::{AcceptErrors, ConnectionInfo, CutConnection, EndCounts, ServerInfo, ServerState},
+    log_levels::LogLevels,
     overflow::ConnectionOverflow,
     protocol::{Protocol, supervised},
 };

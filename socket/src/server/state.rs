@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{
-    Pid, Reason, now,
+    Pid, Reason, log, now,
     process::{is_alive, join},
     this,
 };
@@ -23,6 +23,7 @@ use super::{
     connections::DrainConnections,
     descriptors,
     drain::{DrainCounters, Schedule, later},
+    log_levels::LogLevels,
     overflow::{ConnectionOverflow, MAX_REFUSALS},
     protocol::DynProtocol,
     reaper::{Reaper, ServerSet},
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub(super) drain_counters: DrainCounters,
     /// The time that a client has for its first bytes once the server drains.
     pub(super) drain_first_timeout: Duration,
+    pub(super) log_levels: LogLevels,
     /// The server accepts no more, because it drains.
     closing: AtomicBool,
     settings: Mutex<Settings>,
@@ -125,6 +127,7 @@ impl Shared {
             suspended: AtomicBool::new(false),
             drain_counters: DrainCounters::default(),
             drain_first_timeout: config.drain_first_timeout,
+            log_levels: config.log_levels,
             closing: AtomicBool::new(false),
             settings: Mutex::new(settings),
             lifecycle: Mutex::default(),
@@ -344,8 +347,21 @@ impl Shared {
             HandshakeError::TimedOut => self.statistics.count_timeout("handshake"),
             _ => drop(self.statistics.handshake_errors.fetch_add(1, Relaxed)),
         }
-        riot_actor::log_event!(DEBUG, "riot::socket", "{failed}");
+        riot_actor::log_event_at!(self.log_levels.handshake, "riot::socket", "{failed}");
         Reason::shutdown_with(failed)
+    }
+
+    /// Logs that a client came while the server was full.
+    #[cold]
+    pub(super) fn log_limit(&self) {
+        let level = self.log_levels.limit;
+        let text = format!("the limit of {} connections is reached", self.permits.max());
+        if let Some(level) = level.of_tracing()
+            && !log::admits_line("riot::socket", level, &text)
+        {
+            return;
+        }
+        riot_actor::log_event_at!(level, "riot::socket", "{text}");
     }
 
     /// Logs a failed accept, at most once a second.

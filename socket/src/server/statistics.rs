@@ -28,6 +28,7 @@ pub(super) struct Statistics {
     pub(super) refused: AtomicU64,
     pub(super) reaped: AtomicU64,
     pub(super) handshake_errors: AtomicU64,
+    pub(super) protocol_errors: AtomicU64,
     /// Bytes of connections that have ended.
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,

@@ -185,8 +185,16 @@ impl Owner for Shared {
         self.connection_timeouts
     }
 
-    fn count_timeout(&self, timer: &'static str) {
+    fn count_timeout(&self, timer: &'static str, record: &ConnectionRecord) {
         self.statistics.count_timeout(timer);
+        let level = self.log_levels.timeout;
+        riot_actor::log_event_at!(level, "riot::socket", "{} timed out: {timer}", record.peer());
+    }
+
+    fn count_protocol_error(&self, error: &str, record: &ConnectionRecord) {
+        self.statistics.protocol_errors.fetch_add(1, Relaxed);
+        let level = self.log_levels.protocol_error;
+        riot_actor::log_event_at!(level, "riot::socket", "{} broke the protocol: {error}", record.peer());
     }
 
     fn remove(&self, key: MemberKey, record: &ConnectionRecord) {
