@@ -265,5 +265,7 @@ fn a01_a_log_that_is_read_has_every_line_at_the_end() {
     let child = program("a01_a_log_that_is_read_has_every_line_at_the_end");
     let output = child.wait_with_output().expect("it ran");
     assert_eq!(output.status.code(), Some(7));
-    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 2_000);
+    // On a busy machine the watchdog may have lines of its own among them.
+    let lines = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(lines.lines().filter(|line| line.contains("xxx nth=")).count(), 2_000, "{lines}");
 }

@@ -414,3 +414,30 @@ fn h02_an_error_page_that_panics_with_a_payload_that_panics_is_replaced() {
     let heard = String::from_utf8(hand.collect()).expect("text");
     assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
 }
+
+#[test]
+fn h02_an_error_whose_destructor_panics_does_not_end_the_connection() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("no room")]
+    struct NoRoom(#[allow(dead_code, reason = "it is dropped")] BombInside);
+    #[derive(Debug)]
+    struct BombInside;
+    impl Drop for BombInside {
+        fn drop(&mut self) {
+            std::panic::panic_any(Bomb);
+        }
+    }
+    let handler = |reqd: Reqd| async move {
+        if reqd.request().path() == "/bomb" {
+            return Err(NoRoom(BombInside));
+        }
+        let _ = reqd.respond_with_string(Response::ok(), "still here");
+        Ok(())
+    };
+    let (heard, logged) = watched(handler, &format!("GET /bomb HTTP/1.1\r\nHost: a\r\n\r\n{GET}"));
+    assert_eq!(heard.matches("HTTP/1.1 500 ").count(), 1, "{heard}");
+    assert!(heard.ends_with("still here"), "{heard}");
+    let lines: Vec<_> = logged.iter().map(|(_, line)| line.as_str()).collect();
+    let [error, destructor] = lines[..] else { panic!("two lines, not {lines:?}") };
+    assert!(error.contains("no room") && destructor.contains("the destructor of the error panicked"));
+}

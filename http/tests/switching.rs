@@ -184,3 +184,20 @@ fn an_unread_body_is_in_the_way() {
     assert_eq!(ready(reqd.body().bytes(2)).unwrap(), "hi");
     assert!(reqd.respond_with_upgrade(switch(Some("x"))).is_ok(), "once it is read the switch is possible");
 }
+
+#[test]
+fn h15_bytes_behind_an_offer_with_close_are_kept() {
+    for others in ["", "close, "] {
+        let offer = request(&format!("Upgrade: x\r\nConnection: {others}upgrade\r\n"));
+        let mut held = Held::new(config());
+        let _upgrade = held.request(&format!("{offer}early")).respond_with_upgrade(switch(None)).unwrap();
+        assert!(held.heard().starts_with("HTTP/1.1 101 "));
+        assert_eq!(held.hand.unread(), b"early", "{others}");
+    }
+    // Without a switch nothing behind the close is processed.
+    let mut held = Held::new(config());
+    let offer = request("Upgrade: x\r\nConnection: close, upgrade\r\n");
+    held.request(&format!("{offer}{GET}")).respond_with_string(Response::ok(), "last").unwrap();
+    assert!(held.heard().contains("connection: close\r\n"));
+    assert!(held.next().is_none() && held.is_over());
+}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    BodyError, RespondError, UpgradeError, WriteError,
+    BodyError, HandlerError, RespondError, UpgradeError, WriteError,
     contain::contain,
     h1::{Failure, RequestNote},
 };
@@ -41,7 +41,16 @@ pub(super) struct FailedRequest {
 impl FailedRequest {
     /// Reports the error that the handler returned: as a warning, unless it only says that the client has
     /// left or sent a body that is none, and the connection had no fault to find with the handler.
-    pub(super) fn report_error(&self, error: &(dyn Error + Send + Sync + 'static), failure: Option<Failure>) {
+    ///
+    /// The error is dropped here, where a destructor that panics is contained: the connection goes on.
+    pub(super) fn report_error(&self, error: HandlerError, failure: Option<Failure>) {
+        self.describe_error(&*error, failure);
+        if contain(move || drop(error)).is_none() {
+            self.log(false, "the destructor of the error panicked");
+        }
+    }
+
+    fn describe_error(&self, error: &(dyn Error + Send + Sync + 'static), failure: Option<Failure>) {
         let mut text = Line::default();
         // Formatting an error is code of its author.
         let chain = contain(|| {

@@ -98,7 +98,7 @@ impl Requests {
             levels,
         };
         match (error, failure) {
-            (Some(error), failure) => about.report_error(&*error, failure),
+            (Some(error), failure) => about.report_error(error, failure),
             (None, Some(failure)) => about.report_failure(failure),
             (None, None) => {}
         }
