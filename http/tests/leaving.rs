@@ -138,7 +138,8 @@ fn h12_f17_a_reset_is_noticed_at_once_in_every_state() {
 #[test]
 fn h12_f17_a_reset_of_a_socket_is_noticed_at_once_in_every_state() {
     let reason = riot_actor::run(async {
-        let server = leaving(Server::bind("127.0.0.1:0")?, Timeouts::new()).await;
+        let server =
+            leaving(Server::bind("127.0.0.1:0")?, Timeouts::new().without_half_closed_timeout()).await;
         for (state, leaves) in STATES {
             let address = server.local_addr();
             let client = blocking(move || {
@@ -170,4 +171,106 @@ fn h12_f17_a_reset_of_a_socket_is_noticed_at_once_in_every_state() {
         Ok::<(), Reason>(())
     });
     assert_eq!(reason, Reason::Normal);
+}
+
+/// Sends `first`, ends the sending direction, and returns after how long the connection and the handler were gone.
+async fn half_closed(
+    timeouts: Timeouts,
+    first: &'static str,
+    reads: bool,
+) -> Result<(Duration, Duration), Reason> {
+    let listener = Listener::new();
+    let server = leaving(Server::listen(listener.clone()), timeouts).await;
+    let mut client = listener.connect()?;
+    client.write_all(first.as_bytes()).await?;
+    client.shutdown(Shutdown::Write)?;
+    let start = now();
+    if reads {
+        riot_actor::spawn(
+            async move { while client.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} },
+        );
+    } else {
+        riot_actor::spawn(async move {
+            sleep(Duration::from_secs(100_000)).await;
+            drop(client);
+        });
+    }
+    while server.info().timeouts.values().sum::<u64>() == 0 && now() - start < Duration::from_secs(1_000) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let gone = now() - start;
+    if gone < Duration::from_secs(1_000) {
+        assert_eq!(server.info().timeouts.get("half closed"), Some(&1), "{:?}", server.info().timeouts);
+    }
+    let mut dropped = receive::<&str>().await;
+    while dropped != "dropped" {
+        dropped = receive::<&str>().await;
+    }
+    server.stop(Duration::ZERO).await;
+    Ok((gone, now() - start))
+}
+
+#[test]
+fn h12_a_client_that_stops_sending_and_leaves_takes_its_handler_with_it() {
+    for first in [GET, STREAM, LAST, "GET / HTTP/1.0\r\n\r\n"] {
+        for reads in [true, false] {
+            Simulation::sweep(0..5, move || async move {
+                for (timeouts, seconds) in [
+                    (Timeouts::new(), 10),
+                    (Timeouts::new().half_closed_timeout(Duration::from_secs(25)), 25),
+                ] {
+                    let (gone, dropped) = half_closed(timeouts, first, reads).await?;
+                    assert_eq!((gone.as_secs(), dropped.as_secs()), (seconds, seconds), "{first}");
+                }
+                Ok::<(), Reason>(())
+            });
+        }
+    }
+}
+
+#[test]
+fn h12_a_kept_handler_outlives_a_client_that_stopped_sending() {
+    Simulation::sweep(0..10, || async {
+        let kept = "GET /kept HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (gone, dropped) = half_closed(Timeouts::new(), kept, true).await?;
+        assert_eq!(gone.as_secs(), 10, "the connection is closed");
+        assert!(dropped >= Duration::from_secs(1_000), "{dropped:?}");
+        Ok::<(), Reason>(())
+    });
+}
+
+/// A client that accepts a byte at a time of an endless response; says when the connection was cut.
+async fn trickles(pace: Duration, bytes: usize) -> Result<Duration, Reason> {
+    let listener = Listener::new();
+    let server = leaving(Server::listen(listener.clone()), Timeouts::new()).await;
+    let mut client = listener.connect()?;
+    client.write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").await?;
+    let start = now();
+    let reader = riot_actor::spawn(async move {
+        let mut buffer = vec![0; bytes];
+        while client.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+            sleep(pace).await;
+        }
+    });
+    while server.info().timeouts.is_empty() && now() - start < Duration::from_secs(600) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let cut = now() - start;
+    if cut < Duration::from_secs(600) {
+        assert_eq!(server.info().timeouts.get("write rate"), Some(&1), "{:?}", server.info().timeouts);
+    }
+    riot_actor::exit(reader, Reason::Kill);
+    server.stop(Duration::ZERO).await;
+    Ok(cut)
+}
+
+#[test]
+fn h11_a_client_that_accepts_a_byte_now_and_then_is_cut() {
+    Simulation::sweep(0..10, || async {
+        let cut = trickles(Duration::from_secs(29), 1).await?;
+        assert!((30..=31).contains(&cut.as_secs()), "{cut:?}");
+        let cut = trickles(Duration::from_secs(10), 2_500).await?;
+        assert_eq!(cut.as_secs(), 600, "it keeps the lowest rate");
+        Ok::<(), Reason>(())
+    });
 }
