@@ -63,7 +63,7 @@ fn cut(timeouts: ConnectionTimeouts, hook: bool, stop: Option<Duration>) {
         }
         match stop {
             Some(limit) => drop(server.stop(limit).await),
-            None => drop(server.wait_for_connections(|connections| connections == 0).await),
+            None => server.wait_for_connections(|connections| connections == 0).await,
         }
         assert_eq!(in_the_system(address, client.local_addr()?), [""; 0]);
         assert!(blocking(move || is_reset(&mut client)).await);
