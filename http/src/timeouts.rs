@@ -24,7 +24,9 @@ pub struct Timeouts {
     pub(crate) handler_timeout: Option<Duration>,
     pub(crate) write_stall_timeout: Option<Duration>,
     pub(crate) age_timeout: Option<Duration>,
+    pub(crate) half_closed_timeout: Option<Duration>,
     pub(crate) min_body_rate: Option<u32>,
+    pub(crate) min_write_rate: Option<u32>,
     pub(crate) linger_timeout: Duration,
     pub(crate) drain_first_timeout: Duration,
     pub(crate) drain_idle_timeout: Option<Duration>,
@@ -47,7 +49,9 @@ impl Timeouts {
             handler_timeout: None,
             write_stall_timeout: Some(Duration::from_secs(30)),
             age_timeout: None,
+            half_closed_timeout: Some(Duration::from_secs(10)),
             min_body_rate: Some(240),
+            min_write_rate: Some(240),
             linger_timeout: Duration::from_secs(1),
             drain_first_timeout: Duration::from_secs(1),
             drain_idle_timeout: Some(Duration::from_millis(500)),
@@ -155,6 +159,28 @@ impl Timeouts {
         self
     }
 
+    /// Bounds how long the exchanges under way may take after the peer has stopped sending; 10 s by default. Then
+    /// the handler is cancelled, unless it is [kept](crate::Reqd::keep_handler), and the connection is dropped.
+    ///
+    /// A peer that only stops sending cannot be told from one that has closed the connection, until something
+    /// is sent to it. Without this bound a long poll, or a stream without events, would outlive its client for
+    /// ever. A response whose last byte has been handed over by its handler is not bounded by this timer.
+    ///
+    /// # Panics
+    /// Panics if `timeout` is zero.
+    #[must_use]
+    pub fn half_closed_timeout(mut self, timeout: Duration) -> Self {
+        self.half_closed_timeout = checked(timeout, "half_closed_timeout");
+        self
+    }
+
+    /// Switches the half-closed timeout off.
+    #[must_use]
+    pub fn without_half_closed_timeout(mut self) -> Self {
+        self.half_closed_timeout = None;
+        self
+    }
+
     /// Bounds the life of a connection, less up to a tenth at random, so that connections opened together do
     /// not end together; off by default. Then the connection finishes the request under way and closes.
     ///
@@ -183,6 +209,27 @@ impl Timeouts {
     #[must_use]
     pub fn without_min_body_rate(mut self) -> Self {
         self.min_body_rate = None;
+        self
+    }
+
+    /// The lowest rate at which a peer may accept what is to be sent, while bytes wait for it, in bytes a second;
+    /// 240 by default. The peer may fall behind by [`write_stall_timeout`](Self::write_stall_timeout), so the
+    /// rate is an average over that time; then the connection is dropped. Without that timeout there is no
+    /// lowest rate either.
+    ///
+    /// # Panics
+    /// Panics if `bytes` is zero.
+    #[must_use]
+    pub fn min_write_rate(mut self, bytes: u32) -> Self {
+        assert!(bytes > 0, "riot_http: min_write_rate must be greater than zero");
+        self.min_write_rate = Some(bytes);
+        self
+    }
+
+    /// Lets peers accept bytes at any rate.
+    #[must_use]
+    pub fn without_min_write_rate(mut self) -> Self {
+        self.min_write_rate = None;
         self
     }
 

@@ -103,16 +103,91 @@ fn h11_a_peer_that_waits_for_continue_is_not_slow() {
 #[test]
 fn h11_a_peer_that_takes_nothing_is_dropped() {
     let mut held = Held::new(config());
-    held.request(GET).respond_with_bytes(Response::ok(), vec![0; 10_000]).unwrap();
+    held.request(GET).respond_with_bytes(Response::ok(), vec![0; 20_000]).unwrap();
     assert_eq!(held.hand.collect_at_most(5000).len(), 5000);
     held.hand.advance(Duration::from_secs(20));
-    assert_eq!(held.hand.collect_at_most(100).len(), 100, "a little is enough");
+    assert_eq!(held.hand.collect_at_most(5000).len(), 5000);
     assert!(held.hand.collect_at_most(0).is_empty());
     held.hand.advance(Duration::from_millis(29_999));
     assert!(!held.hand.flow.is_closed());
     held.hand.advance(Duration::from_millis(1));
     assert!(held.hand.flow.is_closed());
-    assert!(held.hand.write_is_closed().unwrap() > 4000);
+    assert!(held.hand.write_is_closed().unwrap() > 9000);
+}
+
+#[test]
+fn h11_a_peer_that_takes_a_byte_now_and_then_is_dropped() {
+    let mut held = Held::new(config());
+    held.request(GET).respond_with_bytes(Response::ok(), vec![0; 10_000]).unwrap();
+    assert_eq!(held.hand.collect_at_most(5000).len(), 5000);
+    held.hand.advance(Duration::from_secs(29));
+    assert_eq!(held.hand.collect_at_most(1).len(), 1);
+    held.hand.advance(Duration::from_millis(1_004));
+    assert!(!held.hand.flow.is_closed(), "a byte is worth a 240th of a second");
+    held.hand.advance(Duration::from_millis(1));
+    assert!(held.hand.flow.is_closed());
+    assert_eq!(held.hand.flow.ending().timed_out, Some("write rate"));
+}
+
+#[test]
+fn h11_a_peer_that_keeps_the_lowest_rate_of_writing_stays() {
+    let slow = Timeouts::new().min_write_rate(100);
+    for (timeouts, bytes, stays) in
+        [(slow.clone(), 1_000, true), (slow.clone(), 900, false), (slow.without_min_write_rate(), 1, true)]
+    {
+        let mut held = Held::new(timed(timeouts));
+        held.request(GET).respond_with_bytes(Response::ok(), vec![0; 1_000_000]).unwrap();
+        for _ in 0..60 {
+            held.hand.collect_at_most(bytes);
+            held.hand.advance(Duration::from_secs(10));
+        }
+        assert_eq!(!held.hand.flow.is_closed(), stays, "{bytes}");
+    }
+}
+
+#[test]
+fn h11_the_rate_of_writing_counts_only_while_bytes_wait() {
+    let mut held = Held::new(timed(Timeouts::new().without_idle_timeout()));
+    for _ in 0..3 {
+        held.request(GET).respond_with_bytes(Response::ok(), vec![0; 10_000]).unwrap();
+        assert_eq!(held.hand.collect_at_most(5000).len(), 5000);
+        assert!(held.heard().len() > 4000);
+        held.hand.advance(Duration::from_secs(100));
+        assert!(!held.hand.flow.is_closed());
+    }
+}
+
+#[test]
+fn h11_h12_a_peer_that_has_stopped_sending_is_waited_for_ten_seconds() {
+    for (timeouts, seconds) in [
+        (Timeouts::new(), 10),
+        (Timeouts::new().half_closed_timeout(Duration::from_secs(3)), 3),
+        (Timeouts::new().without_half_closed_timeout(), 1_000),
+    ] {
+        let mut held = Held::new(timed(timeouts));
+        let _first = held.request(&GET.repeat(2));
+        held.hand.end_input();
+        held.hand.advance(Duration::from_millis(seconds * 1000 - 1));
+        assert!(!held.hand.flow.is_closed(), "{seconds}");
+        held.hand.advance(Duration::from_millis(1));
+        assert_eq!(held.hand.flow.is_closed(), seconds < 1_000, "{seconds}");
+        assert_eq!(held.hand.flow.ending().timed_out, (seconds < 1_000).then_some("half closed"));
+    }
+}
+
+#[test]
+fn h11_a_response_that_is_complete_is_sent_whatever_time_it_takes_a_peer_that_has_stopped_sending() {
+    let mut held = Held::new(config());
+    let reqd = held.request(GET);
+    held.hand.end_input();
+    held.hand.advance(Duration::from_secs(9));
+    reqd.respond_with_bytes(Response::ok(), vec![0; 100_000]).unwrap();
+    for _ in 0..10 {
+        assert_eq!(held.hand.collect_at_most(5_000).len(), 5_000);
+        held.hand.advance(Duration::from_secs(10));
+    }
+    assert!(held.heard().len() > 50_000);
+    assert!(held.is_closed());
 }
 
 #[test]
@@ -142,6 +217,8 @@ fn h11_every_timer_can_be_off() {
         .without_idle_timeout()
         .without_body_idle_timeout()
         .without_min_body_rate()
+        .without_half_closed_timeout()
+        .without_min_write_rate()
         .without_write_stall_timeout();
     let mut held = Held::new(timed(off));
     held.hand.push(b"GET");

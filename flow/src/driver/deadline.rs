@@ -8,10 +8,10 @@ use std::{
 
 use riot_actor::{
     now,
-    time::{Sleep, sleep_until},
+    time::{Sleep, now_coarse, sleep_until},
 };
 
-use super::{Link, WakeFlags, wake_flags::Due};
+use super::{Link, WakeFlags, inbound::Filled, outbound::Flushed, wake_flags::Due};
 use crate::Flow;
 
 /// Tells the flow when its deadlines have passed.
@@ -21,6 +21,23 @@ use crate::Flow;
 pub(super) struct Deadline {
     /// Invariant: not later than the flow's deadline when that was last read.
     sleep: Option<Sleep>,
+}
+
+impl<F: Flow> Link<F> {
+    /// Receives and sends what the transport allows, although no event has reported that it does: the program
+    /// may have been stopped, or its workers busy, while a timer ran out.
+    #[cold]
+    fn look_again(&self) {
+        self.transport.assume_ready();
+        if self.fill(&mut None) == Filled::Closed {
+            self.wakes.wake_reader();
+        }
+        if let Some(writer) = self.wakes.writer()
+            && self.flush(&mut Context::from_waker(writer), now_coarse()) != Flushed::Waiting
+        {
+            writer.wake_by_ref();
+        }
+    }
 }
 
 impl Deadline {
@@ -48,7 +65,12 @@ impl Deadline {
                     }
                     self.sleep = None;
                     let now = now();
-                    if link.lock_flow().next_deadline().is_some_and(|deadline| deadline <= now) {
+                    let is_due = || link.lock_flow().next_deadline().is_some_and(|deadline| deadline <= now);
+                    if !is_due() {
+                        continue;
+                    }
+                    link.look_again();
+                    if is_due() {
                         link.change(|flow| flow.handle_deadline(now));
                     }
                 }

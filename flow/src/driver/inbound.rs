@@ -46,6 +46,10 @@ pub(super) struct Inbound {
     present_again: bool,
     /// The peer sends no more.
     ended: bool,
+    /// The flow has been told that the transport failed.
+    failed: bool,
+    /// Nothing more is read, and the transport says when the peer has gone.
+    is_watched: bool,
     /// The last read filled its buffer, so the next one uses a block that the flow can keep without a copy.
     bulk: bool,
     /// The flow has asked for a read and the transport had nothing yet, so the flow need not be asked again.
@@ -71,6 +75,8 @@ impl Inbound {
             present_again: !unread.is_empty(),
             unread: Unread::Copied(unread),
             ended: false,
+            failed: false,
+            is_watched: false,
             bulk: false,
             read_pending: false,
         }
@@ -149,11 +155,16 @@ impl<F: Flow> Link<F> {
         loop {
             let LinkState { flow, inbound, .. } = state;
             match next {
-                ReadOperation::Close => return Filled::Closed,
+                ReadOperation::Close => return self.input_closed(state),
                 ReadOperation::Yield => {
                     flow.yield_reader(&self.read_waker);
                     inbound.present_again = true;
-                    return Filled::Waiting;
+                    // No read reports that the peer has gone before the flow goes on.
+                    if inbound.failed || self.transport.poll_closed(cx).is_pending() {
+                        return Filled::Waiting;
+                    }
+                    next = self.read_failed(state, io::ErrorKind::ConnectionReset.into());
+                    continue;
                 }
                 ReadOperation::Read => {}
             }
@@ -164,7 +175,7 @@ impl<F: Flow> Link<F> {
                 continue;
             }
             if inbound.ended {
-                return Filled::Closed; // The flow has been told of the end.
+                return self.input_closed(state); // The flow has been told of the end.
             }
             let block = if inbound.bulk { buffers::take_block() } else { None };
             let received = match block {
@@ -186,6 +197,32 @@ impl<F: Flow> Link<F> {
         Filled::Waiting
     }
 
+    /// Watches the peer from now on, although nothing more is read: it may go away while the flow still sends.
+    #[cold]
+    pub(super) fn watch_peer(&self) {
+        let state = &mut *self.state.lock();
+        state.inbound.is_watched = true;
+        let _ = self.input_closed(state);
+    }
+
+    fn input_closed(&self, state: &mut LinkState<F>) -> Filled {
+        if state.inbound.is_watched {
+            cold_path();
+            self.look_at_peer(state);
+        }
+        Filled::Closed
+    }
+
+    /// Tells the flow if the peer has gone, else registers for that.
+    #[inline(never)]
+    fn look_at_peer(&self, state: &mut LinkState<F>) {
+        let LinkState { flow, inbound, outbound } = state;
+        let ends = inbound.failed || outbound.is_closed() || flow.is_closed() || flow.is_upgraded();
+        if !ends && self.transport.poll_closed(&mut Context::from_waker(&self.read_waker)).is_ready() {
+            let _ = self.read_failed(state, io::ErrorKind::ConnectionReset.into());
+        }
+    }
+
     #[cold]
     fn read_failed(
         &self,
@@ -193,7 +230,7 @@ impl<F: Flow> Link<F> {
         error: io::Error,
     ) -> ReadOperation {
         flow.report_error(FlowError::Transport(error));
-        inbound.ended = true;
+        (inbound.ended, inbound.failed) = (true, true);
         self.wakes.wake_reader();
         self.wakes.wake_writer();
         flow.next_read_operation()

@@ -31,20 +31,32 @@ pub(super) fn leave<F: Flow + Send + 'static>(link: &Arc<Link<F>>) {
             matches!(next, WriteOperation::Write(_) | WriteOperation::File(_))
         };
         if has_more {
-            SpawnOptions::new().label("LastWord").spawn(timeout(LAST_WORD_TIMEOUT, say(link.clone())));
+            SpawnOptions::new().label("LastWord").spawn(run(link.clone()));
         }
     });
 }
 
+/// The body of a LastWord. A peer that does not take the last word in time is cut off.
+async fn run<F: Flow>(link: Arc<Link<F>>) {
+    let mut said = false;
+    if timeout(LAST_WORD_TIMEOUT, say(&link, &mut said)).await.is_err() && !said {
+        link.transport.reset_on_close();
+    }
+}
+
 /// Sends what the flow has, closes the sending side, and waits until the peer closes as well: a connection
 /// that is closed with unread bytes is reset, and the peer may lose what was sent last.
-async fn say<F: Flow>(link: Arc<Link<F>>) {
+async fn say<F: Flow>(link: &Link<F>, said: &mut bool) {
     let undelivered = poll_fn(|cx| match link.flush(cx, now_coarse()) {
         Flushed::Waiting => Poll::Pending,
         Flushed::Closed { undelivered } => Poll::Ready(undelivered),
     })
     .await;
     link.meter.undelivered(undelivered);
+    if undelivered > 0 {
+        link.transport.reset_on_close();
+    }
+    *said = true;
     if poll_fn(|cx| link.transport.poll_close(cx)).await.is_err() {
         return;
     }

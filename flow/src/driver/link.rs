@@ -65,6 +65,10 @@ impl<F: Flow + Send> Control for Link<F> {
         self.change(|flow| flow.shutdown_gracefully(deadline, now()));
     }
 
+    fn cut(&self) {
+        self.transport.reset_on_close();
+    }
+
     fn drains_fresh_connections(&self) -> bool {
         self.lock_flow().drains_fresh_connections()
     }

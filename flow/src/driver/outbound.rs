@@ -18,6 +18,8 @@ pub(super) struct Outbound {
     is_buffered: bool,
     /// The transport has accepted bytes since it was last flushed. Always false unless `is_buffered`.
     unflushed: bool,
+    /// The flow will never have more to send.
+    closed: bool,
 }
 
 /// The outcome of [`Link::flush`].
@@ -35,7 +37,12 @@ pub(super) enum Flushed {
 
 impl Outbound {
     pub(super) fn new(is_buffered: bool) -> Self {
-        Self { is_buffered, unflushed: false }
+        Self { is_buffered, unflushed: false, closed: false }
+    }
+
+    /// Returns whether the flow will never have more to send.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 
@@ -77,7 +84,10 @@ impl<F: Flow> Link<F> {
                 // which processors seldom predict.
                 other => match flush_slow(transport, other, cx) {
                     Ok(sent) => sent,
-                    Err(closed) => return closed,
+                    Err(closed) => {
+                        outbound.closed = true;
+                        return closed;
+                    }
                 },
             };
             match sent {

@@ -25,7 +25,10 @@ pub(super) async fn run<F: Flow>(link: Side<F>) {
         let flow = link.lock_flow();
         flow.is_upgraded() || flow.is_closed()
     };
-    if !closes && let Err(error) = link.transport.shutdown(Shutdown::Read) {
-        riot_actor::log_event!(DEBUG, "riot::flow", "shutting down the receiving side failed: {error}");
+    if !closes {
+        if let Err(error) = link.transport.shutdown(Shutdown::Read) {
+            riot_actor::log_event!(DEBUG, "riot::flow", "shutting down the receiving side failed: {error}");
+        }
+        link.watch_peer();
     }
 }

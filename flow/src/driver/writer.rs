@@ -27,6 +27,10 @@ pub(super) async fn run<F: Flow>(link: Side<F>) {
     })
     .await;
     link.meter.undelivered(undelivered);
+    if undelivered > 0 {
+        // The connection was cut: nothing of it is left in the system for a peer that takes nothing.
+        link.transport.reset_on_close();
+    }
     // Only the sending side is closed: the Reader may still have to hear the peer out.
     let upgraded = link.lock_flow().is_upgraded();
     let transport = &*link.transport;
@@ -37,7 +41,10 @@ pub(super) async fn run<F: Flow>(link: Side<F>) {
         Ok(Err(error)) => {
             riot_actor::log_event!(DEBUG, "riot::flow", "closing the sending side failed: {error}")
         }
-        Err(TimedOut) => drop(transport.shutdown(Shutdown::Write)),
+        Err(TimedOut) => {
+            transport.reset_on_close();
+            let _ = transport.shutdown(Shutdown::Write);
+        }
     }
     link.wakes.wake_reader();
 }

@@ -264,6 +264,10 @@ fn report_write(sending: &mut Output, state: &mut State, result: WriteResult, no
         WriteResult::Written(bytes) => {
             sending.advance(bytes);
             state.sent(bytes);
+            if !sending.is_empty() {
+                cold_path();
+                state.writing_waits();
+            }
         }
         WriteResult::Closed => {
             cold_path();

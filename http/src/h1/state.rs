@@ -400,7 +400,7 @@ impl State {
         self.cold_mut().undelivered += lost;
         self.bytes_sent = self.bytes_queued;
         self.output.clear();
-        self.timers.written();
+        self.timers.nothing_to_write();
         self.close();
     }
 
@@ -472,12 +472,13 @@ impl State {
         }
         if self.cold.is_some() || self.next_needs_room {
             cold_path();
-            self.sent_slow();
+            self.sent_slow(bytes);
         }
     }
 
     #[inline(never)]
-    fn sent_slow(&mut self) {
+    fn sent_slow(&mut self, bytes: usize) {
+        self.credit_writing(bytes);
         if let Some(Cold { flush: Some((wanted, _)), .. }) = self.cold.as_deref()
             && *wanted <= self.bytes_sent
         {

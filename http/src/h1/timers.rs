@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     queue::ResponseState,
-    state::{Reading, State},
+    state::{Reading, State, Writing},
 };
 use crate::{
     RequestError, Timeouts,
@@ -42,10 +42,14 @@ pub(crate) enum Timer {
     Linger,
     /// The life of the connection. While it is drained: until a stream of events ends.
     Age,
+    /// From the end of what the peer sends to the last response.
+    HalfClosed,
+    /// When the peer will have fallen too far behind the minimum rate of writing; every byte moves it out.
+    WriteRate,
 }
 
 /// The number of timers.
-const TIMERS: usize = 8;
+const TIMERS: usize = 10;
 
 /// A set of phases in which a timer runs.
 type Phases = u8;
@@ -57,6 +61,8 @@ const BODY: Phases = 8;
 const LINGER: Phases = 16;
 /// Between requests, while the connection is drained.
 const DRAIN: Phases = 32;
+/// After the end of what the peer sends, while responses are to follow.
+const HALF_CLOSED: Phases = 64;
 /// The timer is started elsewhere: by a write, or once for the whole connection.
 const ELSEWHERE: Phases = 0;
 
@@ -85,6 +91,7 @@ const TABLE: [Row; TIMERS] = {
     }
     [
         row(WriteStall, ELSEWHERE, |t| t.write_stall_timeout, Some("write stall"), State::transport_failed),
+        row(WriteRate, ELSEWHERE, |t| t.write_stall_timeout, Some("write rate"), State::transport_failed),
         row(Linger, LINGER, |t| Some(t.linger_timeout), None, State::stop_reading),
         row(Head, HEAD, |t| t.head_timeout, Some("head"), |state| state.reject(RequestError::TooSlow, false)),
         row(
@@ -110,6 +117,7 @@ const TABLE: [Row; TIMERS] = {
                 state.fail_handler(RequestError::HandlerTooSlow);
             },
         ),
+        row(HalfClosed, HALF_CLOSED, |t| t.half_closed_timeout, Some("half closed"), State::transport_failed),
         row(Idle, IDLE, |t| t.idle_timeout, None, State::handle_idle),
         row(Age, ELSEWHERE, |t| t.age_timeout, None, State::handle_age),
     ]
@@ -294,9 +302,15 @@ impl Timers {
         self.body_bytes += bytes;
     }
 
-    /// Records that the peer accepted something, or that nothing is left to accept.
+    /// Records that the peer accepted something.
     pub(crate) fn written(&mut self) {
         self[Timer::WriteStall] = Due::NEVER;
+    }
+
+    /// Records that nothing is left to accept.
+    pub(crate) fn nothing_to_write(&mut self) {
+        self[Timer::WriteStall] = Due::NEVER;
+        self[Timer::WriteRate] = Due::NEVER;
     }
 
     /// Returns the earliest due time; now, if a timer waits for the time to be known.
@@ -345,8 +359,7 @@ impl Timers {
             *time = latest;
         }
         if let (Some(time), Some(rate)) = (self[Timer::BodyRate].time_mut(), rate) {
-            let credit = bytes.saturating_mul(1_000_000_000) / u64::from(rate.max(1));
-            *time = time.saturating_add(credit).min(latest);
+            *time = credited(*time, bytes, rate).min(latest);
         }
     }
 
@@ -407,7 +420,7 @@ impl State {
     fn set_timers_slow(&mut self, phases: Phases, changed: Phases) {
         let drain_wait = if changed & phases & DRAIN != 0 { self.drain_wait() } else { None };
         let (timers, timeouts) = (&mut self.timers, &self.config.timeouts);
-        if changed & (HEAD | HANDLER | LINGER) != 0 {
+        if changed & (HEAD | HANDLER | LINGER | HALF_CLOSED) != 0 {
             for Row { timer, phase, timeout, .. } in &TABLE {
                 if changed & phase != 0 && !matches!(timer, Timer::Idle | Timer::BodyIdle | Timer::BodyRate) {
                     let timeout = timeout(timeouts).filter(|_| phases & phase != 0);
@@ -463,6 +476,7 @@ impl State {
             }
             Reading::Body if self.body_is_awaited() => BODY,
             Reading::Discard { .. } if self.writer_is_done() => LINGER,
+            Reading::Closed if self.writing == Writing::Open => HALF_CLOSED,
             _ => 0,
         }
     }
@@ -582,6 +596,35 @@ impl State {
         }
     }
 
+    /// Records that the peer has accepted only a part of what it was offered: the rest has to follow at the
+    /// minimum rate. Code that counts what is sent then takes the slow path, by which the timer is moved.
+    #[cold]
+    pub(crate) fn writing_waits(&mut self) {
+        let Timeouts { write_stall_timeout, min_write_rate, .. } = &self.config.timeouts;
+        let (Some(timeout), Some(_)) = (*write_stall_timeout, min_write_rate) else { return };
+        let timers = &mut self.timers;
+        if timers[Timer::WriteRate] == Due::NEVER {
+            timers[Timer::WriteRate] = timers.clock.at(timers.clock.now + nanos(timeout));
+            timers.check_watch();
+            let _ = self.cold_mut();
+        }
+    }
+
+    /// Moves the timer of the rate of writing out for the bytes sent, and stops it when none are left.
+    pub(crate) fn credit_writing(&mut self, bytes: usize) {
+        let all_sent = self.pending() == 0;
+        let Timeouts { write_stall_timeout, min_write_rate, .. } = &self.config.timeouts;
+        let timers = &mut self.timers;
+        if all_sent {
+            timers[Timer::WriteRate] = Due::NEVER;
+        } else if let (Some(timeout), Some(rate)) = (*write_stall_timeout, *min_write_rate) {
+            let latest = timers.clock.now + nanos(timeout);
+            if let Some(time) = timers[Timer::WriteRate].time_mut() {
+                *time = credited(*time, bytes as u64, rate).min(latest);
+            }
+        }
+    }
+
     /// Acts on the timers that have expired.
     pub(crate) fn handle_deadline(&mut self, now: Instant) {
         self.timers.enter(now);
@@ -624,6 +667,11 @@ impl Timers {
         let credit = credit.filter(|_| awaited && timeouts.min_body_rate.is_some());
         self.due[Timer::BodyRate as usize].keep(credit, &mut self.clock);
     }
+}
+
+/// Moves `time` out by the time that `bytes` take at `rate` bytes a second.
+fn credited(time: Nanos, bytes: u64, rate: u32) -> Nanos {
+    time.saturating_add(bytes.saturating_mul(1_000_000_000) / u64::from(rate.max(1)))
 }
 
 /// Shortens `age` by up to a tenth.

@@ -312,6 +312,7 @@ macro_rules! impl_write_methods {
                     self.transport.assume_ready();
                     polled = operation(&*self.transport, cx);
                     if polled.is_pending() {
+                        self.transport.reset_on_close();
                         return timeouts::fail(&self.identity, timer);
                     }
                 }

@@ -96,7 +96,7 @@ pub(crate) enum Stage {
 enum DrainTarget {
     /// No hook was set. The input of the transport is ended.
     Input(Arc<dyn Transport>),
-    Hook(Option<Box<dyn FnOnce() + Send>>),
+    Hook(Option<Box<dyn FnOnce() + Send>>, Arc<dyn Transport>),
     Protocol(Weak<dyn Control>),
     /// The connection has been dropped.
     Released,
@@ -270,7 +270,7 @@ impl ConnectionRecord {
             _ if matches!(state.drain, DrainState::Draining { .. }) => return None,
             DrainTarget::Released => return None,
             DrainTarget::Protocol(control) => control.upgrade(),
-            DrainTarget::Input(_) | DrainTarget::Hook(_) => None,
+            DrainTarget::Input(_) | DrainTarget::Hook(..) => None,
         };
         drop(state); // The protocol may use the connection in its answer.
         match self.bytes() {
@@ -290,6 +290,23 @@ impl ConnectionRecord {
         if let Some(transport) = input {
             // The handshakes may not be done.
             let _ = transport.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// Makes the close of a connection that is about to be killed a reset.
+    pub(crate) fn cut(&self) {
+        let (transport, control) = match &self.lock().drain_target {
+            DrainTarget::Input(transport) | DrainTarget::Hook(_, transport) => {
+                (Some(transport.clone()), None)
+            }
+            DrainTarget::Protocol(control) => (None, control.upgrade()),
+            DrainTarget::Released => (None, None),
+        };
+        if let Some(transport) = transport {
+            transport.reset_on_close();
+        }
+        if let Some(control) = control {
+            control.cut();
         }
     }
 
@@ -327,7 +344,7 @@ impl ConnectionRecord {
             DrainTarget::Input(_) if self.has_received() => DrainStep::Received,
             DrainTarget::Protocol(_) if answered() => DrainStep::Now,
             DrainTarget::Input(_) | DrainTarget::Protocol(_) => DrainStep::AfterFirst,
-            DrainTarget::Hook(_) | DrainTarget::Released => DrainStep::Done,
+            DrainTarget::Hook(..) | DrainTarget::Released => DrainStep::Done,
         }
     }
 
@@ -348,7 +365,7 @@ impl ConnectionRecord {
                     control.announce_drain();
                 }
             }
-            (DrainState::Draining { told, .. }, DrainTarget::Hook(hook)) => {
+            (DrainState::Draining { told, .. }, DrainTarget::Hook(hook, _)) => {
                 *told = true;
                 let hook = hook.take();
                 drop(state);
@@ -389,8 +406,8 @@ impl ConnectionRecord {
         self.crossed.store(crossed, Relaxed);
     }
 
-    pub(crate) fn set_drain_hook(&self, hook: Box<dyn FnOnce() + Send>) {
-        self.set_drain_target(DrainTarget::Hook(Some(hook)));
+    pub(crate) fn set_drain_hook(&self, hook: Box<dyn FnOnce() + Send>, transport: Arc<dyn Transport>) {
+        self.set_drain_target(DrainTarget::Hook(Some(hook), transport));
     }
 
     pub(crate) fn set_control(&self, control: Weak<dyn Control>) {

@@ -284,7 +284,8 @@ impl Connections {
         }
         let cut: Vec<CutConnection> =
             self.connectors.iter().map(|(&pid, record)| CutConnection::of(pid, record)).collect();
-        for &pid in self.connectors.keys() {
+        for (&pid, record) in self.connectors.iter() {
+            record.cut();
             exit(pid, Reason::Kill);
         }
         while !self.connectors.is_empty() {

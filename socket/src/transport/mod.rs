@@ -143,6 +143,12 @@ pub trait Transport: Send + Sync + 'static {
     /// done.
     fn assume_ready(&self) {}
 
+    /// Makes the close of the connection a reset: bytes that the system has taken and the peer has not are
+    /// dropped, and the peer learns that it was cut off. Without this the system may keep such bytes for
+    /// minutes after the close, for a peer that takes none. A caller that cuts a connection calls this before
+    /// it drops it. By default nothing is done, and memory transports have nothing left after a close.
+    fn reset_on_close(&self) {}
+
     /// Returns the address of this side.
     ///
     /// # Errors

@@ -51,6 +51,11 @@ macro_rules! impl_socket_transport {
                 self.0.assume_ready();
             }
 
+            fn reset_on_close(&self) {
+                // A socket that takes no option is closed in order.
+                let _ = socket2::SockRef::from(self.0.get()).set_linger(Some(std::time::Duration::ZERO));
+            }
+
             fn local_address(&self) -> std::io::Result<crate::transport::Address> {
                 self.local_addr().map($address)
             }

@@ -201,6 +201,10 @@ impl Transport for TlsStream {
         self.transport.assume_ready();
     }
 
+    fn reset_on_close(&self) {
+        self.transport.reset_on_close();
+    }
+
     fn local_address(&self) -> io::Result<Address> {
         self.transport.local_address()
     }
