@@ -15,6 +15,12 @@ pub(crate) enum LinkSet {
     Many(Box<NumberSet<Peer>>),
 }
 
+/// The result of [`LinkSet::take_next`].
+pub(super) enum NextLinks {
+    One(Peer),
+    All(LinkSet),
+}
+
 const INLINE: usize = 3;
 
 /// Links up to which a linear search is about as fast as hashing.
@@ -73,6 +79,18 @@ impl LinkSet {
             Self::Inline(inline) => inline.contains(&peer),
             Self::Few(few) => few.contains(&peer),
             Self::Many(many) => many.contains(&peer),
+        }
+    }
+
+    /// Takes an inline link, or all links of a longer set; none if there are none.
+    #[inline]
+    pub(super) fn take_next(&mut self) -> Option<NextLinks> {
+        match self {
+            Self::Inline(inline) => {
+                let slot = inline.iter_mut().find(|slot| **slot != Peer::NONE)?;
+                Some(NextLinks::One(std::mem::replace(slot, Peer::NONE)))
+            }
+            _ => self.take().map(NextLinks::All),
         }
     }
 

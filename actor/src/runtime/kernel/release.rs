@@ -7,6 +7,7 @@ use std::{any::Any, hint::cold_path, sync::Arc};
 
 use super::{
     lifecycle::Holdings,
+    link_set::NextLinks,
     process::{Body, Process},
     record::Slot,
     relations::{RareRelations, Relations, Watcher},
@@ -255,10 +256,19 @@ impl Shared {
         let mut core = slot.lock();
         // A link that is made while the others are told is told in the next round.
         while !is_active(Mutation::LinksToldLast)
-            && let Some(links) = core.relations.as_mut().and_then(|relations| relations.links.take())
+            && let Some(links) = core.relations.as_mut().and_then(|relations| relations.links.take_next())
         {
             drop(core);
-            links.for_each(pid, |partner| self.link_fired(partner, pid, reason));
+            match links {
+                NextLinks::One(partner) => {
+                    if let Some(partner) = partner.in_runtime_of(pid) {
+                        self.link_fired(partner, pid, reason);
+                    }
+                }
+                NextLinks::All(links) => {
+                    links.for_each(pid, |partner| self.link_fired(partner, pid, reason));
+                }
+            }
             if let Some(local) = releasing {
                 self.interleave_released(local);
             }
