@@ -6,7 +6,7 @@
 use std::{any::Any, hint::cold_path, sync::Arc};
 
 use super::{
-    lifecycle::Holdings,
+    lifecycle::{Exiting, Holdings},
     link_set::NextLinks,
     process::{Body, Process},
     record::Slot,
@@ -121,11 +121,9 @@ fn report_crash(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason, names: 
 }
 
 /// Moves the process to its exit, with the reason its body ended with or the cause that came before it.
+#[inline]
 fn begin_exit(slot: &Slot, pid: Pid, ended: Option<Reason>) -> (Holdings, Reason) {
-    let mut core = slot.lock();
-    let refused = ended.and_then(|reason| slot.condemn(&mut core, reason, false).refused());
-    let (holdings, cause) = core.begin_exit();
-    drop(core);
+    let Exiting { holdings, cause, refused } = slot.begin_exit(&mut slot.lock(), ended);
     if let Some(refused) = refused {
         cold_path();
         // The process was condemned before it panicked: the first cause stands, the panic is only reported.
