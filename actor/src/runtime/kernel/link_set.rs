@@ -136,6 +136,12 @@ impl LinkSet {
         pids
     }
 
+    /// Returns whether there is no link, and no memory for any.
+    #[inline]
+    pub(super) fn is_empty_inline(&self) -> bool {
+        matches!(self, Self::Inline([Peer::NONE, Peer::NONE, Peer::NONE]))
+    }
+
     /// Returns how many links there are if they are many, and else zero, without looking at them.
     #[inline]
     pub(crate) fn many(&self) -> usize {

@@ -275,7 +275,8 @@ impl Shared {
         let capacity = core.capacity().cloned();
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         core.free();
-        let relations = core.relations.take();
+        // The memory of relations that were links alone stays for the next process.
+        let relations = core.relations.take_if(|relations| !relations.are_none());
         let label = core.label.take();
         core.parent = Peer::NONE;
         core.parked = recycled;
