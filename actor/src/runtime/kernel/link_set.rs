@@ -34,18 +34,25 @@ impl Default for LinkSet {
 
 impl LinkSet {
     /// Adds `pid`, unless it is in the set.
+    #[inline]
     pub(crate) fn insert(&mut self, pid: Pid) {
         let peer = Peer::new(Some(pid));
-        match self {
-            Self::Inline(inline) => {
-                if inline.contains(&peer) {
-                    return;
-                }
-                match inline.iter_mut().find(|slot| **slot == Peer::NONE) {
-                    Some(slot) => *slot = peer,
-                    None => *self = Self::Few(inline.iter().copied().chain([peer]).collect()),
-                }
+        if let Self::Inline(inline) = self {
+            if inline.contains(&peer) {
+                return;
             }
+            if let Some(slot) = inline.iter_mut().find(|slot| **slot == Peer::NONE) {
+                *slot = peer;
+                return;
+            }
+        }
+        self.insert_slow(peer);
+    }
+
+    #[inline(never)]
+    fn insert_slow(&mut self, peer: Peer) {
+        match self {
+            Self::Inline(inline) => *self = Self::Few(inline.iter().copied().chain([peer]).collect()),
             Self::Few(few) if few.contains(&peer) => {}
             Self::Few(few) if few.len() == FEW => {
                 *self = Self::Many(Box::new(few.drain(..).chain([peer]).collect()));
@@ -58,6 +65,7 @@ impl LinkSet {
     }
 
     /// Removes `pid`. Returns whether it was in the set.
+    #[inline]
     pub(crate) fn remove(&mut self, pid: &Pid) -> bool {
         let peer = Peer::new(Some(*pid));
         match self {
@@ -65,6 +73,14 @@ impl LinkSet {
                 let slot = inline.iter_mut().find(|slot| **slot == peer);
                 slot.map(|slot| *slot = Peer::NONE).is_some()
             }
+            _ => self.remove_slow(peer),
+        }
+    }
+
+    #[inline(never)]
+    fn remove_slow(&mut self, peer: Peer) -> bool {
+        match self {
+            Self::Inline(_) => unreachable!("`remove` looks there"),
             Self::Few(few) => {
                 let slot = few.iter().position(|linked| *linked == peer);
                 slot.map(|slot| few.swap_remove(slot)).is_some()

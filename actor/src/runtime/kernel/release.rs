@@ -13,7 +13,7 @@ use super::{
     relations::{RareRelations, Relations, Watcher},
 };
 use crate::{
-    guard::panic::catch,
+    guard::panic::{catch, catch_polling},
     messages::mailbox::Mailbox,
     names::name::Name,
     observe::{
@@ -42,7 +42,10 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         tell_too_early(shared, slot, pid, &reason);
     }
     local.polling.set(true);
-    contain(pid, || drop(body));
+    // The hook knows of a panic here by `polling`.
+    if let Err(panic) = catch_polling(|| drop(body)) {
+        crash_report::late_panic(pid, &Reason::Panic(Arc::new(panic)));
+    }
     let left = {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
@@ -60,8 +63,8 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         contain(pid, || drop(extension));
     }
     let names = match holdings {
-        Holdings::Nothing => Vec::new(),
-        Holdings::Something => clear_record(shared, slot, pid),
+        Holdings::Nothing => None,
+        Holdings::Something => Some(clear_record(shared, slot, pid)),
         Holdings::Much => return release_much(local, slot, pid, reason),
     };
 
@@ -70,7 +73,7 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     process.bounded = false;
     shared.interleave_released(local);
     if !reason.is_clean() {
-        report_crash(shared, slot, pid, &reason, names);
+        report_crash(shared, slot, pid, &reason, names.unwrap_or_default());
     }
     let relations = shared.free(slot, pid, &reason, Some(process), Some(local));
     shared.trace(TraceFlags::PROCS, || TraceEvent::Exited { pid, reason: reason.clone() });

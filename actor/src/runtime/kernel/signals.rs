@@ -107,9 +107,9 @@ impl Shared {
             && let Some(mut core) = slot.lock_for(to)
             && core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from))
         {
-            let was_live = core.is_live();
+            let may_end = noted && core.is_live();
             let runnable = slot.linked_exit(&mut core, from, reason);
-            ended = was_live && !core.is_live();
+            ended = may_end && !core.is_live();
             drop(core);
             self.enqueue(runnable);
         }
