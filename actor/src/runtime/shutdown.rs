@@ -299,10 +299,19 @@ impl Shared {
     }
 
     /// Handles the exit of a process: that of `main` or of the applications shuts the runtime down.
+    #[inline]
     pub(crate) fn process_exited(&self, pid: Pid, reason: &Reason) {
+        let Ending { main, applications, .. } = &self.ending;
+        if main.get() == Some(&pid) || applications.get() == Some(&pid) {
+            self.process_exited_slow(pid, reason);
+        }
+    }
+
+    #[cold]
+    fn process_exited_slow(&self, pid: Pid, reason: &Reason) {
         if self.ending.main.get() == Some(&pid) {
             self.shut_down(self.reason_of_end(pid, reason));
-        } else if self.ending.applications.get() == Some(&pid) {
+        } else {
             // As a rule it was asked to exit. If it was killed, all that it has started goes with it.
             self.shut_down(reason.clone());
             self.ending.notify();

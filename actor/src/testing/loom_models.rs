@@ -95,7 +95,8 @@ impl Model {
     }
 
     fn end(&self) {
-        let _holdings = self.slot.lock().begin_exit();
+        let exiting = self.slot.begin_exit(&mut self.slot.lock(), None);
+        drop(exiting);
         assert_eq!(self.ended.fetch_add(1, Ordering::Relaxed), 0, "a process ends once");
     }
 

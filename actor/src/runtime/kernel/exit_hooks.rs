@@ -92,6 +92,12 @@ impl ExitHooks {
         }
     }
 
+    /// Returns whether there never was a hook.
+    #[inline]
+    pub(super) fn is_unused(&self) -> bool {
+        self.all.capacity() == 0
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

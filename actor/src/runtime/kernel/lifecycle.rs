@@ -81,6 +81,15 @@ pub(crate) enum Holdings {
     Much,
 }
 
+/// The result of [`Slot::begin_exit`].
+#[must_use = "a refused reason holds a user's value, which must not be dropped under the lock"]
+pub(crate) struct Exiting {
+    pub(super) holdings: Holdings,
+    pub(super) cause: Reason,
+    /// The reason that the body ended with, if it came too late.
+    pub(super) refused: Option<Reason>,
+}
+
 impl Core {
     /// Moves a free slot to a scheduled process. The caller must enqueue the process that it holds.
     pub(super) fn schedule_new(&mut self) {
@@ -91,19 +100,6 @@ impl Core {
     pub(super) fn hold_new(&mut self, process: Box<Process>) {
         self.phase = Phase::New;
         self.parked = Some(process);
-    }
-
-    /// Moves a scheduled process to its release, and returns the cause of the exit.
-    pub(crate) fn begin_exit(&mut self) -> (Holdings, Reason) {
-        self.phase = Phase::Exiting;
-        let cause = self.cause.take().expect("a process that exits has a cause");
-        let holdings = match &self.relations {
-            Some(relations) if relations.are_many() => Holdings::Much,
-            Some(relations) if relations.others.is_some() => Holdings::Something,
-            _ if self.arrivals.is_empty() => Holdings::Nothing,
-            _ => Holdings::Something,
-        };
-        (holdings, cause)
     }
 
     /// Frees the record for the next process.
@@ -199,6 +195,31 @@ impl Slot {
         core.caused_by_signal = by_signal;
         self.mirror().condemned.store(true, Ordering::Release);
         Condemned::First
+    }
+
+    /// Moves a scheduled process to its release: because its body `ended`, or because it was condemned
+    /// before. The first cause stands, and needs no place in the record from here on.
+    #[inline]
+    pub(crate) fn begin_exit(&self, core: &mut Core, ended: Option<Reason>) -> Exiting {
+        core.phase = Phase::Exiting;
+        let holdings = match &core.relations {
+            Some(relations) if relations.are_many() => Holdings::Much,
+            Some(relations) if relations.others.is_some() => Holdings::Something,
+            _ if core.arrivals.is_empty() => Holdings::Nothing,
+            _ => Holdings::Something,
+        };
+        match ended {
+            Some(cause) if !core.condemned => {
+                core.condemned = true;
+                self.mirror().condemned.store(true, Ordering::Release);
+                Exiting { holdings, cause, refused: None }
+            }
+            refused => {
+                cold_path();
+                let cause = core.cause.take().expect("a condemned process has a cause");
+                Exiting { holdings, cause, refused }
+            }
+        }
     }
 
     /// Resets what is beside the core for the next process. The caller holds the lock.

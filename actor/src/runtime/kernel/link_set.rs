@@ -15,6 +15,12 @@ pub(crate) enum LinkSet {
     Many(Box<NumberSet<Peer>>),
 }
 
+/// The result of [`LinkSet::take_next`].
+pub(super) enum NextLinks {
+    One(Peer),
+    All(LinkSet),
+}
+
 const INLINE: usize = 3;
 
 /// Links up to which a linear search is about as fast as hashing.
@@ -28,18 +34,25 @@ impl Default for LinkSet {
 
 impl LinkSet {
     /// Adds `pid`, unless it is in the set.
+    #[inline]
     pub(crate) fn insert(&mut self, pid: Pid) {
         let peer = Peer::new(Some(pid));
-        match self {
-            Self::Inline(inline) => {
-                if inline.contains(&peer) {
-                    return;
-                }
-                match inline.iter_mut().find(|slot| **slot == Peer::NONE) {
-                    Some(slot) => *slot = peer,
-                    None => *self = Self::Few(inline.iter().copied().chain([peer]).collect()),
-                }
+        if let Self::Inline(inline) = self {
+            if inline.contains(&peer) {
+                return;
             }
+            if let Some(slot) = inline.iter_mut().find(|slot| **slot == Peer::NONE) {
+                *slot = peer;
+                return;
+            }
+        }
+        self.insert_slow(peer);
+    }
+
+    #[inline(never)]
+    fn insert_slow(&mut self, peer: Peer) {
+        match self {
+            Self::Inline(inline) => *self = Self::Few(inline.iter().copied().chain([peer]).collect()),
             Self::Few(few) if few.contains(&peer) => {}
             Self::Few(few) if few.len() == FEW => {
                 *self = Self::Many(Box::new(few.drain(..).chain([peer]).collect()));
@@ -52,6 +65,7 @@ impl LinkSet {
     }
 
     /// Removes `pid`. Returns whether it was in the set.
+    #[inline]
     pub(crate) fn remove(&mut self, pid: &Pid) -> bool {
         let peer = Peer::new(Some(*pid));
         match self {
@@ -59,6 +73,14 @@ impl LinkSet {
                 let slot = inline.iter_mut().find(|slot| **slot == peer);
                 slot.map(|slot| *slot = Peer::NONE).is_some()
             }
+            _ => self.remove_slow(peer),
+        }
+    }
+
+    #[inline(never)]
+    fn remove_slow(&mut self, peer: Peer) -> bool {
+        match self {
+            Self::Inline(_) => unreachable!("`remove` looks there"),
             Self::Few(few) => {
                 let slot = few.iter().position(|linked| *linked == peer);
                 slot.map(|slot| few.swap_remove(slot)).is_some()
@@ -73,6 +95,18 @@ impl LinkSet {
             Self::Inline(inline) => inline.contains(&peer),
             Self::Few(few) => few.contains(&peer),
             Self::Many(many) => many.contains(&peer),
+        }
+    }
+
+    /// Takes an inline link, or all links of a longer set; none if there are none.
+    #[inline]
+    pub(super) fn take_next(&mut self) -> Option<NextLinks> {
+        match self {
+            Self::Inline(inline) => {
+                let slot = inline.iter_mut().find(|slot| **slot != Peer::NONE)?;
+                Some(NextLinks::One(std::mem::replace(slot, Peer::NONE)))
+            }
+            _ => self.take().map(NextLinks::All),
         }
     }
 
@@ -116,6 +150,12 @@ impl LinkSet {
         let mut pids = Vec::with_capacity(self.len());
         self.for_each(this, |pid| pids.push(pid));
         pids
+    }
+
+    /// Returns whether there is no link, and no memory for any.
+    #[inline]
+    pub(super) fn is_empty_inline(&self) -> bool {
+        matches!(self, Self::Inline([Peer::NONE, Peer::NONE, Peer::NONE]))
     }
 
     /// Returns how many links there are if they are many, and else zero, without looking at them.

@@ -72,6 +72,7 @@ pub(crate) struct Core {
     /// Messages accepted and not yet drained by the process. A message to a waiting process bypasses this
     /// queue.
     pub(crate) arrivals: Arrivals,
+    /// The memory stays with the slot: in a free one, and with a process that has none yet, they are none.
     pub(crate) relations: Option<Box<Relations>>,
     pub(crate) parent: Peer,
     /// Why the process exits. Set once, by the first cause.
@@ -128,9 +129,9 @@ impl Slot {
     }
 
     /// Takes the memory that a free slot keeps for its next process.
-    pub(super) fn take_free_memory(&self) -> Option<Box<Process>> {
+    pub(super) fn take_free_memory(&self) -> impl Sized + use<> {
         let mut core = self.lock();
-        if core.phase == Phase::Free { core.parked.take() } else { None }
+        (core.phase == Phase::Free).then(|| (core.parked.take(), core.relations.take()))
     }
 
     /// Takes memory that a waiting process does not need, to be dropped outside the lock.
@@ -141,7 +142,9 @@ impl Slot {
         let queues = core.parked.as_mut().filter(|_| waits).and_then(|process| process.mailbox.take_empty());
         let arrivals = core.arrivals.take_empty();
         let relations = core.relations.as_mut().map(|relations| relations.take_spare());
-        (queues, arrivals, relations)
+        let is_free = core.phase == Phase::Free;
+        let unused = core.relations.take_if(|relations| !is_free && relations.are_none());
+        (queues, arrivals, relations, unused)
     }
 
     pub(crate) fn is_condemned(&self) -> bool {
@@ -195,5 +198,66 @@ mod tests {
         let before = size_of::<Slot>() - size_of::<Core>();
         assert!(before + offset_of!(Core, cause) <= 64, "{before} and {}", offset_of!(Core, cause));
         assert_eq!(offset_of!(Process, mailbox), 64);
+    }
+
+    #[test]
+    fn the_memory_of_relations_is_recycled_empty_and_given_back() {
+        use crate::{
+            monitor,
+            process::{info, yield_now},
+            runtime::context::with_shared,
+            simulation::Simulation,
+            spawn, spawn_link, this,
+        };
+        /// Returns whether the slot of `pid` has relations, and whether they are none.
+        fn relations(pid: Pid) -> (bool, bool) {
+            with_shared("test", |shared| {
+                let core = shared.table.slot(pid.index()).lock();
+                let relations = core.relations.as_ref();
+                (relations.is_some(), relations.is_none_or(|relations| relations.are_none()))
+            })
+        }
+        let reason = Simulation::new(1).run(async {
+            let main = this();
+            let mut recycled = 0;
+            for links in 1..40 {
+                let monitors = links % 2 == 0;
+                let before = spawn_link(async move {
+                    if monitors {
+                        monitor(main);
+                    }
+                    // Inline, few, and many.
+                    (1..links).for_each(|_| _ = spawn_link(async { yield_now().await }));
+                    yield_now().await;
+                });
+                // A wait would be an exit hook.
+                while info(before).is_some() {
+                    yield_now().await;
+                }
+                let (has_memory, are_none) = relations(before);
+                assert!(are_none, "after {links} links");
+                if monitors || links <= 3 {
+                    assert_eq!(has_memory, !monitors, "after {links} links");
+                }
+                let next = spawn(std::future::pending::<()>());
+                if next.index() == before.index() {
+                    recycled += 1;
+                    let next_info = info(next).expect("it waits for ever");
+                    assert!(next_info.links.is_empty() && next_info.monitors.is_empty());
+                    assert_eq!(relations(next), (has_memory, true));
+                    yield_now().await;
+                    with_shared("test", |shared| drop(shared.table.slot(next.index()).take_spare_memory()));
+                    assert_eq!(relations(next), (false, true));
+                }
+                crate::exit(next, Reason::Kill);
+                while info(next).is_some() {
+                    yield_now().await;
+                }
+                with_shared("test", |shared| drop(shared.table.slot(before.index()).take_free_memory()));
+                assert_eq!(relations(before), (false, true));
+            }
+            assert!(recycled > 0, "no slot was taken again");
+        });
+        assert_eq!(reason, Reason::Normal);
     }
 }

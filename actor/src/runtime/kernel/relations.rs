@@ -16,7 +16,8 @@ use crate::{
     time::timer_ref::TimerRef,
 };
 
-/// The relations of a process. Many processes have none, so they are allocated with the first one.
+/// The relations of a process. Many processes have none, so they are allocated with the first one. The memory
+/// stays with the slot for its next process, if nothing but inline links was in it.
 #[derive(Default)]
 pub(crate) struct Relations {
     pub(crate) links: LinkSet,
@@ -103,6 +104,12 @@ impl IntoIterator for ProcessTimers {
 impl Relations {
     pub(crate) fn others(&mut self) -> &mut RareRelations {
         self.others.get_or_insert_default()
+    }
+
+    /// Returns whether there are none, and no memory for any.
+    #[inline]
+    pub(super) fn are_none(&self) -> bool {
+        self.links.is_empty_inline() && self.exit_hooks.is_unused() && self.others.is_none()
     }
 
     /// Takes tables that have become far too large for what they hold, and puts small ones in their place.

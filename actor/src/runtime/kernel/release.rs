@@ -6,13 +6,14 @@
 use std::{any::Any, hint::cold_path, sync::Arc};
 
 use super::{
-    lifecycle::Holdings,
+    lifecycle::{Exiting, Holdings},
+    link_set::NextLinks,
     process::{Body, Process},
     record::Slot,
     relations::{RareRelations, Relations, Watcher},
 };
 use crate::{
-    guard::panic::catch,
+    guard::panic::{catch, catch_polling},
     messages::mailbox::Mailbox,
     names::name::Name,
     observe::{
@@ -41,7 +42,10 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         tell_too_early(shared, slot, pid, &reason);
     }
     local.polling.set(true);
-    contain(pid, || drop(body));
+    // The hook knows of a panic here by `polling`.
+    if let Err(panic) = catch_polling(|| drop(body)) {
+        crash_report::late_panic(pid, &Reason::Panic(Arc::new(panic)));
+    }
     let left = {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
@@ -59,8 +63,8 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         contain(pid, || drop(extension));
     }
     let names = match holdings {
-        Holdings::Nothing => Vec::new(),
-        Holdings::Something => clear_record(shared, slot, pid),
+        Holdings::Nothing => None,
+        Holdings::Something => Some(clear_record(shared, slot, pid)),
         Holdings::Much => return release_much(local, slot, pid, reason),
     };
 
@@ -69,7 +73,7 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     process.bounded = false;
     shared.interleave_released(local);
     if !reason.is_clean() {
-        report_crash(shared, slot, pid, &reason, names);
+        report_crash(shared, slot, pid, &reason, names.unwrap_or_default());
     }
     let relations = shared.free(slot, pid, &reason, Some(process), Some(local));
     shared.trace(TraceFlags::PROCS, || TraceEvent::Exited { pid, reason: reason.clone() });
@@ -120,11 +124,9 @@ fn report_crash(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason, names: 
 }
 
 /// Moves the process to its exit, with the reason its body ended with or the cause that came before it.
+#[inline]
 fn begin_exit(slot: &Slot, pid: Pid, ended: Option<Reason>) -> (Holdings, Reason) {
-    let mut core = slot.lock();
-    let refused = ended.and_then(|reason| slot.condemn(&mut core, reason, false).refused());
-    let (holdings, cause) = core.begin_exit();
-    drop(core);
+    let Exiting { holdings, cause, refused } = slot.begin_exit(&mut slot.lock(), ended);
     if let Some(refused) = refused {
         cold_path();
         // The process was condemned before it panicked: the first cause stands, the panic is only reported.
@@ -255,10 +257,19 @@ impl Shared {
         let mut core = slot.lock();
         // A link that is made while the others are told is told in the next round.
         while !is_active(Mutation::LinksToldLast)
-            && let Some(links) = core.relations.as_mut().and_then(|relations| relations.links.take())
+            && let Some(links) = core.relations.as_mut().and_then(|relations| relations.links.take_next())
         {
             drop(core);
-            links.for_each(pid, |partner| self.link_fired(partner, pid, reason));
+            match links {
+                NextLinks::One(partner) => {
+                    if let Some(partner) = partner.in_runtime_of(pid) {
+                        self.link_fired(partner, pid, reason);
+                    }
+                }
+                NextLinks::All(links) => {
+                    links.for_each(pid, |partner| self.link_fired(partner, pid, reason));
+                }
+            }
             if let Some(local) = releasing {
                 self.interleave_released(local);
             }
@@ -267,7 +278,8 @@ impl Shared {
         let capacity = core.capacity().cloned();
         debug_assert!(core.arrivals.is_empty(), "nothing is accepted for a process that is condemned");
         core.free();
-        let relations = core.relations.take();
+        // The memory of relations that were links alone stays for the next process.
+        let relations = core.relations.take_if(|relations| !relations.are_none());
         let label = core.label.take();
         core.parent = Peer::NONE;
         core.parked = recycled;

@@ -18,17 +18,26 @@ use crate::{
 
 impl Slot {
     /// Handles the exit signal of a link.
-    fn linked_exit(&self, core: &mut Core, from: Pid, reason: Reason) -> Option<Runnable> {
+    #[inline]
+    fn linked_exit(&self, core: &mut Core, from: Pid, reason: &Reason) -> Option<Runnable> {
+        if !core.trap_exit && matches!(reason, Reason::Normal) {
+            return None;
+        }
+        self.linked_exit_slow(core, from, reason)
+    }
+
+    /// Handles the exit signal of a link that becomes a message or ends the process.
+    #[inline(never)]
+    fn linked_exit_slow(&self, core: &mut Core, from: Pid, reason: &Reason) -> Option<Runnable> {
         if !core.is_live() {
             return None;
         }
-        match reason {
-            reason if core.trap_exit => {
-                self.accept(core, Message::system(Exit { from, reason, by_link: true }))
-            }
-            Reason::Normal => None,
-            reason => self.end_by_signal(core, reason),
+        // Cloned, so that the last reference to a user's value is not dropped under the lock.
+        let reason = reason.clone();
+        if core.trap_exit {
+            return self.accept(core, Message::system(Exit { from, reason, by_link: true }));
         }
+        self.end_by_signal(core, reason)
     }
 
     /// Condemns a live process by a signal.
@@ -86,7 +95,7 @@ impl Shared {
 
     /// Sends the exit signal of a one-way link.
     pub(crate) fn exit_by_link(&self, to: Pid, from: Pid, reason: &Reason) {
-        self.act_on(to, |slot, core| slot.linked_exit(core, from, reason.clone()));
+        self.act_on(to, |slot, core| slot.linked_exit(core, from, reason));
     }
 
     /// Sends the exit signal of a link whose other side has exited. A link that was removed meanwhile sends
@@ -94,16 +103,16 @@ impl Shared {
     pub(crate) fn link_fired(&self, to: Pid, from: Pid, reason: &Reason) {
         let noted = self.may_end_by_link(from, to);
         let mut ended = false;
-        self.act_on(to, |slot, core| {
-            let linked = core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from));
-            if !linked {
-                return None;
-            }
-            let was_live = core.is_live();
-            let runnable = slot.linked_exit(core, from, reason.clone());
-            ended = was_live && !core.is_live();
-            runnable
-        });
+        if let Some(slot) = self.table.of(to)
+            && let Some(mut core) = slot.lock_for(to)
+            && core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from))
+        {
+            let may_end = noted && core.is_live();
+            let runnable = slot.linked_exit(&mut core, from, reason);
+            ended = may_end && !core.is_live();
+            drop(core);
+            self.enqueue(runnable);
+        }
         if noted && !ended {
             self.gave_up_elsewhere(to);
         }
@@ -137,7 +146,7 @@ impl Shared {
                 return; // The partner has just exited, and the signal of the existing link is on its way.
             }
         }
-        let runnable = mine.linked_exit(&mut mine.lock(), other, Reason::NoProc);
+        let runnable = mine.linked_exit(&mut mine.lock(), other, &Reason::NoProc);
         self.enqueue(runnable);
     }
 
