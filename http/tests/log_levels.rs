@@ -1,5 +1,5 @@
 //! A client alone writes nothing into the log above `DEBUG`, and every class of events has a level of its own
-//! (B25).
+//! (B26).
 #![cfg(feature = "driver")]
 
 use std::{
@@ -125,7 +125,7 @@ where
 }
 
 #[test]
-fn b25_a_client_alone_writes_nothing_above_debug() {
+fn b26_a_client_alone_writes_nothing_above_debug() {
     let lines = log_of(LogLevels::new(), |listener, server| async move {
         misbehave(&listener).await?;
         let info = server.info();
@@ -141,7 +141,7 @@ fn b25_a_client_alone_writes_nothing_above_debug() {
 }
 
 #[test]
-fn b25_every_class_has_its_level() {
+fn b26_every_class_has_its_level() {
     let levels = LogLevels::new()
         .protocol_error(LogLevel::Error)
         .timeout(LogLevel::Warn)
@@ -170,7 +170,7 @@ fn b25_every_class_has_its_level() {
 }
 
 #[test]
-fn b25_every_class_can_be_off() {
+fn b26_every_class_can_be_off() {
     let off = LogLevels::new()
         .protocol_error(LogLevel::Off)
         .client_gone(LogLevel::Off)
@@ -194,7 +194,7 @@ fn b25_every_class_can_be_off() {
 }
 
 #[test]
-fn b25_handshakes_and_disconnects_have_levels() {
+fn b26_handshakes_and_disconnects_have_levels() {
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         let reason = Simulation::new(3).run(async move {
