@@ -42,8 +42,8 @@ pub trait Control: Send + Sync {
     /// connection is killed at the deadline, if there is one. Called once, when the handshakes are done.
     fn drain(&self, deadline: Option<Instant>);
 
-    /// Tells the protocol that the connection is about to be killed at the deadline. A protocol that holds the
-    /// transport [resets](crate::Transport::reset_on_close) it; by default nothing happens.
+    /// Tells the protocol that the connection is about to be killed at the deadline. A protocol that holds
+    /// the transport [resets](crate::Transport::reset_on_close) it; by default nothing happens.
     fn cut(&self) {}
 
     /// Returns whether the protocol is told of a drain before it has received a byte, because it waits for
