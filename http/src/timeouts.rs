@@ -159,12 +159,13 @@ impl Timeouts {
         self
     }
 
-    /// Bounds how long the exchanges under way may take after the peer has stopped sending; 10 s by default. Then
-    /// the handler is cancelled, unless it is [kept](crate::Reqd::keep_handler), and the connection is dropped.
+    /// Bounds how long the exchanges under way may take after the peer has stopped sending; 10 s by default.
+    /// Then the handler is cancelled, unless it is [kept](crate::Reqd::keep_handler), and the connection is
+    /// dropped.
     ///
     /// A peer that only stops sending cannot be told from one that has closed the connection, until something
-    /// is sent to it. Without this bound a long poll, or a stream without events, would outlive its client for
-    /// ever. A response whose last byte has been handed over by its handler is not bounded by this timer.
+    /// is sent to it. Without this bound a long poll, or a stream without events, would outlive its client
+    /// for ever. A response whose last byte has been handed over by its handler is not bounded by this timer.
     ///
     /// # Panics
     /// Panics if `timeout` is zero.
@@ -212,10 +213,10 @@ impl Timeouts {
         self
     }
 
-    /// The lowest rate at which a peer may accept what is to be sent, while bytes wait for it, in bytes a second;
-    /// 240 by default. The peer may fall behind by [`write_stall_timeout`](Self::write_stall_timeout), so the
-    /// rate is an average over that time; then the connection is dropped. Without that timeout there is no
-    /// lowest rate either.
+    /// The lowest rate at which a peer may accept what is to be sent, while bytes wait for it, in bytes a
+    /// second; 240 by default. The peer may fall behind by
+    /// [`write_stall_timeout`](Self::write_stall_timeout), so the rate is an average over that time; then the
+    /// connection is dropped. Without that timeout there is no lowest rate either.
     ///
     /// # Panics
     /// Panics if `bytes` is zero.

@@ -53,8 +53,8 @@ async fn count(mut reqd: Reqd) {
     }
 }
 
-/// Sends `first`, and `rest` while events are not seen. Returns what the client gets until `seconds` after the
-/// stop, and when the first byte of it comes.
+/// Sends `first`, and `rest` while events are not seen. Returns what the client gets until `seconds` after
+/// the stop, and when the first byte of it comes.
 async fn heard(first: &'static str, rest: &'static str, seconds: u64) -> Result<(String, Duration), Reason> {
     let (here, there) = memory::pair();
     let stopped = Arc::new(AtomicBool::new(false));

@@ -173,7 +173,8 @@ fn h12_f17_a_reset_of_a_socket_is_noticed_at_once_in_every_state() {
     assert_eq!(reason, Reason::Normal);
 }
 
-/// Sends `first`, ends the sending direction, and returns after how long the connection and the handler were gone.
+/// Sends `first`, ends the sending direction, and returns after how long the connection and the handler were
+/// gone.
 async fn half_closed(
     timeouts: Timeouts,
     first: &'static str,

@@ -197,7 +197,8 @@ impl<F: Flow> Link<F> {
         Filled::Waiting
     }
 
-    /// Watches the peer from now on, although nothing more is read: it may go away while the flow still sends.
+    /// Watches the peer from now on, although nothing more is read: it may go away while the flow still
+    /// sends.
     #[cold]
     pub(super) fn watch_peer(&self) {
         let state = &mut *self.state.lock();
