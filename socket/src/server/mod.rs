@@ -5,14 +5,16 @@
 //! ├── Connections.Sup.Sup (one_for_one)
 //! │   └── Connections.Sup ×M    dynamic children; counts, drains
 //! │       └── Connector         one a client; owns the connection; waits for Begin; runs the protocol
-//! └── Acceptor.Sup (one_for_one)  binds; bound again when restarted, while live connections stay
-//!     └── Acceptor.Worker ×N
+//! ├── Acceptor.Sup (one_for_one)  binds; bound again when restarted, while live connections stay
+//! │   └── Acceptor.Worker ×N
+//! └── Drain.Worker              conducts the drain; stopped first
 //! ```
 //!
-//! - One file a process: [`tree`] (the supervisors), [`acceptor`], [`connections`], [`connector`].
+//! - One file a process: [`tree`] (the supervisors), [`acceptor`], [`connections`], [`connector`],
+//!   [`drainer`]; [`drain`] has the drain's phases and report as values.
 //! - What they share: [`state`], with [`table`] (connections), [`semaphore`] (permits), [`statistics`],
-//!   [`alarm`], [`reserve`] (a spare descriptor), [`reaper`] (idle connections give way), [`descriptors`]
-//!   (the limit of the program).
+//!   [`alarm`], [`log_levels`], [`reserve`] (a spare descriptor), [`reaper`] (idle connections give way),
+//!   [`descriptors`] (the limit of the program).
 //! - The interface: [`builder`], [`handle`], [`info`], [`protocol`], [`overflow`].
 //!
 //! Invariant: connections hang below supervisors of their own, so an acceptor that crashes ends no
