@@ -249,7 +249,8 @@ impl Config {
     ///
     /// fn main() -> ExitCode {
     ///     let start = || async { Ok::<Pid, Reason>(spawn(std::future::pending::<()>())) };
-    ///     Config::new().stop_on_signals().application(Application::new("service", start)).run_forever()
+    ///     // `stop_on_signals`, of the feature `signals`, ends it in order.
+    ///     Config::new().application(Application::new("service", start)).run_forever()
     /// }
     /// ```
     pub fn run_forever(self) -> ExitCode {
