@@ -48,6 +48,44 @@ macro_rules! log_event_at {
     };
 }
 
+/// A level of the log that is chosen at run time, or none.
+///
+/// ```
+/// use riot_actor::log::LogLevel;
+/// assert!(LogLevel::Off < LogLevel::Error && LogLevel::Error < LogLevel::Debug);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogLevel {
+    /// Nothing is logged.
+    Off,
+    /// The level `ERROR` of tracing.
+    Error,
+    /// The level `WARN` of tracing.
+    Warn,
+    /// The level `INFO` of tracing.
+    Info,
+    /// The level `DEBUG` of tracing.
+    Debug,
+    /// The level `TRACE` of tracing.
+    Trace,
+}
+
+impl LogLevel {
+    /// Returns the level of tracing.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_tracing(self) -> Option<Level> {
+        match self {
+            Self::Off => None,
+            Self::Error => Some(Level::ERROR),
+            Self::Warn => Some(Level::WARN),
+            Self::Info => Some(Level::INFO),
+            Self::Debug => Some(Level::DEBUG),
+            Self::Trace => Some(Level::TRACE),
+        }
+    }
+}
+
 /// Calls `emit`, which emits an event of `level`. A panic of the subscriber is contained. If there is no
 /// subscriber, warnings and errors go to the standard error.
 #[doc(hidden)]

@@ -7,10 +7,9 @@ use std::{
 };
 
 use crate::{
-    guard::{Contained, contain, panic::catch, text::printable},
+    guard::{Contained, contain, log::LogLevel, panic::catch, text::printable},
     log_event, log_event_at,
     names::name::Name,
-    observe::log::LogLevel,
     process::{pid::Pid, reason::Reason},
     runtime::{context, shared::Shared},
 };

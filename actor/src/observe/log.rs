@@ -30,6 +30,7 @@ use std::{
 
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
+pub use crate::guard::log::LogLevel;
 #[doc(hidden)]
 pub use crate::guard::log::emit_guarded;
 pub use crate::guard::text::printable;
@@ -64,44 +65,6 @@ const MAX_WAITING_LINES: usize = 10_000;
 
 /// Bytes that are written at once at most.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
-
-/// A level of the log that is chosen at run time, or none.
-///
-/// ```
-/// use riot_actor::log::LogLevel;
-/// assert!(LogLevel::Off < LogLevel::Error && LogLevel::Error < LogLevel::Debug);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LogLevel {
-    /// Nothing is logged.
-    Off,
-    /// The level `ERROR` of tracing.
-    Error,
-    /// The level `WARN` of tracing.
-    Warn,
-    /// The level `INFO` of tracing.
-    Info,
-    /// The level `DEBUG` of tracing.
-    Debug,
-    /// The level `TRACE` of tracing.
-    Trace,
-}
-
-impl LogLevel {
-    /// Returns the level of tracing.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn of_tracing(self) -> Option<Level> {
-        match self {
-            Self::Off => None,
-            Self::Error => Some(Level::ERROR),
-            Self::Warn => Some(Level::WARN),
-            Self::Info => Some(Level::INFO),
-            Self::Debug => Some(Level::DEBUG),
-            Self::Trace => Some(Level::TRACE),
-        }
-    }
-}
 
 /// Returns whether a line about the running process as `parent` is printed. The first five equal ones in 10 s
 /// are, and then one line with their count every 10 s.
