@@ -1,4 +1,5 @@
 //! `start_link(port)` serves every address of the machine.
+#![cfg(feature = "driver")]
 
 use std::{
     io::{Read, Write},
