@@ -61,7 +61,9 @@ fn stop(server: &ServerHandle) {
 async fn stop_with_a_full_queue(
     bind: impl Bind,
 ) -> Result<(Address, DrainReport, usize, ServerHandle), Reason> {
-    let server = Server::listen(bind).max_connections(1).start_link(answer).await?;
+    // On a busy machine the clients, served one after the other, take longer than the default of a second.
+    let server =
+        Server::listen(bind).max_connections(1).drain_first_timeout(10 * SECOND).start_link(answer).await?;
     let address = server.address().expect("it listens");
     let mut holder = connect(&address).await?;
     server.wait_for_connections(|connections| connections == 1).await;
