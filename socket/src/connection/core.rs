@@ -228,23 +228,6 @@ impl Connection {
         self.transport.shutdown(side).inspect_err(|error| self.record().transport_failed(error.kind()))
     }
 
-    /// Polls for some bytes, as [`read`](Self::read) does.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_read_waiting(cx, buffer, Wait::ForUnit)
-    }
-
-    fn poll_read_waiting(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-        wait: Wait,
-    ) -> Poll<io::Result<usize>> {
-        self.read_state.poll_read(&*self.transport, &self.identity, cx, buffer, wait)
-    }
-
     /// Puts bytes back that were read and belong to the next reader: they are read first. The
     /// [`transport`](Self::transport) knows nothing of them.
     ///

@@ -1,9 +1,30 @@
 //! The methods of all types that read or write, made of `poll_read` and `poll_write`.
 
-/// Implements the read methods of a type with `poll_read`.
+/// Implements the read methods of a type with a `transport` to read from, a `read_state` and an `identity`.
 macro_rules! impl_read_methods {
     ($($type:ty),*) => { $(
         impl $type {
+            fn poll_read_waiting(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                buffer: &mut [u8],
+                wait: crate::connection::timeouts::Wait,
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                self.read_state.poll_read(&*self.transport, &self.identity, cx, buffer, wait)
+            }
+
+            /// Polls for some bytes, as [`read`](Self::read) does.
+            ///
+            /// # Errors
+            /// Those of the connection.
+            pub fn poll_read(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+                buffer: &mut [u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                self.poll_read_waiting(cx, buffer, crate::connection::timeouts::Wait::ForUnit)
+            }
+
             /// Receives some bytes; 0 at the end of the peer's stream.
             ///
             /// A timeout is put around it:

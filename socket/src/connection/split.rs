@@ -1,16 +1,12 @@
 //! The halves of a connection: one reads, the other writes.
 
-use std::{
-    fmt, io,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, sync::Arc};
 
 use super::{
     core::{Connection, Identity, ReadState},
     methods::{impl_read_methods, impl_write_methods},
     record::ConnectionRecord,
-    timeouts::{Stall, Wait},
+    timeouts::Stall,
 };
 use crate::transport::{Address, Shutdown, Transport};
 
@@ -97,23 +93,6 @@ impl ReadHalf<'_> {
     fn record(&self) -> &ConnectionRecord {
         self.identity.record()
     }
-
-    fn poll_read_waiting(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-        wait: Wait,
-    ) -> Poll<io::Result<usize>> {
-        self.read_state.poll_read(self.transport, self.identity, cx, buffer, wait)
-    }
-
-    /// Polls for some bytes, as [`read`](Self::read) does.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_read_waiting(cx, buffer, Wait::ForUnit)
-    }
 }
 
 impl WriteHalf<'_> {
@@ -129,23 +108,6 @@ impl WriteHalf<'_> {
 impl OwnedReadHalf {
     fn record(&self) -> &ConnectionRecord {
         &self.identity.record
-    }
-
-    fn poll_read_waiting(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-        wait: Wait,
-    ) -> Poll<io::Result<usize>> {
-        self.read_state.poll_read(&*self.transport, &self.identity, cx, buffer, wait)
-    }
-
-    /// Polls for some bytes, as [`read`](Self::read) does.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_read_waiting(cx, buffer, Wait::ForUnit)
     }
 
     /// Returns the address of the peer.
