@@ -27,7 +27,7 @@ use crate::{
 
 /// The pause after an accept that failed for want of descriptors or memory: 100 ms, as in Ranch and Thousand
 /// Island.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// The pause after such an accept if connections give way, in which they can close: 10 ms.
 const SHORT_PAUSE: Duration = Duration::from_millis(10);

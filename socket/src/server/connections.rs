@@ -61,19 +61,16 @@ impl Start {
 }
 
 /// Tells a Connections.Sup, and through it all connections, that a drain will follow.
+#[derive(Clone, Copy)]
 pub(super) struct AnnounceDrain;
 
-/// Asks all connections to finish. Those left at the deadline are killed. Answered when none is left.
+/// Asks all connections to finish. Those left at the deadline are killed. Answered, as a call, when none is
+/// left. Asked again, it can only move the deadline forward.
 #[derive(Clone, Copy)]
 pub(super) struct DrainConnections {
     pub(super) deadline: Instant,
     /// The time that a client has for its first bytes.
     pub(super) first_timeout: Duration,
-}
-
-/// Moves the deadline of a drain forward.
-pub(super) struct ShortenDrain {
-    pub(super) deadline: Instant,
 }
 
 /// The interval at which a drain looks at connections that have not been told of it: 50 ms.
@@ -172,7 +169,6 @@ pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reas
             },
             announce: AnnounceDrain => connections.announce(announce),
             request: DrainConnections => connections.drain(request, Vec::new()).await,
-            _late: ShortenDrain => {},
             ended: CooldownEnded => connections.end_cooldown(ended),
         }
     }
@@ -250,7 +246,7 @@ impl Connections {
             let relevant = select(|message| {
                 message.is::<Exit>()
                     || message.is::<Start>()
-                    || message.is::<ShortenDrain>()
+                    || message.is::<DrainConnections>()
                     || message.is::<CallRequest<DrainConnections, Vec<CutConnection>>>()
             });
             let Ok(message) = timeout(draining.left(), relevant).await else {
@@ -265,9 +261,9 @@ impl Connections {
                 }
                 Err(message) => message,
             };
-            let message = match message.downcast::<ShortenDrain>() {
-                Ok(ShortenDrain { deadline }) => {
-                    draining.deadline = draining.deadline.min(deadline);
+            let message = match message.downcast::<DrainConnections>() {
+                Ok(request) => {
+                    draining.deadline = draining.deadline.min(request.deadline);
                     continue;
                 }
                 Err(message) => message,

@@ -18,15 +18,15 @@ use riot_actor::{
     now,
     process::{is_alive, yield_now},
     runtime::{self, ShutdownSignal},
-    send, sleep, telemetry, this,
+    sleep, telemetry, this,
     time::{TimedOut, sleep_until},
     timeout,
 };
 
 use super::{
     accept_error::{AcceptErrorKind, classify},
-    acceptor::{self, Client},
-    connections::{AnnounceDrain, ShortenDrain},
+    acceptor::{self, Client, PAUSE},
+    connections::AnnounceDrain,
     drain::{DrainPhase, DrainReport, Schedule, ServerPhase, later},
     info::CutConnection,
     state::Shared,
@@ -41,9 +41,6 @@ pub(super) struct DrainServer {
 /// The time in which a client whose connection was being set up can enter a queue that is being closed:
 /// 100 ms.
 const ACCEPT_QUIET_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// The pause after an accept that failed for want of descriptors or memory: 100 ms.
-const PAUSE: Duration = Duration::from_millis(100);
 
 struct Drainer {
     shared: Arc<Shared>,
@@ -165,20 +162,15 @@ impl Drainer {
         let lame_duck = shared.lame_duck_timeout();
         if shared.begin_schedule(Schedule::new(now(), lame_duck)) && !lame_duck.is_zero() {
             self.emit();
-            for supervisor in shared.table.supervisors() {
-                send(supervisor, AnnounceDrain);
-            }
+            shared.table.tell_supervisors(AnnounceDrain);
         }
     }
 
     fn request_stop(&self, timeout: Duration) {
         self.begin();
-        if let Some(deadline) = self.shared.change_schedule(|schedule| schedule.stop(now(), timeout))
-            && self.schedule().phase() >= DrainPhase::Draining
-        {
-            for supervisor in self.shared.table.supervisors() {
-                send(supervisor, ShortenDrain { deadline });
-            }
+        let is_earlier = self.shared.change_schedule(|schedule| schedule.stop(now(), timeout));
+        if is_earlier == Some(true) && self.schedule().phase() >= DrainPhase::Draining {
+            self.shared.table.tell_supervisors(self.shared.drain_request());
         }
     }
 
@@ -197,10 +189,7 @@ impl Drainer {
     }
 
     fn enter(&self, phase: DrainPhase) {
-        self.shared.change_schedule(|schedule| {
-            schedule.enter(phase);
-            false
-        });
+        self.shared.change_schedule(|schedule| schedule.enter(phase));
         self.emit();
     }
 
@@ -307,9 +296,7 @@ async fn accept_waiting(shared: &Arc<Shared>, queues: &[(Arc<dyn Listen>, Accept
                 Some(permit) => Some(permit),
                 None => {
                     if !std::mem::replace(&mut begun, true) {
-                        for supervisor in shared.table.supervisors() {
-                            send(supervisor, shared.drain_request());
-                        }
+                        shared.table.tell_supervisors(shared.drain_request());
                     }
                     let left = patience.saturating_duration_since(now());
                     timeout(left, shared.permits.acquire()).await.ok()

@@ -6,7 +6,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -251,11 +251,9 @@ impl Shared {
         begins
     }
 
-    /// Changes the schedule, and returns the deadline if `change` returns that it has changed.
-    pub(super) fn change_schedule(&self, change: impl FnOnce(&mut Schedule) -> bool) -> Option<Instant> {
-        let mut lifecycle = self.lifecycle();
-        let schedule = lifecycle.schedule.as_mut()?;
-        if change(schedule) { schedule.deadline() } else { None }
+    /// Changes the schedule, if a drain has begun, and returns what `change` returns.
+    pub(super) fn change_schedule<R>(&self, change: impl FnOnce(&mut Schedule) -> R) -> Option<R> {
+        self.lifecycle().schedule.as_mut().map(change)
     }
 
     /// Returns what connections are asked when the server drains.

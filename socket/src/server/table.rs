@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::Pid;
+use riot_actor::{Pid, send};
 use slab::Slab;
 
 use super::{info::ConnectionInfo, semaphore::Permit, state::Shared};
@@ -83,6 +83,13 @@ impl ConnectionTable {
     /// Returns the supervisors that are in charge now.
     pub(super) fn supervisors(&self) -> Vec<Pid> {
         (0..self.0.len()).filter_map(|number| self.shard(number).supervisor).collect()
+    }
+
+    /// Sends a message to every supervisor that is in charge now.
+    pub(super) fn tell_supervisors<M: Copy + Send + 'static>(&self, message: M) {
+        for supervisor in self.supervisors() {
+            send(supervisor, message);
+        }
     }
 
     /// Returns the connection of this Connector.
