@@ -1,39 +1,14 @@
 //! A connection that is cut leaves nothing in the system (B25 of the contract of `riot-socket`).
 #![cfg(all(feature = "driver", target_os = "linux"))]
 
-use std::{
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
-};
+#[path = "../../socket/tests/common/in_the_system.rs"]
+mod in_the_system;
 
+use std::{io::Write, net::TcpStream, time::Duration};
+
+use in_the_system::{in_the_system, is_reset};
 use riot_actor::{Reason, runtime::blocking, sleep};
 use riot_http::{Reqd, Response, Server, Timeouts};
-
-/// Returns the states and send queues of the server's sockets that are connected with the client, as
-/// `/proc/net/tcp` shows them.
-fn in_the_system(server: SocketAddr, client: SocketAddr) -> Vec<String> {
-    let (server, client) = (format!(":{:04X}", server.port()), format!(":{:04X}", client.port()));
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has it");
-    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    fields
-        .filter(|fields| fields.len() > 4 && fields[1].ends_with(&server) && fields[2].ends_with(&client))
-        .map(|fields| format!("state {} queues {}", fields[3], fields[4]))
-        .collect()
-}
-
-/// Returns whether the client's connection ends with a reset, behind what it had received.
-fn is_reset(client: &mut TcpStream) -> bool {
-    client.set_read_timeout(Some(Duration::from_secs(20))).expect("more than zero");
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match client.read(&mut buffer) {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
-        }
-    }
-}
 
 async fn handle(reqd: Reqd) {
     if reqd.request().path() == "/whole" {

@@ -2,56 +2,28 @@
 //! chain of causes (H14).
 
 mod common;
+#[path = "../../actor/tests/common/kept_log.rs"]
+mod kept_log;
 
 use std::{
-    fmt::{self, Write as _},
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use common::{GET, config, poll};
+use kept_log::KeptLog;
 use riot_flow::ManualDriver;
 use riot_http::{
     Handler, Http1, HttpConfig, Reqd, Request, Response, WriteError,
     http::{HeaderValue, StatusCode, header},
     serve_requests, service,
 };
-use tracing::{Event, Level, Metadata, Subscriber, field::Visit, span};
-
-/// Keeps the events of `riot::http`: level, fields and text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(Level, String)>>>);
-
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, "{}={value:?} ", field.name());
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "riot::http"
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(String::new());
-        event.record(&mut fields);
-        self.0.lock().unwrap().push((*event.metadata().level(), fields.0));
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
 /// Returns what a client hears of a handler, and what is logged meanwhile.
 fn watched(handler: impl Handler, requests: &str) -> (String, Vec<(Level, String)>) {
-    let log = Log::default();
+    let log = KeptLog::default();
     let heard = tracing::subscriber::with_default(log.clone(), || {
         let peer = Some(SocketAddr::from(([192, 0, 2, 1], 7)));
         let (flow, requests_of) = Http1::for_peer(Arc::new(config()), peer);
@@ -66,7 +38,8 @@ fn watched(handler: impl Handler, requests: &str) -> (String, Vec<(Level, String
         }
         String::from_utf8(heard).expect("text")
     });
-    let logged = log.0.lock().unwrap().clone();
+    let events = log.events().into_iter().filter(|event| event.target == "riot::http");
+    let logged = events.map(|event| (event.level, format!("{} {}", event.message, event.fields))).collect();
     (heard, logged)
 }
 

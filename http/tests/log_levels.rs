@@ -2,56 +2,23 @@
 //! (B26).
 #![cfg(feature = "driver")]
 
-use std::{
-    fmt::{self, Write as _},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
+use kept_log::KeptLog;
 use riot_actor::{Reason, log::LogLevel, simulation::Simulation, sleep};
 use riot_http::{HandlerError, Reqd, Response, Server, ServerHandle};
 use riot_socket::{
     Connection, LogLevels, Server as SocketServer,
     memory::{Listener, ScriptStep},
 };
-use tracing::{Event, Level, Metadata, Subscriber, field::Visit, span};
+use tracing::Level;
 
-/// Keeps the lines of the log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+#[path = "../../actor/tests/common/kept_log.rs"]
+mod kept_log;
 
-impl Log {
-    fn lines(&self) -> Vec<(Level, String)> {
-        self.0.lock().expect("no panic").clone()
-    }
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            let _ = write!(self.0, "{value:?}");
-        }
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().expect("no panic").push((*event.metadata().level(), text.0));
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
+/// Returns the levels and the messages of a log.
+fn lines(log: &KeptLog) -> Vec<(Level, String)> {
+    log.events().into_iter().map(|event| (event.level, event.message)).collect()
 }
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -107,7 +74,7 @@ fn log_of<F>(
 where
     F: Future<Output = Result<(), Reason>> + Send,
 {
-    let log = Log::default();
+    let log = KeptLog::default();
     tracing::subscriber::with_default(log.clone(), || {
         let reason = Simulation::new(3).run(async move {
             let listener = Listener::new();
@@ -121,7 +88,7 @@ where
         });
         assert_eq!(reason, Reason::Normal);
     });
-    log.lines()
+    lines(&log)
 }
 
 #[test]
@@ -195,7 +162,7 @@ fn b26_every_class_can_be_off() {
 
 #[test]
 fn b26_handshakes_and_disconnects_have_levels() {
-    let log = Log::default();
+    let log = KeptLog::default();
     tracing::subscriber::with_default(log.clone(), || {
         let reason = Simulation::new(3).run(async move {
             let listener = Listener::new();
@@ -219,7 +186,7 @@ fn b26_handshakes_and_disconnects_have_levels() {
         });
         assert_eq!(reason, Reason::Normal);
     });
-    let lines = log.lines();
+    let lines = lines(&log);
     for (level, text) in [(Level::WARN, "the handshake with memory:1 failed"), (Level::INFO, "disconnected")]
     {
         let found: Vec<_> = lines.iter().filter(|(_, line)| line.contains(text)).collect();

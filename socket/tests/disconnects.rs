@@ -2,78 +2,48 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "../../actor/tests/common/kept_log.rs"]
+mod kept_log;
 
 use std::{
-    fmt::Write as _,
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
-    sync::{Mutex, MutexGuard, Once, PoisonError},
+    sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError},
     time::Duration,
 };
 
 use common::{Folder, run};
+use kept_log::{KeptEvent, KeptLog};
 use riot_actor::{Reason, runtime::blocking};
 use riot_socket::{Connection, Server, ServerHandle};
 use socket2::SockRef;
-use tracing::{Event, Level, Metadata, Subscriber, field::Visit, span};
+use tracing::Level;
 
-/// The lines of the program, with their level and target.
-static LINES: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
+/// The log of the program.
+static LOG: LazyLock<KeptLog> = LazyLock::new(KeptLog::default);
 
 /// The lock of every test here, since the lines are those of the whole program.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-struct Log;
-
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        let _ = match field.name() {
-            "message" => write!(self.0, "{value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
-        };
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("riot::") && *metadata.level() <= Level::DEBUG
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(String::new());
-        event.record(&mut fields);
-        lines().push((*event.metadata().level(), fields.0));
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-fn lines() -> MutexGuard<'static, Vec<(Level, String)>> {
-    LINES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Begins to log, alone.
 fn logged() -> MutexGuard<'static, ()> {
     static BEGUN: Once = Once::new();
-    BEGUN.call_once(|| tracing::subscriber::set_global_default(Log).expect("there is no other"));
+    BEGUN.call_once(|| tracing::subscriber::set_global_default(LOG.clone()).expect("there is no other"));
     let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    lines().clear();
+    LOG.clear();
     alone
 }
 
 /// Returns the lines that concern connections: those of acceptors that are killed at the end are left out.
 fn of_connections(level: Level) -> Vec<String> {
-    let of_level = |(at, line): &(Level, String)| {
-        let concerns = !line.contains("Acceptor.Worker") && !line.contains("Poller");
-        (*at == level && concerns).then(|| line.clone())
+    let of_level = |event: KeptEvent| {
+        let line = format!("{} {}", event.message, event.fields).trim_end().to_owned();
+        let concerns = event.target.starts_with("riot::")
+            && !line.contains("Acceptor.Worker")
+            && !line.contains("Poller");
+        (event.level == level && concerns).then_some(line)
     };
-    lines().iter().filter_map(of_level).collect()
+    LOG.events().into_iter().filter_map(of_level).collect()
 }
 
 async fn all_ended(server: &ServerHandle, connections: u64) {
