@@ -8,7 +8,10 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use riot_actor::{Reason, runtime::Config};
+use riot_actor::{
+    Reason,
+    runtime::{Config, Handle, blocking},
+};
 use riot_http::{Reqd, Response, Server, http::Method};
 use riot_socket::signals::Signals;
 
@@ -58,7 +61,11 @@ async fn answer(reqd: Reqd) {
     let (method, path) = (reqd.request().method().clone(), reqd.request().path().to_owned());
     let response = match (method, path.as_str()) {
         (Method::GET | Method::HEAD, "/") => Response::text("Hello, World!"),
-        (Method::GET | Method::HEAD, "/tree") => Response::text(riot_actor::process::tree().to_string()),
+        (Method::GET | Method::HEAD, "/tree") => {
+            // Not on a worker: with many connections, there are many processes to read.
+            let handle = Handle::current();
+            Response::text(blocking(move || handle.tree().to_string()).await)
+        }
         (Method::GET | Method::HEAD, "/crash") => panic!("somebody asked for /crash"),
         _ => Response::not_found(),
     };

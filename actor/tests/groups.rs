@@ -76,7 +76,7 @@ fn r06_joins_count_and_a_member_is_listed_once() {
         join_group("g", other);
         join_group("g", this());
         assert_eq!(members("g"), [this(), other]);
-        broadcast("g", 1_u8);
+        broadcast("g", 1_u8).await;
         assert_eq!(receive::<u8>().await, 1);
         assert!(receive_timeout::<u8>(Duration::ZERO).await.is_err(), "one copy, however often it joined");
         assert_eq!(leave_group("g", this()), Ok(()));

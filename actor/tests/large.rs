@@ -13,7 +13,7 @@ use std::{
 use common::{everywhere_few, millis, on_one_worker, secs};
 use riot_actor::{
     Down, Exit, Pid, Reason, exit,
-    group::{join_group, members},
+    group::{broadcast, join_group, leave_group, members},
     link, monitor,
     process::{info, is_alive, processes, wait, yield_now},
     receive, register,
@@ -60,6 +60,87 @@ fn idle() -> Pid {
         trap_exit(true);
         receive::<()>().await;
     })
+}
+
+#[test]
+fn c14_a_broadcast_to_many_members_gives_way() {
+    on_one_worker(|| async {
+        let main = this();
+        many(|| {
+            spawn(async move {
+                join_group("many", this());
+                send(main, ());
+                send(main, receive::<&str>().await);
+            })
+        });
+        for _ in 0..MANY {
+            receive::<()>().await;
+        }
+        // The one that leaves and the one that joins during the call get no copy.
+        let leaving = *members("many").last().unwrap();
+        let (ticker, ticks) = ticker();
+        let late = spawn(async move {
+            leave_group("many", leaving).unwrap();
+            join_group("many", this());
+            receive::<&str>().await;
+        });
+        let before = ticks.load(Ordering::SeqCst);
+        broadcast("many", "hello").await;
+        let ran = ticks.load(Ordering::SeqCst) - before;
+        assert!(ran >= MANY / 1_000, "others ran {ran} times while it sent");
+        for _ in 1..MANY {
+            assert_eq!(receive::<&str>().await, "hello");
+        }
+        assert!(is_alive(leaving) && is_alive(late));
+        assert_eq!((info(leaving).unwrap().mailbox, members("many")), (0, vec![late]));
+        for pid in [leaving, late, ticker] {
+            exit(pid, Reason::Kill);
+            wait(pid).await;
+        }
+    });
+}
+
+/// A message that counts its drop. Each tenth one panics in it.
+struct Counted(usize, Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.0.is_multiple_of(1_000), "message {} is dropped", self.0);
+    }
+}
+
+#[test]
+fn c14_the_end_of_a_process_with_many_messages_gives_way() {
+    for has_looked_at_them in [false, true] {
+        on_one_worker(move || async move {
+            let main = this();
+            let pid = spawn(async move {
+                register("reader", this()).unwrap();
+                send(main, ());
+                if has_looked_at_them {
+                    receive::<()>().await;
+                    send(main, ());
+                }
+                pending::<()>().await;
+            });
+            receive::<()>().await;
+            let dropped = Arc::new(AtomicUsize::new(0));
+            (0..MANY).for_each(|nth| send(pid, Counted(nth, dropped.clone())));
+            if has_looked_at_them {
+                send(pid, ());
+                receive::<()>().await;
+            }
+            let all = dropped.clone();
+            let watcher = spawn(async move {
+                wait(pid).await;
+                send(main, (all.load(Ordering::SeqCst), whereis("reader")));
+            });
+            ends_in_many_slices("messages", pid, Reason::other("end")).await;
+            assert_eq!(receive::<(usize, Option<Pid>)>().await, (MANY, None), "messages go first");
+            wait(watcher).await;
+        });
+    }
 }
 
 #[test]

@@ -45,7 +45,53 @@ fn a_tree_shows_every_process_below_the_one_that_spawned_it() {
         wait(shop).await;
         let tree = riot_actor::process::tree();
         assert!(tree.find(shop).is_none());
-        assert_eq!(tree.roots.len(), 4, "children of one that is gone stand at the top");
+        assert_eq!(tree.roots().count(), 4, "children of one that is gone stand at the top");
+    });
+}
+
+#[test]
+fn a_tree_can_be_as_deep_as_there_are_processes() {
+    const DEPTH: usize = 100_000;
+    fn below(levels: usize, told: Pid) -> Pid {
+        spawn(async move {
+            match levels {
+                0 => send(told, this()),
+                _ => _ = below(levels - 1, told),
+            }
+            std::future::pending::<()>().await;
+        })
+    }
+    threaded(|| async {
+        let top = below(DEPTH - 1, this());
+        let lowest: Pid = receive().await;
+        let handle = riot_actor::runtime::Handle::current();
+        let tree = riot_actor::runtime::blocking(move || handle.tree()).await;
+        let chain = tree.find(top).unwrap();
+        assert_eq!(chain.iter().count(), DEPTH);
+        assert_eq!(chain.iter().last().map(|node| (node.process.pid, node.depth)), Some((lowest, DEPTH)));
+        let mut levels = std::iter::successors(Some(chain), |level| level.children().next());
+        assert_eq!(levels.by_ref().map(|level| level.children().count()).sum::<usize>(), DEPTH - 1);
+        // A clone, a drop and a `Debug` of it do not recurse either.
+        assert!(format!("{:?}", tree.clone()).len() > DEPTH);
+        let printed = chain.to_string();
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(lines.len(), DEPTH);
+        assert!(
+            lines[2].starts_with("   └─ <") && lines[32].starts_with(&format!("{}└─ <", "   ".repeat(31)))
+        );
+        assert!(lines[33].starts_with(&format!("{}(33) <", "   ".repeat(32))), "{:?}", lines[33]);
+        assert!(lines[DEPTH - 1].contains("(99999) <"), "{:?}", lines[DEPTH - 1]);
+    });
+}
+
+#[test]
+fn a_label_cannot_forge_a_line_of_a_tree() {
+    simulated(|| async {
+        let forged = "shop\n<1.9.0> forged \u{1b}[31m";
+        let pid = SpawnOptions::new().label(forged).name("a\nb").spawn(std::future::pending::<()>());
+        let printed = tree().find(pid).unwrap().to_string();
+        assert_eq!(printed.lines().count(), 1, "{printed}");
+        assert!(!printed.contains('\u{1b}'), "{printed}");
     });
 }
 

@@ -239,7 +239,7 @@ fn b09_a_unix_socket_is_bound_again_under_live_connections() {
         let server = Server::bind_unix(&path).acceptors(2).start_link(echo).await?;
         let mut live = Connection::connect_unix(&path).await?;
         says_it_back(&mut live, b"before").await;
-        let sup = tree().roots.iter().flat_map(labelled_acceptor_sup).next().expect("there is one");
+        let sup = tree().labelled("Acceptor.Sup")[0];
         let down = monitor(sup);
         exit(sup, Reason::Kill);
         down.down().await;
@@ -255,11 +255,6 @@ fn b09_a_unix_socket_is_bound_again_under_live_connections() {
         assert!(!path.exists());
         Ok::<(), Reason>(())
     });
-}
-
-fn labelled_acceptor_sup(node: &riot_actor::process::ProcessNode) -> Vec<riot_actor::Pid> {
-    let here = (node.process.label.as_deref() == Some("Acceptor.Sup")).then_some(node.process.pid);
-    here.into_iter().chain(node.children.iter().flat_map(labelled_acceptor_sup)).collect()
 }
 
 #[test]

@@ -5,13 +5,14 @@
 //!
 //! run(async {
 //!     join_group("room", this());
-//!     broadcast("room", "hello");
+//!     broadcast("room", "hello").await;
 //!     assert_eq!(receive::<&str>().await, "hello");
 //! });
 //! ```
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
     sync::Mutex,
 };
 
@@ -22,7 +23,7 @@ use crate::{
         notice::MonitorRef,
         pid::{NumberMap, Pid},
     },
-    runtime::{context, shared::Shared},
+    runtime::{context, coop::yield_now, shared::Shared},
     sync::lock::lock,
 };
 
@@ -74,7 +75,7 @@ impl std::error::Error for NotJoined {}
 /// # run(async {
 /// join_group("listeners", this());
 /// assert_eq!(members("listeners"), [this()]);
-/// broadcast("listeners", 42_u8);
+/// broadcast("listeners", 42_u8).await;
 /// assert_eq!(receive::<u8>().await, 42);
 /// # });
 /// ```
@@ -119,20 +120,38 @@ pub fn members(group: &str) -> Vec<Pid> {
     })
 }
 
-/// Sends a clone of `message` to each member of a group, however often it has joined.
+/// Sends a clone of `message` to each member of a group, however often it has joined, and gives way after
+/// each 500 of them.
 ///
-/// Sending takes one poll slice, whatever the number of members: with more than some ten thousand, send to
-/// parts of [`members`] and [yield](crate::process::yield_now) in between.
+/// A process that becomes a member during the call gets none.
 ///
 /// See [`join_group`] for an example.
 ///
 /// # Panics
 /// Panics outside a process.
-pub fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
-    for member in members(group) {
-        crate::send(member, message.clone());
+///
+/// # Cancel safety
+/// Dropping the future leaves out the members that it has not sent to.
+pub async fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
+    let mut numbers = context::with_shared("broadcast", |shared| 0..=lock(&shared.groups.0).numbered);
+    loop {
+        let (members, behind) = context::with_shared("broadcast", |shared| {
+            let groups = lock(&shared.groups.0);
+            groups.by_name.get(group).map_or_else(Default::default, |group| group.next_members(numbers))
+        });
+        for member in members {
+            crate::send(member, message.clone());
+        }
+        numbers = match behind {
+            Some(behind) => behind,
+            None => return,
+        };
+        yield_now().await;
     }
 }
+
+/// Members that a broadcast sends to in one poll slice.
+const PER_SLICE: usize = 500;
 
 /// Returns the members of a group. From then on the caller receives every change of the members as a
 /// [`GroupEvent`], in order, none missing and none twice, until it exits or calls [`demonitor_group`].
@@ -196,6 +215,8 @@ struct AllGroups {
     by_name: HashMap<Name, Group>,
     /// The watcher and the group of each reference.
     watches: Watches,
+    /// How many processes have become members, of all groups that have ever been.
+    numbered: u64,
 }
 
 #[derive(Default)]
@@ -217,8 +238,6 @@ struct Group {
     joined: NumberMap<Pid, Membership>,
     /// The members by their number.
     in_order: BTreeMap<u64, Pid>,
-    /// How many processes have become members.
-    numbered: u64,
     watchers: BTreeSet<(Pid, MonitorRef)>,
 }
 
@@ -246,14 +265,22 @@ impl Group {
         members
     }
 
-    fn join(&mut self, pid: Pid) -> Changed {
+    /// Returns the first members with these numbers, and the numbers of those behind them if there are any.
+    fn next_members(&self, numbers: RangeInclusive<u64>) -> (Vec<Pid>, Option<RangeInclusive<u64>>) {
+        let last = *numbers.end();
+        let mut members = self.in_order.range(numbers);
+        let next = members.by_ref().take(PER_SLICE).map(|(_, pid)| *pid).collect();
+        (next, members.next().map(|(first, _)| *first..=last))
+    }
+
+    /// Adds a join of a process, which becomes the member with this number if it is none.
+    fn join(&mut self, pid: Pid, number: u64) -> Changed {
         if let Some(membership) = self.joined.get_mut(&pid) {
             membership.joins += 1;
             return Changed::JoinsOnly;
         }
-        self.joined.insert(pid, Membership { number: self.numbered, joins: 1 });
-        self.in_order.insert(self.numbered, pid);
-        self.numbered += 1;
+        self.joined.insert(pid, Membership { number, joins: 1 });
+        self.in_order.insert(number, pid);
         Changed::Members
     }
 
@@ -319,8 +346,10 @@ impl Groups {
         if shared.attach_relation(pid, |relations| relations.add_group(name)).is_none() {
             return;
         }
+        groups.numbered += 1;
+        let number = groups.numbered;
         let group = groups.by_name.entry(name.clone()).or_default();
-        if group.join(pid) == Changed::Members {
+        if group.join(pid, number) == Changed::Members {
             group.tell(shared, name, pid, GroupChange::Joined);
         }
     }

@@ -36,7 +36,7 @@ pub use self::{
     priority::Priority,
     reason::{Detail, ExitError, Outcome, Reason},
     spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
-    tree::{ProcessNode, ProcessTree, tree},
+    tree::{ProcessNode, ProcessSubtree, ProcessTree, tree},
 };
 pub use crate::{
     call::{Wait, join, wait},

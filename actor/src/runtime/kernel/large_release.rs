@@ -1,11 +1,11 @@
-//! The release of a process with many relations: a process of its own tells them, and gives way in between.
+//! The release of a process with many messages or relations: a process of its own drops and tells them, and
+//! gives way in between.
 //!
 //! The steps and their order are those of [`release`](super::release). The record of the process that exits
 //! stays, as that of one that exits, until its links are told.
 
 use std::{
-    collections::BTreeSet,
-    collections::hash_map,
+    collections::{BTreeSet, VecDeque, hash_map},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -17,20 +17,23 @@ use super::{
     exit_hooks::ExitHook,
     process::Process,
     relations::{MonitorTarget, ProcessTimers, Relations, Watcher},
+    release::contain,
     spawn::{Origin, SpawnSpec},
 };
 use crate::{
     guard,
+    messages::{mailbox::Mailbox, message::Message},
     names::name::Name,
     observe::trace::{TraceEvent, TraceFlags},
     process::{notice::MonitorRef, pid::Pid, reason::Reason},
     runtime::shared::Shared,
 };
 
-/// Relations above which a release takes more than one poll slice. Telling one takes some 100 ns.
-const LARGE: usize = 1_000;
+/// Messages, and relations, above which a release takes more than one poll slice. Telling a relation takes
+/// some 100 ns.
+pub(super) const LARGE: usize = 1_000;
 
-/// Relations that are told in one poll slice.
+/// Messages that are dropped, or relations that are told, in one poll slice.
 const PER_SLICE: usize = 500;
 
 impl Relations {
@@ -46,11 +49,20 @@ impl Relations {
     }
 }
 
+/// The holdings of a process whose body is gone, beside its relations.
+pub(super) struct Remnant {
+    pub(super) unread: Mailbox,
+    pub(super) arrivals: VecDeque<Message>,
+    pub(super) names: Vec<Name>,
+}
+
 /// The work that is left, in the order of the fields.
 struct LargeRelease {
     shared: Arc<Shared>,
     pid: Pid,
     reason: Reason,
+    unread: Mailbox,
+    arrivals: VecDeque<Message>,
     names: vec::IntoIter<Name>,
     groups: std::collections::btree_set::IntoIter<Name>,
     timers: vec::IntoIter<crate::time::timer_ref::TimerRef>,
@@ -72,9 +84,10 @@ enum Stage {
 }
 
 impl Shared {
-    /// Releases a process whose body and messages are gone, and whose end is reported.
-    pub(super) fn release_large(self: &Arc<Self>, process: Box<Process>, reason: Reason, names: Vec<Name>) {
+    /// Releases a process whose body is gone, and whose end is reported.
+    pub(super) fn release_large(self: &Arc<Self>, process: Box<Process>, reason: Reason, remnant: Remnant) {
         let pid = process.pid;
+        let Remnant { unread, arrivals, names } = remnant;
         let (groups, timers): (BTreeSet<Name>, ProcessTimers) = {
             let mut core = self.table.slot(pid.index()).lock();
             let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
@@ -86,6 +99,8 @@ impl Shared {
             shared: self.clone(),
             pid,
             reason,
+            unread,
+            arrivals,
             names: names.into_iter(),
             groups: groups.into_iter(),
             timers: timers.into_iter(),
@@ -103,7 +118,11 @@ impl LargeRelease {
         let (shared, pid, reason) = (&*self.shared, self.pid, &self.reason);
         match &mut self.stage {
             Stage::Listed(process) => {
-                if let Some(name) = self.names.next() {
+                if let Some(message) = self.unread.take(0, |_| true) {
+                    contain(pid, || drop(message));
+                } else if let Some(message) = self.arrivals.pop_front() {
+                    contain(pid, || drop(message));
+                } else if let Some(name) = self.names.next() {
                     shared.registry.release(&name, pid);
                 } else if let Some(group) = self.groups.next() {
                     shared.groups.release(shared, &group, pid);

@@ -15,6 +15,7 @@
 use std::hint::cold_path;
 
 use super::{
+    large_release::LARGE,
     process::{Process, Runnable},
     record::{Core, Slot},
 };
@@ -203,6 +204,7 @@ impl Slot {
     pub(crate) fn begin_exit(&self, core: &mut Core, ended: Option<Reason>) -> Exiting {
         core.phase = Phase::Exiting;
         let holdings = match &core.relations {
+            _ if core.arrivals.len() > LARGE => Holdings::Much,
             Some(relations) if relations.are_many() => Holdings::Much,
             Some(relations) if relations.others.is_some() => Holdings::Something,
             _ if core.arrivals.is_empty() => Holdings::Nothing,

@@ -6,6 +6,7 @@
 use std::{any::Any, hint::cold_path, sync::Arc};
 
 use super::{
+    large_release::{LARGE, Remnant},
     lifecycle::{Exiting, Holdings},
     link_set::NextLinks,
     process::{Body, Process},
@@ -55,17 +56,20 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         }
         process.take_left()
     };
-    if let Some((mut mailbox, extension)) = left {
+    let mut unread = Mailbox::default();
+    if let Some((mailbox, extension)) = left {
+        unread = mailbox;
         // One by one: a second panic while the first unwinds would abort the program.
-        while let Some(message) = mailbox.take(0, |_| true) {
+        for message in std::iter::from_fn(|| unread.take(0, |_| true)).take(LARGE) {
             contain(pid, || drop(message));
         }
         contain(pid, || drop(extension));
     }
     let names = match holdings {
+        _ if unread.len() > 0 => return release_much(local, slot, pid, reason, unread),
         Holdings::Nothing => None,
         Holdings::Something => Some(clear_record(shared, slot, pid)),
-        Holdings::Much => return release_much(local, slot, pid, reason),
+        Holdings::Much => return release_much(local, slot, pid, reason, unread),
     };
 
     local.polling.set(false);
@@ -88,25 +92,22 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     shared.live_removed();
 }
 
-/// Releases a process with many relations, as [`release`] does, in more than one poll slice.
+/// Releases a process with many messages or relations, as [`release`] does, in more than one poll slice.
 #[cold]
-fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason) {
-    let (messages, names) = {
+fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Mailbox) {
+    let (arrivals, names) = {
         let mut core = slot.lock();
         let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
         let names = others.map_or_else(Vec::new, |others| std::mem::take(&mut others.names));
         (core.arrivals.take(), names)
     };
-    for message in messages {
-        contain(pid, || drop(message));
-    }
     local.polling.set(false);
     let mut process = local.running.take().expect("it runs until it is released");
     process.bounded = false;
     if !reason.is_clean() {
         report_crash(&local.shared, slot, pid, &reason, names.clone());
     }
-    local.shared.release_large(process, reason, names);
+    local.shared.release_large(process, reason, Remnant { unread, arrivals, names });
 }
 
 /// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
@@ -236,7 +237,7 @@ impl Watcher {
 }
 
 /// Runs destructors of a process. A panic in one is reported and changes nothing else.
-fn contain(pid: Pid, f: impl FnOnce()) {
+pub(super) fn contain(pid: Pid, f: impl FnOnce()) {
     if let Err(panic) = catch(f) {
         crash_report::late_panic(pid, &Reason::Panic(Arc::new(panic)));
     }
