@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use riot_actor::{Reason, runtime::Config, simulation::Simulation, sleep, telemetry::CrashReport};
+use riot_actor::{
+    Reason, runtime::Config, simulation::Simulation, sleep, spawn_link, telemetry::CrashReport,
+};
 use riot_socket::{Connection, Server, memory};
 
 /// Runs a protocol for one client, and returns the crash reports.
@@ -18,7 +20,7 @@ where
     let told = reports.clone();
     let config = Config::new().without_default_log().on_crash(move |report| {
         // Acceptors are killed at the end, which is no crash.
-        if !report.by_signal {
+        if report.label.as_deref() == Some("Connector") {
             told.lock().expect("no panic").push(report.clone());
         }
     });
@@ -55,4 +57,16 @@ fn b08_a_connector_that_ends_with_an_error_names_its_client() {
         sleep(Duration::from_secs(3)).await;
         Err(io::Error::other("no disk"))
     }));
+}
+
+#[test]
+fn b08_a_connector_that_is_killed_names_its_client() {
+    let reports = reports_of(|_: Connection| async {
+        sleep(Duration::from_secs(3)).await;
+        // Its end comes over the link.
+        spawn_link(async { Err::<(), _>(io::Error::other("no disk")) });
+        std::future::pending().await
+    });
+    names_its_client(&reports);
+    assert!(reports[0].by_signal);
 }

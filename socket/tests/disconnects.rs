@@ -14,7 +14,7 @@ use std::{
 
 use common::{Folder, run};
 use kept_log::{KeptEvent, KeptLog};
-use riot_actor::{Reason, runtime::blocking};
+use riot_actor::{Reason, process::wait, runtime::blocking, spawn_link};
 use riot_socket::{Connection, Server, ServerHandle};
 use socket2::SockRef;
 use tracing::Level;
@@ -104,6 +104,40 @@ fn b08_a_client_that_leaves_is_counted_and_logged_once_at_the_level_debug() {
     let debug = of_connections(Level::DEBUG);
     let disconnects = debug.iter().filter(|line| line.contains(" disconnected: ")).count();
     assert_eq!((disconnects, debug.len()), (5, 5), "{debug:#?}");
+}
+
+#[test]
+fn b08_a_process_that_owns_a_half_and_ends_with_the_disconnect_is_no_crash() {
+    let _alone = logged();
+    run(async {
+        let server = Server::bind("127.0.0.1:0")?
+            .start_link(|connection: Connection| async {
+                let (mut reader, mut writer) = connection.into_split();
+                let reading = spawn_link(async move {
+                    let mut unit = [0; 8];
+                    loop {
+                        reader.read_exact(&mut unit).await?;
+                    }
+                    #[expect(unreachable_code, reason = "it gives the type of the error")]
+                    Ok::<(), io::Error>(())
+                });
+                writer.write_all(&[b'x'; 1000]).await?;
+                wait(reading).await;
+                Ok::<(), io::Error>(())
+            })
+            .await?;
+        let mut client = TcpStream::connect(server.local_addr())?;
+        client.read_exact(&mut [0; 1000])?;
+        client.write_all(b"12345678")?;
+        reset(client);
+        all_ended(&server, 1).await;
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+    let loud: Vec<_> = [Level::ERROR, Level::WARN].into_iter().flat_map(of_connections).collect();
+    assert_eq!(loud, [""; 0]);
+    let crashed: Vec<_> = of_connections(Level::DEBUG);
+    assert!(crashed.iter().any(|line| line.starts_with("process crashed: ")), "{crashed:#?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
     fmt::Write as _,
+    io,
 };
 
 use crate::{
@@ -56,7 +57,28 @@ thread_local! {
     static STARTER_REPORTS: Cell<Option<Pid>> = const { Cell::new(None) };
 
     /// The process that is about to exit on this thread, with the level of its report.
-    static CRASH_LEVEL: Cell<Option<(Pid, LogLevel)>> = const { Cell::new(None) };
+    static CRASH_LEVEL: Cell<Option<CrashLevel>> = const { Cell::new(None) };
+}
+
+/// The level of the report of a process that may be about to exit.
+#[derive(Clone, Copy)]
+struct CrashLevel {
+    of: Pid,
+    /// The level is for the exit with an I/O error of this kind, or for any abnormal exit.
+    kind: Option<io::ErrorKind>,
+    level: LogLevel,
+}
+
+impl CrashLevel {
+    fn applies_to(&self, report: &CrashReport) -> bool {
+        let is_of_kind = |kind| match &report.reason {
+            Reason::Error(error) => {
+                error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == kind)
+            }
+            _ => false,
+        };
+        self.of == report.pid && self.kind.is_none_or(is_of_kind)
+    }
 }
 
 /// Registers a detail of the running process for its crash report. The function is called only if the process
@@ -114,7 +136,13 @@ pub fn add_crash_detail(name: &'static str, value: &str) {
 /// abnormally: it unwinds, or returns an error. `ERROR` by default. Hooks and handlers get the report in any
 /// case.
 pub fn set_crash_level(level: LogLevel) {
-    CRASH_LEVEL.set(context::current().map(|this| (this, level)));
+    CRASH_LEVEL.set(context::current().map(|of| CrashLevel { of, kind: None, level }));
+}
+
+/// Sets the level as [`set_crash_level`] does, for the case that the running process ends with an
+/// [`io::Error`] of this kind.
+pub fn set_crash_level_of_error(kind: io::ErrorKind, level: LogLevel) {
+    CRASH_LEVEL.set(context::current().map(|of| CrashLevel { of, kind: Some(kind), level }));
 }
 
 /// Handles that the running process is about to return because it has failed to start. If a supervisor has
@@ -147,7 +175,8 @@ pub(crate) fn crash(shared: &Shared, report: CrashReport) {
     let parent = parent.map(tracing::field::display);
     let names = (!names.is_empty()).then(|| tracing::field::debug(names));
     let reason = printable(format_args!("{reason:#}"));
-    let level = CRASH_LEVEL.take().filter(|(of, _)| of == pid).map_or(LogLevel::Error, |(_, level)| level);
+    let chosen = CRASH_LEVEL.take().filter(|chosen| chosen.applies_to(&report));
+    let level = chosen.map_or(LogLevel::Error, |chosen| chosen.level);
     // A crash is an error; the exits that follow from it are only details.
     if *by_signal {
         log_event!(DEBUG, "riot::crash", %pid, label, names, parent, "process exited: {reason}");

@@ -17,7 +17,9 @@
 //!
 //! Handlers belong to one runtime. An event without a handler costs a load.
 
-pub use crate::observe::crash_report::{CrashReport, add_crash_detail, crash_detail, set_crash_level};
+pub use crate::observe::crash_report::{
+    CrashReport, add_crash_detail, crash_detail, set_crash_level, set_crash_level_of_error,
+};
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,

@@ -7,8 +7,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use riot_actor::{log::LogLevel, telemetry::set_crash_level_of_error};
+
 use super::{
     control::{Control, Meter},
+    disconnect::is_of_peer_gone,
     membership::{Load, Membership},
     methods::{impl_read_methods, impl_write_methods},
     record::ConnectionRecord,
@@ -225,7 +228,7 @@ impl Connection {
     /// # Errors
     /// Those of the connection.
     pub fn shutdown(&mut self, side: Shutdown) -> io::Result<()> {
-        self.transport.shutdown(side).inspect_err(|error| self.record().transport_failed(error.kind()))
+        self.transport.shutdown(side).inspect_err(|error| self.identity.transport_failed(error.kind()))
     }
 
     /// Puts bytes back that were read and belong to the next reader: they are read first. The
@@ -302,7 +305,7 @@ impl ReadState {
                     Poll::Ready(Ok(read))
                 }
                 Err(error) => {
-                    identity.record.transport_failed(error.kind());
+                    identity.transport_failed(error.kind());
                     Poll::Ready(Err(error))
                 }
             };
@@ -331,6 +334,16 @@ impl Identity {
     /// Returns the timeouts of the server that the connection belongs to, if it belongs to one.
     pub(super) fn timeouts(&self) -> Option<ConnectionTimeouts> {
         self.membership.as_ref().map(Membership::timeouts)
+    }
+
+    /// Remembers an error of the transport. The running process, which may own a half of the connection, does
+    /// not crash if it ends with it.
+    #[cold]
+    pub(super) fn transport_failed(&self, kind: io::ErrorKind) {
+        self.record.transport_failed(kind);
+        let of_server = self.membership.as_ref().filter(|_| is_of_peer_gone(kind));
+        let level = of_server.map_or(LogLevel::Error, Membership::level_of_clients_gone);
+        set_crash_level_of_error(kind, level);
     }
 
     pub(super) fn count_timeout(&self, timer: &'static str) {

@@ -51,6 +51,11 @@ impl Disconnected {
     }
 }
 
+/// Returns whether an error of this kind means that the peer is gone.
+pub(super) fn is_of_peer_gone(kind: ErrorKind) -> bool {
+    KINDS.contains(&kind)
+}
+
 /// The last error of a transport, as far as it means that the peer is gone: its position in [`KINDS`], plus
 /// one. Zero: there is none.
 #[derive(Debug, Default)]

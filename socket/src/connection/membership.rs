@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riot_actor::now;
+use riot_actor::{log::LogLevel, now};
 
 use super::{record::ConnectionRecord, timeouts::ConnectionTimeouts};
 
@@ -24,6 +24,9 @@ pub(crate) trait Owner: Send + Sync {
 
     /// Returns how long reads and writes may wait without a byte.
     fn timeouts(&self) -> ConnectionTimeouts;
+
+    /// Returns the level at which a client that leaves is logged.
+    fn level_of_clients_gone(&self) -> LogLevel;
 
     /// Counts and logs a connection that a timer ended.
     fn count_timeout(&self, timer: &'static str, record: &ConnectionRecord);
@@ -63,6 +66,10 @@ impl Membership {
 
     pub(super) fn timeouts(&self) -> ConnectionTimeouts {
         self.owner.timeouts()
+    }
+
+    pub(super) fn level_of_clients_gone(&self) -> LogLevel {
+        self.owner.level_of_clients_gone()
     }
 
     pub(super) fn count_timeout(&self, timer: &'static str, record: &ConnectionRecord) {

@@ -69,7 +69,7 @@ macro_rules! impl_read_methods {
                     match std::future::poll_fn(|cx| self.poll_read_waiting(cx, buffer, wait)).await? {
                         0 => {
                             let kind = std::io::ErrorKind::UnexpectedEof;
-                            self.record().transport_failed(kind);
+                            self.identity.transport_failed(kind);
                             return Err(kind.into());
                         }
                         read => buffer = &mut buffer[read..],
@@ -338,7 +338,7 @@ macro_rules! impl_write_methods {
                     }
                 }
                 match &polled {
-                    std::task::Poll::Ready(Err(error)) => self.record().transport_failed(error.kind()),
+                    std::task::Poll::Ready(Err(error)) => self.identity.transport_failed(error.kind()),
                     _ => self.write_state.flows(),
                 }
                 polled

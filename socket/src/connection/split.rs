@@ -89,12 +89,6 @@ impl Connection {
     }
 }
 
-impl ReadHalf<'_> {
-    fn record(&self) -> &ConnectionRecord {
-        self.identity.record()
-    }
-}
-
 impl WriteHalf<'_> {
     fn record(&self) -> &ConnectionRecord {
         self.identity.record()
@@ -106,10 +100,6 @@ impl WriteHalf<'_> {
 }
 
 impl OwnedReadHalf {
-    fn record(&self) -> &ConnectionRecord {
-        &self.identity.record
-    }
-
     /// Returns the address of the peer.
     #[must_use]
     pub fn peer(&self) -> &Address {

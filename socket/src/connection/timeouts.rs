@@ -257,7 +257,7 @@ impl StallTimer {
 #[cold]
 pub(super) fn fail<T>(identity: &Identity, timer: &'static str) -> Poll<io::Result<T>> {
     identity.count_timeout(timer);
-    identity.record().transport_failed(io::ErrorKind::TimedOut);
+    identity.transport_failed(io::ErrorKind::TimedOut);
     let text = match timer {
         "idle" => "no byte came or left in time",
         "read_stall" => "the rest of a unit did not come in time",

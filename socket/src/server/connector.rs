@@ -39,6 +39,19 @@ pin_project_lite::pin_project! {
 struct Served {
     record: Arc<ConnectionRecord>,
     shared: Arc<Shared>,
+    /// The protocol has returned.
+    is_over: bool,
+}
+
+/// Describes the client in the crash report of a Connector that ends while its protocol runs: by a panic, or
+/// by an exit signal.
+impl Drop for Served {
+    fn drop(&mut self) {
+        if !self.is_over {
+            cold_path();
+            describe_crash(&self.record, &self.shared);
+        }
+    }
 }
 
 /// Describes the client in the crash report of its Connector if a panic unwinds.
@@ -55,19 +68,16 @@ impl Drop for DescribeOnPanic<'_> {
 
 fn poll_serving(
     serving: &mut ProtocolFuture,
-    Served { record, shared }: &Served,
+    Served { record, shared, is_over }: &mut Served,
     cx: &mut Context<'_>,
 ) -> Poll<Reason> {
-    let describe = DescribeOnPanic(record, shared);
-    let polled = serving.as_mut().poll(cx);
-    std::mem::forget(describe);
-    match polled {
-        Poll::Ready(reason) if !reason.is_clean() => {
-            cold_path();
-            Poll::Ready(end_abnormally(reason, record, shared))
-        }
-        polled => polled,
+    let reason = ready!(serving.as_mut().poll(cx));
+    *is_over = true;
+    if reason.is_clean() {
+        return Poll::Ready(reason);
     }
+    cold_path();
+    Poll::Ready(end_abnormally(reason, record, shared))
 }
 
 /// Prepares the crash report of the running Connector.
@@ -135,7 +145,7 @@ async fn begin(
         };
     }
     let serving = serve(&shared, &*protocol, &record, connection);
-    Ok((serving, Served { record, shared }))
+    Ok((serving, Served { record, shared, is_over: false }))
 }
 
 /// Gives the connection to its protocol, or to the answer for refused clients.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, send};
+use riot_actor::{Pid, log::LogLevel, send};
 use slab::Slab;
 
 use super::{info::ConnectionInfo, semaphore::Permit, state::Shared};
@@ -190,6 +190,10 @@ impl Owner for Shared {
 
     fn timeouts(&self) -> ConnectionTimeouts {
         self.connection_timeouts
+    }
+
+    fn level_of_clients_gone(&self) -> LogLevel {
+        self.log_levels.client_gone
     }
 
     fn count_timeout(&self, timer: &'static str, record: &ConnectionRecord) {
