@@ -22,6 +22,9 @@ const CACHES: &[&str] = &["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64
 /// Counts per request.
 pub(crate) struct Counts {
     pub(crate) instructions: f64,
+    /// Instructions that lock the memory bus: each takes a lock or a count of references, or releases a lock
+    /// whose release is no plain store.
+    pub(crate) atomics: f64,
     /// Calls of the allocator that allocate or reallocate.
     pub(crate) allocations: f64,
     /// Cache lines that a read or write found in none of the [`CACHES`]; 0 without caches.
@@ -39,8 +42,8 @@ pub(crate) fn count(
     fs::create_dir_all(build::results()).map_err(|error| error.to_string())?;
     let _ = fs::remove_file(&out);
     let option = format!("--callgrind-out-file={}", out.display());
-    let mut words =
-        vec!["valgrind", "--tool=callgrind", "--instr-atstart=no", "--combine-dumps=yes", &option];
+    let mut words = vec!["valgrind", "--tool=callgrind", "--instr-atstart=no", "--combine-dumps=yes"];
+    words.extend(["--collect-bus=yes", &option]);
     words.extend(CACHES.iter().filter(|_| caches));
     let server = Server::start(program, 1, Launcher::Program(&words))?;
     let mut client = Client::connect(&check::spec(&server, workload, 0.0)?)?;
@@ -57,6 +60,7 @@ pub(crate) fn count(
     let cold = ["DLmr", "DLmw"].into_iter().filter_map(|event| total(&text, event)).sum();
     Ok(Counts {
         instructions: each(instructions),
+        atomics: each(total(&text, "Ge").unwrap_or(0)),
         allocations: each(allocations(&text)),
         cold_lines: each(cold),
     })

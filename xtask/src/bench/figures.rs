@@ -4,6 +4,7 @@
 //! |---|---|
 //! | user instructions per request | counted by callgrind over a number of requests; needs valgrind |
 //! | instructions per operation of processes | the difference of two runs under callgrind, one twice as long |
+//! | atomic instructions per request | counted by callgrind; most of them take a lock |
 //! | allocations per request | calls of the allocator, among the calls that callgrind counts |
 //! | system calls per request | `strace -c -f`, attached meanwhile; needs strace |
 //! | cache lines missed per request | misses of all of callgrind's caches, with 1 000 active connections |
@@ -129,6 +130,7 @@ impl Rows {
         let counted = amounts.workloads().map(count);
         for (figure, of) in [
             ("instructions", (|counts| counts.instructions) as fn(&Counts) -> f64),
+            ("atomic instructions", |counts| counts.atomics),
             ("allocations", |counts| counts.allocations),
         ] {
             for (how, counts) in &counted {

@@ -1,9 +1,13 @@
 //! The tidy rules: what the workspace's sources and papers look like.
 //!
 //! `language` and `names` find what breaks a rule of prose or of names; `cargo xtask tidy` lists it.
-//! `layout`, `rooms` and `papers` hold their rules as tests.
+//! `layers`, `layout`, `rooms` and `papers` hold their rules as tests.
 
+#[cfg(test)]
+mod imports;
 pub(crate) mod language;
+#[cfg(test)]
+mod layers;
 #[cfg(test)]
 mod layout;
 mod names;

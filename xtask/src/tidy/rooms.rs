@@ -1,11 +1,13 @@
 //! The rooms of the crates, and the arrows between them: a room uses only the rooms below it.
 //!
-//! A room is a folder of `src`, or a file beside `lib.rs`. `riot-actor` has a finer check of its own, by
-//! layers, in `actor/tests/rooms.rs`.
+//! A room is a folder of `src`, or a file beside `lib.rs`. `layers` has a finer check for `riot-actor`.
 
 use std::collections::BTreeMap;
 
-use super::source::{self, File};
+use super::{
+    imports::{UsedPath, used_paths},
+    source,
+};
 
 /// A room, with the rooms that it may use.
 type Room = (&'static str, &'static [&'static str]);
@@ -76,23 +78,7 @@ fn the_allowed_arrows_make_no_circle() {
 }
 
 #[test]
-fn arrows_are_found_in_imports_in_code_and_through_the_root() {
-    let text = [
-        "use crate::{",
-        "    io::{poller, readiness::Direction},",
-        "    transport::Address,",
-        "};",
-        "/// See [`Server`](crate::server::Server).",
-        "fn f() { crate::server::start(); } // crate::os_signals",
-        "use crate::Server;",
-        "#[cfg(test)]",
-        "mod tests {",
-        "    use crate::connection::Connection;",
-        "}",
-    ];
-    let found: Vec<_> = names_used(&text.join("\n"));
-    let expected = [(1, "io"), (1, "transport"), (6, "server"), (7, "Server")];
-    assert_eq!(found, expected.map(|(line, name)| (line, name.to_owned())));
+fn the_room_of_a_name_of_the_root_is_found() {
     let exports = exports("pub use io::{A, b::C};\n#[cfg(x)]\npub use server::Server;\npub use http;\n");
     assert_eq!(exports.get("Server").map(String::as_str), Some("server"));
     assert_eq!((exports.get("A"), exports.get("C")), (Some(&"io".to_owned()), Some(&"io".to_owned())));
@@ -104,13 +90,14 @@ fn arrows(crate_folder: &str, rooms: &[Room]) -> Vec<Arrow> {
     let lib = files.iter().find(|file| file.path.ends_with("src/lib.rs")).expect("every crate has a lib.rs");
     let exports = exports(&lib.text);
     let mut arrows = Vec::new();
-    for File { path, text } in files.iter().filter(|file| !file.path.ends_with("src/lib.rs")) {
-        let place = path.display().to_string();
-        let room = path.iter().nth(2).and_then(|part| part.to_str()).expect("paths are UTF-8");
+    for file in files.iter().filter(|file| !file.path.ends_with("src/lib.rs")) {
+        let place = file.path.display().to_string();
+        let room = file.path.iter().nth(2).and_then(|part| part.to_str()).expect("paths are UTF-8");
         let room = room.trim_end_matches(".rs");
         assert!(rooms.iter().any(|(known, _)| *known == room), "{place} stands in no room");
-        for (line, name) in names_used(text) {
-            let to = exports.get(&name).cloned().unwrap_or(name);
+        for UsedPath { line, path, .. } in used_paths(file) {
+            let name = path.split("::").next().unwrap_or_default();
+            let to = exports.get(name).cloned().unwrap_or(name.to_owned());
             arrows.push(Arrow { from: room.to_owned(), to, place: format!("{place}:{line}") });
         }
     }
@@ -133,49 +120,4 @@ fn exports(lib: &str) -> BTreeMap<String, String> {
         }
     }
     exports
-}
-
-/// Returns the first names behind `crate::`, with their lines. Comments and unit tests are left out.
-fn names_used(text: &str) -> Vec<(usize, String)> {
-    let is_tests = |line: &&str| line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test");
-    let code: Vec<&str> = text
-        .lines()
-        .take_while(|line| !is_tests(line))
-        .map(|line| line.split("//").next().unwrap_or(""))
-        .collect();
-    let code = code.join("\n");
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let line = code[..at].matches('\n').count() + 1;
-        let path = &code[at + "crate::".len()..];
-        let names = match path.strip_prefix('{') {
-            Some(list) => first_names(list),
-            None => vec![leading_name(path)],
-        };
-        found.extend(names.into_iter().map(|name| (line, name)));
-    }
-    found
-}
-
-/// Returns the first names of the items of a braced list, up to its end.
-fn first_names(list: &str) -> Vec<String> {
-    let (mut names, mut depth, mut starts) = (Vec::new(), 0, true);
-    for (at, letter) in list.char_indices() {
-        match letter {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => starts = true,
-            letter if starts && !letter.is_whitespace() => {
-                names.push(leading_name(&list[at..]));
-                starts = false;
-            }
-            _ => {}
-        }
-    }
-    names
-}
-
-fn leading_name(path: &str) -> String {
-    path.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
 }
