@@ -104,12 +104,14 @@ impl Requests {
         }
     }
 
-    /// Adds the request that was handed over last to the crash report of the running process.
-    #[cfg(feature = "driver")]
+    /// Adds the request that was handed over last to the crash report of the running process, if there is one.
     #[cold]
     pub(crate) fn describe_crash(&self) {
-        let (method, path) = self.shared.lock().note.method_and_path();
-        riot_actor::telemetry::add_crash_detail("request", &format!("{method} {path}"));
+        #[cfg(feature = "driver")]
+        {
+            let (method, path) = self.shared.lock().note.method_and_path();
+            riot_actor::telemetry::add_crash_detail("request", &format!("{method} {path}"));
+        }
     }
 
     /// Ready as [`closed`](Self::closed) is, unless the handler under way runs to its end in any case.

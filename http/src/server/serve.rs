@@ -37,8 +37,7 @@ pub(super) fn serve<H: Handler>(
     handler: &H,
     when_gone: WhenPeerIsGone,
 ) -> impl Future<Output = ()> + Send {
-    let handle = |reqd| handler.handle(reqd);
-    Serve { requests, handle, handling: None, is_handling: false, when_gone }
+    Serve { requests, handle: |reqd| handler.handle(reqd), handling: None, when_gone }
 }
 
 /// Bounds the size of a handler's future whose memory is kept for the next request, in bytes; 256.
@@ -49,8 +48,6 @@ struct Serve<F, H> {
     handle: F,
     /// The memory of the handler's future.
     handling: Option<Pin<Box<Option<H>>>>,
-    /// A request has been given to the handler, which has not returned.
-    is_handling: bool,
     when_gone: WhenPeerIsGone,
 }
 
@@ -62,7 +59,7 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { requests, handle, handling, is_handling, when_gone } = &mut *self;
+        let Self { requests, handle, handling, when_gone } = &mut *self;
         loop {
             if let Some(place) = handling
                 && let Some(future) = place.as_mut().as_pin_mut()
@@ -77,7 +74,6 @@ where
                         };
                     }
                 }
-                *is_handling = false;
                 if size_of::<H>() > MAX_KEPT_BYTES {
                     *handling = None;
                 } else {
@@ -85,8 +81,9 @@ where
                 }
             }
             let Some(reqd) = ready!(requests.poll_next(cx)) else { return Poll::Ready(()) };
-            *is_handling = true;
+            let describe = DescribeOnPanic(requests);
             let future = Some(handle(reqd));
+            std::mem::forget(describe);
             match handling {
                 Some(place) => place.set(future),
                 None => *handling = Some(Box::pin(future)),
@@ -95,14 +92,22 @@ where
     }
 }
 
-/// Describes the request under way in the crash report of a process that ends by a panic of the handler, or
-/// by an exit signal.
-#[cfg(feature = "driver")]
+/// Describes the request in the crash report of the process if a panic unwinds.
+struct DescribeOnPanic<'a>(&'a Requests);
+
+impl Drop for DescribeOnPanic<'_> {
+    fn drop(&mut self) {
+        self.0.describe_crash();
+    }
+}
+
+/// Describes the request under way in the crash report of a process that ends by a panic of the handler's
+/// future, or by an exit signal.
 impl<F, H> Drop for Serve<F, H> {
     fn drop(&mut self) {
-        if self.is_handling {
+        if self.handling.as_ref().is_some_and(|place| place.is_some()) {
             std::hint::cold_path();
-            self.requests.describe_crash();
+            drop(DescribeOnPanic(&self.requests));
         }
     }
 }
