@@ -104,6 +104,9 @@ impl<T: HandlerOutput, E: Into<HandlerError>> HandlerOutput for Result<T, E> {
 /// Maps a request to a response. Any `Fn(Request) -> impl Future` that returns an [`IntoResponse`] is a
 /// service.
 ///
+/// A service may return a `Result` whose error is a response as well. Such an error is sent to the client and
+/// not logged. A [`Handler`] may return any error: the client gets a 500, and the log the error.
+///
 /// ```
 /// use riot_http::{Request, Response, Service};
 ///
@@ -114,8 +117,8 @@ impl<T: HandlerOutput, E: Into<HandlerError>> HandlerOutput for Result<T, E> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a service",
-    note = "a service is a `Fn(Request) -> impl Future` that is `Send + Sync + 'static`, whose future returns\
-            an `IntoResponse`",
+    note = "a service is a `Fn(Request) -> impl Future` that is `Send + Sync + 'static`, whose future \
+            returns an `IntoResponse`",
     note = "a function of `Reqd` is a handler: use `Server::handler`"
 )]
 pub trait Service: Send + Sync + 'static {
