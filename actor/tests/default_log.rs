@@ -239,5 +239,5 @@ fn a12_an_abnormal_end_of_main_is_exit_code_1_and_a_line() {
     let output = child.wait_with_output().expect("it ran");
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).expect("lines are text");
-    assert!(text.ends_with("riot ERROR ended: \"no\\nway\"\n"), "{text}");
+    assert!(text.ends_with("riot ERROR the program ended: \"no\\nway\"\n"), "{text}");
 }
