@@ -170,6 +170,9 @@ impl Config {
     /// Sets a hook that is called with every crash report, on the worker where the process exited. It must
     /// not block.
     ///
+    /// Processes that others have ended are reported as well, such as the acceptors of a server that stops;
+    /// an alarm leaves out those whose report is [`by_signal`](CrashReport::by_signal).
+    ///
     /// ```
     /// # use std::sync::mpsc;
     /// # use riot_actor::{process::wait, runtime::Config, spawn, Reason};
