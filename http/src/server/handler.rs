@@ -23,6 +23,30 @@ use crate::{HandlerError, IntoResponse, Reqd, Request, Responded};
 /// }
 /// # let _ = greeter();
 /// ```
+///
+/// # Libraries that need tokio
+/// A handler runs in a process, outside of tokio, so that a library that needs tokio's timers or sockets
+/// panics in it. A program that uses such a library starts a runtime of tokio of its own; handlers spawn the
+/// work there and await the result. Work that was spawned goes on if the client disconnects.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_http::{Handler, HandlerError, Reqd, Response};
+///
+/// fn slow(tokio: tokio::runtime::Handle) -> impl Handler {
+///     move |reqd: Reqd| {
+///         let work = tokio.spawn(async {
+///             tokio::time::sleep(Duration::from_secs(1)).await;
+///             "done"
+///         });
+///         async move {
+///             reqd.respond_with_string(Response::ok(), work.await?)?;
+///             Ok::<(), HandlerError>(())
+///         }
+///     }
+/// }
+/// # let _ = slow;
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     note = "a handler is a `Fn(Reqd) -> impl Future` that is `Send + Sync + 'static`, whose future is `Send`",
