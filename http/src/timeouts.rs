@@ -15,7 +15,7 @@ use std::time::Duration;
 /// | [write stall](Self::write_stall_timeout) | 30 s | a reset | `write stall` |
 /// | [write rate](Self::min_write_rate) | 240 B/s | a reset | `write rate` |
 /// | [half closed](Self::half_closed_timeout) | 10 s | the end | `half closed` |
-/// | [age](Self::age_timeout) | off | a last response with `Connection: close` | `age` |
+/// | [age](Self::age_timeout) | off | a last response with `Connection: close`, or the end | `age` |
 /// | [linger](Self::linger_timeout) | 1 s | the end | |
 ///
 /// A response whose head has been sent is cut off in place of a 408 or 503. The name is the key in
