@@ -31,6 +31,10 @@
 //! | `tower` | `Server::tower`: any tower service as a handler, such as an axum `Router` |
 //! | `json` | `Response::json` and `Body::json`, with serde |
 //!
+//! SIGINT and SIGTERM end a server in order with the feature `signals` of `riot-actor`
+//! (`runtime::Config::stop_on_signals`), or of `riot-socket` (`signals::Signals`, which leaves the end to the
+//! program). Such a program names that crate among its own dependencies.
+//!
 //! # What a handler can rely on
 //!
 //! - Requests of one connection are handled one after the other, and responses are sent in that order. Every

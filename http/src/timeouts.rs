@@ -6,6 +6,22 @@ use std::time::Duration;
 ///
 /// Durations bound phases of a connection. A connection's clock may be up to about 10 ms late.
 ///
+/// | timer | default | what the client gets | name |
+/// |---|---|---|---|
+/// | [head](Self::head_timeout) | 10 s | 408 | `head` |
+/// | [idle](Self::idle_timeout) | 60 s, [15 s](Self::overloaded_idle_timeout) in a full server | the end | `idle` |
+/// | [body](Self::body_idle_timeout) | 30 s, [240 B/s](Self::min_body_rate) | 408 | `body` |
+/// | [handler](Self::handler_timeout) | off | 503 | `handler` |
+/// | [write stall](Self::write_stall_timeout) | 30 s | a reset | `write stall` |
+/// | [write rate](Self::min_write_rate) | 240 B/s | a reset | `write rate` |
+/// | [half closed](Self::half_closed_timeout) | 10 s | the end | `half closed` |
+/// | [age](Self::age_timeout) | off | a last response with `Connection: close`, or the end | `age` |
+/// | [linger](Self::linger_timeout) | 1 s | the end | |
+///
+/// A response whose head has been sent is cut off in place of a 408 or 503. The name is the key in
+/// `ServerInfo::timeouts` of `riot-socket`, and stands in the line of the log (`LogLevels::timeout`). The
+/// handshake before the first request has a bound of its own (`Server::handshake_timeout`, 5 s, `handshake`).
+///
 /// ```
 /// use std::time::Duration;
 /// use riot_http::Timeouts;

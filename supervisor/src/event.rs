@@ -212,8 +212,15 @@ impl Reporter {
 
     pub(crate) fn intensity_reached(&mut self, id: &ChildId) {
         let supervisor = this();
+        let label = riot_actor::process::info(supervisor).and_then(|info| info.label);
+        let last = text(self.last_failure.as_ref().unwrap_or(&Reason::Normal));
         log_event!(
-            ERROR, TARGET, %supervisor, child = %id, "too many restarts: the supervisor shuts down"
+            ERROR,
+            TARGET,
+            %supervisor,
+            label = label.as_deref(),
+            child = %id,
+            "too many restarts: the supervisor shuts down; the last reason: {last}"
         );
         self.publish(|| SupervisorEvent::IntensityReached { supervisor: this(), id: id.clone() });
     }

@@ -3,13 +3,13 @@
 use std::{future::pending, process::Command, time::Duration};
 
 use riot_actor::{
-    Pid, Reason, link,
+    Pid, Reason, exit, link,
     process::{spawn, wait},
     runtime::{Application, Config, GaveUp, RunError},
     simulation::Simulation,
-    this,
+    this, whereis,
 };
-use riot_supervisor::{Supervisor, process, supervisor};
+use riot_supervisor::{Supervisor, SupervisorRef, process, supervisor};
 
 const PERIOD: Duration = Duration::from_secs(5);
 
@@ -132,6 +132,17 @@ fn s09_a_requested_shutdown_is_exit_code_0_and_giving_up_is_1() {
                 impatient().start_link().await?;
                 pending::<Result<(), Reason>>().await
             }),
+            Some("application") => {
+                let patient = process("crashing", pending::<()>);
+                let top =
+                    Supervisor::one_for_one().intensity(0, PERIOD).child(patient).name("top").label("top");
+                config.application(Application::new("shop", || top.start_link())).main(async {
+                    let top = SupervisorRef::new(whereis("top").expect("it has started"));
+                    let child = top.which_children().await?[0].pid().expect("it runs");
+                    exit(child, Reason::other("no luck"));
+                    pending::<Result<(), Reason>>().await
+                })
+            }
             _ => config.main(async {
                 riot_actor::runtime::shutdown(Reason::Shutdown);
                 pending::<()>().await;
@@ -148,6 +159,20 @@ fn s09_a_requested_shutdown_is_exit_code_0_and_giving_up_is_1() {
     let failed = output("gives up");
     assert_eq!(failed.status.code(), Some(1));
     let text = String::from_utf8(failed.stderr).expect("lines are text");
-    assert!(text.lines().any(|line| line.starts_with("riot ERROR ended: error: the supervisor <")), "{text}");
+    let cause = "riot ERROR the program ended: error: the supervisor <";
+    assert!(text.lines().any(|line| line.starts_with(cause)), "{text}");
     assert_eq!(output("is asked").status.code(), Some(0));
+
+    let failed = output("application");
+    assert_eq!(failed.status.code(), Some(1));
+    let text = String::from_utf8(failed.stderr).expect("lines are text");
+    let limit =
+        r#"riot ERROR too many restarts: the supervisor shuts down; the last reason: "no luck" supervisor=<"#;
+    for (beginning, part) in [
+        (limit, "label=top child=crashing"),
+        ("riot WARN  the application ended: error: the supervisor <", "application=shop"),
+    ] {
+        let has_line = text.lines().any(|line| line.starts_with(beginning) && line.contains(part));
+        assert!(has_line, "{beginning}… {part} in {text}");
+    }
 }

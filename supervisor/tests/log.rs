@@ -76,7 +76,7 @@ fn the_log_says_the_same_each_at_its_level() {
         (Level::WARN, r#"a: child ended: "failed""#),
         (Level::INFO, "a: child restarted"),
         (Level::TRACE, "b: child ended: normal"),
-        (Level::ERROR, "b: too many restarts: the supervisor shuts down"),
+        (Level::ERROR, "b: too many restarts: the supervisor shuts down; the last reason: normal"),
         (Level::WARN, "deaf: child did not shut down as asked: killed"),
     ];
     let logged = log.0.lock().unwrap();

@@ -84,6 +84,10 @@ impl CrashLevel {
 /// Registers a detail of the running process for its crash report. The function is called only if the process
 /// exits abnormally, after its body was dropped. A process has 16 details at most; more are ignored.
 ///
+/// A detail stays until the process ends, and another one of the same name does not replace it. A process
+/// that does one job after the other, such as the handler of a connection, therefore registers a detail once,
+/// and its function returns what the process is about at the time of the crash.
+///
 /// ```
 /// use std::sync::mpsc;
 /// use riot_actor::{process::wait, runtime::Config, spawn, telemetry::crash_detail};

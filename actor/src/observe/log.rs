@@ -14,6 +14,22 @@
 //!     Ok::<(), riot_actor::Reason>(())
 //! });
 //! ```
+//!
+//! Any other subscriber of `tracing` will do, such as that of `tracing-subscriber`; it is set before the
+//! runtime starts. Without one, warnings and errors go to the standard error
+//! ([`Config::without_default_log`](crate::runtime::Config::without_default_log)).
+//!
+//! The targets, by which a subscriber can filter:
+//!
+//! | target | lines about |
+//! |---|---|
+//! | `riot::crash` | processes that exit abnormally; repeated ones are counted |
+//! | `riot::supervisor` | children that end, are restarted or fail to start; supervisors that give up |
+//! | `riot::application`, `riot::shutdown` | applications that end; a shutdown that takes too long |
+//! | `riot::scheduler`, `riot::blocking` | processes that do not give way; threads that the system refuses |
+//! | `riot::server`, `riot::telemetry` | messages that a generic server does not handle; handlers that panic |
+//! | `riot::socket` | connection servers: clients, limits, drains (`LogLevels` of `riot-socket`) |
+//! | `riot::flow`, `riot::http` | the ends of connections; requests whose handler failed |
 
 use std::{
     fmt::{self, Write as _},

@@ -161,35 +161,25 @@ impl Repeated {
         let Self { kind: Kind { target, level, parent, sample }, times, in_time } = self;
         let parent = parent.map(tracing::field::display);
         let seconds = in_time.as_secs().max(1);
-        let times = grouped(times);
+        let times = times_text(times);
         match (target, level) {
             ("riot::supervisor", Level::ERROR) => {
-                log_event!(
-                    ERROR,
-                    "riot::supervisor",
-                    parent,
-                    "repeated {times} times in {seconds} s: {sample}"
-                );
+                log_event!(ERROR, "riot::supervisor", parent, "repeated {times} in {seconds} s: {sample}");
             }
             ("riot::supervisor", Level::WARN) => {
-                log_event!(
-                    WARN,
-                    "riot::supervisor",
-                    parent,
-                    "repeated {times} times in {seconds} s: {sample}"
-                );
+                log_event!(WARN, "riot::supervisor", parent, "repeated {times} in {seconds} s: {sample}");
             }
             ("riot::supervisor", _) => {
-                log_event!(
-                    INFO,
-                    "riot::supervisor",
-                    parent,
-                    "repeated {times} times in {seconds} s: {sample}"
-                );
+                log_event!(INFO, "riot::supervisor", parent, "repeated {times} in {seconds} s: {sample}");
             }
-            _ => log_event!(ERROR, "riot::crash", parent, "repeated {times} times in {seconds} s: {sample}"),
+            _ => log_event!(ERROR, "riot::crash", parent, "repeated {times} in {seconds} s: {sample}"),
         }
     }
+}
+
+/// Returns how often something has happened, in words fit for a line of the log.
+fn times_text(times: u64) -> String {
+    if times == 1 { "once".into() } else { format!("{} times", grouped(times)) }
 }
 
 /// Returns a number in groups of three digits.
@@ -234,6 +224,11 @@ mod tests {
         assert!(repeats.take_due(start + 4 * WINDOW, false).is_empty());
         assert!(repeats.is_empty());
         assert_eq!(admit(&repeats, start + 5 * WINDOW, "no route to 1.2.3.4"), (Verdict::Print, None));
+    }
+
+    #[test]
+    fn a_count_reads_as_a_sentence() {
+        assert_eq!([1, 2, 1_204].map(times_text), ["once", "2 times", "1 204 times"]);
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl std::process::Termination for Reason {
 
 /// Prints why the program ends, and waits a little for that to be written.
 pub(crate) fn print_end(cause: impl fmt::Display) {
-    let line = format!("riot ERROR ended: {}", text::printable(cause));
+    let line = format!("riot ERROR the program ended: {}", text::printable(cause));
     stderr::write_line(&line, stderr::Rate::Unlimited);
     stderr::flush(stderr::LOG_FLUSH_TIMEOUT);
 }

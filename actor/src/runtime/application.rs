@@ -189,7 +189,7 @@ async fn start_all(
             Err(reason) => {
                 crate::log_event!(
                     ERROR, "riot::application", application = %name,
-                    "failed to start: {reason}"
+                    "the application failed to start: {reason}"
                 );
                 return Err(Some(ApplicationFailed { name: name.into_owned(), reason }));
             }
@@ -220,8 +220,10 @@ async fn watch(running: &mut Vec<RunningApplication>) {
             continue;
         };
         let RunningApplication { name, kind, top, .. } = running.remove(at);
-        crate::log_event!(WARN, "riot::application", application = %name, "ended: {}", down.reason);
         let reason = context::with_shared("applications", |shared| shared.reason_of_end(top, &down.reason));
+        crate::log_event!(
+            WARN, "riot::application", application = %name, "the application ended: {reason:#}"
+        );
         let matters = match kind {
             ApplicationKind::Permanent => true,
             ApplicationKind::Transient => !reason.is_clean(),
@@ -253,7 +255,7 @@ async fn stop_all(running: Vec<RunningApplication>, kill_timeout: Duration) {
         if timeout(kill_timeout, down()).await.is_err() {
             crate::log_event!(
                 ERROR, "riot::application", application = %name,
-                "was killed and does not give way"
+                "the application was killed and does not give way"
             );
         }
     }

@@ -36,8 +36,12 @@ type CrashHook = Box<dyn Fn(&CrashReport) + Send + Sync>;
 
 /// Runs `main` as the first process, on one worker per core, and returns its exit reason.
 ///
-/// All other processes have exited by then: when `main` exits they are asked to shut down, and killed if they
-/// have not within five seconds.
+/// All other processes have exited by then: when `main` exits, supervisors are asked to shut down and waited
+/// for, then all others, which are killed after five seconds; see [`Config::stop_timeout`].
+///
+/// A program whose `fn main` returns the reason has exit code 0 if the reason [is clean](Reason::is_clean),
+/// else 1, and the reason on the standard error. [`Config`] has settings, such as a clean end by SIGTERM
+/// (`stop_on_signals`).
 ///
 /// ```
 /// use riot_actor::{receive, run, send, spawn, this, Reason};
@@ -166,6 +170,9 @@ impl Config {
     /// Sets a hook that is called with every crash report, on the worker where the process exited. It must
     /// not block.
     ///
+    /// Processes that others have ended are reported as well, such as the acceptors of a server that stops;
+    /// an alarm leaves out those whose report is [`by_signal`](CrashReport::by_signal).
+    ///
     /// ```
     /// # use std::sync::mpsc;
     /// # use riot_actor::{process::wait, runtime::Config, spawn, Reason};
@@ -188,7 +195,8 @@ impl Config {
         self
     }
 
-    /// Has SIGINT and SIGTERM shut the runtime down with [`Reason::Shutdown`]. Off by default.
+    /// Has SIGINT and SIGTERM shut the runtime down with [`Reason::Shutdown`]. Off by default; needs the
+    /// feature `signals` of this crate.
     ///
     /// A second signal, whichever of the two it is, ends the program at once, with exit code 130 or 143. When
     /// no runtime listens any more the signals do again what they do in any program.

@@ -176,7 +176,7 @@ pub struct Ending {
     pub timed_out: Option<&'static str>,
     /// The error by which the peer broke the protocol, if it did.
     pub protocol_error: Option<String>,
-    /// Requests that were answered since [`Flow::shutdown_gracefully`].
+    /// Requests whose response began after [`Flow::shutdown_gracefully`].
     pub served: u64,
     /// Bytes came after the flow had ended its side in order: a request of the peer crossed the end.
     pub crossed: bool,

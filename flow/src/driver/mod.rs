@@ -6,7 +6,7 @@
 //! └── Writer  linked; writes while the transport is full, and finishes the sending side
 //! ```
 //!
-//! The way of a request is one loop, [`Connector::poll_slice`](connector): `inbound` moves bytes from the
+//! The way of a request is one function, `poll_slice` in [`connector`]: `inbound` moves bytes from the
 //! socket to the flow, `application` runs the user's code, `outbound` moves bytes from the flow to the
 //! socket. All three work on a [`Link`], whose lock they take in turn. Reader and Writer call the same two
 //! functions when they take over.

@@ -324,7 +324,8 @@ impl HttpConfig {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a response",
     note = "a service returns a `Response`, a `StatusCode`, text or bytes",
-    note = "other types implement `IntoResponse`"
+    note = "other types implement `IntoResponse`, also the error of a `Result`",
+    note = "a handler may return any error, which is logged and answered with 500: use `Server::handler`"
 )]
 pub trait IntoResponse {
     /// Converts into a response.

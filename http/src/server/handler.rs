@@ -23,6 +23,30 @@ use crate::{HandlerError, IntoResponse, Reqd, Request, Responded};
 /// }
 /// # let _ = greeter();
 /// ```
+///
+/// # Libraries that need tokio
+/// A handler runs in a process, outside of tokio, so that a library that needs tokio's timers or sockets
+/// panics in it. A program that uses such a library starts a runtime of tokio of its own; handlers spawn the
+/// work there and await the result. Work that was spawned goes on if the client disconnects.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_http::{Handler, HandlerError, Reqd, Response};
+///
+/// fn slow(tokio: tokio::runtime::Handle) -> impl Handler {
+///     move |reqd: Reqd| {
+///         let work = tokio.spawn(async {
+///             tokio::time::sleep(Duration::from_secs(1)).await;
+///             "done"
+///         });
+///         async move {
+///             reqd.respond_with_string(Response::ok(), work.await?)?;
+///             Ok::<(), HandlerError>(())
+///         }
+///     }
+/// }
+/// # let _ = slow;
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     note = "a handler is a `Fn(Reqd) -> impl Future` that is `Send + Sync + 'static`, whose future is `Send`",
@@ -104,6 +128,9 @@ impl<T: HandlerOutput, E: Into<HandlerError>> HandlerOutput for Result<T, E> {
 /// Maps a request to a response. Any `Fn(Request) -> impl Future` that returns an [`IntoResponse`] is a
 /// service.
 ///
+/// A service may return a `Result` whose error is a response as well. Such an error is sent to the client and
+/// not logged. A [`Handler`] may return any error: the client gets a 500, and the log the error.
+///
 /// ```
 /// use riot_http::{Request, Response, Service};
 ///
@@ -114,8 +141,8 @@ impl<T: HandlerOutput, E: Into<HandlerError>> HandlerOutput for Result<T, E> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a service",
-    note = "a service is a `Fn(Request) -> impl Future` that is `Send + Sync + 'static`, whose future returns\
-            an `IntoResponse`",
+    note = "a service is a `Fn(Request) -> impl Future` that is `Send + Sync + 'static`, whose future \
+            returns an `IntoResponse`",
     note = "a function of `Reqd` is a handler: use `Server::handler`"
 )]
 pub trait Service: Send + Sync + 'static {

@@ -104,7 +104,9 @@ impl Server {
         Self { server, config: config(), when_gone: WhenPeerIsGone::DropHandler }
     }
 
-    /// Creates a server on a Unix socket, whose file is removed when it stops.
+    /// Creates a server on a Unix socket, whose file is removed when it stops. A
+    /// [`UnixBind`](riot_socket::UnixBind) given to [`listen`](Self::listen) has more options, such as the
+    /// permissions of the file.
     pub fn bind_unix(path: impl AsRef<Path>) -> Self {
         Self::listen(UnixBind::new(path.as_ref()))
     }
@@ -128,6 +130,10 @@ impl Server {
     }
 
     /// Changes what is below HTTP: any setting of [`riot_socket::Server`].
+    ///
+    /// Settings that concern HTTP as well are made by this builder: [`log_levels`](Self::log_levels), `tls`,
+    /// and [`Timeouts::drain_first_timeout`], which replaces the one of the socket server.
+    /// [`ConnectionTimeouts`](riot_socket::ConnectionTimeouts) apply to a connection after an upgrade only.
     ///
     /// ```
     /// use riot_http::Server;
@@ -158,6 +164,16 @@ impl Server {
     /// HTTP that this server speaks, which are [`Http1::ALPN`], unless `tls` names other protocols. A client
     /// that offers only others, such as `h2`, is refused with the alert `no_application_protocol` (RFC 7301
     /// §3.2). The [scheme](Self::scheme) becomes [`Scheme::Https`].
+    ///
+    /// ```no_run
+    /// use riot_http::{Server, socket::tls::{Certificate, Tls}};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tls = Tls::new(Certificate::load("chain.pem", "key.pem")?);
+    /// let server = Server::bind_port(443).tls(tls);
+    /// # drop(server);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: riot_socket::tls::Tls) -> Self {
         self.config = self.config.scheme(Scheme::Https);
@@ -199,6 +215,16 @@ impl Server {
     }
 
     /// Sets the levels at which the server logs, by class of event; see [`riot_socket::LogLevels`].
+    ///
+    /// ```
+    /// use riot_http::{Server, actor::log::LogLevel, socket::LogLevels};
+    /// # fn main() -> std::io::Result<()> {
+    /// let levels = LogLevels::new().timeout(LogLevel::Info).handler_error(LogLevel::Error);
+    /// let server = Server::bind("127.0.0.1:0")?.log_levels(levels);
+    /// # drop(server);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn log_levels(mut self, levels: riot_socket::LogLevels) -> Self {
         self.config = self.config.log_levels(levels);
         self.server = self.server.log_levels(levels);

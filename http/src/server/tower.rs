@@ -24,6 +24,8 @@ use crate::{Body, HandlerError, Head, Reqd, Responder, Response, Upgrade};
 ///
 /// The `Host` of a request is its [authority](Head::authority), and the `Upgrade` of HTTP/1.0 is left out,
 /// since a server ignores it (RFC 9110 §7.8).
+///
+/// The service runs outside of tokio; see [`Handler`] for libraries that need it.
 #[derive(Clone, Debug)]
 pub struct TowerHandler<S>(S);
 

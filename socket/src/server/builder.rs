@@ -211,6 +211,10 @@ impl Server {
     /// both together have to stay below the
     /// [`stop_timeout`](riot_actor::runtime::Config::stop_timeout) of the runtime. For the rules see
     /// [B12](crate::contract).
+    ///
+    /// A supervisor ends its servers one after the other, and so does the runtime, so that the times of
+    /// several servers add up. A program that has them drain at one time calls [`ServerHandle::stop`] on each
+    /// of them when [`shutdown_signal`](riot_actor::runtime::shutdown_signal) is ready.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.config.shutdown_timeout = timeout;
         self

@@ -40,7 +40,7 @@ pub(super) fn warn_if_too_few(servers: &ServerSet) {
             WARN,
             "riot::socket",
             "the limit of {limit} open files has no room for {wanted} connections (max_connections): \
-             idle ones will give way"
+             idle ones will give way unless the limit is raised or max_connections lowered"
         );
     }
 }

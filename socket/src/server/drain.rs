@@ -74,7 +74,8 @@ pub struct DrainInfo {
     pub fresh: usize,
     /// Connections that have received a part of a request.
     pub reading: usize,
-    /// Connections with a request under way, and those of protocols that do not say what they are doing.
+    /// All other connections: with a request under way, waiting for the peer to close after the last
+    /// response, or of a protocol that does not say what it is doing.
     pub handling: usize,
     /// Connections that are kept between two requests.
     pub idle: usize,
@@ -101,6 +102,9 @@ impl DrainInfo {
 
 /// The fate of the connections of a server that was [stopped](crate::ServerHandle::stop).
 ///
+/// A server that its supervisor or the runtime ends returns no report; one line of the log gives the numbers,
+/// at the level `INFO`, or `WARN` if connections were cut.
+///
 /// ```
 /// use std::time::Duration;
 /// use riot_socket::{Connection, Server, memory::Listener};
@@ -125,14 +129,15 @@ impl DrainInfo {
 pub struct DrainReport {
     /// The connections that had not finished by the deadline, and were killed.
     pub cut: Vec<CutConnection>,
-    /// Requests that were answered since the drain began, as far as protocols report them.
+    /// Requests whose response began after their connection had been asked to finish, as far as protocols
+    /// report them. Those answered while the server was a lame duck are not among them.
     pub served: u64,
     /// Connections that ended without having received a byte.
     pub unused: u64,
     /// Connections that received bytes after they had ended their side: a request of the client crossed the
     /// end, and got no response. The client may send an idempotent request again (RFC 9112 §9.5).
     pub crossed: u64,
-    /// The time from the request to stop until the last connection had ended.
+    /// The time from the beginning of the drain, lame duck included, until the last connection had ended.
     pub took: Duration,
 }
 

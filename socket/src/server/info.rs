@@ -59,7 +59,9 @@ pub struct ServerInfo {
     pub handshake_errors: u64,
     /// Connections whose client broke the protocol, as far as protocols report it.
     pub protocol_errors: u64,
-    /// Connections that a timer ended, by the name of the timer: `handshake`, and those of the protocol.
+    /// Connections that a timer ended, by the name of the timer: `handshake`, and those of the protocol. The
+    /// names of [raw connections](crate::ConnectionTimeouts) are `idle`, `read_stall` and `write_stall`;
+    /// those of HTTP stand at `riot_http::Timeouts`.
     pub timeouts: BTreeMap<&'static str, u64>,
     /// Bytes that all connections have received.
     pub bytes_received: u64,

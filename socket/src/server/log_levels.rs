@@ -5,7 +5,8 @@ use riot_actor::log::LogLevel;
 /// The levels at which a server logs, by class of event. (Bandit: `log_protocol_errors`,
 /// `log_client_closures`.)
 ///
-/// A client alone causes no line above `DEBUG` by default.
+/// A client alone causes no line above `DEBUG` by default. The target of the lines is `riot::socket`, that of
+/// handlers `riot::http`, and that of crashes `riot::crash`; see [`riot_actor::log`].
 ///
 /// ```
 /// use riot_actor::log::LogLevel;
