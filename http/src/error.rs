@@ -53,6 +53,9 @@ pub enum RequestError {
     /// The handler panicked, or ended without a response.
     #[error("the server failed to answer the request")]
     HandlerFailed,
+    /// The server was stopped, and its deadline came before the response.
+    #[error("the server was stopped")]
+    Stopped,
 }
 
 impl RequestError {
@@ -69,7 +72,7 @@ impl RequestError {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::HandlerTooSlow => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HandlerTooSlow | Self::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             Self::HandlerFailed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -29,11 +29,12 @@
 //! | `files` (with `driver`) | `Response::file`: files with ranges and conditions, which are opened and read |
 //! | `tls` | `Server::tls` |
 //! | `tower` | `Server::tower`: any tower service as a handler, such as an axum `Router` |
+//! | `signals` | SIGINT and SIGTERM end a server in order |
 //! | `json` | `Response::json` and `Body::json`, with serde |
 //!
-//! SIGINT and SIGTERM end a server in order with the feature `signals` of `riot-actor`
-//! (`runtime::Config::stop_on_signals`), or of `riot-socket` (`signals::Signals`, which leaves the end to the
-//! program). Such a program names that crate among its own dependencies.
+//! With `signals`, SIGINT and SIGTERM end a program and its servers in order
+//! (`actor::runtime::Config::stop_on_signals`), or are waited for by the program itself
+//! (`socket::signals::Signals`).
 //!
 //! # What a handler can rely on
 //!

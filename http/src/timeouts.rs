@@ -12,9 +12,9 @@ use std::time::Duration;
 /// | [idle](Self::idle_timeout) | 60 s, [15 s](Self::overloaded_idle_timeout) in a full server | the end | `idle` |
 /// | [body](Self::body_idle_timeout) | 30 s, [240 B/s](Self::min_body_rate) | 408 | `body` |
 /// | [handler](Self::handler_timeout) | off | 503 | `handler` |
-/// | [write stall](Self::write_stall_timeout) | 30 s | a reset | `write stall` |
-/// | [write rate](Self::min_write_rate) | 240 B/s | a reset | `write rate` |
-/// | [half closed](Self::half_closed_timeout) | 10 s | the end | `half closed` |
+/// | [write stall](Self::write_stall_timeout) | 30 s | a reset | `write_stall` |
+/// | [write rate](Self::min_write_rate) | 240 B/s | a reset | `write_rate` |
+/// | [half closed](Self::half_closed_timeout) | 10 s | the end | `half_closed` |
 /// | [age](Self::age_timeout) | off | a last response with `Connection: close`, or the end | `age` |
 /// | [linger](Self::linger_timeout) | 1 s | the end | |
 ///

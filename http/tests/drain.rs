@@ -158,6 +158,8 @@ fn dr02_the_report_says_what_became_of_the_connections() {
             "drained in 10.0 s; requests served: 1; connections unused: 1, crossed: 1, cut: 1"
         );
         assert!(says_last(&hear(&mut busy).await?));
+        let refusal = hear(&mut stuck).await?;
+        assert!(refusal.starts_with("HTTP/1.1 503 "), "{refusal}");
         Ok::<(), Reason>(())
     });
 }
@@ -625,9 +627,9 @@ async fn converse(mut client: Connection, number: u64, seen: Arc<Mutex<Seen>>) -
         }
         for place in 0..pipelined {
             let heard = first_response(&mut client).await;
-            // The last word of a connection that is cut is 500.
+            // The last word of a connection that is cut is 503.
             if let Ok(heard) = &heard
-                && !heard.starts_with("HTTP/1.1 500 ")
+                && !heard.starts_with("HTTP/1.1 503 ")
             {
                 assert!(heard.ends_with(&format!("/{number}/{}", count + place)), "in order: {heard}");
                 seen.lock().expect("no panic").answered += 1;

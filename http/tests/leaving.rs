@@ -201,7 +201,7 @@ async fn half_closed(
     }
     let gone = now() - start;
     if gone < Duration::from_secs(1_000) {
-        assert_eq!(server.info().timeouts.get("half closed"), Some(&1), "{:?}", server.info().timeouts);
+        assert_eq!(server.info().timeouts.get("half_closed"), Some(&1), "{:?}", server.info().timeouts);
     }
     let mut dropped = receive::<&str>().await;
     while dropped != "dropped" {
@@ -258,7 +258,7 @@ async fn trickles(pace: Duration, bytes: usize) -> Result<Duration, Reason> {
     }
     let cut = now() - start;
     if cut < Duration::from_secs(600) {
-        assert_eq!(server.info().timeouts.get("write rate"), Some(&1), "{:?}", server.info().timeouts);
+        assert_eq!(server.info().timeouts.get("write_rate"), Some(&1), "{:?}", server.info().timeouts);
     }
     riot_actor::exit(reader, Reason::Kill);
     server.stop(Duration::ZERO).await;

@@ -126,7 +126,7 @@ fn h11_a_peer_that_takes_a_byte_now_and_then_is_dropped() {
     assert!(!held.hand.flow.is_closed(), "a byte is worth a 240th of a second");
     held.hand.advance(Duration::from_millis(1));
     assert!(held.hand.flow.is_closed());
-    assert_eq!(held.hand.flow.ending().timed_out, Some("write rate"));
+    assert_eq!(held.hand.flow.ending().timed_out, Some("write_rate"));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn h11_h12_a_peer_that_has_stopped_sending_is_waited_for_ten_seconds() {
         assert!(!held.hand.flow.is_closed(), "{seconds}");
         held.hand.advance(Duration::from_millis(1));
         assert_eq!(held.hand.flow.is_closed(), seconds < 1_000, "{seconds}");
-        assert_eq!(held.hand.flow.ending().timed_out, (seconds < 1_000).then_some("half closed"));
+        assert_eq!(held.hand.flow.ending().timed_out, (seconds < 1_000).then_some("half_closed"));
     }
 }
 

@@ -184,7 +184,7 @@ fn h11_a_client_that_takes_nothing_is_dropped_after_thirty_seconds() {
             sleep(STEPS).await;
         }
         is_after(now() - start, 30);
-        assert_eq!(server.info().timeouts.into_iter().collect::<Vec<_>>(), [("write stall", 1)]);
+        assert_eq!(server.info().timeouts.into_iter().collect::<Vec<_>>(), [("write_stall", 1)]);
         server.stop(Duration::ZERO).await;
         Ok::<(), Reason>(())
     });

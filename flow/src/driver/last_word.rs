@@ -26,7 +26,7 @@ pub(super) fn leave<F: Flow + Send + 'static>(link: &Arc<Link<F>>) {
     let _ = contain(|| {
         let has_more = {
             let mut flow = link.lock_flow();
-            flow.report_error(FlowError::Application("its process was ended".into()));
+            flow.report_error(FlowError::Ended);
             let next = flow.next_write_operation(now_coarse());
             matches!(next, WriteOperation::Write(_) | WriteOperation::File(_))
         };

@@ -104,7 +104,8 @@ impl Requests {
         }
     }
 
-    /// Adds the request that was handed over last to the crash report of the running process, if there is one.
+    /// Adds the request that was handed over last to the crash report of the running process, if there is
+    /// one.
     #[cold]
     pub(crate) fn describe_crash(&self) {
         #[cfg(feature = "driver")]

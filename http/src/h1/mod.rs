@@ -169,7 +169,11 @@ impl Flow for Http1 {
                 self.sending.clear();
                 state.transport_failed();
             }
-            FlowError::Application(_) => {
+            FlowError::Ended if state.is_draining() => {
+                state.fail_handler(RequestError::Stopped);
+                state.end();
+            }
+            _ => {
                 state.fail_handler(RequestError::HandlerFailed);
                 state.end();
             }

@@ -345,7 +345,10 @@ impl State {
         }
         let is_about_handler = matches!(
             error,
-            RequestError::HandlerFailed | RequestError::HandlerTooSlow | RequestError::Upgrade
+            RequestError::HandlerFailed
+                | RequestError::HandlerTooSlow
+                | RequestError::Stopped
+                | RequestError::Upgrade
         );
         if is_about_handler {
             self.finish_response(close);

@@ -90,8 +90,8 @@ const TABLE: [Row; TIMERS] = {
         Row { timer, phase, timeout, name, expire }
     }
     [
-        row(WriteStall, ELSEWHERE, |t| t.write_stall_timeout, Some("write stall"), State::transport_failed),
-        row(WriteRate, ELSEWHERE, |t| t.write_stall_timeout, Some("write rate"), State::transport_failed),
+        row(WriteStall, ELSEWHERE, |t| t.write_stall_timeout, Some("write_stall"), State::transport_failed),
+        row(WriteRate, ELSEWHERE, |t| t.write_stall_timeout, Some("write_rate"), State::transport_failed),
         row(Linger, LINGER, |t| Some(t.linger_timeout), None, State::stop_reading),
         row(Head, HEAD, |t| t.head_timeout, Some("head"), |state| state.reject(RequestError::TooSlow, false)),
         row(
@@ -117,7 +117,7 @@ const TABLE: [Row; TIMERS] = {
                 state.fail_handler(RequestError::HandlerTooSlow);
             },
         ),
-        row(HalfClosed, HALF_CLOSED, |t| t.half_closed_timeout, Some("half closed"), State::transport_failed),
+        row(HalfClosed, HALF_CLOSED, |t| t.half_closed_timeout, Some("half_closed"), State::transport_failed),
         row(Idle, IDLE, |t| t.idle_timeout, None, State::handle_idle),
         row(Age, ELSEWHERE, |t| t.age_timeout, None, State::handle_age),
     ]
