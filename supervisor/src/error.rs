@@ -37,11 +37,42 @@ pub enum SupervisorStartError {
     #[error(transparent)]
     Child(FailedToStart),
     /// The init function failed, or another process ended the supervisor.
-    #[error("the supervisor ended before it was up: {0}")]
+    #[error("{}", Init(.0))]
     Init(Reason),
 }
 
+/// An exit reason inside the text of an error.
+struct Cause<'a>(&'a Reason);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Reason::Error(error) => fmt::Display::fmt(error, f),
+            reason => fmt::Display::fmt(reason, f),
+        }
+    }
+}
+
+/// The text of [`SupervisorStartError::Init`]. An error speaks for itself.
+struct Init<'a>(&'a Reason);
+
+impl fmt::Display for Init<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Reason::Error(error) => fmt::Display::fmt(error, f),
+            reason => write!(f, "the supervisor ended before it was up: {reason}"),
+        }
+    }
+}
+
 impl SupervisorStartError {
+    /// Returns whether a start function failed with this reason because a child of the supervisor that it
+    /// started has failed to start, which that supervisor has reported.
+    pub(crate) fn is_reported(reason: &Reason) -> bool {
+        let Reason::Error(error) = reason else { return false };
+        matches!(error.downcast_ref(), Some(Self::Child(_)))
+    }
+
     /// Translates the exit reason of the supervisor's process.
     pub(crate) fn from_reason(reason: Reason) -> Self {
         match &reason {
@@ -78,7 +109,7 @@ impl SupervisorStartError {
 /// # assert_eq!(reason, Reason::Normal);
 /// ```
 #[derive(Clone, PartialEq, thiserror::Error)]
-#[error("child {id} failed to start: {reason}")]
+#[error("child {id} failed to start: {}", Cause(reason))]
 pub struct FailedToStart {
     /// The id of the child.
     pub id: ChildId,
@@ -157,7 +188,7 @@ pub enum StartChildError {
     #[error(transparent)]
     Invalid(#[from] SpecError),
     /// The start function failed or panicked. The supervisor keeps no spec.
-    #[error("the child failed to start: {0}")]
+    #[error("the child failed to start: {}", Cause(.0))]
     Failed(Reason),
     /// The start function had nothing to start. A static supervisor keeps the spec, unless the child is
     /// temporary.
@@ -193,7 +224,7 @@ pub enum RestartChildError {
     #[error("the child is restarting")]
     Restarting,
     /// The start function failed or panicked. The spec stays.
-    #[error("the child failed to start: {0}")]
+    #[error("the child failed to start: {}", Cause(.0))]
     Failed(Reason),
     /// The start function had nothing to start. The spec stays.
     #[error("the start function had nothing to start")]

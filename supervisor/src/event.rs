@@ -7,10 +7,11 @@ use riot_actor::{
     log::{admits_line, printable, tracing::Level},
     log_event,
     mailbox::{TrySendError, try_send},
+    runtime::cause_of_exit,
     this,
 };
 
-use crate::{child_id::ChildId, child_spec::ChildSpec};
+use crate::{child_id::ChildId, child_spec::ChildSpec, error::SupervisorStartError};
 
 /// An event in the life of a child. Sent to every process that called
 /// [`subscribe`](crate::SupervisorRef::subscribe).
@@ -159,7 +160,9 @@ impl Reporter {
         self.last_failure = Some(reason.clone());
         let id = &spec.id;
         let line = format!("child failed to start: {}", text(reason));
-        if admits_line(TARGET, Level::ERROR, &line) {
+        if SupervisorStartError::is_reported(reason) {
+            log_event!(DEBUG, TARGET, supervisor = %this(), child = %id, "{line}");
+        } else if admits_line(TARGET, Level::ERROR, &line) {
             log_event!(ERROR, TARGET, supervisor = %this(), child = %id, "{line}");
         }
         self.publish(|| SupervisorEvent::StartFailed {
@@ -170,7 +173,7 @@ impl Reporter {
     }
 
     pub(crate) fn ended(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
-        self.last_failure = Some(reason.clone());
+        self.last_failure = Some(cause_of_exit(pid, reason));
         if reason.is_clean() {
             log_event!(
                 TRACE, TARGET, supervisor = %this(), child = %id, %pid, "child ended: {}", text(reason)

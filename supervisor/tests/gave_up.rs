@@ -59,6 +59,10 @@ fn s09_the_top_of_three_levels_gives_up_in_the_end() {
             pending::<Result<(), Reason>>().await
         });
         assert_eq!(gave_up(&reason).child, "nested");
+        // The cause of each level is the level below.
+        let lowest = gave_up(&gave_up(&gave_up(&reason).last).last);
+        assert_eq!((lowest.child.as_str(), &lowest.last), ("crashing", &Reason::other("no luck")));
+        assert!(reason.to_string().ends_with(r#"its child crashing ended again: "no luck""#), "{reason}");
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use common::*;
-use riot_actor::{Reason, simulation::Simulation, trap_exit};
-use riot_supervisor::{ChildShutdown, Supervisor};
+use riot_actor::{Pid, Reason, simulation::Simulation, trap_exit};
+use riot_supervisor::{ChildShutdown, Supervisor, supervisor, worker};
 use tracing::{Level, Metadata, field, span};
 
 /// Keeps the lines that are logged under the supervisor's target.
@@ -66,6 +66,12 @@ fn the_log_says_the_same_each_at_its_level() {
             notes("+a +b +a").await;
             tell(sup, "b", Do::Finish).await;
             assert_eq!(exit_of(sup).await, Reason::Shutdown);
+            // A failed start is reported where it happened, and is a detail above.
+            let broken = || worker("db", || async { Err::<Pid, _>(std::io::Error::other("no disk")) });
+            let inner = supervisor("inner", move || Supervisor::one_for_one().child(broken()).start_link());
+            let error = Supervisor::one_for_one().child(inner).start_link().await.unwrap_err();
+            let told = "child inner failed to start: child db failed to start: no disk";
+            assert_eq!(error.to_string(), told);
         });
         assert_eq!(reason, Reason::Normal);
     });
@@ -78,6 +84,8 @@ fn the_log_says_the_same_each_at_its_level() {
         (Level::TRACE, "b: child ended: normal"),
         (Level::ERROR, "b: too many restarts: the supervisor shuts down; the last reason: normal"),
         (Level::WARN, "deaf: child did not shut down as asked: killed"),
+        (Level::ERROR, "db: child failed to start: error: no disk"),
+        (Level::DEBUG, "inner: child failed to start: error: child db failed to start: no disk"),
     ];
     let logged = log.0.lock().unwrap();
     let logged: Vec<(Level, &str)> = logged.iter().map(|(level, line)| (*level, line.as_str())).collect();

@@ -92,6 +92,29 @@ pub fn give_up(child: impl Into<String>, restarts: usize, period: Duration, last
     Reason::Shutdown
 }
 
+/// Returns the exit reason of a process with its cause: [`GaveUp`] in place of [`Reason::Shutdown`] if a
+/// supervisor that gave up has ended the process, or is the process. The last 256 such ends are remembered.
+///
+/// ```
+/// use std::time::Duration;
+/// use riot_actor::{Reason, process::{spawn, wait}, run, runtime::{cause_of_exit, give_up}};
+///
+/// # let reason = run(async {
+/// let supervisor = spawn(async { give_up("db", 3, Duration::from_secs(5), Reason::other("no database")) });
+/// let reason = wait(supervisor).await;
+/// assert_eq!(reason, Reason::Shutdown);
+/// assert!(cause_of_exit(supervisor, &reason).to_string().contains("no database"));
+/// # });
+/// # assert_eq!(reason, Reason::Normal);
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn cause_of_exit(pid: Pid, reason: &Reason) -> Reason {
+    context::with_shared("cause_of_exit", |shared| shared.reason_of_end(pid, reason))
+}
+
 /// The processes whose exit means that a supervisor gave up.
 #[derive(Default)]
 pub(crate) struct GaveUpProcesses {

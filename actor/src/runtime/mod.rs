@@ -35,7 +35,7 @@ pub use self::{
     application::Application,
     blocking::blocking,
     config::{Config, RunError, run},
-    gave_up::{GaveUp, give_up},
+    gave_up::{GaveUp, cause_of_exit, give_up},
     handle::Handle,
     random::random,
     shutdown::{ShutdownSignal, shutdown, shutdown_signal, stop_timeout},
