@@ -15,6 +15,21 @@ use crate::{
     runtime::{context, shared::Shared},
 };
 
+/// The advice for a future that needs tokio and has none.
+pub(crate) const TOKIO_ADVICE: &str = concat!(
+    "this future needs tokio: use Config::tokio() with SpawnOptions::tokio(), ",
+    "Server::tokio() or in_tokio(..)"
+);
+
+/// Texts of panics that mean that a future has found no tokio.
+const NO_TOKIO: [&str; 2] = ["there is no reactor running", "requires a Tokio context"];
+
+/// Returns what can be done about the reason, where that is known.
+fn advice(reason: &Reason) -> Option<&'static str> {
+    let Reason::Panic(panic) = reason else { return None };
+    NO_TOKIO.iter().any(|text| panic.message.contains(text)).then_some(TOKIO_ADVICE)
+}
+
 /// Details that one process may register.
 const MAX_DETAILS: usize = 16;
 
@@ -193,9 +208,10 @@ pub(crate) fn crash(shared: &Shared, report: CrashReport) {
             Reason::Panic(panic) => panic.backtrace.as_deref(),
             _ => None,
         };
+        let advice = advice(&report.reason);
         let details = (!details.is_empty()).then(|| tracing::field::display(pairs(details)));
         log_event_at!(
-            level, "riot::crash", %pid, label, names, parent, details, backtrace,
+            level, "riot::crash", %pid, label, names, parent, details, advice, backtrace,
             "process crashed: {reason}"
         );
     }

@@ -81,6 +81,8 @@ pub struct Config {
     pub(crate) default_log: bool,
     #[cfg(all(unix, feature = "signals"))]
     signals: bool,
+    #[cfg(feature = "tokio")]
+    pub(super) tokio: super::tokio_config::TokioConfig,
     /// Until the runtime starts. It keeps the other settings for as long as it lives, where all its threads
     /// see them.
     applications: Mutex<Vec<Application>>,
@@ -100,6 +102,8 @@ impl Config {
             default_log: true,
             #[cfg(all(unix, feature = "signals"))]
             signals: false,
+            #[cfg(feature = "tokio")]
+            tokio: super::tokio_config::TokioConfig::new(),
             applications: Mutex::default(),
         }
     }
@@ -280,11 +284,15 @@ impl Config {
         #[cfg(all(unix, feature = "signals"))]
         let _listening =
             shared.config.signals.then(|| Listener::start(&shared)).transpose().map_err(RunError::Signals)?;
+        #[cfg(feature = "tokio")]
+        shared.start_tokio().map_err(RunError::Thread)?;
         let threads = Threads::default();
         if let Err(error) = shared.start_threads(&threads, queues) {
             // None of them has run a process yet.
             shared.stop_workers();
             threads.join(0, shared.config.kill_timeout);
+            #[cfg(feature = "tokio")]
+            shared.shut_tokio_down(Duration::ZERO);
             return Err(RunError::Thread(error));
         }
         shared.start(applications, main);
@@ -367,6 +375,9 @@ pub enum RunError {
     Signals(std::io::Error),
     /// The system refused a thread.
     Thread(std::io::Error),
+    /// A simulation cannot have tokio beside it.
+    #[cfg(feature = "tokio")]
+    TokioInSimulation,
     /// Some processes were killed and did not give way; their threads were left behind.
     Stuck(Vec<Pid>),
 }
@@ -384,6 +395,10 @@ impl fmt::Display for RunError {
                 write!(f, "the system does not let the program listen for signals: {error}")
             }
             Self::Thread(error) => write!(f, "the system refused a thread: {error}"),
+            #[cfg(feature = "tokio")]
+            Self::TokioInSimulation => {
+                f.write_str("a simulation has no world outside, and no tokio: use riot_socket::memory")
+            }
             Self::Stuck(pids) => write!(f, "these processes do not give way and cannot be ended: {pids:?}"),
         }
     }

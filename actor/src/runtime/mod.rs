@@ -30,7 +30,14 @@ pub(crate) mod shared;
 pub(crate) mod shutdown;
 pub(crate) mod simulation;
 mod threads;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
+#[cfg(feature = "tokio")]
+mod tokio_config;
 
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use self::tokio::{InTokio, has_tokio, in_tokio};
 pub use self::{
     application::Application,
     blocking::blocking,

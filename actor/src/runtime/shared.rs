@@ -56,6 +56,9 @@ pub(crate) struct Shared {
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) ending: Ending,
     pub(super) gave_up: GaveUpProcesses,
+    /// The tokio runtime beside this one, if there is one.
+    #[cfg(feature = "tokio")]
+    pub(super) tokio: super::tokio::Tokio,
     clock: Clock,
     scheduling: Scheduling,
     references: AtomicU64,
@@ -95,6 +98,8 @@ impl Shared {
             driver_common: OnceLock::new(),
             ending: Ending::default(),
             gave_up: GaveUpProcesses::default(),
+            #[cfg(feature = "tokio")]
+            tokio: super::tokio::Tokio::default(),
             clock,
             scheduling,
             references: AtomicU64::new(1),

@@ -460,6 +460,8 @@ impl Shared {
         if !all_gone {
             let left = self.processes();
             self.blocking.close(Duration::ZERO);
+            #[cfg(feature = "tokio")]
+            self.shut_tokio_down(Duration::ZERO);
             threads.join(1, LOG_FLUSH_TIMEOUT);
             stderr::flush(LOG_FLUSH_TIMEOUT);
             // Bodies and messages that are left belong to processes that never end: they are never dropped.
@@ -471,6 +473,10 @@ impl Shared {
         let left = || self.config.kill_timeout.min(self.config.end_timeout().saturating_sub(began.elapsed()));
         if !self.blocking.close(left()) {
             self.report("blocking work goes on after the end of its runtime".into());
+        }
+        #[cfg(feature = "tokio")]
+        if !self.shut_tokio_down(self.config.tokio.shutdown_timeout) {
+            self.report("blocking tasks of tokio go on after the end of their runtime".into());
         }
         if !threads.join(0, left()) {
             self.report("a thread of the runtime goes on after its end".into());

@@ -211,8 +211,8 @@ impl Simulation {
 
     /// Runs `main`, as [`run`](Self::run) does, and returns an error where the program does not start.
     ///
-    /// # Errors
-    /// If it is called inside a process, or an application does not start.
+    /// # Errors If it is called inside a process, an application does not start, or the config asks for
+    /// tokio, which has a clock and a world of its own.
     ///
     /// # Panics
     /// Panics on a deadlock.
@@ -221,6 +221,10 @@ impl Simulation {
         F: Future<Output: Outcome> + Send + 'static,
     {
         check_can_run()?;
+        #[cfg(feature = "tokio")]
+        if self.config.tokio.is_wanted() {
+            return Err(RunError::TokioInSimulation);
+        }
         let queue = SimulatedQueue::new(self.seed);
         let applications = self.config.take_applications();
         let shared = Shared::new(self.config, Clock::new_virtual(), Scheduling::Simulated(queue));

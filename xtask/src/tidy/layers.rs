@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("drivers", &["runtime::driver", "runtime::parker"]),
     ("the scheduler", &["runtime::scheduler"]),
     ("cooperation", &["runtime::coop"]),
+    ("tokio beside the runtime", &["runtime::tokio"]),
     ("time", &["time"]),
     ("names", &["names"]),
     ("sending and receiving", &["messages"]),

@@ -36,6 +36,9 @@ pub(crate) struct SpawnSpec {
     pub(crate) max_mailbox: Option<(usize, MailboxOverflow)>,
     pub(crate) affinity: Option<Affinity>,
     pub(crate) stops_its_children: bool,
+    /// The body is polled and dropped inside tokio.
+    #[cfg(feature = "tokio")]
+    pub(crate) in_tokio: bool,
     /// The effect on the new process when its parent exits, beside a link, under a reference in the
     /// parent's watchers.
     pub(crate) on_parent_exit: Option<(MonitorRef, ParentExit)>,
