@@ -46,9 +46,10 @@ impl Config {
     /// Starts a multi-thread tokio runtime beside this one, before the applications, for libraries that need
     /// tokio: database drivers, HTTP clients, axum's and tower's middleware.
     ///
-    /// A future finds it where [`SpawnOptions::tokio`](crate::process::SpawnOptions::tokio) or [`in_tokio`](super::in_tokio)
-    /// says so, and in the handlers of a server with `Server::tokio`. It is shut down after the last process
-    /// is released; see [`tokio_shutdown_timeout`](Self::tokio_shutdown_timeout).
+    /// A future finds it where [`SpawnOptions::tokio`](crate::process::SpawnOptions::tokio) or
+    /// [`in_tokio`](super::in_tokio) says so, and in the handlers of a server with `Server::tokio`. It is
+    /// shut down after the last process is released; see
+    /// [`tokio_shutdown_timeout`](Self::tokio_shutdown_timeout).
     ///
     /// ```
     /// use std::time::Duration;
