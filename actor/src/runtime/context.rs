@@ -21,6 +21,9 @@ thread_local! {
     /// Points to the `Local` of an [`enter`] that has not returned, or is null. A pointer, because every send
     /// and receive reads it, and a pointer needs no count and no destructor.
     static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
+
+    /// The runtime that a plain thread [visits](visit).
+    static VISITED: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
 /// The state of the thread of a worker or of a simulation.
@@ -98,6 +101,20 @@ pub(crate) fn enter<R>(local: &Local, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Lets a plain thread use the clock, the timers and the drivers of a runtime while `f` runs. It has no
+/// process.
+pub(crate) fn visit<R>(shared: Arc<Shared>, f: impl FnOnce() -> R) -> R {
+    struct Back(Option<Arc<Shared>>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            let visited = VISITED.replace(self.0.take());
+            drop(visited);
+        }
+    }
+    let _back = Back(VISITED.replace(Some(shared)));
+    f()
+}
+
 /// Returns whether a process is being polled on this thread.
 pub(crate) fn is_polling() -> bool {
     with_local(|local| local.is_some_and(|local| local.polling.get()))
@@ -124,8 +141,15 @@ pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
 pub(crate) fn with_shared<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R {
     with_local(|local| match local {
         Some(local) => f(&local.shared),
-        None => outside(what),
+        None => with_visited(what, f),
     })
+}
+
+#[cold]
+#[inline(never)]
+fn with_visited<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R {
+    let visited = VISITED.with_borrow(Clone::clone);
+    f(&visited.unwrap_or_else(|| outside(what)))
 }
 
 /// Shows `f` the running process, while it is borrowed: `f` must not run code of a user.

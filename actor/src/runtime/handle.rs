@@ -1,6 +1,6 @@
 //! A runtime, seen from plain threads.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, num::NonZeroU32, sync::Arc};
 
 use super::{
     context,
@@ -58,9 +58,60 @@ impl Handle {
         self.shared.deliver(to, Message::new(message));
     }
 
+    /// Runs `f` with the clock and the timers of this runtime on a thread that is none of its own: there,
+    /// sleeps and connections can be made and polled, and wake the task that polls them. On a thread of a
+    /// runtime, `f` runs as it is.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use riot_actor::{receive, run, runtime::Handle, send, sleep, this};
+    ///
+    /// run(async {
+    ///     let (handle, main) = (Handle::current(), this());
+    ///     let mut slept = Box::pin(sleep(Duration::from_millis(1)));
+    ///     std::thread::spawn(move || {
+    ///         // What an executor does with the sleep.
+    ///         futures_lite::future::block_on(std::future::poll_fn(|cx| handle.enter(|| slept.as_mut().poll(cx))));
+    ///         handle.send(main, "woken");
+    ///     });
+    ///     assert_eq!(receive::<&str>().await, "woken");
+    /// });
+    /// ```
+    pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+        if context::is_entered() { f() } else { context::visit(self.shared.clone(), f) }
+    }
+
     /// Shuts the runtime down, see [`shutdown`](crate::runtime::shutdown).
     pub fn shutdown(&self, reason: Reason) {
         self.shared.shut_down(reason);
+    }
+}
+
+/// The number of a runtime, which no other runtime of the program has or will have.
+///
+/// ```
+/// use riot_actor::{run, runtime::RuntimeId};
+///
+/// assert_eq!(RuntimeId::current(), None);
+/// run(async {
+///     let id = RuntimeId::current().unwrap();
+///     assert!(id.handle().is_some());
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RuntimeId(NonZeroU32);
+
+impl RuntimeId {
+    /// Returns the number of the runtime of this thread; none on a plain thread.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        context::with_local(|local| local.map(|local| Self(local.shared.id)))
+    }
+
+    /// Returns a handle to the runtime, unless it is gone.
+    #[must_use]
+    pub fn handle(self) -> Option<Handle> {
+        super::shared::find(self.0).map(|shared| Handle { shared })
     }
 }
 

@@ -43,7 +43,7 @@ pub use self::{
     blocking::blocking,
     config::{Config, RunError, run},
     gave_up::{GaveUp, cause_of_exit, give_up},
-    handle::Handle,
+    handle::{Handle, RuntimeId},
     random::random,
     shutdown::{ShutdownSignal, shutdown, shutdown_signal, stop_timeout},
 };

@@ -15,7 +15,7 @@ use std::{
 use tracing::Level;
 
 use super::{
-    blocking::Pool, config::Config, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
+    blocking::Pool, config::Config, context, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
     kernel::process::Runnable, kernel::table::Table, scheduler::Scheduler, shutdown::Ending,
     simulation::SimulatedQueue,
 };
@@ -160,6 +160,18 @@ impl Shared {
                 std::io::ErrorKind::Unsupported,
                 "a simulation has no world outside: use the in-memory transport",
             )),
+        }
+    }
+
+    /// Must be called after a timer was set. A worker that sets one looks at it before it sleeps; if a plain
+    /// thread has set one, a worker that sleeps must look at it again.
+    #[inline]
+    pub(crate) fn timer_was_set(&self) {
+        if !context::is_entered()
+            && let Scheduling::Workers(scheduler) = &self.scheduling
+        {
+            std::hint::cold_path();
+            scheduler.wake_one();
         }
     }
 

@@ -264,6 +264,7 @@ impl Future for Sleep {
                 return Poll::Pending;
             }
             let timer = shared.timers.wake_at(deadline, cx.waker().clone());
+            shared.timer_was_set();
             self.timer = Some((timer, shared.handle()));
             Poll::Pending
         })

@@ -114,6 +114,7 @@ impl Timers {
             Destination::Name(_) => None,
         };
         let timer = self.begin(deadline, |timer| Action::Send(to, message(timer)));
+        shared.timer_was_set();
         self.aim(shared, timer, target);
         timer
     }
@@ -131,6 +132,7 @@ impl Timers {
         let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
         self.next.fetch_min(tick, Ordering::SeqCst);
         drop(wheel);
+        shared.timer_was_set();
         self.aim(shared, timer, Some(to));
         timer
     }

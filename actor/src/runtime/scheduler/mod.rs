@@ -161,7 +161,7 @@ impl Scheduler {
     }
 
     /// Wakes a worker to look for work, unless one is looking already or none sleeps.
-    fn wake_one(&self) {
+    pub(crate) fn wake_one(&self) {
         if let Some(worker) = self.idle.wake_one() {
             self.unpark(worker);
         }
