@@ -52,7 +52,7 @@ fn a_thread_is_back_outside_after_a_visit_and_after_a_panic() {
                 handle.enter(|| panic!("during the visit"));
             }));
             assert!(panicked.is_err());
-            assert!(std::panic::catch_unwind(|| send_outside()).is_err(), "it is outside again");
+            assert!(std::panic::catch_unwind(send_outside).is_err(), "it is outside again");
             assert!(id.handle().is_some());
         });
         while !visit.is_finished() {
