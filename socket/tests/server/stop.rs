@@ -170,3 +170,19 @@ fn dr01_a_server_that_is_started_again_after_a_drain_accepts() {
         Ok::<(), Reason>(())
     });
 }
+
+#[test]
+fn dr02_connections_that_are_cut_while_the_queue_is_emptied_are_reported() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).max_connections(2).start_link(never_ends).await?;
+        let clients = connect(&listener, 3);
+        settle().await;
+        // The deadline comes before the client in the queue would be refused.
+        let report = server.stop(Duration::from_millis(500)).await;
+        let (cut, refused) = (report.cut.len() as u64, server.info().refused);
+        assert!(cut >= 2 && cut + refused == 3, "{report:?}");
+        drop(clients);
+        Ok::<(), Reason>(())
+    });
+}
