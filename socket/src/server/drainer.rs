@@ -169,7 +169,7 @@ impl Drainer {
     fn request_stop(&self, timeout: Duration) {
         self.begin();
         let is_earlier = self.shared.change_schedule(|schedule| schedule.stop(now(), timeout));
-        if is_earlier == Some(true) && self.schedule().phase() >= DrainPhase::Draining {
+        if is_earlier == Some(true) && self.schedule().phase() >= DrainPhase::Closing {
             self.shared.table.tell_supervisors(self.shared.drain_request());
         }
     }

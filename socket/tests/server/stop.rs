@@ -300,3 +300,26 @@ fn dr02_connections_that_are_cut_while_the_queue_is_emptied_are_reported() {
         Ok::<(), Reason>(())
     });
 }
+
+#[test]
+fn dr01_a_second_stop_shortens_the_time_while_the_queue_is_emptied() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone())
+            .max_connections(1)
+            .drain_first_timeout(HOUR)
+            .start_link(never_ends)
+            .await?;
+        let clients = connect(&listener, 2);
+        settle().await;
+        let patient = server.clone();
+        spawn(async move { drop(patient.stop(2 * HOUR).await) });
+        settle().await;
+        let start = now();
+        server.stop(Duration::from_secs(1)).await;
+        assert!(now() - start < Duration::from_secs(2), "{:?}", now() - start);
+        drop(clients);
+        Ok::<(), Reason>(())
+    });
+}
