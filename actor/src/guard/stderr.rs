@@ -85,6 +85,14 @@ impl State {
 }
 
 impl State {
+    /// Starts the thread that writes, unless there is one. If the system refuses it the lines wait, and the next
+    /// line or [`flush`] tries again.
+    fn start_thread(&mut self) {
+        if !self.has_thread {
+            self.has_thread = std::thread::Builder::new().name("riot-log".into()).spawn(serve).is_ok();
+        }
+    }
+
     /// Counts the lines of a text that could not be written. `told` of those before are told of in it.
     fn wrote(&mut self, text: &str, told: u64, is_written: bool) {
         if is_written {
@@ -143,10 +151,7 @@ pub(crate) fn write_line(line: &str, rate: Rate) {
     if rate == Rate::Unlimited || log.limit.admit(Instant::now()) {
         log.push(format!("{line}\n"));
     }
-    if !log.has_thread {
-        // Without a thread the lines wait, and the next one tries again.
-        log.has_thread = std::thread::Builder::new().name("riot-log".into()).spawn(serve).is_ok();
-    }
+    log.start_thread();
     drop(log);
     changed.notify_all();
 }
@@ -161,6 +166,9 @@ pub(crate) fn flush(timeout: Duration) {
     if suppressed > 0 {
         log.queue.push_back(suppressed_line(suppressed));
         changed.notify_all();
+    }
+    if !log.queue.is_empty() {
+        log.start_thread();
     }
     while log.has_thread && (log.writing || !log.queue.is_empty()) {
         let left = timeout.saturating_sub(began.elapsed());
