@@ -3,15 +3,21 @@
 mod common;
 
 use std::{
+    io::{self, IoSlice},
     panic::panic_any,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use common::{SEEDS, connect, says_it_back, settle};
 use riot_actor::{Reason, process::tree, receive, send, simulation::Simulation, sleep, spawn, this};
 use riot_socket::{
-    Connection, ConnectionOverflow, Control, DrainReport, Server, ServerHandle, Status, memory::Listener,
+    AcceptQueue, Address, Bind, Connection, ConnectionOverflow, Control, DrainReport, Listen, Server,
+    ServerHandle, Shutdown, Status, Transport, memory::Listener,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -199,4 +205,77 @@ fn b27_a_control_that_panics_harms_no_other_connection() {
             Ok::<(), Reason>(())
         });
     }
+}
+
+/// A transport of a user's that panics when the server ends it.
+struct BadTransport(Arc<dyn Transport>);
+
+impl Transport for BadTransport {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_read(cx, buffer)
+    }
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, slices)
+    }
+    fn reset_on_close(&self) {
+        panic!("a reset");
+    }
+    fn local_address(&self) -> io::Result<Address> {
+        self.0.local_address()
+    }
+    fn shutdown(&self, side: Shutdown) -> io::Result<()> {
+        panic!("a shutdown: {side:?}");
+    }
+}
+
+/// Every other client gets such a transport.
+struct BadListener(Listener);
+
+impl Bind for BadListener {
+    fn bind(&self) -> io::Result<Arc<dyn Listen>> {
+        Ok(Arc::new(BadListen(self.0.bind()?, AtomicBool::new(false))))
+    }
+}
+
+struct BadListen(Arc<dyn Listen>, AtomicBool);
+
+impl Listen for BadListen {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
+        self.0.poll_accept(cx).map_ok(|(transport, peer)| match self.1.fetch_xor(true, Relaxed) {
+            false => (Arc::new(BadTransport(transport)) as Arc<dyn Transport>, peer),
+            true => (transport, peer),
+        })
+    }
+    fn local_address(&self) -> io::Result<Address> {
+        self.0.local_address()
+    }
+    fn close_queue(&self) -> AcceptQueue {
+        self.0.close_queue()
+    }
+}
+
+#[test]
+fn b27_a_transport_that_panics_harms_no_other_connection() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(BadListener(listener.clone()))
+            .start_link(|mut connection: Connection| async move { orderly(&mut connection).await })
+            .await?;
+        let supervisors = tree().labelled("Connections.Sup");
+        let mut clients = connect(&listener, 20);
+        settle().await;
+        for client in clients.iter_mut().skip(1).step_by(2) {
+            client.write_all(b"ok").await?;
+        }
+        settle().await;
+        stop(&server, 5 * SECOND);
+        sleep(SECOND).await;
+        assert_eq!(tree().labelled("Connections.Sup"), supervisors);
+        for client in clients.iter_mut().skip(1).step_by(2) {
+            assert_eq!(client.read_to_end(10).await?, b"ok");
+        }
+        let report: DrainReport = receive().await;
+        assert_eq!(report.cut.len(), 10);
+        Ok::<(), Reason>(())
+    });
 }

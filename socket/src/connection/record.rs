@@ -114,6 +114,11 @@ fn ask<R>(control: Arc<dyn Control>, question: impl FnOnce(&dyn Control) -> R) -
     contain(move || question(&*control))
 }
 
+/// Ends the input of a connection, whose transport may be a user's, as [`ask`] asks a protocol.
+fn end_input(transport: Arc<dyn Transport>) {
+    let _ = contain(move || transport.shutdown(Shutdown::Read).is_ok());
+}
+
 impl ConnectionRecord {
     pub(crate) fn new(transport: Arc<dyn Transport>, peer: Address) -> Self {
         let state = RecordState {
@@ -294,7 +299,7 @@ impl ConnectionRecord {
         self.finish_now();
         if let Some(transport) = input {
             // The handshakes may not be done.
-            let _ = transport.shutdown(Shutdown::Read);
+            end_input(transport);
         }
     }
 
@@ -308,7 +313,7 @@ impl ConnectionRecord {
             DrainTarget::Released => (None, None),
         };
         if let Some(transport) = transport {
-            transport.reset_on_close();
+            let _ = contain(move || transport.reset_on_close());
         }
         if let Some(control) = control {
             ask(control, |control| control.cut());
@@ -377,14 +382,14 @@ impl ConnectionRecord {
                 if let Some(hook) = hook
                     && contain(hook).is_none()
                 {
-                    let _ = transport.shutdown(Shutdown::Read);
+                    end_input(transport);
                 }
             }
             (DrainState::Draining { told, .. }, DrainTarget::Input(transport)) if now && !*told => {
                 *told = true;
                 let transport = transport.clone();
                 drop(state);
-                let _ = transport.shutdown(Shutdown::Read);
+                end_input(transport);
             }
             (DrainState::Draining { told: false, deadline }, DrainTarget::Protocol(control)) => {
                 let (deadline, control) = (*deadline, control.upgrade());
