@@ -1,5 +1,5 @@
-//! A system that refuses threads: rules C5 and A13. Each test runs itself as a program of its own, with a bound
-//! of its memory that leaves no room for the stack of another thread.
+//! A system that refuses threads: rules C5 and A13. Each test runs itself as a program of its own, with a
+//! bound of its memory that leaves no room for the stack of another thread.
 #![cfg(target_os = "linux")]
 mod common;
 

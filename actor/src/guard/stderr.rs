@@ -85,8 +85,8 @@ impl State {
 }
 
 impl State {
-    /// Starts the thread that writes, unless there is one. If the system refuses it the lines wait, and the next
-    /// line or [`flush`] tries again.
+    /// Starts the thread that writes, unless there is one. If the system refuses it the lines wait, and the
+    /// next line or [`flush`] tries again.
     fn start_thread(&mut self) {
         if !self.has_thread {
             self.has_thread = std::thread::Builder::new().name("riot-log".into()).spawn(serve).is_ok();
@@ -182,8 +182,8 @@ pub(crate) fn flush(timeout: Duration) {
 /// How long a writer that takes nothing at the moment is left alone.
 const WRITE_PAUSE: Duration = Duration::from_millis(10);
 
-/// Writes all bytes. A writer in non-blocking mode is waited for: the mode of a pipe or terminal belongs to all
-/// programs that share it, so another one may have set it. Must not be called on a worker.
+/// Writes all bytes. A writer in non-blocking mode is waited for: the mode of a pipe or terminal belongs to
+/// all programs that share it, so another one may have set it. Must not be called on a worker.
 pub(crate) fn write_all_waiting(out: &mut impl io::Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {

@@ -104,7 +104,7 @@ where
     result.unwrap_or_else(|panic| panic!("in blocking work: {panic}"))
 }
 
-/// No thread serves the pool, because the system has refused one.
+/// The system has refused a thread, and no other one serves the pool.
 struct Refused {
     error: io::Error,
     retries: Retries,
@@ -119,8 +119,8 @@ impl Drop for Retries {
     }
 }
 
-/// Asks the system for a thread until it gives one. The work stays in the queue meanwhile: on a worker it would
-/// hold up every process that waits for that.
+/// Asks the system for a thread until it gives one. The work stays in the queue meanwhile: on a worker it
+/// would hold up every process that waits for that.
 async fn retry(retries: Retries) {
     loop {
         sleep(RETRY).await;
@@ -206,7 +206,7 @@ impl Pool {
     fn retry(&self) -> bool {
         let mut pool = lock(&self.state.0);
         if pool.threads > 0 || pool.jobs.is_empty() {
-            // Whoever fails to start a thread from now on asks again.
+            // The next failure to start a thread has a process of its own.
             pool.retries = false;
             return true;
         }

@@ -44,8 +44,8 @@ impl Handle {
         })
     }
 
-    /// Starts a process that has no parent. Once the runtime has ended the process never runs, and its body is
-    /// leaked.
+    /// Starts a process that has no parent. Once the runtime has ended the process never runs, and its body
+    /// is leaked.
     pub fn spawn<F>(&self, body: F) -> Pid
     where
         F: Future<Output: Outcome> + Send + 'static,

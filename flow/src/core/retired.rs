@@ -1,14 +1,14 @@
 //! Bytes of users, dropped where no lock is held.
 //!
-//! [`Bytes`](bytes::Bytes) may own a value of a user (`Bytes::from_owner`), so to drop them is to call code of
-//! the user: it may panic, and it may use the connection whose bytes these were, which is locked while they are
-//! sent. A driver [defers](defer) the drop until it has released its locks.
+//! [`Bytes`](bytes::Bytes) may own a value of a user (`Bytes::from_owner`), so to drop them is to call code
+//! of the user: it may panic, and it may use the connection whose bytes these were, which is locked while
+//! they are sent. A driver [defers](defer) the drop until it has released its locks.
 
 use std::cell::{Cell, RefCell};
 
 use super::output::Chunk;
 
-/// What a thread does with chunks that have been sent or are lost.
+/// The fate of chunks that a thread has sent or lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// They are dropped at once.
@@ -34,7 +34,8 @@ pub(super) fn retire(chunk: Chunk) {
 }
 
 /// Defers the drop of the bytes that an [`Output`](crate::Output) has sent or lost, on this thread, until the
-/// result is dropped. Must be called before the lock is taken, so that the result is dropped after its release.
+/// result is dropped. Must be called before the lock is taken, so that the result is dropped after its
+/// release.
 #[doc(hidden)]
 #[inline]
 #[must_use = "it ends at once if it is not kept"]

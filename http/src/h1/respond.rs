@@ -65,8 +65,8 @@ impl Payload<'_> {
     }
 }
 
-/// Appends bytes to the output, unless copying them is cheaper. Bytes that are copied stay with the caller, who
-/// drops them when no lock is held: they may own a value of a user.
+/// Appends bytes to the output, unless copying them is cheaper. Bytes that are copied stay with the caller,
+/// who drops them when no lock is held: they may own a value of a user.
 pub(crate) fn write_bytes(output: &mut Output, bytes: &mut Bytes) {
     if bytes.len() <= MAX_COPY_BYTES {
         output.write(bytes);

@@ -67,8 +67,8 @@ pub(crate) struct WakeTimer {
 pub(crate) struct Runnable(pub(crate) Box<Process>);
 
 impl Drop for Process {
-    /// Leaks the body of a process that was never released, because its runtime has ended: a body is dropped in
-    /// its own process or never.
+    /// Leaks the body of a process that was never released, because its runtime has ended: a body is dropped
+    /// in its own process or never.
     fn drop(&mut self) {
         std::mem::forget(self.body.take());
     }
