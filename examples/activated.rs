@@ -35,7 +35,7 @@ fn main() -> Reason {
         if servers.is_empty() {
             return Err(Reason::other("nobody has opened a socket for this program"));
         }
-        println!("{} came", signals.next().await?);
+        tracing::info!("{} came", signals.next().await?);
         for server in servers {
             server.stop(Duration::from_secs(5)).await;
         }

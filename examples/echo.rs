@@ -14,7 +14,7 @@ fn main() -> Reason {
         let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".into());
         let server = Server::bind(address)?.start_link(echo).await?;
         println!("echoing on {}", server.local_addr());
-        println!("{} came", signals.next().await?);
+        tracing::info!("{} came", signals.next().await?);
         server.stop(Duration::from_secs(5)).await;
         Ok::<(), Reason>(())
     })

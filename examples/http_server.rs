@@ -48,11 +48,11 @@ async fn serve(options: Options) -> Result<(), Reason> {
     println!("listening on http://{}", server.local_addr());
 
     let signal = signals.next().await?;
-    println!("{signal}: stopping; once more to stop at once");
+    // Printing would wait for a standard output that is not read, and the stop with it. The log never waits.
+    tracing::info!("{signal}: stopping; once more to stop at once");
     let report = server.stop(SHUTDOWN).await;
-    println!("{report}");
     for connection in &report.cut {
-        println!("{} had not finished after {:?} and was cut", connection.peer, connection.age);
+        tracing::warn!("{} had not finished after {:?} and was cut", connection.peer, connection.age);
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ fn main() -> Reason {
             .start_link()
             .await?;
         println!("serving on https://{}", server.local_addr());
-        println!("{} came", signals.next().await?);
+        tracing::info!("{} came", signals.next().await?);
         server.stop(Duration::from_secs(5)).await;
         Ok::<(), Reason>(())
     })

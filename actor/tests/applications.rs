@@ -241,3 +241,62 @@ fn an_application_may_outlive_a_killed_process_of_applications_no_more_than_its_
         },
     );
 }
+
+/// A value that panics when it is dropped, except while another panic unwinds.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("a bomb");
+        }
+    }
+}
+
+/// An application that holds a bomb until it starts, and fails then.
+fn failing(name: &'static str, bomb: Bomb) -> Application {
+    Application::new(name, move || {
+        std::mem::forget(bomb);
+        ready(Err::<Pid, _>(Reason::other("no")))
+    })
+}
+
+#[test]
+fn a07_what_never_starts_may_panic_when_it_is_dropped() {
+    let config = |log: &Log| {
+        let all = [application("a", log), failing("b", Bomb), failing("c", Bomb)];
+        all.into_iter().fold(Config::new().workers(2), Config::application)
+    };
+    everywhere_with(
+        config,
+        |_| {
+            let bomb = Bomb;
+            async move { drop(bomb) }
+        },
+        |result, happened| {
+            let Err(RunError::AppStart { name, reason }) = result else { panic!("{result:?}") };
+            assert_eq!((&*name, reason), ("b", Reason::other("no")));
+            assert_eq!(happened, ["+a", "-a"]);
+        },
+    );
+}
+
+#[test]
+fn a07_a_start_that_is_given_up_may_panic_when_it_is_dropped() {
+    let config = |log: &Log| {
+        let stuck = Application::new("stuck", || async {
+            let _bomb = Bomb;
+            shutdown(Reason::other("enough"));
+            pending::<Result<Pid, Reason>>().await
+        });
+        [application("a", log), stuck].into_iter().fold(Config::new().workers(2), Config::application)
+    };
+    everywhere_with(
+        config,
+        |_| async {},
+        |result, happened| {
+            assert_eq!(result.expect("no application has failed"), Reason::other("enough"));
+            assert_eq!(happened, ["+a", "-a"]);
+        },
+    );
+}

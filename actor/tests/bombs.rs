@@ -319,3 +319,82 @@ fn p26_what_is_left_at_the_end_of_a_runtime_may_panic() {
         });
     }
 }
+
+/// An error that prints many pieces and then panics, fails, or ends.
+#[derive(PartialEq)]
+enum Long {
+    Panics,
+    Fails,
+    Ends,
+}
+
+const PIECES: usize = 10_000;
+
+impl fmt::Debug for Long {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (0..PIECES).try_for_each(|_| f.write_str("1234567890"))?;
+        match self {
+            Self::Panics => panic!("behind a long text"),
+            Self::Fails => Err(fmt::Error),
+            Self::Ends => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Long {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Long {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self)
+    }
+}
+
+/// Counts what is written, and the largest piece of it.
+#[derive(Default)]
+struct Sizes {
+    bytes: usize,
+    largest: usize,
+}
+
+impl fmt::Write for Sizes {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.bytes += piece.len();
+        self.largest = self.largest.max(piece.len());
+        Ok(())
+    }
+}
+
+#[test]
+fn p25_a_value_is_printed_in_its_pieces_and_one_that_fails_to_print_is_a_notice() {
+    use std::fmt::Write as _;
+    riot_actor::run(async {}); // installs the panic hook
+    let makes: [fn(Long) -> Reason; 3] =
+        [|long| Reason::other(long), |long| Reason::from(long), |long| Reason::shutdown_with(long)];
+    for make in makes {
+        for long in [Long::Panics, Long::Fails, Long::Ends] {
+            let notice = match long {
+                Long::Panics => "(printing the value panicked: behind a long text",
+                Long::Fails => "(printing the value failed)",
+                Long::Ends => "1234567890",
+            };
+            let reason = make(long);
+            // `to_string` and `format!` panic if a formatting fails.
+            assert!(reason.to_string().contains(notice) && format!("{reason:?}").contains(notice));
+            let mut sizes = Sizes::default();
+            write!(sizes, "{reason} {reason:?}").expect("it is written");
+            assert!(sizes.bytes >= 20 * PIECES && sizes.largest < 1000, "{}", sizes.largest);
+            // With its causes, which have no end.
+            assert!(format!("{reason:#}").len() < 11 * PIECES);
+        }
+    }
+    everywhere(|| async {
+        for long in [Long::Panics, Long::Fails, Long::Ends] {
+            wait(spawn(async { Reason::from(long) })).await;
+        }
+        all_is_well().await;
+    });
+}

@@ -7,6 +7,8 @@ use std::{
     error::Error,
     fmt,
     fs::OpenOptions,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
@@ -20,7 +22,7 @@ use riot_actor::{
     Reason,
     process::{SpawnOptions, wait},
     run,
-    runtime::Config,
+    runtime::{Config, blocking},
     sleep, spawn, telemetry,
 };
 
@@ -34,7 +36,7 @@ fn start(test: &str, stderr: Stdio) -> Child {
     let myself = std::env::current_exe().expect("a program has a path");
     let mut command = Command::new(myself);
     command.args([test, "--exact", "--nocapture"]).env(CHILD, "1").env("RUST_BACKTRACE", "0");
-    command.stdout(Stdio::null()).stderr(stderr).spawn().expect("it runs")
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("it runs")
 }
 
 /// Returns the lines that a program wrote to its standard error.
@@ -195,6 +197,69 @@ fn a13_a_standard_error_that_fails_stops_nothing() {
         return;
     };
     assert!(status_of(start("a13_a_standard_error_that_fails_stops_nothing", full.into())).success());
+}
+
+/// Writes as many bytes as there is room for.
+fn fill(stream: &UnixStream) {
+    let mut stream = stream;
+    while stream.write(&[b'#'; 4096]).is_ok() {}
+    while stream.write(b"#").is_ok() {}
+}
+
+/// A standard error in non-blocking mode, as another program that shares it may have set it, is waited for.
+fn non_blocking(test: &str) {
+    let (mut read, write) = UnixStream::pair().expect("the system has sockets");
+    write.set_nonblocking(true).expect("it is open");
+    fill(&write);
+    let mut child = start(test, OwnedFd::from(write).into());
+    let mut said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    // The first line waits.
+    assert!(said.by_ref().map_while(Result::ok).any(|line| line.ends_with("one has crashed")));
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        read.read_to_string(&mut text).expect("lines are text");
+        tell.send(text)
+    });
+    drop(child.stdin.take());
+    assert!(status_of(child).success());
+    let text = told.recv_timeout(secs(60)).expect("the program has ended");
+    let lines = text.trim_start_matches('#');
+    assert!(lines.contains("\"one\"") && lines.contains("\"two\""), "{lines}");
+}
+
+/// Crashes once, and again when the standard input ends.
+async fn crash_twice() {
+    wait(spawn(async { Reason::other("one") })).await;
+    // The line is tried to be written meanwhile. If it is not, the test shows less and still passes.
+    sleep(millis(50)).await;
+    println!("one has crashed");
+    let rest = blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
+    rest.expect("it ends");
+    wait(spawn(async { Reason::other("two") })).await;
+}
+
+#[test]
+fn a13_a_standard_error_in_non_blocking_mode_is_waited_for() {
+    const TEST: &str = "a13_a_standard_error_in_non_blocking_mode_is_waited_for";
+    if is_child() {
+        run(crash_twice());
+        return;
+    }
+    non_blocking(TEST);
+}
+
+#[test]
+fn a13_a_log_that_writes_in_non_blocking_mode_waits() {
+    const TEST: &str = "a13_a_log_that_writes_in_non_blocking_mode_waits";
+    if is_child() {
+        run(async {
+            riot_actor::log::start(std::io::stderr()).expect("there is none");
+            crash_twice().await;
+        });
+        return;
+    }
+    non_blocking(TEST);
 }
 
 /// A subscriber that panics at every event.

@@ -269,3 +269,17 @@ fn a01_a_log_that_is_read_has_every_line_at_the_end() {
     let lines = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(lines.lines().filter(|line| line.contains("xxx nth=")).count(), 2_000, "{lines}");
 }
+
+#[test]
+fn a04_a_body_that_comes_after_the_end_is_never_dropped() {
+    let (tell, told) = mpsc::channel();
+    let config = || Config::new().workers(1);
+    config()
+        .run(async move { tell.send(riot_actor::runtime::Handle::current()).expect("the test waits") })
+        .expect("it runs");
+    let handle = told.recv().expect("it was sent");
+    let dropped = OnDrop(|| panic!("it is dropped outside of a process"));
+    let pid = handle.spawn(async move { drop(dropped) });
+    handle.send(pid, "a message to it");
+    drop(handle);
+}

@@ -116,6 +116,8 @@ pub use self::core::{
     Activity, Ending, FilePart, Flow, FlowError, MAX_COPY_BYTES, MAX_SLICES, Output, ReadOperation, Slices,
     WakerSlot, WriteOperation, WriteResult,
 };
+#[doc(hidden)]
+pub use self::core::{Deferral, defer};
 #[cfg(feature = "blocking")]
 pub use drive::blocking;
 pub use drive::{ManualDriver, join};

@@ -137,6 +137,34 @@ fn b26_every_class_has_its_level() {
 }
 
 #[test]
+fn b26_the_count_of_lines_that_repeat_has_their_level() {
+    let levels = LogLevels::new().crash(LogLevel::Info);
+    let lines = log_of(levels, |listener, _server| async move {
+        for _ in 0..9 {
+            let mut client = listener.connect()?;
+            client.write_all(b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await?;
+            client.read_to_end(10_000).await?;
+        }
+        for _ in 0..9 {
+            let clients = [listener.connect()?, listener.connect()?, listener.connect()?];
+            sleep(Duration::from_millis(10)).await;
+            drop(clients);
+            sleep(Duration::from_millis(10)).await;
+        }
+        sleep(Duration::from_secs(30)).await;
+        Ok(())
+    });
+    for (level, text) in
+        [(Level::INFO, "out of luck"), (Level::WARN, "the limit of 2 connections is reached")]
+    {
+        let counts: Vec<_> =
+            lines.iter().filter(|(_, line)| line.contains("repeated ") && line.contains(text)).collect();
+        assert!(!counts.is_empty(), "{text} in {lines:?}");
+        assert!(counts.iter().all(|(at, _)| *at == level), "{text}: {counts:?}");
+    }
+}
+
+#[test]
 fn b26_every_class_can_be_off() {
     let off = LogLevels::new()
         .protocol_error(LogLevel::Off)

@@ -71,6 +71,17 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
+    /// Returns the level that is one of tracing.
+    pub(crate) fn of(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warn,
+            Level::INFO => Self::Info,
+            Level::DEBUG => Self::Debug,
+            Level::TRACE => Self::Trace,
+        }
+    }
+
     /// Returns the level of tracing.
     #[doc(hidden)]
     #[must_use]

@@ -92,15 +92,30 @@ impl<T> Drop for Contained<T> {
     }
 }
 
-/// Prints a value of a user. A panic in its formatting prints a notice instead.
+/// Prints a value of a user, piece by piece, so that a long text is nowhere as a whole. If its formatting
+/// panics or fails, a notice follows.
 pub(crate) fn print(
     f: &mut fmt::Formatter<'_>,
     write: impl Fn(&mut dyn fmt::Write) -> fmt::Result,
 ) -> fmt::Result {
-    let mut text = String::new();
-    match catch(|| write(&mut text)) {
-        Ok(Ok(())) => f.write_str(&text),
-        Ok(Err(error)) => Err(error),
+    let mut out = Pieces { f, failed: false };
+    match catch(|| write(&mut out)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if out.failed => Err(error),
+        // `to_string` panics if a formatting fails of which the writer has not.
+        Ok(Err(_)) => f.write_str("(printing the value failed)"),
         Err(panic) => write!(f, "(printing the value panicked: {panic})"),
+    }
+}
+
+/// A writer that knows whether the one behind it has failed.
+struct Pieces<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    failed: bool,
+}
+
+impl fmt::Write for Pieces<'_, '_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.f.write_str(piece).inspect_err(|_| self.failed = true)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Write as _},
+    io,
     sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -42,6 +42,8 @@ struct State {
     writing: bool,
     /// Lines that found the queue full.
     dropped: u64,
+    /// Lines of which the standard error took no or not every byte, and that no line has told of.
+    lost: u64,
     limit: RateLimit,
 }
 
@@ -52,6 +54,7 @@ impl State {
             has_thread: false,
             writing: false,
             dropped: 0,
+            lost: 0,
             limit: RateLimit { window_began: None, lines: 0, suppressed: 0 },
         }
     }
@@ -64,9 +67,13 @@ impl State {
         }
     }
 
-    /// Takes what is to be written now.
+    /// Takes what is to be written now. Lines that were lost are told of with the next ones: a line of their
+    /// own could be lost again, and so on without an end.
     fn take(&mut self, now: Instant) -> String {
         let mut text: String = self.queue.drain(..).collect();
+        if self.lost > 0 && !text.is_empty() {
+            text.insert_str(0, &lost_line(self.lost));
+        }
         if let Some(suppressed) = self.limit.take_suppressed(now) {
             text += &suppressed_line(suppressed);
         }
@@ -75,6 +82,29 @@ impl State {
         }
         text
     }
+}
+
+impl State {
+    /// Starts the thread that writes, unless there is one. If the system refuses it the lines wait, and the
+    /// next line or [`flush`] tries again.
+    fn start_thread(&mut self) {
+        if !self.has_thread {
+            self.has_thread = std::thread::Builder::new().name("riot-log".into()).spawn(serve).is_ok();
+        }
+    }
+
+    /// Counts the lines of a text that could not be written. `told` of those before are told of in it.
+    fn wrote(&mut self, text: &str, told: u64, is_written: bool) {
+        if is_written {
+            self.lost -= told;
+        } else {
+            self.lost += text.lines().count() as u64 - u64::from(told > 0);
+        }
+    }
+}
+
+fn lost_line(lines: u64) -> String {
+    format!("riot WARN  {lines} lines were lost: they could not be written\n")
 }
 
 fn suppressed_line(lines: u64) -> String {
@@ -121,10 +151,7 @@ pub(crate) fn write_line(line: &str, rate: Rate) {
     if rate == Rate::Unlimited || log.limit.admit(Instant::now()) {
         log.push(format!("{line}\n"));
     }
-    if !log.has_thread {
-        // Without a thread the lines wait, and the next one tries again.
-        log.has_thread = std::thread::Builder::new().name("riot-log".into()).spawn(serve).is_ok();
-    }
+    log.start_thread();
     drop(log);
     changed.notify_all();
 }
@@ -140,6 +167,9 @@ pub(crate) fn flush(timeout: Duration) {
         log.queue.push_back(suppressed_line(suppressed));
         changed.notify_all();
     }
+    if !log.queue.is_empty() {
+        log.start_thread();
+    }
     while log.has_thread && (log.writing || !log.queue.is_empty()) {
         let left = timeout.saturating_sub(began.elapsed());
         if left.is_zero() {
@@ -149,10 +179,29 @@ pub(crate) fn flush(timeout: Duration) {
     }
 }
 
+/// How long a writer that takes nothing at the moment is left alone.
+const WRITE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Writes all bytes. A writer in non-blocking mode is waited for: the mode of a pipe or terminal belongs to
+/// all programs that share it, so another one may have set it. Must not be called on a worker.
+pub(crate) fn write_all_waiting(out: &mut impl io::Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(WRITE_PAUSE),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 fn serve() {
     let (state, changed) = &LOG;
     let mut log = lock(state);
     loop {
+        let lost = log.lost;
         let text = log.take(Instant::now());
         if text.is_empty() {
             log = match log.limit.left(Instant::now()) {
@@ -163,10 +212,10 @@ fn serve() {
         }
         log.writing = true;
         drop(log);
-        // A failure has nowhere to be reported.
-        let _ = io::stderr().write_all(text.as_bytes());
+        let written = write_all_waiting(&mut io::stderr(), text.as_bytes());
         log = lock(state);
         log.writing = false;
+        log.wrote(&text, lost, written.is_ok());
         changed.notify_all();
     }
 }
@@ -190,6 +239,51 @@ mod tests {
         assert!(state.take(later).contains(" 15 lines were suppressed"));
         assert_eq!(state.take(later), "");
         assert!(state.limit.admit(later), "the next second has lines of its own");
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_told_of_with_the_next_ones() {
+        let mut state = State::new();
+        let now = Instant::now();
+        let mut try_to_write = |lines: &[&str], works: bool| {
+            lines.iter().for_each(|line| state.push(format!("{line}\n")));
+            let lost = state.lost;
+            let text = state.take(now);
+            if !text.is_empty() {
+                state.wrote(&text, lost, works);
+            }
+            text
+        };
+        assert_eq!(try_to_write(&["one", "two"], false), "one\ntwo\n");
+        assert_eq!(try_to_write(&[], true), "", "nothing is written for the sake of the count");
+        try_to_write(&["three"], false);
+        let told = "riot WARN  3 lines were lost: they could not be written\nfour\n";
+        assert_eq!(try_to_write(&["four"], true), told);
+        assert_eq!(try_to_write(&["five"], true), "five\n");
+    }
+
+    /// Takes a byte at a time, and in between cannot.
+    struct Reluctant(Vec<u8>, bool);
+
+    impl io::Write for Reluctant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.0.push(bytes[0]);
+            Ok(1)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_writer_in_non_blocking_mode_gets_every_byte() {
+        let mut out = Reluctant(Vec::new(), false);
+        write_all_waiting(&mut out, b"a line\n").expect("it takes them in the end");
+        assert_eq!(out.0, b"a line\n");
     }
 
     #[test]

@@ -20,11 +20,17 @@ pub(crate) const MAX_TEXT_BYTES: usize = 8 * 1024;
 /// ```
 #[must_use]
 pub fn printable(value: impl std::fmt::Display) -> String {
-    let mut text = Bounded { text: String::new(), bytes: 0 };
-    match catch(|| write!(text, "{value}")) {
-        Ok(_) => escape(text.finish()),
+    match catch(|| bounded(value)) {
+        Ok(text) => escape(text),
         Err(panic) => escape(format!("(printing the value panicked: {})", cut(panic.to_string(), 256))),
     }
+}
+
+/// Returns a value as text of 8 KiB at most, and the number of its bytes if there are more.
+fn bounded(value: impl std::fmt::Display) -> String {
+    let mut text = Bounded { text: String::new(), bytes: 0 };
+    let _ = write!(text, "{value}");
+    text.finish()
 }
 
 /// A writer that keeps the beginning of what is written, and counts the rest.
@@ -82,15 +88,15 @@ fn is_control(letter: char) -> bool {
         || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns an error with its causes, joined by `: `: 16 levels at most. A cause whose text the level above
-/// contains is left out.
+/// Returns an error with its causes, joined by `: `: 16 levels at most, of 8 KiB at most each. A cause whose
+/// text the level above contains is left out.
 pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     const MAX_LEVELS: usize = 16;
     let levels = iter::successors(Some(error), |error| error.source()).take(MAX_LEVELS);
     let mut text = String::new();
     let mut above = String::new();
     for level in levels {
-        let own = level.to_string();
+        let own = bounded(level);
         if text.is_empty() {
             text.clone_from(&own);
         } else if !above.contains(&own) {

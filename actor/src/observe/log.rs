@@ -295,7 +295,7 @@ pub async fn write_log<W: io::Write + Send + 'static>(mut out: W) -> Result<(), 
             return Err(reason);
         }
         let write = blocking_abandoned_at_end(move || {
-            let written = out.write_all(batch.as_bytes()).and_then(|()| out.flush());
+            let written = stderr::write_all_waiting(&mut out, batch.as_bytes()).and_then(|()| out.flush());
             (out, written)
         });
         let written;

@@ -13,7 +13,12 @@ use std::{
 
 use tracing::Level;
 
-use crate::{guard::text::cut, log_event, process::pid::Pid, sync::lock::lock};
+use crate::{
+    guard::{log::LogLevel, text::cut},
+    log_event_at,
+    process::pid::Pid,
+    sync::lock::lock,
+};
 
 /// Equal lines that are printed in a row.
 const MAX_PRINTED: u64 = 5;
@@ -162,17 +167,21 @@ impl Repeated {
         let parent = parent.map(tracing::field::display);
         let seconds = in_time.as_secs().max(1);
         let times = times_text(times);
-        match (target, level) {
-            ("riot::supervisor", Level::ERROR) => {
-                log_event!(ERROR, "riot::supervisor", parent, "repeated {times} in {seconds} s: {sample}");
-            }
-            ("riot::supervisor", Level::WARN) => {
-                log_event!(WARN, "riot::supervisor", parent, "repeated {times} in {seconds} s: {sample}");
-            }
-            ("riot::supervisor", _) => {
-                log_event!(INFO, "riot::supervisor", parent, "repeated {times} in {seconds} s: {sample}");
-            }
-            _ => log_event!(ERROR, "riot::crash", parent, "repeated {times} in {seconds} s: {sample}"),
+        // The target of an event is fixed at its place in the program.
+        macro_rules! print_as {
+            ($target:literal) => {
+                log_event_at!(
+                    LogLevel::of(level),
+                    $target,
+                    parent,
+                    "repeated {times} in {seconds} s: {sample}"
+                )
+            };
+        }
+        match target {
+            "riot::supervisor" => print_as!("riot::supervisor"),
+            "riot::socket" => print_as!("riot::socket"),
+            _ => print_as!("riot::crash"),
         }
     }
 }

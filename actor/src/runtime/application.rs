@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, future::Future, pin::Pin, time::Duration};
 
 use super::{context, shared::Shared, shutdown::shutdown};
 use crate::{
-    guard::catch_panic::catch_panic,
+    guard::{Contained, catch_panic::catch_panic, contain},
     messages::{
         message::Message,
         receive::{receive, receive_if, select},
@@ -41,7 +41,7 @@ use crate::{
 #[must_use = "it is started by `Config::run`"]
 pub struct Application {
     name: Cow<'static, str>,
-    start: Start,
+    start: Contained<Start>,
     kind: ApplicationKind,
     shutdown: Option<Duration>,
 }
@@ -73,7 +73,12 @@ impl Application {
             let starting = start();
             Box::pin(async move { starting.await.map(Into::into).map_err(Into::into) })
         });
-        Self { name: name.into(), start, kind: ApplicationKind::Permanent, shutdown: None }
+        Self {
+            name: name.into(),
+            start: Contained::new(start),
+            kind: ApplicationKind::Permanent,
+            shutdown: None,
+        }
     }
 
     /// Shuts the runtime down when the top process exits, whatever the reason. The default.
@@ -147,14 +152,14 @@ impl Shared {
                     watch(&mut running).await;
                 }
                 Err(Some(failed)) => {
-                    drop(start_main);
+                    let _ = contain(|| drop(start_main));
                     stop_all(running, kill_timeout).await;
                     let reason = Reason::ShutdownWith(Detail::new(failed.name.clone()));
                     context::with_shared("applications", |shared| shared.application_failed(failed));
                     shutdown(reason);
                     return Reason::Normal;
                 }
-                Err(None) => drop(start_main),
+                Err(None) => _ = contain(|| drop(start_main)),
             }
             stop_all(running, kill_timeout).await;
             Reason::Normal
@@ -177,7 +182,7 @@ async fn start_all(
     running: &mut Vec<RunningApplication>,
 ) -> Result<(), Option<ApplicationFailed>> {
     for Application { name, start, kind, shutdown } in applications {
-        let started = catch_panic(async move { start().await });
+        let started = catch_panic(async move { start.into_inner()().await });
         let started = match until_stopped(started).await {
             Some(started) => started.unwrap_or_else(|panic| Err(Reason::Panic(std::sync::Arc::new(panic)))),
             None => return Err(None),
@@ -200,7 +205,8 @@ async fn start_all(
 
 /// Awaits `future`; none if the applications are to stop first.
 async fn until_stopped<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
+    // Dropped in a guard if the applications are to stop first.
+    let mut future = Contained::new(Box::pin(future));
     let mut stop = receive::<StopAll>();
     std::future::poll_fn(|cx| {
         if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {

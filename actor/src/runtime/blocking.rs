@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    io,
     sync::{Arc, Condvar, Mutex, PoisonError},
     task::{Poll, Waker},
     time::{Duration, Instant},
@@ -14,17 +15,22 @@ use crate::{
         self, Contained,
         panic::{Panic, catch},
     },
+    process::spawn::SpawnOptions,
     sync::lock::lock,
+    time::api::sleep,
 };
 
 /// How long a thread without work waits for more before it ends.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How long the pool waits before it asks for a thread again that the system has refused.
+const RETRY: Duration = Duration::from_millis(50);
+
 /// Runs `f` on a thread of its own and suspends only the caller. At most 64 run at once by default, see
 /// [`Config::max_blocking_threads`](crate::runtime::Config::max_blocking_threads); more wait their turn.
 ///
-/// A caller that exits meanwhile does not wait: `f` runs to its end, and its result is dropped. In a
-/// simulation `f` runs at once, in the caller.
+/// A caller that exits meanwhile does not wait: `f` runs to its end, and its result is dropped. While the
+/// system refuses threads, `f` waits, and a warning says so. In a simulation `f` runs at once, in the caller.
 ///
 /// ```
 /// # riot_actor::run(async {
@@ -69,10 +75,17 @@ where
             guard::wake(waker);
         }
     };
-    context::with_shared("blocking", |shared| match shared.simulated() {
-        Some(_) => job(),
+    let started = context::with_shared("blocking", |shared| match shared.simulated() {
+        Some(_) => {
+            job();
+            Ok(())
+        }
         None => shared.blocking.start(Job { run: Box::new(job), at_end }),
     });
+    if let Err(Refused { error, retries }) = started {
+        crate::log_event!(WARN, "riot::blocking", "the system refused a thread: {error}");
+        SpawnOptions::new().label("BlockingRetry").spawn(retry(retries));
+    }
     let result = poll_fn(|cx| {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
@@ -89,6 +102,32 @@ where
     })
     .await;
     result.unwrap_or_else(|panic| panic!("in blocking work: {panic}"))
+}
+
+/// The system has refused a thread, and no other one serves the pool.
+struct Refused {
+    error: io::Error,
+    retries: Retries,
+}
+
+/// Held by the process that asks the system for a thread again.
+struct Retries(Arc<(Mutex<PoolState>, Condvar)>);
+
+impl Drop for Retries {
+    fn drop(&mut self) {
+        lock(&self.0.0).retries = false;
+    }
+}
+
+/// Asks the system for a thread until it gives one. The work stays in the queue meanwhile: on a worker it
+/// would hold up every process that waits for that.
+async fn retry(retries: Retries) {
+    loop {
+        sleep(RETRY).await;
+        if context::with_shared("blocking", |shared| shared.blocking.retry()) {
+            return drop(retries);
+        }
+    }
 }
 
 enum JobState<R> {
@@ -123,6 +162,8 @@ struct PoolState {
     idle: usize,
     /// Threads that run a job which the end of the runtime does not wait for.
     abandonable: usize,
+    /// A process asks the system for a thread, because there is none.
+    retries: bool,
     closed: bool,
 }
 
@@ -131,29 +172,52 @@ impl Pool {
         Self { max_threads, state: Arc::default(), threads: Threads::default() }
     }
 
-    fn start(&self, job: Job) {
+    /// Queues a job, and starts a thread for it unless there are threads enough.
+    ///
+    /// # Errors
+    /// If no thread serves the queue and nothing asks for one. The job stays queued.
+    fn start(&self, job: Job) -> Result<(), Refused> {
         let (state, changed) = &*self.state;
         let mut pool = lock(state);
         pool.jobs.push_back(job);
         if pool.idle >= pool.jobs.len() || pool.threads >= self.max_threads {
-            return changed.notify_one();
+            changed.notify_one();
+            return Ok(());
         }
         pool.threads += 1;
         drop(pool);
-        let shared = self.state.clone();
-        let started = self.threads.start("riot-blocking", move || serve(&shared));
-        if let Err(error) = started {
-            let mut pool = lock(state);
-            pool.threads -= 1;
-            // Another thread takes the job in time. Without any, the job runs here rather than never.
-            if pool.threads == 0
-                && let Some(job) = pool.jobs.pop_front()
-            {
-                drop(pool);
-                crate::log_event!(WARN, "riot::blocking", "the system refused a thread: {error}");
-                let _ = guard::contain(job.run);
-            }
+        let Err(error) = self.start_thread() else { return Ok(()) };
+        let mut pool = lock(state);
+        pool.threads -= 1;
+        // Another thread takes the job in time, also one that is being started.
+        if pool.threads > 0 || std::mem::replace(&mut pool.retries, true) {
+            return Ok(());
         }
+        drop(pool);
+        Err(Refused { error, retries: Retries(self.state.clone()) })
+    }
+
+    fn start_thread(&self) -> io::Result<()> {
+        let state = self.state.clone();
+        self.threads.start("riot-blocking", move || serve(&state))
+    }
+
+    /// Starts a thread, if there is work and none that serves it. Returns whether one is needed no more.
+    fn retry(&self) -> bool {
+        let mut pool = lock(&self.state.0);
+        if pool.threads > 0 || pool.jobs.is_empty() {
+            // The next failure to start a thread has a process of its own.
+            pool.retries = false;
+            return true;
+        }
+        pool.threads += 1;
+        drop(pool);
+        let refused = self.start_thread().is_err();
+        if refused {
+            lock(&self.state.0).threads -= 1;
+        }
+        // A thread that has just been started is seen by the next call.
+        false
     }
 
     /// Ends and joins the threads, after all work that waits. Returns whether they have ended within

@@ -44,7 +44,8 @@ impl Handle {
         })
     }
 
-    /// Starts a process that has no parent.
+    /// Starts a process that has no parent. Once the runtime has ended the process never runs, and its body
+    /// is leaked.
     pub fn spawn<F>(&self, body: F) -> Pid
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -71,7 +72,8 @@ impl Handle {
     ///     let mut slept = Box::pin(sleep(Duration::from_millis(1)));
     ///     std::thread::spawn(move || {
     ///         // What an executor does with the sleep.
-    ///         futures_lite::future::block_on(std::future::poll_fn(|cx| handle.enter(|| slept.as_mut().poll(cx))));
+    ///         let polled = std::future::poll_fn(|cx| handle.enter(|| slept.as_mut().poll(cx)));
+    ///         futures_lite::future::block_on(polled);
     ///         handle.send(main, "woken");
     ///     });
     ///     assert_eq!(receive::<&str>().await, "woken");

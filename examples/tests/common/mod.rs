@@ -11,7 +11,7 @@ use std::{
 
 /// A running example; it is killed when this is dropped.
 pub struct Example {
-    child: Child,
+    pub child: Child,
     pub output: BufReader<ChildStdout>,
     /// The address on which it listens.
     pub address: String,

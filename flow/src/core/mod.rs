@@ -9,6 +9,7 @@ mod error;
 mod file_part;
 mod flow;
 mod output;
+mod retired;
 mod slices;
 mod waker_slot;
 
@@ -16,5 +17,6 @@ pub use error::FlowError;
 pub use file_part::FilePart;
 pub use flow::{Activity, Ending, Flow, ReadOperation, WriteOperation, WriteResult};
 pub use output::{MAX_COPY_BYTES, Output};
+pub use retired::{Deferral, defer};
 pub use slices::{MAX_SLICES, Slices};
 pub use waker_slot::WakerSlot;

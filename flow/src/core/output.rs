@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::VecDeque, fmt, hint::cold_path};
 
 use bytes::{Buf, Bytes};
 
-use super::{FilePart, Slices, WriteOperation, WriteResult};
+use super::{FilePart, Slices, WriteOperation, WriteResult, retired::retire};
 
 /// Bounds the pieces that are copied behind the one before them, in bytes; 4 KiB. Below it the copy is
 /// cheaper than a slice of its own.
@@ -241,7 +241,7 @@ impl Output {
                 return 0;
             }
             sent -= chunk.len();
-            self.chunks.pop_front();
+            self.chunks.pop_front().into_iter().for_each(retire);
         }
         self.chunks = VecDeque::new();
         sent
@@ -263,7 +263,7 @@ impl Output {
     pub fn clear(&mut self) -> usize {
         let lost = std::mem::take(&mut self.pending);
         self.passed += lost as u64;
-        self.chunks = VecDeque::new();
+        std::mem::take(&mut self.chunks).into_iter().for_each(retire);
         (self.tail, self.tail_sent) = (Vec::new(), 0);
         lost
     }

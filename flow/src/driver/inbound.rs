@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use riot_actor::time::now_coarse;
 
 use super::{Link, buffers, link::LinkState};
-use crate::{Flow, FlowError, ReadOperation};
+use crate::{Flow, FlowError, ReadOperation, defer};
 
 /// Bounds one read into the worker's buffer, in bytes. The buffer is the worker's, so an idle connection owns
 /// none.
@@ -144,6 +144,7 @@ impl<F: Flow> Link<F> {
     /// The Connector calls this in its poll slice, and the Reader when it takes over. In both cases the
     /// transport is registered with [`Link::read_waker`](Link).
     pub(super) fn fill(&self, time: &mut Option<Instant>) -> Filled {
+        let _until_unlocked = defer();
         let state = &mut *self.state.lock();
         let cx = &mut Context::from_waker(&self.read_waker);
         let read_pending = std::mem::take(&mut state.inbound.read_pending);
@@ -201,6 +202,7 @@ impl<F: Flow> Link<F> {
     /// sends.
     #[cold]
     pub(super) fn watch_peer(&self) {
+        let _until_unlocked = defer();
         let state = &mut *self.state.lock();
         state.inbound.is_watched = true;
         let _ = self.input_closed(state);

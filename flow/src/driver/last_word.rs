@@ -9,7 +9,7 @@ use riot_actor::{
 };
 
 use super::{Link, outbound::Flushed};
-use crate::{Flow, FlowError, WriteOperation};
+use crate::{Flow, FlowError, WriteOperation, defer};
 
 /// Bounds how long the peer may take to receive the last word and to close; 1 s.
 const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,6 +25,7 @@ const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 pub(super) fn leave<F: Flow + Send + 'static>(link: &Arc<Link<F>>) {
     let _ = contain(|| {
         let has_more = {
+            let _until_unlocked = defer();
             let mut flow = link.lock_flow();
             flow.report_error(FlowError::Ended);
             let next = flow.next_write_operation(now_coarse());

@@ -7,7 +7,7 @@ use riot_actor::now;
 use riot_socket::{Control, Meter, Status, Transport};
 
 use super::{WakeFlags, inbound::Inbound, outbound::Outbound, wake_flags::Due};
-use crate::{Activity, Flow};
+use crate::{Activity, Flow, defer};
 
 /// A connection as its Connector, Reader and Writer see it: the flow with its two directions behind one lock,
 /// the transport, and the flags by which the processes wake each other.
@@ -50,6 +50,7 @@ impl<F: Flow> Link<F> {
 
     /// Changes the flow from outside the loop, and wakes Reader and Writer so that they ask it again.
     pub(super) fn change(&self, change: impl FnOnce(&mut F)) {
+        let _until_unlocked = defer();
         change(&mut self.lock_flow());
         self.wakes.wake_reader();
         self.wakes.wake_writer();

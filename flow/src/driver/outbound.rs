@@ -10,7 +10,7 @@ use std::{
 use riot_socket::Transport;
 
 use super::Link;
-use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult};
+use crate::{FilePart, Flow, FlowError, WriteOperation, WriteResult, defer};
 
 /// The sending direction of a [`Link`].
 pub(super) struct Outbound {
@@ -53,6 +53,7 @@ impl<F: Flow> Link<F> {
     /// the Writer's: the Writer continues when the transport has room again.
     pub(super) fn flush(&self, cx: &mut Context<'_>, now: Instant) -> Flushed {
         let transport = &*self.transport;
+        let _until_unlocked = defer();
         let state = &mut *self.state.lock();
         let (flow, outbound) = (&mut state.flow, &mut state.outbound);
         let mut next = flow.next_write_operation(now);

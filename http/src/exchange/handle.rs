@@ -38,8 +38,12 @@ impl ExchangeHandle {
 
     /// Responds with a body known as a whole.
     #[inline]
-    pub(super) fn respond(&self, head: &ResponseHead<'_>, payload: Payload<'_>) -> Result<(), RespondError> {
-        self.connection.lock().respond(self.id, head, payload)
+    pub(super) fn respond(
+        &self,
+        head: &ResponseHead<'_>,
+        mut payload: Payload<'_>,
+    ) -> Result<(), RespondError> {
+        self.connection.lock().respond(self.id, head, &mut payload)
     }
 
     /// Begins a response whose body is written in pieces, and returns what may be written.
@@ -84,8 +88,8 @@ impl ExchangeHandle {
         self.connection.lock().poll_chunk(self.id, cx)
     }
 
-    pub(super) fn write(&self, piece: Bytes) -> Result<(), WriteError> {
-        self.connection.lock().write(self.id, piece)
+    pub(super) fn write(&self, mut piece: Bytes) -> Result<(), WriteError> {
+        self.connection.lock().write(self.id, &mut piece)
     }
 
     /// Ready when a piece may be written below the high-water mark, or will be refused.

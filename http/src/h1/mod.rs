@@ -30,7 +30,9 @@ mod timers;
 use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
-use riot_flow::{Activity, Ending, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult};
+use riot_flow::{
+    Activity, Ending, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult, defer,
+};
 
 use crate::RequestError;
 pub(crate) use failure::Failure;
@@ -129,6 +131,7 @@ impl Flow for Http1 {
     }
 
     fn report_write_result(&mut self, result: WriteResult, now: Instant) {
+        let _until_unlocked = defer();
         report_write(&mut self.sending, &mut self.shared.lock(), result, now);
     }
 
@@ -155,6 +158,7 @@ impl Flow for Http1 {
     }
 
     fn handle_deadline(&mut self, now: Instant) {
+        let _until_unlocked = defer();
         let mut state = self.shared.lock();
         state.handle_deadline(now);
         if state.lost_at.is_some() {
@@ -163,6 +167,7 @@ impl Flow for Http1 {
     }
 
     fn report_error(&mut self, error: FlowError) {
+        let _until_unlocked = defer();
         let mut state = self.shared.lock();
         match error {
             FlowError::Transport(_) => {
@@ -284,6 +289,7 @@ fn report_write(sending: &mut Output, state: &mut State, result: WriteResult, no
 
 impl Drop for Http1 {
     fn drop(&mut self) {
+        let _until_unlocked = defer();
         let mut state = self.shared.lock();
         if !state.is_closed() {
             state.transport_failed();

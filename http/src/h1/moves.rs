@@ -173,9 +173,9 @@ mod tests {
                 input.drain(..consumed);
             }
             13 | 14 => *id = state.hand_over().map_or(*id, |(id, _)| id),
-            15 | 16 => drop(state.respond(*id, &head(StatusCode::OK), Payload::Borrowed(b"x"))),
+            15 | 16 => drop(state.respond(*id, &head(StatusCode::OK), &mut Payload::Borrowed(b"x"))),
             17 => drop(state.respond_streaming(*id, &head(StatusCode::OK))),
-            18 => drop(state.write(*id, Bytes::from_static(b"piece"))),
+            18 => drop(state.write(*id, &mut Bytes::from_static(b"piece"))),
             19 => drop(state.finish(*id, &[])),
             20 => state.abort(*id, false),
             21 => drop(state.respond_upgrade(*id, &head(StatusCode::SWITCHING_PROTOCOLS))),

@@ -51,12 +51,27 @@ impl Payload<'_> {
         }
     }
 
-    fn write(self, output: &mut Output) {
+    /// Appends the body. Bytes that are copied stay here, and are dropped by the caller, who holds no lock.
+    fn write(&mut self, output: &mut Output) {
         match self {
             Self::Borrowed(bytes) => output.write(bytes),
-            Self::Shared(bytes) => output.write_bytes(bytes),
-            Self::File(part) => output.write_file(part),
+            Self::Shared(bytes) => write_bytes(output, bytes),
+            Self::File(_) => {
+                if let Self::File(part) = std::mem::replace(self, Self::Borrowed(&[])) {
+                    output.write_file(part);
+                }
+            }
         }
+    }
+}
+
+/// Appends bytes to the output, unless copying them is cheaper. Bytes that are copied stay with the caller,
+/// who drops them when no lock is held: they may own a value of a user.
+pub(crate) fn write_bytes(output: &mut Output, bytes: &mut Bytes) {
+    if bytes.len() <= MAX_COPY_BYTES {
+        output.write(bytes);
+    } else {
+        output.write_bytes(std::mem::take(bytes));
     }
 }
 
@@ -111,7 +126,7 @@ impl State {
         &mut self,
         id: u64,
         head: &ResponseHead<'_>,
-        payload: Payload<'_>,
+        payload: &mut Payload<'_>,
     ) -> Result<(), RespondError> {
         if self.is_simple(id)
             && head.status == StatusCode::OK
@@ -151,7 +166,7 @@ impl State {
         &mut self,
         id: u64,
         head: &ResponseHead<'_>,
-        payload: Payload<'_>,
+        payload: &mut Payload<'_>,
     ) -> Result<(), RespondError> {
         let (line, with_body, close) =
             self.frame(id, head, payload.len()).map_err(|error| self.refuse(id, error))?;
@@ -376,7 +391,9 @@ impl State {
     }
 
     /// Writes a piece of the body.
-    pub(crate) fn write(&mut self, id: u64, data: Bytes) -> Result<(), WriteError> {
+    ///
+    /// Bytes that are not queued stay with the caller, see [`write_bytes`].
+    pub(crate) fn write(&mut self, id: u64, data: &mut Bytes) -> Result<(), WriteError> {
         let exchange = self.active(id).ok_or(WriteError::Closed)?;
         let ResponseState::Streaming(left) = &mut exchange.response else { return Err(WriteError::Closed) };
         match left {
@@ -387,10 +404,10 @@ impl State {
             }
             BodyRemaining::Bytes(left) => {
                 *left -= data.len() as u64;
-                self.emit(|output| output.write_bytes(data));
+                self.emit(|output| write_bytes(output, data));
             }
             BodyRemaining::Chunks => self.emit(|output| chunked::write_chunk(output, data)),
-            BodyRemaining::UntilClose => self.emit(|output| output.write_bytes(data)),
+            BodyRemaining::UntilClose => self.emit(|output| write_bytes(output, data)),
         }
         Ok(())
     }
@@ -499,7 +516,7 @@ mod tests {
     use super::{super::state::Shared, *};
     use crate::Limits;
 
-    type Way = fn(&mut State, u64, &ResponseHead<'_>, Payload<'_>) -> Result<(), RespondError>;
+    type Way = fn(&mut State, u64, &ResponseHead<'_>, &mut Payload<'_>) -> Result<(), RespondError>;
 
     const REQUESTS: [&str; 6] = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -549,9 +566,9 @@ mod tests {
             let Some((id, _head)) = state.hand_over() else { break };
             let body = vec![b'x'; bytes];
             // Every other request is answered with bytes that could stay where they are.
-            let payload =
+            let mut payload =
                 if id % 2 == 0 { Payload::Borrowed(&body) } else { Payload::Shared(body.clone().into()) };
-            results.push(way(&mut state, id, &response(number), payload));
+            results.push(way(&mut state, id, &response(number), &mut payload));
         }
         let State {
             reading,
@@ -602,7 +619,7 @@ mod tests {
             state.read(request.as_bytes(), Instant::now());
             let (id, _head) = state.hand_over().expect("it is a request");
             assert_eq!(state.is_simple(id), is_plain, "{request}");
-            state.respond(id, &response(0), Payload::Borrowed(b"x")).expect("it can be answered");
+            state.respond(id, &response(0), &mut Payload::Borrowed(b"x")).expect("it can be answered");
         }
     }
 }

@@ -8,7 +8,8 @@ use super::record::{ConnectionRecord, Drained};
 /// The control of a connection by its protocol; see
 /// [`Connection::controlled_by`](crate::Connection::controlled_by).
 ///
-/// The methods are called from any process, and must not block.
+/// The methods are called from any process, and must not block. A panic in one is reported and harms no
+/// process.
 ///
 /// ```
 /// use std::{sync::{Arc, atomic::{AtomicBool, Ordering}}, time::Instant};

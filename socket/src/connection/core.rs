@@ -187,8 +187,8 @@ impl Connection {
 
     /// Sets a hook that is called once, when the server wants this connection to finish.
     ///
-    /// Without a hook the connection's input is ended, which a protocol sees as its peer leaving. The hook
-    /// must not block.
+    /// Without a hook the connection's input is ended, which a protocol sees as its peer leaving. So it is if
+    /// the hook panics, which is reported. The hook is called in a process of the server, and must not block.
     ///
     /// ```
     /// use std::sync::{Arc, atomic::{AtomicBool, Ordering::Relaxed}};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use riot_actor::{Pid, Reason, telemetry::add_crash_detail, time::now_coarse};
+use riot_actor::{Pid, Reason, process::contain, telemetry::add_crash_detail, time::now_coarse};
 
 use super::{
     control::{Control, Status},
@@ -106,6 +106,17 @@ enum DrainTarget {
 /// not torn.
 fn count(counter: &AtomicU64, bytes: usize) {
     counter.store(counter.load(Relaxed) + bytes as u64, Relaxed);
+}
+
+/// Asks a protocol. The caller is a process of the server or any other one, which goes on if the protocol
+/// panics, or if its destructor does: this may be the last hold of it.
+fn ask<R>(control: Arc<dyn Control>, question: impl FnOnce(&dyn Control) -> R) -> Option<R> {
+    contain(move || question(&*control))
+}
+
+/// Ends the input of a connection, whose transport may be a user's, as [`ask`] asks a protocol.
+fn end_input(transport: Arc<dyn Transport>) {
+    let _ = contain(move || transport.shutdown(Shutdown::Read).is_ok());
 }
 
 impl ConnectionRecord {
@@ -252,11 +263,10 @@ impl ConnectionRecord {
             (Stage::Serving, _) => None,
         };
         drop(state); // The protocol may use the connection in its answer.
-        match control {
-            Some(control) => control.status(),
-            None if drained => without_requests("finishing"),
-            None => without_requests("open"),
-        }
+        let state = if drained { "finishing" } else { "open" };
+        control
+            .and_then(|control| ask(control, |control| control.status()))
+            .unwrap_or(without_requests(state))
     }
 
     /// Returns since when the connection has been idle, if it is and has not been asked to finish: since its
@@ -275,7 +285,7 @@ impl ConnectionRecord {
         drop(state); // The protocol may use the connection in its answer.
         match self.bytes() {
             (0, 0) => Some(self.since),
-            _ => control?.idle_since(),
+            _ => ask(control?, |control| control.idle_since()).flatten(),
         }
     }
 
@@ -289,7 +299,7 @@ impl ConnectionRecord {
         self.finish_now();
         if let Some(transport) = input {
             // The handshakes may not be done.
-            let _ = transport.shutdown(Shutdown::Read);
+            end_input(transport);
         }
     }
 
@@ -303,10 +313,10 @@ impl ConnectionRecord {
             DrainTarget::Released => (None, None),
         };
         if let Some(transport) = transport {
-            transport.reset_on_close();
+            let _ = contain(move || transport.reset_on_close());
         }
         if let Some(control) = control {
-            control.cut();
+            ask(control, |control| control.cut());
         }
     }
 
@@ -362,33 +372,37 @@ impl ConnectionRecord {
                 let control = control.upgrade();
                 drop(state); // The protocol may use the connection in its answer.
                 if let Some(control) = control {
-                    control.announce_drain();
+                    ask(control, |control| control.announce_drain());
                 }
             }
-            (DrainState::Draining { told, .. }, DrainTarget::Hook(hook, _)) => {
+            (DrainState::Draining { told, .. }, DrainTarget::Hook(hook, transport)) => {
                 *told = true;
-                let hook = hook.take();
+                let (hook, transport) = (hook.take(), transport.clone());
                 drop(state);
-                if let Some(hook) = hook {
-                    hook();
+                if let Some(hook) = hook
+                    && contain(hook).is_none()
+                {
+                    end_input(transport);
                 }
             }
             (DrainState::Draining { told, .. }, DrainTarget::Input(transport)) if now && !*told => {
                 *told = true;
                 let transport = transport.clone();
                 drop(state);
-                let _ = transport.shutdown(Shutdown::Read);
+                end_input(transport);
             }
             (DrainState::Draining { told: false, deadline }, DrainTarget::Protocol(control)) => {
                 let (deadline, control) = (*deadline, control.upgrade());
                 drop(state);
                 let Some(control) = control else { return };
-                if now || self.has_received() || control.drains_fresh_connections() {
-                    if let DrainState::Draining { told, .. } = &mut self.lock().drain {
-                        *told = true;
+                ask(control, |control| {
+                    if now || self.has_received() || control.drains_fresh_connections() {
+                        if let DrainState::Draining { told, .. } = &mut self.lock().drain {
+                            *told = true;
+                        }
+                        control.drain(deadline);
                     }
-                    control.drain(deadline);
-                }
+                });
             }
             _ => {}
         }

@@ -28,6 +28,7 @@ use riot_actor::{
 use slab::Slab;
 
 use super::readiness::{Readiness, ReadyEvent};
+use crate::io::wake::wake_all;
 
 /// Bounds the events of one poll: 1024. More are reported by the next one.
 const MAX_EVENTS: usize = 1024;
@@ -243,8 +244,9 @@ impl Driver for Poller {
             }
             self.events.clear();
         }
-        // Wakers are foreign code, so no lock is held.
-        self.to_wake.drain(..).for_each(Waker::wake);
+        if !self.to_wake.is_empty() {
+            wake_all(self.to_wake.drain(..));
+        }
     }
 
     fn unparker(&self) -> Arc<dyn Unpark> {

@@ -12,7 +12,7 @@ use std::{
             Ordering::{Acquire, Release},
         },
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ use super::{
     poller::Registration,
     readiness::{Direction, NextOperation, Readiness, ReadyEvent, Tick},
 };
+use crate::io::wake::wake_all;
 
 /// The result of [`Transport::poll_read_hint`](crate::Transport::poll_read_hint).
 ///
@@ -205,7 +206,7 @@ impl<S: AsRawFd> IoSource<S> {
     pub(crate) fn assume_ready(&self) {
         let mut to_wake = Vec::new();
         self.readiness.set_ready([ReadyEvent::Ready; 2], &mut to_wake);
-        to_wake.into_iter().for_each(Waker::wake);
+        wake_all(to_wake);
     }
 
     /// Waits until a connecting socket is connected.

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     future::{pending, poll_fn},
     io::{self, IoSlice},
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker, ready},
     time::Duration,
@@ -43,10 +44,15 @@ const MAX_SHED: usize = 1024;
 pub(super) struct SharedListener {
     /// `None` once the drain has taken it over.
     listener: Mutex<Option<Arc<dyn Listen>>>,
+    /// A client that was accepted and waited for a permit when the server closed.
+    unserved: Mutex<Option<Accepted>>,
     turn: Arc<Semaphore>,
     /// Wakers of the acceptors, by their numbers.
     acceptors: Mutex<BTreeMap<usize, Waker>>,
 }
+
+/// A client as the listener gives it.
+pub(super) type Accepted = (Arc<dyn Transport>, Address);
 
 /// An accepted client.
 pub(super) struct Client {
@@ -96,15 +102,21 @@ pub(super) fn start(shared: &Arc<Shared>, number: usize, client: Client) -> Opti
 
 impl SharedListener {
     pub(super) fn new(listener: Arc<dyn Listen>) -> Self {
-        Self { listener: Mutex::new(Some(listener)), turn: Semaphore::new(1), acceptors: Mutex::default() }
+        Self {
+            listener: Mutex::new(Some(listener)),
+            unserved: Mutex::default(),
+            turn: Semaphore::new(1),
+            acceptors: Mutex::default(),
+        }
     }
 
-    /// Takes the listener from the acceptors of a server that closes, once none of them is accepting.
-    pub(super) async fn take_over(&self) -> Option<Arc<dyn Listen>> {
+    /// Takes the listener from the acceptors of a server that closes, once none of them is accepting, and the
+    /// client that one of them has accepted and not served.
+    pub(super) async fn take_over(&self) -> Option<(Arc<dyn Listen>, Option<Accepted>)> {
         let acceptors = std::mem::take(&mut *self.acceptors.lock());
         acceptors.into_values().for_each(Waker::wake);
         let _turn = self.turn.acquire().await;
-        self.listener.lock().take()
+        Some((self.listener.lock().take()?, self.unserved.lock().take()))
     }
 
     /// Waits for a client; there is none once the server closes. Fails only if the listener does.
@@ -120,7 +132,11 @@ impl SharedListener {
                 Ok(Some(Client { permit: None, transport, peer }))
                     if shared.overflow == ConnectionOverflow::ReapOldestIdle =>
                 {
-                    let permit = Some(reaped_permit(shared).await);
+                    let permit = reaped_permit(shared).await;
+                    if permit.is_none() {
+                        *self.unserved.lock() = Some((transport, peer));
+                        return Ok(None);
+                    }
                     return Ok(Some(Client { transport, peer, permit }));
                 }
                 Ok(client) => return Ok(client),
@@ -178,34 +194,51 @@ fn wait_for_permit<T>(shared: &Shared, told: &mut bool) -> Poll<T> {
     Poll::Pending
 }
 
-/// Sends waiting clients away, one after the other, through the descriptor in reserve. Called when the
-/// program has run out of descriptors: the clients would wait without knowing for how long.
+/// Sends waiting clients away, unless the policy lets them wait. Called when the program has run out of
+/// descriptors: the clients would wait without knowing for how long.
 async fn shed(listening: &dyn Listen, shared: &Shared) {
+    match &shared.overflow {
+        ConnectionOverflow::Wait | ConnectionOverflow::ReapOldestIdle => {}
+        ConnectionOverflow::Close | ConnectionOverflow::Answer(_) => {
+            send_away(listening, shared).await;
+        }
+    }
+}
+
+/// Sends waiting clients away, one after the other, through the descriptor in reserve. Returns how many.
+pub(super) async fn send_away(listening: &dyn Listen, shared: &Shared) -> usize {
     let answer: &[u8] = match &shared.overflow {
-        ConnectionOverflow::Wait | ConnectionOverflow::ReapOldestIdle => return,
-        ConnectionOverflow::Close => &[],
         ConnectionOverflow::Answer(answer) => answer,
+        _ => &[],
     };
     poll_fn(|cx| {
-        shared.reserve.lend(|| {
-            for _ in 0..MAX_SHED {
-                let Poll::Ready(Ok((transport, _))) = listening.poll_accept(cx) else { break };
+        let shed = shared.reserve.lend(|| {
+            for number in 0..MAX_SHED {
+                let Poll::Ready(Ok((transport, _))) = listening.poll_accept(cx) else { return number };
                 shared.statistics.refused.fetch_add(1, Relaxed);
                 send_answer(&*transport, answer, cx);
             }
+            MAX_SHED
         });
-        Poll::Ready(())
+        Poll::Ready(shed)
     })
-    .await;
+    .await
 }
 
 /// Waits for the permit of a client that came while the server was full: idle connections give way, one after
-/// the other.
-async fn reaped_permit(shared: &Arc<Shared>) -> Permit {
+/// the other. There is none once the server closes.
+async fn reaped_permit(shared: &Arc<Shared>) -> Option<Permit> {
     loop {
         shared.reap_oldest_idle().await;
-        if let Ok(permit) = timeout(REAP_INTERVAL, shared.permits.acquire()).await {
-            return permit;
+        let mut acquire = pin!(timeout(REAP_INTERVAL, shared.permits.acquire()));
+        let acquired = poll_fn(|cx| {
+            if shared.is_closing() {
+                return Poll::Ready(None);
+            }
+            acquire.as_mut().poll(cx).map(Some)
+        });
+        if let Ok(permit) = acquired.await? {
+            return Some(permit);
         }
     }
 }

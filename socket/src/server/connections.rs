@@ -81,6 +81,8 @@ struct Connections {
     parent: Pid,
     connectors: Connectors,
     phase: ConnectionsPhase,
+    /// Connections that were cut while no caller waited to be told.
+    untold_cut: Vec<CutConnection>,
 }
 
 /// The knowledge that the connections of a Connections.Sup have of a drain.
@@ -150,7 +152,8 @@ pub(super) async fn run(shared: Arc<Shared>, parent: Pid, number: usize) -> Reas
         Some(_) => ConnectionsPhase::Announced,
         None => ConnectionsPhase::Serving,
     };
-    let mut connections = Connections { shared, parent, connectors: Connectors::default(), phase };
+    let mut connections =
+        Connections { shared, parent, connectors: Connectors::default(), phase, untold_cut: Vec::new() };
     loop {
         receive! {
             Start { connection } => {
@@ -278,8 +281,8 @@ impl Connections {
                 }
             }
         }
-        let cut: Vec<CutConnection> =
-            self.connectors.iter().map(|(&pid, record)| CutConnection::of(pid, record)).collect();
+        let cut = self.connectors.iter().map(|(&pid, record)| CutConnection::of(pid, record));
+        self.untold_cut.extend(cut);
         for (&pid, record) in self.connectors.iter() {
             record.cut();
             exit(pid, Reason::Kill);
@@ -289,9 +292,8 @@ impl Connections {
             self.handle_exit(exit);
         }
         // The last caller gets the cut connections: earlier ones were replaced by it.
-        let mut cut = Some(cut);
         for reply in callers.into_iter().rev() {
-            reply.send(cut.take().unwrap_or_default());
+            reply.send(std::mem::take(&mut self.untold_cut));
         }
     }
 }

@@ -25,7 +25,7 @@ use riot_actor::{
 
 use super::{
     accept_error::{AcceptErrorKind, classify},
-    acceptor::{self, Client, PAUSE},
+    acceptor::{self, Accepted, Client, PAUSE},
     connections::AnnounceDrain,
     drain::{DrainPhase, DrainReport, Schedule, ServerPhase, later},
     info::CutConnection,
@@ -169,7 +169,7 @@ impl Drainer {
     fn request_stop(&self, timeout: Duration) {
         self.begin();
         let is_earlier = self.shared.change_schedule(|schedule| schedule.stop(now(), timeout));
-        if is_earlier == Some(true) && self.schedule().phase() >= DrainPhase::Draining {
+        if is_earlier == Some(true) && self.schedule().phase() >= DrainPhase::Closing {
             self.shared.table.tell_supervisors(self.shared.drain_request());
         }
     }
@@ -251,61 +251,106 @@ async fn close(shared: &Arc<Shared>) {
     let deadline = shared.schedule().and_then(|schedule| schedule.deadline());
     let bounded = |time| deadline.map_or(time, |deadline| deadline.min(time));
     let patience = bounded(later(now(), shared.drain_first_timeout));
-    let mut queues = Vec::new();
+    let mut waiting = Waiting { shared, patience, number: 0, drains: false };
+    let (mut queues, mut unserved) = (Vec::new(), Vec::new());
     for listener in shared.stop_accepting() {
-        if let Some(listener) = listener.take_over().await {
+        if let Some((listener, client)) = listener.take_over().await {
             let queue = listener.close_queue();
             queues.push((listener, queue));
+            unserved.extend(client);
         }
     }
     queues.retain(|(_, queue)| *queue != AcceptQueue::Shared);
-    accept_waiting(shared, &queues, patience).await;
+    for client in unserved {
+        waiting.serve(client).await;
+    }
+    waiting.accept(&queues).await;
     queues.retain(|(_, queue)| *queue == AcceptQueue::Open);
     if !queues.is_empty() {
         sleep_until(bounded(later(now(), ACCEPT_QUIET_TIMEOUT))).await;
-        accept_waiting(shared, &queues, patience).await;
+        waiting.accept(&queues).await;
     }
     shared.clear_address();
 }
 
-/// Accepts the clients in the queues. If there is no place for one, the drain of the others begins, and those
-/// for whom no place becomes free until `patience` are refused.
-async fn accept_waiting(shared: &Arc<Shared>, queues: &[(Arc<dyn Listen>, AcceptQueue)], patience: Instant) {
-    let (mut number, mut begun) = (0, false);
-    for (listener, _) in queues {
-        loop {
-            // With a whole budget, an accept that is not ready means that the queue is empty.
-            yield_now().await;
-            let accepted = poll_fn(|cx| match listener.poll_accept(cx) {
-                Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-                Poll::Pending => Poll::Ready(None),
-            });
-            let (transport, peer) = match accepted.await {
-                Some(Ok(client)) => client,
-                Some(Err(error)) => match classify(&error) {
-                    AcceptErrorKind::Connection => continue,
-                    AcceptErrorKind::Exhausted if now() < patience => {
-                        sleep(PAUSE).await;
+/// The clients that have connected before the server closed.
+struct Waiting<'a> {
+    shared: &'a Arc<Shared>,
+    /// Those for whom no place becomes free until then are refused.
+    patience: Instant,
+    /// The number of clients that were served or refused.
+    number: usize,
+    /// The connections have been asked to finish, because there was no place for another one.
+    drains: bool,
+}
+
+impl Waiting<'_> {
+    /// Accepts the clients in the queues.
+    async fn accept(&mut self, queues: &[(Arc<dyn Listen>, AcceptQueue)]) {
+        let shared = self.shared;
+        for (listener, _) in queues {
+            loop {
+                // With a whole budget, an accept that is not ready means that the queue is empty.
+                yield_now().await;
+                let accepted = poll_fn(|cx| match listener.poll_accept(cx) {
+                    Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+                    Poll::Pending => Poll::Ready(None),
+                });
+                let error = match accepted.await {
+                    Some(Ok(client)) => {
+                        self.serve(client).await;
                         continue;
                     }
-                    AcceptErrorKind::Exhausted | AcceptErrorKind::Listener => break,
-                },
-                None => break,
-            };
-            let permit = match shared.permits.try_acquire() {
-                Some(permit) => Some(permit),
-                None => {
-                    if !std::mem::replace(&mut begun, true) {
-                        shared.table.tell_supervisors(shared.drain_request());
+                    Some(Err(error)) => error,
+                    None => break,
+                };
+                let kind = classify(&error);
+                shared.statistics.count_accept_error(kind);
+                match kind {
+                    AcceptErrorKind::Connection => {}
+                    AcceptErrorKind::Exhausted => {
+                        shared.warn_accept_error(&error);
+                        if now() < self.patience {
+                            self.make_room();
+                            sleep(PAUSE).await;
+                        } else if acceptor::send_away(&**listener, shared).await == 0 {
+                            break;
+                        }
                     }
-                    let left = patience.saturating_duration_since(now());
-                    timeout(left, shared.permits.acquire()).await.ok()
+                    AcceptErrorKind::Listener => {
+                        riot_actor::log_event!(
+                            WARN,
+                            "riot::socket",
+                            "accepting ended before its time: {error}"
+                        );
+                        break;
+                    }
                 }
-            };
-            number += 1;
-            if let Some(start) = acceptor::start(shared, number, Client { transport, peer, permit }) {
-                acceptor::hand_over(shared, number, start).await;
             }
+        }
+    }
+
+    /// Serves a client, or refuses it if no place becomes free in time.
+    async fn serve(&mut self, (transport, peer): Accepted) {
+        let shared = self.shared;
+        let permit = match shared.permits.try_acquire() {
+            Some(permit) => Some(permit),
+            None => {
+                self.make_room();
+                let left = self.patience.saturating_duration_since(now());
+                timeout(left, shared.permits.acquire()).await.ok()
+            }
+        };
+        self.number += 1;
+        if let Some(start) = acceptor::start(shared, self.number, Client { transport, peer, permit }) {
+            acceptor::hand_over(shared, self.number, start).await;
+        }
+    }
+
+    /// Asks the connections to finish.
+    fn make_room(&mut self) {
+        if !std::mem::replace(&mut self.drains, true) {
+            self.shared.table.tell_supervisors(self.shared.drain_request());
         }
     }
 }

@@ -18,6 +18,7 @@ use super::{
     accept_error::AcceptErrorKind,
     info::{AcceptErrors, EndCounts},
 };
+use crate::io::wake::wake_all;
 
 /// The counters of a server. They outlive restarts of its processes.
 #[derive(Default)]
@@ -114,7 +115,7 @@ impl Statistics {
         let woken = std::mem::take(&mut *waiters);
         self.has_waiters.store(false, SeqCst);
         drop(waiters);
-        woken.into_iter().for_each(Waker::wake);
+        wake_all(woken);
     }
 
     /// Waits until the number of connections satisfies `wanted`.
@@ -122,11 +123,10 @@ impl Statistics {
         poll_fn(|cx: &mut Context<'_>| {
             let mut waiters = self.waiters.lock();
             self.has_waiters.store(true, SeqCst);
-            if wanted(self.all.load(SeqCst)) {
-                return Poll::Ready(());
-            }
             waiters.push(cx.waker().clone());
-            Poll::Pending
+            drop(waiters);
+            // The condition is code of a user, so no lock is held. It may change the number.
+            if wanted(self.all.load(SeqCst)) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

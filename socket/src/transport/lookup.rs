@@ -4,6 +4,7 @@
 //! The system's function cannot be interrupted. A look-up that is given up makes room for another one at
 //! once; its thread ends when the system returns.
 
+use crate::io::wake::wake_all;
 use std::{
     collections::VecDeque,
     io,
@@ -135,7 +136,7 @@ impl Lookups {
         self.state.lock().running -= 1;
         drop(progress);
         if let Progress::Waiting(Some(waker)) = before {
-            waker.wake();
+            wake_all([waker]);
         }
     }
 }

@@ -170,3 +170,156 @@ fn dr01_a_server_that_is_started_again_after_a_drain_accepts() {
         Ok::<(), Reason>(())
     });
 }
+
+#[test]
+fn dr01_a_client_that_waits_for_an_idle_connection_does_not_hold_up_the_stop() {
+    Simulation::sweep(SEEDS, || async {
+        for deadline in [Duration::ZERO, Duration::from_secs(5)] {
+            let listener = Listener::new();
+            let server = Server::listen(listener.clone())
+                .max_connections(2)
+                .overflow(ConnectionOverflow::ReapOldestIdle)
+                .start_link(|mut connection: Connection| async move {
+                    connection.read_exact(&mut [0]).await?;
+                    pending::<io::Result<()>>().await
+                })
+                .await?;
+            let mut busy = connect(&listener, 2);
+            for client in &mut busy {
+                client.write_all(b"x").await?;
+            }
+            settle().await;
+            let waiting = connect(&listener, 3);
+            sleep(Duration::from_secs(1)).await;
+            let start = now();
+            let report = timeout(Duration::from_secs(60), server.stop(deadline)).await;
+            let report = report.expect("the stop has a deadline");
+            assert!(now() - start <= deadline + Duration::from_millis(10), "{:?}", now() - start);
+            let (cut, refused) = (report.cut.len() as u64, server.info().refused);
+            assert!(cut >= 2 && cut + refused == 5, "every client is in the report or counted: {report:?}");
+            drop(waiting);
+        }
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr03_a_client_that_waits_for_an_idle_connection_is_served_by_the_drain() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone())
+            .max_connections(1)
+            .overflow(ConnectionOverflow::ReapOldestIdle)
+            .start_link(|mut connection: Connection| async move {
+                let mut order = [0];
+                connection.read_exact(&mut order).await?;
+                sleep(Duration::from_millis(500)).await;
+                connection.write_all(&order).await
+            })
+            .await?;
+        let mut busy = listener.connect()?;
+        busy.write_all(b"b").await?;
+        settle().await;
+        let mut waiting = listener.connect()?;
+        waiting.write_all(b"w").await?;
+        settle().await;
+        let report = server.stop(Duration::from_secs(5)).await;
+        assert_eq!(waiting.read_to_end(10).await?, b"w");
+        assert_eq!(busy.read_to_end(10).await?, b"b");
+        assert_eq!((report.cut.len(), server.info().refused), (0, 0));
+        Ok::<(), Reason>(())
+    });
+}
+
+/// Starts an echo server with two idle connections.
+async fn with_idle_connections(listener: &Listener) -> (ServerHandle, Vec<Connection>) {
+    let server = Server::listen(listener.clone()).acceptors(1).start_link(echo).await.expect("it starts");
+    let mut idle = connect(listener, 2);
+    for client in &mut idle {
+        says_it_back(client, b"idle").await;
+    }
+    (server, idle)
+}
+
+#[test]
+fn dr03_out_of_descriptors_the_drain_makes_room_for_the_clients_in_the_queue() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let (server, idle) = with_idle_connections(&listener).await;
+        (0..4).for_each(|_| listener.fail_accept(io::Error::from_raw_os_error(libc::EMFILE)));
+        settle().await;
+        let mut waiting = connect(&listener, 2);
+        for client in &mut waiting {
+            client.write_all(b"hello").await?;
+        }
+        let stopping = server.clone();
+        spawn(async move { drop(stopping.stop(Duration::from_secs(5)).await) });
+        sleep(Duration::from_millis(200)).await;
+        assert!(server.info().active == 0, "idle connections have given way");
+        for client in &mut waiting {
+            assert_eq!(client.read_to_end(10).await?, b"hello");
+        }
+        drop(idle);
+        server.wait_for_connections(|connections| connections == 0).await;
+        let info = server.info();
+        assert_eq!((info.accepted, info.refused, info.accept_errors.exhausted), (4, 0, 4));
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr03_out_of_descriptors_for_good_the_clients_in_the_queue_are_counted() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let (server, idle) = with_idle_connections(&listener).await;
+        let waiting = connect(&listener, 3);
+        // The last failure comes when the patience has ended, and the reserve is lent.
+        let failures = 12;
+        (0..failures).for_each(|_| listener.fail_accept(io::Error::from_raw_os_error(libc::EMFILE)));
+        settle().await;
+        server.stop(Duration::from_secs(5)).await;
+        let info = server.info();
+        assert_eq!((info.accepted, info.refused, info.accept_errors.exhausted), (2, 3, failures));
+        drop((idle, waiting));
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr02_connections_that_are_cut_while_the_queue_is_emptied_are_reported() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).max_connections(2).start_link(never_ends).await?;
+        let clients = connect(&listener, 3);
+        settle().await;
+        // The deadline comes before the client in the queue would be refused.
+        let report = server.stop(Duration::from_millis(500)).await;
+        let (cut, refused) = (report.cut.len() as u64, server.info().refused);
+        assert!(cut >= 2 && cut + refused == 3, "{report:?}");
+        drop(clients);
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn dr01_a_second_stop_shortens_the_time_while_the_queue_is_emptied() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone())
+            .max_connections(1)
+            .drain_first_timeout(HOUR)
+            .start_link(never_ends)
+            .await?;
+        let clients = connect(&listener, 2);
+        settle().await;
+        let patient = server.clone();
+        spawn(async move { drop(patient.stop(2 * HOUR).await) });
+        settle().await;
+        let start = now();
+        server.stop(Duration::from_secs(1)).await;
+        assert!(now() - start < Duration::from_secs(2), "{:?}", now() - start);
+        drop(clients);
+        Ok::<(), Reason>(())
+    });
+}

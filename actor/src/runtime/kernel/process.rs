@@ -66,6 +66,14 @@ pub(crate) struct WakeTimer {
 #[must_use = "a runnable process must be enqueued"]
 pub(crate) struct Runnable(pub(crate) Box<Process>);
 
+impl Drop for Process {
+    /// Leaks the body of a process that was never released, because its runtime has ended: a body is dropped
+    /// in its own process or never.
+    fn drop(&mut self) {
+        std::mem::forget(self.body.take());
+    }
+}
+
 impl Process {
     pub(crate) fn new(shared: Weak<Shared>, pid: Pid, slot_ptr: SlotPtr) -> Box<Self> {
         let source = Arc::new(ProcessWaker::new(shared, pid));

@@ -205,8 +205,9 @@ impl Shared {
             }
             (core.parked.take(), core.arrivals.take(), core.cause.take())
         };
-        // A body that panics when it is dropped must not stop the rest.
-        let _ = guard::contain(|| drop(parked));
+        // A body that panics when it is dropped must not stop the rest. A process alone would leak its own.
+        let body = parked.and_then(|mut process| process.body.take());
+        let _ = guard::contain(|| drop(body));
         drop((arrivals, cause));
         if let Some(relations) = self.free(slot, pid, &Reason::NoProc, None, None) {
             tell(self, pid, &Reason::NoProc, *relations);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use riot_flow::Output;
 
 use super::table::is_token_byte;
-use crate::{Headers, RequestError};
+use crate::{Headers, RequestError, h1::respond::write_bytes};
 
 /// A position in the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +196,7 @@ fn hex(byte: u8) -> Option<u64> {
 }
 
 /// Appends one chunk. An empty chunk would end the body, so nothing is written for it.
-pub(crate) fn write_chunk(output: &mut Output, data: Bytes) {
+pub(crate) fn write_chunk(output: &mut Output, data: &mut Bytes) {
     if data.is_empty() {
         return;
     }
@@ -209,7 +209,7 @@ pub(crate) fn write_chunk(output: &mut Output, data: Bytes) {
         left >>= 4;
     }
     output.write(&line[start..]);
-    output.write_bytes(data);
+    write_bytes(output, data);
     output.write(b"\r\n");
 }
 
@@ -326,7 +326,7 @@ mod tests {
             cuts in prop::collection::vec(1usize..30, 1..20),
         ) {
             let mut output = Output::new();
-            chunks.iter().for_each(|chunk| write_chunk(&mut output, chunk.clone().into()));
+            chunks.iter().for_each(|chunk| write_chunk(&mut output, &mut chunk.clone().into()));
             write_end(&mut output);
             let written = output.slices().to_vec();
             let (mut pieces, mut rest, mut cuts) = (Vec::new(), &written[..], cuts.into_iter().cycle());

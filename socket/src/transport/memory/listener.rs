@@ -13,6 +13,7 @@ use super::{
     script::Faults,
     stream::{Stream, pair},
 };
+use crate::io::wake::wake_all;
 use crate::transport::{AcceptQueue, Address, Bind, Listen, Transport};
 
 /// A listener in memory, to be served and to be connected to. Clones are the same listener.
@@ -98,7 +99,7 @@ impl Listener {
         let acceptor = queue.acceptor.take();
         drop(state);
         if let Some(acceptor) = acceptor {
-            acceptor.wake();
+            wake_all([acceptor]);
         }
         Ok((client, address))
     }
@@ -109,7 +110,7 @@ impl Listener {
         state.failures.push_back(error);
         let acceptors: Vec<_> = state.bound.values_mut().filter_map(|queue| queue.acceptor.take()).collect();
         drop(state);
-        acceptors.into_iter().for_each(Waker::wake);
+        wake_all(acceptors);
     }
 
     /// Makes binding fail from now on, or work again.

@@ -14,6 +14,7 @@ use std::{
 use riot_actor::coop;
 
 use super::script::{Effect, Script, ScriptStep};
+use crate::io::wake::wake_all;
 use crate::transport::{Address, Shutdown, Transport};
 
 /// Bounds the bytes that one direction holds before the sender waits, as the buffers of a system do: 64 KiB.
@@ -145,7 +146,7 @@ impl Transport for Stream {
         };
         drop(state);
         if let Some(writer) = writer {
-            writer.wake();
+            wake_all([writer]);
         }
         if result.is_ready() {
             lock(&self.reads).done();
@@ -182,7 +183,7 @@ impl Transport for Stream {
         };
         drop(state);
         if let Some(reader) = reader {
-            reader.wake();
+            wake_all([reader]);
         }
         if result.is_ready() {
             lock(&self.writes).done();
@@ -254,6 +255,6 @@ impl Pipe {
         change(&mut state);
         let woken = [state.reader.take(), state.writer.take()];
         drop(state);
-        woken.into_iter().flatten().for_each(Waker::wake);
+        wake_all(woken.into_iter().flatten());
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{TlsInfo, invalid, refusal::Refusal};
+use crate::io::wake::wake_all;
 use crate::transport::{Address, Shutdown, Transport};
 
 /// A TLS session over a transport.
@@ -54,7 +55,7 @@ impl WriteWakers {
 impl Wake for WriteWakers {
     fn wake(self: Arc<Self>) {
         let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        wake_all(wakers.into_iter().flatten());
     }
 }
 
