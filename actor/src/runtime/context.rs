@@ -23,7 +23,7 @@ thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
 
     /// The runtime that a plain thread [visits](visit).
-    static VISITED: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+    static VISITED: Cell<*const Arc<Shared>> = const { Cell::new(ptr::null()) };
 }
 
 /// The state of the thread of a worker or of a simulation.
@@ -103,16 +103,29 @@ pub(crate) fn enter<R>(local: &Local, f: impl FnOnce() -> R) -> R {
 
 /// Lets a plain thread use the clock, the timers and the drivers of a runtime while `f` runs. It has no
 /// process.
-pub(crate) fn visit<R>(shared: Arc<Shared>, f: impl FnOnce() -> R) -> R {
-    struct Back(Option<Arc<Shared>>);
+pub(crate) fn visit<R>(shared: &Arc<Shared>, f: impl FnOnce() -> R) -> R {
+    struct Back(*const Arc<Shared>);
     impl Drop for Back {
         fn drop(&mut self) {
-            let visited = VISITED.replace(self.0.take());
-            drop(visited);
+            VISITED.set(self.0);
         }
     }
-    let _back = Back(VISITED.replace(Some(shared)));
+    let _back = Back(VISITED.replace(shared));
     f()
+}
+
+/// Returns the runtime that this thread visits.
+#[cold]
+#[inline(never)]
+#[expect(unsafe_code, reason = "see the proof")]
+fn visited<'a>(what: &str) -> &'a Arc<Shared> {
+    // SAFETY:
+    // 1. A pointer that is not null was made from a reference by a `visit` on this thread that has not
+    //   returned, because `visit` resets it when it returns or unwinds.
+    // 2. That `visit` is below this call on the stack, so its reference is valid until after this call.
+    // 3. The one caller, `with_shared`, passes the reference to a function that takes any lifetime and cannot
+    //   keep it.
+    unsafe { VISITED.get().as_ref() }.unwrap_or_else(|| outside(what))
 }
 
 /// Returns whether a process is being polled on this thread.
@@ -139,17 +152,12 @@ pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
 /// Shows `f` the runtime of the running process.
 #[inline]
 pub(crate) fn with_shared<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R {
-    with_local(|local| match local {
-        Some(local) => f(&local.shared),
-        None => with_visited(what, f),
+    with_local(|local| {
+        f(match local {
+            Some(local) => &local.shared,
+            None => visited(what),
+        })
     })
-}
-
-#[cold]
-#[inline(never)]
-fn with_visited<R>(what: &str, f: impl FnOnce(&Arc<Shared>) -> R) -> R {
-    let visited = VISITED.with_borrow(Clone::clone);
-    f(&visited.unwrap_or_else(|| outside(what)))
 }
 
 /// Shows `f` the running process, while it is borrowed: `f` must not run code of a user.

@@ -80,7 +80,7 @@ impl Handle {
     /// });
     /// ```
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        if context::is_entered() { f() } else { context::visit(self.shared.clone(), f) }
+        if context::is_entered() { f() } else { context::visit(&self.shared, f) }
     }
 
     /// Shuts the runtime down, see [`shutdown`](crate::runtime::shutdown).

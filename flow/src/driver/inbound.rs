@@ -144,7 +144,8 @@ impl<F: Flow> Link<F> {
     /// The Connector calls this in its poll slice, and the Reader when it takes over. In both cases the
     /// transport is registered with [`Link::read_waker`](Link).
     pub(super) fn fill(&self, time: &mut Option<Instant>) -> Filled {
-        let _until_unlocked = defer();
+        // Bytes are lost only where the flow is told of an error.
+        let mut until_unlocked = None;
         let state = &mut *self.state.lock();
         let cx = &mut Context::from_waker(&self.read_waker);
         let read_pending = std::mem::take(&mut state.inbound.read_pending);
@@ -156,7 +157,11 @@ impl<F: Flow> Link<F> {
         loop {
             let LinkState { flow, inbound, .. } = state;
             match next {
-                ReadOperation::Close => return self.input_closed(state),
+                ReadOperation::Close => {
+                    cold_path();
+                    until_unlocked.get_or_insert_with(defer);
+                    return self.input_closed(state);
+                }
                 ReadOperation::Yield => {
                     flow.yield_reader(&self.read_waker);
                     inbound.present_again = true;
@@ -164,6 +169,7 @@ impl<F: Flow> Link<F> {
                     if inbound.failed || self.transport.poll_closed(cx).is_pending() {
                         return Filled::Waiting;
                     }
+                    until_unlocked.get_or_insert_with(defer);
                     next = self.read_failed(state, io::ErrorKind::ConnectionReset.into());
                     continue;
                 }
@@ -176,6 +182,8 @@ impl<F: Flow> Link<F> {
                 continue;
             }
             if inbound.ended {
+                cold_path();
+                until_unlocked.get_or_insert_with(defer);
                 return self.input_closed(state); // The flow has been told of the end.
             }
             let block = if inbound.bulk { buffers::take_block() } else { None };
@@ -190,7 +198,11 @@ impl<F: Flow> Link<F> {
                     break;
                 }
                 Poll::Ready(Ok(received)) => next = received.next,
-                Poll::Ready(Err(error)) => next = self.read_failed(state, error),
+                Poll::Ready(Err(error)) => {
+                    cold_path();
+                    until_unlocked.get_or_insert_with(defer);
+                    next = self.read_failed(state, error);
+                }
                 Poll::Pending => break,
             }
         }

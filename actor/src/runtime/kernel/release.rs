@@ -56,20 +56,20 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         }
         process.take_left()
     };
-    let mut unread = Mailbox::default();
-    if let Some((mailbox, extension)) = left {
-        unread = mailbox;
+    if let Some((mut unread, extension)) = left {
         // One by one: a second panic while the first unwinds would abort the program.
         for message in std::iter::from_fn(|| unread.take(0, |_| true)).take(LARGE) {
             contain(pid, || drop(message));
         }
         contain(pid, || drop(extension));
+        if unread.len() > 0 {
+            return release_much(local, slot, pid, reason, Some(unread));
+        }
     }
     let names = match holdings {
-        _ if unread.len() > 0 => return release_much(local, slot, pid, reason, unread),
         Holdings::Nothing => None,
         Holdings::Something => Some(clear_record(shared, slot, pid)),
-        Holdings::Much => return release_much(local, slot, pid, reason, unread),
+        Holdings::Much => return release_much(local, slot, pid, reason, None),
     };
 
     local.polling.set(false);
@@ -94,7 +94,7 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
 
 /// Releases a process with many messages or relations, as [`release`] does, in more than one poll slice.
 #[cold]
-fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Mailbox) {
+fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Option<Mailbox>) {
     let (arrivals, names) = {
         let mut core = slot.lock();
         let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
@@ -107,7 +107,11 @@ fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Ma
     if !reason.is_clean() {
         report_crash(&local.shared, slot, pid, &reason, names.clone());
     }
-    local.shared.release_large(process, reason, Remnant { unread, arrivals, names });
+    local.shared.release_large(
+        process,
+        reason,
+        Remnant { unread: unread.unwrap_or_default(), arrivals, names },
+    );
 }
 
 /// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
