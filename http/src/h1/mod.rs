@@ -1,8 +1,8 @@
 //! HTTP/1.1 as a flow (RFC 9112): bytes on one side, exchanges on the other.
 //!
 //! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind
-//! one lock. `read` turns bytes into requests and bodies, `respond` turns responses into bytes, `switch` ends
-//! HTTP for another protocol, `failure` answers for handlers that fail, `timers` acts on deadlines, `queue`
+//! one lock. `read` turns bytes into requests and bodies, `respond` and `streaming` turn responses into bytes, `waits` has
+//! what handlers wait for, `switch` ends HTTP for another protocol, `failure` answers for handlers that fail, `timers` acts on deadlines, `queue`
 //! holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps from one request to
 //! the next.
 //!
@@ -24,8 +24,10 @@ mod request_body;
 mod request_note;
 mod respond;
 mod state;
+mod streaming;
 mod switch;
 mod timers;
+mod waits;
 
 use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
 
@@ -41,7 +43,8 @@ pub(crate) use request_body::Chunk;
 pub(crate) use request_note::RequestNote;
 pub(crate) use respond::Payload;
 use state::State;
-pub(crate) use state::{FlushState, Offer, Shared};
+pub(crate) use state::{Offer, Shared};
+pub(crate) use waits::FlushState;
 
 /// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]. Two loops drive it, while its
 /// [`Requests`](crate::Requests) are answered in any process or thread.

@@ -14,7 +14,8 @@ use super::{
     },
     queue::ResponseState,
     read::Input,
-    state::{State, register},
+    state::State,
+    waits::register,
 };
 use crate::{BodyError, Headers, RequestError};
 

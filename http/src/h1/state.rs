@@ -3,15 +3,7 @@
 //! Everything is one value behind one lock. The moves of reading are in `read`, those of responding in
 //! `respond`, those of time in `timers`.
 
-use std::{
-    any::Any,
-    fmt,
-    hint::cold_path,
-    net::SocketAddr,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-    time::Instant,
-};
+use std::{any::Any, fmt, hint::cold_path, net::SocketAddr, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -22,7 +14,7 @@ use super::{
     queue::{Exchange, ExchangeQueue, ResponseState},
     timers::Timers,
 };
-use crate::{Head, HttpConfig, RequestError, UpgradeError};
+use crate::{Head, HttpConfig, RequestError};
 
 use super::{failure::Failure, request_note::RequestNote};
 
@@ -441,7 +433,7 @@ impl State {
     }
 
     /// Accepts no more requests: nothing would handle them.
-    fn refuse_requests(&mut self) {
+    pub(super) fn refuse_requests(&mut self) {
         self.no_more_requests = true;
         if self.exchanges.is_empty() && self.reading.is_head() {
             self.linger = false;
@@ -571,101 +563,5 @@ impl State {
     #[inline(never)]
     fn finish_call_slow(&mut self) {
         self.finish_call();
-    }
-}
-
-/// The outcome of a flush.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FlushState {
-    Sent,
-    Lost,
-}
-
-/// The waits of handlers.
-impl State {
-    /// Lets the handler under way run to its end whatever becomes of the peer.
-    pub(crate) fn keep_handler(&mut self, id: u64) {
-        if self.active(id).is_some() {
-            self.keep_handler = true;
-        }
-    }
-
-    /// Ready when the peer is gone, unless the handler under way is kept.
-    #[inline]
-    pub(crate) fn poll_peer_gone(&mut self, waker: &Waker) -> Poll<()> {
-        if self.keep_handler {
-            return Poll::Pending;
-        }
-        if self.peer_is_gone() {
-            return Poll::Ready(());
-        }
-        register(&mut self.handler_waker, waker);
-        Poll::Pending
-    }
-
-    /// Ready when the peer is gone.
-    pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<()> {
-        if self.peer_is_gone() {
-            return Poll::Ready(());
-        }
-        self.register_ending(waker);
-        Poll::Pending
-    }
-
-    /// Ready when the connection ends in order, or has ended.
-    pub(crate) fn poll_drain(&mut self, waker: &Waker) -> Poll<()> {
-        if self.is_ending() {
-            return Poll::Ready(());
-        }
-        self.register_ending(waker);
-        Poll::Pending
-    }
-
-    fn register_ending(&mut self, waker: &Waker) {
-        let endings = &mut self.cold_mut().endings;
-        if !endings.iter().any(|known| known.will_wake(waker)) {
-            endings.push(waker.clone());
-        }
-    }
-
-    /// Ready when everything before `position` has been sent, or is lost.
-    pub(crate) fn poll_flush(&mut self, position: u64, cx: &mut Context<'_>) -> Poll<FlushState> {
-        if self.bytes_sent < position {
-            self.cold_mut().flush = Some((position, cx.waker().clone()));
-            return Poll::Pending;
-        }
-        let lost = self.lost_at.is_some_and(|lost_at| lost_at < position);
-        Poll::Ready(if lost { FlushState::Lost } else { FlushState::Sent })
-    }
-
-    /// Ready when the driver has handed the transport over after a switch of protocols, or never will.
-    pub(crate) fn poll_transport(&mut self, waker: &Waker) -> Poll<Result<Offer, UpgradeError>> {
-        if let Some(offer) = self.cold_mut().offer.take() {
-            return Poll::Ready(Ok(offer));
-        }
-        if self.lost_at.is_some() || self.driver_gone {
-            return Poll::Ready(Err(UpgradeError::Closed));
-        }
-        register(&mut self.cold_mut().upgrade, waker);
-        Poll::Pending
-    }
-
-    /// No process takes requests any more: the one under way is still answered.
-    pub(crate) fn requests_dropped(&mut self) {
-        if self.writing == Writing::Open {
-            let under_way =
-                self.exchanges.front().is_some_and(|first| first.response != ResponseState::Queued);
-            self.truncate_requests(usize::from(under_way));
-            self.refuse_requests();
-            self.finish_call();
-        }
-    }
-}
-
-/// Keeps `waker` in `slot`; clones it only if the slot holds another one.
-pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
-    match slot {
-        Some(old) => old.clone_from(waker),
-        none => *none = Some(waker.clone()),
     }
 }

@@ -50,6 +50,14 @@ fn the_cores_of_flow_and_http_depend_on_nothing_that_does_io() {
 }
 
 #[test]
+fn no_file_has_more_than_600_lines() {
+    let members = ["actor", "supervisor", "socket", "flow", "http", "examples", "xtask"];
+    let all = members.into_iter().flat_map(files);
+    let long: Vec<_> = all.filter(|file| file.text.lines().count() > 600).map(|file| file.path).collect();
+    assert!(long.is_empty(), "split these by what they promise: {long:?}");
+}
+
+#[test]
 fn the_top_level_holds_the_crates_and_the_readme() {
     let expected =
         ["Cargo.toml", "README.md", "actor", "examples", "flow", "http", "socket", "supervisor", "xtask"];

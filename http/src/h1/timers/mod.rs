@@ -6,6 +6,9 @@
 //! A timer can be started by a call that was not told the time. It is then due at once, and the first call
 //! that is told the time starts it in earnest.
 
+mod clock;
+mod expiry;
+
 use std::{
     hint::cold_path,
     ops::{Index, IndexMut},
@@ -19,8 +22,9 @@ use super::{
 };
 use crate::{
     RequestError, Timeouts,
-    timeouts::{Nanos, UNSET, nanos},
+    timeouts::{Nanos, nanos},
 };
+use clock::{Clock, Due};
 
 /// A timer, by its position in [`Timers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,103 +126,6 @@ const TABLE: [Row; TIMERS] = {
         row(Age, ELSEWHERE, |t| t.age_timeout, None, State::handle_age),
     ]
 };
-
-/// When a timer is due: at a time, never, or a duration after the time is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Due(Nanos);
-
-impl Due {
-    const NEVER: Self = Self(Nanos::MAX);
-
-    /// Due `duration` after the time is known.
-    fn after(duration: Nanos) -> Self {
-        Self(UNSET | duration)
-    }
-
-    /// Returns the duration to wait once the time is known.
-    fn duration(self) -> Option<Nanos> {
-        (self.0 >= UNSET && self != Self::NEVER).then_some(self.0 & !UNSET)
-    }
-
-    fn time_mut(&mut self) -> Option<&mut Nanos> {
-        (self.0 < UNSET).then_some(&mut self.0)
-    }
-
-    fn is_due(self, now: Nanos) -> bool {
-        self.0 <= now
-    }
-
-    /// Starts the timer if there is a timeout and it does not run, and stops it if there is none.
-    fn keep(&mut self, timeout: Option<Duration>, clock: &mut Clock) {
-        match timeout {
-            Some(timeout) if *self == Self::NEVER => *self = clock.start(nanos(timeout)),
-            Some(_) => {}
-            None => *self = Self::NEVER,
-        }
-    }
-}
-
-/// The time as far as the timers have been told it.
-#[derive(Debug)]
-struct Clock {
-    /// The first time told.
-    origin: Option<Instant>,
-    /// The latest time told, in nanoseconds after `origin` and as it was told.
-    now: Nanos,
-    instant: Option<Instant>,
-    /// The present call was told the time.
-    told: bool,
-    /// Some timers may wait for the time to be known.
-    unset: bool,
-    /// No timer is due before this. It is left alone when timers stop or move out: checking once too early
-    /// costs less than searching for the earliest at every change.
-    earliest: Due,
-}
-
-impl Clock {
-    #[inline]
-    fn set(&mut self, now: Instant) {
-        // Several calls are told the same time.
-        if self.instant != Some(now) {
-            self.set_slow(now);
-        }
-    }
-
-    #[inline(never)]
-    fn set_slow(&mut self, now: Instant) {
-        let origin = *self.origin.get_or_insert(now);
-        self.now = self.now.max(nanos(now.saturating_duration_since(origin)));
-        self.instant = Some(now);
-    }
-
-    fn start(&mut self, time: Nanos) -> Due {
-        if self.told {
-            return self.at(self.now + time);
-        }
-        self.unset = true;
-        if self.origin.is_some() {
-            let _ = self.at(self.now);
-        }
-        Due::after(time)
-    }
-
-    fn at(&mut self, at: Nanos) -> Due {
-        self.earliest = self.earliest.min(Due(at));
-        Due(at)
-    }
-
-    fn instant(&self, timer: Due) -> Option<Instant> {
-        self.origin.filter(|_| timer.0 < UNSET).map(|origin| origin + Duration::from_nanos(timer.0))
-    }
-
-    /// Returns the due time of `instant`; never if there is none.
-    fn due(&self, instant: Option<Instant>) -> Due {
-        match (instant, self.origin) {
-            (Some(instant), Some(origin)) => Due(nanos(instant.saturating_duration_since(origin))),
-            _ => Due::NEVER,
-        }
-    }
-}
 
 /// The timers of one connection.
 ///
@@ -493,136 +400,6 @@ impl State {
             last.traits.continue_due && matches!(response, ResponseState::Queued | ResponseState::Waiting)
         });
         invited && self.may_read() && !self.backpressured
-    }
-
-    /// Returns since when nothing is under way, as far as the time was told.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
-        if self.activity() != "idle" {
-            return None;
-        }
-        let Timers { clock, idle_spent, due, .. } = &self.timers;
-        let due = due[Timer::Idle as usize];
-        let waited = self.config.idle_step(Duration::from_nanos(*idle_spent)).map(nanos);
-        match (clock.origin, waited) {
-            (Some(origin), Some(waited)) if due.0 < UNSET => {
-                let since = due.0.saturating_sub(waited).saturating_sub(*idle_spent);
-                Some(origin + Duration::from_nanos(since))
-            }
-            // Without the timer, no time was told since then.
-            _ => clock.instant,
-        }
-    }
-
-    /// Ends the connection if it has been idle for too long under the present load, or has waited for the
-    /// last request of a drain.
-    fn handle_idle(&mut self) {
-        if self.timers.phases & DRAIN != 0
-            && (self.requests == 0 || self.config.timeouts.drain_idle_timeout.is_some())
-        {
-            // A request that is on its way must not reset the last response.
-            self.linger = self.drain_time_left() != Some(0);
-            return self.end();
-        }
-        let spent = Duration::from_nanos(self.timers.idle_spent);
-        let spent = spent + self.config.idle_step(spent).unwrap_or_default();
-        let overloaded = self.config.is_overloaded();
-        match self.config.idle_step(spent) {
-            step if overloaded || step == Some(Duration::ZERO) => {
-                self.cold_mut().timed_out = Some("idle");
-                self.close();
-            }
-            Some(step) => {
-                self.timers.idle_spent = nanos(spent);
-                self.timers[Timer::Idle] = Due(self.timers.clock.now + nanos(step));
-            }
-            None => self.timers[Timer::Idle] = Due::NEVER,
-        }
-    }
-
-    /// Returns how long a connection that is drained waits for its last request: a fresh one for the time of
-    /// the first request, another one between half and the whole of the time between requests, so that
-    /// clients do not all come back at once. The deadline bounds both.
-    fn drain_wait(&self) -> Option<Nanos> {
-        let timeouts = &self.config.timeouts;
-        let wait = match timeouts.drain_idle_timeout.map(nanos) {
-            _ if self.requests == 0 => nanos(timeouts.drain_first_timeout),
-            Some(whole) => whole - (self.config.random)() % (whole / 2).max(1),
-            None => return self.config.idle_first(),
-        };
-        Some(self.drain_time_left().map_or(wait, |left| wait.min(left)))
-    }
-
-    /// Returns the time left until the deadline of the drain, if there is one, as far as the time was told.
-    fn drain_time_left(&self) -> Option<Nanos> {
-        let deadline = self.cold.as_ref().and_then(|cold| cold.drain.as_ref()?.deadline)?;
-        let Due(deadline) = self.timers.clock.due(Some(deadline));
-        Some(deadline.saturating_sub(self.timers.clock.now))
-    }
-
-    /// Drains a connection of age. Ends the stream of events of one that is drained.
-    fn handle_age(&mut self) {
-        self.timers[Timer::Age] = Due::NEVER;
-        if self.is_draining() {
-            self.end_event_stream();
-        } else {
-            self.cold_mut().timed_out = Some("age");
-            self.drain(None);
-        }
-    }
-
-    /// Bounds the stream of events that is being written, if the connection is drained: it ends at a random
-    /// moment in the first half of the time left, so that clients do not all come back at once.
-    pub(crate) fn limit_event_stream(&mut self) {
-        let Some(left) = self.drain_time_left().filter(|_| self.has_event_stream()) else { return };
-        let random = (self.config.random)();
-        let timers = &mut self.timers;
-        timers[Timer::Age] = timers.clock.at(timers.clock.now + random % (left / 2).max(1));
-        timers.check_watch();
-    }
-
-    /// Reads nothing more.
-    fn stop_reading(&mut self) {
-        self.move_reading(Reading::Closed);
-    }
-
-    /// Records that bytes have been handed to the writer: the peer has to accept some.
-    pub(crate) fn writing_begun(&mut self) {
-        let timers = &mut self.timers;
-        if let (Some(timeout), true) =
-            (self.config.timeouts.write_stall_timeout, timers[Timer::WriteStall] == Due::NEVER)
-        {
-            timers[Timer::WriteStall] = timers.clock.at(timers.clock.now + nanos(timeout));
-            timers.check_watch();
-        }
-    }
-
-    /// Records that the peer has accepted only a part of what it was offered: the rest has to follow at the
-    /// minimum rate. Code that counts what is sent then takes the slow path, by which the timer is moved.
-    #[cold]
-    pub(crate) fn writing_waits(&mut self) {
-        let Timeouts { write_stall_timeout, min_write_rate, .. } = &self.config.timeouts;
-        let (Some(timeout), Some(_)) = (*write_stall_timeout, min_write_rate) else { return };
-        let timers = &mut self.timers;
-        if timers[Timer::WriteRate] == Due::NEVER {
-            timers[Timer::WriteRate] = timers.clock.at(timers.clock.now + nanos(timeout));
-            timers.check_watch();
-            let _ = self.cold_mut();
-        }
-    }
-
-    /// Moves the timer of the rate of writing out for the bytes sent, and stops it when none are left.
-    pub(crate) fn credit_writing(&mut self, bytes: usize) {
-        let all_sent = self.pending() == 0;
-        let Timeouts { write_stall_timeout, min_write_rate, .. } = &self.config.timeouts;
-        let timers = &mut self.timers;
-        if all_sent {
-            timers[Timer::WriteRate] = Due::NEVER;
-        } else if let (Some(timeout), Some(rate)) = (*write_stall_timeout, *min_write_rate) {
-            let latest = timers.clock.now + nanos(timeout);
-            if let Some(time) = timers[Timer::WriteRate].time_mut() {
-                *time = credited(*time, bytes as u64, rate).min(latest);
-            }
-        }
     }
 
     /// Acts on the timers that have expired.
