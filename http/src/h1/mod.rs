@@ -1,10 +1,10 @@
 //! HTTP/1.1 as a flow (RFC 9112): bytes on one side, exchanges on the other.
 //!
 //! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind
-//! one lock. `read` turns bytes into requests and bodies, `respond` and `streaming` turn responses into bytes, `waits` has
-//! what handlers wait for, `switch` ends HTTP for another protocol, `failure` answers for handlers that fail, `timers` acts on deadlines, `queue`
-//! holds the exchanges in order, `codec` knows the grammar, `cache` what a worker keeps from one request to
-//! the next.
+//! one lock. `read` turns bytes into requests and bodies, `respond` and `streaming` turn responses into
+//! bytes, `waits` has what handlers wait for, `switch` ends HTTP for another protocol, `failure` answers
+//! for handlers that fail, `timers` acts on deadlines, `queue` holds the exchanges in order, `codec` knows
+//! the grammar, `cache` what a worker keeps from one request to the next.
 //!
 //! The way of a request: `read_on` → [`State::read_bytes`](state::State) → `read_heads` → `accept` →
 //! `exchanges.push` → `advance`, which wakes the handler; the handler answers by `respond`,
