@@ -279,3 +279,68 @@ fn b27_a_transport_that_panics_harms_no_other_connection() {
         Ok::<(), Reason>(())
     });
 }
+
+/// A listener of a user's that goes wrong once its queue is to be closed.
+#[derive(Clone, Copy, Debug)]
+enum AtTheEnd {
+    Panics,
+    NeverRunsEmpty,
+}
+
+struct WrongAtTheEnd(Listener, AtTheEnd);
+
+impl Bind for WrongAtTheEnd {
+    fn bind(&self) -> io::Result<Arc<dyn Listen>> {
+        Ok(Arc::new(WrongListen { listen: self.0.bind()?, wrong: self.1, closes: AtomicBool::new(false) }))
+    }
+}
+
+struct WrongListen {
+    listen: Arc<dyn Listen>,
+    wrong: AtTheEnd,
+    closes: AtomicBool,
+}
+
+impl Listen for WrongListen {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Arc<dyn Transport>, Address)>> {
+        match self.wrong {
+            _ if !self.closes.load(Relaxed) => self.listen.poll_accept(cx),
+            AtTheEnd::Panics => panic!("an accept"),
+            AtTheEnd::NeverRunsEmpty => {
+                let (here, _there) = riot_socket::memory::pair();
+                Poll::Ready(Ok((here, Address::Memory(0))))
+            }
+        }
+    }
+    fn local_address(&self) -> io::Result<Address> {
+        self.listen.local_address()
+    }
+    fn close_queue(&self) -> AcceptQueue {
+        self.closes.store(true, Relaxed);
+        AcceptQueue::Open
+    }
+}
+
+#[test]
+fn dr03_a_listener_that_goes_wrong_at_the_end_does_not_hold_the_drain_up() {
+    for wrong in [AtTheEnd::Panics, AtTheEnd::NeverRunsEmpty] {
+        Simulation::sweep(0..5, move || async move {
+            let listener = Listener::new();
+            let server = Server::listen(WrongAtTheEnd(listener.clone(), wrong))
+                .start_link(|mut connection: Connection| async move { orderly(&mut connection).await })
+                .await?;
+            let mut good = connect(&listener, 1).remove(0);
+            good.write_all(b"ok").await?;
+            settle().await;
+            let drainer = riot_actor::monitor(tree().labelled("Drain.Worker")[0]);
+            let began = riot_actor::now();
+            stop(&server, Duration::from_millis(1));
+            let _: DrainReport = receive().await;
+            let end = drainer.down().await.reason;
+            assert!(end.is_clean() || end == Reason::NoProc, "{wrong:?}: {end}");
+            let took = riot_actor::now() - began;
+            assert!(took < SECOND, "{wrong:?}: {took:?}");
+            Ok::<(), Reason>(())
+        });
+    }
+}

@@ -235,6 +235,11 @@ impl Schedule {
         self.deadline
     }
 
+    /// Returns whether the deadline has passed.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
     /// Returns the end of the lame duck.
     pub(super) fn lame_duck_until(&self) -> Instant {
         self.lame_duck_until

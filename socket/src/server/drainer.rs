@@ -16,7 +16,7 @@ use riot_actor::{
     call::{CallRequest, ReplyTo},
     mailbox::{Message, select},
     now,
-    process::{is_alive, yield_now},
+    process::{contain, is_alive, yield_now},
     runtime::{self, ShutdownSignal},
     sleep, telemetry, this,
     time::{TimedOut, sleep_until},
@@ -273,6 +273,10 @@ async fn close(shared: &Arc<Shared>) {
     shared.clear_address();
 }
 
+/// Bounds the clients that are taken out of one queue after the deadline, which may come at once; 4 096, the
+/// usual length of a queue. One that cannot be closed may never run empty.
+const MAX_LATE: usize = 4096;
+
 /// The clients that have connected before the server closed.
 struct Waiting<'a> {
     shared: &'a Arc<Shared>,
@@ -289,12 +293,18 @@ impl Waiting<'_> {
     async fn accept(&mut self, queues: &[(Arc<dyn Listen>, AcceptQueue)]) {
         let shared = self.shared;
         for (listener, _) in queues {
+            let mut late = 0;
             loop {
                 // With a whole budget, an accept that is not ready means that the queue is empty.
                 yield_now().await;
-                let accepted = poll_fn(|cx| match listener.poll_accept(cx) {
-                    Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-                    Poll::Pending => Poll::Ready(None),
+                late += usize::from(shared.schedule().is_some_and(|schedule| schedule.is_over(now())));
+                if late > MAX_LATE {
+                    break;
+                }
+                // A listener may be a user's: one that panics is done.
+                let accepted = poll_fn(|cx| match contain(|| listener.poll_accept(cx)) {
+                    Some(Poll::Ready(accepted)) => Poll::Ready(Some(accepted)),
+                    Some(Poll::Pending) | None => Poll::Ready(None),
                 });
                 let error = match accepted.await {
                     Some(Ok(client)) => {
