@@ -259,6 +259,8 @@ const TRIED: &[&str] = &[
     "stop",
     "stop_timeout",
     "timeout",
+    // In `tokio.rs`, with the feature.
+    "tokio_shutdown_timeout",
     "wait",
     "wait_for_name",
 ];

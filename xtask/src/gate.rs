@@ -27,6 +27,7 @@ pub(crate) const GATE: &[Step] = &[
     Step { name: "lints", about: "clippy on all targets with all features, no warnings", run: lints },
     Step { name: "documentation", about: "rustdoc with all features, no warnings", run: documentation },
     Step { name: "tests", about: "every test, with default features", run: tests },
+    Step { name: "tokio", about: "the tests of the feature tokio", run: tokio },
     Step { name: "models", about: "loom models of the lock-free parts", run: models },
     Step { name: "cores", about: "the tests of flow and http without I/O", run: cores },
     Step { name: "features", about: "each crate with no feature, each alone, all", run: features::singles },
@@ -60,6 +61,22 @@ fn documentation() -> StepOutcome {
 
 fn tests() -> StepOutcome {
     cargo_run(&["test", "--workspace"])
+}
+
+/// The features stay off in `tests`, so that the programs that are measured have none of them.
+fn tokio() -> StepOutcome {
+    let mut command = cargo();
+    command.args([
+        "test",
+        "-p",
+        "riot-actor",
+        "-p",
+        "riot-socket",
+        "--features",
+        "riot-actor/tokio,riot-socket/tokio",
+    ]);
+    command.args(["--test", "tokio", "--test", "tokio_shutdown"]);
+    run(command).into()
 }
 
 fn models() -> StepOutcome {

@@ -36,6 +36,9 @@ pub(crate) mod tokio;
 mod tokio_config;
 
 #[cfg(feature = "tokio")]
+#[doc(hidden)]
+pub use self::tokio::TOKIO_ADVICE;
+#[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use self::tokio::{InTokio, has_tokio, in_tokio};
 pub use self::{

@@ -13,7 +13,11 @@ use std::{
 use ::tokio::runtime::{Handle as TokioHandle, Runtime};
 
 use super::{context, kernel::process::Body, shared::Shared};
-use crate::observe::crash_report::TOKIO_ADVICE;
+use crate::observe::crash_report;
+
+/// The advice for a future that needs tokio and has none.
+#[doc(hidden)]
+pub const TOKIO_ADVICE: &str = crash_report::TOKIO_ADVICE;
 
 /// The tokio runtime beside this one.
 #[derive(Default)]

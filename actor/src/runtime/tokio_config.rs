@@ -12,6 +12,12 @@ use tokio::runtime::{Builder, Handle as TokioHandle};
 use super::{config::Config, shared::Shared};
 use crate::sync::lock::lock;
 
+/// The time that the threads of tokio have to end without blocking tasks; 10 ms.
+const AT_LEAST: Duration = Duration::from_millis(10);
+
+/// The longest time that tokio can be told to wait, since it adds the time to the clock: 10 years.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Bounds the threads of tokio's; 512.
 const MAX_WORKERS: usize = 512;
 
@@ -138,9 +144,11 @@ impl Shared {
         let Some(runtime) = lock(&self.tokio.own).take() else { return true };
         // Without a thread it is leaked: its threads end with the program.
         let runtime = ManuallyDrop::new(runtime);
+        let timeout = timeout.clamp(AT_LEAST, FOR_EVER);
         let end = move || {
             let began = Instant::now();
             ManuallyDrop::into_inner(runtime).shutdown_timeout(timeout);
+            // The wait ends with the last blocking task.
             began.elapsed() < timeout
         };
         let ending = thread::Builder::new().name("riot-tokio-end".into()).spawn(end);
