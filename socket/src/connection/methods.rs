@@ -149,6 +149,23 @@ macro_rules! impl_read_methods {
                 <$type>::poll_read(&mut self, cx, buffer)
             }
         }
+
+        /// Works on any thread. A connection of a server that is polled on a thread that is no worker ends
+        /// when its Connector exits.
+        #[cfg(feature = "tokio")]
+        impl tokio::io::AsyncRead for $type {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buffer: &mut tokio::io::ReadBuf<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                let place = crate::connection::place::Place::of(self.identity.record())?;
+                let room = buffer.initialize_unfilled();
+                let read = std::task::ready!(place.run(|| <$type>::poll_read(&mut self, cx, room)))?;
+                buffer.advance(read);
+                std::task::Poll::Ready(Ok(()))
+            }
+        }
     )* };
 }
 
@@ -374,6 +391,48 @@ macro_rules! impl_write_methods {
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
                 <$type>::poll_close(&mut self, cx)
+            }
+        }
+
+        /// Works on any thread. A connection of a server that is polled on a thread that is no worker ends
+        /// when its Connector exits. A shutdown ends the sending direction, as `close` does.
+        #[cfg(feature = "tokio")]
+        impl tokio::io::AsyncWrite for $type {
+            fn poll_write(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bytes: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                self.poll_write_vectored(cx, &[std::io::IoSlice::new(bytes)])
+            }
+
+            fn poll_write_vectored(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let place = crate::connection::place::Place::of(self.identity.record())?;
+                place.run(|| <$type>::poll_write(&mut self, cx, slices))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_flush(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                let place = crate::connection::place::Place::of(self.identity.record())?;
+                place.run(|| <$type>::poll_flush(&mut self, cx))
+            }
+
+            fn poll_shutdown(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                let place = crate::connection::place::Place::of(self.identity.record())?;
+                place.run(|| <$type>::poll_close(&mut self, cx))
             }
         }
     )* };

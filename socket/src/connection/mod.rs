@@ -18,6 +18,8 @@ pub(crate) mod handshake;
 pub(crate) mod membership;
 mod methods;
 mod over;
+#[cfg(feature = "tokio")]
+mod place;
 pub mod proxy;
 pub(crate) mod record;
 pub(crate) mod split;

@@ -11,7 +11,11 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+#[cfg(feature = "tokio")]
+use riot_actor::runtime::{Handle, RuntimeId};
 use riot_actor::{Pid, Reason, process::contain, telemetry::add_crash_detail, time::now_coarse};
+#[cfg(feature = "tokio")]
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::{
     control::{Control, Status},
@@ -36,6 +40,15 @@ pub(crate) struct ConnectionRecord {
     sent_at: AtomicU64,
     undelivered: AtomicU64,
     last_error: LastError,
+    /// The runtime in which the connection was made.
+    #[cfg(feature = "tokio")]
+    runtime: Option<RuntimeId>,
+    /// The connection has been polled on a thread that is no worker.
+    #[cfg(feature = "tokio")]
+    is_abroad: AtomicBool,
+    /// The Connector has exited.
+    #[cfg(feature = "tokio")]
+    owner_has_exited: AtomicBool,
     state: Mutex<RecordState>,
 }
 
@@ -139,6 +152,12 @@ impl ConnectionRecord {
             sent_at: AtomicU64::new(0),
             undelivered: AtomicU64::new(0),
             last_error: LastError::default(),
+            #[cfg(feature = "tokio")]
+            runtime: RuntimeId::current(),
+            #[cfg(feature = "tokio")]
+            is_abroad: AtomicBool::new(false),
+            #[cfg(feature = "tokio")]
+            owner_has_exited: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -237,6 +256,37 @@ impl ConnectionRecord {
     /// Returns the disconnect that a protocol has ended with, if the reason is one of its own transport.
     pub(crate) fn disconnect_in(&self, reason: &Reason) -> Option<Disconnected> {
         self.last_error.disconnect_in(reason)
+    }
+
+    /// Returns the runtime to poll the connection with, on a thread that is no worker. From then on the end
+    /// of the Connector ends the connection.
+    #[cfg(feature = "tokio")]
+    #[cold]
+    pub(super) fn runtime_abroad(&self) -> Option<Handle> {
+        self.is_abroad.store(true, SeqCst);
+        if self.owner_has_exited.load(SeqCst) {
+            self.end();
+        }
+        self.runtime?.handle()
+    }
+
+    /// Ends a connection that is polled on a thread that is no worker, because its Connector has exited.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn owner_exited(&self) {
+        self.owner_has_exited.store(true, SeqCst);
+        if self.is_abroad.load(SeqCst) {
+            self.end();
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    fn end(&self) {
+        let transport = match &self.lock().drain_target {
+            DrainTarget::Input(transport) | DrainTarget::Hook(_, transport) => transport.clone(),
+            DrainTarget::Protocol(_) | DrainTarget::Released => return,
+        };
+        // A transport may be a user's.
+        let _ = contain(|| transport.shutdown(Shutdown::Both));
     }
 
     /// Adds the client, the server and the age of the connection to the crash report of the running process.

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use riot_actor::{
     Down, Reason,
     driver::{self, Driver, Unpark},
-    process::SpawnOptions,
+    process::{SpawnOptions, try_this},
     stats::scheduler_stats,
 };
 use slab::Slab;
@@ -67,6 +67,16 @@ struct Poller {
 struct PollerHandle {
     sockets: Mutex<SocketTable>,
     registry: mio::Registry,
+}
+
+impl PollerHandle {
+    /// Returns the poller of any worker, for a thread that is none.
+    #[cold]
+    fn of_any_worker() -> io::Result<Arc<Self>> {
+        let shared = driver::common::<RuntimeShared>()?;
+        let poller = shared.pollers.iter().find_map(OnceLock::get);
+        poller.cloned().ok_or_else(|| io::Error::other("no worker of the runtime has a poller yet"))
+    }
 }
 
 /// The values that the workers of a runtime share.
@@ -288,7 +298,10 @@ impl Registration {
     /// Registers a socket for both directions, with the poller for the worker that runs this process. The
     /// registration must be dropped before the descriptor is closed.
     pub(crate) fn new(descriptor: RawFd, readiness: &Arc<Readiness>) -> io::Result<Self> {
-        let handle = driver::install(Poller::new)?.handle().clone();
+        let handle = match try_this() {
+            Some(_) => driver::install(Poller::new)?.handle().clone(),
+            None => PollerHandle::of_any_worker()?,
+        };
         let token = handle.sockets.lock().insert(&handle.registry, descriptor, readiness.clone())?;
         Ok(Self { handle, token })
     }

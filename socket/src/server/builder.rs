@@ -71,6 +71,8 @@ pub(super) struct Config {
     pub(super) handshake_timeout: Duration,
     pub(super) keeps_descriptor_limit: bool,
     pub(super) connection_timeouts: ConnectionTimeouts,
+    #[cfg(feature = "tokio")]
+    pub(super) is_inside_tokio: bool,
 }
 
 impl Server {
@@ -243,6 +245,36 @@ impl Server {
         self
     }
 
+    /// Runs each Connector inside the tokio runtime of [`Config::tokio`](riot_actor::runtime::Config::tokio),
+    /// so that libraries that need tokio work in the protocol. Each poll slice takes some 150 ns more.
+    ///
+    /// Without that runtime the server does not start.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use riot_actor::{Reason, runtime::Config};
+    /// use riot_socket::{Connection, Server, memory::Listener};
+    ///
+    /// let reason = Config::new().tokio().run(async {
+    ///     let listener = Listener::new();
+    ///     let serve = |mut connection: Connection| async move {
+    ///         tokio::time::sleep(Duration::from_millis(1)).await;
+    ///         connection.write_all(b"hello").await
+    ///     };
+    ///     let server = Server::listen(listener.clone()).tokio().start_link(serve).await?;
+    ///     assert_eq!(listener.connect()?.read_to_end(5).await?, b"hello");
+    ///     server.stop(Duration::ZERO).await;
+    ///     Ok::<(), Reason>(())
+    /// });
+    /// assert_eq!(reason?, Reason::Normal);
+    /// # Ok::<(), riot_actor::runtime::RunError>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self) -> Self {
+        self.config.is_inside_tokio = true;
+        self
+    }
+
     /// Adds a handshake, which every connection passes before its protocol begins, after those added before.
     /// None by default.
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
@@ -378,6 +410,8 @@ impl Config {
             handshake_timeout: Duration::from_secs(5),
             keeps_descriptor_limit: false,
             connection_timeouts: ConnectionTimeouts::new(),
+            #[cfg(feature = "tokio")]
+            is_inside_tokio: false,
         }
     }
 }

@@ -182,7 +182,10 @@ impl Connections {
     fn start(&mut self, connection: Box<Connection>) {
         let record = connection.record().clone();
         let body = connector::body(self.shared.clone(), self.shared.protocol(), connection);
-        let connector = SpawnOptions::new().label("Connector").link().spawn(body);
+        let options = SpawnOptions::new().label("Connector").link();
+        #[cfg(feature = "tokio")]
+        let options = if self.shared.is_inside_tokio { options.tokio() } else { options };
+        let connector = options.spawn(body);
         record.set_owner(connector);
         match &mut self.phase {
             ConnectionsPhase::Serving => {}
@@ -211,6 +214,8 @@ impl Connections {
             if !record.is_refused() {
                 self.shared.statistics.count_end(&exit.reason);
             }
+            #[cfg(feature = "tokio")]
+            record.owner_exited();
             return None;
         }
         (exit.from == self.parent || exit.from.is_system()).then_some(exit.reason)

@@ -65,6 +65,9 @@ pub(crate) struct Shared {
     /// The time that a client has for its first bytes once the server drains.
     pub(super) drain_first_timeout: Duration,
     pub(super) log_levels: LogLevels,
+    /// Connectors run inside tokio.
+    #[cfg(feature = "tokio")]
+    pub(super) is_inside_tokio: bool,
     /// The server accepts no more, because it drains.
     closing: AtomicBool,
     settings: Mutex<Settings>,
@@ -128,6 +131,8 @@ impl Shared {
             drain_counters: DrainCounters::default(),
             drain_first_timeout: config.drain_first_timeout,
             log_levels: config.log_levels,
+            #[cfg(feature = "tokio")]
+            is_inside_tokio: config.is_inside_tokio,
             closing: AtomicBool::new(false),
             settings: Mutex::new(settings),
             lifecycle: Mutex::default(),

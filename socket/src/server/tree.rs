@@ -84,6 +84,10 @@ fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
 /// it.
 fn acceptors(shared: Arc<Shared>) -> SupervisorInit {
     Supervisor::init(move || async move {
+        #[cfg(feature = "tokio")]
+        if shared.is_inside_tokio && !riot_actor::runtime::has_tokio() {
+            return Err(std::io::Error::other(riot_actor::runtime::TOKIO_ADVICE));
+        }
         let listeners_open = shared.open().await?;
         let workers = shared.acceptors();
         let (max_restarts, period) = intensity(workers);
