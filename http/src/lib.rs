@@ -29,6 +29,8 @@
 //! | `files` (with `driver`) | `Response::file`: files with ranges and conditions, which are opened and read |
 //! | `tls` | `Server::tls` |
 //! | `tower` | `Server::tower`: any tower service as a handler, such as an axum `Router` |
+//! | `tokio` | `Server::tokio`: handlers run inside a tokio runtime, for libraries that need one |
+//! | `axum` | `Server::axum`: an axum `Router` with tokio and `ConnectInfo` |
 //! | `signals` | SIGINT and SIGTERM end a server in order |
 //! | `json` | `Response::json` and `Body::json`, with serde |
 //!
@@ -102,6 +104,8 @@ pub use riot_socket as socket;
 pub use riot_socket::{ServerHandle, ServerStartError};
 #[cfg(feature = "driver")]
 pub use riot_supervisor as supervisor;
+#[cfg(feature = "axum")]
+pub use server::AxumService;
 pub use server::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
 #[cfg(feature = "tower")]
 pub use server::{OnUpgrade, TowerHandler};

@@ -251,6 +251,77 @@ impl Server {
         Serving { server, config: Arc::new(config), handler: Arc::new(handler), when_gone }
     }
 
+    /// Runs all handlers inside the tokio runtime of [`Config::tokio`](riot_actor::runtime::Config::tokio),
+    /// so that libraries that need tokio work in them: timers, sockets, tasks, database drivers, HTTP
+    /// clients. Each poll slice of a connection takes some 150 ns more.
+    ///
+    /// Without that runtime the server does not start. Processes that a handler starts are not inside tokio
+    /// unless [they say so](riot_actor::process::SpawnOptions::tokio).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use riot_actor::{Reason, runtime::Config};
+    /// use riot_http::{Reqd, Response, Server};
+    ///
+    /// async fn answer(reqd: Reqd) {
+    ///     tokio::time::sleep(Duration::from_millis(1)).await;
+    ///     let _ = reqd.respond_with_string(Response::ok(), "hello");
+    /// }
+    ///
+    /// let reason = Config::new().tokio().run(async {
+    ///     let server = Server::bind("127.0.0.1:0")?.tokio().handler(answer).start_link().await?;
+    ///     server.stop(Duration::ZERO).await;
+    ///     Ok::<(), Reason>(())
+    /// });
+    /// assert_eq!(reason?, Reason::Normal);
+    /// # Ok::<(), riot_actor::runtime::RunError>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self) -> Self {
+        self.server = self.server.tokio();
+        self
+    }
+
+    /// Answers requests with a tower service inside tokio: [`tokio`](Self::tokio), then
+    /// [`tower`](Self::tower).
+    #[cfg(all(feature = "tower", feature = "tokio"))]
+    pub fn tower_tokio<S, B>(self, service: S) -> Serving<super::TowerHandler<S>>
+    where
+        super::TowerHandler<S>: Handler,
+        S: tower_service::Service<http::Request<crate::Body>, Response = http::Response<B>>,
+    {
+        self.tokio().tower(service)
+    }
+
+    /// Answers requests with an axum router inside tokio. Its handlers and layers run unchanged: tokio's
+    /// timers, tasks, sockets and files, `TimeoutLayer`, `ServeDir`, `Sse::keep_alive`, and
+    /// `ConnectInfo<SocketAddr>` with the client's address, also behind the PROXY protocol.
+    ///
+    /// One line differs from `axum::serve`:
+    ///
+    /// ```
+    /// use axum::{Router, extract::ConnectInfo, routing::get};
+    /// use std::{net::SocketAddr, time::Duration};
+    /// use riot_actor::{Reason, runtime::Config};
+    /// use riot_http::Server;
+    ///
+    /// let router = Router::new().route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+    ///     tokio::time::sleep(Duration::from_millis(1)).await;
+    ///     format!("hello, {peer}")
+    /// }));
+    /// let reason = Config::new().tokio().run(async {
+    ///     let server = Server::bind("127.0.0.1:0")?.axum(router).start_link().await?;
+    ///     server.stop(Duration::ZERO).await;
+    ///     Ok::<(), Reason>(())
+    /// });
+    /// assert_eq!(reason?, Reason::Normal);
+    /// # Ok::<(), riot_actor::runtime::RunError>(())
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn axum(self, router: ::axum::Router) -> Serving<super::TowerHandler<super::AxumService>> {
+        self.tower_tokio(super::AxumService::new(router))
+    }
+
     /// Answers requests with a tower service, such as an axum `Router`; see
     /// [`TowerHandler`](super::TowerHandler).
     #[cfg(feature = "tower")]

@@ -1,11 +1,13 @@
 //! Handlers and services, and the server that brings them requests.
 //!
 //! `handler` defines handlers and services, `serve` runs one for the requests of a connection, `tower` makes
-//! a handler of any tower service, `http_server` puts the supervised tree around them.
+//! a handler of any tower service, `axum` gives an axum router what it needs, `http_server` puts the supervised tree around them.
 //!
 //! **Invariant:** user code runs here, in the client's Connector; no lock of the connection is held while it
 //! does.
 
+#[cfg(feature = "axum")]
+mod axum;
 mod handler;
 #[cfg(feature = "driver")]
 mod http_server;
@@ -13,6 +15,8 @@ mod serve;
 #[cfg(feature = "tower")]
 mod tower;
 
+#[cfg(feature = "axum")]
+pub use self::axum::AxumService;
 pub use handler::{Handler, HandlerOutput, Service, ServiceHandler, service};
 #[cfg(feature = "driver")]
 pub use http_server::{Server, Serving, start_link};
