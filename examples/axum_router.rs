@@ -2,7 +2,7 @@
 //! `cargo run --release --example axum_router -- --addr 127.0.0.1:8080`.
 //!
 //! Every client has a process of its own, so a handler that panics costs its client a 500 and no other client
-//! anything. Handlers run outside of tokio: the docs of `riot_http::Handler` say how they use what needs it.
+//! anything. Its handlers need nothing of tokio's; `axum_static` shows some that do.
 
 use std::{
     net::SocketAddr,

@@ -1,5 +1,5 @@
-//! The warning about blocking tasks of tokio: TK1. The test is alone in its program, since the log is that of the whole
-//! program.
+//! The warning about blocking tasks of tokio: TK1. The test is alone in its program, since the log is that of
+//! the whole program.
 #![cfg(feature = "tokio")]
 
 mod common;

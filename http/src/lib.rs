@@ -69,6 +69,10 @@ pub mod costs {}
 #[doc = include_str!("../CONTRACT.md")]
 pub mod contract {}
 
+#[cfg(feature = "axum")]
+#[doc = include_str!("../TOKIO.md")]
+pub mod tokio_libraries {}
+
 mod config;
 mod contain;
 mod error;

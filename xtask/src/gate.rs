@@ -27,7 +27,7 @@ pub(crate) const GATE: &[Step] = &[
     Step { name: "lints", about: "clippy on all targets with all features, no warnings", run: lints },
     Step { name: "documentation", about: "rustdoc with all features, no warnings", run: documentation },
     Step { name: "tests", about: "every test, with default features", run: tests },
-    Step { name: "tokio", about: "the tests of the feature tokio", run: tokio },
+    Step { name: "tokio", about: "the tests of the features tokio and axum", run: tokio },
     Step { name: "models", about: "loom models of the lock-free parts", run: models },
     Step { name: "cores", about: "the tests of flow and http without I/O", run: cores },
     Step { name: "features", about: "each crate with no feature, each alone, all", run: features::singles },
@@ -65,6 +65,7 @@ fn tests() -> StepOutcome {
 
 /// The features stay off in `tests`, so that the programs that are measured have none of them.
 fn tokio() -> StepOutcome {
+    let features = "riot-actor/tokio,riot-socket/tokio,riot-examples/tokio";
     let mut command = cargo();
     command.args([
         "test",
@@ -72,10 +73,14 @@ fn tokio() -> StepOutcome {
         "riot-actor",
         "-p",
         "riot-socket",
+        "-p",
+        "riot-examples",
         "--features",
-        "riot-actor/tokio,riot-socket/tokio",
+        features,
     ]);
-    command.args(["--test", "tokio", "--test", "tokio_shutdown"]);
+    for test in ["tokio", "tokio_shutdown", "tower_table"] {
+        command.args(["--test", test]);
+    }
     run(command).into()
 }
 

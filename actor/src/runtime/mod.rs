@@ -40,7 +40,7 @@ mod tokio_config;
 pub use self::tokio::TOKIO_ADVICE;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use self::tokio::{InTokio, has_tokio, in_tokio};
+pub use self::tokio::{InTokio, enter_tokio, has_tokio, in_tokio};
 pub use self::{
     application::Application,
     blocking::blocking,

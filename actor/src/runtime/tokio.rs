@@ -72,6 +72,29 @@ pub fn in_tokio<F: Future>(future: F) -> InTokio<F> {
     InTokio::new(context::with_shared("in_tokio", |shared| shared.tokio_handle()), future)
 }
 
+/// Runs `f` with the tokio runtime that [`Config::tokio`](super::Config::tokio) has started, for what needs
+/// tokio when it is made: a buffer of tower's, a pool of connections. [`in_tokio`] does so for a future.
+///
+/// ```
+/// use riot_actor::{Reason, runtime::{Config, enter_tokio}};
+///
+/// let reason = Config::new().tokio().run(async {
+///     let task = enter_tokio(|| tokio::spawn(async { 7 }));
+///     assert_eq!(task.await.unwrap(), 7);
+/// })?;
+/// assert_eq!(reason, Reason::Normal);
+/// # Ok::<(), riot_actor::runtime::RunError>(())
+/// ```
+///
+/// # Panics
+/// Panics outside a process; or if the runtime has no tokio.
+#[track_caller]
+pub fn enter_tokio<R>(f: impl FnOnce() -> R) -> R {
+    let handle = context::with_shared("enter_tokio", |shared| shared.tokio_handle());
+    let _entered = handle.enter();
+    f()
+}
+
 pin_project_lite::pin_project! {
     /// The future of [`in_tokio`].
     #[must_use = "futures do nothing unless they are awaited"]

@@ -7,6 +7,10 @@ use std::{
 };
 
 use ::axum::{Router, extract::ConnectInfo, response::Response, routing::future::RouteFuture};
+use riot_actor::{
+    process::try_this,
+    runtime::{enter_tokio, has_tokio},
+};
 use tower_service::Service;
 
 use crate::Body;
@@ -27,10 +31,13 @@ use crate::Body;
 pub struct AxumService(Router);
 
 impl AxumService {
-    /// Makes a service of a router, which has all its state.
+    /// Makes a service of a router, which has all its state. Its layers are applied now: inside tokio, where
+    /// this is called in a process whose runtime has one.
     #[must_use]
     pub fn new(router: Router) -> Self {
-        Self(router)
+        // Once, as by axum's own server: else layers are applied anew for every request.
+        let finish = || router.with_state(());
+        Self(if try_this().is_some() && has_tokio() { enter_tokio(finish) } else { finish() })
     }
 }
 

@@ -25,7 +25,10 @@ use crate::{Body, HandlerError, Head, Reqd, Responder, Response, Upgrade};
 /// The `Host` of a request is its [authority](Head::authority), and the `Upgrade` of HTTP/1.0 is left out,
 /// since a server ignores it (RFC 9110 §7.8).
 ///
-/// The service runs outside of tokio; see [`Handler`] for libraries that need it.
+/// A router of axum's is given with `router.with_state(())`, which applies its layers once: else they are
+/// applied anew for every request, and limits that they share are none. `Server::axum` does that.
+///
+/// The service runs outside of tokio unless `Server::tokio` says otherwise.
 #[derive(Clone, Debug)]
 pub struct TowerHandler<S>(S);
 
@@ -173,11 +176,13 @@ async fn answer<B: http_body::Body<Error: Into<HandlerError>>>(
     is_head: bool,
 ) -> Result<(), HandlerError> {
     let (parts, body) = answered.into_parts();
+    // The length of a 304 is that of the 200 in its place, which is unknown here (RFC 9110 §8.6).
+    let has_own_length = !is_head && parts.status != StatusCode::NOT_MODIFIED;
     let (mut response, declares_length) = headed(parts);
     let mut body = pin!(body);
     if !declares_length
+        && has_own_length
         && let Some(length) = body.size_hint().exact()
-        && !is_head
     {
         response = response.header(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
