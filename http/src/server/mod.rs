@@ -1,7 +1,8 @@
 //! Handlers and services, and the server that brings them requests.
 //!
-//! `handler` defines handlers and services, `serve` runs one for the requests of a connection, `tower` makes
-//! a handler of any tower service, `axum` gives an axum router what it needs, `http_server` puts the supervised tree around them.
+//! `handler` defines handlers and services, `serve` runs one for the requests of a connection, `tower`
+//! makes a handler of any tower service, `axum` gives an axum router what it needs, `http_server` puts the
+//! supervised tree around them.
 //!
 //! **Invariant:** user code runs here, in the client's Connector; no lock of the connection is held while it
 //! does.
