@@ -155,8 +155,8 @@ pub mod prelude {
         gen_server::{Call, Cast, GenServer, GenServerRef, Stop},
         link,
         mailbox::Addr,
-        monitor, now,
-        process::SpawnOptions,
+        monitor, now, ok,
+        process::{OrReason, SpawnOptions},
         receive, register, run,
         runtime::{Application, Config},
         send, sleep, spawn, spawn_link,
@@ -213,7 +213,7 @@ pub use names::{
 #[doc(inline)]
 pub use observe::{log, telemetry, trace};
 pub use process::{
-    Down, Exit, Pid, Reason, demonitor, exit, link, monitor, spawn, spawn_link, this, trap_exit, unlink,
+    Down, Exit, Pid, Reason, demonitor, exit, link, monitor, ok, spawn, spawn_link, this, trap_exit, unlink,
 };
 pub use runtime::run;
 pub use time::{now, sleep, timeout};

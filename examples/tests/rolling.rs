@@ -156,7 +156,7 @@ fn dr04_two_programs_that_share_a_port() {
                 std::mem::replace(&mut old, new).end()
             };
             assert_eq!(code, Some(0), "{printed}{logged}");
-            assert!(printed.contains("cut: 0"), "{printed}");
+            assert!(logged.contains("cut: 0"), "{logged}");
         }
         crowd.wait();
         assert_none_is_lost("a shared port", way, crowd.stop());

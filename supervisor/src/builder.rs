@@ -7,7 +7,7 @@ use riot_actor::{
     call::CallError,
     exit, link,
     name::Name,
-    process::{SpawnOptions, is_alive},
+    process::{IntoReason, SpawnOptions, is_alive},
     send, this,
 };
 
@@ -131,11 +131,11 @@ impl Supervisor {
     pub fn init<F, E>(init: impl FnOnce() -> F + Send + 'static) -> SupervisorInit
     where
         F: Future<Output = Result<Supervisor, E>> + Send + 'static,
-        E: Into<Reason>,
+        E: IntoReason,
     {
         let init: InitFn = Box::new(move || {
             let described = init();
-            Box::pin(async move { described.await.map_err(Into::into) })
+            Box::pin(async move { described.await.map_err(IntoReason::into_reason) })
         });
         SupervisorInit { init, name: None, label: None }
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use riot_actor::{
     Pid, Reason,
     gen_server::{GenServer, GenServerRef, GenServerStartError},
-    process::{Outcome, SpawnOptions},
+    process::{IntoReason, Outcome, SpawnOptions},
 };
 
 use crate::{
@@ -164,7 +164,7 @@ pub fn worker<F, C, E>(id: impl Into<ChildId>, mut start: impl FnMut() -> F + Se
 where
     F: Future<Output = Result<C, E>> + Send + 'static,
     C: IntoChild,
-    E: Into<Reason>,
+    E: IntoReason,
 {
     ChildSpec {
         id: id.into(),
@@ -173,7 +173,7 @@ where
             Box::pin(async move {
                 match starting.await {
                     Ok(child) => Ok(child.into_child()),
-                    Err(error) => start_failure(error.into()),
+                    Err(error) => start_failure(error.into_reason()),
                 }
             })
         })),
@@ -203,7 +203,7 @@ pub fn supervisor<F, C, E>(id: impl Into<ChildId>, start: impl FnMut() -> F + Se
 where
     F: Future<Output = Result<C, E>> + Send + 'static,
     C: IntoChild,
-    E: Into<Reason>,
+    E: IntoReason,
 {
     ChildSpec { kind: ChildKind::Supervisor, shutdown: ChildShutdown::Infinity, ..worker(id, start) }
 }

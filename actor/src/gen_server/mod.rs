@@ -47,7 +47,11 @@ pub use control::{continue_with, idle_timeout, stop};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
 pub use start::{GenServerOptions, GenServerStartError};
 
-use crate::{call::ReplyTo, messages::message::Message, process::reason::Reason};
+use crate::{
+    call::ReplyTo,
+    messages::message::Message,
+    process::reason::{IntoReason, Reason},
+};
 
 /// A process with a state. Its handlers run one at a time: while one awaits, the server handles nothing else.
 ///
@@ -199,9 +203,9 @@ pub enum Stop {
     Because(Reason),
 }
 
-impl<E: Into<Reason>> From<E> for Stop {
+impl<E: IntoReason> From<E> for Stop {
     fn from(reason: E) -> Self {
-        Self::Because(reason.into())
+        Self::Because(reason.into_reason())
     }
 }
 

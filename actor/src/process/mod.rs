@@ -34,7 +34,7 @@ pub use self::{
     notice::{Down, Exit, MonitorRef},
     pid::Pid,
     priority::Priority,
-    reason::{Detail, ExitError, Outcome, Reason},
+    reason::{Detail, ExitError, IntoReason, OrReason, Outcome, Reason, ok},
     spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
     tree::{ProcessNode, ProcessSubtree, ProcessTree, tree},
 };

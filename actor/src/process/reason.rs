@@ -52,6 +52,73 @@ impl Reason {
         Self::ShutdownWith(Detail::new(value))
     }
 
+    /// Makes a reason of any error, for `?` where the error type is `Reason` and the error does not convert
+    /// by itself, such as `anyhow::Error`; see [`OrReason`].
+    ///
+    /// ```
+    /// # use riot_actor::Reason;
+    /// let boxed: Box<dyn std::error::Error + Send + Sync> = "no disk".into();
+    /// assert_eq!(Reason::error(boxed).to_string(), "error: no disk");
+    /// assert_eq!(Reason::error(Reason::Kill), Reason::Kill);
+    /// ```
+    pub fn error(error: impl IntoReason) -> Self {
+        error.into_reason()
+    }
+
+    /// Returns the detail, if it is a `T`. An error is found with [`ExitError`]'s `downcast_ref`.
+    ///
+    /// ```
+    /// # use riot_actor::Reason;
+    /// assert_eq!(Reason::other(7_u8).get::<u8>(), Some(&7));
+    /// assert_eq!(Reason::Kill.get::<u8>(), None);
+    /// ```
+    #[must_use]
+    pub fn get<T: 'static>(&self) -> Option<&T> {
+        match self {
+            Self::Other(detail) | Self::ShutdownWith(detail) => detail.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the detail is this value. Texts are equal whether they are `&str` or `String`.
+    ///
+    /// ```
+    /// # use riot_actor::Reason;
+    /// assert!(Reason::other("no disk").is(&"no disk".to_owned()));
+    /// assert!(Reason::shutdown_with(7_u8).is(&7_u8));
+    /// assert!(!Reason::Kill.is(&7_u8));
+    /// ```
+    #[must_use]
+    pub fn is<T: PartialEq + 'static>(&self, value: &T) -> bool {
+        let (Self::Other(detail) | Self::ShutdownWith(detail)) = self else { return false };
+        let equals = || match (detail.downcast_ref::<T>(), detail.0.as_text(), as_text(value)) {
+            (Some(own), ..) => own == value,
+            (None, Some(own), Some(text)) => own == text,
+            _ => false,
+        };
+        contain(equals).unwrap_or(false)
+    }
+
+    /// Returns a clone of the value with which the process panicked (`std::panic::panic_any`), if it is a
+    /// `T`.
+    ///
+    /// ```
+    /// use riot_actor::{Reason, process::{spawn, wait}, run};
+    ///
+    /// # let reason = run(async {
+    /// let pid = spawn(async { std::panic::panic_any(7_u8) });
+    /// assert_eq!(wait(pid).await.panic_value::<u8>(), Some(7));
+    /// # });
+    /// # assert_eq!(reason, Reason::Normal);
+    /// ```
+    #[must_use]
+    pub fn panic_value<T: Clone + 'static>(&self) -> Option<T> {
+        match self {
+            Self::Panic(panic) => panic.payload.as_ref()?.get(),
+            _ => None,
+        }
+    }
+
     /// Returns whether this is a planned exit: `Normal`, `Shutdown` or `ShutdownWith`.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -98,6 +165,83 @@ impl<E: Error + Send + Sync + 'static> From<E> for Reason {
     fn from(error: E) -> Self {
         Self::Error(ExitError::new(error))
     }
+}
+
+/// The types that may be returned as an error by a body, a start function, an `init` or a task: every error,
+/// `anyhow::Error`, `Box<dyn Error + Send + Sync>`, `String`, `&str`, and [`Reason`] itself.
+///
+/// ```
+/// use riot_actor::{Reason, process::IntoReason};
+///
+/// assert_eq!(std::fmt::Error.into_reason(), Reason::from(std::fmt::Error));
+/// assert_eq!("no disk".into_reason().to_string(), "error: no disk");
+/// assert_eq!(Reason::Kill.into_reason(), Reason::Kill);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a process",
+    label = "this error is not `Send + Sync + 'static`, or no error",
+    note = "an error is anything that converts into `Box<dyn Error + Send + Sync>`: an error type, \
+            `anyhow::Error`, a text, or a `Reason`",
+    note = "a `Box<dyn Error>` becomes one with `.map_err(|error| error.to_string())`"
+)]
+pub trait IntoReason {
+    /// Returns the exit reason; a reason that was wrapped as an error is taken out again.
+    fn into_reason(self) -> Reason;
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> IntoReason for E {
+    fn into_reason(self) -> Reason {
+        match self.into().downcast::<ReasonError>() {
+            Ok(reason) => reason.0,
+            Err(error) => Reason::Error(ExitError::new(error)),
+        }
+    }
+}
+
+/// Makes the error of a result a [`Reason`], where `?` cannot: `From<anyhow::Error>` for `Reason` is impossible
+/// beside `From` for all errors.
+///
+/// ```
+/// use riot_actor::{Reason, process::OrReason};
+///
+/// fn parse(text: &str) -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
+///     Ok(text.parse()?)
+/// }
+/// fn first(text: &str) -> Result<u8, Reason> {
+///     Ok(parse(text).or_reason()?)
+/// }
+/// assert!(matches!(first("x"), Err(Reason::Error(_))));
+/// ```
+pub trait OrReason<T> {
+    /// Returns the value, or the error as a reason.
+    ///
+    /// # Errors
+    /// That of the result.
+    fn or_reason(self) -> Result<T, Reason>;
+}
+
+impl<T, E: IntoReason> OrReason<T> for Result<T, E> {
+    fn or_reason(self) -> Result<T, Reason> {
+        self.map_err(IntoReason::into_reason)
+    }
+}
+
+/// Returns `Ok(())`, for the last line of a body whose errors are reasons.
+///
+/// ```
+/// # use riot_actor::{Reason, ok, run};
+/// let reason = run(async {
+///     let number: u8 = "7".parse()?;
+///     assert_eq!(number, 7);
+///     ok()
+/// });
+/// assert_eq!(reason, Reason::Normal);
+/// ```
+///
+/// # Errors
+/// None.
+pub fn ok() -> Result<(), Reason> {
+    Ok(())
 }
 
 /// Lets a reason be returned where any error may be, with the causes of the error in it.
@@ -233,9 +377,21 @@ impl Detail {
     }
 }
 
+/// Two details are equal if their values are, and texts also if one is a `&str` and the other a `String`.
 impl PartialEq for Detail {
     fn eq(&self, other: &Self) -> bool {
-        contain(|| self.0.equals(other.0.as_any())).unwrap_or(false)
+        match (self.0.as_text(), other.0.as_text()) {
+            (Some(own), Some(other)) => own == other,
+            _ => contain(|| self.0.equals(other.0.as_any())).unwrap_or(false),
+        }
+    }
+}
+
+/// Returns the text of a value that is one.
+fn as_text(value: &dyn Any) -> Option<&str> {
+    match value.downcast_ref::<&'static str>() {
+        Some(text) => Some(text),
+        None => value.downcast_ref::<String>().map(String::as_str),
     }
 }
 
@@ -252,6 +408,9 @@ impl fmt::Debug for Detail {
 trait Value: Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn as_debug(&self) -> &dyn fmt::Debug;
+    fn as_text(&self) -> Option<&str> {
+        as_text(self.as_any())
+    }
     fn equals(&self, other: &dyn Any) -> bool;
 }
 
@@ -267,10 +426,11 @@ impl<T: PartialEq + fmt::Debug + Send + Sync + 'static> Value for Contained<T> {
     }
 }
 
-/// The types that the body of a process may return: `()`, a [`Reason`], or a `Result` of one of them with any
-/// error.
+/// The types that the body of a process may return: `()`, a [`Reason`], or a `Result` of anything with any
+/// [error](IntoReason).
 ///
-/// `()` and `Ok(())` become `Normal`; an `Err(e)` becomes `Error(e)`, or the reason itself if `e` is one.
+/// `()` and `Ok` become `Normal`, except that `Ok(reason)` becomes that reason; an `Err(e)` becomes
+/// `Error(e)`, or the reason itself if `e` is one.
 ///
 /// ```
 /// # use riot_actor::{process::Outcome, Reason};
@@ -281,8 +441,8 @@ impl<T: PartialEq + fmt::Debug + Send + Sync + 'static> Value for Contained<T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an outcome of a process",
     label = "the body of a process returns this",
-    note = "a body returns `()`, a `Reason`, or a `Result` of one of them",
-    note = "end the body with `Ok(())`, or turn its result with `.map(drop)`"
+    note = "a body returns `()`, a `Reason`, or a `Result` of anything with any error that is `Send + Sync`",
+    note = "end the body with `;`, or with `Ok(())`"
 )]
 pub trait Outcome {
     /// Returns the exit reason.
@@ -327,11 +487,15 @@ impl Outcome for std::convert::Infallible {
     }
 }
 
-impl<T: Outcome, E: Into<Reason>> Outcome for Result<T, E> {
+impl<T: 'static, E: IntoReason> Outcome for Result<T, E> {
     fn into_reason(self) -> Reason {
         match self {
-            Ok(value) => value.into_reason(),
-            Err(error) => error.into(),
+            Ok(value) => {
+                let mut value = Some(value);
+                let reason = (&mut value as &mut dyn Any).downcast_mut::<Option<Reason>>();
+                reason.and_then(Option::take).unwrap_or(Reason::Normal)
+            }
+            Err(error) => error.into_reason(),
         }
     }
 }

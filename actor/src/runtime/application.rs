@@ -14,7 +14,7 @@ use crate::{
         monitor::monitor,
         notice::{Down, MonitorRef},
         pid::Pid,
-        reason::{Detail, Reason},
+        reason::{Detail, IntoReason, Reason},
     },
     time::timeout::timeout,
 };
@@ -67,11 +67,11 @@ impl Application {
     where
         F: Future<Output = Result<P, E>> + Send + 'static,
         P: Into<Pid>,
-        E: Into<Reason>,
+        E: IntoReason,
     {
         let start: Start = Box::new(move || {
             let starting = start();
-            Box::pin(async move { starting.await.map(Into::into).map_err(Into::into) })
+            Box::pin(async move { starting.await.map(Into::into).map_err(IntoReason::into_reason) })
         });
         Self {
             name: name.into(),
