@@ -198,8 +198,8 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> IntoReason for E {
     }
 }
 
-/// Makes the error of a result a [`Reason`], where `?` cannot: `From<anyhow::Error>` for `Reason` is impossible
-/// beside `From` for all errors.
+/// Makes the error of a result a [`Reason`], where `?` cannot: `From<anyhow::Error>` for `Reason` is not
+/// possible beside `From` for all errors.
 ///
 /// ```
 /// use riot_actor::{Reason, process::OrReason};
