@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     sync::mpsc,
 };
 
@@ -17,6 +17,8 @@ use riot_actor::{
     send, sleep, spawn, this,
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 const CHILD: &str = "RIOT_NO_THREADS_CHILD";
 
 fn is_child() -> bool {
@@ -28,23 +30,25 @@ fn output_of(test: &str) -> Output {
     let myself = std::env::current_exe().expect("a program has a path");
     let mut command = Command::new("timeout");
     command.arg("60").arg(myself).args([test, "--exact", "--nocapture", "--test-threads=1"]);
-    command.env(CHILD, "1").env("RUST_BACKTRACE", "0").output().expect("it runs")
+    command.env(CHILD, "1").env("RUST_BACKTRACE", "0");
+    // So large that no memory which is given back meanwhile suffices for one.
+    command.env("RUST_MIN_STACK", (64 << 20).to_string()).output().expect("it runs")
 }
 
-/// Sets the bound of the memory of this program, in bytes.
-fn bound(bytes: &str) {
-    let mut command = Command::new("prlimit");
-    command.args(["--pid", &std::process::id().to_string(), &format!("--as={bytes}:")]);
-    let set = command.stdin(Stdio::null()).status().expect("util-linux is there");
-    assert!(set.success());
+/// Sets the bound of the memory of this program, in bytes. No process is started for that: it may find no
+/// memory.
+fn bound(bytes: Option<u64>) {
+    let before = getrlimit(Resource::As);
+    setrlimit(Resource::As, Rlimit { current: bytes, ..before })
+        .expect("it may be lowered, and raised again");
 }
 
-/// Leaves room for less than the stack of a thread, which is 2 MiB.
+/// Leaves room for less than the stack of a thread, which is 64 MiB.
 fn refuse_threads() {
     let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB"));
     let kib: u64 = size.and_then(|size| size.trim().parse().ok()).expect("it is a number");
-    bound(&((kib + 512) * 1024).to_string());
+    bound(Some((kib + 16 * 1024) * 1024));
     let refused = std::thread::Builder::new().spawn(|| ()).map(|thread| thread.join().is_ok());
     assert!(refused.is_err(), "the system gives threads all the same");
 }
@@ -71,7 +75,7 @@ fn c05_without_threads_work_waits_and_holds_no_worker_up() {
             riot_actor::exit(ended, Reason::Kill);
             // The only worker is free all the time.
             sleep(millis(200)).await;
-            bound("unlimited");
+            bound(None);
             go.send(()).expect("it waits");
             assert_eq!(receive::<Option<String>>().await.as_deref(), Some("riot-blocking"));
             riot_actor::process::wait(caller).await;
@@ -92,7 +96,7 @@ fn a13_lines_that_found_no_thread_are_written_at_the_end() {
             refuse_threads();
             wait(spawn(async { Reason::other("broken") })).await;
             // Nothing is said from now on until the end.
-            bound("unlimited");
+            bound(None);
         });
         return assert_eq!(result.expect("it runs"), Reason::Normal);
     }
