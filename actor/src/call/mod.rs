@@ -6,6 +6,7 @@
 
 mod future;
 mod oneshot;
+mod remote;
 mod reply_slot;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ pub(crate) use future::CallFuture;
 use oneshot::Oneshot;
 pub(crate) use oneshot::{Receiver, oneshot_with, send_query};
 pub use oneshot::{Wait, join, wait};
+pub use remote::RemoteReply;
 use reply_slot::ReplyHandle;
 
 use crate::{

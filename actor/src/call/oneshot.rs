@@ -19,7 +19,15 @@ use crate::guard::{self, Contained};
 use crate::{
     messages::message::Message,
     process::{pid::Pid, reason::Reason},
-    runtime::{context, coop, kernel::exit_hooks::OnExit, shared::Shared},
+    runtime::{
+        context, coop,
+        kernel::{
+            exit_hooks::OnExit,
+            process::Body,
+            spawn::{Origin, SpawnSpec},
+        },
+        shared::Shared,
+    },
     sync::spin_lock::SpinLock,
     time::timeout::timeout as with_timeout,
 };
@@ -32,14 +40,20 @@ pub(crate) fn send_query<R: Send + 'static>(
     if crate::this() == to {
         return Err(CallError::CallingSelf);
     }
+    context::with_shared("call", |shared| send_query_from(shared, to, make))
+}
+
+/// Sends a request as [`send_query`] does, on any thread.
+pub(super) fn send_query_from<R: Send + 'static>(
+    shared: &Shared,
+    to: Pid,
+    make: impl FnOnce(ReplyTo<R>) -> Message,
+) -> Result<Receiver<R>, CallError> {
     let oneshot = Arc::new(Oneshot::new());
     let message = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
     let hook = oneshot.clone();
-    context::with_shared("call", |shared| {
-        let room = shared.deliver_call(to, message, |hooks| hooks.push(shared, hook))?;
-        shared.sweep_exit_hooks(to, room);
-        Ok(())
-    })?;
+    let room = shared.deliver_call(to, message, |hooks| hooks.push(shared, hook))?;
+    shared.sweep_exit_hooks(to, room);
     Ok(Receiver::new(oneshot))
 }
 
@@ -53,6 +67,21 @@ pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> 
         drop(oneshot.settle(Err(CallError::NoProc)));
     }
     (pid, Receiver::new(oneshot))
+}
+
+/// Runs a body without a parent, which gets the right to reply, on any thread. Its exit is told before it can
+/// run.
+pub(super) fn run<R: Send + 'static>(
+    shared: &Arc<Shared>,
+    make: impl FnOnce(ReplyTo<R>) -> Body,
+) -> Receiver<R> {
+    let oneshot = Arc::new(Oneshot::new());
+    let body = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
+    let held = shared.spawn_held(SpawnSpec::default(), Origin::default(), body, |_| ());
+    let is_held = shared.on_exit(held.pid, oneshot.clone());
+    debug_assert!(is_held, "it has not run");
+    shared.start_held(held);
+    Receiver::new(oneshot)
 }
 
 /// Waits until every one of `pids` has been released. The caller's mailbox and monitors stay as they are.
@@ -112,6 +141,13 @@ pub(super) fn exit_of(shared: &Shared, pid: Pid) -> Wait {
 /// The future of [`wait`].
 #[must_use = "it has to be awaited to wait"]
 pub struct Wait(Option<Receiver<Infallible>>);
+
+impl Wait {
+    /// Waits for a process that is gone.
+    pub(super) fn over() -> Self {
+        Self(None)
+    }
+}
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,10 +7,10 @@ use super::{
     events::{ServerEvent, System},
 };
 use crate::{
-    call::{CALL_TIMEOUT, CallError, CallFuture, Receiver, ReplyTo, send_query, wait},
+    call::{CALL_TIMEOUT, CallError, CallFuture, Receiver, RemoteReply, ReplyTo, send_query, wait},
     messages::message::Message,
     process::{pid::Pid, reason::Reason},
-    runtime::context,
+    runtime::{context, handle::Handle},
     time::timeout::timeout as with_timeout,
 };
 
@@ -306,3 +306,37 @@ impl fmt::Display for GenServerStopError {
     }
 }
 impl std::error::Error for GenServerStopError {}
+
+impl Handle {
+    /// Calls a server, as [`GenServerRef::call`] does, from a plain thread or another executor, for at most
+    /// [`CALL_TIMEOUT`], 5 seconds.
+    ///
+    /// ```
+    /// use riot_actor::{gen_server::{Call, GenServer, Stop}, receive, run, runtime::Handle, this};
+    /// # struct Till;
+    /// # impl GenServer for Till { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Till) } }
+    /// # impl Call<u32> for Till { type Reply = u32; async fn call(&mut self, n: u32) -> u32 { n + 1 } }
+    /// # run(async {
+    /// let till = Till::start(()).await?;
+    /// let (handle, main) = (Handle::current(), this());
+    /// std::thread::spawn(move || {
+    ///     let reply = handle.call_server(till, 1).wait();
+    ///     handle.send(main, reply);
+    /// });
+    /// assert_eq!(receive::<Result<u32, riot_actor::call::CallError>>().await, Ok(2));
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
+    pub fn call_server<S, Q>(&self, server: GenServerRef<S>, query: Q) -> RemoteReply<S::Reply>
+    where
+        S: Call<Q>,
+        Q: Send + 'static,
+    {
+        self.send_query(server.pid(), Some(CALL_TIMEOUT), |reply| ServerEvent::<S>::call(query, reply))
+    }
+
+    /// Sends a one-way message to a server, as [`GenServerRef::cast`] does, from a plain thread. Never waits.
+    pub fn cast<S: Cast<M>, M: Send + 'static>(&self, server: GenServerRef<S>, message: M) {
+        self.shared.deliver(server.pid(), ServerEvent::<S>::cast(message));
+    }
+}

@@ -185,6 +185,51 @@ pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undel
     })
 }
 
+/// Returns all names that processes hold, in no order. (OTP: `erlang:registered/0`.)
+///
+/// ```
+/// # use riot_actor::{name::registered, register, run, this};
+/// # run(async {
+/// register("main", this()).unwrap();
+/// assert_eq!(registered().iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["main"]);
+/// # });
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn registered() -> Vec<Name> {
+    context::with_shared("registered", |shared| shared.registry.registered())
+}
+
+impl Handle {
+    /// Returns all names that processes hold, as [`registered`] does, from a plain thread.
+    #[must_use]
+    pub fn registered(&self) -> Vec<Name> {
+        self.shared.registry.registered()
+    }
+
+    /// Returns the process that holds a name, as [`whereis`] does, from a plain thread.
+    #[must_use]
+    pub fn whereis(&self, name: &str) -> Option<Pid> {
+        self.shared.registry.whereis(name)
+    }
+
+    /// Sends a message to the process that holds a name, as [`send_named`] does, from a plain thread.
+    ///
+    /// # Errors
+    /// If no process holds the name; the message comes back.
+    pub fn send_named<M: Send + 'static>(&self, name: &str, message: M) -> Result<(), Undelivered<M>> {
+        match self.whereis(name) {
+            Some(pid) => {
+                self.send(pid, message);
+                Ok(())
+            }
+            None => Err(Undelivered { name: NoSuchName(name.into()), message }),
+        }
+    }
+}
+
 /// No process holds this name.
 ///
 /// See [`Undelivered`] for an example.
@@ -324,6 +369,10 @@ impl Registry {
         Name: Borrow<Q>,
     {
         lock(&self.holders).names.get(name).copied()
+    }
+
+    fn registered(&self) -> Vec<Name> {
+        lock(&self.holders).names.keys().cloned().collect()
     }
 
     /// Frees memory of names that are held no longer.

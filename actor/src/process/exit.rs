@@ -85,6 +85,12 @@ pub fn is_alive(pid: Pid) -> bool {
 }
 
 impl Handle {
+    /// Returns whether `pid` has not begun to exit, as [`is_alive`] does, from a plain thread.
+    #[must_use]
+    pub fn is_alive(&self, pid: Pid) -> bool {
+        self.shared.is_alive(pid)
+    }
+
     /// Asks `pid` to exit, as [`exit`] does, from a plain thread. The sender is the runtime itself.
     pub fn exit(&self, pid: Pid, reason: Reason) {
         self.shared.exit(pid, self.shared.system(), reason);

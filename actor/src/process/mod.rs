@@ -35,7 +35,7 @@ pub use self::{
     pid::Pid,
     priority::Priority,
     reason::{Detail, ExitError, IntoReason, OrReason, Outcome, Reason, ok},
-    spawn::{SpawnOptions, spawn, spawn_link, spawn_monitor},
+    spawn::{SpawnError, SpawnOptions, spawn, spawn_link, spawn_monitor},
     tree::{ProcessNode, ProcessSubtree, ProcessTree, tree},
 };
 pub use crate::{

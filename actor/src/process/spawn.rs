@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -24,6 +25,7 @@ use crate::{
     },
     runtime::{
         context,
+        handle::Handle,
         kernel::{
             process::Body,
             spawn::{Affinity, Origin, ParentExit, SpawnSpec},
@@ -272,6 +274,62 @@ impl SpawnOptions {
                 Err(taken) => panic!("spawn: {taken}"),
             }
         })
+    }
+}
+
+/// The error of starting a process from a plain thread.
+///
+/// See [`Handle::spawn_with`] for an example.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// Another process has the name. The body was dropped without running.
+    NameTaken(NameTaken),
+    /// The options link the process to its parent, or pin it to its worker: a thread is no process.
+    NoParent,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameTaken(taken) => taken.fmt(f),
+            Self::NoParent => {
+                f.write_str("a process that a thread starts has no parent to be linked to or pinned with")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+impl Handle {
+    /// Starts a process that has no parent, with options.
+    ///
+    /// ```
+    /// use riot_actor::{process::{SpawnError, SpawnOptions}, run, runtime::Handle};
+    ///
+    /// run(async {
+    ///     let handle = Handle::current();
+    ///     let options = SpawnOptions::new().name("clerk");
+    ///     let clerk = handle.spawn_with(options, std::future::pending::<()>()).unwrap();
+    ///     assert_eq!(handle.whereis("clerk"), Some(clerk));
+    ///     let linked = handle.spawn_with(SpawnOptions::new().link(), async {});
+    ///     assert_eq!(linked, Err(SpawnError::NoParent));
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// If the name is taken, or the options need a parent: [`link`](SpawnOptions::link) and
+    /// [`pinned`](SpawnOptions::pinned).
+    pub fn spawn_with<F>(&self, options: SpawnOptions, body: F) -> Result<Pid, SpawnError>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        if options.0.link || matches!(options.0.affinity, Some(Affinity::CurrentWorker)) {
+            return Err(SpawnError::NoParent);
+        }
+        let body = Box::pin(ReasonOf { body });
+        self.shared.spawn(options, Origin::default(), body).map_err(SpawnError::NameTaken)
     }
 }
 

@@ -14,6 +14,7 @@ use super::os_signals::Listener;
 use super::{
     application::Application,
     context::{self, Local},
+    handle::Handle,
     scheduler::{self, LocalQueue, Scheduler},
     shared::{Scheduling, Shared},
     threads::Threads,
@@ -277,6 +278,14 @@ impl Config {
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
+        self.run_telling(main, |_| ())
+    }
+
+    /// Runs `main`, and tells `started` the handle.
+    pub(super) fn run_telling<F>(self, main: F, started: impl FnOnce(Handle)) -> Result<Reason, RunError>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
         check_can_run()?;
         let (scheduler, queues) = Scheduler::new(self.workers);
         let applications = self.take_applications();
@@ -296,6 +305,7 @@ impl Config {
             return Err(RunError::Thread(error));
         }
         shared.start(applications, main);
+        started(shared.handle());
         shared.wait_for_end(&threads)
     }
 }

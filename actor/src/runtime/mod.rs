@@ -25,6 +25,7 @@ pub(crate) mod kernel;
 mod os_signals;
 pub(crate) mod parker;
 mod random;
+mod running;
 pub(crate) mod scheduler;
 pub(crate) mod shared;
 pub(crate) mod shutdown;
@@ -48,5 +49,6 @@ pub use self::{
     gave_up::{GaveUp, cause_of_exit, give_up},
     handle::{Handle, RuntimeId},
     random::random,
+    running::Running,
     shutdown::{ShutdownSignal, shutdown, shutdown_signal, stop_timeout},
 };

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Condvar, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -166,6 +166,8 @@ pub(super) struct Ending {
     changed: Condvar,
     /// The wakers of those that wait for the beginning of the shutdown.
     waiting: Mutex<HashMap<u64, Waker>>,
+    /// The runtime has ended: no process runs any more.
+    is_over: AtomicBool,
 }
 
 impl Default for Ending {
@@ -179,6 +181,7 @@ impl Default for Ending {
             reason: Mutex::new(None),
             changed: Condvar::new(),
             waiting: Mutex::default(),
+            is_over: AtomicBool::new(false),
         }
     }
 }
@@ -468,6 +471,7 @@ impl Shared {
             std::mem::forget(self);
             return Err(RunError::Stuck(left));
         }
+        self.end_for_handles();
         self.timers.clear();
         // Whatever ended late has taken of the time of what comes next.
         let left = || self.config.kill_timeout.min(self.config.end_timeout().saturating_sub(began.elapsed()));
@@ -483,6 +487,20 @@ impl Shared {
         }
         stderr::flush(LOG_FLUSH_TIMEOUT);
         self.outcome(reason)
+    }
+
+    /// Returns whether the runtime has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ending.is_over.load(Ordering::SeqCst)
+    }
+
+    /// Ends the waits of handles for processes that were started too late and will never run.
+    fn end_for_handles(&self) {
+        self.ending.is_over.store(true, Ordering::SeqCst);
+        for pid in self.processes() {
+            let hooks = self.detach_relation(pid, |relations| std::mem::take(&mut relations.exit_hooks));
+            hooks.into_iter().for_each(|hooks| hooks.call_all(self, &Reason::NoProc));
+        }
     }
 
     fn report(self: &Arc<Self>, warning: String) {

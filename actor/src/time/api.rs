@@ -84,6 +84,25 @@ pub fn send_after<M: Send + 'static>(delay: Duration, to: impl SendLater, messag
     })
 }
 
+impl Handle {
+    /// Sends `message` after `delay`, once, as [`send_after`] does, from a plain thread.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use riot_actor::{receive, run, runtime::Handle, this};
+    ///
+    /// run(async {
+    ///     let (handle, main) = (Handle::current(), this());
+    ///     std::thread::spawn(move || handle.send_after(Duration::from_millis(1), main, "now"));
+    ///     assert_eq!(receive::<&str>().await, "now");
+    /// });
+    /// ```
+    pub fn send_after<M: Send + 'static>(&self, delay: Duration, to: impl SendLater, message: M) -> TimerRef {
+        let (shared, to) = (&*self.shared, to.destination().0);
+        shared.timers.send_at(shared, deadline_after(shared.now(), delay), to, |_| Message::new(message))
+    }
+}
+
 /// The message of [`start_timer`]. It carries the timer's reference, so that a stale timeout can be told from
 /// a current one.
 ///

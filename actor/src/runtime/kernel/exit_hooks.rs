@@ -102,6 +102,10 @@ impl ExitHooks {
         self.all.len()
     }
 
+    pub(crate) fn call_all(self, shared: &Shared, reason: &Reason) {
+        self.all.into_iter().for_each(|hook| hook.call(shared, reason));
+    }
+
     pub(super) fn into_vec(self) -> Vec<ExitHook> {
         self.all
     }
