@@ -41,7 +41,7 @@ mod events;
 mod reference;
 mod start;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, marker::PhantomData, time::Duration};
 
 pub use control::{continue_with, idle_timeout, stop};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
@@ -150,10 +150,14 @@ pub trait Call<Q>: GenServer {
     /// The type of the reply.
     type Reply: Send + 'static;
 
-    /// Returns the reply.
+    /// Returns the reply. A server implements this or [`handle_call`](Self::handle_call); one that implements
+    /// neither does not build where it is called.
     fn call(&mut self, query: Q) -> impl Future<Output = Self::Reply> + Send {
         let _ = query;
-        async { unreachable!("a server implements `call` or `handle_call`") }
+        async {
+            let () = Unanswered::<Self, Q>::IMPLEMENT_CALL_OR_HANDLE_CALL;
+            unreachable!("it does not build")
+        }
     }
 
     /// Handles the query with the right to reply, once, from any process. If that is dropped, the caller
@@ -168,6 +172,15 @@ pub trait Call<Q>: GenServer {
             control::reply_at_end(reply, answer);
         }
     }
+}
+
+/// A server that answers a call in no way. Only the default methods of [`Call`] together evaluate the
+/// constant.
+struct Unanswered<S: ?Sized, Q>(PhantomData<Q>, PhantomData<S>);
+
+impl<S: ?Sized, Q> Unanswered<S, Q> {
+    const IMPLEMENT_CALL_OR_HANDLE_CALL: () =
+        panic!("a server implements `call` or `handle_call` of `Call<Q>`, and this one implements neither");
 }
 
 /// Handles casts, which are one-way messages, of type `M`; see the [module](self) for an example.

@@ -200,3 +200,21 @@ struct StatesAreTyped;
 /// }
 /// ```
 struct TasksHaveOneWaiter;
+
+/// A server answers each of its calls by `call` or by `handle_call`.
+///
+/// ```compile_fail
+/// use riot_actor::gen_server::{Call, GenServer, Stop};
+/// struct Mute;
+/// impl GenServer for Mute { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Mute) } }
+/// impl Call<u8> for Mute { type Reply = u8; }
+/// riot_actor::run(async { _ = Mute::start(()).await?.call(1).await; Ok::<(), riot_actor::Reason>(()) });
+/// ```
+/// ```no_run
+/// use riot_actor::gen_server::{Call, GenServer, Stop};
+/// struct Mute;
+/// impl GenServer for Mute { type Args = (); async fn init((): ()) -> Result<Self, Stop> { Ok(Mute) } }
+/// impl Call<u8> for Mute { type Reply = u8; async fn call(&mut self, number: u8) -> u8 { number } }
+/// riot_actor::run(async { _ = Mute::start(()).await?.call(1).await; Ok::<(), riot_actor::Reason>(()) });
+/// ```
+struct CallsAreAnswered;

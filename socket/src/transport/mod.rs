@@ -218,6 +218,11 @@ pub trait Listen: Send + Sync + 'static {
 /// assert!(listener.bind().is_ok());
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be bound",
+    label = "a server listens on this",
+    note = "bind an address with `Server::bind`, or listen on a `UnixBind`, an `OpenSocket` or a memory `Listener`"
+)]
 pub trait Bind: Send + Sync + 'static {
     /// Binds and listens.
     ///
