@@ -253,7 +253,7 @@ impl Server {
 
     /// Runs all handlers inside the tokio runtime of [`Config::tokio`](riot_actor::runtime::Config::tokio),
     /// so that libraries that need tokio work in them: timers, sockets, tasks, database drivers, HTTP
-    /// clients. Each poll slice of a connection takes some 150 ns more.
+    /// clients. Each poll slice of a connection takes some 50 ns more.
     ///
     /// Without that runtime the server does not start. Processes that a handler starts are not inside tokio
     /// unless [they say so](riot_actor::process::SpawnOptions::tokio).

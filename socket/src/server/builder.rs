@@ -246,7 +246,7 @@ impl Server {
     }
 
     /// Runs each Connector inside the tokio runtime of [`Config::tokio`](riot_actor::runtime::Config::tokio),
-    /// so that libraries that need tokio work in the protocol. Each poll slice takes some 150 ns more.
+    /// so that libraries that need tokio work in the protocol. Each poll slice takes some 50 ns more.
     ///
     /// Without that runtime the server does not start.
     ///

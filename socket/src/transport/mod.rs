@@ -221,7 +221,7 @@ pub trait Listen: Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be bound",
     label = "a server listens on this",
-    note = "bind an address with `Server::bind`, or listen on a `UnixBind`, an `OpenSocket` or a memory `Listener`"
+    note = "bind an address with `Server::bind`; or listen on a `UnixBind`, an `OpenSocket` or a `Listener`"
 )]
 pub trait Bind: Send + Sync + 'static {
     /// Binds and listens.
