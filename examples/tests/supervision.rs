@@ -74,3 +74,15 @@ fn the_jobs_of_dynamic_children_are_all_done_or_put_back() {
     );
     tells(&output, &["stopping", "puts its work back", "puts its work back", "all are gone"]);
 }
+
+#[test]
+fn threads_ask_run_and_wait() {
+    let output = output("from_threads");
+    let sold = output.lines().filter(|line| line.contains("bought two")).count();
+    let left = output.lines().filter(|line| line.ends_with("leaves: sold out")).count();
+    assert_eq!((sold, left), (2, 2), "{output}");
+    tells(
+        &output,
+        &["one is left: Ok(Ok(0))", "the shop has closed: shutdown", "the runtime has ended: normal"],
+    );
+}
