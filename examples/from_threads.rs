@@ -1,8 +1,9 @@
 //! Processes reached from plain threads and from another executor.
 //! `cargo run --release --example from_threads`.
 //!
-//! The main thread of this program belongs to itself, as one of a user interface or of tokio does: the runtime is
-//! started beside it. Threads ask a server, run processes, and wait for their ends. It prints what they were told.
+//! The main thread of this program belongs to itself, as one of a user interface or of tokio does: the
+//! runtime is started beside it. Threads ask a server, run processes, and wait for their ends. It prints what
+//! they were told.
 
 use std::{error::Error, thread, time::Duration};
 
