@@ -71,8 +71,8 @@ pub use connection::{
 pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
     AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, DrainInfo,
-    DrainPhase, DrainReport, EndCounts, LogLevels, Protocol, Server, ServerHandle, ServerInfo, ServerPhase,
-    ServerStartError, ServerState, supervised,
+    DrainPhase, DrainReport, EndCounts, LogLevels, Protocol, ReadyServer, Server, ServerHandle, ServerInfo,
+    ServerPhase, ServerStartError, ServerState, supervised,
 };
 #[cfg(feature = "tls")]
 pub use transport::tls;

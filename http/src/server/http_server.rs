@@ -1,7 +1,7 @@
 //! The server: a handler or a service in, a supervised tree out.
 
 use std::{
-    fmt, io,
+    io,
     net::ToSocketAddrs,
     path::Path,
     sync::{
@@ -15,12 +15,12 @@ use http::HeaderValue;
 use riot_actor::Reason;
 use riot_flow::drive_to_completion;
 use riot_socket::{
-    Bind, ChildId, ChildSpec, Connection, ConnectionOverflow, Handshake, Options, Protocol, ServerHandle,
-    ServerStartError, UnixBind, proxy::ProxyProtocol,
+    Bind, ChildId, ChildSpec, Connection, ConnectionOverflow, Handshake, Options, Protocol, ReadyServer,
+    ServerHandle, ServerStartError, UnixBind, proxy::ProxyProtocol,
 };
 
 use super::{
-    Handler, Service, ServiceHandler,
+    Handler, Service,
     serve::{WhenPeerIsGone, serve},
 };
 use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts};
@@ -74,6 +74,14 @@ pub struct Server {
     config: HttpConfig,
     when_gone: WhenPeerIsGone,
 }
+
+/// A server that has been given what answers: none, since that is a [`Serving`].
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "this server does not know what to answer: call .service(..), .handler(..) or .axum(..)",
+    label = "it is started here"
+)]
+pub trait KnowsWhatToAnswer<'a> {}
 
 fn config() -> HttpConfig {
     HttpConfig::new().random(riot_actor::runtime::random)
@@ -245,10 +253,31 @@ impl Server {
         self
     }
 
+    /// Does not compile: a server is given what answers first, with [`service`](Self::service),
+    /// [`handler`](Self::handler), `tower` or `axum`.
+    ///
+    /// ```compile_fail
+    /// # async fn start() -> Result<(), riot_actor::Reason> {
+    /// riot_http::Server::bind("127.0.0.1:0")?.start_link().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// None.
+    pub fn start_link<'a>(self) -> std::future::Ready<Result<ServerHandle, ServerStartError>>
+    where
+        Self: KnowsWhatToAnswer<'a>,
+    {
+        unreachable!("no server knows what to answer")
+    }
+
     /// Answers requests with a handler, which holds the request and its response.
-    pub fn handler<H: Handler>(self, handler: H) -> Serving<H> {
+    pub fn handler(self, handler: impl Handler) -> Serving {
         let Self { server, config, when_gone } = self;
-        Serving { server, config: Arc::new(config), handler: Arc::new(handler), when_gone }
+        let server = server.drain_first_timeout(config.drain_first_timeout());
+        let (config, handler) = (Arc::new(config), Arc::new(handler));
+        Serving(server.protocol(HttpProtocol { config, handler, when_gone, first: AtomicBool::new(true) }))
     }
 
     /// Runs all handlers inside the tokio runtime of [`Config::tokio`](riot_actor::runtime::Config::tokio),
@@ -285,7 +314,7 @@ impl Server {
     /// Answers requests with a tower service inside tokio: [`tokio`](Self::tokio), then
     /// [`tower`](Self::tower).
     #[cfg(all(feature = "tower", feature = "tokio"))]
-    pub fn tower_tokio<S, B>(self, service: S) -> Serving<super::TowerHandler<S>>
+    pub fn tower_tokio<S, B>(self, service: S) -> Serving
     where
         super::TowerHandler<S>: Handler,
         S: tower_service::Service<http::Request<crate::Body>, Response = http::Response<B>>,
@@ -318,14 +347,14 @@ impl Server {
     /// # Ok::<(), riot_actor::runtime::RunError>(())
     /// ```
     #[cfg(feature = "axum")]
-    pub fn axum(self, router: ::axum::Router) -> Serving<super::TowerHandler<super::AxumService>> {
+    pub fn axum(self, router: ::axum::Router) -> Serving {
         self.tower_tokio(super::AxumService::new(router))
     }
 
     /// Answers requests with a tower service, such as an axum `Router`; see
     /// [`TowerHandler`](super::TowerHandler).
     #[cfg(feature = "tower")]
-    pub fn tower<S, B>(self, service: S) -> Serving<super::TowerHandler<S>>
+    pub fn tower<S, B>(self, service: S) -> Serving
     where
         super::TowerHandler<S>: Handler,
         S: tower_service::Service<http::Request<crate::Body>, Response = http::Response<B>>,
@@ -334,7 +363,7 @@ impl Server {
     }
 
     /// Answers requests with a service, which maps a request to a response.
-    pub fn service<S: Service>(self, service: S) -> Serving<ServiceHandler<S>> {
+    pub fn service<S: Service>(self, service: S) -> Serving {
         self.handler(super::service(service))
     }
 }
@@ -408,14 +437,10 @@ socket_settings! {
 /// # });
 /// ```
 #[must_use = "nothing listens before `start_link`"]
-pub struct Serving<H> {
-    server: riot_socket::Server,
-    config: Arc<HttpConfig>,
-    handler: Arc<H>,
-    when_gone: WhenPeerIsGone,
-}
+#[derive(Debug)]
+pub struct Serving(ReadyServer);
 
-impl<H: Handler> Serving<H> {
+impl Serving {
     /// Starts the tree, linked to the caller. When this returns, the server is bound and accepts connections.
     ///
     /// # Errors
@@ -424,8 +449,7 @@ impl<H: Handler> Serving<H> {
     /// # Panics
     /// Panics outside a process.
     pub async fn start_link(self) -> Result<ServerHandle, ServerStartError> {
-        let (server, protocol) = self.into_protocol();
-        server.start_link(protocol).await
+        self.0.start_link().await
     }
 
     /// Returns the spec of a child that runs the server under a supervisor.
@@ -436,15 +460,7 @@ impl<H: Handler> Serving<H> {
     /// Returns the spec of a child that runs the server under a supervisor, and a handle to the server; see
     /// [`riot_socket::Server::child`].
     pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle) {
-        let (server, protocol) = self.into_protocol();
-        server.child(id, protocol)
-    }
-
-    /// Returns what a Connector runs. The handler runs in the client's own process.
-    fn into_protocol(self) -> (riot_socket::Server, impl Protocol) {
-        let Self { server, config, handler, when_gone } = self;
-        let server = server.drain_first_timeout(config.drain_first_timeout());
-        (server, HttpProtocol { config, handler, when_gone, first: AtomicBool::new(true) })
+        self.0.child(id)
     }
 }
 
@@ -470,14 +486,5 @@ impl<H: Handler> Protocol for HttpProtocol<H> {
 
     fn alpn(&self) -> &'static [&'static str] {
         Http1::ALPN
-    }
-}
-
-impl<H> fmt::Debug for Serving<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serving")
-            .field("server", &self.server)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use super::{
     handle::ServerHandle,
     log_levels::LogLevels,
     overflow::ConnectionOverflow,
-    protocol::{self, Protocol},
+    protocol::{self, DynProtocol, Protocol},
     state::Shared,
     tree,
 };
@@ -311,16 +311,7 @@ impl Server {
     /// # Panics
     /// Panics outside a process.
     pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerHandle, ServerStartError> {
-        self.config.check_stop_timeout();
-        let (shared, supervisors) = self.into_shared(protocol);
-        match tree::tree(&shared, supervisors).start_link().await {
-            Ok(_) => Ok(ServerHandle::new(shared)),
-            // The error of the tree names the child that failed. The error of the bind names the address.
-            Err(error) => Err(match shared.take_bind_error() {
-                Some(error) => ServerStartError::Bind(error),
-                None => ServerStartError::Supervisor(error.into()),
-            }),
-        }
+        self.protocol(protocol).start_link().await
     }
 
     /// Returns the spec of the server as a child of a supervisor.
@@ -341,21 +332,84 @@ impl Server {
     /// # assert_eq!(reason, riot_actor::Reason::Normal);
     /// ```
     pub fn child_spec(self, id: impl Into<ChildId>, protocol: impl Protocol) -> ChildSpec {
-        self.child(id, protocol).0
+        self.protocol(protocol).child(id).0
     }
 
     /// Returns the spec of the server as a child of a supervisor, and a handle to it. The handle stays valid
     /// when the server is restarted. Counts and changed settings are kept too.
     pub fn child(self, id: impl Into<ChildId>, protocol: impl Protocol) -> (ChildSpec, ServerHandle) {
-        let (shared, supervisors) = self.into_shared(protocol);
+        self.protocol(protocol).child(id)
+    }
+
+    /// Gives the server its protocol, for a layer that starts it later.
+    ///
+    /// ```
+    /// use riot_socket::{Connection, ReadyServer, Server};
+    ///
+    /// fn greeter() -> std::io::Result<ReadyServer> {
+    ///     let greet = |mut connection: Connection| async move { connection.write_all(b"hello").await };
+    ///     Ok(Server::bind("127.0.0.1:0")?.protocol(greet))
+    /// }
+    /// # let reason = riot_actor::run(async {
+    /// let server = greeter()?.start_link().await?;
+    /// # server.stop(std::time::Duration::ZERO).await;
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// # assert_eq!(reason, riot_actor::Reason::Normal);
+    /// ```
+    pub fn protocol(mut self, protocol: impl Protocol) -> ReadyServer {
+        self.config.handshakes.set_protocol_names(protocol.alpn());
+        ReadyServer { server: self, protocol: protocol::erase(protocol) }
+    }
+}
+
+/// A server with its protocol, whose type is erased.
+///
+/// See [`Server::protocol`] for an example.
+#[must_use = "nothing listens before `start_link`"]
+pub struct ReadyServer {
+    server: Server,
+    protocol: Arc<dyn DynProtocol>,
+}
+
+impl ReadyServer {
+    /// Starts the tree; see [`Server::start_link`].
+    ///
+    /// # Errors
+    /// If the address cannot be bound. No process is left behind then.
+    ///
+    /// # Panics
+    /// Panics outside a process.
+    pub async fn start_link(self) -> Result<ServerHandle, ServerStartError> {
+        self.server.config.check_stop_timeout();
+        let (shared, supervisors) = self.into_shared();
+        match tree::tree(&shared, supervisors).start_link().await {
+            Ok(_) => Ok(ServerHandle::new(shared)),
+            // The error of the tree names the child that failed. The error of the bind names the address.
+            Err(error) => Err(match shared.take_bind_error() {
+                Some(error) => ServerStartError::Bind(error),
+                None => ServerStartError::Supervisor(error.into()),
+            }),
+        }
+    }
+
+    /// Returns the spec of the server as a child of a supervisor, and a handle to it; see [`Server::child`].
+    pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle) {
+        let (shared, supervisors) = self.into_shared();
         let server = ServerHandle::new(shared.clone());
         (supervisor(id, move || tree::tree(&shared, supervisors).start_link()), server)
     }
 
-    fn into_shared(mut self, protocol: impl Protocol) -> (Arc<Shared>, usize) {
-        self.config.handshakes.set_protocol_names(protocol.alpn());
-        let supervisors = self.config.connection_supervisors;
-        (Arc::new(Shared::new(self.bind, self.config, protocol::erase(protocol))), supervisors)
+    fn into_shared(self) -> (Arc<Shared>, usize) {
+        let Self { server: Server { bind, config }, protocol } = self;
+        let supervisors = config.connection_supervisors;
+        (Arc::new(Shared::new(bind, config, protocol)), supervisors)
+    }
+}
+
+impl fmt::Debug for ReadyServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReadyServer").field(&self.server).finish()
     }
 }
 

@@ -45,7 +45,7 @@ mod tree;
 
 pub use self::{
     alarm::{Alarm, AlarmEvent},
-    builder::{Server, ServerStartError},
+    builder::{ReadyServer, Server, ServerStartError},
     drain::{DrainInfo, DrainPhase, DrainReport, ServerPhase},
     handle::ServerHandle,
     info::{AcceptErrors, ConnectionInfo, CutConnection, EndCounts, ServerInfo, ServerState},
