@@ -25,7 +25,10 @@ use riot_actor::{
     state_machine::{Input, StateMachine, Step},
     task::Task,
     this,
-    time::{deadline_after, interval, send_after, send_interval, sleep_until, start_timer, timeout},
+    time::{
+        deadline_after, exit_after, interval, kill_after, send_after, send_interval, sleep_until,
+        start_timer, timeout,
+    },
 };
 
 /// Durations that a sum or a conversion may not hold.
@@ -113,6 +116,10 @@ fn t11_what_is_to_last_for_ever_does() {
             let mut task = Task::spawn(pending::<()>());
             lasts("Task::wait", task.wait(Some(long))).await;
             let (later, timer) = (send_after(long, this(), 1_u8), start_timer(long, this(), 1_u8));
+            for never in [exit_after(long, this(), Reason::Shutdown), kill_after(long, this())] {
+                assert!(never.read().is_some());
+                never.cancel();
+            }
             let repeated = send_interval(long, this(), 1_u8).expect("it is not zero");
             lasts("timers", receive::<u8>()).await;
             for timer in [later, timer, repeated] {
@@ -241,9 +248,11 @@ const TRIED: &[&str] = &[
     "call_timeout",
     "deadline_after",
     "event_timeout",
+    "exit_after",
     "give_up",
     "idle_timeout",
     "interval",
+    "kill_after",
     "kill_timeout",
     "long_schedule",
     "receive_timeout",

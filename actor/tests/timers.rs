@@ -1,20 +1,23 @@
-//! Timers: T1-T12.
+//! Timers: T1-T13.
 mod common;
 
 use std::{future::pending, sync::Arc, sync::mpsc, time::Duration};
 
 use common::*;
 use riot_actor::{
-    Reason, exit,
+    Exit, Reason, exit,
     mailbox::receive_timeout,
     now,
-    process::{info, wait, yield_now},
+    process::{SpawnOptions, info, is_alive, spawn_monitor, wait, yield_now},
     receive, register,
     runtime::Config,
     send,
     simulation::Simulation,
     sleep, spawn, this,
-    time::{TimedOut, Timeout, ZeroPeriod, interval, send_after, send_interval, sleep_until, start_timer},
+    time::{
+        TimedOut, Timeout, ZeroPeriod, exit_after, interval, kill_after, send_after, send_interval,
+        sleep_until, start_timer,
+    },
 };
 
 async fn nothing<T: Send + std::fmt::Debug + PartialEq + 'static>() {
@@ -185,6 +188,36 @@ fn t11_a_duration_beyond_all_time_never_fires() {
         send_interval(Duration::MAX, this(), 2).unwrap();
         assert!(receive_timeout::<i32>(secs(86_400 * 365)).await.is_err());
         assert!(timer.cancel().is_some() && riot_actor::process::is_alive(sleeper));
+    });
+}
+
+#[test]
+fn t13_a_timer_sends_an_exit_signal() {
+    everywhere(|| async {
+        let (asked, end) = spawn_monitor(pending::<()>());
+        exit_after(millis(1), asked, Reason::other("enough"));
+        assert_eq!(end.down().await.reason, Reason::other("enough"));
+        let deaf = SpawnOptions::new().trap_exit().spawn_monitor(async {
+            exit_after(Duration::ZERO, this(), Reason::Shutdown);
+            let told = receive::<Exit>().await;
+            assert_eq!((told.from, told.reason), (this(), Reason::Shutdown));
+            pending::<()>().await;
+        });
+        sleep(millis(5)).await;
+        assert!(is_alive(deaf.0), "it traps exits");
+        kill_after(millis(1), deaf.0);
+        assert_eq!(deaf.1.down().await.reason, Reason::Killed);
+        let spared = spawn(pending::<()>());
+        let timer = kill_after(millis(1), spared);
+        assert!(timer.cancel().is_some());
+        sleep(millis(5)).await;
+        assert!(is_alive(spared));
+        // A name is looked up when the timer fires.
+        register("later", this()).expect("it is free");
+        let timer = start_timer(millis(1), "later", 7_u8);
+        assert_eq!(receive::<Timeout<u8>>().await, Timeout { timer, value: 7 });
+        exit(spared, Reason::Kill);
+        wait(spared).await;
     });
 }
 

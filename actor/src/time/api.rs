@@ -12,7 +12,7 @@ use super::{clock::deadline_after, timer_ref::TimerRef, timers::Destination};
 use crate::{
     messages::message::Message,
     names::name::Name,
-    process::pid::Pid,
+    process::{pid::Pid, reason::Reason},
     runtime::{context, coop, handle::Handle},
 };
 
@@ -128,12 +128,45 @@ pub struct Timeout<V> {
 ///
 /// # Panics
 /// Panics outside a process.
-pub fn start_timer<V: Send + 'static>(delay: Duration, to: Pid, value: V) -> TimerRef {
+pub fn start_timer<V: Send + 'static>(delay: Duration, to: impl SendLater, value: V) -> TimerRef {
+    let to = to.destination().0;
     context::with_shared("start_timer", |shared| {
         let deadline = deadline_after(shared.now(), delay);
         let message = |timer| Message::system(Timeout { timer, value });
-        shared.timers.send_at(shared, deadline, Destination::Pid(to), message)
+        shared.timers.send_at(shared, deadline, to, message)
     })
+}
+
+/// Asks `pid` to exit after `delay`, as [`exit`](crate::exit) does. The timer ends with the process it is
+/// aimed at. (OTP: `timer:exit_after/3`.)
+///
+/// ```
+/// # use std::time::Duration;
+/// # use riot_actor::{Reason, process::{spawn, wait}, run, time::exit_after};
+/// # run(async {
+/// let clerk = spawn(std::future::pending::<()>());
+/// exit_after(Duration::from_millis(1), clerk, Reason::Shutdown);
+/// assert_eq!(wait(clerk).await, Reason::Shutdown);
+/// # });
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+pub fn exit_after(delay: Duration, pid: Pid, reason: Reason) -> TimerRef {
+    let from = crate::this();
+    context::with_shared("exit_after", |shared| {
+        shared.timers.exit_at(shared, deadline_after(shared.now(), delay), pid, from, reason)
+    })
+}
+
+/// Kills `pid` after `delay`, whether it traps exits or not. (OTP: `timer:kill_after/2`.)
+///
+/// See [`exit_after`] for an example.
+///
+/// # Panics
+/// Panics outside a process.
+pub fn kill_after(delay: Duration, pid: Pid) -> TimerRef {
+    exit_after(delay, pid, Reason::Kill)
 }
 
 /// Sends a clone of `message` to `to` every `period`: the n-th n periods from now, without drift, until the

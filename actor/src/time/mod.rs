@@ -22,8 +22,8 @@ mod wheel;
 
 pub use self::{
     api::{
-        Interval, MissedTicks, SendLater, Sleep, Timeout, ZeroPeriod, interval, send_after, send_interval,
-        sleep, sleep_until, start_timer,
+        Interval, MissedTicks, SendLater, Sleep, Timeout, ZeroPeriod, exit_after, interval, kill_after,
+        send_after, send_interval, sleep, sleep_until, start_timer,
     },
     clock::{deadline_after, now, now_coarse},
     timeout::{TimedOut, TimeoutFuture, timeout},

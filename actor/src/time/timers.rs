@@ -18,7 +18,7 @@ use crate::{
     guard::{Contained, contain},
     messages::message::Message,
     names::name::Name,
-    process::pid::Pid,
+    process::{pid::Pid, reason::Reason},
     runtime::shared::Shared,
     sync::lock::lock,
 };
@@ -41,6 +41,14 @@ enum Action {
     Wake(Waker),
     Send(Destination, Message),
     Repeat(Box<Repeat>),
+    Exit(Box<ExitLater>),
+}
+
+/// An exit signal to be sent.
+struct ExitLater {
+    to: Pid,
+    from: Pid,
+    reason: Reason,
 }
 
 struct Repeat {
@@ -116,6 +124,21 @@ impl Timers {
         let timer = self.begin(deadline, |timer| Action::Send(to, message(timer)));
         shared.timer_was_set();
         self.aim(shared, timer, target);
+        timer
+    }
+
+    /// Starts a timer that sends an exit signal.
+    pub(crate) fn exit_at(
+        &self,
+        shared: &Shared,
+        deadline: Option<Instant>,
+        to: Pid,
+        from: Pid,
+        reason: Reason,
+    ) -> TimerRef {
+        let timer = self.begin(deadline, |_| Action::Exit(Box::new(ExitLater { to, from, reason })));
+        shared.timer_was_set();
+        self.aim(shared, timer, Some(to));
         timer
     }
 
@@ -249,6 +272,10 @@ impl Timers {
                 if let Some(pid) = shared.registry.whereis(&name) {
                     shared.deliver(pid, message);
                 }
+            }
+            Action::Exit(exit) => {
+                let ExitLater { to, from, reason } = *exit;
+                shared.exit(to, from, reason);
             }
             Action::Repeat(mut repeat) => {
                 // Cloning a message runs code of a user. If it panics, the interval ends.
