@@ -20,7 +20,9 @@ use riot_actor::{
     process::SpawnOptions,
     receive, register,
     runtime::{Config, Handle, Running},
-    send, sleep, spawn, this,
+    send,
+    simulation::Simulation,
+    sleep, spawn, this,
 };
 
 fn start() -> Running {
@@ -264,4 +266,26 @@ fn ha04_a_runtime_is_started_without_blocking() {
         running.handle().shutdown(Reason::Normal);
         tokio::task::spawn_blocking(|| running.wait().expect("it ends")).await.unwrap();
     });
+}
+
+#[test]
+fn ha02_the_time_of_a_call_passes_by_the_clock_of_the_runtime() {
+    let reason = Simulation::new(1).run(async {
+        // The virtual clock is an hour ahead of the real one.
+        sleep(secs(3600)).await;
+        let slow = spawn(async {
+            loop {
+                let CallRequest { query, reply, .. } = receive::<CallRequest<u32, u32>>().await;
+                sleep(secs(2)).await;
+                reply.send(query + 1);
+            }
+        });
+        let began = riot_actor::now();
+        let handle = Handle::current();
+        assert_eq!(handle.call::<u32, u32>(slow, 1, Some(secs(3))).await, Ok(2));
+        assert_eq!(handle.call::<u32, u32>(slow, 1, Some(secs(1))).await, Err(CallError::Timeout));
+        let took = riot_actor::now() - began;
+        assert!(took >= secs(3) && took < secs(3) + millis(10), "{took:?}");
+    });
+    assert_eq!(reason, Reason::Normal);
 }

@@ -39,7 +39,7 @@ use crate::{
 #[must_use = "the reply has to be awaited, or waited for"]
 pub struct RemoteReply<R: Send> {
     awaited: Awaited<R>,
-    /// The time until which it is waited for, and the runtime whose timers tell.
+    /// The time until which it is waited for, and the runtime whose clock and timers tell.
     timeout: Option<(Instant, Option<Sleep>, Handle)>,
 }
 
@@ -66,7 +66,11 @@ impl<R: Send> RemoteReply<R> {
             context::current().is_none(),
             "riot_actor: `RemoteReply::wait` blocks; a process awaits it instead"
         );
-        let deadline = self.timeout.take().map(|(deadline, ..)| deadline);
+        // The time that is left by the clock of the runtime passes in real time here.
+        let left = |(deadline, _, handle): (Instant, _, Handle)| {
+            deadline_after(Instant::now(), deadline.saturating_duration_since(handle.shared.now()))
+        };
+        let deadline = self.timeout.take().and_then(left);
         let waker = Waker::from(Arc::new(Unparks(thread::current())));
         let mut cx = Context::from_waker(&waker);
         loop {
@@ -155,7 +159,7 @@ impl Handle {
             Ok(receiver) => Awaited::Reply(receiver),
             Err(error) => Awaited::Failed(error),
         };
-        let deadline = timeout.and_then(|timeout| deadline_after(Instant::now(), timeout));
+        let deadline = timeout.and_then(|timeout| deadline_after(self.shared.now(), timeout));
         RemoteReply { awaited, timeout: deadline.map(|deadline| (deadline, None, self.clone())) }
     }
 
