@@ -81,9 +81,9 @@ fn t12_a_sleep_that_moves_to_another_runtime_leaves_the_sleeps_there_alone() {
     let slept = from.handle().run(async {
         let mut moved = Box::pin(sleep(secs(3600)));
         assert_eq!(poll_once(moved.as_mut()).await, None);
-        moved
+        (moved,)
     });
-    let mut moved = slept.wait().unwrap();
+    let (mut moved,) = slept.wait().unwrap();
     let (begin, began) = mpsc::channel();
     let innocent = to.handle().run(async move {
         let mut own = pin!(sleep(millis(500)));
