@@ -156,7 +156,7 @@ impl Handle {
             return RemoteReply::failed(CallError::NoProc);
         }
         let awaited = match oneshot::send_query_from(&self.shared, to, make) {
-            Ok(receiver) => Awaited::Reply(receiver),
+            Ok(receiver) => Awaited::Reply(receiver.end_with(&self.shared)),
             Err(error) => Awaited::Failed(error),
         };
         let deadline = timeout.and_then(|timeout| deadline_after(self.shared.now(), timeout));
@@ -180,7 +180,7 @@ impl Handle {
         if self.shared.is_over() {
             return RemoteReply { awaited: Awaited::Exit(Wait::over(), |reason| reason), timeout: None };
         }
-        let wait = oneshot::exit_of(&self.shared, pid);
+        let wait = oneshot::exit_of(&self.shared, pid).end_with(&self.shared);
         RemoteReply { awaited: Awaited::Exit(wait, |reason| reason), timeout: None }
     }
 
