@@ -336,7 +336,7 @@ impl Registration {
     /// Registers a socket for both directions, with the poller for the worker that runs this process, or of
     /// any worker on a thread that is none. The registration must be dropped before the descriptor is closed.
     ///
-    /// Returns none where no worker has a poller yet: one installs its own, and the socket is then tried again.
+    /// Returns none where no worker has a poller yet: one installs its own, and the socket is tried again.
     pub(crate) fn new(descriptor: RawFd, readiness: &Arc<Readiness>) -> io::Result<Option<Self>> {
         let handle = match try_this() {
             Some(_) => driver::install(Poller::new)?.handle().clone(),
