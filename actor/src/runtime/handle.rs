@@ -39,6 +39,10 @@ impl Handle {
     /// Panics outside a process.
     #[must_use]
     pub fn current() -> Self {
+        assert!(
+            context::has_runtime(),
+            "riot_actor: `Handle::current` needs a running process to be current for"
+        );
         context::with_shared("Handle::current", |shared| shared.handle())
     }
 
