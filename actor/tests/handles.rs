@@ -3,11 +3,12 @@ mod common;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use common::{millis, secs};
@@ -15,12 +16,15 @@ use futures_lite::future::block_on;
 use riot_actor::{
     Pid, Reason,
     call::{CallError, CallRequest},
+    driver::{self, Driver, Unpark},
     exit,
     gen_server::{Call, Cast, GenServer, GenServerOptions, GenServerRef, Stop},
     process::SpawnOptions,
     receive, register,
-    runtime::{Config, Handle, Running},
-    send, sleep, spawn, this,
+    runtime::{Config, Handle, Running, RuntimeId},
+    send,
+    simulation::Simulation,
+    sleep, spawn, this,
 };
 
 fn start() -> Running {
@@ -264,4 +268,87 @@ fn ha04_a_runtime_is_started_without_blocking() {
         running.handle().shutdown(Reason::Normal);
         tokio::task::spawn_blocking(|| running.wait().expect("it ends")).await.unwrap();
     });
+}
+
+#[test]
+fn ha02_the_time_of_a_call_passes_by_the_clock_of_the_runtime() {
+    let reason = Simulation::new(1).run(async {
+        // The virtual clock is an hour ahead of the real one.
+        sleep(secs(3600)).await;
+        let slow = spawn(async {
+            loop {
+                let CallRequest { query, reply, .. } = receive::<CallRequest<u32, u32>>().await;
+                sleep(secs(2)).await;
+                reply.send(query + 1);
+            }
+        });
+        let began = riot_actor::now();
+        let handle = Handle::current();
+        assert_eq!(handle.call::<u32, u32>(slow, 1, Some(secs(3))).await, Ok(2));
+        assert_eq!(handle.call::<u32, u32>(slow, 1, Some(secs(1))).await, Err(CallError::Timeout));
+        let took = riot_actor::now() - began;
+        assert!(took >= secs(3) && took < secs(3) + millis(10), "{took:?}");
+    });
+    assert_eq!(reason, Reason::Normal);
+}
+
+#[test]
+fn ha04_after_the_end_a_handle_that_is_kept_keeps_no_driver() {
+    struct Told(mpsc::Sender<()>, Box<dyn Driver>);
+    impl Driver for Told {
+        fn park(&mut self, timeout: Option<Duration>) {
+            self.1.park(timeout);
+        }
+        fn dispatch(&mut self) {
+            self.1.dispatch();
+        }
+        fn unparker(&self) -> Arc<dyn Unpark> {
+            self.1.unparker()
+        }
+    }
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+            panic!("in the drop of a driver");
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    let running = start();
+    let handle = running.handle().clone();
+    let installed = handle.run(async move {
+        driver::install(|| Ok((Told(tell, Box::<Parks>::default()), ()))).unwrap();
+        RuntimeId::current().unwrap()
+    });
+    let id = installed.wait().unwrap();
+    assert!(id.handle().is_some());
+    end(running);
+    assert_eq!(told.try_recv(), Ok(()));
+    assert!(id.handle().is_none());
+    drop(handle);
+}
+
+/// Sleeps until it is unparked, as the driver of a worker does.
+#[derive(Default)]
+struct Parks(Arc<Permit>);
+
+#[derive(Default)]
+struct Permit(Mutex<bool>, Condvar);
+
+impl Driver for Parks {
+    fn park(&mut self, timeout: Option<Duration>) {
+        let granted = self.0.0.lock().unwrap();
+        let timeout = timeout.unwrap_or(secs(3600));
+        *self.0.1.wait_timeout_while(granted, timeout, |granted| !*granted).unwrap().0 = false;
+    }
+    fn dispatch(&mut self) {}
+    fn unparker(&self) -> Arc<dyn Unpark> {
+        self.0.clone()
+    }
+}
+
+impl Unpark for Permit {
+    fn unpark(&self) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_one();
+    }
 }

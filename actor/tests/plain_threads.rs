@@ -1,14 +1,15 @@
 //! The clock and the timers of a runtime, used by plain threads.
 mod common;
 
-use std::{future::poll_fn, pin::pin, thread, time::Instant};
+use std::{future::poll_fn, pin::pin, sync::mpsc, thread, time::Instant};
 
 use common::{millis, secs, threaded};
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once};
 use riot_actor::{
+    Reason,
     process::spawn,
     receive,
-    runtime::{Handle, RuntimeId},
+    runtime::{Config, Handle, Running, RuntimeId},
     send, sleep, this,
 };
 
@@ -67,4 +68,40 @@ fn a_thread_is_back_outside_after_a_visit_and_after_a_panic() {
 
 fn send_outside() {
     let _ = riot_actor::time::send_after(millis(1), "nobody", ());
+}
+
+fn start() -> Running {
+    Config::new().workers(1).start(std::future::pending::<()>()).unwrap()
+}
+
+#[test]
+fn t12_a_sleep_that_moves_to_another_runtime_leaves_the_sleeps_there_alone() {
+    let (from, to) = (start(), start());
+    // Both are the first sleeps of their runtimes, so their timers have the same number.
+    let slept = from.handle().run(async {
+        let mut moved = Box::pin(sleep(secs(3600)));
+        assert_eq!(poll_once(moved.as_mut()).await, None);
+        (moved,)
+    });
+    let (mut moved,) = slept.wait().unwrap();
+    let (begin, began) = mpsc::channel();
+    let innocent = to.handle().run(async move {
+        let mut own = pin!(sleep(millis(500)));
+        poll_fn(|cx| {
+            let polled = own.as_mut().poll(cx);
+            // It is polled again only when its timer wakes it.
+            let _ = begin.send(());
+            polled
+        })
+        .await;
+    });
+    began.recv().unwrap();
+    assert_eq!(to.handle().enter(|| block_on(poll_once(moved.as_mut()))), None);
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(innocent.wait()));
+    assert_eq!(told.recv_timeout(secs(30)), Ok(Ok(())), "its timer wakes it");
+    for running in [from, to] {
+        running.handle().shutdown(Reason::Normal);
+        running.wait().unwrap();
+    }
 }

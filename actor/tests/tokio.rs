@@ -42,14 +42,17 @@ fn tk01_tokio_is_there_before_the_applications_and_ends_after_the_last_process()
         async move {
             assert!(has_tokio());
             in_tokio(async move {
+                // Told also if it is dropped before its first poll.
+                let told = OnDrop(Some(move || in_task.lock().unwrap().push("task")));
                 tokio::spawn(async move {
-                    let _told = OnDrop(Some(move || in_task.lock().unwrap().push("task")));
+                    let _told = told;
                     std::future::pending::<()>().await;
                 });
             })
             .await;
+            let told = OnDrop(Some(move || in_process.lock().unwrap().push("process")));
             Ok::<_, Reason>(spawn_link(async move {
-                let _told = OnDrop(Some(move || in_process.lock().unwrap().push("process")));
+                let _told = told;
                 std::future::pending::<()>().await;
             }))
         }

@@ -294,3 +294,84 @@ fn tk02_a_connector_is_inside_tokio_and_other_processes_are_not() {
         Ok(())
     });
 }
+
+/// Waits for the result that a task tells.
+fn told<T>(told: &std::sync::mpsc::Receiver<T>) -> T {
+    told.recv_timeout(Duration::from_secs(30)).expect("the task goes on")
+}
+
+#[test]
+fn tk05_a_connection_that_outlives_its_runtime_ends_with_an_error() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let tokio = tokio.expect("it starts");
+    let peer = std::net::TcpListener::bind("127.0.0.1:0").expect("it binds");
+    let address = peer.local_addr().expect("it is bound").to_string();
+    let riot = Config::new().workers(2).start(std::future::pending::<()>()).expect("it starts");
+    let serving = riot.handle().run(async {
+        // The workers have pollers from then on.
+        let serve = |connection: Connection| async { echo(connection).await.map(drop) };
+        let server = Server::bind("127.0.0.1:0").expect("it binds").start_link(serve).await;
+        server.expect("it starts").stop(Duration::ZERO).await;
+    });
+    serving.wait().expect("it runs");
+    let connect = |address: String| {
+        let connecting = riot.handle().run(async move { Connection::connect(&address).await });
+        connecting.wait().expect("it runs").expect("it connects")
+    };
+    let (waiting, late, never) = (connect(address.clone()), connect(address.clone()), connect(address));
+    let (tell, hear) = std::sync::mpsc::channel();
+    let (reading, has_read) = std::sync::mpsc::channel();
+    let tell_late = tell.clone();
+    tokio.spawn(async move {
+        let (mut reader, _writer) = waiting.into_split();
+        let mut bytes = [0; 8];
+        let mut buffer = tokio::io::ReadBuf::new(&mut bytes);
+        let read = std::future::poll_fn(|cx| {
+            let polled = std::pin::Pin::new(&mut reader).poll_read(cx, &mut buffer);
+            let _ = reading.send(());
+            polled
+        });
+        let _ = tell.send(read.await.map(|()| 0));
+    });
+    told(&has_read);
+    // The handle keeps what is left of the runtime.
+    let handle = riot.handle().clone();
+    handle.shutdown(Reason::Normal);
+    riot.wait().expect("it ends");
+    let not_connected = |read: io::Result<u64>| read.map_err(|error| error.kind());
+    assert_eq!(not_connected(told(&hear)), Err(io::ErrorKind::NotConnected), "a read that waits");
+    tokio.spawn(async move { tell_late.send(echo(late).await) });
+    assert_eq!(not_connected(told(&hear)), Err(io::ErrorKind::NotConnected), "a read that begins later");
+    drop(tokio.spawn(async move { drop(never.into_split()) }));
+    drop(tokio);
+}
+
+#[test]
+fn tk05_a_connection_works_in_a_task_before_any_worker_has_waited_for_a_socket() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let tokio = tokio.expect("it starts");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("it binds");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let riot = Config::new().workers(1).start(std::future::pending::<()>()).expect("it starts");
+    let connecting = riot.handle().run(async move { Connection::connect(&address).await });
+    let mut connection = connecting.wait().expect("it runs").expect("it connects");
+    let (mut peer, _) = listener.accept().expect("it is connected");
+    let (tell, hear) = std::sync::mpsc::channel();
+    let (polling, polled) = std::sync::mpsc::channel();
+    tokio.spawn(async move {
+        let mut bytes = [0; 5];
+        let reading = AsyncReadExt::read_exact(&mut connection, &mut bytes);
+        let mut reading = std::pin::pin!(reading);
+        let read = std::future::poll_fn(|cx| {
+            let read = reading.as_mut().poll(cx);
+            let _ = polling.send(());
+            read
+        });
+        let _ = tell.send(read.await.map(|_| ()));
+    });
+    told(&polled);
+    io::Write::write_all(&mut peer, b"hello").expect("it is sent");
+    told(&hear).expect("the bytes come");
+    riot.handle().shutdown(Reason::Normal);
+    riot.wait().expect("it ends");
+}

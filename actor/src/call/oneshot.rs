@@ -81,7 +81,7 @@ pub(super) fn run<R: Send + 'static>(
     let is_held = shared.on_exit(held.pid, oneshot.clone());
     debug_assert!(is_held, "it has not run");
     shared.start_held(held);
-    Receiver::new(oneshot)
+    Receiver::new(oneshot).end_with(shared)
 }
 
 /// Waits until every one of `pids` has been released. The caller's mailbox and monitors stay as they are.
@@ -146,6 +146,11 @@ impl Wait {
     /// Waits for a process that is gone.
     pub(super) fn over() -> Self {
         Self(None)
+    }
+
+    /// Ends the wait if the runtime has ended meanwhile.
+    pub(super) fn end_with(self, shared: &Shared) -> Self {
+        Self(self.0.map(|receiver| receiver.end_with(shared)))
     }
 }
 
@@ -251,6 +256,15 @@ impl<R: Send> Receiver<R> {
             Some(duration) => with_timeout(duration, self.reply()).await.unwrap_or(Err(CallError::Timeout)),
             None => self.reply().await,
         }
+    }
+
+    /// Settles the oneshot, unless it is settled, if the runtime has ended meanwhile. Its end tells the hooks
+    /// that are in place by then, and none later.
+    pub(super) fn end_with(self, shared: &Shared) -> Self {
+        if shared.is_over() {
+            drop(self.oneshot.settle(Err(CallError::Exit(Reason::NoProc))));
+        }
+        self
     }
 
     fn reply(&self) -> impl Future<Output = Result<R, CallError>> + '_ {

@@ -39,7 +39,7 @@ use crate::{
 #[must_use = "the reply has to be awaited, or waited for"]
 pub struct RemoteReply<R: Send> {
     awaited: Awaited<R>,
-    /// The time until which it is waited for, and the runtime whose timers tell.
+    /// The time until which it is waited for, and the runtime whose clock and timers tell.
     timeout: Option<(Instant, Option<Sleep>, Handle)>,
 }
 
@@ -66,7 +66,11 @@ impl<R: Send> RemoteReply<R> {
             context::current().is_none(),
             "riot_actor: `RemoteReply::wait` blocks; a process awaits it instead"
         );
-        let deadline = self.timeout.take().map(|(deadline, ..)| deadline);
+        // The time that is left by the clock of the runtime passes in real time here.
+        let left = |(deadline, _, handle): (Instant, _, Handle)| {
+            deadline_after(Instant::now(), deadline.saturating_duration_since(handle.shared.now()))
+        };
+        let deadline = self.timeout.take().and_then(left);
         let waker = Waker::from(Arc::new(Unparks(thread::current())));
         let mut cx = Context::from_waker(&waker);
         loop {
@@ -152,10 +156,10 @@ impl Handle {
             return RemoteReply::failed(CallError::NoProc);
         }
         let awaited = match oneshot::send_query_from(&self.shared, to, make) {
-            Ok(receiver) => Awaited::Reply(receiver),
+            Ok(receiver) => Awaited::Reply(receiver.end_with(&self.shared)),
             Err(error) => Awaited::Failed(error),
         };
-        let deadline = timeout.and_then(|timeout| deadline_after(Instant::now(), timeout));
+        let deadline = timeout.and_then(|timeout| deadline_after(self.shared.now(), timeout));
         RemoteReply { awaited, timeout: deadline.map(|deadline| (deadline, None, self.clone())) }
     }
 
@@ -176,7 +180,7 @@ impl Handle {
         if self.shared.is_over() {
             return RemoteReply { awaited: Awaited::Exit(Wait::over(), |reason| reason), timeout: None };
         }
-        let wait = oneshot::exit_of(&self.shared, pid);
+        let wait = oneshot::exit_of(&self.shared, pid).end_with(&self.shared);
         RemoteReply { awaited: Awaited::Exit(wait, |reason| reason), timeout: None }
     }
 

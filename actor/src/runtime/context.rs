@@ -138,6 +138,11 @@ pub(crate) fn is_entered() -> bool {
     !LOCAL.get().is_null()
 }
 
+/// Returns whether this thread belongs to a runtime or visits one.
+pub(crate) fn has_runtime() -> bool {
+    is_entered() || !VISITED.get().is_null()
+}
+
 #[inline]
 #[expect(unsafe_code, reason = "see the proof")]
 pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {

@@ -108,7 +108,7 @@ pub fn common<T: Default + Send + Sync + 'static>() -> io::Result<Arc<T>> {
 /// Returns the handle that came with the driver of the current worker, and installs the driver on first use.
 /// The driver stays for as long as the runtime runs.
 ///
-/// See [`Driver`] for an example.
+/// See [`Driver`] for an example. It is dropped when the runtime has ended, on the thread that runs it.
 ///
 /// # Errors
 /// Those of `make`; [`io::ErrorKind::Unsupported`] in a simulation, which has no events but its own; or if

@@ -32,16 +32,18 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Returns a handle to the runtime of the running process.
+    /// Returns a handle to the runtime of the running process, or of the [`enter`](Self::enter) that this is
+    /// called in.
     ///
     /// # Panics
     /// Panics outside a process.
     #[must_use]
     pub fn current() -> Self {
-        context::with_local(|local| match local {
-            Some(local) => Self { shared: local.shared.clone() },
-            None => panic!("riot_actor: `Handle::current` needs a running process to be current for"),
-        })
+        assert!(
+            context::has_runtime(),
+            "riot_actor: `Handle::current` needs a running process to be current for"
+        );
+        context::with_shared("Handle::current", |shared| shared.handle())
     }
 
     /// Starts a process that has no parent. Once the runtime has ended the process never runs, and its body
@@ -110,10 +112,10 @@ impl RuntimeId {
         context::with_local(|local| local.map(|local| Self(local.shared.id)))
     }
 
-    /// Returns a handle to the runtime, unless it is gone.
+    /// Returns a handle to the runtime, unless it has ended.
     #[must_use]
     pub fn handle(self) -> Option<Handle> {
-        super::shared::find(self.0).map(|shared| Handle { shared })
+        super::shared::find(self.0).filter(|shared| !shared.is_over()).map(|shared| Handle { shared })
     }
 }
 

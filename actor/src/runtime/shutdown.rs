@@ -485,6 +485,10 @@ impl Shared {
         if !threads.join(0, left()) {
             self.report("a thread of the runtime goes on after its end".into());
         }
+        // Handles keep the rest of the runtime.
+        if let Some(scheduler) = self.scheduler() {
+            scheduler.remove_drivers();
+        }
         stderr::flush(LOG_FLUSH_TIMEOUT);
         self.outcome(reason)
     }

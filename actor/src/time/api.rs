@@ -3,7 +3,9 @@
 use std::{
     fmt,
     future::Future,
+    hint::cold_path,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -310,10 +312,16 @@ impl Future for Sleep {
             if deadline <= now {
                 return coop::poll_proceed(cx);
             }
-            if let Some((timer, _)) = &self.timer
-                && shared.timers.rewake(*timer, cx.waker())
-            {
-                return Poll::Pending;
+            if let Some((timer, handle)) = &self.timer {
+                // A sleep may move to another runtime, where its timer would be that of another sleep.
+                if Arc::ptr_eq(&handle.shared, shared) {
+                    if shared.timers.rewake(*timer, cx.waker()) {
+                        return Poll::Pending;
+                    }
+                } else {
+                    cold_path();
+                    handle.shared.timers.discard(*timer);
+                }
             }
             let timer = shared.timers.wake_at(deadline, cx.waker().clone());
             shared.timer_was_set();

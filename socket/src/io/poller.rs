@@ -10,6 +10,7 @@ use std::{
     any::Any,
     cell::OnceCell,
     collections::VecDeque,
+    hint::cold_path,
     io,
     os::fd::RawFd,
     sync::{Arc, OnceLock},
@@ -23,6 +24,7 @@ use riot_actor::{
     Down, Reason,
     driver::{self, Driver, Unpark},
     process::{SpawnOptions, try_this},
+    runtime::Handle,
     stats::scheduler_stats,
 };
 use slab::Slab;
@@ -72,10 +74,9 @@ struct PollerHandle {
 impl PollerHandle {
     /// Returns the poller of any worker, for a thread that is none.
     #[cold]
-    fn of_any_worker() -> io::Result<Arc<Self>> {
+    fn of_any_worker() -> io::Result<Option<Arc<Self>>> {
         let shared = driver::common::<RuntimeShared>()?;
-        let poller = shared.pollers.iter().find_map(OnceLock::get);
-        poller.cloned().ok_or_else(|| io::Error::other("no worker of the runtime has a poller yet"))
+        Ok(shared.pollers.iter().find_map(OnceLock::get).cloned())
     }
 }
 
@@ -136,6 +137,8 @@ struct SocketTable {
     asleep: bool,
     /// The sockets, by the slot in their tokens.
     known: Slab<RegisteredSocket>,
+    /// The runtime has ended: nothing waits for events any more.
+    closed: bool,
     /// The number of sockets ever inserted.
     count: usize,
     /// The tokens of sockets that are not registered yet, oldest first, with the tick at which they came.
@@ -163,6 +166,10 @@ impl SocketTable {
         descriptor: RawFd,
         readiness: Arc<Readiness>,
     ) -> io::Result<usize> {
+        if self.closed {
+            cold_path();
+            return Err(runtime_gone());
+        }
         let slot = self.known.vacant_entry();
         // An event for the earlier socket of this slot may still arrive.
         let token = slot.key() | self.count << SLOT_BITS;
@@ -216,6 +223,23 @@ impl Poller {
         let picker = PollerPicker { worker, own: own.clone(), shared, joined: OnceCell::new() };
         let (events, handle) = (Events::with_capacity(MAX_EVENTS), own);
         Ok((Self { poll, events, handle, waker, to_wake: Vec::new() }, picker))
+    }
+}
+
+/// Returns the error of a socket whose runtime has ended.
+fn runtime_gone() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOTCONN)
+}
+
+/// Sockets that are left are used on threads that are no workers: their operations fail.
+impl Drop for Poller {
+    fn drop(&mut self) {
+        let mut sockets = self.handle.sockets.lock();
+        sockets.closed = true;
+        let error = runtime_gone();
+        sockets.known.iter().for_each(|(_, socket)| socket.readiness.fail(&error, &mut self.to_wake));
+        drop(sockets);
+        wake_all(self.to_wake.drain(..));
     }
 }
 
@@ -277,6 +301,20 @@ pub(crate) async fn install_everywhere() -> io::Result<()> {
     Ok(())
 }
 
+/// Installs the first poller, for a socket that is used on a thread that is no worker, and has the socket
+/// tried again.
+#[cold]
+fn install_for(readiness: Arc<Readiness>) {
+    Handle::current().spawn(async move {
+        let mut to_wake = Vec::new();
+        match driver::install(Poller::new) {
+            Ok(_) => readiness.set_ready([ReadyEvent::Ready; 2], &mut to_wake),
+            Err(error) => readiness.fail(&error, &mut to_wake),
+        }
+        wake_all(to_wake);
+    });
+}
+
 struct PollWaker(mio::Waker);
 
 impl Unpark for PollWaker {
@@ -295,15 +333,23 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Registers a socket for both directions, with the poller for the worker that runs this process. The
-    /// registration must be dropped before the descriptor is closed.
-    pub(crate) fn new(descriptor: RawFd, readiness: &Arc<Readiness>) -> io::Result<Self> {
+    /// Registers a socket for both directions, with the poller for the worker that runs this process, or of
+    /// any worker on a thread that is none. The registration must be dropped before the descriptor is closed.
+    ///
+    /// Returns none where no worker has a poller yet: one installs its own, and the socket is tried again.
+    pub(crate) fn new(descriptor: RawFd, readiness: &Arc<Readiness>) -> io::Result<Option<Self>> {
         let handle = match try_this() {
             Some(_) => driver::install(Poller::new)?.handle().clone(),
-            None => PollerHandle::of_any_worker()?,
+            None => match PollerHandle::of_any_worker()? {
+                Some(handle) => handle,
+                None => {
+                    install_for(readiness.clone());
+                    return Ok(None);
+                }
+            },
         };
         let token = handle.sockets.lock().insert(&handle.registry, descriptor, readiness.clone())?;
-        Ok(Self { handle, token })
+        Ok(Some(Self { handle, token }))
     }
 }
 

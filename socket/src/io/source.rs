@@ -232,8 +232,8 @@ impl<S: AsRawFd> IoSource<S> {
     fn register_slow(&self) -> io::Result<()> {
         let mut registration = self.registration.lock();
         if registration.is_none() {
-            *registration = Some(Registration::new(self.socket.as_raw_fd(), &self.readiness)?);
-            self.registered.store(true, Release);
+            *registration = Registration::new(self.socket.as_raw_fd(), &self.readiness)?;
+            self.registered.store(registration.is_some(), Release);
         }
         Ok(())
     }

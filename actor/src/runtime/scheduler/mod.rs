@@ -180,6 +180,17 @@ impl Scheduler {
         drop(before);
     }
 
+    /// Drops the drivers of workers that have ended.
+    pub(crate) fn remove_drivers(&self) {
+        for remote in &self.remotes {
+            // A worker that goes on after the end keeps its own.
+            let Ok(mut driver) = remote.driver.try_lock() else { continue };
+            let before = std::mem::replace(&mut *driver, Box::new(Parker::spinning(false)));
+            drop(driver);
+            let _ = crate::guard::contain(|| drop(before));
+        }
+    }
+
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         (0..self.remotes.len()).for_each(|worker| self.unpark(worker));
