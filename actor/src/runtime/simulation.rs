@@ -211,8 +211,9 @@ impl Simulation {
 
     /// Runs `main`, as [`run`](Self::run) does, and returns an error where the program does not start.
     ///
-    /// # Errors If it is called inside a process, an application does not start, or the config asks for
-    /// tokio, which has a clock and a world of its own.
+    /// # Errors
+    /// If it is called inside a process, an application does not start, or the config asks for tokio, which
+    /// has a clock and a world of its own.
     ///
     /// # Panics
     /// Panics on a deadlock.

@@ -24,9 +24,10 @@ use crate::{HandlerError, IntoResponse, Reqd, Request, Responded};
 /// # let _ = greeter();
 /// ```
 ///
-/// # Libraries that need tokio A handler runs in a process, outside of tokio, so that a library that needs
-/// tokio's timers or sockets panics in it. With the feature `tokio`, `Server::tokio` runs all handlers of a
-/// server inside a runtime of tokio.
+/// # Libraries that need tokio
+/// A handler runs in a process, outside of tokio, so that a library that needs tokio's timers or sockets
+/// panics in it. With the feature `tokio`, `Server::tokio` runs all handlers of a server inside a runtime of
+/// tokio.
 ///
 /// Without it, a program that uses such a library has a runtime of tokio of its own; handlers spawn the work
 /// there and await the result. Work that was spawned goes on if the client disconnects.

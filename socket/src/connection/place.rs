@@ -17,8 +17,9 @@ pub(super) enum Place {
 impl Place {
     /// Returns the place of this thread.
     ///
-    /// # Errors [`NotConnected`](io::ErrorKind::NotConnected) on a thread that is no worker, if the runtime
-    /// of the connection is gone.
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) on a thread that is no worker, if the runtime of the
+    /// connection is gone.
     pub(super) fn of(record: &ConnectionRecord) -> io::Result<Self> {
         if try_this().is_some() {
             return Ok(Self::Process);
