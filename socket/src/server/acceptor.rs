@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use riot_actor::{Reason, mailbox::try_send, sleep, timeout};
 
 use super::{
-    accept_error::{AcceptErrorKind, classify},
+    accept_error::AcceptErrorKind,
     connections::Start,
     overflow::ConnectionOverflow,
     reaper::ServerSet,
@@ -142,12 +142,9 @@ impl SharedListener {
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
-            let kind = classify(&error);
-            shared.statistics.count_accept_error(kind);
-            match kind {
+            match shared.accept_failed(&error) {
                 AcceptErrorKind::Connection => {}
                 AcceptErrorKind::Exhausted => {
-                    shared.warn_accept_error(&error);
                     if servers.give_way().await > 0 {
                         sleep(SHORT_PAUSE).await;
                     } else {

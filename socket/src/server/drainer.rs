@@ -24,7 +24,7 @@ use riot_actor::{
 };
 
 use super::{
-    accept_error::{AcceptErrorKind, classify},
+    accept_error::AcceptErrorKind,
     acceptor::{self, Accepted, Client, PAUSE},
     connections::AnnounceDrain,
     drain::{DrainPhase, DrainReport, Schedule, ServerPhase, later},
@@ -314,12 +314,9 @@ impl Waiting<'_> {
                     Some(Err(error)) => error,
                     None => break,
                 };
-                let kind = classify(&error);
-                shared.statistics.count_accept_error(kind);
-                match kind {
+                match shared.accept_failed(&error) {
                     AcceptErrorKind::Connection => {}
                     AcceptErrorKind::Exhausted => {
-                        shared.warn_accept_error(&error);
                         if now() < self.patience {
                             self.make_room();
                             sleep(PAUSE).await;

@@ -17,6 +17,7 @@ use riot_actor::{
 };
 
 use super::{
+    accept_error::{AcceptErrorKind, classify},
     acceptor::SharedListener,
     alarm::Alarms,
     builder::{Config, OnListen},
@@ -367,10 +368,14 @@ impl Shared {
         riot_actor::log_event_at!(level, "riot::socket", "{text}");
     }
 
-    /// Logs a failed accept, at most once a second.
-    pub(super) fn warn_accept_error(&self, error: &io::Error) {
-        if self.statistics.may_warn() {
+    /// Counts a failed accept, and returns its kind. One that has accepting pause is logged, at most once a
+    /// second.
+    pub(super) fn accept_failed(&self, error: &io::Error) -> AcceptErrorKind {
+        let kind = classify(error);
+        self.statistics.count_accept_error(kind);
+        if kind == AcceptErrorKind::Exhausted && self.statistics.may_warn() {
             riot_actor::log_event!(WARN, "riot::socket", "accepting pauses: {error}");
         }
+        kind
     }
 }
