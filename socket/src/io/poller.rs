@@ -29,8 +29,10 @@ use riot_actor::{
 };
 use slab::Slab;
 
-use super::readiness::{Readiness, ReadyEvent};
-use crate::io::wake::wake_all;
+use super::{
+    readiness::{Readiness, ReadyEvent},
+    wake::wake_all,
+};
 
 /// Bounds the events of one poll: 1024. More are reported by the next one.
 const MAX_EVENTS: usize = 1024;

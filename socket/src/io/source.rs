@@ -22,8 +22,8 @@ use rustix::net::{RecvFlags, SendFlags};
 use super::{
     poller::Registration,
     readiness::{Direction, NextOperation, Readiness, ReadyEvent, Tick},
+    wake::wake_all,
 };
-use crate::io::wake::wake_all;
 
 /// The result of [`Transport::poll_read_hint`](crate::Transport::poll_read_hint).
 ///

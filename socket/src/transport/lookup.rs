@@ -4,7 +4,6 @@
 //! The system's function cannot be interrupted. A look-up that is given up makes room for another one at
 //! once; its thread ends when the system returns.
 
-use crate::io::wake::wake_all;
 use std::{
     collections::VecDeque,
     io,
@@ -16,6 +15,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
+
+use crate::io::wake::wake_all;
 
 /// Bounds the look-ups at one time: 8. The others wait.
 const MAX_LOOKUPS: usize = 8;

@@ -13,8 +13,10 @@ use super::{
     script::Faults,
     stream::{Stream, pair},
 };
-use crate::io::wake::wake_all;
-use crate::transport::{AcceptQueue, Address, Bind, Listen, Transport};
+use crate::{
+    io::wake::wake_all,
+    transport::{AcceptQueue, Address, Bind, Listen, Transport},
+};
 
 /// A listener in memory, to be served and to be connected to. Clones are the same listener.
 ///

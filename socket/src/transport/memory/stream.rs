@@ -14,8 +14,10 @@ use std::{
 use riot_actor::coop;
 
 use super::script::{Effect, Script, ScriptStep};
-use crate::io::wake::wake_all;
-use crate::transport::{Address, Shutdown, Transport};
+use crate::{
+    io::wake::wake_all,
+    transport::{Address, Shutdown, Transport},
+};
 
 /// Bounds the bytes that one direction holds before the sender waits, as the buffers of a system do: 64 KiB.
 const CAPACITY: usize = 64 * 1024;

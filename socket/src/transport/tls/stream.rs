@@ -8,8 +8,10 @@ use std::{
 };
 
 use super::{TlsInfo, invalid, refusal::Refusal};
-use crate::io::wake::wake_all;
-use crate::transport::{Address, Shutdown, Transport};
+use crate::{
+    io::wake::wake_all,
+    transport::{Address, Shutdown, Transport},
+};
 
 /// A TLS session over a transport.
 pub(crate) struct TlsStream {
