@@ -107,7 +107,7 @@ impl<F, H> Drop for Serve<F, H> {
     fn drop(&mut self) {
         if self.handling.as_ref().is_some_and(|place| place.is_some()) {
             std::hint::cold_path();
-            drop(DescribeOnPanic(&self.requests));
+            self.requests.describe_crash();
         }
     }
 }
