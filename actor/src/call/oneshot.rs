@@ -143,11 +143,6 @@ pub(super) fn exit_of(shared: &Shared, pid: Pid) -> Wait {
 pub struct Wait(Option<Receiver<Infallible>>);
 
 impl Wait {
-    /// Waits for a process that is gone.
-    pub(super) fn over() -> Self {
-        Self(None)
-    }
-
     /// Ends the wait if the runtime has ended meanwhile.
     pub(super) fn end_with(self, shared: &Shared) -> Self {
         Self(self.0.map(|receiver| receiver.end_with(shared)))

@@ -177,9 +177,6 @@ impl Handle {
     /// });
     /// ```
     pub fn wait(&self, pid: Pid) -> RemoteReply<Reason> {
-        if self.shared.is_over() {
-            return RemoteReply { awaited: Awaited::Exit(Wait::over(), |reason| reason), timeout: None };
-        }
         let wait = oneshot::exit_of(&self.shared, pid).end_with(&self.shared);
         RemoteReply { awaited: Awaited::Exit(wait, |reason| reason), timeout: None }
     }

@@ -82,9 +82,7 @@ impl State {
         }
         text
     }
-}
 
-impl State {
     /// Starts the thread that writes, unless there is one. If the system refuses it the lines wait, and the
     /// next line or [`flush`] tries again.
     fn start_thread(&mut self) {

@@ -176,13 +176,7 @@ impl Drop for WaitForName {
 /// # Panics
 /// Panics outside a process.
 pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undelivered<M>> {
-    context::with_shared("send_named", |shared| match shared.registry.whereis(name) {
-        Some(pid) => {
-            shared.deliver(pid, Message::new(message));
-            Ok(())
-        }
-        None => Err(Undelivered { name: NoSuchName(name.into()), message }),
-    })
+    context::with_shared("send_named", |shared| shared.send_named(name, message))
 }
 
 /// Returns all names that processes hold, in no order. (OTP: `erlang:registered/0`.)
@@ -220,9 +214,15 @@ impl Handle {
     /// # Errors
     /// If no process holds the name; the message comes back.
     pub fn send_named<M: Send + 'static>(&self, name: &str, message: M) -> Result<(), Undelivered<M>> {
-        match self.whereis(name) {
+        self.shared.send_named(name, message)
+    }
+}
+
+impl Shared {
+    fn send_named<M: Send + 'static>(&self, name: &str, message: M) -> Result<(), Undelivered<M>> {
+        match self.registry.whereis(name) {
             Some(pid) => {
-                self.send(pid, message);
+                self.deliver(pid, Message::new(message));
                 Ok(())
             }
             None => Err(Undelivered { name: NoSuchName(name.into()), message }),

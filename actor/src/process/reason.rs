@@ -91,7 +91,7 @@ impl Reason {
     #[must_use]
     pub fn is<T: PartialEq + 'static>(&self, value: &T) -> bool {
         let (Self::Other(detail) | Self::ShutdownWith(detail)) = self else { return false };
-        let equals = || match (detail.downcast_ref::<T>(), detail.0.as_text(), as_text(value)) {
+        let equals = || match (detail.downcast_ref::<T>(), as_text(detail.0.as_any()), as_text(value)) {
             (Some(own), ..) => own == value,
             (None, Some(own), Some(text)) => own == text,
             _ => false,
@@ -380,7 +380,7 @@ impl Detail {
 /// Two details are equal if their values are, and texts also if one is a `&str` and the other a `String`.
 impl PartialEq for Detail {
     fn eq(&self, other: &Self) -> bool {
-        match (self.0.as_text(), other.0.as_text()) {
+        match (as_text(self.0.as_any()), as_text(other.0.as_any())) {
             (Some(own), Some(other)) => own == other,
             _ => contain(|| self.0.equals(other.0.as_any())).unwrap_or(false),
         }
@@ -408,9 +408,6 @@ impl fmt::Debug for Detail {
 trait Value: Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn as_debug(&self) -> &dyn fmt::Debug;
-    fn as_text(&self) -> Option<&str> {
-        as_text(self.as_any())
-    }
     fn equals(&self, other: &dyn Any) -> bool;
 }
 

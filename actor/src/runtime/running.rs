@@ -31,12 +31,14 @@ impl Config {
             // It has ended before it began.
             Err(_) => Err(match main_thread.join() {
                 Ok(Err(error)) => error,
-                Ok(Ok(_)) | Err(_) => {
-                    RunError::Thread(io::Error::other("the thread of the runtime panicked"))
-                }
+                Ok(Ok(_)) | Err(_) => panicked(),
             }),
         }
     }
+}
+
+fn panicked() -> RunError {
+    RunError::Thread(io::Error::other("the thread of the runtime panicked"))
 }
 
 /// A runtime that [`Config::start`] has started. Dropped, it leaves the runtime running.
@@ -76,7 +78,6 @@ impl Running {
             !context::is_entered(),
             "riot_actor: `Running::wait` blocks, and this thread belongs to a runtime"
         );
-        let panicked = |_| Err(RunError::Thread(io::Error::other("the thread of the runtime panicked")));
-        self.main_thread.join().unwrap_or_else(panicked)
+        self.main_thread.join().unwrap_or_else(|_| Err(panicked()))
     }
 }

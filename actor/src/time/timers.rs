@@ -122,8 +122,7 @@ impl Timers {
             Destination::Name(_) => None,
         };
         let timer = self.begin(deadline, |timer| Action::Send(to, message(timer)));
-        shared.timer_was_set();
-        self.aim(shared, timer, target);
+        self.begun(shared, timer, target);
         timer
     }
 
@@ -137,8 +136,7 @@ impl Timers {
         reason: Reason,
     ) -> TimerRef {
         let timer = self.begin(deadline, |_| Action::Exit(Box::new(ExitLater { to, from, reason })));
-        shared.timer_was_set();
-        self.aim(shared, timer, Some(to));
+        self.begun(shared, timer, Some(to));
         timer
     }
 
@@ -155,13 +153,14 @@ impl Timers {
         let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
         self.next.fetch_min(tick, Ordering::SeqCst);
         drop(wheel);
-        shared.timer_was_set();
-        self.aim(shared, timer, Some(to));
+        self.begun(shared, timer, Some(to));
         timer
     }
 
-    /// Attaches a timer to the process it is aimed at, so that it ends with it; at once, if that has exited.
-    fn aim(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
+    /// Must be called after a timer with an effect on others was started. Attaches it to the process it is
+    /// aimed at, so that it ends with it; at once, if that has exited.
+    fn begun(&self, shared: &Shared, timer: TimerRef, target: Option<Pid>) {
+        shared.timer_was_set();
         let Some(pid) = target else { return };
         match shared.attach_relation(pid, |relations| relations.others().timers.push(timer)) {
             Some(None) => {}
