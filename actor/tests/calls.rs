@@ -30,11 +30,12 @@ type Ask = CallRequest<&'static str, u32>;
 /// A server that handles each request as it says.
 fn server() -> Pid {
     spawn(async {
+        let mut kept = Vec::new();
         loop {
             let CallRequest { query, reply, .. } = receive::<Ask>().await;
             match query {
                 "answer" => reply.send(42),
-                "never" => drop(reply),
+                "never" => kept.push(reply),
                 "later" => {
                     spawn(async move {
                         sleep(secs(3)).await;

@@ -317,4 +317,7 @@ pub enum SupervisorStopError {
     /// The supervisor called itself. It would wait for its own end.
     #[error("a supervisor cannot stop itself by a call")]
     CallingSelf,
+    /// The process is no supervisor: it dropped the request.
+    #[error("the process is no supervisor")]
+    NotASupervisor,
 }

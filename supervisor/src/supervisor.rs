@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, time::Duration};
 
 use riot_actor::{
     Down, Exit, Message, Pid, Reason,
-    call::CallRequest,
+    call::{CallRequest, ReplyTo},
     link,
     log::failed_to_start,
     mailbox::{receive_any, receive_if},
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) auto_shutdown: AutoShutdown,
     pub(crate) reporter: Reporter,
     tickets: u64,
+    /// The right to reply to the stop, which is answered by the exit.
+    stop_request: Option<ReplyTo<()>>,
 }
 
 impl Core {
@@ -187,6 +189,7 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
         auto_shutdown: described.auto_shutdown,
         reporter: Reporter::default(),
         tickets: 0,
+        stop_request: None,
     };
     if let Err(failed) = child_set.start_all(&mut core).await {
         child_set.stop_all(&mut core).await;
@@ -233,7 +236,10 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
             ChildSet::Ordered(children) => children.retry(core, retry.0).await,
             ChildSet::Dynamic(children) => children.retry(core, retry.0).await,
         },
-        stop: CallRequest<Stop, ()> => ControlFlow::Break(stop.query.0),
+        stop: CallRequest<Stop, ()> => {
+            core.stop_request = Some(stop.reply);
+            ControlFlow::Break(stop.query.0)
+        },
         request: CallRequest<StartChild, Result<Pid, StartChildError>> => {
             let StartChild(spec) = request.query;
             let answer = match (spec.check(core.auto_shutdown), &mut *child_set) {

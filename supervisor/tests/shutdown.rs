@@ -10,14 +10,17 @@ use common::*;
 use riot_actor::{
     Exit, Pid, Reason,
     call::CallError,
-    exit, monitor, now,
+    exit,
+    mailbox::receive_any,
+    monitor, now,
     process::{SpawnOptions, info, is_alive, wait, yield_now},
     receive,
     runtime::Config,
     send, sleep, spawn, spawn_link, this, trap_exit, unlink,
 };
 use riot_supervisor::{
-    ChildShutdown, StartChildError, Supervisor, SupervisorEvent, SupervisorStopError, supervisor, worker,
+    ChildShutdown, StartChildError, Supervisor, SupervisorEvent, SupervisorRef, SupervisorStopError,
+    supervisor, worker,
 };
 
 #[test]
@@ -319,6 +322,13 @@ fn stop_says_how_it_went() {
         let sup = deaf_for(3).start_link().await.unwrap();
         assert_eq!(sup.stop_timeout(Reason::Shutdown, secs(1)).await, Err(SupervisorStopError::Timeout));
         assert_eq!(sup.stop(Reason::Normal).await, Err(SupervisorStopError::Exit(Reason::Shutdown)));
+        let other = spawn_link(async {
+            loop {
+                drop(receive_any().await)
+            }
+        });
+        let refused = SupervisorRef::new(other).stop(Reason::Normal).await;
+        assert_eq!(refused, Err(SupervisorStopError::NotASupervisor));
         assert_eq!(sup.stop(Reason::Normal).await, Err(SupervisorStopError::NoProc));
         let sup = deaf_for(3).start_link().await.unwrap();
         assert_eq!(sup.stop_timeout(Reason::Shutdown, secs(4)).await, Ok(()));

@@ -48,7 +48,6 @@ pin_project! {
         caller_exit: Option<Box<Wait>>,
         #[pin]
         slot: ReplySlot<R>,
-        to: Pid,
     }
 
     impl<R: Send, F> PinnedDrop for CallFuture<R, F> {
@@ -108,16 +107,16 @@ enum Begun {
 impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> {
     #[inline]
     pub(crate) fn new(to: Pid, timeout: Option<Duration>, make: F) -> Self {
-        let (state, slot) = (CallState::New(make), ReplySlot::new());
+        let (state, slot) = (CallState::New(make), ReplySlot::new(to));
         let timeout = CallTimeout::new(timeout);
-        Self { state, timeout, deadline: 0, sleep: None, caller_exit: None, slot, to }
+        Self { state, timeout, deadline: 0, sleep: None, caller_exit: None, slot }
     }
 
     /// Sends the request.
     #[inline]
     fn begin(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<Begun, CallError> {
         let this = self.project();
-        let to = *this.to;
+        let to = this.slot.exit().awaited();
         let mut proceed = Proceed::Go;
         let begun = context::with_running("call", |_, slot, running| {
             proceed = coop::spend(slot, running);
@@ -152,7 +151,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
             #[expect(unsafe_code, reason = "see the proof")]
             let (handle, exit_writer) = unsafe { (slot.handle(wait), slot.exit_writer(wait)) };
             let room = shared.send_call(to, make(caller, ReplyTo(ReplyPath::Slot(handle))), exit_writer)?;
-            shared.sweep_exit_hooks(*this.to, room);
+            shared.sweep_exit_hooks(to, room);
             Ok(())
         });
         if sent.is_err() {
@@ -261,6 +260,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
         match unsafe { this.slot.as_ref().get_ref().take() } {
             Settled::Reply(reply) => Ok(reply),
             Settled::Exit(reason) => Err(CallError::Exit(reason)),
+            Settled::Dropped => Err(CallError::Dropped),
             Settled::CallerExited => Err(CallError::NoProc),
         }
     }

@@ -67,7 +67,8 @@ impl<Q: fmt::Debug, R> fmt::Debug for CallRequest<Q, R> {
 
 /// The right to reply to one request, once, from any process.
 ///
-/// Dropping it sends no reply: the caller waits until its timeout has passed or the callee exits.
+/// If it is dropped, wherever that is, the caller gets [`CallError::Dropped`]; if the callee exits meanwhile, it
+/// gets [`CallError::Exit`].
 ///
 /// ```
 /// # use riot_actor::{call, call::CallRequest, receive, run, spawn};
@@ -101,7 +102,26 @@ impl<R: Send> ReplyTo<R> {
 
     /// Replies. If the caller has given up, the reply is dropped.
     pub fn send(self, reply: R) {
-        self.settle(reply);
+        match &self.0 {
+            ReplyPath::Slot(handle) => {
+                let handle = *handle;
+                // The handle has no destructor, and there is nothing to tell the caller from here on.
+                std::mem::forget(self);
+                handle.settle(reply);
+            }
+            ReplyPath::Shared(oneshot) => drop(oneshot.settle(Ok(reply))),
+        }
+    }
+}
+
+/// Tells the caller that there will be no reply.
+impl<R> Drop for ReplyTo<R> {
+    #[inline]
+    fn drop(&mut self) {
+        match &self.0 {
+            ReplyPath::Slot(handle) => handle.abandon(),
+            ReplyPath::Shared(oneshot) => oneshot::abandon(oneshot),
+        }
     }
 }
 
@@ -128,6 +148,9 @@ pub enum CallError {
     /// The callee exited before it replied. Whether it has acted is unknown: repeat only what may be
     /// repeated.
     Exit(Reason),
+    /// The request was dropped without a reply: by its callee, by a process that was to reply in its place, or
+    /// because the callee does not handle such requests. Whether it has acted is unknown.
+    Dropped,
     /// The caller called itself, and would wait forever.
     CallingSelf,
     /// The mailbox of the callee is full, and the request was not sent. The callee is overloaded.
@@ -140,6 +163,7 @@ impl fmt::Display for CallError {
             Self::NoProc => f.write_str("no such process"),
             Self::Timeout => f.write_str("no reply in time"),
             Self::Exit(reason) => write!(f, "the process exited before it replied: {reason}"),
+            Self::Dropped => f.write_str("the request was dropped without a reply"),
             Self::CallingSelf => f.write_str("a process cannot call itself"),
             Self::Full => f.write_str("the mailbox of the process is full"),
         }

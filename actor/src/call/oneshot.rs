@@ -22,11 +22,11 @@ use crate::{
     runtime::{
         context, coop,
         kernel::{
-            exit_hooks::OnExit,
+            exit_hooks::{ExitHook, OnExit},
             process::Body,
             spawn::{Origin, SpawnSpec},
         },
-        shared::Shared,
+        shared::{self, Shared},
     },
     sync::spin_lock::SpinLock,
     time::timeout::timeout as with_timeout,
@@ -49,7 +49,7 @@ pub(super) fn send_query_from<R: Send + 'static>(
     to: Pid,
     make: impl FnOnce(ReplyTo<R>) -> Message,
 ) -> Result<Receiver<R>, CallError> {
-    let oneshot = Arc::new(Oneshot::new());
+    let oneshot = Arc::new(Oneshot::of_call(to));
     let message = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
     let hook = oneshot.clone();
     let room = shared.deliver_call(to, message, |hooks| hooks.push(shared, hook))?;
@@ -169,7 +169,18 @@ impl Future for Wait {
 }
 
 /// The shared part of a oneshot.
-pub(super) struct Oneshot<R>(SpinLock<OneshotState<R>>);
+pub(super) struct Oneshot<R> {
+    state: SpinLock<OneshotState<R>>,
+    /// None where nothing but a result and the exit of its process settles the oneshot.
+    callee: Option<Callee<R>>,
+}
+
+/// The process that was called, and how the caller is told that the right to reply was dropped.
+struct Callee<R> {
+    pid: Pid,
+    /// Is made where `R` is known to be `Send`.
+    abandon: fn(&Shared, Pid, Arc<Oneshot<R>>),
+}
 
 enum OneshotState<R> {
     Open(Option<Waker>),
@@ -180,12 +191,22 @@ enum OneshotState<R> {
 
 impl<R: Send> Oneshot<R> {
     fn new() -> Self {
-        Self(SpinLock::new(OneshotState::Open(None)))
+        Self { state: SpinLock::new(OneshotState::Open(None)), callee: None }
+    }
+
+    fn of_call(pid: Pid) -> Self
+    where
+        R: 'static,
+    {
+        let abandon = |shared: &Shared, callee, oneshot: Arc<Self>| {
+            shared.abandon_wait(callee, ExitHook::Shared(oneshot));
+        };
+        Self { callee: Some(Callee { pid, abandon }), ..Self::new() }
     }
 
     /// Settles the oneshot if it is open; gives the reply back otherwise.
     pub(super) fn settle(&self, reply: Result<R, CallError>) -> Result<(), Result<R, CallError>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let OneshotState::Open(waker) = &mut *state else { return Err(reply) };
         let waker = waker.take();
         *state = OneshotState::Settled(Contained::new(reply));
@@ -198,7 +219,7 @@ impl<R: Send> Oneshot<R> {
 
     /// Takes the reply if it is there. Otherwise exchanges `waker`, if there is one, with the registered one.
     fn take(&self, waker: &mut Option<Waker>) -> Option<Result<R, CallError>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         match &mut *state {
             OneshotState::Open(before) => {
                 if waker.is_some() {
@@ -216,7 +237,16 @@ impl<R: Send> Oneshot<R> {
 
     /// Returns whether the registered waker wakes the same task as `waker`.
     fn is_registered(&self, waker: &Waker) -> bool {
-        matches!(&*self.0.lock(), OneshotState::Open(Some(registered)) if registered.will_wake(waker))
+        matches!(&*self.state.lock(), OneshotState::Open(Some(registered)) if registered.will_wake(waker))
+    }
+}
+
+/// Tells the caller that there will be no reply, unless it has one.
+#[cold]
+pub(super) fn abandon<R>(oneshot: &Arc<Oneshot<R>>) {
+    let Some(Callee { pid, abandon }) = oneshot.callee else { return };
+    if matches!(*oneshot.state.lock(), OneshotState::Open(_)) {
+        shared::with_runtime(pid.runtime.get(), |shared| abandon(shared, pid, oneshot.clone()));
     }
 }
 
@@ -226,8 +256,12 @@ impl<R: Send> OnExit for Oneshot<R> {
         drop(refused);
     }
 
+    fn abandoned(&self) {
+        drop(self.settle(Err(CallError::Dropped)));
+    }
+
     fn is_cancelled(&self) -> bool {
-        matches!(*self.0.lock(), OneshotState::Closed)
+        matches!(*self.state.lock(), OneshotState::Closed)
     }
 }
 
@@ -293,7 +327,7 @@ impl<R: Send> Receiver<R> {
 impl<R: Send> Drop for Receiver<R> {
     fn drop(&mut self) {
         if !*self.taken.get_mut() {
-            let late = std::mem::replace(&mut *self.oneshot.0.lock(), OneshotState::Closed);
+            let late = std::mem::replace(&mut *self.oneshot.state.lock(), OneshotState::Closed);
             drop(late);
         }
     }

@@ -6,8 +6,11 @@ use std::{marker::PhantomPinned, ptr::NonNull};
 
 use super::oneshot::{Wait, exit_of};
 use crate::{
-    process::reason::Reason,
-    runtime::kernel::in_place::{ExitSlot, ExitWriter, WaitId},
+    process::{pid::Pid, reason::Reason},
+    runtime::kernel::{
+        exit_hooks::ExitHook,
+        in_place::{ExitSlot, ExitWriter, NoValue, WaitId},
+    },
     sync::cell::UnsafeCell,
 };
 
@@ -35,13 +38,15 @@ pub(super) enum Settled<R> {
     Reply(R),
     /// The callee has exited.
     Exit(Reason),
+    /// The right to reply was dropped.
+    Dropped,
     /// The caller has exited, so no reply will come.
     CallerExited,
 }
 
 impl<R> ReplySlot<R> {
-    pub(super) fn new() -> Self {
-        Self { exit: ExitSlot::new(), reply: UnsafeCell::new(None), _pinned: PhantomPinned }
+    pub(super) fn new(callee: Pid) -> Self {
+        Self { exit: ExitSlot::new(callee), reply: UnsafeCell::new(None), _pinned: PhantomPinned }
     }
 
     pub(super) fn exit(&self) -> &ExitSlot {
@@ -79,9 +84,12 @@ impl<R> ReplySlot<R> {
         if let Some(reply) = reply {
             return Settled::Reply(reply);
         }
-        // SAFETY: the caller keeps the promise that `take_exit` asks for.
-        let exit = unsafe { self.exit.take_exit() };
-        exit.map_or(Settled::CallerExited, Settled::Exit)
+        // SAFETY: the caller keeps the promise that `take_no_value` asks for.
+        match unsafe { self.exit.take_no_value() } {
+            Some(NoValue::Exit(reason)) => Settled::Exit(reason),
+            Some(NoValue::Abandoned) => Settled::Dropped,
+            None => Settled::CallerExited,
+        }
     }
 }
 
@@ -90,6 +98,13 @@ pub(super) struct ReplyHandle<R> {
     wait: WaitId,
     slot: NonNull<ReplySlot<R>>,
 }
+
+impl<R> Clone for ReplyHandle<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<R> Copy for ReplyHandle<R> {}
 
 // SAFETY:
 // 1. The pointer is used only under the lock of the caller's record, while the wait is open.
@@ -114,6 +129,22 @@ impl<R> ReplyHandle<R> {
                     slot.exit.take_waker()
                 }
             });
+        });
+    }
+}
+
+impl<R> ReplyHandle<R> {
+    /// Tells the caller that there will be no reply, if it waits for one.
+    #[cold]
+    pub(super) fn abandon(&self) {
+        self.wait.with_runtime(|shared| {
+            // SAFETY:
+            // 1. The exit slot is the first field of the `repr(C)` slot, so it has the same address.
+            // 2. `ReplySlot::handle` was promised that the slot is pinned and outlives the closing of `wait`.
+            let writer = unsafe { ExitWriter::of(self.wait, self.slot.cast()) };
+            if let Some(callee) = writer.awaited(shared) {
+                shared.abandon_wait(callee, ExitHook::InPlace(writer));
+            }
         });
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     },
     messages::{message::Message, receive::select_here},
     process::{notice::Exit, pid::Pid, reason::Reason},
+    runtime::kernel::abandoned::exits_soon,
     time::timeout::timeout,
 };
 
@@ -153,6 +154,8 @@ async fn next_event<S: GenServer>(
 
 /// Runs `terminate`, then sends the replies of the handler that stopped the server.
 async fn terminate<S: GenServer>(mut state: S, reason: Reason) -> Reason {
+    // The callers whose requests are dropped from here on learn the reason.
+    exits_soon();
     let panic = catch_panic(state.terminate(&reason)).await.err();
     let replies = with_control("server", |control| std::mem::take(&mut control.last_replies));
     drop(state);

@@ -160,8 +160,8 @@ pub trait Call<Q>: GenServer {
         }
     }
 
-    /// Handles the query with the right to reply, once, from any process. If that is dropped, the caller
-    /// waits until its timeout has passed or the server exits.
+    /// Handles the query with the right to reply, once, from any process. If that is dropped, the caller gets
+    /// [`CallError::Dropped`](crate::call::CallError::Dropped).
     fn handle_call(&mut self, query: Q, reply: ReplyTo<Self::Reply>) -> impl Future<Output = ()> + Send
     where
         Q: Send,

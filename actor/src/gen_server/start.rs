@@ -134,7 +134,7 @@ impl GenServerOptions {
                 Err(GenServerStartError::Timeout)
             }
             Err(CallError::Exit(reason)) => Err(GenServerStartError::Failed(reason)),
-            Err(CallError::NoProc | CallError::CallingSelf | CallError::Full) => {
+            Err(CallError::NoProc | CallError::Dropped | CallError::CallingSelf | CallError::Full) => {
                 Err(GenServerStartError::Failed(end.await))
             }
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    kernel::{process::Process, record::Slot, table::FreeList},
+    kernel::{exit_hooks::ExitHook, process::Process, record::Slot, table::FreeList},
     scheduler::LocalQueue,
     shared::Shared,
 };
@@ -41,6 +41,8 @@ pub(crate) struct Local {
     pub(crate) driver_handle: RefCell<Option<Rc<dyn Any>>>,
     /// Whether a process is being polled, as opposed to the worker looking for one.
     pub(crate) polling: Cell<bool>,
+    /// Waits that running processes have [abandoned](super::kernel::abandoned), until the end of their slice.
+    pub(crate) abandoned: RefCell<Vec<(Pid, ExitHook)>>,
     /// Whether a handler of traced events runs: what it does is not traced.
     pub(crate) tracing: Cell<bool>,
 }
@@ -56,6 +58,7 @@ impl Local {
             free_list: RefCell::default(),
             driver_handle: RefCell::new(None),
             polling: Cell::new(false),
+            abandoned: RefCell::default(),
             tracing: Cell::new(false),
         })
     }

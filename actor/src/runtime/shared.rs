@@ -40,6 +40,15 @@ pub(crate) fn find(id: NonZeroU32) -> Option<Arc<Shared>> {
     runtimes.iter().find(|(other, _)| *other == id)?.1.upgrade()
 }
 
+/// Shows `f` the runtime with this id, unless it is gone.
+#[inline]
+pub(crate) fn with_runtime<T>(id: u32, f: impl FnOnce(&Shared) -> T) -> Option<T> {
+    context::with_local(|local| match local {
+        Some(local) if local.shared.id.get() == id => Some(f(&local.shared)),
+        _ => find(NonZeroU32::new(id)?).map(|shared| f(&shared)),
+    })
+}
+
 /// Everything that the parts of one runtime share.
 pub(crate) struct Shared {
     pub(crate) id: NonZeroU32,

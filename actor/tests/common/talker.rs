@@ -15,6 +15,7 @@ use riot_actor::{
 pub struct Talker {
     pub watcher: Pid,
     pub seen: Vec<String>,
+    pub kept: Vec<ReplyTo<u32>>,
 }
 
 /// The behaviour of a [`Talker`] in its `init`.
@@ -61,7 +62,7 @@ impl GenServer for Talker {
             }
             Init::Idle(millis) => gen_server::idle_timeout(Duration::from_millis(millis)),
         }
-        Ok(Talker { watcher, seen: Vec::new() })
+        Ok(Talker { watcher, seen: Vec::new(), kept: Vec::new() })
     }
 
     async fn handle_info(&mut self, message: Message) {
@@ -123,6 +124,15 @@ impl Cast<Crash> for Talker {
     async fn cast(&mut self, _: Crash) {
         self.report("crashing");
         panic!("as asked");
+    }
+}
+
+/// A call that is not answered as long as the server lives.
+pub struct Keep;
+impl Call<Keep> for Talker {
+    type Reply = u32;
+    async fn handle_call(&mut self, _: Keep, reply: ReplyTo<u32>) {
+        self.kept.push(reply);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     runtime::{
         context,
         coop::{self, Proceed},
-        kernel::process::Process,
+        kernel::process::{Process, SliceNotes},
         shared::Shared,
     },
     testing::mutation::{Mutation, is_active},
@@ -74,7 +74,7 @@ pub(super) fn poll_take(
         if slot.has_arrivals() {
             slot.drain_arrivals(&mut slot.lock(), &mut running.mailbox);
         }
-        running.mailbox_scanned = true;
+        running.notes.add(SliceNotes::MAILBOX_SCANNED);
         *from = running.mailbox.end();
         if running.mailbox.is_scanned(start) {
             // A later message wakes the process, or keeps it from parking.
@@ -161,7 +161,7 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let unwanted = |message: &Message| message.downcast_ref().is_some_and(&unwanted);
     let removed: Vec<Message> = context::with_running("receive", |_, slot, running| {
         slot.lock_and_drain_arrivals(&mut running.mailbox);
-        running.mailbox_scanned = true;
+        running.notes.add(SliceNotes::MAILBOX_SCANNED);
         std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
     });
     removed.iter().map(Taken::of).for_each(tell_taken);

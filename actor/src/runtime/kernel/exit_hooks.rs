@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::in_place::ExitWriter;
+use super::in_place::{ExitWriter, NoValue};
 use crate::{
     process::{pid::Pid, reason::Reason},
     runtime::shared::Shared,
@@ -12,6 +12,9 @@ use crate::{
 pub(crate) trait OnExit: Send + Sync {
     /// Is called once, after the release, on the worker where the process exited. Must not block.
     fn exited(&self, reason: &Reason);
+
+    /// Is called when the right to answer was dropped, if an answer is waited for. Must not block.
+    fn abandoned(&self) {}
 
     /// Returns whether nothing waits any more. A cancelled hook holds no value of a user, so it can be
     /// dropped anywhere.
@@ -36,8 +39,15 @@ impl ExitHook {
 
     pub(super) fn call(self, shared: &Shared, reason: &Reason) {
         match self {
-            Self::InPlace(writer) => writer.write(shared, reason.clone()),
+            Self::InPlace(writer) => writer.write(shared, NoValue::Exit(reason.clone())),
             Self::Shared(hook) => hook.exited(reason),
+        }
+    }
+
+    pub(super) fn abandon(self, shared: &Shared) {
+        match self {
+            Self::InPlace(writer) => writer.write(shared, NoValue::Abandoned),
+            Self::Shared(hook) => hook.abandoned(),
         }
     }
 }

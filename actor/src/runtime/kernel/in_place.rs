@@ -7,20 +7,17 @@
 //! wait, a slot is written at most once, and it is not written after its wait was closed by the process
 //! itself.
 //!
-//! This file has the part that does not depend on the type of the value: the exit of the process that was to
-//! write it. (With an allocation and reference counts a call took 1 860 instructions, in place 1 515.)
+//! This file has the part that does not depend on the type of the value: why there will be none, the exit of
+//! the process that was to write it as a rule. (With an allocation and reference counts a call took 1 860 instructions, in place 1 515.)
 #![expect(unsafe_code, reason = "see the proofs")]
 
-use std::{num::NonZeroU32, ptr::NonNull, task::Waker};
+use std::{ptr::NonNull, task::Waker};
 
 use super::{process::Runnable, record::Slot};
 use crate::guard;
 use crate::{
     process::{pid::Pid, reason::Reason},
-    runtime::{
-        context,
-        shared::{self, Shared},
-    },
+    runtime::shared::{self, Shared},
     sync::{atomic::Ordering, cell::UnsafeCell},
 };
 
@@ -62,16 +59,33 @@ pub(crate) enum CloseWait {
     ClosedBefore,
 }
 
-/// Where an exit is written: the part of a wait's slot that does not depend on the type of the value.
+/// Why a wait was settled without a value.
+pub(crate) enum NoValue {
+    /// The process that was to write one has exited.
+    Exit(Reason),
+    /// The right to write one was dropped.
+    Abandoned,
+}
+
+/// Where the end of a wait without a value is written: the part of a wait's slot that does not depend on the
+/// type of the value.
 pub(crate) struct ExitSlot {
-    exit: UnsafeCell<Option<Reason>>,
+    /// The process that is to write.
+    awaited: Pid,
+    no_value: UnsafeCell<Option<NoValue>>,
     /// Is woken in addition to the process, if the wait is not polled by the process alone.
     waker: UnsafeCell<Option<Waker>>,
 }
 
 impl ExitSlot {
-    pub(crate) fn new() -> Self {
-        Self { exit: UnsafeCell::new(None), waker: UnsafeCell::new(None) }
+    pub(crate) fn new(awaited: Pid) -> Self {
+        Self { awaited, no_value: UnsafeCell::new(None), waker: UnsafeCell::new(None) }
+    }
+
+    /// Returns the process that is to write.
+    #[inline]
+    pub(crate) fn awaited(&self) -> Pid {
+        self.awaited
     }
 
     /// Returns the right to write an exit here.
@@ -82,17 +96,17 @@ impl ExitSlot {
         ExitWriter { wait, slot: NonNull::from(self) }
     }
 
-    /// Takes the exit, if one was written.
+    /// Takes why there is no value, if that was written.
     ///
     /// # Safety
     /// The wait is closed, and the caller has seen that.
-    pub(crate) unsafe fn take_exit(&self) -> Option<Reason> {
+    pub(crate) unsafe fn take_no_value(&self) -> Option<NoValue> {
         // SAFETY:
         // 1. A writer has seen the wait open under the record's lock and closes it before it releases the
         //    lock.
         // 2. The caller has seen the wait closed (acquire), so that write, if any, has happened before.
         // 3. No writer writes from here on, so nothing else accesses the cell.
-        self.exit.with_mut(|exit| unsafe { (*exit).take() })
+        self.no_value.with_mut(|no_value| unsafe { (*no_value).take() })
     }
 
     /// Takes the waker.
@@ -108,7 +122,8 @@ impl ExitSlot {
     }
 }
 
-/// The right to write the exit of a process into the slot of a wait.
+/// The right to write into the slot of a wait that there will be no value.
+#[derive(Clone, Copy)]
 pub(crate) struct ExitWriter {
     wait: WaitId,
     slot: NonNull<ExitSlot>,
@@ -116,22 +131,41 @@ pub(crate) struct ExitWriter {
 
 // SAFETY:
 // 1. The pointer is used only under the lock of the waiting process's record, while the wait is open.
-// 2. What is written there, a `Reason`, is `Send`; what is taken, a `Waker`, is `Send`.
+// 2. What is written there, a `NoValue`, is `Send`; what is taken, a `Waker`, is `Send`.
 unsafe impl Send for ExitWriter {}
 
 impl ExitWriter {
-    /// Writes the exit if the wait is open; drops the reason otherwise.
-    pub(crate) fn write(&self, shared: &Shared, reason: Reason) {
-        shared.settle_wait(self.wait, reason, |reason| {
+    /// Returns the right to write into `slot`.
+    ///
+    /// # Safety
+    /// The slot is pinned, and outlives the closing of `wait`.
+    pub(crate) unsafe fn of(wait: WaitId, slot: NonNull<ExitSlot>) -> Self {
+        Self { wait, slot }
+    }
+
+    /// Writes why there is no value if the wait is open; drops that otherwise.
+    pub(crate) fn write(&self, shared: &Shared, no_value: NoValue) {
+        shared.settle_wait(self.wait, no_value, |no_value| {
             // SAFETY:
             // 1. `settle_wait` calls this under the lock of the record while the wait is open.
             // 2. So the slot exists (`ExitSlot::writer`), is not read, and is not written by another thread.
             unsafe {
                 let slot = self.slot.as_ref();
-                slot.exit.with_mut(|exit| exit.write(Some(reason)));
+                slot.no_value.with_mut(|cell| cell.write(Some(no_value)));
                 slot.take_waker()
             }
         });
+    }
+
+    /// Returns the process that is to write a value; none if the wait is closed.
+    pub(crate) fn awaited(&self, shared: &Shared) -> Option<Pid> {
+        let slot = shared.table.slot(self.wait.owner.index());
+        let _core = slot.lock();
+        if !slot.is_wait_open(self.wait.number) {
+            return None;
+        }
+        // SAFETY: the wait is open and this thread holds the lock, so the slot exists (`ExitSlot::writer`).
+        Some(unsafe { self.slot.as_ref() }.awaited)
     }
 
     /// Returns whether both are for waits of one process. A process has one open wait at a time.
@@ -204,10 +238,7 @@ impl WaitId {
 
     /// Shows `f` the runtime of the waiting process, unless that is gone.
     pub(crate) fn with_runtime<T>(self, f: impl FnOnce(&Shared) -> T) -> Option<T> {
-        context::with_local(|local| match local {
-            Some(local) if local.shared.id.get() == self.owner.runtime() => Some(f(&local.shared)),
-            _ => shared::find(NonZeroU32::new(self.owner.runtime())?).map(|shared| f(&shared)),
-        })
+        shared::with_runtime(self.owner.runtime(), f)
     }
 }
 

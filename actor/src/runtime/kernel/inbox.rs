@@ -2,7 +2,7 @@
 
 use super::{
     lifecycle::Phase,
-    process::{Process, Runnable},
+    process::{Process, Runnable, SliceNotes},
     record::{Core, Slot},
 };
 use crate::{
@@ -48,7 +48,7 @@ impl Slot {
         from: &mut u64,
         mut wanted: impl FnMut(&Message) -> bool,
     ) -> Option<Message> {
-        process.mailbox_scanned = true;
+        process.notes.add(SliceNotes::MAILBOX_SCANNED);
         loop {
             if let Some(message) = process.mailbox.take(*from, &mut wanted) {
                 return Some(message);

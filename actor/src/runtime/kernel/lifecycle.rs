@@ -16,7 +16,7 @@ use std::hint::cold_path;
 
 use super::{
     large_release::LARGE,
-    process::{Process, Runnable},
+    process::{Process, Runnable, SliceNotes},
     record::{Core, Slot},
 };
 use crate::{
@@ -43,7 +43,8 @@ pub(crate) enum Phase {
 /// The next step of a worker after a poll that did not complete the body.
 #[must_use = "the worker must carry out the next step"]
 pub(crate) enum AfterPoll {
-    /// Poll again at once: a message has arrived for a process that waits for one.
+    /// Poll again at once, because a message has arrived for a process that waits for one; or tell those whom
+    /// the process has [abandoned](super::abandoned), and enqueue it.
     Again,
     /// Enqueue the process: it was woken, or has used its reductions.
     Queue,
@@ -170,9 +171,14 @@ impl Slot {
             process.reductions -= 1;
             return AfterPoll::Again;
         }
-        if process.mailbox_scanned {
+        if process.notes.are_any() {
             cold_path();
-            core.mailbox_len = process.mailbox.len() as u32;
+            if process.notes.has(SliceNotes::MAILBOX_SCANNED) {
+                core.mailbox_len = process.mailbox.len() as u32;
+            }
+            if process.notes.has(SliceNotes::REPLY_DROPPED) {
+                return AfterPoll::Again;
+            }
         }
         if core.woken || arrived { AfterPoll::Queue } else { AfterPoll::Park }
     }

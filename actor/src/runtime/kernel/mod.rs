@@ -9,6 +9,7 @@
 //! locks may be taken under it: that of another record, the lower index first, and, in a sweep of exit hooks,
 //! that of a oneshot. A phase is assigned in [`lifecycle`] alone.
 
+pub(crate) mod abandoned;
 pub(crate) mod exit_hooks;
 pub(crate) mod in_place;
 pub(crate) mod inbox;

@@ -43,8 +43,10 @@ pub(crate) struct Process {
     pub(crate) bounded: bool,
     /// A receive found nothing in this poll, so the next message must wake the process.
     pub(crate) wants_messages: bool,
-    /// A receive has scanned the mailbox in this poll slice.
-    pub(crate) mailbox_scanned: bool,
+    /// What the end of this poll slice has to look after.
+    pub(crate) notes: SliceNotes,
+    /// The process exits soon, so a request that it drops without a reply is told of the exit.
+    pub(crate) exits_soon: bool,
     /// The extension has something for its owner. Otherwise it need not be looked at.
     pub(crate) extension_dirty: bool,
     pub(crate) mailbox: Mailbox,
@@ -53,6 +55,37 @@ pub(crate) struct Process {
     pub(crate) extension: Option<Box<dyn Any + Send>>,
     /// The one timer that the process keeps to be woken, see [`call_timer`](crate::time::call_timer).
     pub(crate) wake_timer: Option<Box<WakeTimer>>,
+}
+
+/// What the end of a poll slice has to look after; as a rule nothing, which is one comparison.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SliceNotes(u8);
+
+impl SliceNotes {
+    /// A receive has scanned the mailbox.
+    pub(crate) const MAILBOX_SCANNED: Self = Self(1);
+    /// The process has dropped the right to reply to a call, see [`abandoned`](super::abandoned).
+    pub(crate) const REPLY_DROPPED: Self = Self(2);
+
+    #[inline]
+    pub(crate) fn add(&mut self, note: Self) {
+        self.0 |= note.0;
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, note: Self) {
+        self.0 &= !note.0;
+    }
+
+    #[inline]
+    pub(crate) fn has(self, note: Self) -> bool {
+        self.0 & note.0 != 0
+    }
+
+    #[inline]
+    pub(crate) fn are_any(self) -> bool {
+        self.0 != 0
+    }
 }
 
 /// A running timer that wakes its process.
@@ -89,7 +122,8 @@ impl Process {
             wake_timer: None,
             reductions: 0,
             wants_messages: false,
-            mailbox_scanned: false,
+            notes: SliceNotes::default(),
+            exits_soon: false,
             source,
             body: None,
         })
@@ -105,6 +139,7 @@ impl Process {
     /// keep the old source.
     pub(crate) fn recycle(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
+        self.exits_soon = false;
         match Arc::get_mut(&mut self.source) {
             Some(source) => source.set_generation(pid.generation()),
             None => self.source = Arc::new(ProcessWaker::new(Arc::downgrade(shared), pid)),

@@ -9,7 +9,7 @@ use super::{
     large_release::{LARGE, Remnant},
     lifecycle::{Exiting, Holdings},
     link_set::NextLinks,
-    process::{Body, Process},
+    process::{Body, Process, SliceNotes},
     record::Slot,
     relations::{RareRelations, Relations, Watcher},
 };
@@ -47,15 +47,20 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     if let Err(panic) = catch_polling(|| drop(body)) {
         crash_report::late_panic(pid, &Reason::Panic(Arc::new(panic)));
     }
-    let left = {
+    let (left, has_abandoned) = {
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
         process.reductions = 0;
         if let Some(wake_timer) = process.wake_timer.take() {
             shared.timers.discard(wake_timer.timer);
         }
-        process.take_left()
+        let has_abandoned = process.notes.has(SliceNotes::REPLY_DROPPED);
+        (process.take_left(), has_abandoned)
     };
+    if has_abandoned {
+        cold_path();
+        local.forget_abandoned();
+    }
     if let Some((mut unread, extension)) = left {
         // One by one: a second panic while the first unwinds would abort the program.
         for message in std::iter::from_fn(|| unread.take(0, |_| true)).take(LARGE) {

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     lifecycle::AfterPoll,
-    process::{Body, Process, Runnable},
+    process::{Body, Process, Runnable, SliceNotes},
     release::release,
     waker,
 };
@@ -48,7 +48,7 @@ fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
     let Some(mut body) = process.body.take() else { unreachable!("a process in a queue has its body") };
     process.reductions = REDUCTIONS_PER_SLICE;
     process.wants_messages = false;
-    process.mailbox_scanned = false;
+    process.notes = SliceNotes::default();
     // SAFETY:
     // 1. `source` must be kept while the waker is used. The process, and `source` with it, becomes the
     //    running process of `local`, and stays there (or with a simulation that interrupts it) until this
@@ -82,8 +82,15 @@ fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
         let next = slot.after_poll(&mut core, &mut process);
         if let AfterPoll::Again = next {
             cold_path();
+            process.priority = core.priority;
             drop(core);
+            let has_abandoned = process.notes.has(SliceNotes::REPLY_DROPPED);
             local.running.replace(Some(process));
+            if has_abandoned {
+                let mut process = local.tell_abandoned();
+                process.body = Some(body);
+                return Some(Runnable(process));
+            }
             slot.begin_poll();
             continue;
         }
