@@ -1,9 +1,9 @@
 //! An axum application with a database: notes in PostgreSQL, by sqlx, behind a time limit of tower-http.
-//! `cargo run --release --example axum_postgres -- --addr 127.0.0.1:8080 --database postgres:///`.
+//! `cargo run --example axum_postgres -- --addr 127.0.0.1:8080 --database postgres:///`.
 //!
 //! While the database is away a request is answered within a second, by 503, and the log has a line when the
-//! database goes and one when it is back. SIGTERM drains the server, and then closes the pool. Try `curl
-//! localhost:8080/notes -d 'buy milk'`, also without `-d`; and `/notes/1` with `-X PUT -d …` or `-X DELETE`.
+//! database goes and one when it is back. SIGTERM drains the server, and then closes the pool. Try
+//! `curl localhost:8080/notes -d 'buy milk'`, also without `-d`, and `-X DELETE localhost:8080/notes/1`.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{process::ExitCode, time::Duration};
@@ -28,8 +28,8 @@ static IS_AWAY: AtomicBool = AtomicBool::new(false);
 
 type Answer = Result<Response, Failure>;
 
-/// Answers with the one value of a query, which is JSON. The log says when the database goes, and when it is
-/// back.
+/// Answers with the one value of a query, which is JSON. The log says when the database goes, and when it
+/// is back.
 async fn answer(pool: PgPool, query: QueryScalar<'_, Postgres, String, PgArguments>) -> Answer {
     let connection = pool.acquire().await;
     let was_away = IS_AWAY.swap(connection.is_err(), Relaxed);

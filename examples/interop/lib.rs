@@ -1,5 +1,5 @@
-//! The programs of this folder, each with one library of tokio's. Each is an example: `cargo run --example
-//! NAME`. Here is what they share.
+//! The programs of this folder, each with one library of tokio's. Each is an example:
+//! `cargo run --example NAME`. Here is what they share.
 
 use std::process::exit;
 
@@ -39,8 +39,8 @@ pub fn options<const N: usize>(known: [(&str, &str); N]) -> [String; N] {
     values
 }
 
-/// Logs to the standard error as `riot_actor::log::start` does, but for sqlx's pool, which has a line for each
-/// connection that is lost: a program says once that its database is away.
+/// Logs to the standard error as `riot_actor::log::start` does, but for sqlx's pool, which has a line for
+/// each connection that is lost: a program says once that its database is away.
 ///
 /// # Errors
 /// If the name `log` is taken, or the program has a subscriber.

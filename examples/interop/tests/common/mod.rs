@@ -7,11 +7,17 @@ pub mod example;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -245,6 +251,64 @@ impl Drop for Redis {
     }
 }
 
+/// A web server for the clients in handlers. Each path has its answer; a thread serves each connection.
+pub struct Upstream {
+    pub address: String,
+    is_over: Arc<AtomicBool>,
+    accepting: Option<thread::JoinHandle<()>>,
+}
+
+impl Upstream {
+    /// Starts the server on any port.
+    pub fn start() -> Self {
+        Self::start_on("127.0.0.1:0")
+    }
+
+    /// Starts the server on an address, which may have been that of another before.
+    pub fn start_on(address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("the address is free");
+        let address = listener.local_addr().expect("the listener is bound").to_string();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
+        let accepting = thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok).take_while(|_| !over.load(SeqCst)) {
+                thread::spawn(move || serve(stream));
+            }
+        });
+        Self { address, is_over, accepting: Some(accepting) }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.is_over.store(true, SeqCst);
+        let _ = TcpStream::connect(&self.address);
+        self.accepting.take().expect("it is dropped once").join().expect("accepting does not panic");
+    }
+}
+
+/// Answers one request, and closes.
+fn serve(stream: TcpStream) {
+    let mut stream = BufReader::new(stream);
+    let (mut line, mut field) = (String::new(), String::from("-"));
+    let _ = stream.read_line(&mut line);
+    while !field.trim().is_empty() {
+        field.clear();
+        let _ = stream.read_line(&mut field);
+    }
+    let (status, body) = match line.split(' ').nth(1).unwrap_or_default() {
+        // Answers never; the client ends this by closing.
+        "/silent" => return drop(stream.read_to_end(&mut Vec::new())),
+        "/reset" => return,
+        "/short" => ("200 OK\r\ncontent-length: 1000", "short".into()),
+        "/large" => ("200 OK", "x".repeat(3 << 20)),
+        "/" => ("200 OK", "hello".to_owned()),
+        _ => ("404 Not Found", "none".to_owned()),
+    };
+    let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}");
+    let _ = stream.get_mut().write_all(answer.as_bytes());
+}
+
 /// A response: its status, and its body as text.
 #[derive(Debug, PartialEq)]
 pub struct Answer(pub u16, pub String);
@@ -267,4 +331,11 @@ pub fn send(address: &str, line: &str, body: &str) -> TcpStream {
     let head = format!("{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all((head + body).as_bytes()).expect("the request is sent");
     stream
+}
+
+/// Returns the names of the threads of a program.
+pub fn threads(program: &Example) -> Vec<String> {
+    let folder = format!("/proc/{}/task", program.child.id());
+    let threads = fs::read_dir(folder).expect("the program runs").flatten();
+    threads.map(|thread| fs::read_to_string(thread.path().join("comm")).unwrap_or_default()).collect()
 }
