@@ -5,18 +5,20 @@
 pub mod example;
 
 use std::{
+    cmp::Reverse,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{
             AtomicBool, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -27,9 +29,10 @@ pub use example::Example;
 /// How long a peer may take for anything, on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Says loudly that a test checks nothing.
+/// Says loudly that the running test checks nothing: also where the output of tests that pass is left out.
 pub fn skip(missing: &str) {
-    eprintln!("SKIPPED: {missing} is not installed");
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {missing} is not installed");
 }
 
 /// Waits until a condition holds that has no event. The condition itself takes time, such as a request.
@@ -45,8 +48,10 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
-    folders.sort_by(|a, b| b.cmp(a));
+    let mut folders: Vec<_> = versions.map(|version| version.path()).collect();
+    let number = |folder: &PathBuf| folder.file_name()?.to_str()?.split('.').next()?.parse().ok();
+    folders.sort_by_key(|folder| Reverse(number(folder).unwrap_or(0_u32)));
+    let folders = folders.into_iter().map(|folder| folder.join("bin"));
     std::env::split_paths(&path).chain(folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
@@ -117,9 +122,9 @@ impl Postgres {
             command.args(["-c", setting]);
         }
         let mut server = command.stderr(Stdio::piped()).spawn().expect("postgres starts");
-        let log = BufReader::new(server.stderr.take().expect("it is piped"));
+        let log = server.stderr.take().expect("it is piped");
         self.server = Some(server);
-        wait_for_line(log, "ready to accept connections");
+        wait_until_ready(log);
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -180,13 +185,20 @@ fn send_signal(to: &Child, signal: &str) {
     assert!(sent.expect("kill is there").success());
 }
 
-/// Waits for a line with this text, and then reads on, so that the peer never waits for a reader.
-fn wait_for_line(mut log: BufReader<ChildStderr>, text: &str) {
-    let mut said = String::new();
-    while !said.contains(text) {
-        assert_ne!(log.read_line(&mut said).expect("the log is text"), 0, "the peer ended: {said}");
+/// Waits for the line of a log that says so. The log is read on after that, so that the server never waits.
+fn wait_until_ready(log: impl Read + Send + 'static) {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            let _ = tell.send(line);
+        }
+    });
+    let (deadline, mut said) = (Instant::now() + PATIENCE, String::new());
+    while !said.contains("eady to accept connections") {
+        let line = told.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        said += &line.unwrap_or_else(|error| panic!("the server is not ready, {error}: {said}"));
+        said += "\n";
     }
-    thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
 }
 
 /// A Redis server that listens on a Unix socket alone; it is killed when this is dropped.
@@ -217,13 +229,9 @@ impl Redis {
             .current_dir(&self.folder.0);
         // Its log goes to the standard output.
         let mut server = command.stdout(Stdio::piped()).spawn().expect("redis-server starts");
-        let mut log = BufReader::new(server.stdout.take().expect("it is piped"));
+        let log = server.stdout.take().expect("it is piped");
         self.server = Some(server);
-        let mut said = String::new();
-        while !said.contains("eady to accept connections") {
-            assert_ne!(log.read_line(&mut said).expect("the log is text"), 0, "the peer ended: {said}");
-        }
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        wait_until_ready(log);
     }
 
     /// Ends the server.
