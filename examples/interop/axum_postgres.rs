@@ -11,7 +11,7 @@ use std::{process::ExitCode, time::Duration};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http::StatusCode, http::header, routing::get};
-use riot_actor::{Reason, runtime::Config, runtime::in_tokio};
+use riot_actor::{Reason, runtime::Config, runtime::in_tokio, timeout};
 use riot_socket::signals::Signals;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, Postgres};
@@ -25,7 +25,6 @@ const LIST: &str = "SELECT coalesce(json_agg(note), '[]')::text
 
 /// Whether the database was away when a connection was last asked for.
 static IS_AWAY: AtomicBool = AtomicBool::new(false);
-
 type Answer = Result<Response, Failure>;
 
 /// Answers with the one value of a query, which is JSON. The log says when the database goes, and when it
@@ -114,7 +113,8 @@ fn main() -> ExitCode {
         println!("listening on http://{}", server.local_addr());
         signals.next().await?;
         server.stop(Duration::from_secs(15)).await;
-        in_tokio(pool.close()).await;
+        // A connection to a database that hangs does not come back.
+        let _ = timeout(Duration::from_secs(5), in_tokio(pool.close())).await;
         Ok::<(), Reason>(())
     })
 }

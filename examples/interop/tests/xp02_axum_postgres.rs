@@ -38,14 +38,6 @@ impl Setting {
         ask(&self.program.address, line, body)
     }
 
-    /// Runs something with a connection to the database.
-    fn with_connection<T>(&self, run: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> T {
-        let url = self.database.url();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let run = async { run(&mut PgConnection::connect(&url).await?).await };
-        runtime.block_on(run).expect("the database answers")
-    }
-
     /// Stops the program in order, and returns its log.
     fn stop(self) -> String {
         self.program.signal("-TERM");
@@ -58,6 +50,30 @@ impl Setting {
         let list = || (0..20).for_each(|_| assert_eq!(self.ask("GET /notes", "").0, 200));
         thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(list))));
     }
+}
+
+/// Runs something with a connection to the database.
+fn with_connection<T>(database: &Postgres, run: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> T {
+    let url = database.url();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let run = async { run(&mut PgConnection::connect(&url).await?).await };
+    runtime.block_on(run).expect("the database answers")
+}
+
+/// Locks the table, and sends a request that waits for the lock.
+async fn post_and_wait_for_the_lock(
+    address: &str,
+    database: &Postgres,
+    lock: &mut PgConnection,
+) -> sqlx::Result<TcpStream> {
+    sqlx::query("LOCK TABLE notes").execute(lock).await?;
+    let waiting = send(address, "POST /notes", "late");
+    // Asked outside of the transaction, whose view of the activity does not change.
+    let mut other = PgConnection::connect(&database.url()).await?;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut other).await? == 0 {}
+    other.close().await?;
+    Ok(waiting)
 }
 
 fn assert_away(address: &str) {
@@ -110,8 +126,9 @@ fn xp02_connections_that_the_database_ends_are_replaced() {
         // Waits until each has ended.
         let end = "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
             WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
-        let ended: i64 =
-            setting.with_connection(async |connection| sqlx::query_scalar(end).fetch_one(connection).await);
+        let ended: i64 = with_connection(&setting.database, async |connection| {
+            sqlx::query_scalar(end).fetch_one(connection).await
+        });
         assert!(ended > 0, "the pool keeps its connections");
         (0..10).for_each(|_| assert_eq!(setting.ask("GET /notes", "").0, 200));
     }
@@ -166,24 +183,62 @@ fn xp02_while_the_database_has_crashed_answers_are_503_and_after_it_200() {
     outage("-QUIT", Duration::from_secs(1));
 }
 
+/// Stops the processes of a database where they are, and lets them go on when it is dropped.
+struct Hung<'a>(&'a Postgres, Vec<i32>);
+
+impl<'a> Hung<'a> {
+    fn new(database: &'a Postgres) -> Self {
+        let sessions = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'";
+        let mut sessions: Vec<i32> = with_connection(database, async |connection| {
+            sqlx::query_scalar(sessions).fetch_all(connection).await
+        });
+        // That which made the list has ended, or ends at once.
+        sessions.retain(|pid| signal("-STOP", *pid));
+        database.signal("-STOP");
+        Self(database, sessions)
+    }
+}
+
+impl Drop for Hung<'_> {
+    fn drop(&mut self) {
+        self.0.signal("-CONT");
+        self.1.retain(|pid| signal("-CONT", *pid));
+    }
+}
+
 #[test]
 fn xp02_a_database_that_hangs_costs_a_second() {
     let Some(setting) = Setting::new() else { return };
     assert_eq!(setting.ask("GET /notes", "").0, 200);
-    let backends = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'";
-    let mut hung: Vec<i32> =
-        setting.with_connection(async |connection| sqlx::query_scalar(backends).fetch_all(connection).await);
-    // Its own connection has ended meanwhile, or ends at once.
-    hung.retain(|pid| signal("-STOP", *pid));
-    setting.database.signal("-STOP");
+    let hung = Hung::new(&setting.database);
     for _ in 0..3 {
         assert_away(&setting.program.address);
     }
-    setting.database.signal("-CONT");
-    hung.retain(|pid| signal("-CONT", *pid));
+    drop(hung);
     until("the database is back", || setting.ask("GET /notes", "").0 == 200);
     let log = setting.stop();
     assert!((2..=12).contains(&log.lines().count()), "{log}");
+}
+
+#[test]
+fn xp02_a_database_that_hangs_does_not_keep_the_program_from_its_end() {
+    let Some(Setting { mut program, database, .. }) = Setting::new() else { return };
+    let address = program.address.clone();
+    with_connection(&database, async |connection| {
+        let mut lock = connection.begin().await?;
+        let mut waiting = post_and_wait_for_the_lock(&address, &database, &mut lock).await?;
+        let hung = thread::scope(|scope| scope.spawn(|| Hung::new(&database)).join().expect("no panic"));
+        program.signal("-TERM");
+        // After the time limit of the request.
+        let mut answer = String::new();
+        waiting.read_to_string(&mut answer).expect("a response");
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        // The output ends with the program, while the database hangs.
+        program.output.read_to_string(&mut answer).expect("text");
+        assert_eq!(program.child.wait().expect("the program ends").code(), Some(0));
+        drop(hung);
+        lock.rollback().await
+    });
 }
 
 /// Sends a process a signal; returns whether there is such a process.
@@ -195,17 +250,9 @@ fn signal(signal: &str, pid: i32) -> bool {
 fn xp02_a_request_is_answered_after_sigterm() {
     let Some(setting) = Setting::new() else { return };
     let program = &setting.program;
-    let mut waiting = setting.with_connection(async |connection| {
+    let mut waiting = with_connection(&setting.database, async |connection| {
         let mut lock = connection.begin().await?;
-        sqlx::query("LOCK TABLE notes").execute(&mut *lock).await?;
-        let waiting = send(&program.address, "POST /notes", "late");
-        // Asked outside of the transaction, whose view of the activity does not change.
-        let mut other = PgConnection::connect(&setting.database.url()).await?;
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-        let mut count = 0_i64;
-        while count == 0 {
-            count = sqlx::query_scalar(waits).fetch_one(&mut other).await?;
-        }
+        let waiting = post_and_wait_for_the_lock(&program.address, &setting.database, &mut lock).await?;
         program.signal("-TERM");
         until("the program accepts no more clients", || TcpStream::connect(&program.address).is_err());
         lock.commit().await?;

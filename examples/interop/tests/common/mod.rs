@@ -130,8 +130,6 @@ impl Postgres {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.folder.0).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::null());
-        // A group of its own: the signals of a terminal are for the tests.
-        command.process_group(0);
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
