@@ -9,7 +9,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     features,
     steps::{Step, StepOutcome, run},
-    workspace::{cargo, cargo_of, members, minimum_rust, output, packages, root, target},
+    workspace::{INTEROP, cargo, cargo_of, members, minimum_rust, output, packages, root, target},
 };
 
 /// The largest archive of a published crate.
@@ -28,6 +28,7 @@ pub(crate) const GATE: &[Step] = &[
     Step { name: "documentation", about: "rustdoc with all features, no warnings", run: documentation },
     Step { name: "tests", about: "every test, with default features", run: tests },
     Step { name: "tokio", about: "the tests of the features tokio and axum", run: tokio },
+    Step { name: "interop", about: "clippy and the tests of examples/interop", run: interop },
     Step { name: "models", about: "loom models of the lock-free parts", run: models },
     Step { name: "cores", about: "the tests of flow and http without I/O", run: cores },
     Step { name: "features", about: "each crate with no feature, each alone, all", run: features::singles },
@@ -82,6 +83,24 @@ fn tokio() -> StepOutcome {
         command.args(["--test", test]);
     }
     run(command).into()
+}
+
+/// Checks `examples/interop`, a workspace of its own, in a target folder of its own.
+fn interop() -> StepOutcome {
+    let of = |arguments: &[&str]| {
+        let mut command = cargo();
+        command.args(arguments).current_dir(root().join(INTEROP));
+        command.env("CARGO_TARGET_DIR", target().join("interop"));
+        command
+    };
+    if let Err(error) = run(of(&["fmt", "--check"])) {
+        return StepOutcome::Failed(error);
+    }
+    let mut test = of(&["test"]);
+    // What `cargo clippy` does, but while the tests are built: checking the many dependencies as well would
+    // take as long as building them.
+    test.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("RUSTFLAGS", "-D warnings");
+    run(test).into()
 }
 
 fn models() -> StepOutcome {

@@ -7,6 +7,9 @@ use std::{
     process::Command,
 };
 
+/// The folder of the programs with heavy dependencies, a workspace of its own.
+pub(crate) const INTEROP: &str = "examples/interop";
+
 /// Returns the folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
