@@ -18,7 +18,7 @@ use riot_actor::{
     sleep, spawn, this,
 };
 
-/// What the callee does with the right to reply.
+/// The use of the right to reply that the callee makes.
 #[derive(Clone, Copy, Debug)]
 enum Do {
     Drop,

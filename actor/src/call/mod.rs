@@ -67,8 +67,8 @@ impl<Q: fmt::Debug, R> fmt::Debug for CallRequest<Q, R> {
 
 /// The right to reply to one request, once, from any process.
 ///
-/// If it is dropped, wherever that is, the caller gets [`CallError::Dropped`]; if the callee exits meanwhile, it
-/// gets [`CallError::Exit`].
+/// If it is dropped, wherever that is, the caller gets [`CallError::Dropped`], or [`CallError::Exit`] if the
+/// callee exits meanwhile.
 ///
 /// ```
 /// # use riot_actor::{call, call::CallRequest, receive, run, spawn};
@@ -148,8 +148,8 @@ pub enum CallError {
     /// The callee exited before it replied. Whether it has acted is unknown: repeat only what may be
     /// repeated.
     Exit(Reason),
-    /// The request was dropped without a reply: by its callee, by a process that was to reply in its place, or
-    /// because the callee does not handle such requests. Whether it has acted is unknown.
+    /// The request was dropped without a reply: by the callee, by a process that was to reply in its place,
+    /// or because the callee handles no such requests. Whether anything was done is unknown.
     Dropped,
     /// The caller called itself, and would wait forever.
     CallingSelf,

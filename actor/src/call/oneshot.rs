@@ -171,7 +171,7 @@ impl Future for Wait {
 /// The shared part of a oneshot.
 pub(super) struct Oneshot<R> {
     state: SpinLock<OneshotState<R>>,
-    /// None where nothing but a result and the exit of its process settles the oneshot.
+    /// The process whose exit says more than a dropped right to reply; none where a drop tells nothing.
     callee: Option<Callee<R>>,
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Process {
     pub(crate) bounded: bool,
     /// A receive found nothing in this poll, so the next message must wake the process.
     pub(crate) wants_messages: bool,
-    /// What the end of this poll slice has to look after.
+    /// Notes for the end of this poll slice.
     pub(crate) notes: SliceNotes,
     /// The process exits soon, so a request that it drops without a reply is told of the exit.
     pub(crate) exits_soon: bool,
@@ -57,7 +57,7 @@ pub(crate) struct Process {
     pub(crate) wake_timer: Option<Box<WakeTimer>>,
 }
 
-/// What the end of a poll slice has to look after; as a rule nothing, which is one comparison.
+/// Notes for the end of a poll slice. As a rule there are none, which is one comparison.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct SliceNotes(u8);
 
