@@ -22,7 +22,7 @@ use riot_actor::{
     send,
     simulation::Simulation,
     sleep, spawn,
-    state_machine::{Input, StateMachine, Step},
+    state_machine::{First, Input, StateMachine, Step},
     task::Task,
     this,
     time::{
@@ -182,13 +182,18 @@ impl StateMachine for Timed {
     type Args = (Duration, Pid);
     type State = ();
     type Event = ();
-    async fn init((delay, observer): (Duration, Pid)) -> Result<(Self, ()), Stop> {
-        Ok((Self(delay, observer), ()))
+    async fn init((delay, observer): (Duration, Pid)) -> Result<First<Self>, Stop> {
+        Ok(First::new(Self(delay, observer), ()).timeout("first", delay))
     }
     async fn handle(&mut self, (): &(), input: Input<()>) -> Step<Self> {
         match input {
             Input::Event(()) => {
-                Step::stay().state_timeout(self.0).event_timeout(self.0).timeout("named", self.0)
+                let step = Step::stay().state_timeout(self.0).event_timeout(self.0);
+                let step = step.timeout("named", self.0).timeout_with("with", self.0, ());
+                match deadline_after(now(), self.0) {
+                    Some(at) => step.timeout_at("at", at),
+                    None => step,
+                }
             }
             _ => {
                 send(self.1, "timeout");
@@ -268,6 +273,8 @@ const TRIED: &[&str] = &[
     "stop",
     "stop_timeout",
     "timeout",
+    "timeout_at",
+    "timeout_with",
     // In `tokio.rs`, with the feature.
     "tokio_shutdown_timeout",
     "wait",

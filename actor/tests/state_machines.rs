@@ -1,4 +1,4 @@
-//! State machines: G24.
+//! State machines: G24, OU5.
 mod common;
 
 use common::*;
@@ -8,8 +8,8 @@ use riot_actor::{
     exit, gen_server,
     gen_server::{GenServerOptions, Stop},
     mailbox::receive_timeout,
-    now, receive, send, sleep, spawn,
-    state_machine::{Input, Machine, MachineRef, StateMachine, Step},
+    monitor, now, receive, send, sleep, spawn,
+    state_machine::{Enter, First, Input, Machine, MachineRef, StateMachine, Step},
     this,
     time::{TimedOut, Timeout},
     trap_exit,
@@ -48,8 +48,8 @@ impl StateMachine for Scribe {
     type State = State;
     type Event = Event;
 
-    async fn init(observer: Pid) -> Result<(Self, State), Stop> {
-        Ok((Self { observer }, State::Busy))
+    async fn init(observer: Pid) -> Result<First<Self>, Stop> {
+        Ok((Self { observer }, State::Busy).into())
     }
 
     async fn handle(&mut self, state: &State, input: Input<Event>) -> Step<Self> {
@@ -57,14 +57,14 @@ impl StateMachine for Scribe {
             Input::Event(Event::Work(number)) if *state == State::Busy => {
                 return Step::stay().postpone(Input::Event(Event::Work(number)));
             }
-            Input::Event(event) => event,
+            Input::Event(event) | Input::Internal(event) => event,
             Input::Info(message) => {
                 self.note(message.type_name());
                 return Step::stay();
             }
             Input::StateTimeout => return self.report("state timeout"),
             Input::EventTimeout => return self.report("event timeout"),
-            Input::Timeout(name) => return self.report(name),
+            Input::Timeout(name, _) => return self.report(name),
         };
         match event {
             Event::Work(number) => {
@@ -253,5 +253,158 @@ fn g24_a_stale_timeout_is_told_from_a_current_one() {
         machine.resume().await.unwrap();
         nothing_more(machine).await;
         assert_eq!(receive_timeout::<Timeout<()>>(std::time::Duration::ZERO).await, Err(TimedOut));
+    });
+}
+
+/// A lock that closes by itself, is stopped by a wrong code, and remembers by named timeouts.
+struct Lock {
+    observer: Pid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Door {
+    Closed,
+    Open,
+    Broken,
+}
+
+#[derive(Debug)]
+enum Code {
+    Right,
+    Wrong,
+    Break,
+    Remind(String, std::time::Instant),
+    #[expect(dead_code, reason = "the number is printed")]
+    Kept(u32),
+    Keep(u64, u32),
+    Change(u32),
+}
+
+impl StateMachine for Lock {
+    type Args = Pid;
+    type State = Door;
+    type Event = Code;
+
+    async fn init(observer: Pid) -> Result<First<Self>, Stop> {
+        gen_server::continue_with("from init");
+        Ok(First::new(Self { observer }, Door::Open).state_timeout(secs(60)).timeout("day", secs(86_400)))
+    }
+
+    async fn enter(&mut self, old: Option<&Door>, state: &Door) -> Enter<Self> {
+        send(self.observer, Noted(format!("{old:?} -> {state:?}")));
+        match state {
+            Door::Closed => Enter::new(),
+            Door::Open => Enter::new().event_timeout(secs(10)),
+            Door::Broken => panic!("it breaks"),
+        }
+    }
+
+    async fn handle(&mut self, state: &Door, input: Input<Code>) -> Step<Self> {
+        send(self.observer, Noted(format!("{state:?}: {}", described(&input))));
+        match input {
+            Input::Event(Code::Right) => Step::to(Door::Open),
+            Input::Event(Code::Wrong) => {
+                gen_server::stop(Reason::other("alarm"));
+                Step::to(Door::Open)
+            }
+            Input::Event(Code::Break) => Step::to(Door::Broken),
+            Input::Event(Code::Remind(name, at)) => Step::stay().timeout_at(name, at),
+            Input::Event(Code::Keep(delay, number)) => {
+                Step::stay().timeout_with("kept", secs(delay), Code::Kept(number))
+            }
+            Input::Event(Code::Change(number)) => Step::stay().update_timeout("kept", Code::Kept(number)),
+            Input::StateTimeout | Input::EventTimeout => Step::to(Door::Closed),
+            _ => Step::stay(),
+        }
+    }
+}
+
+fn described(input: &Input<Code>) -> String {
+    match input {
+        Input::Info(message) => format!("info {}", message.downcast_ref::<&str>().expect("a text")),
+        Input::Timeout(name, event) => format!("timeout {name} {event:?}"),
+        Input::Event(Code::Remind(name, _)) => format!("remind {name}"),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn ou05_the_first_state_is_entered_and_may_time_out() {
+    everywhere_and_nothing_is_left(|| async {
+        let lock = Lock::start(this()).await.expect("it starts");
+        // What `init` continues with comes after the state was entered, and is an input.
+        expect_reports(&["None -> Open", "Open: info from init"]).await;
+        lock.stop(Reason::Normal, None).await.expect("it stops");
+    });
+    simulated(|| async {
+        let lock = Lock::start(this()).await.expect("it starts");
+        expect_reports(&["None -> Open", "Open: info from init"]).await;
+        // The input has ended the event timeout of `enter`; the state timeout of `init` is left.
+        let start = now();
+        expect_reports(&["Open: StateTimeout", "Some(Open) -> Closed"]).await;
+        assert_eq!((now() - start).as_secs(), 60);
+        lock.cast(Code::Right);
+        expect_reports(&["Closed: Event(Right)", "Some(Closed) -> Open"]).await;
+        lock.cast(Code::Right);
+        expect_reports(&["Open: Event(Right)"]).await;
+        sleep(secs(11)).await;
+        let state = lock.get_state(|machine| *machine.state()).await;
+        assert_eq!(
+            state,
+            Ok(Door::Open),
+            "the same state is not entered again, and its event timeout is over"
+        );
+        lock.stop(Reason::Normal, None).await.expect("it stops");
+    });
+}
+
+#[test]
+fn ou05_a_machine_that_is_stopped_enters_no_other_state_and_enter_may_panic() {
+    everywhere_and_nothing_is_left(|| async {
+        let lock = Lock::start(this()).await.expect("it starts");
+        expect_reports(&["None -> Open", "Open: info from init"]).await;
+        let down = monitor(lock.pid());
+        lock.cast(Code::Wrong);
+        expect_reports(&["Open: Event(Wrong)"]).await;
+        assert_eq!(down.down().await.reason, Reason::other("alarm"));
+        let lock = Lock::start(this()).await.expect("it starts");
+        let down = monitor(lock.pid());
+        lock.cast(Code::Break);
+        assert!(matches!(down.down().await.reason, Reason::Panic(_)));
+        expect_reports(&[
+            "None -> Open",
+            "Open: info from init",
+            "Open: Event(Break)",
+            "Some(Open) -> Broken",
+        ])
+        .await;
+    });
+}
+
+#[test]
+fn ou05_named_timeouts_have_any_name_an_event_and_an_absolute_time() {
+    simulated(|| async {
+        let lock = Lock::start(this()).await.expect("it starts");
+        expect_reports(&["None -> Open", "Open: info from init"]).await;
+        let start = now();
+        lock.cast(Code::Remind("at 7".to_owned() + " s", start + secs(7)));
+        lock.cast(Code::Keep(5, 1));
+        lock.cast(Code::Change(2));
+        expect_reports(&[
+            "Open: remind at 7 s",
+            "Open: Event(Keep(5, 1))",
+            "Open: Event(Change(2))",
+            "Open: timeout kept Some(Kept(2))",
+            "Open: timeout at 7 s None",
+        ])
+        .await;
+        assert_eq!((now() - start).as_secs(), 7);
+        // An absolute time that has passed comes at once, and so does a change of what is not there.
+        lock.cast(Code::Remind("past".into(), start));
+        expect_reports(&["Open: remind past", "Open: timeout past None"]).await;
+        lock.cast(Code::Change(3));
+        expect_reports(&["Open: Event(Change(3))", "Open: timeout kept Some(Kept(3))"]).await;
+        assert_eq!((now() - start).as_secs(), 7);
+        lock.stop(Reason::Normal, None).await.expect("it stops");
     });
 }

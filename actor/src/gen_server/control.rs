@@ -124,6 +124,12 @@ pub fn continue_with<M: Send + 'static>(message: M) {
     with_control("gen_server::continue_with", |control| control.continues.push_back(message));
 }
 
+/// Has `handle_continue` called with `message` before all other continuations.
+pub(crate) fn continue_first<M: Send + 'static>(message: M) {
+    let message = Message::new(message);
+    with_control("gen_server", |control| control.continues.push_front(message));
+}
+
 /// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message arrives within
 /// `timeout`. Any message cancels it; with a timeout of zero, messages that are already there come first, and
 /// cancel it.
@@ -155,12 +161,16 @@ pub fn idle_timeout(timeout: Duration) {
     with_control("gen_server::idle_timeout", |control| control.idle = Some(timeout));
 }
 
+/// Returns whether a handler of the running server has stopped it.
+pub(crate) fn is_stopping() -> bool {
+    context::with_running("server", |_, _, running| {
+        running.extension_dirty && control_of("server", running).stop.is_some()
+    })
+}
+
 /// Replies now, or after `terminate` if the server is stopping.
 pub(super) fn reply_at_end<R: Send + 'static>(reply: ReplyTo<R>, answer: R) {
-    let stopping = context::with_running("call", |_, _, running| {
-        running.extension_dirty && control_of("call", running).stop.is_some()
-    });
-    if !stopping {
+    if !is_stopping() {
         return reply.send(answer);
     }
     let last: Box<dyn FnOnce() + Send> = Box::new(move || reply.send(answer));

@@ -43,6 +43,7 @@ mod start;
 
 use std::{future::Future, marker::PhantomData, time::Duration};
 
+pub(crate) use control::{continue_first, is_stopping};
 pub use control::{continue_with, idle_timeout, stop};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
 pub use start::{GenServerOptions, GenServerStartError};
