@@ -123,7 +123,7 @@ pub mod mailbox {
 
     pub use crate::messages::{
         ByType, Filter, Mark, Receive, Select, Wanted,
-        addr::{Addr, Inbox},
+        addr::{Addr, Inbox, NamedAddr},
         capacity::{MailboxFull, MailboxOverflow},
         mark,
         message::Message,

@@ -156,7 +156,7 @@ impl<T: Send> Task<T> {
                 self.done = true;
                 Err(TaskError::Exit(reason))
             }
-            Err(CallError::NoProc | CallError::Dropped | CallError::CallingSelf | CallError::Full) => {
+            Err(_) => {
                 self.done = true;
                 Err(TaskError::Exit(Reason::NoProc))
             }

@@ -188,7 +188,9 @@ impl SupervisorRef {
             Err(CallError::Exit(ended)) => Err(SupervisorStopError::Exit(ended)),
             Err(CallError::NoProc) => Err(SupervisorStopError::NoProc),
             Err(CallError::CallingSelf) => Err(SupervisorStopError::CallingSelf),
-            Err(CallError::Dropped) => Err(SupervisorStopError::NotASupervisor),
+            Err(CallError::Dropped | CallError::WrongServer { .. }) => {
+                Err(SupervisorStopError::NotASupervisor)
+            }
             // A supervisor answers by ending only, and its mailbox has no bound.
             Ok(()) | Err(CallError::Timeout | CallError::Full) => Err(SupervisorStopError::Timeout),
         }

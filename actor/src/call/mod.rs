@@ -151,6 +151,13 @@ pub enum CallError {
     /// The request was dropped without a reply: by the callee, by a process that was to reply in its place,
     /// or because the callee handles no such requests. Whether anything was done is unknown.
     Dropped,
+    /// The name is that of a server of another type, and the request was not sent.
+    WrongServer {
+        /// The type of the server that was called.
+        expected: &'static str,
+        /// The type of the server that holds the name.
+        found: &'static str,
+    },
     /// The caller called itself, and would wait forever.
     CallingSelf,
     /// The mailbox of the callee is full, and the request was not sent. The callee is overloaded.
@@ -164,6 +171,9 @@ impl fmt::Display for CallError {
             Self::Timeout => f.write_str("no reply in time"),
             Self::Exit(reason) => write!(f, "the process exited before it replied: {reason}"),
             Self::Dropped => f.write_str("the request was dropped without a reply"),
+            Self::WrongServer { expected, found } => {
+                write!(f, "the name is that of a server of type {found}, and not of {expected}")
+            }
             Self::CallingSelf => f.write_str("a process cannot call itself"),
             Self::Full => f.write_str("the mailbox of the process is full"),
         }

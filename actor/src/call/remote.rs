@@ -50,7 +50,7 @@ enum Awaited<R: Send> {
 }
 
 impl<R: Send> RemoteReply<R> {
-    fn failed(error: CallError) -> Self {
+    pub(crate) fn failed(error: CallError) -> Self {
         Self { awaited: Awaited::Failed(error), timeout: None }
     }
 

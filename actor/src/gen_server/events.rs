@@ -1,10 +1,11 @@
 //! The loop of a server, which handles one event after the other.
 
-use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{any::type_name, future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use super::{
     Call, Cast, GenServer,
     control::{NextStep, take_next_step, with_control},
+    status::{Counts, ServerStatistics, ServerStatus},
 };
 use crate::{
     call::ReplyTo,
@@ -71,12 +72,16 @@ pub(super) enum System<S> {
     Suspend(ReplyTo<()>),
     Resume(ReplyTo<()>),
     GetState(Box<dyn FnOnce(&S) + Send>),
+    ReplaceState(Box<dyn FnOnce(&mut S) + Send>),
+    GetStatus(ReplyTo<ServerStatus>),
+    Statistics(ReplyTo<ServerStatistics>),
     Stop(Reason),
 }
 
 /// Serves until the server must end, and returns the exit reason.
 pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Reason {
     let mut suspended = false;
+    let mut counts = Counts::new();
     loop {
         let NextStep { stop, message: next, idle } = take_next_step();
         if let Some(reason) = stop {
@@ -87,34 +92,58 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
             catch_panic(state.handle_continue(message)).await
         } else {
             match next_event::<S>(suspended, parent, idle).await {
-                Some(Incoming::Event(ServerEvent(event))) => catch_panic(event.handle(&mut state)).await,
-                Some(Incoming::Info(message)) => catch_panic(state.handle_info(message)).await,
+                Some(Incoming::Event(ServerEvent(event))) => {
+                    counts.requests += 1;
+                    catch_panic(event.handle(&mut state)).await
+                }
+                Some(Incoming::Info(message)) => {
+                    counts.infos += 1;
+                    catch_panic(state.handle_info(message)).await
+                }
                 Some(Incoming::Parent(reason)) | Some(Incoming::System(System::Stop(reason))) => {
                     return terminate(state, reason).await;
                 }
-                Some(Incoming::System(System::Suspend(reply))) => {
-                    suspended = true;
+                Some(Incoming::System(request)) => {
                     set_idle(idle);
-                    reply.send(());
-                    Ok(())
+                    serve_system(request, &mut state, &mut suspended, &counts)
                 }
-                Some(Incoming::System(System::Resume(reply))) => {
-                    suspended = false;
-                    set_idle(idle);
-                    reply.send(());
-                    Ok(())
+                None => {
+                    counts.timeouts += 1;
+                    catch_panic(state.handle_timeout()).await
                 }
-                Some(Incoming::System(System::GetState(read))) => {
-                    set_idle(idle);
-                    catch(|| read(&state))
-                }
-                None => catch_panic(state.handle_timeout()).await,
             }
         };
         if let Err(panic) = handled {
             return terminate(state, crashed(panic)).await;
         }
     }
+}
+
+/// Serves a request about the server itself, but for a stop.
+fn serve_system<S: GenServer>(
+    request: System<S>,
+    state: &mut S,
+    suspended: &mut bool,
+    counts: &Counts,
+) -> Result<(), Panic> {
+    catch(|| match request {
+        System::Suspend(reply) => {
+            *suspended = true;
+            reply.send(());
+        }
+        System::Resume(reply) => {
+            *suspended = false;
+            reply.send(());
+        }
+        System::GetState(read) => read(state),
+        System::ReplaceState(replace) => replace(state),
+        System::GetStatus(reply) => {
+            let text = state.format_status();
+            reply.send(ServerStatus::of_this(type_name::<S>(), *suspended, text));
+        }
+        System::Statistics(reply) => reply.send(counts.statistics()),
+        System::Stop(_) => unreachable!("the loop ends the server"),
+    })
 }
 
 enum Incoming<S> {

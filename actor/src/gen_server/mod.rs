@@ -38,15 +38,20 @@
 
 mod control;
 mod events;
+mod named;
 mod reference;
 mod start;
+mod status;
 
 use std::{future::Future, marker::PhantomData, time::Duration};
 
 pub(crate) use control::{continue_first, is_stopping};
 pub use control::{continue_with, idle_timeout, stop};
+pub use named::{NamedRef, ServerTarget};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
+pub(crate) use start::short_name;
 pub use start::{GenServerOptions, GenServerStartError};
+pub use status::{ServerStatistics, ServerStatus};
 
 use crate::{
     call::ReplyTo,
@@ -98,6 +103,12 @@ pub trait GenServer: Sized + Send + 'static {
     /// panic it sees the state as the panic left it.
     fn terminate(&mut self, _reason: &Reason) -> impl Future<Output = ()> + Send {
         async {}
+    }
+
+    /// Returns the state as text, for [`get_status`](GenServerRef::get_status); by default no more than the name
+    /// of the type. Secrets are left out here. (OTP: `Module:format_status/1`.)
+    fn format_status(&self) -> String {
+        format!("{} {{ .. }}", short_name::<Self>())
     }
 
     /// Starts the server without a link. Returns once `init` has.

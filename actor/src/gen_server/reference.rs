@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
 use super::{
-    Call, Cast, GenServer,
+    Call, Cast, GenServer, ServerStatistics, ServerStatus, ServerTarget,
     events::{ServerEvent, System},
 };
 use crate::{
@@ -49,8 +49,9 @@ impl<S> fmt::Debug for GenServerRef<S> {
 }
 
 impl<S: GenServer> GenServerRef<S> {
-    /// Wraps a pid, such as one found by name, without checking that it is a server of type `S`. Another
-    /// server handles what it is sent in [`handle_info`](GenServer::handle_info).
+    /// Wraps a pid without checking that it is a server of type `S`. Another server gets what it is sent in
+    /// [`handle_info`](GenServer::handle_info), where a call is [dropped](CallError::Dropped) as a rule. For a
+    /// server with a name there is [`named`](Self::named).
     #[must_use]
     pub fn new(pid: Pid) -> Self {
         Self { pid, _server: PhantomData }
@@ -226,6 +227,58 @@ impl<S: GenServer> GenServerRef<S> {
         self.system(|reply| System::GetState(Box::new(move |state| reply.send(read(state))))).await
     }
 
+    /// Has `replace` change the state, whether the server is suspended or not, and returns the result. A panic
+    /// in `replace` ends the server. (OTP: `sys:replace_state`.)
+    ///
+    /// ```
+    /// # use riot_actor::{gen_server::{GenServer, Stop}, run};
+    /// # struct Till(u32);
+    /// # impl GenServer for Till {
+    /// #     type Args = u32;
+    /// #     async fn init(n: u32) -> Result<Self, Stop> { Ok(Till(n)) }
+    /// # }
+    /// # run(async {
+    /// let till = Till::start(7).await?;
+    /// let before = till.replace_state(|till| std::mem::replace(&mut till.0, 8)).await?;
+    /// assert_eq!((before, till.get_state(|till| till.0).await), (7, Ok(8)));
+    /// # Ok::<(), riot_actor::Reason>(())
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
+    pub async fn replace_state<R: Send + 'static>(
+        self,
+        replace: impl FnOnce(&mut S) -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        self.system(|reply| System::ReplaceState(Box::new(move |state| reply.send(replace(state))))).await
+    }
+
+    /// Returns the status, with the state as text. See [`ServerStatus`] for an example.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
+    pub async fn get_status(self) -> Result<ServerStatus, CallError> {
+        self.system(System::GetStatus).await
+    }
+
+    /// Returns how much the server has done. See [`ServerStatistics`] for an example.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the request stays sent.
+    pub async fn statistics(self) -> Result<ServerStatistics, CallError> {
+        self.system(System::Statistics).await
+    }
+
     /// Sends a cast that carries the right to reply.
     pub(crate) fn request<R: Send + 'static, M: Send + 'static>(
         self,
@@ -309,7 +362,8 @@ impl std::error::Error for GenServerStopError {}
 
 impl Handle {
     /// Calls a server, as [`GenServerRef::call`] does, from a plain thread or another executor, for at most
-    /// [`CALL_TIMEOUT`], 5 seconds.
+    /// [`CALL_TIMEOUT`], 5 seconds. The server is given by a reference, or by name: a
+    /// [`NamedRef`](super::NamedRef).
     ///
     /// ```
     /// use riot_actor::{gen_server::{Call, GenServer, Stop}, receive, run, runtime::Handle, this};
@@ -327,16 +381,25 @@ impl Handle {
     /// # Ok::<(), riot_actor::Reason>(())
     /// # });
     /// ```
-    pub fn call_server<S, Q>(&self, server: GenServerRef<S>, query: Q) -> RemoteReply<S::Reply>
+    pub fn call_server<S, Q>(&self, server: impl ServerTarget<S>, query: Q) -> RemoteReply<S::Reply>
     where
         S: Call<Q>,
         Q: Send + 'static,
     {
-        self.send_query(server.pid(), Some(CALL_TIMEOUT), |reply| ServerEvent::<S>::call(query, reply))
+        match server.find(self) {
+            Ok(server) => {
+                let event = |reply| ServerEvent::<S>::call(query, reply);
+                self.send_query(server.pid(), Some(CALL_TIMEOUT), event)
+            }
+            Err(error) => RemoteReply::failed(error),
+        }
     }
 
-    /// Sends a one-way message to a server, as [`GenServerRef::cast`] does, from a plain thread. Never waits.
-    pub fn cast<S: Cast<M>, M: Send + 'static>(&self, server: GenServerRef<S>, message: M) {
-        self.shared.deliver(server.pid(), ServerEvent::<S>::cast(message));
+    /// Sends a one-way message to a server, as [`GenServerRef::cast`] does, from a plain thread. Never waits. The
+    /// server is given by a reference or by name.
+    pub fn cast<S: Cast<M>, M: Send + 'static>(&self, server: impl ServerTarget<S>, message: M) {
+        if let Ok(server) = server.find(self) {
+            self.shared.deliver(server.pid(), ServerEvent::<S>::cast(message));
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     call::{CallError, ReplyTo, oneshot_with, wait},
     guard::catch_panic::catch_panic,
     messages::capacity::MailboxOverflow,
-    names::name::Name,
+    names::{name::Name, server_type::ServerType},
     observe::crash_report,
     process::{exit::exit, link::link, notice::MonitorRef, pid::Pid, reason::Reason, spawn::SpawnOptions},
     runtime::{context, handle::Handle, kernel::spawn::ParentExit},
@@ -102,7 +102,7 @@ impl GenServerOptions {
         starter_link: Option<StarterLink>,
     ) -> Result<GenServerRef<S>, GenServerStartError> {
         let mut taken = None;
-        let mut spawn = self.spawn.label(short_name::<S>());
+        let mut spawn = self.spawn.label(short_name::<S>()).server_type(ServerType::of::<S>());
         if let Some(link) = &starter_link {
             spawn = spawn.on_parent_exit(link.reference, ParentExit::OneWayLink);
         }
@@ -134,15 +134,13 @@ impl GenServerOptions {
                 Err(GenServerStartError::Timeout)
             }
             Err(CallError::Exit(reason)) => Err(GenServerStartError::Failed(reason)),
-            Err(CallError::NoProc | CallError::Dropped | CallError::CallingSelf | CallError::Full) => {
-                Err(GenServerStartError::Failed(end.await))
-            }
+            Err(_) => Err(GenServerStartError::Failed(end.await)),
         }
     }
 }
 
 /// Returns the last segment of a type's name, without its generic arguments.
-fn short_name<S>() -> &'static str {
+pub(crate) fn short_name<S>() -> &'static str {
     let name = std::any::type_name::<S>();
     let name = name.split('<').next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)

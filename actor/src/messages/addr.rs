@@ -7,6 +7,10 @@ use super::{
     send::{SendAsync, TrySendError, send, send_async, try_send},
 };
 use crate::{
+    names::{
+        name::Name,
+        registry::{Undelivered, send_named, whereis},
+    },
     process::{pid::Pid, reason::Outcome, spawn::SpawnOptions},
     time::timeout::TimeoutFuture,
 };
@@ -106,6 +110,71 @@ impl<T: Send + 'static> Addr<T> {
     /// Sends a message, waiting while the mailbox is full, see [`send_async`](crate::mailbox::send_async).
     pub fn send_async(self, message: T) -> SendAsync<T> {
         send_async(self.pid, message)
+    }
+}
+
+/// The address of whatever process holds a name and receives messages of type `T`. Each use looks the name up,
+/// so the address goes on to work when the process was restarted.
+///
+/// ```
+/// use riot_actor::{mailbox::Addr, process::SpawnOptions, run};
+/// # run(async {
+/// let adder = Addr::<u32>::named("adder");
+/// assert_eq!(adder.send(1).unwrap_err().message, 1, "no process holds the name");
+/// let options = SpawnOptions::new().name("adder").link();
+/// Addr::spawn_with(options, |inbox| async move { inbox.receive().await; });
+/// adder.send(2).expect("a process holds it");
+/// # });
+/// ```
+pub struct NamedAddr<T> {
+    name: Name,
+    _message: PhantomData<fn(T)>,
+}
+
+impl<T: Send + 'static> Addr<T> {
+    /// Refers to the process that holds `name`, whichever that is at each use. Nothing checks what it receives.
+    /// See [`NamedAddr`] for an example.
+    pub fn named(name: impl Into<Name>) -> NamedAddr<T> {
+        NamedAddr { name: name.into(), _message: PhantomData }
+    }
+}
+
+impl<T: Send + 'static> NamedAddr<T> {
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Returns the address of the process that holds the name now.
+    ///
+    /// # Panics
+    /// Panics outside a process.
+    #[must_use]
+    pub fn addr(&self) -> Option<Addr<T>> {
+        whereis(self.name.as_str()).map(Addr::new)
+    }
+
+    /// Sends a message to the process that holds the name.
+    ///
+    /// # Errors
+    /// If no process holds it; the message is given back.
+    ///
+    /// # Panics
+    /// Panics outside a process.
+    pub fn send(&self, message: T) -> Result<(), Undelivered<T>> {
+        send_named(self.name.as_str(), message)
+    }
+}
+
+impl<T> Clone for NamedAddr<T> {
+    fn clone(&self) -> Self {
+        Self { name: self.name.clone(), _message: PhantomData }
+    }
+}
+impl<T> fmt::Debug for NamedAddr<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NamedAddr({})", self.name)
     }
 }
 

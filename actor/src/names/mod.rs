@@ -6,3 +6,4 @@
 pub mod group;
 pub(crate) mod name;
 pub mod registry;
+pub(crate) mod server_type;

@@ -23,6 +23,7 @@ use std::{
 };
 
 pub use super::name::Name;
+use super::server_type::ServerType;
 use crate::{
     guard,
     messages::message::Message,
@@ -45,7 +46,7 @@ use crate::{
 /// # Panics
 /// Panics outside a process.
 pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
-    context::with_shared("register", |shared| shared.registry.register(shared, name.into(), pid))
+    context::with_shared("register", |shared| shared.registry.register(shared, name.into(), pid, None))
 }
 
 /// Removes a name from its holder.
@@ -72,7 +73,7 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
         let mut holders = lock(&shared.registry.holders);
         match holders.names.remove_entry(name) {
             Some((name, holder)) => {
-                shared.detach_relation(holder, |relations| {
+                shared.detach_relation(holder.pid, |relations| {
                     relations.others().names.retain(|held| *held != name)
                 });
                 Ok(())
@@ -312,14 +313,22 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Holders {
-    names: HashMap<Name, Pid>,
+    names: HashMap<Name, Holder>,
     /// The waiters for names that no process holds.
     waiting: HashMap<Name, Vec<Arc<Mutex<NameWaiter>>>>,
 }
 
+/// The process that holds a name.
+#[derive(Clone, Copy)]
+struct Holder {
+    pid: Pid,
+    /// The type of the server, if the name was given when it was started.
+    server_type: Option<&'static ServerType>,
+}
+
 impl Holders {
     fn holder(&self, name: &Name) -> Option<Pid> {
-        self.names.get(name).copied()
+        Some(self.names.get(name)?.pid)
     }
 }
 
@@ -340,16 +349,22 @@ impl Registry {
 
     /// Registers a name. The holder's record is changed under the registry's lock: a process that was
     /// condemned before is refused, and one that is condemned later finds the name in its record.
-    pub(crate) fn register(&self, shared: &Shared, name: Name, pid: Pid) -> Result<(), RegisterError> {
+    pub(crate) fn register(
+        &self,
+        shared: &Shared,
+        name: Name,
+        pid: Pid,
+        server_type: Option<&'static ServerType>,
+    ) -> Result<(), RegisterError> {
         let mut holders = lock(&self.holders);
-        if let Some(&holder) = holders.names.get(&name) {
+        if let Some(holder) = holders.holder(&name) {
             return Err(RegisterError::NameTaken(NameTaken { name, holder }));
         }
         if shared.attach_relation(pid, |relations| relations.others().names.push(name.clone())).is_none() {
             return Err(RegisterError::NoProc);
         }
         let waiting = holders.waiting.remove(&name).unwrap_or_default();
-        holders.names.insert(name, pid);
+        holders.names.insert(name, Holder { pid, server_type });
         drop(holders);
         for waiter in waiting {
             let waker = {
@@ -368,7 +383,23 @@ impl Registry {
     where
         Name: Borrow<Q>,
     {
-        lock(&self.holders).names.get(name).copied()
+        Some(lock(&self.holders).names.get(name)?.pid)
+    }
+
+    /// Returns the server that holds a name; none if the name is free.
+    ///
+    /// # Errors
+    /// If the holder is known to be a server of another type: that type.
+    pub(crate) fn server(
+        &self,
+        name: &Name,
+        expected: &ServerType,
+    ) -> Result<Option<Pid>, &'static ServerType> {
+        let holder = lock(&self.holders).names.get(name).copied();
+        match holder.and_then(|holder| holder.server_type) {
+            Some(found) if !found.is_same(expected) => Err(found),
+            _ => Ok(holder.map(|holder| holder.pid)),
+        }
     }
 
     fn registered(&self) -> Vec<Name> {
@@ -383,7 +414,7 @@ impl Registry {
     /// Frees a name in the release of its holder.
     pub(crate) fn release(&self, name: &Name, holder: Pid) {
         let mut holders = lock(&self.holders);
-        if holders.names.get(name) == Some(&holder) {
+        if holders.holder(name) == Some(holder) {
             holders.names.remove(name);
         }
     }

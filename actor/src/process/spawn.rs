@@ -22,6 +22,7 @@ use crate::{
     names::{
         name::Name,
         registry::{NameTaken, RegisterError},
+        server_type::ServerType,
     },
     runtime::{
         context,
@@ -127,6 +128,12 @@ impl SpawnOptions {
     /// have the same label.
     pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
         self.0.label = Some(label.into());
+        self
+    }
+
+    /// Says that the process is a generic server, which is kept with its name.
+    pub(crate) fn server_type(mut self, server_type: &'static ServerType) -> Self {
+        self.0.server_type = Some(server_type);
         self
     }
 
@@ -373,9 +380,12 @@ impl Shared {
         body: Body,
     ) -> Result<Pid, NameTaken> {
         let name = spec.name.take().expect("the caller has looked for it");
+        let server_type = spec.server_type;
         let held = self.spawn_held(spec, origin, body, |_| ());
         // A process that was condemned meanwhile needs no name.
-        if let Err(RegisterError::NameTaken(taken)) = self.registry.register(self, name, held.pid) {
+        if let Err(RegisterError::NameTaken(taken)) =
+            self.registry.register(self, name, held.pid, server_type)
+        {
             self.abandon(held);
             return Err(taken);
         }

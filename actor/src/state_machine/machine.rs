@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     call::{CALL_TIMEOUT, CallError, ReplyTo},
-    gen_server::{self, Cast, GenServer, GenServerRef, Stop},
+    gen_server::{self, Cast, GenServer, GenServerRef, NamedRef, Stop},
     messages::message::Message,
     process::reason::Reason,
     time::{
@@ -186,6 +186,10 @@ impl<M: StateMachine> GenServer for Machine<M> {
         }
     }
 
+    fn format_status(&self) -> String {
+        self.data.format_status(&self.state)
+    }
+
     async fn terminate(&mut self, reason: &Reason) {
         self.data.terminate(&self.state, reason).await;
     }
@@ -233,5 +237,36 @@ impl<M: StateMachine> GenServerRef<Machine<M>> {
         timeout: Option<Duration>,
     ) -> Result<R, CallError> {
         self.request(make)?.wait(timeout).await
+    }
+}
+
+impl<M: StateMachine> NamedRef<Machine<M>> {
+    /// Sends an event and waits for the answer, as [`GenServerRef::ask`] does.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the event stays sent, and the answer is discarded.
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<R>) -> M::Event,
+    ) -> Result<R, CallError> {
+        self.server()?.ask(make).await
+    }
+
+    /// Sends an event and waits for the answer, as [`GenServerRef::ask_timeout`] does.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, the event stays sent, and the answer is discarded.
+    pub async fn ask_timeout<R: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<R>) -> M::Event,
+        timeout: Option<Duration>,
+    ) -> Result<R, CallError> {
+        self.server()?.ask_timeout(make, timeout).await
     }
 }

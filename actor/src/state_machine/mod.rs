@@ -58,7 +58,7 @@ pub use machine::{Machine, MachineRef};
 pub use step::{Enter, First, Step};
 
 use crate::{
-    gen_server::{GenServerOptions, GenServerStartError, Stop},
+    gen_server::{GenServerOptions, GenServerStartError, Stop, short_name},
     messages::message::Message,
     process::reason::Reason,
 };
@@ -105,6 +105,13 @@ pub trait StateMachine: Sized + Send + 'static {
     /// [`GenServer::terminate`](crate::gen_server::GenServer::terminate).
     fn terminate(&mut self, _state: &Self::State, _reason: &Reason) -> impl Future<Output = ()> + Send {
         async {}
+    }
+
+    /// Returns machine and state as text, for
+    /// [`get_status`](crate::gen_server::GenServerRef::get_status); by default no more than the name of the type.
+    /// Secrets are left out here.
+    fn format_status(&self, _state: &Self::State) -> String {
+        format!("{} {{ .. }}", short_name::<Self>())
     }
 
     /// Starts the machine without a link. Returns once `init` has. To give it a name, a bound or a timeout

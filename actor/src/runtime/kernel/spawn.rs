@@ -13,7 +13,7 @@ use super::{
 use crate::{
     guard,
     messages::capacity::{Capacity, MailboxOverflow},
-    names::name::Name,
+    names::{name::Name, server_type::ServerType},
     observe::trace::{TraceEvent, TraceFlags},
     process::{
         notice::MonitorRef,
@@ -31,6 +31,8 @@ pub(crate) struct SpawnSpec {
     pub(crate) trap_exit: bool,
     /// The name that the caller registers while the process is held.
     pub(crate) name: Option<Name>,
+    /// The type of the server, if it is one; kept with the name.
+    pub(crate) server_type: Option<&'static ServerType>,
     pub(crate) label: Option<Cow<'static, str>>,
     pub(crate) priority: Priority,
     pub(crate) max_mailbox: Option<(usize, MailboxOverflow)>,
