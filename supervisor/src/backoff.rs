@@ -152,16 +152,34 @@ impl RetryPolicy {
         matches!(self, Self::Growing { backoff, .. } if backoff.every_restart)
     }
 
-    /// Records a failure at `now`, and returns the delay until the next attempt.
-    pub(crate) fn delay(&mut self, failures: &mut Failures, now: Instant) -> Duration {
-        let (backoff, random) = match self {
-            Self::Fixed(delay) => return *delay,
-            Self::Growing { backoff, random } => (backoff, random),
-        };
+    /// Records a failure at `now` and returns the delay until the next attempt, as [`delay`](Self::delay)
+    /// does; none if there were `max` failures in the row.
+    pub(crate) fn delay_within(
+        &mut self,
+        max: u32,
+        failures: &mut Failures,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.end_row(failures, now);
+        (failures.count < max).then(|| self.delay(failures, now))
+    }
+
+    /// Ends the row of failures if the child has been quiet.
+    fn end_row(&self, failures: &mut Failures, now: Instant) {
+        let Self::Growing { backoff, .. } = self else { return };
         let quiet = |retried: Instant| now.saturating_duration_since(retried) > backoff.quiet;
         if failures.retried.is_some_and(quiet) {
             failures.count = 0;
         }
+    }
+
+    /// Records a failure at `now`, and returns the delay until the next attempt.
+    pub(crate) fn delay(&mut self, failures: &mut Failures, now: Instant) -> Duration {
+        self.end_row(failures, now);
+        let (backoff, random) = match self {
+            Self::Fixed(delay) => return *delay,
+            Self::Growing { backoff, random } => (backoff, random),
+        };
         let doubled = 2_u32.saturating_pow(failures.count);
         let longest = backoff.first.saturating_mul(doubled).min(backoff.max);
         let half = longest / 2;

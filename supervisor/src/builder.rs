@@ -14,6 +14,7 @@ use riot_actor::{
 use crate::{
     backoff::Backoff,
     child_spec::ChildSpec,
+    child_type::ChildType,
     error::{SpecError, SupervisorStartError},
     reference::{Linked, SupervisorRef, Up},
     strategy::{AutoShutdown, Strategy},
@@ -169,8 +170,8 @@ impl Supervisor {
     }
 
     /// Adds a child after those added before.
-    pub fn child(mut self, spec: ChildSpec) -> Self {
-        self.children.push(spec);
+    pub fn child<C: ChildType>(mut self, spec: ChildSpec<C>) -> Self {
+        self.children.push(spec.untyped());
         self
     }
 

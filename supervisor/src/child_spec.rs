@@ -1,10 +1,16 @@
 //! The spec of a child: its id, how it starts, when it is restarted, how it is stopped.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{any::TypeId, fmt, future::Future, marker::PhantomData, pin::Pin, time::Duration};
 
-use riot_actor::{Pid, Reason, process::contain};
+use riot_actor::{Pid, Reason, gen_server::GenServerOptions, process::contain};
 
-use crate::{child_id::ChildId, error::SpecError, strategy::AutoShutdown};
+use crate::{
+    child_id::ChildId,
+    child_type::ChildType,
+    error::SpecError,
+    retry::{Retries, Retry},
+    strategy::AutoShutdown,
+};
 
 /// The condition on which a child that ended by itself is restarted.
 ///
@@ -71,20 +77,29 @@ pub enum ChildKind {
 }
 
 pub(crate) type StartFuture = Pin<Box<dyn Future<Output = Result<Option<Pid>, Reason>> + Send>>;
-type StartFn = Box<dyn FnMut() -> StartFuture + Send>;
+type StartFn = Box<dyn FnMut(&StartOptions) -> StartFuture + Send>;
+
+/// The options of a start that a spec has after its start function was made.
+#[derive(Clone, Default)]
+pub(crate) struct StartOptions {
+    /// The options of a generic server.
+    pub(crate) server: Option<Box<GenServerOptions>>,
+    /// The time that a process has to say that it is up.
+    pub(crate) timeout: Option<Duration>,
+}
 
 /// The start function of a child: a value of a user. A panic in its destructor is reported, and ends neither
 /// the supervisor nor any other process in which a spec is dropped.
 pub(crate) struct Start(Option<StartFn>);
 
 impl Start {
-    pub(crate) fn new(start: impl FnMut() -> StartFuture + Send + 'static) -> Self {
+    pub(crate) fn new(start: impl FnMut(&StartOptions) -> StartFuture + Send + 'static) -> Self {
         Self(Some(Box::new(start)))
     }
 
-    pub(crate) fn call(&mut self) -> StartFuture {
+    pub(crate) fn call(&mut self, options: &StartOptions) -> StartFuture {
         let start = self.0.as_mut().expect("it is there until it is dropped");
-        start()
+        start(options)
     }
 }
 
@@ -96,7 +111,12 @@ impl Drop for Start {
 }
 
 /// How to start, restart and stop one child. Made by [`worker`](crate::worker), [`server`](crate::server),
-/// [`supervisor`](crate::supervisor()), [`process`](crate::process) or [`task`](crate::task).
+/// [`supervisor`](crate::supervisor()), [`process`](crate::process), [`task`](crate::task) or
+/// [`process_with_start`](crate::process_with_start).
+///
+/// The type `C` says what starts: a reference, or a kind of child with options of its own, such as
+/// [`ServerSpec`](crate::ServerSpec). [`start_child`](crate::SupervisorRef::start_child) returns a reference
+/// of that type. A plain `ChildSpec` gives a [`Pid`]; [`untyped`](Self::untyped) makes one of any other.
 ///
 /// ```
 /// use riot_supervisor::{ChildKind, ChildShutdown, process};
@@ -106,17 +126,33 @@ impl Drop for Start {
 /// assert_eq!((summary.id, summary.kind), ("db".into(), ChildKind::Worker));
 /// ```
 #[must_use = "a spec does nothing until it is given to a supervisor"]
-pub struct ChildSpec {
+pub struct ChildSpec<C = Pid> {
     pub(crate) id: ChildId,
     /// `None` once the child will not be started again.
     pub(crate) start: Option<Start>,
+    pub(crate) options: StartOptions,
     pub(crate) restart: Restart,
     pub(crate) shutdown: ChildShutdown,
     pub(crate) kind: ChildKind,
     pub(crate) significant: bool,
+    pub(crate) retries: Option<Box<Retries>>,
+    /// The type of the references to the child.
+    pub(crate) reference: fn() -> TypeId,
+    pub(crate) _child: PhantomData<fn() -> C>,
 }
 
-impl ChildSpec {
+impl<C: ChildType> ChildSpec<C> {
+    /// Returns the spec without the type of the child, so that specs of several types fit into one list.
+    pub fn untyped(self) -> ChildSpec {
+        self.cast()
+    }
+
+    pub(crate) fn cast<D>(self) -> ChildSpec<D> {
+        let Self { id, start, options, restart, shutdown, kind, significant, retries, reference, .. } = self;
+        let _child = PhantomData;
+        ChildSpec { id, start, options, restart, shutdown, kind, significant, retries, reference, _child }
+    }
+
     /// Makes the child [`Restart::Permanent`]: it is always restarted. The default.
     pub fn permanent(self) -> Self {
         self.restart(Restart::Permanent)
@@ -151,6 +187,13 @@ impl ChildSpec {
         self
     }
 
+    /// Has a child that fails tried again, with pauses and beside the restart intensity of its supervisor,
+    /// before its failures count there; default none. See [`Retry`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retries = Some(Box::new(Retries::new(retry)));
+        self
+    }
+
     /// Returns the spec without its start function.
     #[must_use]
     pub fn summary(&self) -> SpecSummary {
@@ -161,6 +204,11 @@ impl ChildSpec {
             kind: self.kind,
             significant: self.significant,
         }
+    }
+
+    /// Returns whether references to the child are of this type. Every child has a pid.
+    pub(crate) fn is_known_as(&self, reference: TypeId) -> bool {
+        reference == TypeId::of::<Pid>() || reference == (self.reference)()
     }
 
     pub(crate) fn check(&self, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
@@ -174,7 +222,7 @@ impl ChildSpec {
     }
 }
 
-impl fmt::Debug for ChildSpec {
+impl<C> fmt::Debug for ChildSpec<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChildSpec")
             .field("id", &self.id)

@@ -1,6 +1,6 @@
 //! The children of a static supervisor, in start order: when one starts, those before it are up.
 
-use std::ops::ControlFlow;
+use std::{any::TypeId, ops::ControlFlow};
 
 use riot_actor::{Pid, Reason};
 
@@ -12,7 +12,7 @@ use crate::{
     reference::{ChildCounts, ChildInfo, ChildState},
     shutdown::{Stopping, give_way, stop_one},
     strategy::{ChildView, ExitAction, Plan, Strategy, exit_action, shuts_down},
-    supervisor::{Core, Ticket},
+    supervisor::{Core, RestartWhen, Ticket},
 };
 
 pub(crate) struct Children {
@@ -75,6 +75,10 @@ impl Children {
         Self { strategy, list: specs.into_iter().map(Child::new).collect() }
     }
 
+    pub(crate) fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
     /// Starts all children, each after the one before is up.
     pub(crate) async fn start_all(&mut self, core: &mut Core) -> Result<(), FailedToStart> {
         for child in &mut self.list {
@@ -103,14 +107,22 @@ impl Children {
         core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
         match exit_action(child.spec.restart, &reason) {
-            ExitAction::Restart if core.delays_every_restart() => {
-                self.restart_later(core, at).await;
-                return ControlFlow::Continue(());
-            }
-            ExitAction::Restart => return self.restart(core, at).await,
+            ExitAction::Restart => match core.after_end(&mut child.spec, &mut child.failures) {
+                RestartWhen::Now => return self.restart(core, at).await,
+                RestartWhen::Later(ticket) => {
+                    self.restart_later(core, at, ticket).await;
+                    return ControlFlow::Continue(());
+                }
+                RestartWhen::Never => {}
+            },
             ExitAction::Keep => {}
             ExitAction::Forget => drop(self.list.remove(at)),
         }
+        self.ended_for_good(core, significant)
+    }
+
+    /// Ends the supervisor if the end of a child is its end.
+    fn ended_for_good(&self, core: &Core, significant: bool) -> ControlFlow<Reason> {
         let others_are_up =
             self.list.iter().any(|child| child.spec.significant && child.state != State::Idle);
         if shuts_down(core.auto_shutdown, significant, others_are_up) {
@@ -130,7 +142,7 @@ impl Children {
     }
 
     /// Stops the children that depend on the one at `failed`, and schedules the restart of all of them.
-    async fn restart_later(&mut self, core: &mut Core, failed: usize) {
+    async fn restart_later(&mut self, core: &mut Core, failed: usize, ticket: Ticket) {
         let plan = self.plan(failed);
         for at in plan.stop {
             self.list[at].stop(core).await;
@@ -138,8 +150,7 @@ impl Children {
         for at in plan.start {
             self.list[at].state = State::Idle;
         }
-        let child = &mut self.list[failed];
-        child.state = State::Restarting(core.retry_later(&mut child.failures));
+        self.list[failed].state = State::Restarting(ticket);
         for at in plan.forget.into_iter().rev() {
             self.list.remove(at);
         }
@@ -155,8 +166,7 @@ impl Children {
 
     /// Makes one attempt to restart the child at `failed`, and the others that the strategy names.
     async fn restart(&mut self, core: &mut Core, failed: usize) -> ControlFlow<Reason> {
-        let id = self.list[failed].spec.id.clone();
-        core.may_restart(&id).await?;
+        core.may_restart(&mut self.list[failed].spec).await?;
         let plan = self.plan(failed);
         for at in plan.stop {
             self.list[at].stop(core).await;
@@ -164,17 +174,23 @@ impl Children {
         for &at in &plan.start {
             self.list[at].state = State::Idle;
         }
+        let mut significant_ended = false;
         for at in plan.start {
             let child = &mut self.list[at];
             if child.start_again(core).await.is_err() {
-                child.state = State::Restarting(core.retry_later(&mut child.failures));
-                break;
+                match core.after_failed_restart(&mut child.spec, &mut child.failures) {
+                    Some(ticket) => {
+                        child.state = State::Restarting(ticket);
+                        break;
+                    }
+                    None => significant_ended |= child.spec.significant,
+                }
             }
         }
         for at in plan.forget.into_iter().rev() {
             self.list.remove(at);
         }
-        ControlFlow::Continue(())
+        self.ended_for_good(core, significant_ended)
     }
 
     pub(crate) async fn start_child(
@@ -260,6 +276,11 @@ impl Children {
     pub(crate) fn spec(&self, key: &ChildKey) -> Result<SpecSummary, ChildError> {
         let at = self.position(key).ok_or(ChildError::NotFound)?;
         Ok(self.list[at].spec.summary())
+    }
+
+    /// Returns the process of the child with this id, if it has one and references to it are of this type.
+    pub(crate) fn find_running(&mut self, id: &ChildId, reference: TypeId) -> Option<Pid> {
+        self.find(id).filter(|child| child.spec.is_known_as(reference))?.pid()
     }
 
     fn find(&mut self, id: &ChildId) -> Option<&mut Child> {

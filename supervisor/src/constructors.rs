@@ -1,6 +1,6 @@
 //! The functions that make a [`ChildSpec`], and the types a start function may return.
 
-use std::future::Future;
+use std::{any::TypeId, future::Future, marker::PhantomData};
 
 use riot_actor::{
     Pid, Reason,
@@ -11,7 +11,8 @@ use riot_actor::{
 use crate::{
     SupervisorRef,
     child_id::ChildId,
-    child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, Start, WORKER_SHUTDOWN},
+    child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, Start, StartOptions, WORKER_SHUTDOWN},
+    child_type::{ChildRef, ChildType, ServerSpec},
 };
 
 /// A value that a start function may return: a process, or [`Ignore`].
@@ -22,6 +23,7 @@ use crate::{
 ///
 /// struct Pool(Pid);
 /// impl IntoChild for Pool {
+///     type Ref = Pid;
 ///     fn into_child(self) -> Option<Pid> {
 ///         Some(self.0)
 ///     }
@@ -39,31 +41,39 @@ use crate::{
     note = "return the child's `Pid`, a reference such as `GenServerRef` or `SupervisorRef`, or `Ignore`"
 )]
 pub trait IntoChild {
+    /// The type of references to the child.
+    type Ref: ChildRef;
+
     /// Returns the process, or `None` if there was nothing to start.
     fn into_child(self) -> Option<Pid>;
 }
 
 impl IntoChild for Pid {
+    type Ref = Self;
     fn into_child(self) -> Option<Pid> {
         Some(self)
     }
 }
 impl IntoChild for SupervisorRef {
+    type Ref = Self;
     fn into_child(self) -> Option<Pid> {
         Some(self.pid())
     }
 }
 impl<S: GenServer> IntoChild for GenServerRef<S> {
+    type Ref = Self;
     fn into_child(self) -> Option<Pid> {
         Some(self.pid())
     }
 }
 impl<C: IntoChild> IntoChild for Option<C> {
+    type Ref = C::Ref;
     fn into_child(self) -> Option<Pid> {
         self.and_then(IntoChild::into_child)
     }
 }
 impl IntoChild for Ignore {
+    type Ref = Pid;
     fn into_child(self) -> Option<Pid> {
         None
     }
@@ -135,10 +145,10 @@ fn start_failure(reason: Reason) -> Result<Option<Pid>, Reason> {
 ///         .child(supervisor("pool", || Supervisor::dynamic().max_children(1_000).start_link()))
 ///         .start_link()
 ///         .await?;
-///     let pool = SupervisorRef::new(sup.which_children().await?[1].pid().expect("the process runs"));
+///     let pool: SupervisorRef = sup.child("pool").await.expect("it runs");
 ///     let id = 7;
 ///     let job = pool.start_child(worker(id, move || Job::start_link(id)).transient()).await?;
-///     assert!(riot_actor::process::is_alive(job));
+///     assert!(riot_actor::process::is_alive(job.pid()));
 ///     Ok::<_, Reason>(())
 /// });
 /// # assert_eq!(reason, Reason::Normal);
@@ -160,16 +170,33 @@ fn start_failure(reason: Reason) -> Result<Option<Pid>, Reason> {
 /// });
 /// # assert_eq!(reason, Reason::Normal);
 /// ```
-pub fn worker<F, C, E>(id: impl Into<ChildId>, mut start: impl FnMut() -> F + Send + 'static) -> ChildSpec
+pub fn worker<F, C, E>(
+    id: impl Into<ChildId>,
+    mut start: impl FnMut() -> F + Send + 'static,
+) -> ChildSpec<C::Ref>
 where
+    F: Future<Output = Result<C, E>> + Send + 'static,
+    C: IntoChild,
+    E: IntoReason,
+{
+    worker_with(id, move |_| start())
+}
+
+/// Returns the spec of a child of the type `T`, whose start function sees the options of its spec.
+pub(crate) fn worker_with<T, F, C, E>(
+    id: impl Into<ChildId>,
+    mut start: impl FnMut(&StartOptions) -> F + Send + 'static,
+) -> ChildSpec<T>
+where
+    T: ChildType,
     F: Future<Output = Result<C, E>> + Send + 'static,
     C: IntoChild,
     E: IntoReason,
 {
     ChildSpec {
         id: id.into(),
-        start: Some(Start::new(move || {
-            let starting = start();
+        start: Some(Start::new(move |options| {
+            let starting = start(options);
             Box::pin(async move {
                 match starting.await {
                     Ok(child) => Ok(child.into_child()),
@@ -177,10 +204,14 @@ where
                 }
             })
         })),
+        options: StartOptions::default(),
         restart: Restart::Permanent,
         shutdown: ChildShutdown::Timeout(WORKER_SHUTDOWN),
         kind: ChildKind::Worker,
         significant: false,
+        retries: None,
+        reference: TypeId::of::<T::Ref>,
+        _child: PhantomData,
     }
 }
 
@@ -199,7 +230,10 @@ where
 /// # });
 /// # assert_eq!(reason, Reason::Normal);
 /// ```
-pub fn supervisor<F, C, E>(id: impl Into<ChildId>, start: impl FnMut() -> F + Send + 'static) -> ChildSpec
+pub fn supervisor<F, C, E>(
+    id: impl Into<ChildId>,
+    start: impl FnMut() -> F + Send + 'static,
+) -> ChildSpec<C::Ref>
 where
     F: Future<Output = Result<C, E>> + Send + 'static,
     C: IntoChild,
@@ -240,7 +274,7 @@ where
 }
 
 /// Returns the spec of a child that is a generic server of type `S`. `args` makes the arguments of its
-/// `init`, anew for each start.
+/// `init`, anew for each start. See [`ServerSpec`] for its name and options.
 ///
 /// ```
 /// # use riot_actor::{gen_server::{Call, GenServer, GenServerRef, Stop}, run, Reason};
@@ -260,8 +294,7 @@ where
 /// # }
 /// # let reason = run(async {
 /// let sup = Supervisor::one_for_one().child(server::<Counter>("counter", || 7)).start_link().await?;
-/// let pid = sup.which_children().await?[0].pid().expect("the child runs");
-/// let counter = GenServerRef::<Counter>::new(pid);
+/// let counter: GenServerRef<Counter> = sup.child("counter").await.expect("the child runs");
 /// assert_eq!(counter.call(Get).await?, 7);
 /// # Ok::<_, Reason>(())
 /// # });
@@ -270,8 +303,11 @@ where
 pub fn server<S: GenServer>(
     id: impl Into<ChildId>,
     mut args: impl FnMut() -> S::Args + Send + 'static,
-) -> ChildSpec {
-    worker(id, move || S::start_link(args()))
+) -> ServerSpec<S> {
+    worker_with(id, move |options| {
+        let options = options.server.as_deref().cloned().unwrap_or_default();
+        options.start_link::<S>(args())
+    })
 }
 
 /// Returns the spec of a child that does one thing and ends: a [`process`] that is temporary. Make it

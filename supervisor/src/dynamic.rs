@@ -3,19 +3,19 @@
 //! Starting, finding and removing a child costs the same for any number of children. Only the shutdown and
 //! requested lists go through all of them.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{any::TypeId, collections::HashMap, ops::ControlFlow};
 
 use riot_actor::{Pid, Reason};
 
 use crate::{
     backoff::Failures,
-    child_id::ChildKey,
+    child_id::{ChildId, ChildKey},
     child_spec::{ChildSpec, SpecSummary},
     error::{ChildError, StartChildError},
     reference::{ChildCounts, ChildInfo, ChildState},
     shutdown::{Stopping, give_way, stop_all, stop_one},
     strategy::{ExitAction, exit_action, shuts_down},
-    supervisor::{Core, Ticket},
+    supervisor::{Core, RestartWhen, Ticket},
 };
 
 /// A table with less room is kept.
@@ -68,20 +68,28 @@ impl Dynamic {
 
     /// Handles the end of a linked process: a child, or a process that was a child before.
     pub(crate) async fn ended(&mut self, core: &mut Core, pid: Pid, reason: Reason) -> ControlFlow<Reason> {
-        let Some(child) = self.children.get(&pid).filter(|child| child.restarting.is_none()) else {
+        let Some(child) = self.children.get_mut(&pid).filter(|child| child.restarting.is_none()) else {
             return ControlFlow::Continue(());
         };
         core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
         match exit_action(child.spec.restart, &reason) {
-            ExitAction::Restart if core.delays_every_restart() => {
-                self.restart_later(core, pid);
-                return ControlFlow::Continue(());
-            }
-            ExitAction::Restart => return self.restart(core, pid).await,
+            ExitAction::Restart => match core.after_end(&mut child.spec, &mut child.failures) {
+                RestartWhen::Now => return self.restart(core, pid).await,
+                RestartWhen::Later(ticket) => {
+                    self.restart_later(ticket, pid);
+                    return ControlFlow::Continue(());
+                }
+                RestartWhen::Never => self.forget(pid),
+            },
             // Without a process there is no pid to address it by.
             ExitAction::Keep | ExitAction::Forget => self.forget(pid),
         }
+        self.ended_for_good(core, significant)
+    }
+
+    /// Ends the supervisor if the end of a child is its end.
+    fn ended_for_good(&self, core: &Core, significant: bool) -> ControlFlow<Reason> {
         if shuts_down(core.auto_shutdown, significant, self.significant > 0) {
             return ControlFlow::Break(Reason::Shutdown);
         }
@@ -98,8 +106,7 @@ impl Dynamic {
 
     async fn restart(&mut self, core: &mut Core, old: Pid) -> ControlFlow<Reason> {
         let Some(child) = self.children.get_mut(&old) else { return ControlFlow::Continue(()) };
-        let id = child.spec.id.clone();
-        core.may_restart(&id).await?;
+        core.may_restart(&mut child.spec).await?;
         match core.start_again(&mut child.spec).await {
             Ok(Some(new)) => {
                 child.restarting = None;
@@ -108,15 +115,21 @@ impl Dynamic {
                 }
             }
             Ok(None) => self.forget(old),
-            Err(_) => self.restart_later(core, old),
+            Err(_) => match core.after_failed_restart(&mut child.spec, &mut child.failures) {
+                Some(ticket) => self.restart_later(ticket, old),
+                None => {
+                    let significant = child.spec.significant;
+                    self.forget(old);
+                    return self.ended_for_good(core, significant);
+                }
+            },
         }
         ControlFlow::Continue(())
     }
 
-    /// Schedules an attempt to restart a child.
-    fn restart_later(&mut self, core: &mut Core, old: Pid) {
+    /// Notes the ticket of the attempt to restart a child.
+    fn restart_later(&mut self, ticket: Ticket, old: Pid) {
         if let Some(child) = self.children.get_mut(&old) {
-            let ticket = core.retry_later(&mut child.failures);
             child.restarting = Some(ticket);
             self.retries.insert(ticket, old);
         }
@@ -183,6 +196,13 @@ impl Dynamic {
 
     pub(crate) fn spec(&self, key: &ChildKey) -> Result<SpecSummary, ChildError> {
         self.find(key).map(|(_, child)| child.spec.summary())
+    }
+
+    /// Returns the oldest child with this id that runs, if references to it are of this type.
+    pub(crate) fn find_running(&self, id: &ChildId, reference: TypeId) -> Option<Pid> {
+        let runs = |child: &DynamicChild| child.spec.id == *id && child.restarting.is_none();
+        let found = self.children.iter().filter(|(_, child)| runs(child)).min_by_key(|(_, child)| child.nth);
+        found.filter(|(_, child)| child.spec.is_known_as(reference)).map(|(pid, _)| *pid)
     }
 
     fn find(&self, key: &ChildKey) -> Result<(Pid, &DynamicChild), ChildError> {

@@ -11,7 +11,7 @@ use riot_actor::{
     this,
 };
 
-use crate::{child_id::ChildId, child_spec::ChildSpec, error::SupervisorStartError};
+use crate::{child_id::ChildId, child_spec::ChildSpec, error::SupervisorStartError, system::Counts};
 
 /// An event in the life of a child. Sent to every process that called
 /// [`subscribe`](crate::SupervisorRef::subscribe).
@@ -98,6 +98,14 @@ pub enum SupervisorEvent {
         /// The time since it was killed.
         since: Duration,
     },
+    /// A child has used up its retries, and is not started again, see
+    /// [`Retry::forget`](crate::Retry::forget).
+    GivenUp {
+        /// The supervisor of the child.
+        supervisor: Pid,
+        /// The id of the child.
+        id: ChildId,
+    },
     /// One restart more than the intensity allows was due; the supervisor shuts down.
     IntensityReached {
         /// The supervisor that gave up.
@@ -115,14 +123,19 @@ fn text(reason: &Reason) -> String {
     printable(format_args!("{reason:#}"))
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reporter {
+    pub(crate) counts: Counts,
     subscribers: Vec<Pid>,
     /// The reason of the last child that ended or failed to start.
     last_failure: Option<Reason>,
 }
 
 impl Reporter {
+    pub(crate) fn new() -> Self {
+        Self { counts: Counts::new(), subscribers: Vec::new(), last_failure: None }
+    }
+
     pub(crate) fn subscribe(&mut self, pid: Pid) {
         if !self.subscribers.contains(&pid) {
             self.subscribers.push(pid);
@@ -145,11 +158,13 @@ impl Reporter {
     }
 
     pub(crate) fn started(&mut self, spec: &ChildSpec, pid: Pid) {
+        self.counts.starts += 1;
         log_event!(TRACE, TARGET, supervisor = %this(), child = %spec.id, %pid, "child started");
         self.publish(|| SupervisorEvent::Started { supervisor: this(), id: spec.id.clone(), pid });
     }
 
     pub(crate) fn restarted(&mut self, spec: &ChildSpec, pid: Pid) {
+        self.counts.restarts += 1;
         if admits_line(TARGET, Level::INFO, "child restarted") {
             log_event!(INFO, TARGET, supervisor = %this(), child = %spec.id, %pid, "child restarted");
         }
@@ -157,6 +172,7 @@ impl Reporter {
     }
 
     pub(crate) fn start_failed(&mut self, spec: &ChildSpec, reason: &Reason) {
+        self.counts.failed_starts += 1;
         self.last_failure = Some(reason.clone());
         let id = &spec.id;
         let line = format!("child failed to start: {}", text(reason));
@@ -173,6 +189,7 @@ impl Reporter {
     }
 
     pub(crate) fn ended(&mut self, id: &ChildId, pid: Pid, reason: &Reason) {
+        self.counts.ends += 1;
         self.last_failure = Some(cause_of_exit(pid, reason));
         if reason.is_clean() {
             log_event!(
@@ -211,6 +228,16 @@ impl Reporter {
             ERROR, TARGET, %supervisor, child = %id, %pid, ?since, "child was killed and does not yield"
         );
         self.publish(|| SupervisorEvent::Unresponsive { supervisor: this(), id: id.clone(), pid, since });
+    }
+
+    pub(crate) fn given_up(&mut self, id: &ChildId) {
+        let supervisor = this();
+        let last = text(self.last_failure.as_ref().unwrap_or(&Reason::Normal));
+        let line = format!("child has used up its retries and is given up; the last reason: {last}");
+        if admits_line(TARGET, Level::WARN, &line) {
+            log_event!(WARN, TARGET, %supervisor, child = %id, "{line}");
+        }
+        self.publish(|| SupervisorEvent::GivenUp { supervisor: this(), id: id.clone() });
     }
 
     pub(crate) fn intensity_reached(&mut self, id: &ChildId) {

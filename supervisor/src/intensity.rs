@@ -35,6 +35,11 @@ impl Intensity {
         self.period
     }
 
+    /// Returns how many attempts were recorded in the period until `now`.
+    pub(crate) fn recent(&self, now: Instant) -> usize {
+        self.recent.iter().filter(|&&at| now.saturating_duration_since(at) <= self.period).count()
+    }
+
     /// Records an attempt to restart at `now`, and returns whether it may be made. An attempt exactly one
     /// period ago still counts.
     pub(crate) fn record(&mut self, now: Instant) -> Verdict {

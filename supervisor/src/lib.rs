@@ -21,7 +21,7 @@
 //!         .await?;
 //!     sup.subscribe().await?;
 //!
-//!     let store = sup.which_children().await?[0].pid().expect("the process runs");
+//!     let store: riot_actor::Pid = sup.child("store").await.expect("it runs");
 //!     exit(store, Reason::other("a cosmic ray"));
 //!
 //!     for id in ["store", "clients"] {
@@ -42,8 +42,9 @@
 //! process, together with resources that the children share.
 //!
 //! A child spec is made by a function: [`process`] for any `async fn`, [`server`] for a generic server,
-//! [`task`] for work that is done once, [`supervisor()`] for a nested supervisor, [`worker`] for any function
-//! that starts a process. So a tree reads like an outline:
+//! [`task`] for work that is done once, [`process_with_start`] for one that says itself when it is up,
+//! [`supervisor()`] for a nested supervisor, [`worker`] for any function that starts a process. So a tree
+//! reads like an outline:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -113,17 +114,22 @@ mod backoff;
 mod builder;
 mod child_id;
 mod child_spec;
+mod child_type;
 mod children;
 mod constructors;
 mod dynamic;
 mod error;
 mod event;
 mod intensity;
+mod named;
 mod partition;
 mod reference;
+mod retry;
 mod shutdown;
+mod started;
 mod strategy;
 mod supervisor;
+mod system;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -133,12 +139,17 @@ pub use backoff::Backoff;
 pub use builder::{Supervisor, SupervisorInit};
 pub use child_id::{ChildId, ChildKey};
 pub use child_spec::{ChildKind, ChildShutdown, ChildSpec, Restart, SpecSummary, WORKER_SHUTDOWN};
+pub use child_type::{ChildRef, ChildType, ServerChild, ServerSpec};
 pub use constructors::{Ignore, IntoChild, process, server, supervisor, task, worker};
 pub use error::{
     ChildError, DeleteChildError, FailedToStart, RestartChildError, SpecError, StartChildError,
     SupervisorStartError, SupervisorStopError,
 };
 pub use event::SupervisorEvent;
+pub use named::NamedSupervisor;
 pub use partition::{Partitioned, Partitions};
 pub use reference::{ChildCounts, ChildInfo, ChildState, SupervisorRef};
+pub use retry::Retry;
+pub use started::{Started, StartedChild, process_with_start};
 pub use strategy::AutoShutdown;
+pub use system::{SupervisorState, SupervisorStatistics};

@@ -134,6 +134,8 @@ impl Partitions {
 }
 
 impl crate::IntoChild for Partitions {
+    type Ref = SupervisorRef;
+
     fn into_child(self) -> Option<Pid> {
         Some(self.top.pid())
     }

@@ -1,12 +1,13 @@
 //! The reference to a running supervisor, and its requests.
 
-use std::{fmt, time::Duration};
+use std::{any::TypeId, fmt, time::Duration};
 
 use riot_actor::{Pid, Reason, call, call::CallError};
 
 use crate::{
     child_id::{ChildId, ChildKey},
     child_spec::{ChildKind, ChildSpec, Restart, SpecSummary},
+    child_type::{ChildRef, ChildType},
     error::{ChildError, DeleteChildError, RestartChildError, StartChildError, SupervisorStopError},
 };
 
@@ -85,6 +86,10 @@ impl SupervisorRef {
         self.pid
     }
 
+    pub(crate) fn timeout(self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// Returns a reference whose calls fail with [`CallError::Timeout`] after `timeout`. The supervisor may
     /// still do what it was asked.
     #[must_use]
@@ -92,15 +97,41 @@ impl SupervisorRef {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// Starts a child and returns its pid. A static supervisor adds it after its other children.
+    /// Starts a child and returns a reference to it, of the type that the spec says. A static supervisor adds
+    /// it after its other children.
     ///
     /// # Errors
     /// See [`StartChildError`].
     ///
     /// # Panics
     /// Panics outside a process, as all calls of a supervisor.
-    pub async fn start_child(self, spec: ChildSpec) -> Result<Pid, StartChildError> {
-        call(self.pid, StartChild(spec), self.timeout).await?
+    pub async fn start_child<C: ChildType>(self, spec: ChildSpec<C>) -> Result<C::Ref, StartChildError> {
+        let started: Result<Pid, StartChildError> =
+            call(self.pid, StartChild(spec.untyped()), self.timeout).await?;
+        started.map(C::Ref::from_pid)
+    }
+
+    /// Returns a reference to the child with this id, if it runs. The type of the reference is that of its
+    /// spec, or `Pid`; as another type it is not found. Of several children of a dynamic supervisor with one
+    /// id it is the oldest. None too if the supervisor does not answer.
+    ///
+    /// ```
+    /// # use riot_actor::{run, Pid, Reason};
+    /// use riot_supervisor::{Supervisor, SupervisorRef, supervisor};
+    /// # let reason = run(async {
+    /// let pool = supervisor("pool", || Supervisor::dynamic().start_link());
+    /// let sup = Supervisor::one_for_one().child(pool).start_link().await?;
+    /// let pool: SupervisorRef = sup.child("pool").await.expect("it runs");
+    /// assert_eq!(sup.child::<Pid>("pool").await, Some(pool.pid()));
+    /// assert_eq!(sup.child::<Pid>("other").await, None);
+    /// # Ok::<_, Reason>(())
+    /// # });
+    /// # assert_eq!(reason, Reason::Normal);
+    /// ```
+    pub async fn child<R: ChildRef>(self, id: impl Into<ChildId>) -> Option<R> {
+        let request = FindChild(id.into(), TypeId::of::<R>());
+        let found: Result<Option<Pid>, CallError> = call(self.pid, request, self.timeout).await;
+        found.ok().flatten().map(R::from_pid)
     }
 
     /// Stops a child as its spec says, and returns when its process is gone. The spec stays, unless the child
@@ -302,6 +333,7 @@ pub(crate) struct RestartChild(pub(crate) ChildId);
 pub(crate) struct DeleteChild(pub(crate) ChildId);
 pub(crate) struct WhichChildren;
 pub(crate) struct CountChildren;
+pub(crate) struct FindChild(pub(crate) ChildId, pub(crate) TypeId);
 pub(crate) struct GetChildSpec(pub(crate) ChildKey);
 pub(crate) struct Subscribe;
 pub(crate) struct Stop(pub(crate) Reason);

@@ -16,6 +16,17 @@ pub(crate) enum Strategy {
     RestForOne,
 }
 
+impl Strategy {
+    /// Returns the name of the strategy, as a user writes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OneForOne => "one_for_one",
+            Self::OneForAll => "one_for_all",
+            Self::RestForOne => "rest_for_one",
+        }
+    }
+}
+
 /// The condition on which a supervisor ends because significant children have ended; set by
 /// [`Supervisor::auto_shutdown`](crate::Supervisor::auto_shutdown).
 ///

@@ -5,9 +5,10 @@ use std::{ops::ControlFlow, time::Duration};
 use riot_actor::{
     Down, Exit, Message, Pid, Reason,
     call::{CallRequest, ReplyTo},
+    gen_server::ServerStatus,
     link,
     log::failed_to_start,
-    mailbox::{receive_any, receive_if},
+    mailbox::{receive_any, receive_if, select},
     monitor, now,
     process::{catch_panic, demonitor_flush, set_label, yield_now},
     receive, register,
@@ -20,7 +21,6 @@ use riot_actor::{
 use crate::{
     backoff::{Failures, RetryPolicy},
     builder::{InitFn, Shape},
-    child_id::ChildId,
     child_spec::{ChildSpec, Restart, SpecSummary},
     children::Children,
     dynamic::Dynamic,
@@ -28,17 +28,30 @@ use crate::{
     event::{Reporter, TARGET},
     intensity::{Intensity, Verdict},
     reference::{
-        ChildCounts, ChildInfo, CountChildren, DeleteChild, GetChildSpec, Linked, RestartChild, StartChild,
-        Stop, Subscribe, TerminateChild, Up, WhichChildren,
+        ChildCounts, ChildInfo, CountChildren, DeleteChild, FindChild, GetChildSpec, Linked, RestartChild,
+        StartChild, Stop, Subscribe, TerminateChild, Up, WhichChildren,
     },
+    retry::AfterFailure,
     strategy::AutoShutdown,
+    system::{SupervisorState, System},
 };
 
 /// The number of a future attempt. A retry whose child has another ticket, or none, is out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(u64);
 
-struct Retry(Ticket);
+/// The message that a scheduled attempt is due.
+struct Due(Ticket);
+
+/// The time of the restart of a child that has ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum RestartWhen {
+    Now,
+    /// When the retry with this ticket arrives.
+    Later(Ticket),
+    /// The child is given up.
+    Never,
+}
 
 /// The state that static and dynamic supervisors share.
 pub(crate) struct Core {
@@ -50,6 +63,7 @@ pub(crate) struct Core {
     tickets: u64,
     /// The right to reply to the stop, which is answered by the exit.
     stop_request: Option<ReplyTo<()>>,
+    is_suspended: bool,
 }
 
 impl Core {
@@ -73,7 +87,8 @@ impl Core {
 
     async fn run_start(&mut self, spec: &mut ChildSpec) -> Result<Option<Pid>, Reason> {
         let start = spec.start.as_mut().expect("only a child that has ended for good has no start function");
-        let started = match catch_panic(async { start.call().await }).await {
+        let options = &spec.options;
+        let started = match catch_panic(async { start.call(options).await }).await {
             Ok(started) => started,
             Err(panic) => Err(Reason::Panic(panic.into())),
         };
@@ -91,13 +106,18 @@ impl Core {
         started
     }
 
-    /// Records an attempt to restart a child. Breaks with the exit reason if the attempt must not be made.
-    pub(crate) async fn may_restart(&mut self, id: &ChildId) -> ControlFlow<Reason> {
+    /// Records an attempt to restart a child, unless it is a retry of its own. Breaks with the exit reason if
+    /// the attempt must not be made.
+    pub(crate) async fn may_restart(&mut self, spec: &mut ChildSpec) -> ControlFlow<Reason> {
         // If the parent has asked for the end, it may have ended the child too: nothing is restarted.
         let asked = receive_if(|exit: &Exit| exit.from == self.parent || exit.from.is_system());
         if let Ok(exit) = timeout(Duration::ZERO, asked).await {
             return ControlFlow::Break(exit.reason);
         }
+        if spec.retries.as_mut().is_some_and(|retries| retries.take_retry()) {
+            return ControlFlow::Continue(());
+        }
+        let id = &spec.id;
         match self.intensity.record(now()) {
             Verdict::Restart => ControlFlow::Continue(()),
             Verdict::GiveUp => {
@@ -109,20 +129,56 @@ impl Core {
         }
     }
 
-    /// Returns whether the restart of a child that has ended is delayed.
-    pub(crate) fn delays_every_restart(&self) -> bool {
-        self.retry_policy.delays_every_restart()
+    /// Decides about the restart of a child that has ended.
+    pub(crate) fn after_end(&mut self, spec: &mut ChildSpec, failures: &mut Failures) -> RestartWhen {
+        match self.after_failure(spec) {
+            Some(when) => when,
+            None if self.retry_policy.delays_every_restart() => {
+                RestartWhen::Later(self.retry_later(failures))
+            }
+            None => RestartWhen::Now,
+        }
+    }
+
+    /// Decides about the next attempt to restart a child that has failed to start; none to give it up.
+    pub(crate) fn after_failed_restart(
+        &mut self,
+        spec: &mut ChildSpec,
+        failures: &mut Failures,
+    ) -> Option<Ticket> {
+        match self.after_failure(spec) {
+            Some(RestartWhen::Later(ticket)) => Some(ticket),
+            Some(RestartWhen::Never) => None,
+            Some(RestartWhen::Now) | None => Some(self.retry_later(failures)),
+        }
+    }
+
+    /// Decides as the retries of a child say; none if they say nothing.
+    fn after_failure(&mut self, spec: &mut ChildSpec) -> Option<RestartWhen> {
+        match spec.retries.as_mut()?.after_failure(now()) {
+            AfterFailure::Retry(delay) => Some(RestartWhen::Later(self.schedule(delay))),
+            AfterFailure::Count => None,
+            AfterFailure::Forget => {
+                self.reporter.given_up(&spec.id);
+                Some(RestartWhen::Never)
+            }
+        }
+    }
+
+    /// Schedules another attempt, after the delay that the supervisor makes.
+    fn retry_later(&mut self, failures: &mut Failures) -> Ticket {
+        let delay = self.retry_policy.delay(failures, now());
+        self.schedule(delay)
     }
 
     /// Schedules another attempt, behind the messages that are in the mailbox already.
-    pub(crate) fn retry_later(&mut self, failures: &mut Failures) -> Ticket {
+    fn schedule(&mut self, delay: Duration) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let delay = self.retry_policy.delay(failures, now());
         if delay.is_zero() {
-            send(this(), Retry(ticket));
+            send(this(), Due(ticket));
         } else {
-            send_after(delay, this(), Retry(ticket));
+            send_after(delay, this(), Due(ticket));
         }
         ticket
     }
@@ -187,9 +243,10 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
             .backoff
             .map_or(RetryPolicy::Fixed(described.retry_delay), RetryPolicy::growing),
         auto_shutdown: described.auto_shutdown,
-        reporter: Reporter::default(),
+        reporter: Reporter::new(),
         tickets: 0,
         stop_request: None,
+        is_suspended: false,
     };
     if let Err(failed) = child_set.start_all(&mut core).await {
         child_set.stop_all(&mut core).await;
@@ -212,7 +269,12 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
 
 async fn serve(child_set: &mut ChildSet, core: &mut Core) -> Reason {
     loop {
-        let message = receive_any().await;
+        let message = if core.is_suspended {
+            let parent = core.parent;
+            select(|message| System::is_handled_in_suspension(message, parent)).await
+        } else {
+            receive_any().await
+        };
         if let ControlFlow::Break(reason) = handle(child_set, core, message).await {
             return reason;
         }
@@ -232,9 +294,9 @@ macro_rules! match_message {
 async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> ControlFlow<Reason> {
     match_message!(message {
         exit: Exit => handle_exit(child_set, core, exit).await,
-        retry: Retry => match child_set {
-            ChildSet::Ordered(children) => children.retry(core, retry.0).await,
-            ChildSet::Dynamic(children) => children.retry(core, retry.0).await,
+        due: Due => match child_set {
+            ChildSet::Ordered(children) => children.retry(core, due.0).await,
+            ChildSet::Dynamic(children) => children.retry(core, due.0).await,
         },
         stop: CallRequest<Stop, ()> => {
             core.stop_request = Some(stop.reply);
@@ -288,6 +350,14 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
             });
             ControlFlow::Continue(())
         },
+        request: CallRequest<FindChild, Option<Pid>> => {
+            let FindChild(id, reference) = request.query;
+            request.reply.send(match child_set {
+                ChildSet::Ordered(children) => children.find_running(&id, reference),
+                ChildSet::Dynamic(children) => children.find_running(&id, reference),
+            });
+            ControlFlow::Continue(())
+        },
         request: CallRequest<GetChildSpec, Result<SpecSummary, ChildError>> => {
             request.reply.send(match child_set {
                 ChildSet::Ordered(children) => children.spec(&request.query.0),
@@ -301,8 +371,47 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
             ControlFlow::Continue(())
         },
     });
+    let message = match System::of(message) {
+        Ok(request) => return handle_system(child_set, core, request).await,
+        Err(message) => message,
+    };
     riot_actor::log_event!(WARN, TARGET, supervisor = %this(), "unexpected message: {}", message.type_name());
     ControlFlow::Continue(())
+}
+
+async fn handle_system(child_set: &mut ChildSet, core: &mut Core, request: System) -> ControlFlow<Reason> {
+    match request {
+        System::Suspend(reply) => {
+            core.is_suspended = true;
+            reply.send(());
+        }
+        System::Resume(reply) => {
+            core.is_suspended = false;
+            reply.send(());
+        }
+        System::GetState(reply) => reply.send(state(child_set, core).await),
+        System::GetStatus(reply) => {
+            let text = format!("{:?}", state(child_set, core).await);
+            reply.send(ServerStatus::of_this("riot_supervisor::Supervisor", core.is_suspended, text));
+        }
+        System::Statistics(reply) => reply.send(core.reporter.counts.statistics()),
+    }
+    ControlFlow::Continue(())
+}
+
+async fn state(child_set: &mut ChildSet, core: &Core) -> SupervisorState {
+    let (strategy, children) = match child_set {
+        ChildSet::Ordered(children) => (children.strategy().name(), children.which().await),
+        ChildSet::Dynamic(children) => ("dynamic", children.which().await),
+    };
+    SupervisorState {
+        strategy,
+        max_restarts: core.intensity.max_restarts(),
+        period: core.intensity.period(),
+        recent_restarts: core.intensity.recent(now()),
+        is_suspended: core.is_suspended,
+        children,
+    }
 }
 
 async fn handle_exit(child_set: &mut ChildSet, core: &mut Core, exit: Exit) -> ControlFlow<Reason> {

@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 
 use common::*;
 use riot_actor::{Reason, mailbox::receive_timeout, simulation::Simulation, trap_exit};
-use riot_supervisor::{Backoff, ChildShutdown, Supervisor, SupervisorRef};
+use riot_supervisor::{Backoff, ChildShutdown, Started, Supervisor, SupervisorRef, process_with_start};
 
 const EDGES: [Duration; 6] = [
     Duration::ZERO,
@@ -65,6 +65,12 @@ fn durations_of_any_length_are_accepted() {
                 notes("+a").await;
                 is_asked(sup, edge).await;
             }
+            let timed = process_with_start("timed", |started: Started| async { started.ok() });
+            let timed = timed.temporary().start_timeout(edge);
+            let sup = Supervisor::dynamic().start_link().await.expect("it starts");
+            let started = sup.start_child(timed).await;
+            assert!(started.is_ok() || edge < secs(1), "{started:?}");
+            sup.stop(Reason::Normal).await.expect("it stops");
             for shutdown in [ChildShutdown::Timeout(edge), ChildShutdown::Timeout(edge / 2)] {
                 let sup = Supervisor::one_for_one().child(child("b").shutdown(shutdown));
                 let sup = sup.start_link().await.expect("it starts");
@@ -76,8 +82,17 @@ fn durations_of_any_length_are_accepted() {
 }
 
 /// Functions whose durations are tried above.
-const TRIED: [&str; 8] =
-    ["first", "intensity", "max", "quiet", "retry_delay", "shutdown", "stop_timeout", "with_timeout"];
+const TRIED: [&str; 9] = [
+    "first",
+    "intensity",
+    "max",
+    "quiet",
+    "retry_delay",
+    "shutdown",
+    "start_timeout",
+    "stop_timeout",
+    "with_timeout",
+];
 
 #[test]
 fn every_public_function_that_takes_a_time_is_tried() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::*;
 use riot_actor::{
-    Pid, Reason,
+    Reason,
     gen_server::{Call, GenServer, GenServerOptions, GenServerRef, Stop},
     now,
     process::{is_alive, wait},
@@ -86,11 +86,11 @@ fn s03_the_reason_of_a_generic_server_that_fails_is_the_one_its_init_gave() {
             |spec: ChildSpec| async { Supervisor::one_for_one().child(spec).start_link().await.unwrap_err() };
         let reason = Reason::other("no such table");
         let expected = SupervisorStartError::Child(FailedToStart { id: "db".into(), reason });
-        assert_eq!(start(server::<Told>("db", || "fail")).await, expected);
+        assert_eq!(start(server::<Told>("db", || "fail").untyped()).await, expected);
         let asked = || async { Ok::<_, Reason>(Told::start_link("fail").await?) };
-        assert_eq!(start(worker("db", asked)).await, expected);
+        assert_eq!(start(worker("db", asked).untyped()).await, expected);
 
-        let panicked = start(server::<Told>("db", || "panic")).await;
+        let panicked = start(server::<Told>("db", || "panic").untyped()).await;
         let SupervisorStartError::Child(FailedToStart { reason: Reason::Panic(panic), .. }) = &panicked
         else {
             panic!("{panicked}")
@@ -157,10 +157,10 @@ fn a_tree_reads_like_an_outline() {
             .await
             .unwrap();
         assert_eq!(which(sup).await, "+db +cache +ticker +pool");
-        let pool = SupervisorRef::new(pid_of(sup, "pool").await);
+        let pool: SupervisorRef = sup.child("pool").await.unwrap();
         let name = "job";
-        let job: Pid = pool.start_child(worker(7, move || Told::start_link(name)).transient()).await.unwrap();
-        assert_eq!(GenServerRef::<Told>::new(job).call(Get).await, Ok("job"));
+        let job = pool.start_child(worker(7, move || Told::start_link(name)).transient()).await.unwrap();
+        assert_eq!(job.call(Get).await, Ok("job"));
     });
 }
 

@@ -213,7 +213,7 @@ impl World {
                 }
                 Node::Supervisor { .. } => {
                     let (world, child) = (self.clone(), child.clone());
-                    supervisor(format!("sup {nth}"), move || world.supervisor(&child).start_link())
+                    supervisor(format!("sup {nth}"), move || world.supervisor(&child).start_link()).untyped()
                 }
             })
         })

@@ -105,8 +105,8 @@ pub trait GenServer: Sized + Send + 'static {
         async {}
     }
 
-    /// Returns the state as text, for [`get_status`](GenServerRef::get_status); by default no more than the name
-    /// of the type. Secrets are left out here. (OTP: `Module:format_status/1`.)
+    /// Returns the state as text, for [`get_status`](GenServerRef::get_status); by default no more than the
+    /// name of the type. Secrets are left out here. (OTP: `Module:format_status/1`.)
     fn format_status(&self) -> String {
         format!("{} {{ .. }}", short_name::<Self>())
     }

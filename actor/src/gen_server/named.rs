@@ -72,7 +72,8 @@ impl<S> fmt::Display for NamedRef<S> {
 }
 
 impl<S: GenServer> GenServerRef<S> {
-    /// Refers to the server that holds `name`, whichever that is at each use. See [`NamedRef`] for an example.
+    /// Refers to the server that holds `name`, whichever that is at each use. See [`NamedRef`] for an
+    /// example.
     pub fn named(name: impl Into<Name>) -> NamedRef<S> {
         NamedRef { name: name.into(), _server: PhantomData }
     }
@@ -123,8 +124,8 @@ impl<S: GenServer> NamedRef<S> {
     /// Returns the server that holds the name now.
     ///
     /// # Errors
-    /// [`CallError::NoProc`] if the name is free, [`CallError::WrongServer`] if its holder is a server of another
-    /// type.
+    /// [`CallError::NoProc`] if the name is free, [`CallError::WrongServer`] if its holder is a server of
+    /// another type.
     ///
     /// # Panics
     /// Panics outside a process, as all methods of a reference.
@@ -132,7 +133,8 @@ impl<S: GenServer> NamedRef<S> {
         resolve(&Handle::current(), &self.name)
     }
 
-    /// Calls the server, as [`GenServerRef::call`] does. The name is looked up when the future is first polled.
+    /// Calls the server, as [`GenServerRef::call`] does. The name is looked up when the future is first
+    /// polled.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -193,7 +195,8 @@ impl<S: GenServer> NamedRef<S> {
     /// Stops the server, as [`GenServerRef::stop`] does.
     ///
     /// # Errors
-    /// See [`GenServerStopError`], which is `NoProc` too if the holder of the name is a server of another type.
+    /// See [`GenServerStopError`], which is `NoProc` too if the holder of the name is a server of another
+    /// type.
     ///
     /// # Cancel safety
     /// If the future is dropped before it is ready, the request stays sent.

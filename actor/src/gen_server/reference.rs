@@ -50,8 +50,8 @@ impl<S> fmt::Debug for GenServerRef<S> {
 
 impl<S: GenServer> GenServerRef<S> {
     /// Wraps a pid without checking that it is a server of type `S`. Another server gets what it is sent in
-    /// [`handle_info`](GenServer::handle_info), where a call is [dropped](CallError::Dropped) as a rule. For a
-    /// server with a name there is [`named`](Self::named).
+    /// [`handle_info`](GenServer::handle_info), where a call is [dropped](CallError::Dropped) as a rule. For
+    /// a server with a name there is [`named`](Self::named).
     #[must_use]
     pub fn new(pid: Pid) -> Self {
         Self { pid, _server: PhantomData }
@@ -227,8 +227,8 @@ impl<S: GenServer> GenServerRef<S> {
         self.system(|reply| System::GetState(Box::new(move |state| reply.send(read(state))))).await
     }
 
-    /// Has `replace` change the state, whether the server is suspended or not, and returns the result. A panic
-    /// in `replace` ends the server. (OTP: `sys:replace_state`.)
+    /// Has `replace` change the state, whether the server is suspended or not, and returns the result. A
+    /// panic in `replace` ends the server. (OTP: `sys:replace_state`.)
     ///
     /// ```
     /// # use riot_actor::{gen_server::{GenServer, Stop}, run};
@@ -395,8 +395,8 @@ impl Handle {
         }
     }
 
-    /// Sends a one-way message to a server, as [`GenServerRef::cast`] does, from a plain thread. Never waits. The
-    /// server is given by a reference or by name.
+    /// Sends a one-way message to a server, as [`GenServerRef::cast`] does, from a plain thread. Never waits.
+    /// The server is given by a reference or by name.
     pub fn cast<S: Cast<M>, M: Send + 'static>(&self, server: impl ServerTarget<S>, message: M) {
         if let Ok(server) = server.find(self) {
             self.shared.deliver(server.pid(), ServerEvent::<S>::cast(message));

@@ -25,7 +25,7 @@ use crate::{
 /// # Ok::<(), riot_actor::Reason>(())
 /// # });
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "nothing starts before `start`"]
 pub struct GenServerOptions {
     spawn: SpawnOptions,

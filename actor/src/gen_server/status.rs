@@ -11,8 +11,8 @@ use crate::{
     time::clock::now,
 };
 
-/// The status of a server, a state machine or a supervisor. (OTP: `sys:get_status/1`.) That of a plain process
-/// is its [`info`](crate::process::info()).
+/// The status of a server, a state machine or a supervisor. (OTP: `sys:get_status/1`.) That of a plain
+/// process is its [`info`](crate::process::info()).
 ///
 /// ```
 /// use riot_actor::{gen_server::{GenServer, GenServerOptions, Stop}, run};

@@ -113,8 +113,8 @@ impl<T: Send + 'static> Addr<T> {
     }
 }
 
-/// The address of whatever process holds a name and receives messages of type `T`. Each use looks the name up,
-/// so the address goes on to work when the process was restarted.
+/// The address of whatever process holds a name and receives messages of type `T`. Each use looks the name
+/// up, so the address goes on to work when the process was restarted.
 ///
 /// ```
 /// use riot_actor::{mailbox::Addr, process::SpawnOptions, run};
@@ -132,8 +132,8 @@ pub struct NamedAddr<T> {
 }
 
 impl<T: Send + 'static> Addr<T> {
-    /// Refers to the process that holds `name`, whichever that is at each use. Nothing checks what it receives.
-    /// See [`NamedAddr`] for an example.
+    /// Refers to the process that holds `name`, whichever that is at each use. Nothing checks what it
+    /// receives. See [`NamedAddr`] for an example.
     pub fn named(name: impl Into<Name>) -> NamedAddr<T> {
         NamedAddr { name: name.into(), _message: PhantomData }
     }

@@ -102,7 +102,7 @@ where
 /// let pid = SpawnOptions::new().label("cleaner").priority(Priority::Low).link().spawn(async {});
 /// # });
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "nothing starts before `spawn`"]
 pub struct SpawnOptions(SpawnSpec);
 

@@ -107,9 +107,8 @@ pub trait StateMachine: Sized + Send + 'static {
         async {}
     }
 
-    /// Returns machine and state as text, for
-    /// [`get_status`](crate::gen_server::GenServerRef::get_status); by default no more than the name of the type.
-    /// Secrets are left out here.
+    /// Returns machine and state as text, for [`get_status`](crate::gen_server::GenServerRef::get_status); by
+    /// default no more than the name of the type. Secrets are left out here.
     fn format_status(&self, _state: &Self::State) -> String {
         format!("{} {{ .. }}", short_name::<Self>())
     }

@@ -397,7 +397,7 @@ impl ReadyServer {
     pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle) {
         let (shared, supervisors) = self.into_shared();
         let server = ServerHandle::new(shared.clone());
-        (supervisor(id, move || tree::tree(&shared, supervisors).start_link()), server)
+        (supervisor(id, move || tree::tree(&shared, supervisors).start_link()).untyped(), server)
     }
 
     fn into_shared(self) -> (Arc<Shared>, usize) {

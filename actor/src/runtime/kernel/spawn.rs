@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How a process is made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SpawnSpec {
     pub(crate) link: bool,
     pub(crate) trap_exit: bool,
