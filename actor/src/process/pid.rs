@@ -74,6 +74,11 @@ impl Peer {
         other.map_or(Self::NONE, |pid| Self(pid.life))
     }
 
+    /// Returns the index of its slot in the process table.
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32
+    }
+
     /// Returns its pid in the runtime of `this`.
     #[inline]
     pub(crate) fn in_runtime_of(self, this: Pid) -> Option<Pid> {

@@ -16,8 +16,8 @@ use tracing::Level;
 
 use super::{
     blocking::Pool, config::Config, context, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
-    kernel::process::Runnable, kernel::table::Table, scheduler::Scheduler, shutdown::Ending,
-    simulation::SimulatedQueue,
+    kernel::ancestry::Ancestry, kernel::process::Runnable, kernel::table::Table, scheduler::Scheduler,
+    shutdown::Ending, simulation::SimulatedQueue,
 };
 use crate::{
     names::{group::Groups, registry::Registry},
@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) id: NonZeroU32,
     pub(crate) config: Config,
     pub(crate) table: Table,
+    pub(crate) ancestry: Ancestry,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
     pub(crate) timers: Timers,
@@ -88,6 +89,7 @@ impl Shared {
             id,
             config,
             table: Table::new(id),
+            ancestry: Ancestry::default(),
             registry: Registry::new(),
             groups: Groups::default(),
             timers: Timers::new(start),
@@ -192,6 +194,7 @@ impl Shared {
     /// not needed since the last call.
     pub(crate) fn trim(&self) {
         self.table.trim();
+        self.sweep_ancestry();
         self.timers.trim();
         self.registry.trim();
         self.groups.trim();

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+pub mod leaks;
 pub mod talker;
 
 use riot_actor::{

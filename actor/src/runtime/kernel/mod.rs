@@ -9,12 +9,14 @@
 //! locks may be taken under it: that of another record, the lower index first, and, in a sweep of exit hooks,
 //! that of a oneshot. A phase is assigned in [`lifecycle`] alone.
 
+pub(crate) mod ancestry;
 pub(crate) mod exit_hooks;
 pub(crate) mod in_place;
 pub(crate) mod inbox;
 mod large_release;
 pub(crate) mod lifecycle;
 pub(crate) mod link_set;
+pub(crate) mod locals;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod relations;

@@ -9,7 +9,7 @@ use super::{
     large_release::{LARGE, Remnant},
     lifecycle::{Exiting, Holdings},
     link_set::NextLinks,
-    process::{Body, Process},
+    process::{Attached, Body, Process},
     record::Slot,
     relations::{RareRelations, Relations, Watcher},
 };
@@ -51,9 +51,6 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
         process.reductions = 0;
-        if let Some(wake_timer) = process.wake_timer.take() {
-            shared.timers.discard(wake_timer.timer);
-        }
         process.take_left()
     };
     if let Some((mut unread, extension)) = left {
@@ -73,8 +70,7 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     };
 
     local.polling.set(false);
-    let mut process = local.running.take().expect("it runs until it is released");
-    process.bounded = false;
+    let process = take_released(local);
     shared.interleave_released(local);
     if !reason.is_clean() {
         report_crash(shared, slot, pid, &reason, names.unwrap_or_default());
@@ -102,8 +98,7 @@ fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Op
         (core.arrivals.take(), names)
     };
     local.polling.set(false);
-    let mut process = local.running.take().expect("it runs until it is released");
-    process.bounded = false;
+    let process = take_released(local);
     if !reason.is_clean() {
         report_crash(&local.shared, slot, pid, &reason, names.clone());
     }
@@ -112,6 +107,40 @@ fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Op
         reason,
         Remnant { unread: unread.unwrap_or_default(), arrivals, names },
     );
+}
+
+/// Takes the process, all of whose code has run.
+#[inline]
+fn take_released(local: &Local) -> Box<Process> {
+    let mut process = local.running.take().expect("it runs until it is released");
+    if process.attached.is_some() {
+        cold_path();
+        process = drop_attached(local, process);
+    }
+    process.bounded = false;
+    process
+}
+
+/// Drops the local values of a process, in the process. For code that runs meanwhile all of them are gone,
+/// and none can be set.
+#[inline(never)]
+fn drop_attached(local: &Local, mut process: Box<Process>) -> Box<Process> {
+    process.locals_closed = true;
+    // A destructor may poll a call, which starts a timer.
+    while let Some(attached) = process.attached.take() {
+        let Attached { wake_timer, locals, .. } = *attached;
+        if let Some(timer) = wake_timer {
+            local.shared.timers.discard(timer);
+        }
+        let before = local.running.replace(Some(process));
+        debug_assert!(before.is_none(), "one process runs at a time");
+        local.polling.set(true);
+        drop(locals);
+        local.polling.set(false);
+        process = local.running.take().expect("it runs until it is released");
+    }
+    process.locals_closed = false;
+    process
 }
 
 /// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
@@ -259,6 +288,12 @@ impl Shared {
         recycled: Option<Box<Process>>,
         releasing: Option<&Local>,
     ) -> Option<Box<Relations>> {
+        let mut recycled = recycled;
+        if let Some(process) = recycled.as_mut().filter(|process| process.has_spawned) {
+            cold_path();
+            process.has_spawned = false;
+            self.note_parent(pid);
+        }
         let mut core = slot.lock();
         // A link that is made while the others are told is told in the next round.
         while !is_active(Mutation::LinksToldLast)
