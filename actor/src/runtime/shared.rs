@@ -16,7 +16,7 @@ use tracing::Level;
 
 use super::{
     blocking::Pool, config::Config, context, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
-    kernel::ancestry::Ancestry, kernel::process::Runnable, kernel::table::Table, scheduler::Scheduler,
+    kernel::ancestry::Ancestry, kernel::process::Runnable, kernel::table::ProcessTable, scheduler::Scheduler,
     shutdown::Ending, simulation::SimulatedQueue,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) fn find(id: NonZeroU32) -> Option<Arc<Shared>> {
 pub(crate) struct Shared {
     pub(crate) id: NonZeroU32,
     pub(crate) config: Config,
-    pub(crate) table: Table,
+    pub(crate) table: ProcessTable,
     pub(crate) ancestry: Ancestry,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
@@ -88,7 +88,7 @@ impl Shared {
         let shared = Arc::new(Self {
             id,
             config,
-            table: Table::new(id),
+            table: ProcessTable::new(id),
             ancestry: Ancestry::default(),
             registry: Registry::new(),
             groups: Groups::default(),
