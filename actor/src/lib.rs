@@ -83,6 +83,7 @@ pub mod process;
 pub mod runtime;
 pub mod state_machine;
 mod sync;
+pub mod table;
 pub mod task;
 mod testing;
 pub mod time;

@@ -28,6 +28,7 @@ use crate::{
     },
     process::{notice::MonitorRef, pid::Pid},
     sync::lock::lock,
+    table::Tables,
     time::{clock::Clock, timers::Timers},
 };
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) ancestry: Ancestry,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
+    pub(crate) tables: Tables,
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
     pub(crate) telemetry: Telemetry,
@@ -92,6 +94,7 @@ impl Shared {
             ancestry: Ancestry::default(),
             registry: Registry::new(),
             groups: Groups::default(),
+            tables: Tables::default(),
             timers: Timers::new(start),
             blocking,
             telemetry: Telemetry::default(),

@@ -9,13 +9,14 @@ use riot_actor::{
     simulation::Simulation,
     spawn,
     stats::scheduler_stats,
+    table::tables,
     this, timeout,
 };
 
 use super::secs;
 
 /// Runs a program under 50 seeds, and on 1, 2 and 8 workers. Each time it must end normally and leave no
-/// process, timer, link, monitor or name.
+/// process, timer, link, monitor, name or table.
 #[track_caller]
 pub fn leaves_nothing<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
     Simulation::sweep(0..50, || and_nothing_is_left(program()));
@@ -37,4 +38,5 @@ async fn and_nothing_is_left(program: impl Future<Output = ()> + Send + 'static)
     assert_eq!((main.links, main.monitors, main.monitored_by), (vec![], vec![], vec![]));
     assert!(main.names.is_empty(), "{:?}", main.names);
     assert_eq!(scheduler_stats().timers, 0, "timers are left");
+    assert_eq!(tables(), [], "tables are left");
 }

@@ -185,16 +185,17 @@ impl Process {
 
 /// Drops the messages that have arrived, takes back names, groups and timers, and returns the names.
 fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
-    let (names, groups, timers, messages) = {
+    let (names, groups, timers, tables, messages) = {
         let mut core = slot.lock();
         let messages = core.arrivals.take();
         match core.relations.as_mut().and_then(|relations| relations.others.as_mut()) {
             Some(others) => {
                 let names = std::mem::take(&mut others.names);
                 let groups = std::mem::take(&mut others.groups);
-                (names, groups, std::mem::take(&mut others.timers), messages)
+                let tables = std::mem::take(&mut others.tables);
+                (names, groups, std::mem::take(&mut others.timers), tables, messages)
             }
-            None => (Vec::new(), Default::default(), Default::default(), messages),
+            None => (Vec::new(), Default::default(), Default::default(), Vec::new(), messages),
         }
     };
     for message in messages {
@@ -209,6 +210,9 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     for timer in timers {
         contain(pid, || shared.timers.discard(timer));
     }
+    for table in tables {
+        shared.tables.release(shared, table, pid);
+    }
     names
 }
 
@@ -217,10 +221,18 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason) {
     let told = {
         let mut core = slot.lock();
         let Relations { links, exit_hooks, others } = std::mem::take(core.relations());
-        let RareRelations { monitors, watchers, names, groups, timers, capacity, crash_details, .. } =
-            others.map_or_else(RareRelations::default, |others| *others);
-        *core.relations().others() =
-            RareRelations { names, groups, timers, capacity, crash_details, ..RareRelations::default() };
+        let RareRelations {
+            monitors, watchers, names, groups, timers, tables, capacity, crash_details, ..
+        } = others.map_or_else(RareRelations::default, |others| *others);
+        *core.relations().others() = RareRelations {
+            names,
+            groups,
+            timers,
+            tables,
+            capacity,
+            crash_details,
+            ..RareRelations::default()
+        };
         let others = Some(Box::new(RareRelations { monitors, watchers, ..RareRelations::default() }));
         Relations { links, exit_hooks, others }
     };
