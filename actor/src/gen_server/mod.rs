@@ -39,12 +39,14 @@
 mod control;
 mod events;
 mod reference;
+mod requests;
 mod start;
 
 use std::{future::Future, marker::PhantomData, time::Duration};
 
 pub use control::{continue_with, idle_timeout, stop};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
+pub use requests::{multi_call, select_reply};
 pub use start::{GenServerOptions, GenServerStartError};
 
 use crate::{

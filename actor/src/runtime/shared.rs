@@ -15,9 +15,9 @@ use std::{
 use tracing::Level;
 
 use super::{
-    blocking::Pool, config::Config, context, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
-    kernel::ancestry::Ancestry, kernel::process::Runnable, kernel::table::ProcessTable, scheduler::Scheduler,
-    shutdown::Ending, simulation::SimulatedQueue,
+    application::Applications, blocking::Pool, config::Config, context, driver::Driver,
+    gave_up::GaveUpProcesses, handle::Handle, kernel::ancestry::Ancestry, kernel::process::Runnable,
+    kernel::table::ProcessTable, scheduler::Scheduler, shutdown::Ending, simulation::SimulatedQueue,
 };
 use crate::{
     names::{group::Groups, registry::Registry},
@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) repeats: Repeats,
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
+    pub(super) applications: Applications,
     pub(super) ending: Ending,
     pub(super) gave_up: GaveUpProcesses,
     /// The tokio runtime beside this one, if there is one.
@@ -101,6 +102,7 @@ impl Shared {
             tracer: Tracer::default(),
             repeats: Repeats::default(),
             driver_common: OnceLock::new(),
+            applications: Applications::default(),
             ending: Ending::default(),
             gave_up: GaveUpProcesses::default(),
             #[cfg(feature = "tokio")]
