@@ -61,6 +61,10 @@
 //! | driver | what a worker sleeps in: a plain parker, or a poller of sockets that another crate installs |
 //! | call | a request with one reply, outside the mailbox of the caller |
 //! | generic server | a process with a state and handlers for calls, casts and other messages |
+//! | process-local value | what a process keeps for itself under a static key; dropped in its release |
+//! | table | keys and values that one process owns and all read |
+//! | heir | the process that a table belongs to when its owner has exited |
+//! | metadata | a value of a member of a group, which members and watchers see |
 //! | simulation | a runtime on one thread, with a virtual clock and a schedule chosen by a seed |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -83,6 +87,7 @@ pub mod process;
 pub mod runtime;
 pub mod state_machine;
 mod sync;
+pub mod table;
 pub mod task;
 mod testing;
 pub mod time;

@@ -32,7 +32,7 @@ use crate::{
         kernel::spawn::ParentExit,
         shared::{self, Shared},
     },
-    time::timeout::timeout as with_timeout,
+    time::{clock::deadline_after, timeout::timeout as with_timeout},
 };
 
 /// How long a task that traps exits may go on after its owner has exited, before it is killed.
@@ -161,6 +161,38 @@ impl<T: Send> Task<T> {
                 Err(TaskError::Exit(Reason::NoProc))
             }
         }
+    }
+
+    /// Waits for the results of several tasks for at most `timeout` together; `None` waits forever. Returns a
+    /// result for each task, in their order; one that has none in time can be waited for again. (Elixir:
+    /// `Task.yield_many/2`.)
+    ///
+    /// ```
+    /// use riot_actor::{run, task::Task};
+    ///
+    /// run(async {
+    ///     let mut halves = [1..=50, 51..=100].map(|numbers| Task::spawn(async { numbers.sum::<u32>() }));
+    ///     assert_eq!(Task::await_many(&mut halves, None).await, [Ok(1275), Ok(3775)]);
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// See [`TaskError`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, results that it has taken are lost. The others can still
+    /// be waited for.
+    ///
+    /// # Panics
+    /// Panics when awaited outside a process.
+    pub async fn await_many(tasks: &mut [Self], timeout: Option<Duration>) -> Vec<Result<T, TaskError>> {
+        let deadline = timeout.and_then(|timeout| deadline_after(crate::now(), timeout));
+        let mut results = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(crate::now()));
+            results.push(task.wait(left).await);
+        }
+        results
     }
 
     /// Returns the result if it is there. Otherwise ends the task: asks it to exit with `Shutdown`, and kills

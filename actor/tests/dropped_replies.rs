@@ -3,7 +3,7 @@ mod common;
 
 use std::{future::pending, panic::AssertUnwindSafe};
 
-use common::{everywhere_and_nothing_is_left, secs, simulated, talker::*, threaded};
+use common::{leaks::leaves_nothing, secs, simulated, talker::*, threaded};
 use riot_actor::{
     Pid, Reason, call,
     call::{CALL_TIMEOUT, CallError, CallRequest, ReplyTo},
@@ -84,7 +84,7 @@ async fn ask(what: Do) -> Result<u32, CallError> {
 
 #[test]
 fn g12_ou04_a_request_that_is_dropped_is_told_at_once() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let server = spawn(callee());
         for what in [Do::Drop, Do::SendToNoProcess, Do::PanicAndGoOn] {
             assert_eq!(call::<Do, u32>(server, what, None).await, Err(CallError::Dropped), "{what:?}");
@@ -99,7 +99,7 @@ fn g12_ou04_a_request_that_is_dropped_is_told_at_once() {
 
 #[test]
 fn g12_ou04_the_exit_of_the_callee_is_told_even_if_it_dropped_the_request_before() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         for what in [Do::Panic, Do::DropAndPanic] {
             let answer = ask(what).await;
             assert!(matches!(answer, Err(CallError::Exit(Reason::Panic(_)))), "{what:?}: {answer:?}");
@@ -111,7 +111,7 @@ fn g12_ou04_the_exit_of_the_callee_is_told_even_if_it_dropped_the_request_before
 
 #[test]
 fn g12_ou04_another_process_that_drops_a_request_is_told_of_and_the_callee_lives() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let server = spawn(callee());
         let panics = || async {
             let _reply: ReplyTo<u32> = receive().await;
@@ -186,7 +186,7 @@ impl Call<Then> for Dropper {
 
 #[test]
 fn g12_ou04_a_server_that_stops_tells_its_reason() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let server = Dropper::start(()).await.expect("it starts");
         assert_eq!(server.call(Then::GoOn).await, Err(CallError::Dropped));
         assert_eq!(server.call(Then::Stop).await, Err(CallError::Exit(Reason::Shutdown)));
@@ -206,7 +206,7 @@ fn g12_ou04_a_server_that_stops_tells_its_reason() {
 
 #[test]
 fn g12_ou04_a_request_to_a_server_of_another_type_is_dropped() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let server = Dropper::start(()).await.expect("it starts");
         let wrong = GenServerRef::<Talker>::new(server.pid());
         assert_eq!(wrong.call(Log).await, Err(CallError::Dropped));
@@ -218,7 +218,7 @@ fn g12_ou04_a_request_to_a_server_of_another_type_is_dropped() {
 
 #[test]
 fn g12_ou04_every_kind_of_call_is_told() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let server = Dropper::start(()).await.expect("it starts");
         let handle = Handle::current();
         assert_eq!(handle.call_server(server, Then::GoOn).await, Err(CallError::Dropped));

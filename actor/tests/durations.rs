@@ -14,7 +14,7 @@ use common::{millis, secs};
 use riot_actor::{
     Pid, Reason,
     call::{CallError, call},
-    gen_server::{Call, GenServer, GenServerOptions, Stop, idle_timeout},
+    gen_server::{Call, GenServer, GenServerOptions, Stop, idle_timeout, multi_call, select_reply},
     mailbox::receive_timeout,
     name::wait_for_name,
     now, receive,
@@ -70,6 +70,7 @@ async fn is_soon<T>(what: &str, waiting: impl Future<Output = T>) -> T {
 }
 
 struct Slow;
+#[derive(Clone)]
 struct Ask;
 
 impl GenServer for Slow {
@@ -110,11 +111,14 @@ fn t11_what_is_to_last_for_ever_does() {
             lasts("call_timeout", slow.call_timeout(Ask, Some(long))).await;
             let mut request = slow.send_request(Ask).expect("it lives");
             lasts("PendingReply::wait", request.wait(Some(long))).await;
+            lasts("select_reply", select_reply(&mut vec![request], Some(long))).await;
+            lasts("multi_call", multi_call(&[slow], Ask, Some(long))).await;
             lasts("GenServerRef::stop", slow.stop(Reason::Normal, Some(long))).await;
             lasts("GenServerOptions::timeout", GenServerOptions::new().timeout(long).start::<Never>(()))
                 .await;
             let mut task = Task::spawn(pending::<()>());
             lasts("Task::wait", task.wait(Some(long))).await;
+            lasts("Task::await_many", Task::await_many(&mut [task], Some(long))).await;
             let (later, timer) = (send_after(long, this(), 1_u8), start_timer(long, this(), 1_u8));
             for never in [exit_after(long, this(), Reason::Shutdown), kill_after(long, this())] {
                 assert!(never.read().is_some());
@@ -155,11 +159,18 @@ fn t11_what_lasts_no_time_is_over_at_once() {
             assert!(is_soon("call_timeout", slow.call_timeout(Ask, Some(short))).await.is_err());
             let mut request = slow.send_request(Ask).expect("it lives");
             assert!(is_soon("PendingReply::wait", request.wait(Some(short))).await.is_err());
+            let mut requests = vec![request];
+            let first = select_reply(&mut requests, Some(short));
+            assert!(is_soon("select_reply", first).await.is_none());
+            let replies = is_soon("multi_call", multi_call(&[slow], Ask, Some(short))).await;
+            assert_eq!(replies, [Err(CallError::Timeout)]);
             assert!(is_soon("GenServerRef::stop", slow.stop(Reason::Normal, Some(short))).await.is_err());
             let start = GenServerOptions::new().timeout(short).start::<Never>(());
             assert!(is_soon("GenServerOptions::timeout", start).await.is_err());
             let mut task = Task::spawn(pending::<()>());
             assert!(is_soon("Task::wait", task.wait(Some(short))).await.is_err());
+            let results = Task::await_many(std::slice::from_mut(&mut task), Some(short));
+            assert!(is_soon("Task::await_many", results).await[0].is_err());
             assert!(is_soon("Task::shutdown", task.shutdown(short)).await.is_err());
             send_after(short, this(), 1_u8);
             is_soon("send_after", receive::<u8>()).await;
@@ -249,6 +260,7 @@ fn t11_settings_of_a_runtime_may_be_of_any_length() {
 
 /// Functions whose durations are tried above, or that only store one which is: `name` of each.
 const TRIED: &[&str] = &[
+    "await_many",
     "call",
     "call_timeout",
     "deadline_after",
@@ -260,8 +272,10 @@ const TRIED: &[&str] = &[
     "kill_after",
     "kill_timeout",
     "long_schedule",
+    "multi_call",
     "receive_timeout",
     "reset",
+    "select_reply",
     "send_after",
     "send_interval",
     "shutdown",

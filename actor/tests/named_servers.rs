@@ -1,7 +1,7 @@
 //! References by name, and requests about a server: OU1, OU6.
 mod common;
 
-use common::{everywhere_and_nothing_is_left, secs, simulated, talker::*};
+use common::{leaks::leaves_nothing, secs, simulated, talker::*};
 use riot_actor::{
     Message, Reason,
     call::{CALL_TIMEOUT, CallError},
@@ -58,7 +58,7 @@ async fn named_till(number: u32) -> GenServerRef<Till> {
 
 #[test]
 fn ou01_a_named_reference_finds_whatever_server_holds_the_name() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let named = GenServerRef::<Till>::named("till");
         assert_eq!(named.call(Get).await, Err(CallError::NoProc));
         assert_eq!(named.send_request(Get).err(), Some(CallError::NoProc));
@@ -86,7 +86,7 @@ fn ou01_a_named_reference_finds_whatever_server_holds_the_name() {
 
 #[test]
 fn ou01_a_server_of_another_type_is_refused_at_once() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let till = named_till(1).await;
         let wrong = GenServerRef::<Talker>::named("till");
         let refused = wrong.call(Log).await.unwrap_err();
@@ -109,7 +109,7 @@ fn ou01_a_server_of_another_type_is_refused_at_once() {
 
 #[test]
 fn ou01_calls_during_restarts_have_an_answer_or_say_that_there_was_none() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         trap_exit(true);
         let keeper = spawn_link(async {
             for number in 0..100 {
@@ -143,7 +143,7 @@ fn ou01_calls_during_restarts_have_an_answer_or_say_that_there_was_none() {
 
 #[test]
 fn ou01_threads_call_by_name() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let named = GenServerRef::<Till>::named("till");
         let handle = Handle::current();
         assert_eq!(handle.call_server(&named, Get).await, Err(CallError::NoProc));
@@ -177,7 +177,7 @@ impl StateMachine for Turns {
 
 #[test]
 fn ou01_machines_and_addresses_have_names_too() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let turns = MachineRef::<Turns>::named("turns");
         assert_eq!(turns.ask(|reply| reply).await, Err(CallError::NoProc));
         let options = GenServerOptions::new().name("turns");
@@ -205,7 +205,7 @@ fn ou01_machines_and_addresses_have_names_too() {
 
 #[test]
 fn ou06_a_server_shows_and_changes_its_state_also_while_it_is_suspended() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let till = named_till(5).await;
         till.suspend().await.expect("it lives");
         till.cast(Add(1));
@@ -230,7 +230,7 @@ fn ou06_a_server_shows_and_changes_its_state_also_while_it_is_suspended() {
 
 #[test]
 fn ou06_a_panic_in_a_change_of_the_state_ends_the_server() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let till = named_till(5).await;
         let answer = till.replace_state(|_| -> u32 { panic!("as asked") }).await;
         assert!(matches!(answer, Err(CallError::Exit(Reason::Panic(_)))), "{answer:?}");

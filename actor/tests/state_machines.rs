@@ -1,7 +1,7 @@
 //! State machines: G24, OU5.
 mod common;
 
-use common::*;
+use common::{leaks::leaves_nothing, *};
 use riot_actor::{
     Down, Message, Pid, Reason,
     call::ReplyTo,
@@ -330,7 +330,7 @@ fn described(input: &Input<Code>) -> String {
 
 #[test]
 fn ou05_the_first_state_is_entered_and_may_time_out() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let lock = Lock::start(this()).await.expect("it starts");
         // What `init` continues with comes after the state was entered, and is an input.
         expect_reports(&["None -> Open", "Open: info from init"]).await;
@@ -360,7 +360,7 @@ fn ou05_the_first_state_is_entered_and_may_time_out() {
 
 #[test]
 fn ou05_a_machine_that_is_stopped_enters_no_other_state_and_enter_may_panic() {
-    everywhere_and_nothing_is_left(|| async {
+    leaves_nothing(|| async {
         let lock = Lock::start(this()).await.expect("it starts");
         expect_reports(&["None -> Open", "Open: info from init"]).await;
         let down = monitor(lock.pid());

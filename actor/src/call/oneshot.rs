@@ -106,8 +106,8 @@ pub async fn join(pids: &[Pid]) {
     }
 }
 
-/// Waits until `pid` has been released, and returns its exit reason; [`Reason::NoProc`] if it was released
-/// before the call.
+/// Waits until `pid` has been released and returns its exit reason, or [`Reason::NoProc`] if it ended before
+/// the call: [`spawn_monitor`](crate::process::spawn_monitor) does not miss the reason.
 ///
 /// Unlike a monitor this does not use the mailbox, so it costs the same however many messages are queued
 /// there.

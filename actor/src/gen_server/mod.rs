@@ -40,6 +40,7 @@ mod control;
 mod events;
 mod named;
 mod reference;
+mod requests;
 mod start;
 mod status;
 
@@ -49,6 +50,7 @@ pub(crate) use control::{continue_first, is_stopping};
 pub use control::{continue_with, idle_timeout, stop};
 pub use named::{NamedRef, ServerTarget};
 pub use reference::{GenServerRef, GenServerStopError, PendingReply};
+pub use requests::{multi_call, select_reply};
 pub(crate) use start::short_name;
 pub use start::{GenServerOptions, GenServerStartError};
 pub use status::{ServerStatistics, ServerStatus};

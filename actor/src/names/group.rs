@@ -1,4 +1,5 @@
-//! Groups: any number of processes under one name, and events about joining and leaving.
+//! Groups: any number of processes under one name, and events about joining and leaving. A member may have
+//! metadata, which members and watchers see: the presence of a user in a room, the load of a worker.
 //!
 //! ```
 //! use riot_actor::{group::{broadcast, join_group}, receive, run, this};
@@ -16,6 +17,7 @@ use std::{
     sync::Mutex,
 };
 
+pub use super::meta::GroupMeta;
 use super::registry::shrink;
 use crate::{
     names::name::Name,
@@ -37,10 +39,12 @@ pub struct GroupEvent {
     pub reference: MonitorRef,
     /// The group.
     pub group: Name,
-    /// The member that joined or left.
+    /// The member that joined, left or changed.
     pub pid: Pid,
-    /// Whether it joined or left.
+    /// How the group changed.
     pub change: GroupChange,
+    /// The metadata of the member: from now on, or, if it left, until now. None if it has joined without.
+    pub meta: Option<GroupMeta>,
 }
 
 /// How a group changed.
@@ -52,6 +56,8 @@ pub enum GroupChange {
     Joined,
     /// The process has undone its last join, or exited.
     Left,
+    /// The member has other metadata.
+    Changed,
 }
 
 /// The error of leaving a group more often than joining it.
@@ -84,7 +90,65 @@ impl std::error::Error for NotJoined {}
 /// Panics outside a process.
 pub fn join_group(group: impl Into<Name>, pid: Pid) {
     let group = group.into();
-    context::with_shared("join_group", |shared| shared.groups.join(shared, &group, pid));
+    context::with_shared("join_group", |shared| shared.groups.join(shared, &group, pid, None));
+}
+
+/// Adds `pid` to a group, as [`join_group`] does, with metadata.
+///
+/// If it is a member already, these take the place of those before, and monitors of the group get a
+/// [`GroupChange::Changed`]; a [`join_group`] leaves them as they are.
+/// They stay until the last join is undone.
+///
+/// ```
+/// # use riot_actor::{group::{join_group_with, members_with, update_meta}, run, this};
+/// # run(async {
+/// join_group_with("room", this(), "joe");
+/// assert_eq!(members_with::<&str>("room"), [(this(), "joe")]);
+/// update_meta("room", this(), "joe, away").expect("it has joined");
+/// assert_eq!(members_with::<&str>("room"), [(this(), "joe, away")]);
+/// # });
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+pub fn join_group_with<M: Send + Sync + 'static>(group: impl Into<Name>, pid: Pid, meta: M) {
+    let (group, meta) = (group.into(), GroupMeta::new(meta));
+    context::with_shared("join_group_with", |shared| shared.groups.join(shared, &group, pid, Some(meta)));
+}
+
+/// Gives a member other metadata. Those who monitor the group get a [`GroupChange::Changed`].
+///
+/// See [`join_group_with`] for an example.
+///
+/// # Errors
+/// If `pid` is no member of the group.
+///
+/// # Panics
+/// Panics outside a process.
+pub fn update_meta<M: Send + Sync + 'static>(group: &str, pid: Pid, meta: M) -> Result<(), NotJoined> {
+    let meta = GroupMeta::new(meta);
+    context::with_shared("update_meta", |shared| shared.groups.update_meta(shared, group, pid, meta))
+}
+
+/// Returns the members that have metadata of the type `M`, with a clone of them, in the order in which they
+/// became members.
+///
+/// See [`join_group_with`] for an example.
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn members_with<M: Clone + 'static>(group: &str) -> Vec<(Pid, M)> {
+    let metas = context::with_shared("members_with", |shared| {
+        let groups = lock(&shared.groups.0);
+        groups.by_name.get(group).map_or_else(Vec::new, Group::metas)
+    });
+    clones(&metas)
+}
+
+/// Clones the metadata of the type `M`, which runs code of the user.
+fn clones<M: Clone + 'static>(metas: &[(Pid, GroupMeta)]) -> Vec<(Pid, M)> {
+    metas.iter().filter_map(|(pid, meta)| Some((*pid, meta.get::<M>()?.clone()))).collect()
 }
 
 /// Undoes one [`join_group`].
@@ -170,7 +234,35 @@ const PER_SLICE: usize = 500;
 /// # Panics
 /// Panics outside a process.
 pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
-    let (this, name) = (crate::this(), group.into());
+    begin_monitor(group.into(), Group::members)
+}
+
+/// Monitors a group, as [`monitor_group`] does, and returns what [`members_with`] does, at the moment from
+/// which events come.
+///
+/// ```
+/// # use riot_actor::group::{GroupChange, GroupEvent, join_group_with, monitor_group_with};
+/// # use riot_actor::{receive, run, this};
+/// # run(async {
+/// let (_, present) = monitor_group_with::<u32>("workers");
+/// assert_eq!(present, []);
+/// join_group_with("workers", this(), 7_u32);
+/// let event: GroupEvent = receive().await;
+/// let load = event.meta.as_ref().and_then(|meta| meta.get::<u32>());
+/// assert_eq!((event.change, load), (GroupChange::Joined, Some(&7)));
+/// # });
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+pub fn monitor_group_with<M: Clone + 'static>(group: impl Into<Name>) -> (MonitorRef, Vec<(Pid, M)>) {
+    let (reference, metas) = begin_monitor(group.into(), Group::metas);
+    (reference, clones(&metas))
+}
+
+/// Begins to monitor a group and returns what `read` reads of it at that moment.
+fn begin_monitor<R>(name: Name, read: impl FnOnce(&Group) -> R) -> (MonitorRef, R) {
+    let this = crate::this();
     context::with_shared("monitor_group", |shared| {
         let reference = shared.next_reference();
         let mut groups = lock(&shared.groups.0);
@@ -178,7 +270,7 @@ pub fn monitor_group(group: impl Into<Name>) -> (MonitorRef, Vec<Pid>) {
         groups.watches.insert(reference, (this, name.clone()));
         let group = groups.by_name.entry(name).or_default();
         group.watchers.insert((this, reference));
-        (reference, group.members())
+        (reference, read(group))
     })
 }
 
@@ -245,13 +337,23 @@ struct Membership {
     number: u64,
     /// How often the process has joined and not left; at least once.
     joins: u64,
+    meta: Option<GroupMeta>,
 }
 
-/// The effect of a join or a leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Changed {
-    Members,
-    JoinsOnly,
+/// A change that watchers are told.
+struct MemberChange {
+    change: GroupChange,
+    /// The metadata that the event carries.
+    meta: Option<GroupMeta>,
+    /// Metadata that were replaced. They must be dropped outside the lock.
+    _replaced: Option<GroupMeta>,
+}
+
+impl Membership {
+    fn set_meta(&mut self, meta: GroupMeta) -> MemberChange {
+        let _replaced = self.meta.replace(meta.clone());
+        MemberChange { change: GroupChange::Changed, meta: Some(meta), _replaced }
+    }
 }
 
 impl Group {
@@ -273,32 +375,38 @@ impl Group {
         (next, members.next().map(|(first, _)| *first..=last))
     }
 
+    /// Returns the members that have metadata, in order.
+    fn metas(&self) -> Vec<(Pid, GroupMeta)> {
+        let meta = |pid: &Pid| Some((*pid, self.joined.get(pid)?.meta.clone()?));
+        self.in_order.values().filter_map(meta).collect()
+    }
+
     /// Adds a join of a process, which becomes the member with this number if it is none.
-    fn join(&mut self, pid: Pid, number: u64) -> Changed {
+    fn join(&mut self, pid: Pid, number: u64, meta: Option<GroupMeta>) -> Option<MemberChange> {
         if let Some(membership) = self.joined.get_mut(&pid) {
             membership.joins += 1;
-            return Changed::JoinsOnly;
+            return meta.map(|meta| membership.set_meta(meta));
         }
-        self.joined.insert(pid, Membership { number, joins: 1 });
+        self.joined.insert(pid, Membership { number, joins: 1, meta: meta.clone() });
         self.in_order.insert(number, pid);
-        Changed::Members
+        Some(MemberChange { change: GroupChange::Joined, meta, _replaced: None })
     }
 
     /// Undoes one join.
-    fn leave(&mut self, pid: Pid) -> Result<Changed, NotJoined> {
+    fn leave(&mut self, pid: Pid) -> Result<Option<MemberChange>, NotJoined> {
         let membership = self.joined.get_mut(&pid).ok_or(NotJoined)?;
         if membership.joins > 1 {
             membership.joins -= 1;
-            return Ok(Changed::JoinsOnly);
+            return Ok(None);
         }
-        self.remove(pid);
-        Ok(Changed::Members)
+        Ok(self.remove(pid))
     }
 
-    /// Removes a member with all its joins. Returns whether it was one.
-    fn remove(&mut self, pid: Pid) -> bool {
-        let removed = self.joined.remove(&pid);
-        removed.is_some_and(|membership| self.in_order.remove(&membership.number).is_some())
+    /// Removes a member with all its joins, if it is one.
+    fn remove(&mut self, pid: Pid) -> Option<MemberChange> {
+        let Membership { number, meta, .. } = self.joined.remove(&pid)?;
+        self.in_order.remove(&number);
+        Some(MemberChange { change: GroupChange::Left, meta, _replaced: None })
     }
 
     /// Removes the watches of a process and returns their references.
@@ -317,10 +425,10 @@ impl Group {
     }
 
     /// Sends an event to all watchers, under the lock of all groups, so that all see changes in one order.
-    fn tell(&self, shared: &Shared, name: &Name, pid: Pid, change: GroupChange) {
+    fn tell(&self, shared: &Shared, name: &Name, pid: Pid, told: &MemberChange) {
         for &(watcher, reference) in &self.watchers {
-            let event = GroupEvent { reference, group: name.clone(), pid, change };
-            shared.tell(watcher, event);
+            let (group, change, meta) = (name.clone(), told.change, told.meta.clone());
+            shared.tell(watcher, GroupEvent { reference, group, pid, change, meta });
         }
     }
 }
@@ -340,7 +448,11 @@ impl AllGroups {
 }
 
 impl Groups {
-    fn join(&self, shared: &Shared, name: &Name, pid: Pid) {
+    // Metadata are values of users. What may hold the last reference to one is declared before the lock is
+    // taken, and so dropped after its release.
+
+    fn join(&self, shared: &Shared, name: &Name, pid: Pid, meta: Option<GroupMeta>) {
+        let change;
         let mut groups = lock(&self.0);
         // Under the lock: a process that exits later finds the group in its record.
         if shared.attach_relation(pid, |relations| relations.add_group(name)).is_none() {
@@ -349,17 +461,30 @@ impl Groups {
         groups.numbered += 1;
         let number = groups.numbered;
         let group = groups.by_name.entry(name.clone()).or_default();
-        if group.join(pid, number) == Changed::Members {
-            group.tell(shared, name, pid, GroupChange::Joined);
+        change = group.join(pid, number, meta);
+        if let Some(change) = &change {
+            group.tell(shared, name, pid, change);
         }
     }
 
-    fn leave(&self, shared: &Shared, name: &str, pid: Pid) -> Result<(), NotJoined> {
+    fn update_meta(&self, shared: &Shared, name: &str, pid: Pid, meta: GroupMeta) -> Result<(), NotJoined> {
+        let change;
         let mut groups = lock(&self.0);
         let name = groups.by_name.get_key_value(name).ok_or(NotJoined)?.0.clone();
         let group = groups.by_name.get_mut(&name).ok_or(NotJoined)?;
-        if group.leave(pid)? == Changed::Members {
-            group.tell(shared, &name, pid, GroupChange::Left);
+        change = group.joined.get_mut(&pid).ok_or(NotJoined)?.set_meta(meta);
+        group.tell(shared, &name, pid, &change);
+        Ok(())
+    }
+
+    fn leave(&self, shared: &Shared, name: &str, pid: Pid) -> Result<(), NotJoined> {
+        let change;
+        let mut groups = lock(&self.0);
+        let name = groups.by_name.get_key_value(name).ok_or(NotJoined)?.0.clone();
+        let group = groups.by_name.get_mut(&name).ok_or(NotJoined)?;
+        change = group.leave(pid)?;
+        if let Some(change) = &change {
+            group.tell(shared, &name, pid, change);
             groups.forget_if_unused(shared, &name, pid);
         }
         Ok(())
@@ -372,11 +497,13 @@ impl Groups {
 
     /// Removes a process that is released from the members of a group and from its watchers.
     pub(crate) fn release(&self, shared: &Shared, name: &Name, pid: Pid) {
+        let change;
         let mut groups = lock(&self.0);
         let Some(group) = groups.by_name.get_mut(name) else { return };
         let references = group.remove_watcher(pid);
-        if group.remove(pid) {
-            group.tell(shared, name, pid, GroupChange::Left);
+        change = group.remove(pid);
+        if let Some(change) = &change {
+            group.tell(shared, name, pid, change);
         }
         if group.is_empty() {
             groups.by_name.remove(name);

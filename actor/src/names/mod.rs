@@ -4,6 +4,7 @@
 //! membership is also noted in the record of its process, so that the release takes it back.
 
 pub mod group;
+pub(crate) mod meta;
 pub(crate) mod name;
 pub mod registry;
 pub(crate) mod server_type;

@@ -18,6 +18,7 @@
 pub(crate) mod exit;
 pub(crate) mod info;
 pub(crate) mod link;
+pub(crate) mod local;
 pub(crate) mod monitor;
 pub(crate) mod notice;
 pub(crate) mod pid;
@@ -30,6 +31,7 @@ pub use self::{
     exit::{exit, exit_self, is_alive, trap_exit},
     info::{ProcessInfo, ProcessState, info, processes, set_label, set_priority},
     link::{link, unlink, unlink_flush},
+    local::{ProcessLocal, ancestors},
     monitor::{demonitor, demonitor_flush, monitor, monitor_name},
     notice::{Down, Exit, MonitorRef},
     pid::Pid,
@@ -38,6 +40,8 @@ pub use self::{
     spawn::{SpawnError, SpawnOptions, spawn, spawn_link, spawn_monitor},
     tree::{ProcessNode, ProcessSubtree, ProcessTree, tree},
 };
+#[doc(no_inline)]
+pub use crate::process_local;
 pub use crate::{
     call::{Wait, join, wait},
     guard::{

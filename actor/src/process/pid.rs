@@ -74,6 +74,20 @@ impl Peer {
         other.map_or(Self::NONE, |pid| Self(pid.life))
     }
 
+    /// Returns the index of its slot in the process table.
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Returns the number, for a place that holds one atomically.
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// Returns its pid in the runtime of `this`.
     #[inline]
     pub(crate) fn in_runtime_of(self, this: Pid) -> Option<Pid> {

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     fmt,
     future::Future,
+    hint::cold_path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -28,6 +29,7 @@ use crate::{
         context,
         handle::Handle,
         kernel::{
+            locals::Locals,
             process::Body,
             spawn::{Affinity, Origin, ParentExit, SpawnSpec},
         },
@@ -249,11 +251,11 @@ impl SpawnOptions {
     ///
     /// # Panics
     /// Panics outside a process.
-    pub fn try_spawn<F>(self, body: F) -> Result<Pid, NameTaken>
+    pub fn try_spawn<F>(mut self, body: F) -> Result<Pid, NameTaken>
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        let parent = crate::this();
+        let parent = begin_spawn(&mut self.0);
         context::with_local(|local| {
             let local = local.expect("a process runs on a worker");
             let worker = local.worker as u32;
@@ -266,11 +268,11 @@ impl SpawnOptions {
     ///
     /// # Panics
     /// Panics outside a process; or if the name is taken.
-    pub fn spawn_monitor<F>(self, body: F) -> (Pid, MonitorRef)
+    pub fn spawn_monitor<F>(mut self, body: F) -> (Pid, MonitorRef)
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        let parent = crate::this();
+        let parent = begin_spawn(&mut self.0);
         context::with_local(|local| {
             let local = local.expect("a process runs on a worker");
             let reference = local.shared.next_reference();
@@ -281,6 +283,34 @@ impl SpawnOptions {
                 Err(taken) => panic!("spawn: {taken}"),
             }
         })
+    }
+}
+
+/// Returns the running process, which spawns another one, and notes whether it has values for that.
+fn begin_spawn(spec: &mut SpawnSpec) -> Pid {
+    context::with_running("spawn", |_, _, running| {
+        running.has_spawned = true;
+        if let Some(attached) = &running.attached
+            && attached.locals.has_inherited()
+        {
+            cold_path();
+            spec.inherits = true;
+        }
+        running.pid
+    })
+}
+
+/// Clones the values that a child inherits, one after the other: their `Clone` may use the others.
+#[cold]
+fn inherit() -> Locals {
+    let (mut locals, mut last) = (Locals::default(), None);
+    loop {
+        let next = context::with_running("spawn", |_, _, running| {
+            running.attached.as_ref()?.locals.next_inherited(last)
+        });
+        let Some(next) = next else { return locals };
+        last = Some(next.key);
+        next.clone_into(&mut locals);
     }
 }
 
@@ -365,26 +395,31 @@ impl Shared {
     ) -> Result<Pid, NameTaken> {
         #[cfg(feature = "tokio")]
         let body = if options.0.in_tokio { self.tokio_body(body) } else { body };
-        if options.0.name.is_none() {
+        if options.0.name.is_none() && !options.0.inherits {
             return Ok(self.spawn_unnamed(options.0, origin, body, |_| ()));
         }
-        self.spawn_named(options.0, origin, body)
+        self.spawn_slow(options.0, origin, body)
     }
 
     // perf: spawn, 1270 → 1264 instructions
     #[cold]
-    fn spawn_named(
+    fn spawn_slow(
         self: &Arc<Self>,
         mut spec: SpawnSpec,
         origin: Origin,
         body: Body,
     ) -> Result<Pid, NameTaken> {
-        let name = spec.name.take().expect("the caller has looked for it");
+        let name = spec.name.take();
         let server_type = spec.server_type;
+        let inherited = spec.inherits.then(inherit);
         let held = self.spawn_held(spec, origin, body, |_| ());
+        if let Some(locals) = inherited {
+            self.give_locals(&held, locals);
+        }
         // A process that was condemned meanwhile needs no name.
-        if let Err(RegisterError::NameTaken(taken)) =
-            self.registry.register(self, name, held.pid, server_type)
+        if let Some(name) = name
+            && let Err(RegisterError::NameTaken(taken)) =
+                self.registry.register(self, name, held.pid, server_type)
         {
             self.abandon(held);
             return Err(taken);

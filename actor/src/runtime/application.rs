@@ -1,8 +1,8 @@
 //! Applications: parts of a program that start before `main` and stop after it, in order.
 
-use std::{borrow::Cow, fmt, future::Future, pin::Pin, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Mutex, time::Duration};
 
-use super::{context, shared::Shared, shutdown::shutdown};
+use super::{context, handle::Handle, shared::Shared, shutdown::shutdown};
 use crate::{
     guard::{Contained, catch_panic::catch_panic, contain},
     messages::{
@@ -16,6 +16,7 @@ use crate::{
         pid::Pid,
         reason::{Detail, IntoReason, Reason},
     },
+    sync::lock::lock,
     time::timeout::timeout,
 };
 
@@ -117,6 +118,53 @@ impl fmt::Debug for Application {
     }
 }
 
+/// An application that has started and not stopped.
+///
+/// See [`which_applications`] for an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApplicationInfo {
+    /// The name.
+    pub name: Cow<'static, str>,
+    /// The top process.
+    pub top: Pid,
+}
+
+/// Returns the applications that have started and whose top processes have not exited, in the order in which
+/// they were started. (OTP: `application:which_applications/0`.)
+///
+/// ```
+/// use riot_actor::{Reason, runtime::{Application, Config, which_applications}, spawn_link};
+///
+/// let start = || async { Ok::<_, Reason>(spawn_link(std::future::pending::<()>())) };
+/// let clock = Application::new("clock", start);
+/// let reason = Config::new().application(clock).run(async {
+///     let [clock] = &which_applications()[..] else { panic!("there is one") };
+///     assert_eq!(clock.name, "clock");
+/// })?;
+/// assert_eq!(reason, Reason::Normal);
+/// # Ok::<(), riot_actor::runtime::RunError>(())
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn which_applications() -> Vec<ApplicationInfo> {
+    context::with_shared("which_applications", |shared| shared.which_applications())
+}
+
+impl Handle {
+    /// Returns the applications that run, as [`which_applications`] does, from a plain thread.
+    #[must_use]
+    pub fn which_applications(&self) -> Vec<ApplicationInfo> {
+        self.shared.which_applications()
+    }
+}
+
+/// The applications that have started, in order.
+#[derive(Default)]
+pub(super) struct Applications(Mutex<Vec<ApplicationInfo>>);
+
 /// An application that did not start.
 #[derive(Clone, Debug)]
 pub(crate) struct ApplicationFailed {
@@ -137,6 +185,11 @@ struct RunningApplication {
 }
 
 impl Shared {
+    fn which_applications(&self) -> Vec<ApplicationInfo> {
+        let started = lock(&self.applications.0).clone();
+        started.into_iter().filter(|application| self.is_present(application.top)).collect()
+    }
+
     /// Starts the process that starts the applications and then `main`.
     pub(crate) fn spawn_applications(
         self: &std::sync::Arc<Self>,
@@ -189,6 +242,8 @@ async fn start_all(
         };
         match started {
             Ok(top) => {
+                let info = ApplicationInfo { name: name.clone(), top };
+                context::with_shared("applications", |shared| lock(&shared.applications.0).push(info));
                 running.push(RunningApplication { name, kind, shutdown, top, reference: monitor(top) })
             }
             Err(reason) => {

@@ -43,7 +43,7 @@ pub use self::tokio::TOKIO_ADVICE;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use self::tokio::{InTokio, enter_tokio, has_tokio, in_tokio};
 pub use self::{
-    application::Application,
+    application::{Application, ApplicationInfo, which_applications},
     blocking::blocking,
     config::{Config, RunError, run},
     gave_up::{GaveUp, cause_of_exit, give_up},

@@ -15,9 +15,9 @@ use std::{
 use tracing::Level;
 
 use super::{
-    blocking::Pool, config::Config, context, driver::Driver, gave_up::GaveUpProcesses, handle::Handle,
-    kernel::process::Runnable, kernel::table::Table, scheduler::Scheduler, shutdown::Ending,
-    simulation::SimulatedQueue,
+    application::Applications, blocking::Pool, config::Config, context, driver::Driver,
+    gave_up::GaveUpProcesses, handle::Handle, kernel::ancestry::Ancestry, kernel::process::Runnable,
+    kernel::table::ProcessTable, scheduler::Scheduler, shutdown::Ending, simulation::SimulatedQueue,
 };
 use crate::{
     names::{group::Groups, registry::Registry},
@@ -28,6 +28,7 @@ use crate::{
     },
     process::{notice::MonitorRef, pid::Pid},
     sync::lock::lock,
+    table::Tables,
     time::{clock::Clock, timers::Timers},
 };
 
@@ -53,9 +54,11 @@ pub(crate) fn with_runtime<T>(id: u32, f: impl FnOnce(&Shared) -> T) -> Option<T
 pub(crate) struct Shared {
     pub(crate) id: NonZeroU32,
     pub(crate) config: Config,
-    pub(crate) table: Table,
+    pub(crate) table: ProcessTable,
+    pub(crate) ancestry: Ancestry,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
+    pub(crate) tables: Tables,
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
     pub(crate) telemetry: Telemetry,
@@ -63,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) repeats: Repeats,
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
+    pub(super) applications: Applications,
     pub(super) ending: Ending,
     pub(super) gave_up: GaveUpProcesses,
     /// The tokio runtime beside this one, if there is one.
@@ -96,15 +100,18 @@ impl Shared {
         let shared = Arc::new(Self {
             id,
             config,
-            table: Table::new(id),
+            table: ProcessTable::new(id),
+            ancestry: Ancestry::default(),
             registry: Registry::new(),
             groups: Groups::default(),
+            tables: Tables::default(),
             timers: Timers::new(start),
             blocking,
             telemetry: Telemetry::default(),
             tracer: Tracer::default(),
             repeats: Repeats::default(),
             driver_common: OnceLock::new(),
+            applications: Applications::default(),
             ending: Ending::default(),
             gave_up: GaveUpProcesses::default(),
             #[cfg(feature = "tokio")]
@@ -201,6 +208,7 @@ impl Shared {
     /// not needed since the last call.
     pub(crate) fn trim(&self) {
         self.table.trim();
+        self.sweep_ancestry();
         self.timers.trim();
         self.registry.trim();
         self.groups.trim();

@@ -10,7 +10,10 @@ pub(crate) mod spin_lock;
 
 #[cfg(not(riot_loom))]
 mod real {
-    pub(crate) use std::sync::{Arc, Condvar, Mutex, atomic};
+    pub(crate) use std::{
+        sync::{Arc, Condvar, Mutex, atomic},
+        thread_local,
+    };
 
     pub(crate) use crossbeam_deque as deque;
 
@@ -56,6 +59,7 @@ mod modelled {
     pub(crate) use loom::{
         cell,
         sync::{Arc, Condvar, Mutex, atomic},
+        thread_local,
     };
 
     pub(crate) fn back_off(_: &mut u32) {

@@ -218,3 +218,42 @@ struct TasksHaveOneWaiter;
 /// riot_actor::run(async { _ = Mute::start(()).await?.call(1).await; Ok::<(), riot_actor::Reason>(()) });
 /// ```
 struct CallsAreAnswered;
+
+/// A process-local value moves from worker to worker with its process.
+///
+/// ```compile_fail
+/// riot_actor::process_local! { static SHARED: std::rc::Rc<u8>; }
+/// fn main() { SHARED.set(std::rc::Rc::new(1)); }
+/// ```
+/// ```no_run
+/// riot_actor::process_local! { static SHARED: std::cell::Cell<u8>; }
+/// fn main() { SHARED.set(std::cell::Cell::new(1)); }
+/// ```
+struct ProcessLocalValuesAreSend;
+
+/// Children get clones of the values that they inherit.
+///
+/// ```compile_fail
+/// struct Unique;
+/// riot_actor::process_local! { static UNIQUE: Unique, inherited; }
+/// fn main() {}
+/// ```
+/// ```no_run
+/// #[derive(Clone)]
+/// struct Shared;
+/// riot_actor::process_local! { static SHARED: Shared, inherited; }
+/// fn main() {}
+/// ```
+struct InheritedValuesAreClone;
+
+/// The values of a table are read by many threads at once.
+///
+/// ```compile_fail
+/// use riot_actor::table::Table;
+/// riot_actor::run(async { _ = Table::<u8, std::cell::Cell<u8>>::new("cells") });
+/// ```
+/// ```no_run
+/// use riot_actor::table::Table;
+/// riot_actor::run(async { _ = Table::<u8, std::sync::atomic::AtomicU8>::new("atomics") });
+/// ```
+struct ValuesOfTablesAreShared;

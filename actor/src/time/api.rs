@@ -56,6 +56,12 @@ impl SendLater for Pid {
     }
 }
 
+impl SendLater for Name {
+    fn destination(self) -> DestinationArg {
+        DestinationArg(Destination::Name(self))
+    }
+}
+
 impl SendLater for &str {
     fn destination(self) -> DestinationArg {
         DestinationArg(Destination::Name(Name::from(self)))
@@ -174,6 +180,9 @@ pub fn kill_after(delay: Duration, pid: Pid) -> TimerRef {
 /// Sends a clone of `message` to `to` every `period`: the n-th n periods from now, without drift, until the
 /// timer is cancelled or the process exits.
 ///
+/// A name is looked up each time. A message for a name that no process holds is dropped, and the timer runs
+/// on.
+///
 /// ```
 /// # use std::time::Duration;
 /// # use riot_actor::{receive, run, this, time::send_interval};
@@ -192,12 +201,13 @@ pub fn kill_after(delay: Duration, pid: Pid) -> TimerRef {
 /// Panics outside a process.
 pub fn send_interval<M: Clone + Send + 'static>(
     period: Duration,
-    to: Pid,
+    to: impl SendLater,
     message: M,
 ) -> Result<TimerRef, ZeroPeriod> {
     if period.is_zero() {
         return Err(ZeroPeriod);
     }
+    let to = to.destination().0;
     Ok(context::with_shared("send_interval", |shared| {
         shared.timers.repeat(shared, to, period, Box::new(move || Message::new(message.clone())))
     }))

@@ -9,10 +9,7 @@
 use std::{task::Waker, time::Duration};
 
 use super::clock::deadline_after;
-use crate::runtime::{
-    kernel::process::{Process, WakeTimer},
-    shared::Shared,
-};
+use crate::runtime::{kernel::process::Process, shared::Shared};
 
 impl Process {
     /// Has the process woken at `deadline` or before, unless that has passed `now`; both in nanoseconds of
@@ -20,7 +17,8 @@ impl Process {
     #[inline]
     pub(crate) fn ensure_call_timer(&mut self, shared: &Shared, deadline: u64, now: u64, waker: &Waker) {
         // A timer that fires after the process has read the clock wakes it, so it is polled again.
-        if self.wake_timer.as_ref().is_none_or(|timer| timer.fires_at <= now || timer.fires_at > deadline) {
+        let is_early = |wakes_at: u64| wakes_at > now && wakes_at <= deadline;
+        if !self.attached.as_ref().is_some_and(|attached| is_early(attached.wakes_at)) {
             self.start_call_timer(shared, deadline, waker);
         }
     }
@@ -29,10 +27,11 @@ impl Process {
     fn start_call_timer(&mut self, shared: &Shared, deadline: u64, waker: &Waker) {
         let at = deadline_after(shared.clock().start(), Duration::from_nanos(deadline));
         let Some(at) = at else { return };
-        let timer = WakeTimer { timer: shared.timers.wake_at(at, waker.clone()), fires_at: deadline };
-        match &mut self.wake_timer {
-            Some(before) => shared.timers.discard(std::mem::replace(&mut **before, timer).timer),
-            none => *none = Some(Box::new(timer)),
+        let attached = self.attached.get_or_insert_default();
+        attached.wakes_at = deadline;
+        let before = attached.wake_timer.replace(shared.timers.wake_at(at, waker.clone()));
+        if let Some(before) = before {
+            shared.timers.discard(before);
         }
     }
 }

@@ -37,6 +37,24 @@ pub(crate) enum Destination {
     Name(Name),
 }
 
+impl Destination {
+    /// Returns the process that a timer is aimed at, and ends with; none for a name.
+    fn pid(&self) -> Option<Pid> {
+        match self {
+            Self::Pid(pid) => Some(*pid),
+            Self::Name(_) => None,
+        }
+    }
+
+    /// Returns the process that gets a message now.
+    fn holder(&self, shared: &Shared) -> Option<Pid> {
+        match self {
+            Self::Pid(pid) => Some(*pid),
+            Self::Name(name) => shared.registry.whereis(name),
+        }
+    }
+}
+
 enum Action {
     Wake(Waker),
     Send(Destination, Message),
@@ -52,7 +70,7 @@ struct ExitLater {
 }
 
 struct Repeat {
-    to: Pid,
+    to: Destination,
     start: Instant,
     period: Duration,
     nth: u32,
@@ -117,10 +135,7 @@ impl Timers {
         to: Destination,
         message: impl FnOnce(TimerRef) -> Message,
     ) -> TimerRef {
-        let target = match &to {
-            Destination::Pid(pid) => Some(*pid),
-            Destination::Name(_) => None,
-        };
+        let target = to.pid();
         let timer = self.begin(deadline, |timer| Action::Send(to, message(timer)));
         self.begun(shared, timer, target);
         timer
@@ -143,17 +158,18 @@ impl Timers {
     pub(crate) fn repeat(
         &self,
         shared: &Shared,
-        to: Pid,
+        to: Destination,
         period: Duration,
         make: Box<dyn FnMut() -> Message + Send>,
     ) -> TimerRef {
+        let target = to.pid();
         let repeat = Box::new(Repeat { to, start: shared.now(), period, nth: 1, make: Contained::new(make) });
         let tick = self.tick_after(repeat.deadline());
         let mut wheel = lock(&self.wheel);
         let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
         self.next.fetch_min(tick, Ordering::SeqCst);
         drop(wheel);
-        self.begun(shared, timer, Some(to));
+        self.begun(shared, timer, target);
         timer
     }
 
@@ -264,11 +280,8 @@ impl Timers {
     fn act(&self, shared: &Shared, timer: TimerRef, action: Action) {
         match action {
             Action::Wake(waker) => waker.wake(),
-            Action::Send(Destination::Pid(pid), message) => {
-                shared.deliver(pid, message);
-            }
-            Action::Send(Destination::Name(name), message) => {
-                if let Some(pid) = shared.registry.whereis(&name) {
+            Action::Send(to, message) => {
+                if let Some(pid) = to.holder(shared) {
                     shared.deliver(pid, message);
                 }
             }
@@ -281,11 +294,11 @@ impl Timers {
                 let Some(message) = contain(|| (repeat.make)()) else {
                     return self.discard(timer);
                 };
-                let to = repeat.to;
+                let to = repeat.to.holder(shared);
                 repeat.nth = repeat.nth.saturating_add(1);
                 let tick = self.tick_after(repeat.deadline());
                 let resumed = lock(&self.wheel).resume(timer.0, tick, Action::Repeat(repeat));
-                if resumed.is_ok() {
+                if let (Ok(()), Some(to)) = (resumed, to) {
                     shared.deliver(to, message);
                 }
             }

@@ -10,17 +10,11 @@ use std::{
     time::Duration,
 };
 
+pub mod leaks;
 pub mod talker;
 
 use riot_actor::{
-    Pid, Reason,
-    process::{info, processes, spawn_monitor, try_this},
-    runtime::Config,
-    send,
-    simulation::Simulation,
-    sleep,
-    stats::scheduler_stats,
-    telemetry::CrashReport,
+    Pid, Reason, process::try_this, runtime::Config, send, simulation::Simulation, telemetry::CrashReport,
     this,
 };
 
@@ -56,37 +50,6 @@ pub fn threaded<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F
 pub fn on_one_worker<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
     let reason = Config::new().workers(1).run(program()).expect("it runs");
     assert_eq!(reason, Reason::Normal, "on one thread");
-}
-
-/// Runs a program under many seeds and on one, two and eight threads, and then waits until no process, timer,
-/// link or monitor of it is left.
-#[track_caller]
-pub fn everywhere_and_nothing_is_left<F: Future<Output = ()> + Send + 'static>(program: impl Fn() -> F) {
-    let checked = || {
-        let program = program();
-        async move {
-            let held = || {
-                let own = info(this()).expect("it runs");
-                let relations = (own.links, own.monitors, own.monitored_by, own.names);
-                (relations, processes().len(), scheduler_stats().timers)
-            };
-            let before = held();
-            let ended = spawn_monitor(program).1.down().await;
-            assert_eq!(ended.reason, Reason::Normal);
-            for _ in 0..60_000 {
-                if held() == before {
-                    return;
-                }
-                sleep(millis(1)).await;
-            }
-            panic!("left: {:?}, before: {before:?}", held());
-        }
-    };
-    simulated(checked);
-    for workers in [1, 2, 8] {
-        let reason = Config::new().workers(workers).run(checked()).expect("it runs");
-        assert_eq!(reason, Reason::Normal, "on {workers} threads");
-    }
 }
 
 pub type Crashes = Arc<Mutex<Vec<CrashReport>>>;

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("names", &["names"]),
     ("sending and receiving", &["messages"]),
     ("processes", &["process"]),
+    ("tables", &["table"]),
     ("typed addresses", &["messages::addr"]),
     ("calls", &["call"]),
     ("generic servers", &["gen_server"]),

@@ -43,7 +43,8 @@ impl Relations {
         self.links.many() > LARGE
             || self.exit_hooks.len() > LARGE
             || others.is_some_and(|others| {
-                let attached = others.names.len() + others.groups.len() + others.timers.len();
+                let attached =
+                    others.names.len() + others.groups.len() + others.timers.len() + others.tables.len();
                 attached + others.monitors.len() + others.watchers.len() > LARGE
             })
     }
@@ -66,6 +67,7 @@ struct LargeRelease {
     names: vec::IntoIter<Name>,
     groups: std::collections::btree_set::IntoIter<Name>,
     timers: vec::IntoIter<crate::time::timer_ref::TimerRef>,
+    tables: vec::IntoIter<u64>,
     links: vec::IntoIter<Pid>,
     stage: Stage,
 }
@@ -88,11 +90,12 @@ impl Shared {
     pub(super) fn release_large(self: &Arc<Self>, process: Box<Process>, reason: Reason, remnant: Remnant) {
         let pid = process.pid;
         let Remnant { unread, arrivals, names } = remnant;
-        let (groups, timers): (BTreeSet<Name>, ProcessTimers) = {
+        let (groups, timers, tables): (BTreeSet<Name>, ProcessTimers, Vec<u64>) = {
             let mut core = self.table.slot(pid.index()).lock();
             let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
             others.map_or_else(Default::default, |others| {
-                (std::mem::take(&mut others.groups), std::mem::take(&mut others.timers))
+                let groups = std::mem::take(&mut others.groups);
+                (groups, std::mem::take(&mut others.timers), std::mem::take(&mut others.tables))
             })
         };
         let release = LargeRelease {
@@ -104,6 +107,7 @@ impl Shared {
             names: names.into_iter(),
             groups: groups.into_iter(),
             timers: timers.into_iter(),
+            tables: tables.into_iter(),
             links: Vec::new().into_iter(),
             stage: Stage::Listed(Some(process)),
         };
@@ -128,6 +132,8 @@ impl LargeRelease {
                     shared.groups.release(shared, &group, pid);
                 } else if let Some(timer) = self.timers.next() {
                     shared.timers.discard(timer);
+                } else if let Some(table) = self.tables.next() {
+                    shared.tables.release(shared, table, pid);
                 } else if let Some(partner) = self.links.next() {
                     shared.link_fired(partner, pid, reason);
                 } else {

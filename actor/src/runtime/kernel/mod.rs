@@ -10,12 +10,14 @@
 //! that of a oneshot. A phase is assigned in [`lifecycle`] alone.
 
 pub(crate) mod abandoned;
+pub(crate) mod ancestry;
 pub(crate) mod exit_hooks;
 pub(crate) mod in_place;
 pub(crate) mod inbox;
 mod large_release;
 pub(crate) mod lifecycle;
 pub(crate) mod link_set;
+pub(crate) mod locals;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod relations;

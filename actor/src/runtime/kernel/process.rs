@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    locals::Locals,
     table::SlotPtr,
     waker::{self, ProcessWaker},
 };
@@ -49,12 +50,16 @@ pub(crate) struct Process {
     pub(crate) exits_soon: bool,
     /// The extension has something for its owner. Otherwise it need not be looked at.
     pub(crate) extension_dirty: bool,
+    /// The process has spawned others, so its release leaves a note of its parent for them.
+    pub(crate) has_spawned: bool,
+    /// The process-local values are being dropped, and none can be set.
+    pub(crate) locals_closed: bool,
     pub(crate) mailbox: Mailbox,
     /// The one extension slot: state that a layer above keeps with the process, such as that of a generic
     /// server.
     pub(crate) extension: Option<Box<dyn Any + Send>>,
-    /// The one timer that the process keeps to be woken, see [`call_timer`](crate::time::call_timer).
-    pub(crate) wake_timer: Option<Box<WakeTimer>>,
+    /// Is allocated by the first call with a timeout, or the first process-local value.
+    pub(crate) attached: Option<Box<Attached>>,
 }
 
 /// Notes for the end of a poll slice. As a rule there are none, which is one comparison.
@@ -88,11 +93,14 @@ impl SliceNotes {
     }
 }
 
-/// A running timer that wakes its process.
-pub(crate) struct WakeTimer {
-    pub(crate) timer: TimerRef,
-    /// When it fires, in nanoseconds of the runtime's clock.
-    pub(crate) fires_at: u64,
+/// State that not every process has.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    /// When the timer fires, in nanoseconds of the runtime's clock; 0 if there is none.
+    pub(crate) wakes_at: u64,
+    /// The one timer that the process keeps to be woken, see [`call_timer`](crate::time::call_timer).
+    pub(crate) wake_timer: Option<TimerRef>,
+    pub(crate) locals: Locals,
 }
 
 /// A process that has become runnable. The caller must enqueue it after releasing the record's lock.
@@ -100,10 +108,10 @@ pub(crate) struct WakeTimer {
 pub(crate) struct Runnable(pub(crate) Box<Process>);
 
 impl Drop for Process {
-    /// Leaks the body of a process that was never released, because its runtime has ended: a body is dropped
-    /// in its own process or never.
+    /// Leaks the body and the local values of a process that was never released, because its runtime has
+    /// ended: they are dropped in their own process or never.
     fn drop(&mut self) {
-        std::mem::forget(self.body.take());
+        std::mem::forget((self.body.take(), self.attached.take()));
     }
 }
 
@@ -119,7 +127,9 @@ impl Process {
             bounded: false,
             extension: None,
             extension_dirty: false,
-            wake_timer: None,
+            attached: None,
+            has_spawned: false,
+            locals_closed: false,
             reductions: 0,
             wants_messages: false,
             notes: SliceNotes::default(),

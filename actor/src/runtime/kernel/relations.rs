@@ -36,6 +36,8 @@ pub(crate) struct RareRelations {
     /// Groups that the process is a member of or watches.
     pub(crate) groups: BTreeSet<Name>,
     pub(crate) timers: ProcessTimers,
+    /// The numbers of tables that belong to the process.
+    pub(crate) tables: Vec<u64>,
     /// The capacity of the mailbox, if it has one.
     pub(crate) capacity: Option<Arc<Capacity>>,
     pub(crate) crash_details: Vec<CrashDetail>,

@@ -9,7 +9,7 @@ use super::{
     large_release::{LARGE, Remnant},
     lifecycle::{Exiting, Holdings},
     link_set::NextLinks,
-    process::{Body, Process, SliceNotes},
+    process::{Attached, Body, Process, SliceNotes},
     record::Slot,
     relations::{RareRelations, Relations, Watcher},
 };
@@ -51,9 +51,6 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         let mut running = local.running.borrow_mut();
         let process = running.as_mut().expect("it runs until it is released");
         process.reductions = 0;
-        if let Some(wake_timer) = process.wake_timer.take() {
-            shared.timers.discard(wake_timer.timer);
-        }
         let has_abandoned = process.notes.has(SliceNotes::REPLY_DROPPED);
         (process.take_left(), has_abandoned)
     };
@@ -78,8 +75,7 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     };
 
     local.polling.set(false);
-    let mut process = local.running.take().expect("it runs until it is released");
-    process.bounded = false;
+    let process = take_released(local);
     shared.interleave_released(local);
     if !reason.is_clean() {
         report_crash(shared, slot, pid, &reason, names.unwrap_or_default());
@@ -107,8 +103,7 @@ fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Op
         (core.arrivals.take(), names)
     };
     local.polling.set(false);
-    let mut process = local.running.take().expect("it runs until it is released");
-    process.bounded = false;
+    let process = take_released(local);
     if !reason.is_clean() {
         report_crash(&local.shared, slot, pid, &reason, names.clone());
     }
@@ -117,6 +112,40 @@ fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Op
         reason,
         Remnant { unread: unread.unwrap_or_default(), arrivals, names },
     );
+}
+
+/// Takes the process, all of whose code has run.
+#[inline]
+fn take_released(local: &Local) -> Box<Process> {
+    let mut process = local.running.take().expect("it runs until it is released");
+    if process.attached.is_some() {
+        cold_path();
+        process = drop_attached(local, process);
+    }
+    process.bounded = false;
+    process
+}
+
+/// Drops the local values of a process, in the process. For code that runs meanwhile all of them are gone,
+/// and none can be set.
+#[inline(never)]
+fn drop_attached(local: &Local, mut process: Box<Process>) -> Box<Process> {
+    process.locals_closed = true;
+    // A destructor may poll a call, which starts a timer.
+    while let Some(attached) = process.attached.take() {
+        let Attached { wake_timer, locals, .. } = *attached;
+        if let Some(timer) = wake_timer {
+            local.shared.timers.discard(timer);
+        }
+        let before = local.running.replace(Some(process));
+        debug_assert!(before.is_none(), "one process runs at a time");
+        local.polling.set(true);
+        drop(locals);
+        local.polling.set(false);
+        process = local.running.take().expect("it runs until it is released");
+    }
+    process.locals_closed = false;
+    process
 }
 
 /// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
@@ -161,16 +190,17 @@ impl Process {
 
 /// Drops the messages that have arrived, takes back names, groups and timers, and returns the names.
 fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
-    let (names, groups, timers, messages) = {
+    let (names, groups, timers, tables, messages) = {
         let mut core = slot.lock();
         let messages = core.arrivals.take();
         match core.relations.as_mut().and_then(|relations| relations.others.as_mut()) {
             Some(others) => {
                 let names = std::mem::take(&mut others.names);
                 let groups = std::mem::take(&mut others.groups);
-                (names, groups, std::mem::take(&mut others.timers), messages)
+                let tables = std::mem::take(&mut others.tables);
+                (names, groups, std::mem::take(&mut others.timers), tables, messages)
             }
-            None => (Vec::new(), Default::default(), Default::default(), messages),
+            None => (Vec::new(), Default::default(), Default::default(), Vec::new(), messages),
         }
     };
     for message in messages {
@@ -185,6 +215,9 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     for timer in timers {
         contain(pid, || shared.timers.discard(timer));
     }
+    for table in tables {
+        shared.tables.release(shared, table, pid);
+    }
     names
 }
 
@@ -193,10 +226,18 @@ fn tell_too_early(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason) {
     let told = {
         let mut core = slot.lock();
         let Relations { links, exit_hooks, others } = std::mem::take(core.relations());
-        let RareRelations { monitors, watchers, names, groups, timers, capacity, crash_details, .. } =
-            others.map_or_else(RareRelations::default, |others| *others);
-        *core.relations().others() =
-            RareRelations { names, groups, timers, capacity, crash_details, ..RareRelations::default() };
+        let RareRelations {
+            monitors, watchers, names, groups, timers, tables, capacity, crash_details, ..
+        } = others.map_or_else(RareRelations::default, |others| *others);
+        *core.relations().others() = RareRelations {
+            names,
+            groups,
+            timers,
+            tables,
+            capacity,
+            crash_details,
+            ..RareRelations::default()
+        };
         let others = Some(Box::new(RareRelations { monitors, watchers, ..RareRelations::default() }));
         Relations { links, exit_hooks, others }
     };
@@ -264,6 +305,12 @@ impl Shared {
         recycled: Option<Box<Process>>,
         releasing: Option<&Local>,
     ) -> Option<Box<Relations>> {
+        let mut recycled = recycled;
+        if let Some(process) = recycled.as_mut().filter(|process| process.has_spawned) {
+            cold_path();
+            process.has_spawned = false;
+            self.note_parent(pid);
+        }
         let mut core = slot.lock();
         // A link that is made while the others are told is told in the next round.
         while !is_active(Mutation::LinksToldLast)

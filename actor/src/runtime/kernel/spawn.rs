@@ -4,7 +4,8 @@
 use std::{borrow::Cow, hint::cold_path, sync::Arc};
 
 use super::{
-    process::{Body, Process, Runnable},
+    locals::Locals,
+    process::{Attached, Body, Process, Runnable},
     record::CoreGuard,
     relations::{MonitorTarget, Watcher},
     release::tell,
@@ -38,6 +39,8 @@ pub(crate) struct SpawnSpec {
     pub(crate) max_mailbox: Option<(usize, MailboxOverflow)>,
     pub(crate) affinity: Option<Affinity>,
     pub(crate) stops_its_children: bool,
+    /// The parent has values that the new process inherits. The caller gives them while it is held.
+    pub(crate) inherits: bool,
     /// The body is polled and dropped inside tokio.
     #[cfg(feature = "tokio")]
     pub(crate) in_tokio: bool,
@@ -152,6 +155,15 @@ impl Shared {
         Held { pid, origin, link, on_parent_exit }
     }
 
+    /// Gives a held process the values that it inherits.
+    pub(crate) fn give_locals(&self, held: &Held, locals: Locals) {
+        let attached = Some(Box::new(Attached { locals, ..Attached::default() }));
+        let mut core = self.table.slot(held.pid.index()).lock();
+        let process = core.parked.as_mut().expect("a held process is parked");
+        let before = std::mem::replace(&mut process.attached, attached);
+        debug_assert!(before.is_none(), "it has not run");
+    }
+
     /// Starts a held process, after its relations are in place on the side of its parent.
     pub(crate) fn start_held(&self, held: Held) -> Pid {
         let Held { pid, origin, link, on_parent_exit } = held;
@@ -192,7 +204,7 @@ impl Shared {
     pub(crate) fn abandon(&self, held: Held) {
         let pid = held.pid;
         let slot = self.table.slot(pid.index());
-        let (parked, arrivals, cause) = {
+        let (mut parked, arrivals, cause) = {
             let mut core = slot.lock();
             // Nothing is accepted from here on. A cause that came before is told to nothing.
             let _refused = slot.condemn(&mut core, Reason::NoProc, true);
@@ -208,8 +220,9 @@ impl Shared {
             (core.parked.take(), core.arrivals.take(), core.cause.take())
         };
         // A body that panics when it is dropped must not stop the rest. A process alone would leak its own.
-        let body = parked.and_then(|mut process| process.body.take());
+        let body = parked.as_mut().and_then(|process| process.body.take());
         let _ = guard::contain(|| drop(body));
+        drop(parked.and_then(|mut process| process.attached.take()));
         drop((arrivals, cause));
         if let Some(relations) = self.free(slot, pid, &Reason::NoProc, None, None) {
             tell(self, pid, &Reason::NoProc, *relations);

@@ -25,7 +25,7 @@ const PAGE: usize = 256;
 const BLOCK: usize = 1024;
 const BLOCKS: usize = 1024;
 
-pub(crate) struct Table {
+pub(crate) struct ProcessTable {
     runtime: NonZeroU32,
     blocks: [OnceLock<Box<Block>>; BLOCKS],
     vacant: SpinLock<FreeSlots>,
@@ -56,11 +56,11 @@ impl FreeSlots {
     }
 }
 
-/// Points to a slot. [`Table::slot_at`] is the only way to follow it.
+/// Points to a slot. [`ProcessTable::slot_at`] is the only way to follow it.
 pub(crate) struct SlotPtr(NonNull<Slot>);
 
 // SAFETY:
-// 1. The pointer is followed only by `Table::slot_at`, which yields a shared reference.
+// 1. The pointer is followed only by `ProcessTable::slot_at`, which yields a shared reference.
 // 2. A slot is `Sync`: every field is atomic or behind the lock of the record.
 #[expect(unsafe_code, reason = "see the proof")]
 unsafe impl Send for SlotPtr {}
@@ -82,7 +82,7 @@ const BATCH: usize = 32;
 /// Free slots that a trim looks up under the lock at once.
 const TRIM_BATCH: usize = 256;
 
-impl Table {
+impl ProcessTable {
     pub(crate) fn new(runtime: NonZeroU32) -> Self {
         let vacant = SpinLock::new(FreeSlots { free: Vec::new(), fresh: 0, untouched: 0, trimmed: 0 });
         Self { runtime, blocks: [const { OnceLock::new() }; BLOCKS], vacant, taken: CachePadded::default() }
@@ -223,18 +223,18 @@ mod tests {
 
     #[test]
     fn slots_fill_one_page_and_one_block_after_the_other() {
-        assert_eq!(Table::locate(0), (0, 0, 0));
-        assert_eq!(Table::locate(255), (0, 0, 255));
-        assert_eq!(Table::locate(256), (0, 1, 0));
-        assert_eq!(Table::locate(1024 * 256), (1, 0, 0));
-        assert_eq!(Table::locate(1024 * 256 + 257), (1, 1, 1));
-        assert!(Table::locate(Pid::SYSTEM).0 >= BLOCKS);
+        assert_eq!(ProcessTable::locate(0), (0, 0, 0));
+        assert_eq!(ProcessTable::locate(255), (0, 0, 255));
+        assert_eq!(ProcessTable::locate(256), (0, 1, 0));
+        assert_eq!(ProcessTable::locate(1024 * 256), (1, 0, 0));
+        assert_eq!(ProcessTable::locate(1024 * 256 + 257), (1, 1, 1));
+        assert!(ProcessTable::locate(Pid::SYSTEM).0 >= BLOCKS);
     }
 
     #[test]
     fn a_slot_is_taken_again_and_one_that_was_never_taken_is_not_found() {
         let runtime = NonZeroU32::MIN;
-        let table = Table::new(runtime);
+        let table = ProcessTable::new(runtime);
         let taken: Vec<u32> = (0..1000).map(|_| table.take(None).0).collect();
         assert_eq!(taken, (0..1000).collect::<Vec<_>>());
         assert_eq!(table.slots().count(), 1000);
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_worker_has_a_free_list_and_gives_back_what_it_does_not_need() {
-        let table = Table::new(NonZeroU32::MIN);
+        let table = ProcessTable::new(NonZeroU32::MIN);
         let mut free_list = FreeList::new();
         let mine: Vec<u32> = (0..1000).map(|_| table.take(Some(&mut free_list)).0).collect();
         assert_eq!(mine, (0..1000).collect::<Vec<_>>());

@@ -1,0 +1,212 @@
+//! Code of users that is run by a table: it runs under no lock, and may panic. Rule OU11.
+
+mod common;
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use common::{leaks::leaves_nothing, *};
+use riot_actor::{
+    Reason,
+    process::{catch_panic, spawn_monitor, wait, yield_now},
+    simulation::interleave,
+    spawn,
+    table::{Table, TableError, TableRef},
+};
+
+/// Asserts in a process of its own, and shows its failure.
+async fn in_child(body: impl Future<Output = ()> + Send + 'static) {
+    assert_eq!(wait(spawn(body)).await, Reason::Normal);
+}
+
+fn filled() -> Table<u32, u32> {
+    let table = Table::new("filled").public();
+    (0..100).for_each(|number| table.insert(number, number).expect("there is room"));
+    table
+}
+
+/// A key and a value that use a table in everything that is done with them.
+#[derive(Debug)]
+struct Busy(u32, Option<TableRef<Busy, Busy>>);
+
+thread_local! { static USES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) } }
+
+impl Busy {
+    fn uses(&self) {
+        if let Some(table) = &self.1
+            && !USES.replace(true)
+        {
+            let probe = Busy(self.0, None);
+            let same = table.with(&probe, |value| value.0 == self.0);
+            assert_ne!(same, Some(false));
+            interleave();
+            assert!(table.len() < 100);
+            USES.set(false);
+        }
+    }
+}
+
+impl Clone for Busy {
+    fn clone(&self) -> Self {
+        self.uses();
+        Self(self.0, self.1.clone())
+    }
+}
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.uses();
+        // Writes that find the same parts of the table, except in the closure of an update.
+        if let Some(table) = &self.1
+            && self.0 >= 50
+        {
+            let removed = table.delete(&Busy(self.0 - 50, None));
+            assert!(matches!(removed, Ok(_) | Err(TableError::Gone | TableError::NotOwner)));
+        }
+    }
+}
+impl PartialEq for Busy {
+    fn eq(&self, other: &Self) -> bool {
+        if self.0 >= 10 {
+            self.uses();
+        }
+        self.0 == other.0
+    }
+}
+impl Eq for Busy {}
+impl Hash for Busy {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn ou11_code_of_users_runs_under_no_lock() {
+    leaves_nothing(|| async {
+        in_child(async {
+            let table = Table::<Busy, Busy>::new("busy");
+            let busy = |number| Busy(number, Some(table.reference()));
+            for number in (0..4).chain(50..54) {
+                table.insert(Busy(number, None), busy(number)).expect("there is room");
+            }
+            table.insert(busy(51), busy(51)).expect("it is the owner");
+            assert!(!table.contains(&Busy(1, None)), "a destructor has removed it");
+            assert_eq!(table.get(&busy(52)).map(|value| value.0), Some(52));
+            drop(table.remove(&Busy(53, None)).expect("it is the owner"));
+            assert!(table.delete(&Busy(0, None)).expect("it is the owner"));
+            assert_eq!(table.snapshot().len(), table.len());
+            let shown = table.with(&Busy(52, None), |value| {
+                table.insert(Busy(52, None), Busy(52, None)).expect("it is the owner");
+                table.with(&Busy(52, None), |again| (value.1.is_some(), again.1.is_some()))
+            });
+            assert_eq!(shown, Some(Some((true, false))));
+            let made = table.get_or_insert_with(Busy(40, None), || {
+                table.insert(Busy(40, None), Busy(40, None)).expect("it is the owner");
+                Busy(41, None)
+            });
+            assert_eq!(made.map(|value| value.0), Ok(40), "the first stays");
+        })
+        .await;
+    });
+}
+
+#[test]
+fn ou11_the_closure_of_an_update_may_read_and_not_write_and_may_panic() {
+    leaves_nothing(|| async {
+        let table = filled();
+        let other = Table::<u32, u32>::new("other");
+        let read = table.update(&1, |one| {
+            *one += 10;
+            (table.get(&1), table.get(&2), table.len(), other.get(&1))
+        });
+        assert_eq!(read, Ok(Some((Some(1), Some(2), 100, None))), "reads get the value from before");
+        assert_eq!(table.get(&1), Some(11));
+        let in_update = |write: Box<dyn FnOnce() + Send>| {
+            let table = table.reference();
+            async move {
+                let panic = catch_panic(async {
+                    table.update(&1, |one| {
+                        *one = 0;
+                        write()
+                    })
+                })
+                .await;
+                panic.expect_err("it panics").message
+            }
+        };
+        for to in [table.reference(), other.reference()] {
+            let [a, b, c, d] = [(); 4].map(|()| to.clone());
+            let writes: [Box<dyn FnOnce() + Send>; 4] = [
+                Box::new(move || _ = a.insert(5, 5)),
+                Box::new(move || _ = b.remove(&5)),
+                Box::new(move || _ = c.update(&5, |_| ())),
+                Box::new(move || _ = d.get_or_insert_with(5000, || 1)),
+            ];
+            for write in writes {
+                let message = in_update(write).await;
+                assert!(message.contains("written to inside the closure"), "{message}");
+            }
+        }
+        assert_eq!(in_update(Box::new(|| panic!("on the way"))).await, "on the way");
+        assert_eq!(table.get(&1), Some(11), "it stays");
+        assert_eq!(table.update(&1, |one| *one += 1), Ok(Some(())));
+        assert_eq!(table.insert(1, 1), Ok(()));
+    });
+}
+
+/// A value that panics when it is dropped.
+#[derive(Clone)]
+struct Bomb(Counter);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        self.0.add();
+        assert!(std::thread::panicking(), "a bomb");
+    }
+}
+
+#[test]
+fn ou11_values_that_panic_when_they_are_dropped_harm_nothing() {
+    leaves_nothing(|| async {
+        for many in [3, 1_500] {
+            let dropped = Counter::default();
+            let counted = dropped.clone();
+            let (owner, end) = spawn_monitor(async move {
+                let table = Table::<u32, Bomb>::new("bombs");
+                for number in 0..many {
+                    table.insert(number, Bomb(counted.clone())).expect("there is room");
+                }
+                table.insert(0, Bomb(counted.clone())).expect("there is room");
+                assert!(table.delete(&1).expect("it is the owner"));
+                assert_eq!(table.len() as u32, many - 1);
+            });
+            assert_eq!(end.down().await.reason, Reason::Normal, "{owner}");
+            while dropped.get() as u32 <= many {
+                yield_now().await;
+            }
+            assert_eq!(dropped.get() as u32, many + 1);
+        }
+    });
+}
+
+#[test]
+fn ou11_the_values_of_a_large_table_are_dropped_in_slices() {
+    simulated(|| async {
+        let dropped = Counter::default();
+        let counted = dropped.clone();
+        let owner = spawn(async move {
+            let table = Table::<u32, Arc<OnDrop<Box<dyn FnMut() + Send + Sync>>>>::new("large");
+            for number in 0..5_000 {
+                let counted = counted.clone();
+                let count: Box<dyn FnMut() + Send + Sync> = Box::new(move || _ = counted.add());
+                table.insert(number, Arc::new(OnDrop(count))).expect("there is room");
+            }
+        });
+        wait(owner).await;
+        assert!(dropped.get() < 5_000, "others run in between");
+        while dropped.get() < 5_000 {
+            yield_now().await;
+        }
+    });
+}
