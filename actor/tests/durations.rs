@@ -15,7 +15,7 @@ use riot_actor::{
     Pid, Reason,
     call::{CallError, call},
     gen_server::{Call, GenServer, GenServerOptions, Stop, idle_timeout, multi_call, select_reply},
-    mailbox::receive_timeout,
+    mailbox::{alias, receive_timeout},
     name::wait_for_name,
     now, receive,
     runtime::{Application, Config, blocking, give_up},
@@ -180,6 +180,8 @@ fn t11_what_lasts_no_time_is_over_at_once() {
         is_soon("interval", async { interval(Duration::from_nanos(1)).tick().await }).await;
         assert!(send_interval(Duration::ZERO, this(), 1_u8).is_err());
         is_soon("sleep_until", sleep_until(now() - Duration::ZERO)).await;
+        assert!(alias::<u8>().with_timeout(Duration::MAX).is_active());
+        assert!(!alias::<u8>().with_timeout(Duration::ZERO).is_active());
         let mut sleep = sleep(Duration::MAX);
         sleep.reset(now());
         is_soon("Sleep::reset", sleep).await;
@@ -293,6 +295,7 @@ const TRIED: &[&str] = &[
     "tokio_shutdown_timeout",
     "wait",
     "wait_for_name",
+    "with_timeout",
 ];
 
 /// Returns the names of public functions below a folder that take a duration or an instant.

@@ -5,6 +5,7 @@
 //! its place until a receive takes it. No guard or destructor of a user runs under a lock.
 
 pub(crate) mod addr;
+pub(crate) mod alias;
 mod boxed;
 pub(crate) mod capacity;
 pub(crate) mod mailbox;

@@ -244,7 +244,7 @@ impl Shared {
     }
 
     #[cold]
-    fn refused(&self, pid: Pid, refused: TrySendError<Message>) {
+    pub(super) fn refused(&self, pid: Pid, refused: TrySendError<Message>) {
         if let TrySendError::Full(_) = &refused {
             self.act_on(pid, |slot, core| {
                 let capacity = core.capacity().filter(|_| core.is_live())?;

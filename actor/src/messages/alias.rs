@@ -1,0 +1,253 @@
+//! Aliases: a process gives others a way to send to it, and takes it back when it pleases.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{message::Message, send::TrySendError};
+use crate::{
+    process::pid::Pid,
+    runtime::{
+        context,
+        kernel::record::Slot,
+        shared::{self, Shared},
+    },
+};
+
+/// A way to send messages of type `T` to the process that has made it, its holder, as long as that wants
+/// them. The holder takes it back with [`unalias`](Self::unalias), and its exit does too; whatever is sent
+/// after that is dropped by the sender. Messages that were sent before stay in the mailbox. (OTP:
+/// `erlang:alias/1`, EEP 53.)
+///
+/// Aliases are for subscriptions that end, and for protocols with replies of their own: a reply that comes
+/// after the holder has given up is never in its mailbox. Any thread may send.
+///
+/// ```
+/// use riot_actor::{mailbox::{alias, receive_timeout}, receive, run, spawn};
+/// use std::time::Duration;
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Price(u32);
+///
+/// # run(async {
+/// let prices = alias::<Price>();
+/// let feed = prices.clone();
+/// spawn(async move { feed.send(Price(7)) });
+/// assert_eq!(receive::<Price>().await, Price(7));
+/// prices.unalias();
+/// prices.send(Price(8)); // dropped
+/// assert!(receive_timeout::<Price>(Duration::ZERO).await.is_err());
+/// # });
+/// ```
+pub struct Alias<T> {
+    state: Arc<AliasState>,
+    _message: PhantomData<fn(T)>,
+}
+
+/// The state that the clones of an alias share. It changes under the lock of the holder's record, under which
+/// messages are accepted, so nothing is accepted once it is not active.
+struct AliasState {
+    holder: Pid,
+    is_active: AtomicBool,
+    is_one_shot: AtomicBool,
+    /// The time until which it is active, in nanoseconds of the runtime's clock.
+    until: AtomicU64,
+}
+
+/// Makes an alias of the running process, which is active at once.
+///
+/// See [`Alias`] for an example.
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn alias<T: Send + 'static>() -> Alias<T> {
+    let state = AliasState {
+        holder: crate::this(),
+        is_active: AtomicBool::new(true),
+        is_one_shot: AtomicBool::new(false),
+        until: AtomicU64::new(u64::MAX),
+    };
+    Alias { state: Arc::new(state), _message: PhantomData }
+}
+
+impl<T: Send + 'static> Alias<T> {
+    /// Has the alias end with the first message that is accepted.
+    ///
+    /// ```
+    /// # use riot_actor::{mailbox::{alias, receive_timeout}, receive, run};
+    /// # run(async {
+    /// let reply = alias::<u32>().one_shot();
+    /// reply.send(1);
+    /// reply.send(2); // dropped
+    /// assert_eq!(receive::<u32>().await, 1);
+    /// assert!(!reply.is_active());
+    /// # });
+    /// ```
+    ///
+    /// # Panics
+    /// Panics in any other process than the holder.
+    #[must_use]
+    pub fn one_shot(self) -> Self {
+        self.assert_held("one_shot");
+        self.state.is_one_shot.store(true, Ordering::Release);
+        self
+    }
+
+    /// Has the alias end after `timeout`, by the clock of the runtime. A timeout beyond the range of the
+    /// clock is none.
+    ///
+    /// # Panics
+    /// Panics in any other process than the holder.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        self.assert_held("with_timeout");
+        let now = context::with_shared("with_timeout", |shared| shared.clock().now_nanos());
+        let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        self.state.until.store(now.saturating_add(nanos), Ordering::Release);
+        self
+    }
+
+    /// Sends a message to the holder, from any thread. Never waits and never fails: if the alias is not
+    /// active the message is dropped here.
+    pub fn send(&self, message: T) {
+        let _ = self.deliver(Message::new(message), |shared, pid, refused| shared.refused(pid, refused));
+    }
+
+    /// Sends a message to the holder, or gives it back.
+    ///
+    /// # Errors
+    /// [`TrySendError::NoProc`] if the alias is not active, [`TrySendError::Full`] if the mailbox of the
+    /// holder is full.
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let mut given_back = None;
+        let message = Message::new(message);
+        let delivered = self.deliver(message, |_, _, refused| given_back = Some(refused));
+        let Err(gone) = delivered else {
+            return match given_back {
+                None => Ok(()),
+                Some(TrySendError::NoProc(message)) => Err(TrySendError::NoProc(unwrap(message))),
+                Some(TrySendError::Full(message)) => Err(TrySendError::Full(unwrap(message))),
+            };
+        };
+        Err(TrySendError::NoProc(unwrap(gone)))
+    }
+
+    /// Calls `refused` if the message is not accepted. Gives it back if the runtime is gone.
+    fn deliver(
+        &self,
+        message: Message,
+        refused: impl FnOnce(&Shared, Pid, TrySendError<Message>),
+    ) -> Result<(), Message> {
+        let mut message = Some(message);
+        shared::with_runtime(self.state.holder.runtime.get(), |shared| {
+            let message = message.take().expect("it is there until it is sent");
+            if let Err(error) = shared.deliver_by_alias(&self.state, message) {
+                refused(shared, self.state.holder, error);
+            }
+        });
+        message.map_or(Ok(()), Err)
+    }
+}
+
+fn unwrap<T: 'static>(message: Message) -> T {
+    message.downcast().unwrap_or_else(|_| unreachable!("it was made of this type"))
+}
+
+impl<T> Alias<T> {
+    /// Returns the process that has made the alias.
+    #[must_use]
+    pub fn holder(&self) -> Pid {
+        self.state.holder
+    }
+
+    /// Returns whether a message that is sent now is accepted, as far as the alias decides it.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        let is_active = |shared: &Shared| {
+            let slot = shared.table.of(self.state.holder)?;
+            let core = slot.lock_for(self.state.holder)?;
+            Some(core.is_live() && self.state.admits(shared.clock().now_nanos()))
+        };
+        let active = shared::with_runtime(self.state.holder.runtime.get(), is_active);
+        active.flatten().unwrap_or(false)
+    }
+
+    /// Takes the alias back, and returns whether it was active. What has been sent is in the mailbox; nothing
+    /// comes after this returns. Only the holder may: in any other process this does nothing, and returns
+    /// false.
+    pub fn unalias(&self) -> bool {
+        if context::current() != Some(self.state.holder) {
+            return false;
+        }
+        context::with_running("unalias", |shared, slot: &Slot, _| {
+            let _core = slot.lock();
+            let was_active = self.state.admits(shared.clock().now_nanos());
+            self.state.is_active.store(false, Ordering::Release);
+            was_active
+        })
+    }
+
+    fn assert_held(&self, what: &str) {
+        assert!(
+            context::current() == Some(self.state.holder),
+            "riot_actor: `{what}` of an alias is for the process that has made it"
+        );
+    }
+}
+
+impl AliasState {
+    fn admits(&self, now: u64) -> bool {
+        self.is_active.load(Ordering::Acquire) && now < self.until.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    /// Puts a message into the mailbox of the holder of an alias, or gives it back.
+    fn deliver_by_alias(&self, alias: &AliasState, message: Message) -> Result<(), TrySendError<Message>> {
+        let pid = alias.holder;
+        let now = self.clock().now_nanos();
+        let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
+        let runnable = match slot.lock_for(pid) {
+            Some(mut core) if core.is_live() && alias.admits(now) => {
+                if !core.admits(&message) {
+                    return Err(TrySendError::Full(message));
+                }
+                if alias.is_one_shot.load(Ordering::Acquire) {
+                    alias.is_active.store(false, Ordering::Release);
+                }
+                slot.accept(&mut core, message)
+            }
+            _ => return Err(TrySendError::NoProc(message)),
+        };
+        self.enqueue(runnable);
+        Ok(())
+    }
+}
+
+impl<T> Clone for Alias<T> {
+    fn clone(&self) -> Self {
+        Self { state: self.state.clone(), _message: PhantomData }
+    }
+}
+/// Two are equal if they are clones of one.
+impl<T> PartialEq for Alias<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+}
+impl<T> Eq for Alias<T> {}
+impl<T> fmt::Debug for Alias<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alias")
+            .field("holder", &self.state.holder)
+            .field("is_active", &self.is_active())
+            .finish()
+    }
+}
