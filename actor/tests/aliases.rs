@@ -228,7 +228,8 @@ proptest! {
                         if let Some(seconds) = seconds {
                             made = made.with_timeout(secs(seconds));
                         }
-                        aliases.push((made, true, one_shot, seconds.map_or(u64::MAX, |seconds| time + seconds)));
+                        let until = seconds.map_or(u64::MAX, |seconds| time + seconds);
+                        aliases.push((made, true, one_shot, until));
                     }
                     Op::Send(nth) => {
                         let Some((alias, active, one_shot, until)) = aliases.get_mut(nth) else { continue };
