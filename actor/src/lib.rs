@@ -129,7 +129,7 @@ pub mod mailbox {
     pub use crate::messages::{
         ByType, Filter, Mark, Receive, Select, Wanted,
         addr::{Addr, Inbox, NamedAddr},
-        alias::{Alias, alias},
+        alias::{Alias, alias, priority_overflows},
         capacity::{MailboxFull, MailboxOverflow},
         mark,
         message::Message,

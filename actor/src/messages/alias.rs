@@ -56,6 +56,7 @@ struct AliasState {
     holder: Pid,
     is_active: AtomicBool,
     is_one_shot: AtomicBool,
+    has_priority: AtomicBool,
     /// The time until which it is active, in nanoseconds of the runtime's clock.
     until: AtomicU64,
 }
@@ -72,9 +73,23 @@ pub fn alias<T: Send + 'static>() -> Alias<T> {
         holder: crate::this(),
         is_active: AtomicBool::new(true),
         is_one_shot: AtomicBool::new(false),
+        has_priority: AtomicBool::new(false),
         until: AtomicU64::new(u64::MAX),
     };
     Alias { state: Arc::new(state), _message: PhantomData }
+}
+
+/// Returns how many messages with priority the running process was sent that were queued as ordinary ones,
+/// because 1 024 were unread. See [`Alias::priority`].
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn priority_overflows() -> u64 {
+    context::with_running("priority_overflows", |_, slot, running| {
+        slot.lock_and_drain_arrivals(&mut running.mailbox);
+        running.mailbox.demoted()
+    })
 }
 
 impl<T: Send + 'static> Alias<T> {
@@ -111,6 +126,31 @@ impl<T: Send + 'static> Alias<T> {
         let now = context::with_shared("with_timeout", |shared| shared.clock().now_nanos());
         let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         self.state.until.store(now.saturating_add(nanos), Ordering::Release);
+        self
+    }
+
+    /// Gives the messages that are sent by this alias priority: they stand before all messages of the mailbox
+    /// that have none, in their order. Only the receiver can give it. Beyond 1 024 unread messages with
+    /// priority further ones are queued as ordinary messages, and [counted](priority_overflows). (OTP:
+    /// `erlang:alias/1`, `priority`, EEP 76.)
+    ///
+    /// ```
+    /// # use riot_actor::{mailbox::{alias, receive_any}, run, send, this};
+    /// # run(async {
+    /// let alarms = alias::<u32>().priority();
+    /// (1..=1_000).for_each(|number| send(this(), number));
+    /// alarms.send(112);
+    /// assert_eq!(receive_any().await.downcast::<u32>().ok(), Some(112));
+    /// assert_eq!(receive_any().await.downcast::<u32>().ok(), Some(1));
+    /// # });
+    /// ```
+    ///
+    /// # Panics
+    /// Panics in any other process than the holder.
+    #[must_use]
+    pub fn priority(self) -> Self {
+        self.assert_held("priority");
+        self.state.has_priority.store(true, Ordering::Release);
         self
     }
 
@@ -222,7 +262,11 @@ impl Shared {
                 if alias.is_one_shot.load(Ordering::Acquire) {
                     alias.is_active.store(false, Ordering::Release);
                 }
-                slot.accept(&mut core, message)
+                if alias.has_priority.load(Ordering::Acquire) {
+                    slot.accept_priority(&mut core, message)
+                } else {
+                    slot.accept(&mut core, message)
+                }
             }
             _ => return Err(TrySendError::NoProc(message)),
         };

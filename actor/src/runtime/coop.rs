@@ -68,16 +68,32 @@ impl Proceed {
 /// Spends one reduction of a process.
 #[inline]
 pub(crate) fn spend(slot: &Slot, running: &mut Process) -> Proceed {
-    if slot.is_condemned() {
+    if slot.needs_attention() {
         cold_path();
-        return Proceed::Condemned;
+        return attend(slot, running);
     }
+    spend_one(running)
+}
+
+#[inline]
+fn spend_one(running: &mut Process) -> Proceed {
     if running.reductions == 0 {
         cold_path();
         return Proceed::Exhausted;
     }
     running.reductions -= 1;
     Proceed::Go
+}
+
+/// Does what the process must do before it goes on, and spends one reduction.
+#[cold]
+#[inline(never)]
+fn attend(slot: &Slot, running: &mut Process) -> Proceed {
+    if slot.is_condemned() {
+        return Proceed::Condemned;
+    }
+    slot.look_for_priority(&mut running.mailbox);
+    spend_one(running)
 }
 
 /// Is pending, for good, once the running process is condemned. Spends no reduction.

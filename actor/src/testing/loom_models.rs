@@ -15,7 +15,7 @@ use loom::{
 };
 
 use crate::{
-    messages::message::Message,
+    messages::{mailbox::Position, message::Message},
     process::{pid::Pid, reason::Reason},
     runtime::{
         driver::{Driver, Unpark},
@@ -152,7 +152,7 @@ fn a_message_that_is_accepted_is_received() {
         let received = Arc::new(AtomicUsize::new(0));
         let counted = received.clone();
         let (process, owned) = Model::new(move |slot, process| {
-            let mut from = 0;
+            let mut from = Position::start();
             while slot.take(process, &mut from, is_number).is_some() {
                 if counted.fetch_add(1, Ordering::Relaxed) == 1 {
                     return Polled::Done;
@@ -205,7 +205,7 @@ fn a_condemned_process_receives_nothing_sent_before_or_after() {
         let seen = killed.clone();
         let (process, owned) = Model::new(move |slot, process| {
             let killed_before = seen.load(Ordering::Acquire);
-            let mut from = 0;
+            let mut from = Position::start();
             // As a receive does, checks condemnation after it has taken.
             if let Some(message) = slot.take(process, &mut from, is_number)
                 && !slot.is_condemned()

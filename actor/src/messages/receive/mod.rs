@@ -23,7 +23,7 @@ pub use select::{Select, receive_any, select};
 pub(crate) use take::flush;
 use take::{poll_take, poll_take_in_place};
 
-use super::message::Message;
+use super::{mailbox::Position, message::Message};
 use crate::{
     process::pid::Pid,
     runtime::context,
@@ -48,7 +48,7 @@ use crate::{
 /// # Panics
 /// Panics when awaited outside a process.
 pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
-    Receive { wanted: ByType, from: 0, _type: PhantomData }
+    Receive { wanted: ByType, from: Position::start(), _type: PhantomData }
 }
 
 /// Takes the oldest message of type `T` that `wanted` accepts; the others keep their places. Each message is
@@ -68,7 +68,7 @@ pub fn receive<T: Send + 'static>() -> Receive<T, ByType> {
 /// # Panics
 /// Panics when awaited outside a process. A panic in `wanted` ends the process.
 pub fn receive_if<T: Send + 'static, F: FnMut(&T) -> bool>(wanted: F) -> Receive<T, Filter<F>> {
-    Receive { wanted: Filter(wanted), from: 0, _type: PhantomData }
+    Receive { wanted: Filter(wanted), from: Position::start(), _type: PhantomData }
 }
 
 /// Takes the oldest message of type `T`, if one is there or arrives within `timeout`. A timeout of zero scans
@@ -100,7 +100,7 @@ pub fn receive_timeout<T: Send + 'static>(timeout: Duration) -> TimeoutFuture<Re
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     owner: Pid,
-    end: u64,
+    end: Position,
 }
 
 /// Returns the end of the mailbox as it is now.
@@ -132,9 +132,9 @@ pub fn mark() -> Mark {
 }
 
 impl Mark {
-    /// Returns the number of the first message behind the mark.
+    /// Returns the position of the mark.
     #[track_caller]
-    fn start(self) -> u64 {
+    fn start(self) -> Position {
         let this = crate::this();
         assert!(
             self.owner == this,
@@ -194,8 +194,8 @@ mod private {
 #[must_use = "nothing is received before it is awaited"]
 pub struct Receive<T, F> {
     wanted: F,
-    /// The number of the first message that it has not scanned.
-    from: u64,
+    /// The position behind the messages that it has scanned.
+    from: Position,
     _type: PhantomData<fn() -> T>,
 }
 

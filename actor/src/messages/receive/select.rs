@@ -11,7 +11,7 @@ use super::{
     Mark,
     take::{poll_take, poll_take_in_place},
 };
-use crate::messages::message::Message;
+use crate::messages::{mailbox::Position, message::Message};
 
 /// Takes the oldest message, whatever its type.
 ///
@@ -50,22 +50,22 @@ pub fn receive_any() -> Select<fn(&Message) -> bool> {
 /// # Panics
 /// Panics when awaited outside a process.
 pub fn select<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, from: 0, foreign: true }
+    Select { wanted, from: Position::start(), foreign: true }
 }
 
 /// Takes a message, as [`select`] does, by a test that calls nothing of this crate, such as a comparison of
 /// types.
 #[doc(hidden)]
 pub fn select_here<F: FnMut(&Message) -> bool>(wanted: F) -> Select<F> {
-    Select { wanted, from: 0, foreign: false }
+    Select { wanted, from: Position::start(), foreign: false }
 }
 
 /// The future of [`select`] and [`receive_any`].
 #[must_use = "nothing is received before it is awaited"]
 pub struct Select<F> {
     wanted: F,
-    /// The number of the first message that it has not scanned.
-    from: u64,
+    /// The position behind the messages that it has scanned.
+    from: Position,
     /// Whether the test is code of a user.
     foreign: bool,
 }

@@ -3,7 +3,10 @@
 use std::task::{Context, Poll};
 
 use crate::{
-    messages::{mailbox::Mailbox, message::Message},
+    messages::{
+        mailbox::{Mailbox, Position},
+        message::Message,
+    },
     observe::trace::{TraceEvent, TraceFlags},
     runtime::{
         context,
@@ -22,7 +25,7 @@ use crate::{
 #[inline]
 pub(super) fn poll_take_in_place<R>(
     cx: &mut Context<'_>,
-    from: &mut u64,
+    from: &mut Position,
     wanted: impl FnMut(&Message) -> bool,
     unwrap: impl FnOnce(Message) -> R,
 ) -> Poll<R> {
@@ -54,17 +57,16 @@ pub(super) fn poll_take_in_place<R>(
     }
 }
 
-/// Takes the oldest message from number `from` on that `wanted` accepts, or sets `from` to the end of the
-/// mailbox.
+/// Takes the first message from `from` on that `wanted` accepts, or sets `from` to the end of the mailbox.
 ///
 /// The guard is code of a user, which may call anything: the mailbox is set aside while it runs, and put back
 /// even if it panics.
 pub(super) fn poll_take(
     cx: &mut Context<'_>,
-    from: &mut u64,
+    from: &mut Position,
     wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
-    let start = *from;
+    let mut start = *from;
     let mut proceed = Proceed::Go;
     let aside = context::with_running("receive", |shared, slot, running| {
         proceed = coop::spend(slot, running);
@@ -88,7 +90,7 @@ pub(super) fn poll_take(
         proceed.wake_if_exhausted(cx);
         return Poll::Pending;
     };
-    match aside.mailbox.take(start, wanted) {
+    match aside.mailbox.take(&mut start, wanted) {
         Some(message) => {
             aside.waits = false;
             drop(aside);
@@ -162,7 +164,7 @@ pub(crate) fn flush<T: Send + 'static>(unwanted: impl Fn(&T) -> bool) {
     let removed: Vec<Message> = context::with_running("receive", |_, slot, running| {
         slot.lock_and_drain_arrivals(&mut running.mailbox);
         running.notes.add(SliceNotes::MAILBOX_SCANNED);
-        std::iter::from_fn(|| running.mailbox.take(0, unwanted)).collect()
+        std::iter::from_fn(|| running.mailbox.take(&mut Position::start(), unwanted)).collect()
     });
     removed.iter().map(Taken::of).for_each(tell_taken);
 }

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     guard,
-    messages::{mailbox::Mailbox, message::Message},
+    messages::{
+        mailbox::{Mailbox, Position},
+        message::Message,
+    },
     names::name::Name,
     observe::trace::{TraceEvent, TraceFlags},
     process::{notice::MonitorRef, pid::Pid, reason::Reason},
@@ -122,7 +125,7 @@ impl LargeRelease {
         let (shared, pid, reason) = (&*self.shared, self.pid, &self.reason);
         match &mut self.stage {
             Stage::Listed(process) => {
-                if let Some(message) = self.unread.take(0, |_| true) {
+                if let Some(message) = self.unread.take(&mut Position::start(), |_| true) {
                     contain(pid, || drop(message));
                 } else if let Some(message) = self.arrivals.pop_front() {
                     contain(pid, || drop(message));

@@ -17,7 +17,7 @@ use std::hint::cold_path;
 use super::{
     large_release::LARGE,
     process::{Process, Runnable, SliceNotes},
-    record::{Core, Slot},
+    record::{CONDEMNED, Core, Slot},
 };
 use crate::{
     process::reason::Reason,
@@ -200,7 +200,7 @@ impl Slot {
         core.condemned = true;
         core.cause = Some(reason);
         core.caused_by_signal = by_signal;
-        self.mirror().condemned.store(true, Ordering::Release);
+        self.mirror().attention.store(CONDEMNED, Ordering::Release);
         Condemned::First
     }
 
@@ -219,7 +219,7 @@ impl Slot {
         match ended {
             Some(cause) if !core.condemned => {
                 core.condemned = true;
-                self.mirror().condemned.store(true, Ordering::Release);
+                self.mirror().attention.store(CONDEMNED, Ordering::Release);
                 Exiting { holdings, cause, refused: None }
             }
             refused => {
@@ -233,7 +233,7 @@ impl Slot {
     /// Resets what is beside the core for the next process. The caller holds the lock.
     pub(super) fn reset(&self) {
         self.close_open_wait();
-        self.mirror().condemned.store(false, Ordering::Release);
+        self.mirror().attention.store(0, Ordering::Release);
         self.mirror().arrived.store(false, Ordering::Release);
         self.mirror().woken.store(false, Ordering::Release);
         self.mirror().running.store(false, Ordering::Release);

@@ -15,7 +15,7 @@ use crate::{
         reason::Reason,
     },
     sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
         spin_lock::{SpinGuard, SpinLock},
     },
 };
@@ -32,8 +32,9 @@ pub(crate) struct Slot {
 /// `running`.
 #[derive(Default)]
 pub(crate) struct StateMirror {
-    /// Mirrors `core.condemned`.
-    pub(super) condemned: AtomicBool,
+    /// Says what the process must look at before it goes on: [`CONDEMNED`], which mirrors `core.condemned`,
+    /// and [`PRIORITY`]. It changes under the lock.
+    pub(super) attention: AtomicU8,
     /// Is set while `core.arrivals` is not empty.
     pub(super) arrived: AtomicBool,
     /// Mirrors `core.woken`.
@@ -41,6 +42,11 @@ pub(crate) struct StateMirror {
     /// Is set while a worker polls the process; for [`info`](crate::process::info()).
     pub(super) running: AtomicBool,
 }
+
+/// The process is condemned.
+pub(super) const CONDEMNED: u8 = 1;
+/// A message with priority may be among the arrivals.
+pub(super) const PRIORITY: u8 = 2;
 
 pub(crate) type CoreGuard<'a> = SpinGuard<'a, Core, StateMirror>;
 
@@ -148,7 +154,13 @@ impl Slot {
     }
 
     pub(crate) fn is_condemned(&self) -> bool {
-        self.mirror().condemned.load(Ordering::Acquire)
+        self.mirror().attention.load(Ordering::Acquire) & CONDEMNED != 0
+    }
+
+    /// Returns whether the process must look at something before it goes on.
+    #[inline]
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.mirror().attention.load(Ordering::Acquire) != 0
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     guard::panic::{catch, catch_polling},
-    messages::mailbox::Mailbox,
+    messages::mailbox::{Mailbox, Position},
     names::name::Name,
     observe::{
         crash_report::{self, CrashReport},
@@ -58,15 +58,10 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         cold_path();
         local.forget_abandoned();
     }
-    if let Some((mut unread, extension)) = left {
-        // One by one: a second panic while the first unwinds would abort the program.
-        for message in std::iter::from_fn(|| unread.take(0, |_| true)).take(LARGE) {
-            contain(pid, || drop(message));
-        }
-        contain(pid, || drop(extension));
-        if unread.len() > 0 {
-            return release_much(local, slot, pid, reason, Some(unread));
-        }
+    if let Some(left) = left
+        && let Some(unread) = drop_left(pid, left)
+    {
+        return release_much(local, slot, pid, reason, Some(unread));
     }
     let names = match holdings {
         Holdings::Nothing => None,
@@ -91,6 +86,19 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
         tell(shared, pid, &reason, *relations);
     }
     shared.live_removed();
+}
+
+/// Drops messages and extension. Gives messages back if there are many.
+// perf: spawn, 1270 → 1261 instructions
+#[inline(never)]
+fn drop_left(pid: Pid, left: (Mailbox, Option<Box<dyn Any + Send>>)) -> Option<Mailbox> {
+    let (mut unread, extension) = left;
+    // One by one: a second panic while the first unwinds would abort the program.
+    for message in std::iter::from_fn(|| unread.take(&mut Position::start(), |_| true)).take(LARGE) {
+        contain(pid, || drop(message));
+    }
+    contain(pid, || drop(extension));
+    (unread.len() > 0).then_some(unread)
 }
 
 /// Releases a process with many messages or relations, as [`release`] does, in more than one poll slice.
