@@ -35,7 +35,9 @@ use crate::connection::Connection;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no protocol",
-    note = "pass a closure such as `|connection: Connection| async move {{ .. }}`"
+    label = "this does not implement `Protocol`",
+    note = "a protocol is a function such as `async fn serve(connection: Connection)`, a closure such as \
+            `|connection: Connection| async move {{ .. }}`, or a type that implements `Protocol`"
 )]
 pub trait Protocol: Send + Sync + 'static {
     /// Serves one client, in the client's own Connector process. The connection is closed when the future is
