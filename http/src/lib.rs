@@ -110,9 +110,11 @@ pub use riot_socket::{ServerHandle, ServerStartError};
 pub use riot_supervisor as supervisor;
 #[cfg(feature = "axum")]
 pub use server::AxumService;
+#[doc(hidden)]
+pub use server::{AsyncOutput, ServiceFunction};
 pub use server::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
 #[cfg(feature = "tower")]
-pub use server::{OnUpgrade, TowerHandler};
+pub use server::{OnUpgrade, TowerHandler, TowerService};
 #[cfg(feature = "driver")]
 pub use server::{Server, Serving, start_link};
 pub use timeouts::Timeouts;
