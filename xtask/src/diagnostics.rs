@@ -23,6 +23,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    gate::is_release_of,
     tidy::source::{self, File},
     workspace::{cargo, minimum_rust, root, rustc_version, target},
 };
@@ -225,8 +226,8 @@ fn parse_answers(json: &str) -> BTreeMap<String, Answer> {
 /// Returns the reason why the texts cannot be judged: they are those of one release of the compiler.
 fn other_toolchain() -> Option<String> {
     let (minimum, running) = (minimum_rust(), rustc_version());
-    let is_same = running.strip_prefix(&minimum).is_some_and(|rest| rest.starts_with(['.', '-']));
-    (!is_same).then(|| format!("the texts are those of Rust {minimum}, and {running} is running"))
+    (!is_release_of(&running, &minimum))
+        .then(|| format!("the texts are those of Rust {minimum}, and {running} is running"))
 }
 
 /// Runs `cargo xtask diagnostics [--all] [NAME…]`: prints the first line of each program's errors, or, for
