@@ -6,7 +6,7 @@
 use std::{env, error::Error, io, time::Duration};
 
 use riot_actor::{Reason, run};
-use riot_http::{Request, Response, Server};
+use riot_http::{Response, Server};
 use riot_socket::{
     signals::Signals,
     tls::{Certificate, Tls},
@@ -19,7 +19,7 @@ fn main() -> Reason {
         let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8443".into());
         let server = Server::bind(address)?
             .tls(Tls::new(certificate().map_err(|error| Reason::other(error.to_string()))?))
-            .service(|request: Request| async move {
+            .service(|request| async move {
                 Response::text(format!("hello over TLS from {}\n", request.target()))
             })
             .start_link()

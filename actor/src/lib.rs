@@ -141,6 +141,9 @@ pub mod mailbox {
 pub mod prelude {
     //! The items that most programs use, to be imported together.
     //!
+    //! The preludes of the five crates can be imported together too: `Config` stands in that of `riot_http`
+    //! alone, beside its `Server`.
+    //!
     //! ```
     //! use riot_actor::prelude::*;
     //!
@@ -164,7 +167,7 @@ pub mod prelude {
         monitor, now, ok,
         process::{OrReason, SpawnOptions},
         receive, register, run,
-        runtime::{Application, Config},
+        runtime::Application,
         send, sleep, spawn, spawn_link,
         state_machine::{StateMachine, Step},
         task::Task,

@@ -416,3 +416,59 @@ fn a_reply_is_found_behind_a_backlog() {
         assert_eq!(info(this()).unwrap().mailbox, 10_000);
     });
 }
+
+#[test]
+fn dg04_a_bare_name_takes_every_message_of_its_type() {
+    struct Tick;
+    struct Add(u32);
+    everywhere(|| async {
+        let received = || async {
+            receive! {
+                Tick if info(this()).is_none() => "never",
+                Tick => "tick",
+                Add => "add",
+                Pid => "pid",
+                true => "true",
+                false if now() > now() + Duration::from_secs(1) => "never",
+                false => "false",
+                after Duration::ZERO => "nothing",
+            }
+        };
+        send(this(), String::from("of no arm"));
+        send(this(), false);
+        send(this(), this());
+        send(this(), Add(7));
+        send(this(), true);
+        send(this(), Tick);
+        for expected in ["false", "pid", "add", "true", "tick", "nothing"] {
+            assert_eq!(received().await, expected);
+        }
+        assert_eq!(receive::<String>().await, "of no arm");
+        let Add(number) = Add(7);
+        assert_eq!(number, 7);
+    });
+}
+
+#[test]
+fn dg04_a_variant_has_its_path_and_a_constant_stands_in_a_guard() {
+    const LIMIT: u32 = 5;
+    #[derive(PartialEq)]
+    enum Colour {
+        Red,
+        Green,
+    }
+    everywhere(|| async {
+        send(this(), Colour::Green);
+        send(this(), LIMIT);
+        send(this(), Colour::Red);
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            receive! {
+                Colour::Red => found.push("red"),
+                number: u32 if *number == LIMIT => found.push("limit"),
+            }
+        }
+        assert_eq!(found, ["limit", "red"]);
+        assert!(receive::<Colour>().await == Colour::Green);
+    });
+}

@@ -112,6 +112,24 @@ mod driver;
 #[cfg(test)]
 mod tests;
 
+pub mod prelude {
+    //! The items that most flows use, to be imported together, also with the preludes of the other crates.
+    //!
+    //! ```
+    //! use riot_flow::prelude::*;
+    //!
+    //! fn is_done(flow: &mut impl Flow) -> bool {
+    //!     flow.next_read_operation() == ReadOperation::Close && flow.is_closed()
+    //! }
+    //! ```
+
+    #[cfg(feature = "driver")]
+    pub use crate::FlowServer;
+    pub use crate::{
+        Flow, FlowError, ManualDriver, Output, ReadOperation, Slices, WakerSlot, WriteOperation, WriteResult,
+    };
+}
+
 pub use self::core::{
     Activity, Ending, FilePart, Flow, FlowError, MAX_COPY_BYTES, MAX_SLICES, Output, ReadOperation, Slices,
     WakerSlot, WriteOperation, WriteResult,

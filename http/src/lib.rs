@@ -83,6 +83,41 @@ mod message;
 mod server;
 mod timeouts;
 
+pub mod prelude {
+    //! The items that most programs use, to be imported together, also with the preludes of the other crates.
+    //!
+    //! ```
+    //! # #[cfg(feature = "driver")]
+    //! # {
+    //! use riot_http::{actor::prelude::*, prelude::*};
+    //!
+    //! # let reason =
+    //! run(async {
+    //!     let server = Server::bind("127.0.0.1:0")?
+    //!         .service(|request| async move { Response::text(request.target().to_owned()) })
+    //!         .start_link()
+    //!         .await?;
+    //!     server.stop(std::time::Duration::ZERO).await;
+    //!     ok()
+    //! });
+    //! # assert_eq!(reason, Reason::Normal);
+    //! # }
+    //! ```
+
+    pub use http::{Method, StatusCode};
+    #[cfg(feature = "driver")]
+    pub use riot_actor::runtime::Config;
+    #[cfg(feature = "driver")]
+    pub use riot_socket::{Connection, ServerHandle, ServerStartError};
+
+    #[cfg(feature = "driver")]
+    pub use crate::Server;
+    pub use crate::{
+        Body, Event, Handler, HandlerError, Headers, HttpConfig, IntoResponse, Limits, Reqd, Request,
+        Responded, Response, Scheme, Service, Timeouts, Upgrade, service,
+    };
+}
+
 pub use config::{HttpConfig, Scheme};
 #[cfg(feature = "json")]
 pub use error::JsonError;
@@ -110,9 +145,11 @@ pub use riot_socket::{ServerHandle, ServerStartError};
 pub use riot_supervisor as supervisor;
 #[cfg(feature = "axum")]
 pub use server::AxumService;
+#[doc(hidden)]
+pub use server::{AsyncOutput, ServiceFunction};
 pub use server::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
 #[cfg(feature = "tower")]
-pub use server::{OnUpgrade, TowerHandler};
+pub use server::{OnUpgrade, TowerHandler, TowerService};
 #[cfg(feature = "driver")]
 pub use server::{Server, Serving, start_link};
 pub use timeouts::Timeouts;

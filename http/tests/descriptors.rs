@@ -9,7 +9,7 @@ use std::{
 };
 
 use riot_actor::{Reason, runtime::Config, sleep};
-use riot_http::{Request, Response, Server};
+use riot_http::{Response, Server};
 use riot_socket::ServerHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -73,7 +73,7 @@ impl Drop for LimitedServers {
 
 async fn started() -> Result<ServerHandle, Reason> {
     let server = Server::bind("127.0.0.1:0").map_err(Reason::from)?;
-    let server = server.service(|_: Request| async { Response::text("hello") }).start_link().await;
+    let server = server.service(|_| async { Response::text("hello") }).start_link().await;
     Ok(server?)
 }
 

@@ -67,7 +67,8 @@ fn over_tcp_the_bytes_are_right() {
     let kept = Kept::new("over_tcp");
     let path = kept.0.clone();
     let end = run(async move {
-        let server = Server::bind("127.0.0.1:0")?.service(service(path)).start_link().await?;
+        let server =
+            Server::bind("127.0.0.1:0")?.handler(riot_http::service(service(path))).start_link().await?;
         for _ in 0..3 {
             bodies(TcpStream::connect(server.local_addr()).await?.try_into()?).await?;
         }
@@ -88,7 +89,10 @@ fn over_memory_the_bytes_are_right() {
             async move {
                 let listener = Listener::new();
                 listener.max_transfer(cut);
-                Server::listen(listener.clone()).service(service(path)).start_link().await?;
+                Server::listen(listener.clone())
+                    .handler(riot_http::service(service(path)))
+                    .start_link()
+                    .await?;
                 bodies(listener.connect()?).await?;
                 Ok::<(), Reason>(())
             }
@@ -126,7 +130,8 @@ fn a_client_that_leaves_in_the_middle_of_a_file() {
     let kept = Kept::new("left_in_the_middle");
     let path = kept.0.clone();
     let end = run(async move {
-        let server = Server::bind("127.0.0.1:0")?.service(service(path)).start_link().await?;
+        let server =
+            Server::bind("127.0.0.1:0")?.handler(riot_http::service(service(path))).start_link().await?;
         let mut client: Connection = TcpStream::connect(server.local_addr()).await?.try_into()?;
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await?;
         client.read_exact(&mut [0; 1000]).await?;

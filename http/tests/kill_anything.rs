@@ -63,7 +63,7 @@ fn kill(label: &'static str, processes_left: usize) {
     let reason = Config::new().workers(2).run(async move {
         let server: ServerHandle = Server::bind("127.0.0.1:0")?
             .acceptors(3)
-            .service(|_: Request| async { Response::text("Hello, World!") })
+            .service(|_| async { Response::text("Hello, World!") })
             .start_link()
             .await?;
         let address = server.local_addr();

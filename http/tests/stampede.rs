@@ -27,7 +27,7 @@ use riot_actor::{
     simulation::Simulation,
     sleep, spawn, timeout,
 };
-use riot_http::{Request, Response, Server, ServerHandle};
+use riot_http::{Response, Server, ServerHandle};
 use riot_socket::{Address, Connection, ServerInfo, TcpStream, memory::Listener};
 use riot_supervisor::Supervisor;
 
@@ -71,7 +71,7 @@ where
     let (spec, server) = server
         .acceptors(3)
         .socket(|socket| socket.connection_supervisors(2))
-        .service(|_: Request| async { Response::text("Hello, World!") })
+        .service(|_| async { Response::text("Hello, World!") })
         .child("http");
     // Whatever dies, and however often: the one above starts it again.
     let above = Supervisor::one_for_one().intensity(usize::MAX, Duration::from_secs(1)).child(spec);

@@ -88,7 +88,7 @@ fn h18_names_of_the_configuration_come_first() {
         let (tls, client) = pair();
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).tls(tls.alpn(["my-http"]));
-        server.service(|_: Request| async { Response::text("hello") }).start_link().await?;
+        server.service(|_| async { Response::text("hello") }).start_link().await?;
         assert_eq!(agreed(&listener, &client, &["http/1.1", "my-http"]).await?.as_deref(), Some("my-http"));
         assert!(agreed(&listener, &client, &["http/1.1"]).await.is_err());
         Ok::<(), Reason>(())

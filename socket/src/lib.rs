@@ -58,6 +58,35 @@ mod os_signals;
 mod server;
 mod transport;
 
+pub mod prelude {
+    //! The items that most programs use, to be imported together, also with the preludes of the other crates.
+    //!
+    //! `Connection` and `Server` are not among them, because the prelude of `riot_http` has both words. A
+    //! program of this crate alone imports the two by name.
+    //!
+    //! ```
+    //! use riot_actor::prelude::*;
+    //! use riot_socket::{Connection, Server, memory::Listener, prelude::*};
+    //!
+    //! # let reason =
+    //! run(async {
+    //!     let greet = |mut connection: Connection| async move { connection.write_all(b"hello").await };
+    //!     let server: ServerHandle = Server::listen(Listener::new())
+    //!         .overflow(ConnectionOverflow::Wait)
+    //!         .start_link(greet)
+    //!         .await?;
+    //!     server.stop(std::time::Duration::ZERO).await;
+    //!     ok()
+    //! });
+    //! # assert_eq!(reason, Reason::Normal);
+    //! ```
+
+    pub use crate::{
+        Address, Bind, ConnectionOverflow, ConnectionTimeouts, DrainReport, Handshake, LogLevels, Options,
+        Protocol, ServerHandle, ServerStartError, Transport, UnixBind, supervised,
+    };
+}
+
 pub use connection::{
     Connection,
     control::{Control, Meter, Status},

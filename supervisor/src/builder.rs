@@ -14,7 +14,6 @@ use riot_actor::{
 use crate::{
     backoff::Backoff,
     child_spec::ChildSpec,
-    child_type::ChildType,
     error::{SpecError, SupervisorStartError},
     reference::{Linked, SupervisorRef, Up},
     strategy::{AutoShutdown, Strategy},
@@ -170,7 +169,7 @@ impl Supervisor {
     }
 
     /// Adds a child after those added before.
-    pub fn child<C: ChildType>(mut self, spec: ChildSpec<C>) -> Self {
+    pub fn child<C>(mut self, spec: ChildSpec<C>) -> Self {
         self.children.push(spec.untyped());
         self
     }

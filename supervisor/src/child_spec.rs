@@ -6,7 +6,6 @@ use riot_actor::{Pid, Reason, gen_server::GenServerOptions, process::contain};
 
 use crate::{
     child_id::ChildId,
-    child_type::ChildType,
     error::SpecError,
     retry::{Retries, Retry},
     strategy::AutoShutdown,
@@ -141,7 +140,7 @@ pub struct ChildSpec<C = Pid> {
     pub(crate) _child: PhantomData<fn() -> C>,
 }
 
-impl<C: ChildType> ChildSpec<C> {
+impl<C> ChildSpec<C> {
     /// Returns the spec without the type of the child, so that specs of several types fit into one list.
     pub fn untyped(self) -> ChildSpec {
         self.cast()

@@ -38,7 +38,9 @@ use crate::{
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a start function cannot return `{Self}` as its child",
-    note = "return the child's `Pid`, a reference such as `GenServerRef` or `SupervisorRef`, or `Ignore`"
+    label = "the start function returns no process",
+    note = "return the child's `Pid`, a reference such as `GenServerRef` or `SupervisorRef`, or `Ignore`",
+    note = "a body without a start function, any `async fn`, is a child by `process`"
 )]
 pub trait IntoChild {
     /// The type of references to the child.

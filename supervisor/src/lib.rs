@@ -135,6 +135,28 @@ mod system;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod prelude {
+    //! The items that most programs use, to be imported together, also with the preludes of the other crates.
+    //!
+    //! ```
+    //! use riot_actor::prelude::*;
+    //! use riot_supervisor::prelude::*;
+    //!
+    //! # let reason =
+    //! run(async {
+    //!     let sup = Supervisor::one_for_one().child(process("idler", std::future::pending::<()>));
+    //!     assert_eq!(sup.start_link().await?.count_children().await?.active, 1);
+    //!     ok()
+    //! });
+    //! # assert_eq!(reason, Reason::Normal);
+    //! ```
+
+    pub use crate::{
+        AutoShutdown, Backoff, ChildId, ChildShutdown, ChildSpec, Ignore, IntoChild, Restart, Supervisor,
+        SupervisorEvent, SupervisorRef, process, server, supervisor, task, worker,
+    };
+}
+
 pub use backoff::Backoff;
 pub use builder::{Supervisor, SupervisorInit};
 pub use child_id::{ChildId, ChildKey};

@@ -19,7 +19,7 @@ use crate::{
 const CRATES: &[&str] = &["actor", "supervisor", "socket", "flow", "http"];
 
 /// The folders whose tests and comments are read.
-const SOURCES: &[&str] = &["actor", "supervisor", "socket", "flow", "http", "examples"];
+const SOURCES: &[&str] = &["actor", "supervisor", "socket", "flow", "http", "examples", "xtask"];
 
 /// The start of the paragraph behind a rule.
 const TESTS: &str = "Tests: ";

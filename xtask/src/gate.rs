@@ -9,7 +9,9 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     features,
     steps::{Step, StepOutcome, run},
-    workspace::{INTEROP, cargo, cargo_of, members, minimum_rust, output, packages, root, target},
+    workspace::{
+        INTEROP, cargo, cargo_of, members, minimum_rust, output, packages, root, rustc_version, target,
+    },
 };
 
 /// The largest archive of a published crate.
@@ -116,8 +118,7 @@ fn cores() -> StepOutcome {
 
 fn msrv() -> StepOutcome {
     let minimum = minimum_rust();
-    let running = output(rustc(&["--version"])).unwrap_or_default();
-    if is_release_of(running.trim_start_matches("rustc "), &minimum) {
+    if is_release_of(&rustc_version(), &minimum) {
         println!(
             "── the running toolchain is {minimum}, the oldest supported: every other step builds with it"
         );
@@ -138,7 +139,7 @@ fn msrv() -> StepOutcome {
 }
 
 /// Returns whether `text` begins with a version of the release `minimum`: `1.95.0` of `1.95`.
-fn is_release_of(text: &str, minimum: &str) -> bool {
+pub(crate) fn is_release_of(text: &str, minimum: &str) -> bool {
     text.strip_prefix(minimum).is_some_and(|rest| rest.starts_with(['.', '-']))
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod contract;
+mod diagnostics;
 mod features;
 mod gate;
 mod lines;
@@ -20,6 +21,11 @@ const TASKS: &[(&str, &str, &str)] = &[
     ("soak", "[STEP…]", "run the long tests at full length: about ten minutes"),
     ("bench", "[--help]", "measure costs beside other programs"),
     ("contract", "", "write the tests of each rule into the CONTRACT.md of each crate"),
+    (
+        "diagnostics",
+        "[NAME…]",
+        "show what the compiler says of wrong programs; with names, or --all, all of it",
+    ),
     ("lines", "", "count lines of code per crate and room"),
 ];
 
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
         "soak" => steps::run_all("soak", soak::SOAK, rest),
         "bench" => bench::main(rest),
         "contract" => exit_code(contract::write()),
+        "diagnostics" => exit_code(diagnostics::main(rest)),
         "lines" => exit_code(lines::main()),
         // Programs of their own that `bench` starts: the load generator, and a command pinned to one core.
         "load" => exit_code(bench::load()),

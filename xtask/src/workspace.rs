@@ -46,6 +46,13 @@ fn command(program: OsString) -> Command {
     command
 }
 
+/// Returns the version of the compiler that cargo uses, such as `1.95.0 (59807616e 2026-04-14)`.
+pub(crate) fn rustc_version() -> String {
+    let mut rustc = command(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.arg("--version");
+    output(rustc).unwrap_or_default().trim().trim_start_matches("rustc ").to_owned()
+}
+
 /// Returns what `command` prints, if it runs and succeeds.
 pub(crate) fn output(mut command: Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;

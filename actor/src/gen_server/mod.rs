@@ -66,6 +66,7 @@ use crate::{
 /// Calls are handled by [`Call`], casts by [`Cast`]; see the [module](self) for an example.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a generic server",
+    label = "this type does not implement `GenServer`",
     note = "implement `GenServer` for it: `type Args` and `async fn init`"
 )]
 pub trait GenServer: Sized + Send + 'static {
@@ -158,7 +159,9 @@ pub trait GenServer: Sized + Send + 'static {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not answer calls of type `{Q}`",
-    note = "implement `Call<{Q}>` for `{Self}`"
+    label = "this server does not implement `Call` for the query",
+    note = "implement `Call<{Q}>` for `{Self}`: `type Reply` and `async fn call(&mut self, query: {Q})`",
+    note = "a query of a server of another type needs the reference to that server"
 )]
 pub trait Call<Q>: GenServer {
     /// The type of the reply.
@@ -200,7 +203,9 @@ impl<S: ?Sized, Q> Unanswered<S, Q> {
 /// Handles casts, which are one-way messages, of type `M`; see the [module](self) for an example.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not take casts of type `{M}`",
-    note = "implement `Cast<{M}>` for `{Self}`"
+    label = "this server does not implement `Cast` for the message",
+    note = "implement `Cast<{M}>` for `{Self}`: `async fn cast(&mut self, message: {M})`",
+    note = "a message of `Call` has a reply: use `call`"
 )]
 pub trait Cast<M>: GenServer {
     /// Handles one message.

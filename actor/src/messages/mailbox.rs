@@ -467,7 +467,8 @@ mod tests {
                             || ordinary.iter().any(|&(at, _)| at >= from.ordinary);
                         prop_assert!(!mailbox.is_scanned(from) || !has_unseen);
                         let expected =
-                            first(&mut priority, from.priority).or_else(|| first(&mut ordinary, from.ordinary));
+                            first(&mut priority, from.priority);
+                        let expected = expected.or_else(|| first(&mut ordinary, from.ordinary));
                         let taken = mailbox.take(&mut from, is(kind)).map(|m| m.downcast::<u32>().unwrap());
                         prop_assert_eq!(taken, expected);
                     }

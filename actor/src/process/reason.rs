@@ -161,6 +161,7 @@ impl fmt::Display for Reason {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Error + Send + Sync + 'static> From<E> for Reason {
     fn from(error: E) -> Self {
         Self::Error(ExitError::new(error))
@@ -189,6 +190,8 @@ pub trait IntoReason {
     fn into_reason(self) -> Reason;
 }
 
+// Without it the compiler explains how a boxed error is converted, in three errors.
+#[diagnostic::do_not_recommend]
 impl<E: Into<Box<dyn Error + Send + Sync>>> IntoReason for E {
     fn into_reason(self) -> Reason {
         match self.into().downcast::<ReasonError>() {

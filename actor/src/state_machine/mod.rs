@@ -66,6 +66,7 @@ use crate::{
 /// A process in one of several states. See the [module](self) for an example.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a state machine",
+    label = "this type does not implement `StateMachine`",
     note = "implement `StateMachine` for it: `State`, `Event`, `Args`, `init` and `handle`"
 )]
 pub trait StateMachine: Sized + Send + 'static {

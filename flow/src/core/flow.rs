@@ -22,7 +22,8 @@ use super::{FilePart, FlowError, Slices};
 /// every call that can start a timer takes `now`. The front page of this crate shows a complete flow; the
 /// rules are in [`contract`](crate::contract).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a protocol without I/O",
+    message = "`{Self}` is not a flow, which is a protocol without I/O",
+    label = "this type does not implement `Flow`",
     note = "implement `Flow` for it; the front page of riot_flow shows a complete one"
 )]
 pub trait Flow {

@@ -1,8 +1,10 @@
 //! Flows as protocols of a [`Server`].
 
-use std::{fmt, future::pending};
+use std::future::pending;
 
-use riot_socket::{Address, ChildId, ChildSpec, Connection, Server, ServerHandle, ServerStartError};
+use riot_socket::{
+    Address, ChildId, ChildSpec, Connection, ReadyServer, Server, ServerHandle, ServerStartError,
+};
 
 use super::drive;
 use crate::Flow;
@@ -23,30 +25,31 @@ use crate::Flow;
 /// ```
 pub trait FlowServer {
     /// Serves every client with a flow of its own, made by `make`.
-    fn flow<F, M>(self, make: M) -> Flowing<M>
+    fn flow<F, M>(self, make: M) -> Flowing
     where
         F: Flow + Send + 'static,
         M: Fn(&Address) -> F + Send + Sync + 'static;
 }
 
 impl FlowServer for Server {
-    fn flow<F, M>(self, make: M) -> Flowing<M>
+    fn flow<F, M>(self, make: M) -> Flowing
     where
         F: Flow + Send + 'static,
         M: Fn(&Address) -> F + Send + Sync + 'static,
     {
-        Flowing { server: self, make }
+        Flowing(self.protocol(move |connection: Connection| {
+            let flow = make(connection.peer());
+            drive(connection, flow, pending())
+        }))
     }
 }
 
 /// A server of a flow, ready to be started; see [`FlowServer::flow`].
+#[derive(Debug)]
 #[must_use = "nothing listens before `start_link`"]
-pub struct Flowing<M> {
-    server: Server,
-    make: M,
-}
+pub struct Flowing(ReadyServer);
 
-impl<M> Flowing<M> {
+impl Flowing {
     /// Starts the server, linked to the caller.
     ///
     /// # Errors
@@ -54,46 +57,18 @@ impl<M> Flowing<M> {
     ///
     /// # Panics
     /// Panics outside a process.
-    pub async fn start_link<F>(self) -> Result<ServerHandle, ServerStartError>
-    where
-        F: Flow + Send + 'static,
-        M: Fn(&Address) -> F + Send + Sync + 'static,
-    {
-        let make = self.make;
-        self.server
-            .start_link(move |connection: Connection| {
-                let flow = make(connection.peer());
-                drive(connection, flow, pending())
-            })
-            .await
+    pub async fn start_link(self) -> Result<ServerHandle, ServerStartError> {
+        self.0.start_link().await
     }
 
     /// Returns the spec of a child that runs the server under a supervisor.
-    pub fn child_spec<F>(self, id: impl Into<ChildId>) -> ChildSpec
-    where
-        F: Flow + Send + 'static,
-        M: Fn(&Address) -> F + Send + Sync + 'static,
-    {
+    pub fn child_spec(self, id: impl Into<ChildId>) -> ChildSpec {
         self.child(id).0
     }
 
     /// Returns the spec of a child that runs the server under a supervisor, and a handle to the server; see
     /// [`Server::child`].
-    pub fn child<F>(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle)
-    where
-        F: Flow + Send + 'static,
-        M: Fn(&Address) -> F + Send + Sync + 'static,
-    {
-        let make = self.make;
-        self.server.child(id, move |connection: Connection| {
-            let flow = make(connection.peer());
-            drive(connection, flow, pending())
-        })
-    }
-}
-
-impl<M> fmt::Debug for Flowing<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.server.fmt(f)
+    pub fn child(self, id: impl Into<ChildId>) -> (ChildSpec, ServerHandle) {
+        self.0.child(id)
     }
 }

@@ -323,6 +323,7 @@ impl HttpConfig {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a response",
+    label = "a service returns this",
     note = "a service returns a `Response`, a `StatusCode`, text or bytes",
     note = "other types implement `IntoResponse`, also the error of a `Result`",
     note = "a handler may return any error, which is logged and answered with 500: use `Server::handler`"

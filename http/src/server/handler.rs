@@ -52,7 +52,10 @@ use crate::{HandlerError, IntoResponse, Reqd, Request, Responded};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    note = "a handler is a `Fn(Reqd) -> impl Future` that is `Send + Sync + 'static`, whose future is `Send`",
+    label = "this does not implement `Handler`",
+    note = "a handler is a function such as `async fn answer(reqd: Reqd) -> Result<(), HandlerError>`, or a \
+            closure such as `|reqd: Reqd| async move {{ .. }}`",
+    note = "it is `Send + Sync + 'static`, and its future is `Send`",
     note = "a function from `Request` to a response is a service: use `Server::service`"
 )]
 pub trait Handler: Send + Sync + 'static {
@@ -66,7 +69,7 @@ pub trait Handler: Send + Sync + 'static {
 impl<F, Fut> Handler for F
 where
     F: Fn(Reqd) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: HandlerOutput> + Send,
+    Fut: AsyncOutput<Output: HandlerOutput> + Send,
 {
     fn handle(&self, reqd: Reqd) -> impl Future<Output = Result<(), HandlerError>> + Send {
         Handling { future: self(reqd) }
@@ -93,8 +96,10 @@ impl<F: Future<Output: HandlerOutput>> Future for Handling<F> {
 /// Types that the future of a handler may return.
 #[diagnostic::on_unimplemented(
     message = "a handler does not return `{Self}`",
+    label = "the future of this handler returns `{Self}`",
     note = "the future of a handler returns `()`, `Responded`, or a `Result` of one of them",
-    note = "an error is anything that converts into `Box<dyn Error + Send + Sync>`"
+    note = "an error is anything that converts into `Box<dyn Error + Send + Sync>`, such as `HandlerError`",
+    note = "a function that returns a response is a service, and takes a `Request`: use `Server::service`"
 )]
 pub trait HandlerOutput {
     /// Returns the error, if there is one.
@@ -116,6 +121,8 @@ impl HandlerOutput for Responded {
     }
 }
 
+// Without it the compiler explains how a boxed error is converted, in three errors.
+#[diagnostic::do_not_recommend]
 impl<T: HandlerOutput, E: Into<HandlerError>> HandlerOutput for Result<T, E> {
     fn into_result(self) -> Result<(), HandlerError> {
         match self {
@@ -144,8 +151,10 @@ impl<T: HandlerOutput, E: Into<HandlerError>> HandlerOutput for Result<T, E> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a service",
-    note = "a service is a `Fn(Request) -> impl Future` that is `Send + Sync + 'static`, whose future \
-            returns an `IntoResponse`",
+    label = "this does not implement `Service`",
+    note = "a service is `async fn(Request) -> impl IntoResponse`, a closure such as \
+            `|request: Request| async move {{ .. }}`, or a type that implements `Service`",
+    note = "it is `Send + Sync + 'static`, and its future is `Send`",
     note = "a function of `Reqd` is a handler: use `Server::handler`"
 )]
 pub trait Service: Send + Sync + 'static {
@@ -156,10 +165,40 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, request: Request) -> impl Future<Output = Self::Response> + Send;
 }
 
+/// Any future, as the output of a function that has to be `async`.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a future: write `async fn`, or `async move {{ .. }}` in a closure",
+    label = "this is not `async`: it returns `{Self}`"
+)]
+pub trait AsyncOutput: Future {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> AsyncOutput for F {}
+
+/// A function that is a service: a `Fn(Request) -> Fut`. The compiler infers the argument of a closure from
+/// it.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function from a request to a response",
+    label = "this is no `Fn(Request) -> _`",
+    note = "a service is `async fn(Request) -> impl IntoResponse`, or a closure such as \
+            `|request| async move {{ .. }}`",
+    note = "a type that implements `Service` is given as `.handler(service(value))`"
+)]
+pub trait ServiceFunction<Fut>: Fn(Request) -> Fut + Service {}
+
+impl<F, Fut> ServiceFunction<Fut> for F
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: AsyncOutput<Output: IntoResponse> + Send,
+{
+}
+
 impl<F, Fut> Service for F
 where
     F: Fn(Request) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: IntoResponse> + Send,
+    Fut: AsyncOutput<Output: IntoResponse> + Send,
 {
     type Response = Fut::Output;
 
@@ -168,7 +207,8 @@ where
     }
 }
 
-/// Makes a handler of a service.
+/// Makes a handler of a service: of a type that implements [`Service`], or of a function, for which
+/// `Server::service` is shorter.
 ///
 /// ```
 /// use riot_http::{Request, Response, service};

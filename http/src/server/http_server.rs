@@ -4,6 +4,7 @@ use std::{
     io,
     net::ToSocketAddrs,
     path::Path,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +21,7 @@ use riot_socket::{
 };
 
 use super::{
-    Handler, Service,
+    Handler, ServiceFunction,
     serve::{WhenPeerIsGone, serve},
 };
 use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts};
@@ -44,22 +45,26 @@ use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts}
 ///
 /// # Panics
 /// Panics outside a process.
-pub async fn start_link(port: u16, handler: impl Handler) -> Result<ServerHandle, ServerStartError> {
-    Server::bind_port(port).handler(handler).start_link().await
+// The type of the future does not name the handler: a wrong one would be an error there as well.
+pub fn start_link(
+    port: u16,
+    handler: impl Handler,
+) -> Pin<Box<dyn Future<Output = Result<ServerHandle, ServerStartError>> + Send>> {
+    Box::pin(Server::bind_port(port).handler(handler).start_link())
 }
 
 /// A server without a handler yet. It is built in steps and started by [`Serving::start_link`].
 ///
 /// ```
 /// use std::time::Duration;
-/// use riot_http::{Limits, Request, Response, Server};
+/// use riot_http::{Limits, Response, Server};
 ///
 /// # riot_actor::run(async {
 /// let server = Server::bind("127.0.0.1:0")?
 ///     .acceptors(10)
 ///     .max_connections(10_000)
 ///     .limits(Limits::new().max_head_bytes(16 * 1024))
-///     .service(|request: Request| async move { Response::text(request.target().to_owned()) })
+///     .service(|request| async move { Response::text(request.target().to_owned()) })
 ///     .start_link()
 ///     .await?;
 /// println!("listening on {}", server.local_addr());
@@ -79,7 +84,8 @@ pub struct Server {
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "this server does not know what to answer: call .service(..), .handler(..) or .axum(..)",
-    label = "it is started here"
+    label = "it is started here",
+    note = "a service is `async fn(Request) -> impl IntoResponse`: `.service(|request| async move {{ .. }})`"
 )]
 pub trait KnowsWhatToAnswer<'a> {}
 
@@ -272,6 +278,23 @@ impl Server {
         unreachable!("no server knows what to answer")
     }
 
+    /// Does not compile, for the same reason as [`start_link`](Self::start_link); see
+    /// [`Serving::child_spec`].
+    pub fn child_spec<'a>(self, _id: impl Into<ChildId>) -> ChildSpec
+    where
+        Self: KnowsWhatToAnswer<'a>,
+    {
+        unreachable!("no server knows what to answer")
+    }
+
+    /// Does not compile, for the same reason as [`start_link`](Self::start_link); see [`Serving::child`].
+    pub fn child<'a>(self, _id: impl Into<ChildId>) -> (ChildSpec, ServerHandle)
+    where
+        Self: KnowsWhatToAnswer<'a>,
+    {
+        unreachable!("no server knows what to answer")
+    }
+
     /// Answers requests with a handler, which holds the request and its response.
     pub fn handler(self, handler: impl Handler) -> Serving {
         let Self { server, config, when_gone } = self;
@@ -314,11 +337,7 @@ impl Server {
     /// Answers requests with a tower service inside tokio: [`tokio`](Self::tokio), then
     /// [`tower`](Self::tower).
     #[cfg(all(feature = "tower", feature = "tokio"))]
-    pub fn tower_tokio<S, B>(self, service: S) -> Serving
-    where
-        super::TowerHandler<S>: Handler,
-        S: tower_service::Service<http::Request<crate::Body>, Response = http::Response<B>>,
-    {
+    pub fn tower_tokio<S: super::TowerService<B>, B>(self, service: S) -> Serving {
         self.tokio().tower(service)
     }
 
@@ -354,16 +373,25 @@ impl Server {
     /// Answers requests with a tower service, such as an axum `Router`; see
     /// [`TowerHandler`](super::TowerHandler).
     #[cfg(feature = "tower")]
-    pub fn tower<S, B>(self, service: S) -> Serving
-    where
-        super::TowerHandler<S>: Handler,
-        S: tower_service::Service<http::Request<crate::Body>, Response = http::Response<B>>,
-    {
-        self.handler(super::TowerHandler::new(service))
+    pub fn tower<S: super::TowerService<B>, B>(self, service: S) -> Serving {
+        self.handler(service.into_handler())
     }
 
-    /// Answers requests with a service, which maps a request to a response.
-    pub fn service<S: Service>(self, service: S) -> Serving {
+    /// Answers requests with a service, which maps a request to a response: any function or closure from a
+    /// [`Request`](crate::Request) to a future of an [`IntoResponse`](crate::IntoResponse). A type that
+    /// implements [`Service`](crate::Service) is given as `.handler(service(value))`, by
+    /// [`service()`](crate::service()).
+    ///
+    /// ```
+    /// use riot_http::{Response, Server};
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?
+    ///     .service(|request| async move { Response::text(request.target().to_owned()) });
+    /// # drop(server);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn service<Fut>(self, service: impl ServiceFunction<Fut>) -> Serving {
         self.handler(super::service(service))
     }
 }

@@ -18,9 +18,9 @@ mod tower;
 
 #[cfg(feature = "axum")]
 pub use self::axum::AxumService;
-pub use handler::{Handler, HandlerOutput, Service, ServiceHandler, service};
+pub use handler::{AsyncOutput, Handler, HandlerOutput, Service, ServiceFunction, ServiceHandler, service};
 #[cfg(feature = "driver")]
 pub use http_server::{Server, Serving, start_link};
 pub use serve::serve_requests;
 #[cfg(feature = "tower")]
-pub use tower::{OnUpgrade, TowerHandler};
+pub use tower::{OnUpgrade, TowerHandler, TowerService};

@@ -39,6 +39,55 @@ impl<S> TowerHandler<S> {
     }
 }
 
+/// A tower service of HTTP, whose responses have bodies of type `B`: any service that [`TowerHandler`] takes.
+///
+/// ```
+/// use riot_http::{Handler, TowerService};
+///
+/// fn logged<B>(service: impl TowerService<B>) -> impl Handler {
+///     service.into_handler()
+/// }
+/// # let _ = logged::<String>(Echo);
+/// # use std::{convert::Infallible, future::{Ready, ready}, task::{Context, Poll}};
+/// # use riot_http::{Body, http::{Request, Response}};
+/// # #[derive(Clone)]
+/// # struct Echo;
+/// # impl tower_service::Service<Request<Body>> for Echo {
+/// #     type Response = Response<String>;
+/// #     type Error = Infallible;
+/// #     type Future = Ready<Result<Response<String>, Infallible>>;
+/// #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+/// #         Poll::Ready(Ok(()))
+/// #     }
+/// #     fn call(&mut self, request: Request<Body>) -> Self::Future {
+/// #         ready(Ok(Response::new(request.uri().to_string())))
+/// #     }
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tower service of HTTP",
+    label = "this does not implement `tower::Service<http::Request<riot_http::Body>>` as the server needs it",
+    note = "a tower service takes an `http::Request<riot_http::Body>`, returns an `http::Response`, and is \
+            `Clone + Send + Sync + 'static`; its future is `Send`",
+    note = "an axum `Router` is one; a function from `Request` to a response is a service of this crate: use \
+            `Server::service`"
+)]
+pub trait TowerService<B> {
+    /// Returns the service as a handler.
+    fn into_handler(self) -> impl Handler;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S, B> TowerService<B> for S
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    TowerHandler<S>: Handler,
+{
+    fn into_handler(self) -> impl Handler {
+        TowerHandler::new(self)
+    }
+}
+
 impl<S, B> Handler for TowerHandler<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>, Future: Send>

@@ -44,7 +44,9 @@ use crate::transport::Address;
 /// A handshake that takes too long is dropped at its await point, and the connection with it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handshake",
-    note = "pass a closure from `Connection` to a future of `io::Result<Connection>`"
+    label = "this does not implement `Handshake`",
+    note = "a handshake is a function such as `async fn greet(connection: Connection) -> \
+            io::Result<Connection>`, or a type that implements `Handshake`"
 )]
 pub trait Handshake: Send + Sync + 'static {
     /// Does the work, and returns the connection for the next handshake or the protocol.

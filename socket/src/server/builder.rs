@@ -1,6 +1,6 @@
 //! The builder of a server: its configuration, and its start.
 
-use std::{fmt, io, net::ToSocketAddrs, path::Path, sync::Arc, time::Duration};
+use std::{fmt, io, net::ToSocketAddrs, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use riot_actor::{Reason, runtime};
 use riot_supervisor::{ChildId, ChildSpec, supervisor};
@@ -310,8 +310,12 @@ impl Server {
     ///
     /// # Panics
     /// Panics outside a process.
-    pub async fn start_link(self, protocol: impl Protocol) -> Result<ServerHandle, ServerStartError> {
-        self.protocol(protocol).start_link().await
+    // The type of the future does not name the protocol: a wrong one would be an error there as well.
+    pub fn start_link(
+        self,
+        protocol: impl Protocol,
+    ) -> Pin<Box<dyn Future<Output = Result<ServerHandle, ServerStartError>> + Send>> {
+        Box::pin(self.protocol(protocol).start_link())
     }
 
     /// Returns the spec of the server as a child of a supervisor.

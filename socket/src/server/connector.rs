@@ -23,7 +23,7 @@ use crate::connection::{
 pub(super) struct Begin;
 
 /// The future of a protocol that serves one connection.
-type ProtocolFuture = Pin<Box<dyn Future<Output = Reason> + Send>>;
+type ServingFuture = Pin<Box<dyn Future<Output = Reason> + Send>>;
 
 pin_project_lite::pin_project! {
     /// The body of a Connector. An `async` block would keep the room of its first part for as long as the
@@ -31,7 +31,7 @@ pin_project_lite::pin_project! {
     #[project = ConnectorProjected]
     enum Connector<B> {
         Beginning { #[pin] begin: B },
-        Serving { serving: ProtocolFuture, served: Served },
+        Serving { serving: ServingFuture, served: Served },
     }
 }
 
@@ -67,7 +67,7 @@ impl Drop for DescribeOnPanic<'_> {
 }
 
 fn poll_serving(
-    serving: &mut ProtocolFuture,
+    serving: &mut ServingFuture,
     Served { record, shared, is_over }: &mut Served,
     cx: &mut Context<'_>,
 ) -> Poll<Reason> {
@@ -98,7 +98,7 @@ fn end_abnormally(reason: Reason, record: &ConnectionRecord, shared: &Shared) ->
     Reason::shutdown_with(disconnected)
 }
 
-impl<B: Future<Output = Result<(ProtocolFuture, Served), Reason>>> Future for Connector<B> {
+impl<B: Future<Output = Result<(ServingFuture, Served), Reason>>> Future for Connector<B> {
     type Output = Reason;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reason> {
@@ -128,7 +128,7 @@ async fn begin(
     shared: Arc<Shared>,
     protocol: Arc<dyn DynProtocol>,
     mut connection: Box<Connection>,
-) -> Result<(ProtocolFuture, Served), Reason> {
+) -> Result<(ServingFuture, Served), Reason> {
     let Begin = receive().await;
     let record = connection.record().clone();
     if !shared.handshakes.is_empty() {
@@ -155,7 +155,7 @@ fn serve(
     protocol: &dyn DynProtocol,
     record: &ConnectionRecord,
     connection: Box<Connection>,
-) -> ProtocolFuture {
+) -> ServingFuture {
     match &shared.overflow {
         ConnectionOverflow::Answer(answer) if record.is_refused() => {
             Box::pin(overflow::answer(*connection, answer.clone()))

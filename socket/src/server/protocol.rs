@@ -35,7 +35,9 @@ use crate::connection::Connection;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no protocol",
-    note = "pass a closure such as `|connection: Connection| async move {{ .. }}`"
+    label = "this does not implement `Protocol`",
+    note = "a protocol is a function such as `async fn serve(connection: Connection)`, a closure such as \
+            `|connection: Connection| async move {{ .. }}`, or a type that implements `Protocol`"
 )]
 pub trait Protocol: Send + Sync + 'static {
     /// Serves one client, in the client's own Connector process. The connection is closed when the future is
@@ -69,10 +71,21 @@ pub trait Protocol: Send + Sync + 'static {
     }
 }
 
+/// Any future, as the output of a function that has to be `async`.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a future: write `async fn`, or `async move {{ .. }}` in a closure",
+    label = "this is not `async`: it returns `{Self}`"
+)]
+pub trait ProtocolFuture: Future {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> ProtocolFuture for F {}
+
 impl<F, S> Protocol for F
 where
     F: Fn(Connection) -> S + Send + Sync + 'static,
-    S: Future<Output: Outcome> + Send + 'static,
+    S: ProtocolFuture<Output: Outcome> + Send + 'static,
 {
     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
         ServeFuture { serving: self(connection) }

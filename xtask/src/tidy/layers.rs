@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "messages::boxed",
             "messages::message",
             "names::name",
+            "names::server_type",
             "process::notice",
             "process::pid",
             "process::priority",

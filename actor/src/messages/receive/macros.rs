@@ -2,10 +2,11 @@
 
 /// Takes the oldest message that one of several patterns accepts, and runs the body of that arm.
 ///
-/// A pattern is one of a type: `Tick`, `Handshake { socket }`, `Add(n)`, or a name with a type, `down: Down`.
-/// A guard sees the value by reference. (Before a guard the type must be a plain path: Rust's macros allow no
-/// more there.) `after` gives a timeout, and what to do when it has passed. Messages that no pattern accepts
-/// keep their places.
+/// A pattern is one of a type: `Handshake { socket }`, `Add(n)`, or a name with a type, `down: Down`. A bare
+/// name is a type, and accepts every message of it: `Tick`, `Down`. A variant is written with its path, such
+/// as `Colour::Red`, and a constant is compared in a guard. A guard sees the value by reference. (Before a
+/// guard the type must be a plain path: Rust's macros allow no more there.) `after` gives a timeout, and what
+/// to do when it has passed. Messages that no pattern accepts keep their places.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,6 +60,33 @@ macro_rules! __receive {
     };
     (@arms $how:ident [$($done:tt)*] $name:ident : $type:ty => $($rest:tt)+) => {
         $crate::__receive!(@body $how [$($done)*] [($name) ($type) (true)] $($rest)+)
+    };
+    (@arms $how:ident [$($done:tt)*] _ => $($rest:tt)+) => { $crate::__receive!(@untyped) };
+    (@arms $how:ident [$($done:tt)*] _ if $($rest:tt)+) => { $crate::__receive!(@untyped) };
+    (@untyped) => {
+        ::std::compile_error!(
+            "`_` names no type: an arm of `receive!` takes messages of one type, such as `Tick` or \
+             `tick: Tick`, and `mailbox::receive_any` takes a message of any type"
+        )
+    };
+    // A bare name is a type, because a misspelt one would be a pattern that binds anything.
+    (@arms $how:ident [$($done:tt)*] true => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [(true) (bool) (true)] $($rest)+)
+    };
+    (@arms $how:ident [$($done:tt)*] false => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [(false) (bool) (true)] $($rest)+)
+    };
+    (@arms $how:ident [$($done:tt)*] true if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [(true) (bool) ($guard)] $($rest)+)
+    };
+    (@arms $how:ident [$($done:tt)*] false if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [(false) (bool) ($guard)] $($rest)+)
+    };
+    (@arms $how:ident [$($done:tt)*] $type:ident => $($rest:tt)+) => {
+        $crate::__receive!(@body $how [$($done)*] [(_) ($type) (true)] $($rest)+)
+    };
+    (@arms $how:ident [$($done:tt)*] $type:ident if $guard:expr => $($rest:tt)+) => {
+        $crate::__receive!(@body select [$($done)*] [(_) ($type) ($guard)] $($rest)+)
     };
     (@arms $how:ident [$($done:tt)*] $pattern:pat => $($rest:tt)+) => {
         $crate::__receive!(@body $how [$($done)*] [($pattern) (_) (true)] $($rest)+)

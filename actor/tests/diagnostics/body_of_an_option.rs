@@ -1,0 +1,10 @@
+// errors: 1
+// first: `Option<(&str, &str)>` is not an outcome of a process
+// says: the body of a process returns this
+// says: a body returns `()`, a `Reason`, or a `Result`
+
+use riot_actor::prelude::*;
+
+fn main() {
+    run(async { "a b".split_once(' ') });
+}

@@ -1,0 +1,49 @@
+// errors: 3
+// first: `Counter` does not answer calls of type `Reset`
+// says: this server does not implement `Call` for the query
+// says: `type Reply` and `async fn call(&mut self, query:
+
+use riot_actor::prelude::*;
+
+struct Counter(u64);
+struct Get;
+struct Add(u64);
+
+impl GenServer for Counter {
+    type Args = u64;
+    async fn init(start: u64) -> Result<Self, Stop> {
+        Ok(Counter(start))
+    }
+}
+impl Call<Get> for Counter {
+    type Reply = u64;
+    async fn call(&mut self, _: Get) -> u64 {
+        self.0
+    }
+}
+impl Call<()> for Counter {
+    type Reply = u64;
+    async fn call(&mut self, (): ()) -> u64 {
+        0
+    }
+}
+impl Cast<u64> for Counter {
+    async fn cast(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+impl Cast<Add> for Counter {
+    async fn cast(&mut self, Add(number): Add) {
+        self.0 += number;
+    }
+}
+
+struct Reset;
+
+fn main() {
+    run(async {
+        let counter = Counter::start_link(1).await?;
+        counter.call(Reset).await?;
+        ok()
+    });
+}

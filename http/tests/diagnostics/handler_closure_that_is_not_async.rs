@@ -1,0 +1,16 @@
+// errors: 1
+// first: is not a future: write `async fn`, or `async move { .. }` in a closure
+// says: this is not `async`: it returns
+
+use riot_actor::prelude::*;
+use riot_http::{Reqd, Response, Server};
+
+fn main() {
+    run(async {
+        Server::bind("127.0.0.1:0")?
+            .handler(|reqd: Reqd| reqd.respond_with_string(Response::ok(), "hello"))
+            .start_link()
+            .await?;
+        ok()
+    });
+}

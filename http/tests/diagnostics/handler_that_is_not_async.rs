@@ -1,0 +1,17 @@
+// errors: 1
+// first: is not a future: write `async fn`, or `async move { .. }` in a closure
+// says: this is not `async`: it returns
+
+use riot_actor::prelude::*;
+use riot_http::{Reqd, Response, Server};
+
+fn greet(reqd: Reqd) {
+    let _ = reqd.respond_with_string(Response::ok(), "hello");
+}
+
+fn main() {
+    run(async {
+        Server::bind("127.0.0.1:0")?.handler(greet).start_link().await?;
+        ok()
+    });
+}

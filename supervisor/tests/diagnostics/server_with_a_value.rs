@@ -1,0 +1,21 @@
+// errors: 1
+// first: expected a `FnMut()` closure, found `String`
+
+use riot_actor::prelude::*;
+use riot_supervisor::{Supervisor, server};
+
+struct Db;
+
+impl GenServer for Db {
+    type Args = String;
+    async fn init(_: String) -> Result<Self, Stop> {
+        Ok(Db)
+    }
+}
+
+fn main() {
+    run(async {
+        Supervisor::one_for_one().child(server::<Db>("db", String::from("path"))).start_link().await?;
+        ok()
+    });
+}
