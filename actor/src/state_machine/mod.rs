@@ -1,9 +1,9 @@
 //! State machines: a server that is in one of several states, in each of which it handles events differently.
 //!
-//! A state machine is a [`GenServer`], so it is started, called, suspended and stopped like one. In addition
-//! it has the features of OTP's `gen_statem`: events that are postponed until the state changes, events that
-//! the machine inserts itself, three kinds of timeouts, and [`enter`](StateMachine::enter), which runs when a
-//! state begins.
+//! A state machine is a [`GenServer`](crate::gen_server::GenServer), so it is started, called, suspended and
+//! stopped like one. In addition it has the features of OTP's `gen_statem`: events that are postponed until
+//! the state changes, events that the machine inserts itself, three kinds of timeouts, and
+//! [`enter`](StateMachine::enter), which runs when a state begins.
 //!
 //! ```
 //! use std::time::Duration;
@@ -74,7 +74,8 @@ pub trait StateMachine: Sized + Send + 'static {
     type Args: Send + 'static;
     /// The type of the states. Equal values are the same state: a step from one to the other is no change.
     type State: PartialEq + Send + Sync + 'static;
-    /// The type of the events. An event that wants an answer carries a [`ReplyTo`], see
+    /// The type of the events. An event that wants an answer carries a
+    /// [`ReplyTo`](crate::call::ReplyTo), see
     /// [`MachineRef::ask`](crate::gen_server::GenServerRef::ask).
     type Event: Send + 'static;
 
