@@ -94,7 +94,7 @@ pub(crate) enum Writing {
     Upgrading,
 }
 
-/// What may follow the head of a request on the connection, beside the next request.
+/// The bytes that may follow the head of a request on the connection, beside the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
     Nothing,

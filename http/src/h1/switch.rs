@@ -15,7 +15,7 @@ use crate::{
     message::{ResponseHead, list_elements},
 };
 
-/// What has to be known of a connection to go on with a request that was left unanswered.
+/// The facts of a connection that are needed to go on with a request that was left unanswered.
 #[cfg(feature = "hyper-upgrade")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unanswered {

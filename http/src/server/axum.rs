@@ -166,7 +166,8 @@ impl From<AxumServing> for Serving {
     fn from(serving: AxumServing) -> Self {
         #[cfg(feature = "hyper-upgrade")]
         if serving.upgrades_by_hyper {
-            let handler = super::by_hyper::UpgradesByHyper::new(serving.service, serving.server.http_config());
+            let handler =
+                super::by_hyper::UpgradesByHyper::new(serving.service, serving.server.http_config());
             return serving.server.handler(handler);
         }
         serving.server.tower(serving.service)

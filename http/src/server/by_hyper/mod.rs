@@ -53,7 +53,8 @@ impl Settings {
         let HttpConfig { limits, timeouts, .. } = config;
         let mut hyper = http1::Builder::new();
         // The time for a head includes the wait for it, which the transport bounds by itself.
-        let head = timeouts.head_timeout.zip(timeouts.idle_timeout).and_then(|(head, idle)| head.checked_add(idle));
+        let head =
+            timeouts.head_timeout.zip(timeouts.idle_timeout).and_then(|(head, idle)| head.checked_add(idle));
         hyper.timer(ProcessClock).header_read_timeout(head);
         hyper.max_headers(limits.max_headers).max_buf_size(limits.max_head_bytes.max(MIN_BUFFER_BYTES));
         let name = config.server_line.as_deref().and_then(|line| line.strip_prefix(b"server: "));
@@ -107,7 +108,8 @@ impl UpgradesByHyper {
         let control: Arc<dyn Control> = shared.clone();
         connection.controlled_by(Arc::downgrade(&control));
         let _owner = Owner(shared.clone());
-        let service = RouterService::new(self.router.clone(), shared.clone(), peer, self.settings.server_name.clone());
+        let service =
+            RouterService::new(self.router.clone(), shared.clone(), peer, self.settings.server_name.clone());
         let stream = HyperStream::new(connection, shared.clone());
         let http = self.settings.hyper.serve_connection(stream, service).with_upgrades();
         let mut http = Box::pin(http);

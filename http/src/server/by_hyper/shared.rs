@@ -1,4 +1,4 @@
-//! What the Connector, hyper's service and the stream share.
+//! The state that the Connector, hyper's service and the stream share.
 
 use std::{
     mem,

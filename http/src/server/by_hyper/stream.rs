@@ -49,7 +49,11 @@ impl HyperStream {
         Self { io: TokioIo::new(connection), input: Input::Open, shared: DropNote(shared) }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBufCursor<'_>,
+    ) -> Poll<io::Result<usize>> {
         let mut bytes = [0; PIECE_BYTES];
         let room = buffer.remaining().min(PIECE_BYTES);
         let mut piece = ReadBuf::new(&mut bytes[..room]);
