@@ -1,8 +1,8 @@
-//! An axum application with axum's own `WebSocketUpgrade`, unchanged: hyper serves the requests that ask for an
-//! upgrade. `cargo run --example axum_websocket_hyper -- --addr 127.0.0.1:8080`.
+//! An axum application with axum's own `WebSocketUpgrade`, unchanged: hyper serves the requests that ask for
+//! an upgrade. `cargo run --example axum_websocket_hyper -- --addr 127.0.0.1:8080`.
 //!
-//! Every message comes back, at `/echo` by axum and at `/fast` by fastwebsockets. Try this in the console of a
-//! browser: `w = new WebSocket("ws://localhost:8080/echo"); w.onmessage = e => console.log(e.data)`, then
+//! Every message comes back, at `/echo` by axum and at `/fast` by fastwebsockets. Try this in the console of
+//! a browser: `w = new WebSocket("ws://localhost:8080/echo"); w.onmessage = e => console.log(e.data)`, then
 //! `w.send("hello")`, and `curl -i localhost:8080/` at any time.
 
 use std::{net::SocketAddr, process::ExitCode};

@@ -1,5 +1,5 @@
-//! Row 11 of the first table in `http/TOKIO.md`: axum's own `WebSocketUpgrade`, and fastwebsockets' `upgrade`, in a
-//! program that is served by this server.
+//! Row 11 of the first table in `http/TOKIO.md`: axum's own `WebSocketUpgrade`, and fastwebsockets'
+//! `upgrade`, in a program that is served by this server.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -121,7 +121,7 @@ impl UpgradesByHyper {
                 if let Poll::Ready(served) = http.as_mut().poll(cx) {
                     return Poll::Ready(served);
                 }
-                // While a request waits for its response, that one says that it is the last. A switch goes on.
+                // A request that waits gets a response that says it is the last; a switch goes on.
                 if !is_draining || is_told || shared.owes_response() {
                     return Poll::Pending;
                 }
