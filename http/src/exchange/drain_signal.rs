@@ -35,12 +35,12 @@ use super::handle::ExchangeHandle;
 #[derive(Clone)]
 #[must_use = "it has to be awaited to wait"]
 pub struct DrainSignal {
-    source: Source,
+    source: SignalSource,
 }
 
 /// The part of the server that knows of the drain.
 #[derive(Clone)]
-enum Source {
+enum SignalSource {
     Exchange(ExchangeHandle),
     /// The connection is no longer one of our protocol.
     #[cfg(feature = "hyper-upgrade")]
@@ -82,21 +82,21 @@ impl DrainFlag {
 
 impl DrainSignal {
     pub(super) fn new(exchange: ExchangeHandle) -> Self {
-        Self { source: Source::Exchange(exchange) }
+        Self { source: SignalSource::Exchange(exchange) }
     }
 
     #[cfg(feature = "hyper-upgrade")]
     pub(crate) fn of_flag(flag: std::sync::Arc<DrainFlag>) -> Self {
-        Self { source: Source::Flag(flag) }
+        Self { source: SignalSource::Flag(flag) }
     }
 
     /// Returns whether the connection drains, or has ended.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         match &self.source {
-            Source::Exchange(exchange) => exchange.is_ending(),
+            SignalSource::Exchange(exchange) => exchange.is_ending(),
             #[cfg(feature = "hyper-upgrade")]
-            Source::Flag(flag) => flag.is_set(),
+            SignalSource::Flag(flag) => flag.is_set(),
         }
     }
 }
@@ -106,9 +106,9 @@ impl Future for DrainSignal {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &self.source {
-            Source::Exchange(exchange) => exchange.poll_drain(cx.waker()),
+            SignalSource::Exchange(exchange) => exchange.poll_drain(cx.waker()),
             #[cfg(feature = "hyper-upgrade")]
-            Source::Flag(flag) => flag.poll(cx),
+            SignalSource::Flag(flag) => flag.poll(cx),
         }
     }
 }

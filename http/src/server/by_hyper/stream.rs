@@ -18,12 +18,12 @@ use super::shared::{EndOfInput, HyperConnection};
 /// request is under way it hides that the client has ended its side: hyper would drop the request.
 pub(super) struct HyperStream {
     io: TokioIo<Connection>,
-    input: Input,
+    input: InputState,
     // Dropped after the connection.
     shared: DropNote,
 }
 
-enum Input {
+enum InputState {
     Open,
     Ended {
         /// Bounds how long that is hidden.
@@ -46,7 +46,7 @@ const PIECE_BYTES: usize = 8 * 1024;
 
 impl HyperStream {
     pub(super) fn new(connection: Connection, shared: Arc<HyperConnection>) -> Self {
-        Self { io: TokioIo::new(connection), input: Input::Open, shared: DropNote(shared) }
+        Self { io: TokioIo::new(connection), input: InputState::Open, shared: DropNote(shared) }
     }
 
     fn poll_piece(
@@ -64,7 +64,7 @@ impl HyperStream {
 
     /// Ready when the end of the input is to be seen.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Input::Ended { hidden } = &mut self.input else { return Poll::Ready(()) };
+        let InputState::Ended { hidden } = &mut self.input else { return Poll::Ready(()) };
         match self.shared.0.end_of_input(cx) {
             EndOfInput::Shown => Poll::Ready(()),
             EndOfInput::Hidden => Poll::Pending,
@@ -83,11 +83,11 @@ impl Read for HyperStream {
         if this.shared.0.is_upgraded() {
             return Pin::new(&mut this.io).poll_read(cx, buffer);
         }
-        if matches!(this.input, Input::Open) {
+        if matches!(this.input, InputState::Open) {
             if buffer.remaining() == 0 || ready!(this.poll_piece(cx, &mut buffer))? > 0 {
                 return Poll::Ready(Ok(()));
             }
-            this.input = Input::Ended { hidden: None };
+            this.input = InputState::Ended { hidden: None };
         }
         this.poll_end(cx).map(Ok)
     }
