@@ -31,6 +31,7 @@
 //! | `tower` | `Server::tower`: any tower service as a handler, such as an axum `Router` |
 //! | `tokio` | `Server::tokio`: handlers run inside a tokio runtime, for libraries that need one |
 //! | `axum` | `Server::axum`: an axum `Router` with tokio and `ConnectInfo` |
+//! | `hyper-upgrade` | `AxumServing::upgrade_by_hyper`: axum's own `WebSocketUpgrade`, and `hyper::upgrade::on` |
 //! | `signals` | SIGINT and SIGTERM end a server in order |
 //! | `json` | `Response::json` and `Body::json`, with serde |
 //!
@@ -143,10 +144,10 @@ pub use riot_socket as socket;
 pub use riot_socket::{ServerHandle, ServerStartError};
 #[cfg(feature = "driver")]
 pub use riot_supervisor as supervisor;
-#[cfg(feature = "axum")]
-pub use server::AxumService;
 #[doc(hidden)]
 pub use server::{AsyncOutput, ServiceFunction};
+#[cfg(feature = "axum")]
+pub use server::{AxumService, AxumServing};
 pub use server::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
 #[cfg(feature = "tower")]
 pub use server::{OnUpgrade, TowerHandler, TowerService};

@@ -35,18 +35,71 @@ use super::handle::ExchangeHandle;
 #[derive(Clone)]
 #[must_use = "it has to be awaited to wait"]
 pub struct DrainSignal {
-    exchange: ExchangeHandle,
+    source: SignalSource,
+}
+
+/// The part of the server that knows of the drain.
+#[derive(Clone)]
+enum SignalSource {
+    Exchange(ExchangeHandle),
+    /// The connection is no longer one of our protocol.
+    #[cfg(feature = "hyper-upgrade")]
+    Flag(std::sync::Arc<DrainFlag>),
+}
+
+/// A drain of a connection that is served by another implementation of HTTP.
+#[cfg(feature = "hyper-upgrade")]
+#[derive(Default)]
+pub(crate) struct DrainFlag(parking_lot::Mutex<(bool, Vec<std::task::Waker>)>);
+
+#[cfg(feature = "hyper-upgrade")]
+impl DrainFlag {
+    /// Records that the connection drains, or has ended.
+    pub(crate) fn set(&self) {
+        let wakers = {
+            let (is_set, wakers) = &mut *self.0.lock();
+            *is_set = true;
+            std::mem::take(wakers)
+        };
+        wakers.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.lock().0
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        // A waker is code of a user, so it is cloned outside the lock.
+        let waker = cx.waker().clone();
+        let (is_set, wakers) = &mut *self.0.lock();
+        if *is_set {
+            return Poll::Ready(());
+        }
+        if !wakers.iter().any(|known| known.will_wake(&waker)) {
+            wakers.push(waker);
+        }
+        Poll::Pending
+    }
 }
 
 impl DrainSignal {
     pub(super) fn new(exchange: ExchangeHandle) -> Self {
-        Self { exchange }
+        Self { source: SignalSource::Exchange(exchange) }
+    }
+
+    #[cfg(feature = "hyper-upgrade")]
+    pub(crate) fn of_flag(flag: std::sync::Arc<DrainFlag>) -> Self {
+        Self { source: SignalSource::Flag(flag) }
     }
 
     /// Returns whether the connection drains, or has ended.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.exchange.is_ending()
+        match &self.source {
+            SignalSource::Exchange(exchange) => exchange.is_ending(),
+            #[cfg(feature = "hyper-upgrade")]
+            SignalSource::Flag(flag) => flag.is_set(),
+        }
     }
 }
 
@@ -54,7 +107,11 @@ impl Future for DrainSignal {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.exchange.poll_drain(cx.waker())
+        match &self.source {
+            SignalSource::Exchange(exchange) => exchange.poll_drain(cx.waker()),
+            #[cfg(feature = "hyper-upgrade")]
+            SignalSource::Flag(flag) => flag.poll(cx),
+        }
     }
 }
 

@@ -55,6 +55,11 @@ impl ExchangeHandle {
         self.connection.lock().respond_upgrade(self.id, head)
     }
 
+    #[cfg(feature = "hyper-upgrade")]
+    pub(super) fn leave_unanswered(&self) -> Option<crate::h1::Unanswered> {
+        self.connection.lock().leave_unanswered(self.id)
+    }
+
     pub(super) fn early_hints(&self, fields: &[(HeaderName, HeaderValue)]) -> Result<(), RespondError> {
         let fields = fields.iter().map(|(name, value)| (name, value));
         self.connection.lock().respond_early_hints(self.id, fields)

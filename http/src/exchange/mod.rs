@@ -31,6 +31,8 @@ mod upgrade;
 
 pub use body::Body;
 pub use body_writer::{BodyWriter, Flushed};
+#[cfg(feature = "hyper-upgrade")]
+pub(crate) use drain_signal::DrainFlag;
 pub use drain_signal::DrainSignal;
 #[cfg(feature = "files")]
 pub use file_error::FileError;

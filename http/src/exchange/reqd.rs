@@ -9,7 +9,7 @@ use riot_flow::FilePart;
 use super::{
     Body, BodyWriter, DrainSignal, Request, Responded, Responder, Response, Upgrade, handle::ExchangeHandle,
 };
-use crate::{Head, RespondError};
+use crate::{Head, RespondError, h1::Follows};
 
 /// A request to be answered once, after http/af's request descriptor.
 ///
@@ -32,13 +32,26 @@ pub struct Reqd {
 
 impl Reqd {
     #[inline]
-    pub(super) fn new(handle: ExchangeHandle, head: Head, has_body: bool) -> Self {
+    pub(super) fn new(handle: ExchangeHandle, head: Head, follows: Follows) -> Self {
         let mut body = Body::none();
-        if has_body {
+        if follows == Follows::Body {
             cold_path();
             body = Body::new(handle.clone());
         }
-        Self { head, body, responder: Responder::new(handle) }
+        Self { head, body, responder: Responder::new(handle, follows) }
+    }
+
+    /// Returns whether the request offers another protocol with `Upgrade`, and has no body.
+    #[cfg(feature = "hyper-upgrade")]
+    pub(crate) fn offers_switch(&self) -> bool {
+        self.responder.offers_switch()
+    }
+
+    /// Ends HTTP before the request is answered; see [`Responder::leave_unanswered`].
+    #[cfg(feature = "hyper-upgrade")]
+    pub(crate) fn leave_unanswered(self) -> Option<(Head, Upgrade, crate::h1::Unanswered)> {
+        let Self { head, responder, .. } = self;
+        responder.leave_unanswered().map(|(upgrade, unanswered)| (head, upgrade, unanswered))
     }
 
     /// Returns the head of the request.

@@ -69,10 +69,10 @@ impl Requests {
         }
         if state.has_room() {
             if let Some((id, head)) = state.hand_over() {
-                let has_body = state.active(id).is_some_and(|exchange| exchange.request.body.is_some());
+                let follows = state.follows(id);
                 drop(state);
                 let handle = ExchangeHandle::new(self.shared.clone(), id);
-                return Poll::Ready(Some(Reqd::new(handle, head, has_body)));
+                return Poll::Ready(Some(Reqd::new(handle, head, follows)));
             }
         } else {
             state.next_needs_room = true;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     RespondError,
-    h1::{BodyRemaining, Payload},
+    h1::{BodyRemaining, Follows, Payload},
     message::ResponseHead,
 };
 
@@ -37,6 +37,9 @@ pub struct Responder {
     handle: ExchangeHandle,
     /// The final response is still owed.
     owes: bool,
+    /// The request offers another protocol with `Upgrade`, and has no body.
+    #[cfg(feature = "hyper-upgrade")]
+    offers_switch: bool,
 }
 
 /// The proof that a response was given. A handler may return it.
@@ -49,8 +52,28 @@ impl Responded {
 
 impl Responder {
     #[inline]
-    pub(super) fn new(handle: ExchangeHandle) -> Self {
-        Self { handle, owes: true }
+    #[cfg_attr(not(feature = "hyper-upgrade"), expect(unused_variables, reason = "hyper alone asks"))]
+    pub(super) fn new(handle: ExchangeHandle, follows: Follows) -> Self {
+        Self {
+            handle,
+            owes: true,
+            #[cfg(feature = "hyper-upgrade")]
+            offers_switch: follows == Follows::Switch,
+        }
+    }
+
+    #[cfg(feature = "hyper-upgrade")]
+    pub(super) fn offers_switch(&self) -> bool {
+        self.offers_switch
+    }
+
+    /// Ends HTTP before the request is answered, so that another server of HTTP goes on with the transport.
+    /// A `100 Continue` that is due is sent. None if the client is gone.
+    #[cfg(feature = "hyper-upgrade")]
+    pub(super) fn leave_unanswered(mut self) -> Option<(Upgrade, crate::h1::Unanswered)> {
+        let unanswered = self.handle.leave_unanswered()?;
+        self.owes = false;
+        Some((Upgrade::new(self.handle.clone()), unanswered))
     }
 
     pub(super) fn peer(&self) -> Option<SocketAddr> {

@@ -43,7 +43,9 @@ pub(crate) use request_body::Chunk;
 pub(crate) use request_note::RequestNote;
 pub(crate) use respond::Payload;
 use state::State;
-pub(crate) use state::{Offer, Shared};
+pub(crate) use state::{Follows, Offer, Shared};
+#[cfg(feature = "hyper-upgrade")]
+pub(crate) use switch::Unanswered;
 pub(crate) use waits::FlushState;
 
 /// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]. Two loops drive it, while its

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use riot_flow::{Output, WakerSlot};
 
 use super::{
-    codec::request::HeadScanner,
+    codec::{framing::UpgradeOffer, request::HeadScanner},
     queue::{Exchange, ExchangeQueue, ResponseState},
     timers::Timers,
 };
@@ -92,6 +92,15 @@ pub(crate) enum Writing {
     Closing,
     /// The queued bytes are the last of this protocol.
     Upgrading,
+}
+
+/// The bytes that may follow the head of a request on the connection, beside the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    Nothing,
+    Body,
+    /// Another protocol that the request offers with `Upgrade`; it has no body.
+    Switch,
 }
 
 /// The transport that a driver hands over after a switch of protocols, with the bytes read and not consumed.
@@ -314,6 +323,23 @@ impl State {
         let id = front.id;
         self.finish_call_fast();
         Some((id, head))
+    }
+
+    /// Returns what follows the head of the request that was handed over.
+    #[inline]
+    pub(crate) fn follows(&self, id: u64) -> Follows {
+        match self.exchanges.front() {
+            Some(front) if front.id == id && !front.request.traits.is_simple => {
+                cold_path();
+                let traits = front.request.traits;
+                match (front.request.body.is_some(), traits.upgrade) {
+                    (true, _) => Follows::Body,
+                    (false, UpgradeOffer::Complete) if !traits.is_connect => Follows::Switch,
+                    _ => Follows::Nothing,
+                }
+            }
+            _ => Follows::Nothing,
+        }
     }
 
     /// Drops the requests from this place on: no handler will take them.

@@ -15,6 +15,19 @@ use crate::{
     message::{ResponseHead, list_elements},
 };
 
+/// The facts of a connection that are needed to go on with a request that was left unanswered.
+#[cfg(feature = "hyper-upgrade")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unanswered {
+    /// No request may follow.
+    pub(crate) is_last: bool,
+    pub(crate) is_draining: bool,
+    /// A drain was announced: the next response is the last.
+    pub(crate) is_announced: bool,
+    /// Requests received, this one included.
+    pub(crate) requests: u64,
+}
+
 impl State {
     /// Responds by switching to another protocol.
     pub(crate) fn respond_upgrade(&mut self, id: u64, head: &ResponseHead<'_>) -> Result<(), RespondError> {
@@ -34,6 +47,36 @@ impl State {
         let others: Vec<_> =
             head.others.iter().cloned().chain(added.map(|value| (header::UPGRADE, value))).collect();
         self.emit_response(&ResponseHead { others: &others, ..*head }, LengthLine::None, connection);
+        self.leave_http();
+        Ok(())
+    }
+
+    /// Ends HTTP before the first request is answered, so that another server of HTTP goes on with the
+    /// transport. A `100 Continue` that is due is sent. None if the request cannot be answered any more, has
+    /// a body, or offers no switch with `Upgrade`.
+    #[cfg(feature = "hyper-upgrade")]
+    pub(crate) fn leave_unanswered(&mut self, id: u64) -> Option<Unanswered> {
+        use super::state::Follows;
+        let waits = self.active(id).is_some_and(|exchange| exchange.response == ResponseState::Waiting);
+        if !waits || self.writing != Writing::Open || self.follows(id) != Follows::Switch {
+            return None;
+        }
+        let traits = self.exchanges.front()?.request.traits;
+        let unanswered = Unanswered {
+            is_last: !traits.keep_alive,
+            is_draining: self.is_draining(),
+            is_announced: self.last_next,
+            requests: self.requests,
+        };
+        if traits.continue_due {
+            self.emit(|output| response::interim(output, StatusCode::CONTINUE, [].into_iter()));
+        }
+        self.leave_http();
+        Some(unanswered)
+    }
+
+    /// Makes what is queued the last of HTTP: the transport is handed over behind it.
+    fn leave_http(&mut self) {
         self.move_writing(Writing::Upgrading);
         if self.reading != Reading::Closed {
             self.move_reading(Reading::Upgraded);
@@ -41,7 +84,6 @@ impl State {
         self.exchanges.clear();
         self.read_ahead = 0;
         self.finish_call();
-        Ok(())
     }
 
     /// Checks that the first request can be answered with a switch. Returns the value of `Upgrade` if the

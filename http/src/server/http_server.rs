@@ -366,8 +366,13 @@ impl Server {
     /// # Ok::<(), riot_actor::runtime::RunError>(())
     /// ```
     #[cfg(feature = "axum")]
-    pub fn axum(self, router: ::axum::Router) -> Serving {
-        self.tower_tokio(super::AxumService::new(router))
+    pub fn axum(self, router: ::axum::Router) -> super::AxumServing {
+        super::AxumServing::new(self.tokio(), super::AxumService::new(router))
+    }
+
+    #[cfg(feature = "hyper-upgrade")]
+    pub(super) fn http_config(&self) -> &HttpConfig {
+        &self.config
     }
 
     /// Answers requests with a tower service, such as an axum `Router`; see

@@ -1,14 +1,16 @@
 //! Handlers and services, and the server that brings them requests.
 //!
 //! `handler` defines handlers and services, `serve` runs one for the requests of a connection, `tower`
-//! makes a handler of any tower service, `axum` gives an axum router what it needs, `http_server` puts the
-//! supervised tree around them.
+//! makes a handler of any tower service, `axum` gives an axum router what it needs, `by_hyper` lets hyper
+//! serve requests that ask for an upgrade, `http_server` puts the supervised tree around them.
 //!
 //! **Invariant:** user code runs here, in the client's Connector; no lock of the connection is held while it
 //! does.
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "hyper-upgrade")]
+mod by_hyper;
 mod handler;
 #[cfg(feature = "driver")]
 mod http_server;
@@ -17,7 +19,7 @@ mod serve;
 mod tower;
 
 #[cfg(feature = "axum")]
-pub use self::axum::AxumService;
+pub use self::axum::{AxumService, AxumServing};
 pub use handler::{AsyncOutput, Handler, HandlerOutput, Service, ServiceFunction, ServiceHandler, service};
 #[cfg(feature = "driver")]
 pub use http_server::{Server, Serving, start_link};
