@@ -122,7 +122,7 @@ impl<T: Send + 'static> Addr<T> {
 /// let adder = Addr::<u32>::named("adder");
 /// assert_eq!(adder.send(1).unwrap_err().message, 1, "no process holds the name");
 /// let options = SpawnOptions::new().name("adder").link();
-/// Addr::spawn_with(options, |inbox| async move { inbox.receive().await; });
+/// Addr::<u32>::spawn_with(options, |inbox| async move { inbox.receive().await; });
 /// adder.send(2).expect("a process holds it");
 /// # });
 /// ```

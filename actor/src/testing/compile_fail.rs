@@ -165,20 +165,20 @@ struct RepliesAreGivenOnce;
 /// A step of a state machine leads to a state of that machine.
 ///
 /// ```compile_fail
-/// # use riot_actor::{gen_server::Stop, state_machine::{Input, StateMachine, Step}};
+/// # use riot_actor::{gen_server::Stop, state_machine::{First, Input, StateMachine, Step}};
 /// # struct Lamp;
 /// # impl StateMachine for Lamp {
 /// #     type Args = (); type State = bool; type Event = ();
-/// #     async fn init((): ()) -> Result<(Self, bool), Stop> { Ok((Lamp, false)) }
+/// #     async fn init((): ()) -> Result<First<Self>, Stop> { Ok((Lamp, false).into()) }
 /// async fn handle(&mut self, on: &bool, _: Input<()>) -> Step<Self> { Step::to("off") }
 /// # }
 /// ```
 /// ```no_run
-/// # use riot_actor::{gen_server::Stop, state_machine::{Input, StateMachine, Step}};
+/// # use riot_actor::{gen_server::Stop, state_machine::{First, Input, StateMachine, Step}};
 /// # struct Lamp;
 /// # impl StateMachine for Lamp {
 /// #     type Args = (); type State = bool; type Event = ();
-/// #     async fn init((): ()) -> Result<(Self, bool), Stop> { Ok((Lamp, false)) }
+/// #     async fn init((): ()) -> Result<First<Self>, Stop> { Ok((Lamp, false).into()) }
 /// async fn handle(&mut self, on: &bool, _: Input<()>) -> Step<Self> { Step::to(!on) }
 /// # }
 /// ```
