@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use common::*;
 use riot_actor::{
     Pid, Reason, exit,
-    mailbox::receive_if,
+    mailbox::{alias, receive_if},
     process::{SpawnOptions, tree, wait, yield_now},
     receive, run, send, sleep, spawn, spawn_link,
     stats::scheduler_stats,
@@ -178,6 +178,23 @@ fn a_trace_shows_what_a_process_does_in_its_order() {
         let received = |message| TraceEvent::Received { pid, message };
         let exited = TraceEvent::Exited { pid, reason: Reason::other("end") };
         assert_eq!(seen, [sent("u16"), sent("u8"), received("u8"), received("u16"), exited]);
+        assert!(telemetry::detach(handler));
+    });
+}
+
+#[test]
+fn a_trace_shows_messages_by_an_alias() {
+    simulated(|| async {
+        let main = this();
+        let numbers = alias::<u32>();
+        let sender = numbers.clone();
+        let (handler, events) = keep(main);
+        trace(TraceFlags::SEND);
+        let from = spawn(async move { sender.send(1) });
+        wait(from).await;
+        trace(TraceFlags::NOTHING);
+        let sent = TraceEvent::Sent { from: Some(from), to: main, message: "u32" };
+        assert_eq!(*events.lock().unwrap(), [sent]);
         assert!(telemetry::detach(handler));
     });
 }

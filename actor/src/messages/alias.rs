@@ -157,7 +157,12 @@ impl<T: Send + 'static> Alias<T> {
     /// Sends a message to the holder, from any thread. Never waits and never fails: if the alias is not
     /// active the message is dropped here.
     pub fn send(&self, message: T) {
-        let _ = self.deliver(Message::new(message), |shared, pid, refused| shared.refused(pid, refused));
+        let state = &*self.state;
+        shared::with_runtime(state.holder.runtime.get(), |shared| {
+            if let Err(refused) = shared.deliver_by_alias(state, Message::new(message)) {
+                shared.refused(state.holder, refused);
+            }
+        });
     }
 
     /// Sends a message to the holder, or gives it back.
@@ -166,38 +171,18 @@ impl<T: Send + 'static> Alias<T> {
     /// [`TrySendError::NoProc`] if the alias is not active, [`TrySendError::Full`] if the mailbox of the
     /// holder is full.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        let mut given_back = None;
-        let message = Message::new(message);
-        let delivered = self.deliver(message, |_, _, refused| given_back = Some(refused));
-        let Err(gone) = delivered else {
-            return match given_back {
-                None => Ok(()),
-                Some(TrySendError::NoProc(message)) => Err(TrySendError::NoProc(unwrap(message))),
-                Some(TrySendError::Full(message)) => Err(TrySendError::Full(unwrap(message))),
-            };
-        };
-        Err(TrySendError::NoProc(unwrap(gone)))
-    }
-
-    /// Calls `refused` if the message is not accepted. Gives it back if the runtime is gone.
-    fn deliver(
-        &self,
-        message: Message,
-        refused: impl FnOnce(&Shared, Pid, TrySendError<Message>),
-    ) -> Result<(), Message> {
+        let state = &*self.state;
         let mut message = Some(message);
-        shared::with_runtime(self.state.holder.runtime.get(), |shared| {
+        let sent = shared::with_runtime(state.holder.runtime.get(), |shared| {
             let message = message.take().expect("it is there until it is sent");
-            if let Err(error) = shared.deliver_by_alias(&self.state, message) {
-                refused(shared, self.state.holder, error);
-            }
+            shared.deliver_by_alias(state, Message::new(message))
         });
-        message.map_or(Ok(()), Err)
+        match (sent, message) {
+            (Some(sent), _) => sent.map_err(TrySendError::take),
+            // The runtime is gone.
+            (None, message) => message.map_or(Ok(()), |message| Err(TrySendError::NoProc(message))),
+        }
     }
-}
-
-fn unwrap<T: 'static>(message: Message) -> T {
-    message.downcast().unwrap_or_else(|_| unreachable!("it was made of this type"))
 }
 
 impl<T> Alias<T> {
@@ -251,27 +236,22 @@ impl AliasState {
 impl Shared {
     /// Puts a message into the mailbox of the holder of an alias, or gives it back.
     fn deliver_by_alias(&self, alias: &AliasState, message: Message) -> Result<(), TrySendError<Message>> {
-        let pid = alias.holder;
         let now = self.clock().now_nanos();
-        let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
-        let runnable = match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() && alias.admits(now) => {
-                if !core.admits(&message) {
-                    return Err(TrySendError::Full(message));
-                }
+        self.try_deliver_with(
+            alias.holder,
+            message,
+            || alias.admits(now),
+            |slot, core, message| {
                 if alias.is_one_shot.load(Ordering::Acquire) {
                     alias.is_active.store(false, Ordering::Release);
                 }
                 if alias.has_priority.load(Ordering::Acquire) {
-                    slot.accept_priority(&mut core, message)
+                    slot.accept_priority(core, message)
                 } else {
-                    slot.accept(&mut core, message)
+                    slot.accept(core, message)
                 }
-            }
-            _ => return Err(TrySendError::NoProc(message)),
-        };
-        self.enqueue(runnable);
-        Ok(())
+            },
+        )
     }
 }
 
