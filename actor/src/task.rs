@@ -32,7 +32,7 @@ use crate::{
         kernel::spawn::ParentExit,
         shared::{self, Shared},
     },
-    time::{clock::deadline_after, timeout::timeout as with_timeout},
+    time::{clock::time_left, timeout::timeout as with_timeout},
 };
 
 /// How long a task that traps exits may go on after its owner has exited, before it is killed.
@@ -186,11 +186,10 @@ impl<T: Send> Task<T> {
     /// # Panics
     /// Panics when awaited outside a process.
     pub async fn await_many(tasks: &mut [Self], timeout: Option<Duration>) -> Vec<Result<T, TaskError>> {
-        let deadline = timeout.and_then(|timeout| deadline_after(crate::now(), timeout));
+        let left = time_left(timeout);
         let mut results = Vec::with_capacity(tasks.len());
         for task in tasks {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(crate::now()));
-            results.push(task.wait(left).await);
+            results.push(task.wait(left()).await);
         }
         results
     }

@@ -10,7 +10,7 @@ use std::{
 use super::{Call, GenServerRef, PendingReply};
 use crate::{
     call::CallError,
-    time::{api::sleep_until, clock::deadline_after, timeout::timeout as with_timeout},
+    time::{clock::time_left, timeout::timeout as with_timeout},
 };
 
 /// Waits for the first of several replies, for at most `timeout`; `None` waits forever. Returns its position
@@ -105,26 +105,14 @@ where
     S: Call<Q>,
     Q: Clone + Send + 'static,
 {
-    let mut calls = Vec::with_capacity(servers.len());
-    for server in servers {
-        calls.push(server.send_request(query.clone()));
-    }
-    let mut deadline = timeout.and_then(|timeout| deadline_after(crate::now(), timeout)).map(sleep_until);
-    let mut replies = Vec::with_capacity(calls.len());
-    for call in calls {
-        let reply = match (call, &mut deadline) {
-            (Ok(mut pending), Some(deadline)) => {
-                // A reply that is there when the time passes is taken.
-                let reply = poll_fn(|cx| match pin!(pending.wait(None)).poll(cx) {
-                    Poll::Ready(reply) => Poll::Ready(reply),
-                    Poll::Pending => pin!(&mut *deadline).poll(cx).map(|()| Err(CallError::Timeout)),
-                });
-                reply.await
-            }
-            (Ok(mut pending), None) => pending.wait(None).await,
-            (Err(error), _) => Err(error),
-        };
-        replies.push(reply);
+    let pending: Vec<_> = servers.iter().map(|server| server.send_request(query.clone())).collect();
+    let left = time_left(timeout);
+    let mut replies = Vec::with_capacity(pending.len());
+    for pending in pending {
+        replies.push(match pending {
+            Ok(mut pending) => pending.wait(left()).await,
+            Err(error) => Err(error),
+        });
     }
     replies
 }

@@ -112,6 +112,13 @@ pub fn deadline_after(now: Instant, delay: Duration) -> Option<Instant> {
     now.checked_add(delay)
 }
 
+/// Returns how much of `timeout`, which begins now, is left at each call: the bound of several waits
+/// together.
+pub(crate) fn time_left(timeout: Option<Duration>) -> impl Fn() -> Option<Duration> {
+    let deadline = timeout.and_then(|timeout| deadline_after(now(), timeout));
+    move || deadline.map(|deadline| deadline.saturating_duration_since(now()))
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
