@@ -9,7 +9,7 @@ use crate::{
     call::{CALL_TIMEOUT, CallError},
     names::{name::Name, server_type::ServerType},
     process::reason::Reason,
-    runtime::handle::Handle,
+    runtime::{context, handle::Handle, shared::Shared},
 };
 
 /// A reference to whatever server of type `S` holds a name, with the methods of a [`GenServerRef`]. Each use
@@ -99,15 +99,15 @@ mod sealed {
 
     impl<S: GenServer> Target<S> for &NamedRef<S> {
         fn find(self, handle: &Handle) -> Result<GenServerRef<S>, CallError> {
-            resolve(handle, &self.name)
+            resolve(&handle.shared, &self.name)
         }
     }
 }
 
 /// Finds the server of type `S` that holds a name.
-fn resolve<S: GenServer>(handle: &Handle, name: &Name) -> Result<GenServerRef<S>, CallError> {
+fn resolve<S: GenServer>(shared: &Shared, name: &Name) -> Result<GenServerRef<S>, CallError> {
     let expected = ServerType::of::<S>();
-    match handle.shared.registry.server(name, expected) {
+    match shared.registry.server(name, expected) {
         Ok(Some(pid)) => Ok(GenServerRef::new(pid)),
         Ok(None) => Err(CallError::NoProc),
         Err(found) => Err(CallError::WrongServer { expected: expected.name(), found: found.name() }),
@@ -130,7 +130,7 @@ impl<S: GenServer> NamedRef<S> {
     /// # Panics
     /// Panics outside a process, as all methods of a reference.
     pub fn server(&self) -> Result<GenServerRef<S>, CallError> {
-        resolve(&Handle::current(), &self.name)
+        context::with_shared("NamedRef::server", |shared| resolve(shared, &self.name))
     }
 
     /// Calls the server, as [`GenServerRef::call`] does. The name is looked up when the future is first
