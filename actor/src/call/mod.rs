@@ -102,14 +102,13 @@ impl<R: Send> ReplyTo<R> {
 
     /// Replies. If the caller has given up, the reply is dropped.
     pub fn send(self, reply: R) {
-        match &self.0 {
-            ReplyPath::Slot(handle) => {
-                let handle = *handle;
-                // The handle has no destructor, and there is nothing to tell the caller from here on.
-                std::mem::forget(self);
-                handle.settle(reply);
-            }
-            ReplyPath::Shared(oneshot) => drop(oneshot.settle(Ok(reply))),
+        if let ReplyPath::Slot(handle) = &self.0 {
+            let handle = *handle;
+            // The handle has no destructor, and there is nothing to tell the caller from here on.
+            std::mem::forget(self);
+            handle.settle(reply);
+        } else {
+            self.settle(reply);
         }
     }
 }

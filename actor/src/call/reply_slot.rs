@@ -131,9 +131,7 @@ impl<R> ReplyHandle<R> {
             });
         });
     }
-}
 
-impl<R> ReplyHandle<R> {
     /// Tells the caller that there will be no reply, if it waits for one.
     #[cold]
     pub(super) fn abandon(&self) {
