@@ -36,21 +36,18 @@ impl Shared {
 impl Local {
     /// Keeps `waiter` until the end of the poll slice, if `awaited` runs; gives it back otherwise.
     fn keep_abandoned(&self, awaited: Pid, waiter: ExitHook) -> Option<ExitHook> {
-        let mut waiter = Some(waiter);
-        let dropped = self.with_running(|slot, running| {
-            if running.pid != awaited {
-                return None;
-            }
-            if slot.is_condemned() || running.exits_soon {
-                return waiter.take();
-            }
-            running.notes.add(SliceNotes::REPLY_DROPPED);
-            self.abandoned.borrow_mut().extend(waiter.take().map(|waiter| (awaited, waiter)));
-            None
+        let is_told_by_exit = self.with_running(|slot, running| {
+            (running.pid == awaited).then(|| slot.is_condemned() || running.exits_soon)
         });
-        // A waker may be in it, so it is dropped while nothing is borrowed.
-        drop(dropped);
-        waiter
+        match is_told_by_exit.flatten() {
+            None => return Some(waiter),
+            Some(true) => drop(waiter),
+            Some(false) => {
+                self.with_running(|_, running| running.notes.add(SliceNotes::REPLY_DROPPED));
+                self.abandoned.borrow_mut().push((awaited, waiter));
+            }
+        }
+        None
     }
 
     /// Tells those whom the running process has abandoned in this poll slice, and ends the slice.

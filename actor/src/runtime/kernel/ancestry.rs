@@ -106,6 +106,9 @@ impl Shared {
     /// or its spawner was alive, and so on; or it has exited since, and its own note is new and therefore
     /// kept, with all that it leads to.
     pub(crate) fn sweep_ancestry(&self) {
+        if self.ancestry.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         let Ok(_sweep) = self.ancestry.sweeping.try_lock() else { return };
         let shards = &self.ancestry.shards;
         for shard in shards {

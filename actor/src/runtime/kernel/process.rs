@@ -149,7 +149,6 @@ impl Process {
     /// keep the old source.
     pub(crate) fn recycle(mut self: Box<Self>, shared: &Arc<Shared>, pid: Pid) -> Box<Self> {
         self.pid = pid;
-        self.exits_soon = false;
         match Arc::get_mut(&mut self.source) {
             Some(source) => source.set_generation(pid.generation()),
             None => self.source = Arc::new(ProcessWaker::new(Arc::downgrade(shared), pid)),

@@ -131,6 +131,7 @@ fn take_released(local: &Local) -> Box<Process> {
         process = drop_attached(local, process);
     }
     process.bounded = false;
+    process.exits_soon = false;
     process
 }
 
@@ -310,10 +311,9 @@ impl Shared {
         slot: &Slot,
         pid: Pid,
         reason: &Reason,
-        recycled: Option<Box<Process>>,
+        mut recycled: Option<Box<Process>>,
         releasing: Option<&Local>,
     ) -> Option<Box<Relations>> {
-        let mut recycled = recycled;
         if let Some(process) = recycled.as_mut().filter(|process| process.has_spawned) {
             cold_path();
             process.has_spawned = false;
