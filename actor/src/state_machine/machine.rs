@@ -81,23 +81,21 @@ impl<M: StateMachine> Machine<M> {
 
     async fn handle(&mut self, input: Input<M::Event>) {
         self.cancel(&MachineTimer::Event);
-        let Step { to, postponed, mut actions } = self.data.handle(&self.state, input).await;
+        let Step { to, postponed, actions } = self.data.handle(&self.state, input).await;
         self.postponed.extend(postponed);
         // A machine that was stopped changes to no other state.
         if let Some(state) = to.filter(|state| *state != self.state && !gen_server::is_stopping()) {
             let old = std::mem::replace(&mut self.state, state);
             self.cancel(&MachineTimer::State);
             self.insert_first(|machine| std::mem::take(&mut machine.postponed));
-            let entered = self.data.enter(Some(&old), &self.state).await.actions;
-            actions.inserted.extend(entered.inserted);
-            actions.timers.extend(entered.timers);
+            return self.enter(Some(&old), actions).await;
         }
         self.carry_out(actions);
     }
 
-    /// Enters the first state.
-    async fn begin(&mut self, mut actions: Actions<M::Event>) {
-        let entered = self.data.enter(None, &self.state).await.actions;
+    /// Enters the state. What it wants comes after `actions`.
+    async fn enter(&mut self, from: Option<&M::State>, mut actions: Actions<M::Event>) {
+        let entered = self.data.enter(from, &self.state).await.actions;
         actions.inserted.extend(entered.inserted);
         actions.timers.extend(entered.timers);
         self.carry_out(actions);
@@ -177,7 +175,7 @@ impl<M: StateMachine> GenServer for Machine<M> {
 
     async fn handle_continue(&mut self, message: Message) {
         let message = match message.downcast::<Begin<M::Event>>() {
-            Ok(Begin(actions)) => return self.begin(actions).await,
+            Ok(Begin(actions)) => return self.enter(None, actions).await,
             Err(message) => message,
         };
         let input = if message.is::<RunNext>() { self.next.pop_front() } else { Some(Input::Info(message)) };
