@@ -21,6 +21,12 @@ struct ArrivalQueue {
     priority: VecDeque<Message>,
 }
 
+impl ArrivalQueue {
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.priority.is_empty()
+    }
+}
+
 impl Arrivals {
     pub(crate) fn push(&mut self, message: Message) {
         match &mut self.0 {
@@ -39,7 +45,7 @@ impl Arrivals {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|queue| queue.messages.is_empty() && queue.priority.is_empty())
+        self.0.as_ref().is_none_or(|queue| queue.is_empty())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,7 +75,7 @@ impl Arrivals {
 
     /// Takes the memory of an empty queue.
     pub(crate) fn take_empty(&mut self) -> Option<impl Sized + use<>> {
-        self.0.take_if(|queue| queue.messages.is_empty() && queue.priority.is_empty())
+        self.0.take_if(|queue| queue.is_empty())
     }
 
     /// Frees an empty, small queue before the process parks, which it may do for long.
@@ -82,14 +88,9 @@ impl Arrivals {
 
     #[inline(never)]
     fn shrink_slow(&mut self) {
-        if self
-            .0
-            .as_ref()
-            .is_some_and(|queue| queue.messages.is_empty() && queue.messages.capacity() <= SMALL_CAPACITY)
-            && self.is_empty()
-        {
-            self.0 = None;
-        }
+        let is_small =
+            |queue: &mut Box<ArrivalQueue>| queue.is_empty() && queue.messages.capacity() <= SMALL_CAPACITY;
+        drop(self.0.take_if(is_small));
     }
 }
 
@@ -466,8 +467,7 @@ mod tests {
                         let has_unseen = priority.iter().any(|&(at, _)| at >= from.priority)
                             || ordinary.iter().any(|&(at, _)| at >= from.ordinary);
                         prop_assert!(!mailbox.is_scanned(from) || !has_unseen);
-                        let expected =
-                            first(&mut priority, from.priority);
+                        let expected = first(&mut priority, from.priority);
                         let expected = expected.or_else(|| first(&mut ordinary, from.ordinary));
                         let taken = mailbox.take(&mut from, is(kind)).map(|m| m.downcast::<u32>().unwrap());
                         prop_assert_eq!(taken, expected);
