@@ -143,10 +143,6 @@ pub struct ChildSpec<C = Pid> {
 impl<C> ChildSpec<C> {
     /// Returns the spec without the type of the child, so that specs of several types fit into one list.
     pub fn untyped(self) -> ChildSpec {
-        self.cast()
-    }
-
-    pub(crate) fn cast<D>(self) -> ChildSpec<D> {
         let Self { id, start, options, restart, shutdown, kind, significant, retries, reference, .. } = self;
         let _child = PhantomData;
         ChildSpec { id, start, options, restart, shutdown, kind, significant, retries, reference, _child }
