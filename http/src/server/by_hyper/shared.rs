@@ -156,17 +156,22 @@ impl HyperConnection {
 
     /// Returns whether the end of the input is shown now. If it is hidden, `cx` is woken when that changes.
     pub(super) fn end_of_input(&self, cx: &Context<'_>) -> EndOfInput {
-        let state = &mut *self.state.lock();
-        let hidden = match state.stage {
-            Stage::Idle | Stage::Upgraded | Stage::Gone => return EndOfInput::Shown,
-            Stage::Switching => EndOfInput::Hidden,
-            // This server itself has ended the input.
-            Stage::Waiting | Stage::Answering if self.drain.is_set() => EndOfInput::Hidden,
-            Stage::Waiting | Stage::Answering => {
-                self.half_closed_timeout.map_or(EndOfInput::Hidden, EndOfInput::HiddenFor)
-            }
+        // The waker of a stream that is about to be upgraded may be code of a user: it runs outside the lock.
+        let waker = cx.waker().clone();
+        let (hidden, before) = {
+            let state = &mut *self.state.lock();
+            let hidden = match state.stage {
+                Stage::Idle | Stage::Upgraded | Stage::Gone => return EndOfInput::Shown,
+                Stage::Switching => EndOfInput::Hidden,
+                // This server itself has ended the input.
+                Stage::Waiting | Stage::Answering if self.drain.is_set() => EndOfInput::Hidden,
+                Stage::Waiting | Stage::Answering => {
+                    self.half_closed_timeout.map_or(EndOfInput::Hidden, EndOfInput::HiddenFor)
+                }
+            };
+            (hidden, state.reader.replace(waker))
         };
-        state.reader = Some(cx.waker().clone());
+        drop(before);
         hidden
     }
 
