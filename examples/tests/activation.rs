@@ -50,8 +50,7 @@ fn get(stream: impl Into<OwnedFd>) -> String {
 }
 
 fn stop(mut child: Child) {
-    let sent = Command::new("kill").arg(child.id().to_string()).status().expect("kill is there");
-    assert!(sent.success());
+    assert!(common::send_signal(child.id(), "-TERM"));
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Example, path};
+use common::{Example, path, send_signal};
 
 #[test]
 fn it_greets_shows_its_tree_survives_a_crash_and_stops() {
@@ -79,8 +79,7 @@ fn a_standard_output_that_is_not_read_does_not_hold_up_the_stop() {
     write.set_write_timeout(Some(Duration::from_millis(50))).expect("it is open");
     while (&write).write(&[b'#'; 4096]).is_ok() {}
     write.set_write_timeout(None).expect("it is open");
-    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-    assert!(killed.expect("kill is there").success());
+    assert!(send_signal(child.id(), "-TERM"));
     let (tell, told) = mpsc::channel();
     let id = child.id();
     std::thread::spawn(move || tell.send(child.wait().expect("it ran").code()));

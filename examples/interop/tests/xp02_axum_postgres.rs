@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Answer, Example, Postgres, ask, send, until};
+use common::{Answer, Example, Postgres, ask, send, send_signal, until};
 use sqlx::{Connection, PgConnection};
 
 /// A running program with its database.
@@ -193,7 +193,7 @@ impl<'a> Hung<'a> {
             sqlx::query_scalar(sessions).fetch_all(connection).await
         });
         // That which made the list has ended, or ends at once.
-        sessions.retain(|pid| signal("-STOP", *pid));
+        sessions.retain(|pid| send_signal(pid, "-STOP"));
         database.signal("-STOP");
         Self(database, sessions)
     }
@@ -202,7 +202,7 @@ impl<'a> Hung<'a> {
 impl Drop for Hung<'_> {
     fn drop(&mut self) {
         self.0.signal("-CONT");
-        self.1.retain(|pid| signal("-CONT", *pid));
+        self.1.retain(|pid| send_signal(pid, "-CONT"));
     }
 }
 
@@ -239,11 +239,6 @@ fn xp02_a_database_that_hangs_does_not_keep_the_program_from_its_end() {
         drop(hung);
         lock.rollback().await
     });
-}
-
-/// Sends a process a signal; returns whether there is such a process.
-fn signal(signal: &str, pid: i32) -> bool {
-    Command::new("kill").args([signal, &pid.to_string()]).output().expect("kill is there").status.success()
 }
 
 #[test]

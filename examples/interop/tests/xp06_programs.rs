@@ -7,11 +7,10 @@ use std::{
     collections::BTreeSet,
     fs,
     net::SocketAddr,
-    process::Command,
     time::{Duration, Instant},
 };
 
-use common::{Answer, Example, Postgres, Redis, Upstream, ask, threads, until};
+use common::{Answer, Example, Postgres, Redis, Upstream, ask, send_signal, threads, until};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 fn start(name: &str, arguments: &[&str]) -> Example {
@@ -69,28 +68,23 @@ fn xp06_postgres_on_our_socket_survives_a_killed_database() {
     assert_eq!(code, Some(0), "{log}");
 }
 
-/// Sends a process a signal; returns whether there is such a process.
-fn signal(signal: &str, pid: &str) -> bool {
-    Command::new("kill").args([signal, pid]).status().expect("kill is there").success()
-}
-
 #[test]
 fn xp06_postgres_on_our_socket_replaces_one_connection() {
     let Some(database) = Postgres::start() else { return };
     let program = start("postgres_on_our_socket", &["--database", &database.settings()]);
     let before = sessions(&program, 4);
     let ended = before.first().expect("there are four").clone();
-    assert!(signal("-TERM", &ended));
+    assert!(send_signal(&ended, "-TERM"));
     until("another session is there", || sessions(&program, 1).is_disjoint(&before));
     let after = sessions(&program, 4);
     assert_eq!(after.intersection(&before).count(), 3, "{before:?} {after:?}");
     // One that hangs is given up after two seconds.
     let hung = after.first().expect("there are four").clone();
-    assert!(signal("-STOP", &hung));
+    assert!(send_signal(&hung, "-STOP"));
     until("a request meets the session that hangs", || ask(&program.address, "GET /world", "").0 == 503);
     let replaced = sessions(&program, 4);
     assert!(!replaced.contains(&hung), "{hung} {replaced:?}");
-    assert!(signal("-CONT", &hung));
+    assert!(send_signal(&hung, "-CONT"));
     assert_eq!(program.stop(), Some(0));
 }
 

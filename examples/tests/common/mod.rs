@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, dead_code, reason = "shared by several crates, each of which uses its own part")]
 
 use std::{
+    fmt::Display,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::PathBuf,
@@ -72,8 +73,7 @@ impl Example {
 
     /// Sends a signal, such as `-TERM`.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill is there").success());
+        assert!(send_signal(self.child.id(), signal));
     }
 
     /// Waits for the end of the program; returns the exit code, the rest of its output, and its log.
@@ -108,6 +108,11 @@ impl Drop for Example {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a process a signal, such as `-TERM`; returns whether there is such a process.
+pub fn send_signal(pid: impl Display, signal: &str) -> bool {
+    Command::new("kill").args([signal, &pid.to_string()]).output().expect("kill is there").status.success()
 }
 
 /// Returns the path of an example; `cargo test` builds the examples beside the tests.

@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use example::Example;
+pub use example::{Example, send_signal};
 
 /// How long a peer may take for anything, on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -142,7 +142,7 @@ impl Postgres {
 
     /// Sends the server a signal.
     pub fn signal(&self, signal: &str) {
-        send_signal(self.server.as_ref().expect("the server runs"), signal);
+        assert!(send_signal(self.server.as_ref().expect("the server runs").id(), signal));
     }
 
     /// Ends the server with a signal: `-INT` ends its sessions first, `-QUIT` and `-KILL` do not.
@@ -171,16 +171,10 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(mut server) = self.server.take() {
             // A kill of the first process would leave the others to find that out.
-            send_signal(&server, "-CONT");
-            send_signal(&server, "-QUIT");
+            assert!(send_signal(server.id(), "-CONT") && send_signal(server.id(), "-QUIT"));
             let _ = server.wait();
         }
     }
-}
-
-fn send_signal(to: &Child, signal: &str) {
-    let sent = Command::new("kill").args([signal, &to.id().to_string()]).status();
-    assert!(sent.expect("kill is there").success());
 }
 
 /// Waits for the line of a log that says so. The log is read on after that, so that the server never waits.
