@@ -10,7 +10,7 @@ use crate::{
     features,
     steps::{Step, StepOutcome, run},
     workspace::{
-        INTEROP, cargo, cargo_of, members, minimum_rust, output, packages, root, rustc_version, target,
+        INTEROP, cargo, cargo_of, members, minimum_rust, output, packages, root, rustc, rustc_version, target,
     },
 };
 
@@ -143,13 +143,6 @@ fn msrv() -> StepOutcome {
 /// Returns whether `text` begins with a version of the release `minimum`: `1.95.0` of `1.95`.
 pub(crate) fn is_release_of(text: &str, minimum: &str) -> bool {
     text.strip_prefix(minimum).is_some_and(|rest| rest.starts_with(['.', '-']))
-}
-
-/// Returns a command of the compiler that cargo uses.
-fn rustc(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    command.args(arguments).current_dir(root());
-    command
 }
 
 fn wasm() -> StepOutcome {

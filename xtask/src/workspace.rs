@@ -46,11 +46,16 @@ fn command(program: OsString) -> Command {
     command
 }
 
+/// Returns a command of the compiler that cargo uses.
+pub(crate) fn rustc(arguments: &[&str]) -> Command {
+    let mut command = command(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.args(arguments);
+    command
+}
+
 /// Returns the version of the compiler that cargo uses, such as `1.95.0 (59807616e 2026-04-14)`.
 pub(crate) fn rustc_version() -> String {
-    let mut rustc = command(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.arg("--version");
-    output(rustc).unwrap_or_default().trim().trim_start_matches("rustc ").to_owned()
+    output(rustc(&["--version"])).unwrap_or_default().trim().trim_start_matches("rustc ").to_owned()
 }
 
 /// Returns what `command` prints, if it runs and succeeds.
