@@ -76,7 +76,7 @@ impl NamedSupervisor {
     /// # Panics
     /// Panics outside a process.
     pub fn supervisor(&self) -> Result<SupervisorRef, CallError> {
-        whereis(self.name.as_str()).map(SupervisorRef::new).ok_or(CallError::NoProc)
+        whereis(&self.name).map(SupervisorRef::new).ok_or(CallError::NoProc)
     }
 
     /// Returns a reference to a child, as [`SupervisorRef::child`] does.

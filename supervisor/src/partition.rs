@@ -118,7 +118,7 @@ impl Partitions {
     /// Panics outside a process.
     #[must_use]
     pub fn by_number(&self, key: usize) -> Option<SupervisorRef> {
-        whereis(self.names[key % self.names.len()].as_str()).map(SupervisorRef::new)
+        whereis(&self.names[key % self.names.len()]).map(SupervisorRef::new)
     }
 
     /// Returns the partition of any other key; `None` while it restarts.

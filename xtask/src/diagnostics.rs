@@ -272,6 +272,8 @@ mod checks {
         ("Outcome", "is not an outcome of a process"),
         ("IntoReason", "cannot be the error of a process"),
         ("IntoChild", "a start function cannot return"),
+        ("NameKey", "cannot be a name"),
+        ("AsName", "no name is looked up by"),
         ("Protocol", "is no protocol"),
         ("Handshake", "is no handshake"),
         ("Bind", "cannot be bound"),

@@ -13,6 +13,7 @@ use std::{
 use super::{CALL_TIMEOUT, CallError, CallRequest, Receiver, Wait, oneshot};
 use crate::{
     messages::message::Message,
+    names::name::AsName,
     process::{pid::Pid, reason::Reason, spawn::ReasonOf},
     runtime::{context, handle::Handle},
     time::{Sleep, clock::deadline_after, sleep_until},
@@ -215,7 +216,7 @@ impl Handle {
 
     /// Calls the process with this name, as [`call`](Self::call) does, for at most [`CALL_TIMEOUT`], 5
     /// seconds. The name is resolved now; without a holder the error is [`CallError::NoProc`].
-    pub fn call_named<Q, R>(&self, name: &str, query: Q) -> RemoteReply<R>
+    pub fn call_named<Q, R>(&self, name: &(impl AsName + ?Sized), query: Q) -> RemoteReply<R>
     where
         Q: Send + 'static,
         R: Send + 'static,

@@ -28,29 +28,35 @@ pub fn printable(value: impl std::fmt::Display) -> String {
 
 /// Returns a value as text of 8 KiB at most, and the number of its bytes if there are more.
 fn bounded(value: impl std::fmt::Display) -> String {
-    let mut text = Bounded { text: String::new(), bytes: 0 };
+    let mut text = Bounded::new(MAX_TEXT_BYTES);
     let _ = write!(text, "{value}");
     text.finish()
 }
 
 /// A writer that keeps the beginning of what is written, and counts the rest.
-struct Bounded {
+pub(crate) struct Bounded {
     text: String,
     bytes: usize,
+    max: usize,
 }
 
 impl std::fmt::Write for Bounded {
     fn write_str(&mut self, piece: &str) -> std::fmt::Result {
         self.bytes += piece.len();
-        let room = MAX_TEXT_BYTES - self.text.len();
+        let room = self.max - self.text.len();
         self.text.push_str(&piece[..piece.floor_char_boundary(room)]);
         Ok(())
     }
 }
 
 impl Bounded {
-    fn finish(self) -> String {
-        let Self { mut text, bytes } = self;
+    /// Keeps this many bytes at most.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { text: String::new(), bytes: 0, max }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        let Self { mut text, bytes, .. } = self;
         if bytes > text.len() {
             let _ = write!(text, "… ({bytes} bytes)");
         }

@@ -152,7 +152,7 @@ impl<T: Send + 'static> NamedAddr<T> {
     /// Panics outside a process.
     #[must_use]
     pub fn addr(&self) -> Option<Addr<T>> {
-        whereis(self.name.as_str()).map(Addr::new)
+        whereis(&self.name).map(Addr::new)
     }
 
     /// Sends a message to the process that holds the name.
@@ -163,7 +163,7 @@ impl<T: Send + 'static> NamedAddr<T> {
     /// # Panics
     /// Panics outside a process.
     pub fn send(&self, message: T) -> Result<(), Undelivered<T>> {
-        send_named(self.name.as_str(), message)
+        send_named(&self.name, message)
     }
 }
 

@@ -12,13 +12,16 @@
 //! ```
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
     sync::Mutex,
 };
 
 pub use super::meta::GroupMeta;
-use super::registry::shrink;
+use super::{
+    map::NameMap,
+    name::{AsName, Seek as _, Sought},
+};
 use crate::{
     names::name::Name,
     process::{
@@ -125,9 +128,13 @@ pub fn join_group_with<M: Send + Sync + 'static>(group: impl Into<Name>, pid: Pi
 ///
 /// # Panics
 /// Panics outside a process.
-pub fn update_meta<M: Send + Sync + 'static>(group: &str, pid: Pid, meta: M) -> Result<(), NotJoined> {
+pub fn update_meta<M: Send + Sync + 'static>(
+    group: &(impl AsName + ?Sized),
+    pid: Pid,
+    meta: M,
+) -> Result<(), NotJoined> {
     let meta = GroupMeta::new(meta);
-    context::with_shared("update_meta", |shared| shared.groups.update_meta(shared, group, pid, meta))
+    context::with_shared("update_meta", |shared| shared.groups.update_meta(shared, group.seek(), pid, meta))
 }
 
 /// Returns the members that have metadata of the type `M`, with a clone of them, in the order in which they
@@ -138,8 +145,9 @@ pub fn update_meta<M: Send + Sync + 'static>(group: &str, pid: Pid, meta: M) -> 
 /// # Panics
 /// Panics outside a process.
 #[must_use]
-pub fn members_with<M: Clone + 'static>(group: &str) -> Vec<(Pid, M)> {
+pub fn members_with<M: Clone + 'static>(group: &(impl AsName + ?Sized)) -> Vec<(Pid, M)> {
     let metas = context::with_shared("members_with", |shared| {
+        let group = group.seek();
         let groups = lock(&shared.groups.0);
         groups.by_name.get(group).map_or_else(Vec::new, Group::metas)
     });
@@ -167,8 +175,8 @@ fn clones<M: Clone + 'static>(metas: &[(Pid, GroupMeta)]) -> Vec<(Pid, M)> {
 ///
 /// # Panics
 /// Panics outside a process.
-pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
-    context::with_shared("leave_group", |shared| shared.groups.leave(shared, group, pid))
+pub fn leave_group(group: &(impl AsName + ?Sized), pid: Pid) -> Result<(), NotJoined> {
+    context::with_shared("leave_group", |shared| shared.groups.leave(shared, group.seek(), pid))
 }
 
 /// Returns the members of a group, each once, in the order in which they became members.
@@ -178,8 +186,9 @@ pub fn leave_group(group: &str, pid: Pid) -> Result<(), NotJoined> {
 /// # Panics
 /// Panics outside a process.
 #[must_use]
-pub fn members(group: &str) -> Vec<Pid> {
+pub fn members(group: &(impl AsName + ?Sized)) -> Vec<Pid> {
     context::with_shared("members", |shared| {
+        let group = group.seek();
         lock(&shared.groups.0).by_name.get(group).map(Group::members).unwrap_or_default()
     })
 }
@@ -196,10 +205,11 @@ pub fn members(group: &str) -> Vec<Pid> {
 ///
 /// # Cancel safety
 /// Dropping the future leaves out the members that it has not sent to.
-pub async fn broadcast<M: Clone + Send + 'static>(group: &str, message: M) {
+pub async fn broadcast<M: Clone + Send + 'static>(group: &(impl AsName + ?Sized), message: M) {
     let mut numbers = context::with_shared("broadcast", |shared| 0..=lock(&shared.groups.0).numbered);
     loop {
         let (members, behind) = context::with_shared("broadcast", |shared| {
+            let group = group.seek();
             let groups = lock(&shared.groups.0);
             groups.by_name.get(group).map_or_else(Default::default, |group| group.next_members(numbers))
         });
@@ -268,7 +278,7 @@ fn begin_monitor<R>(name: Name, read: impl FnOnce(&Group) -> R) -> (MonitorRef, 
         let mut groups = lock(&shared.groups.0);
         shared.attach_relation(this, |relations| relations.add_group(&name));
         groups.watches.insert(reference, (this, name.clone()));
-        let group = groups.by_name.entry(name).or_default();
+        let group = groups.by_name.get_or_default(name);
         group.watchers.insert((this, reference));
         (reference, read(group))
     })
@@ -289,11 +299,13 @@ fn begin_monitor<R>(name: Name, read: impl FnOnce(&Group) -> R) -> (MonitorRef, 
 pub fn demonitor_group(reference: MonitorRef) {
     let this = crate::this();
     context::with_shared("demonitor_group", |shared| {
+        let watch;
         let mut groups = lock(&shared.groups.0);
-        let Some((_, name)) = groups.watches.remove_if_of(reference, this) else { return };
-        if let Some(group) = groups.by_name.get_mut(&name) {
+        watch = groups.watches.remove_if_of(reference, this);
+        let Some((_, name)) = &watch else { return };
+        if let Some(group) = groups.by_name.get_mut(name.seek()) {
             group.watchers.remove(&(this, reference));
-            groups.forget_if_unused(shared, &name, this);
+            groups.forget_if_unused(shared, name, this);
         }
     });
 }
@@ -304,7 +316,7 @@ pub(crate) struct Groups(Mutex<AllGroups>);
 #[derive(Default)]
 struct AllGroups {
     /// Invariant: no group is empty.
-    by_name: HashMap<Name, Group>,
+    by_name: NameMap<Group>,
     /// The watcher and the group of each reference.
     watches: Watches,
     /// How many processes have become members, of all groups that have ever been.
@@ -437,19 +449,19 @@ impl AllGroups {
     /// Removes a group that is empty, and the note of it in the record of a process that it no longer
     /// concerns.
     fn forget_if_unused(&mut self, shared: &Shared, name: &Name, pid: Pid) {
-        let Some(group) = self.by_name.get(name) else { return };
+        let Some(group) = self.by_name.get(name.seek()) else { return };
         if !group.concerns(pid) {
             shared.detach_relation(pid, |relations| relations.remove_group(name));
         }
         if group.is_empty() {
-            self.by_name.remove(name);
+            self.by_name.remove(name.seek());
         }
     }
 }
 
 impl Groups {
-    // Metadata are values of users. What may hold the last reference to one is declared before the lock is
-    // taken, and so dropped after its release.
+    // Metadata and keys are values of users. What may hold the last reference to one is declared before the
+    // lock is taken, and so dropped after its release.
 
     fn join(&self, shared: &Shared, name: &Name, pid: Pid, meta: Option<GroupMeta>) {
         let change;
@@ -460,28 +472,34 @@ impl Groups {
         }
         groups.numbered += 1;
         let number = groups.numbered;
-        let group = groups.by_name.entry(name.clone()).or_default();
+        let group = groups.by_name.get_or_default(name.clone());
         change = group.join(pid, number, meta);
         if let Some(change) = &change {
             group.tell(shared, name, pid, change);
         }
     }
 
-    fn update_meta(&self, shared: &Shared, name: &str, pid: Pid, meta: GroupMeta) -> Result<(), NotJoined> {
-        let change;
+    fn update_meta(
+        &self,
+        shared: &Shared,
+        sought: Sought<'_>,
+        pid: Pid,
+        meta: GroupMeta,
+    ) -> Result<(), NotJoined> {
+        let (change, name);
         let mut groups = lock(&self.0);
-        let name = groups.by_name.get_key_value(name).ok_or(NotJoined)?.0.clone();
-        let group = groups.by_name.get_mut(&name).ok_or(NotJoined)?;
+        name = groups.by_name.name(sought).ok_or(NotJoined)?;
+        let group = groups.by_name.get_mut(sought).ok_or(NotJoined)?;
         change = group.joined.get_mut(&pid).ok_or(NotJoined)?.set_meta(meta);
         group.tell(shared, &name, pid, &change);
         Ok(())
     }
 
-    fn leave(&self, shared: &Shared, name: &str, pid: Pid) -> Result<(), NotJoined> {
-        let change;
+    fn leave(&self, shared: &Shared, sought: Sought<'_>, pid: Pid) -> Result<(), NotJoined> {
+        let (change, name);
         let mut groups = lock(&self.0);
-        let name = groups.by_name.get_key_value(name).ok_or(NotJoined)?.0.clone();
-        let group = groups.by_name.get_mut(&name).ok_or(NotJoined)?;
+        name = groups.by_name.name(sought).ok_or(NotJoined)?;
+        let group = groups.by_name.get_mut(sought).ok_or(NotJoined)?;
         change = group.leave(pid)?;
         if let Some(change) = &change {
             group.tell(shared, &name, pid, change);
@@ -492,21 +510,21 @@ impl Groups {
 
     /// Frees memory of groups that no longer exist.
     pub(crate) fn trim(&self) {
-        shrink(&mut lock(&self.0).by_name);
+        lock(&self.0).by_name.shrink();
     }
 
     /// Removes a process that is released from the members of a group and from its watchers.
     pub(crate) fn release(&self, shared: &Shared, name: &Name, pid: Pid) {
         let change;
         let mut groups = lock(&self.0);
-        let Some(group) = groups.by_name.get_mut(name) else { return };
+        let Some(group) = groups.by_name.get_mut(name.seek()) else { return };
         let references = group.remove_watcher(pid);
         change = group.remove(pid);
         if let Some(change) = &change {
             group.tell(shared, name, pid, change);
         }
         if group.is_empty() {
-            groups.by_name.remove(name);
+            groups.by_name.remove(name.seek());
         }
         for reference in references {
             groups.watches.remove_if_of(reference, pid);

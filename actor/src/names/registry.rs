@@ -13,8 +13,6 @@
 //! ```
 
 use std::{
-    borrow::Borrow,
-    collections::HashMap,
     fmt,
     future::poll_fn,
     sync::{Arc, Mutex},
@@ -22,8 +20,15 @@ use std::{
     time::Duration,
 };
 
-pub use super::name::Name;
-use super::server_type::ServerType;
+pub use super::{
+    key::{Key, NameKey},
+    name::{AsName, Name},
+};
+use super::{
+    map::NameMap,
+    name::{Seek as _, Sought},
+    server_type::ServerType,
+};
 use crate::{
     guard,
     messages::message::Message,
@@ -33,7 +38,7 @@ use crate::{
     time::timeout::{TimedOut, timeout as with_timeout},
 };
 
-/// Registers a name for `pid`.
+/// Registers a name for `pid`: a text, or a value of any type as a [`Key`] or a tuple.
 ///
 /// A process may have several names. A name has one holder, and is free again before any process is told of
 /// the holder's exit.
@@ -66,20 +71,17 @@ pub fn register(name: impl Into<Name>, pid: Pid) -> Result<(), RegisterError> {
 ///
 /// # Panics
 /// Panics outside a process.
-pub fn unregister(name: &str) -> Result<(), NoSuchName> {
+pub fn unregister(name: &(impl AsName + ?Sized)) -> Result<(), NoSuchName> {
     context::with_shared("unregister", |shared| {
+        let sought = name.seek();
+        let removed;
         // The holder's record changes under the registry's lock, as in `register`, so that the two cannot
         // cross.
         let mut holders = lock(&shared.registry.holders);
-        match holders.names.remove_entry(name) {
-            Some((name, holder)) => {
-                shared.detach_relation(holder.pid, |relations| {
-                    relations.others().names.retain(|held| *held != name)
-                });
-                Ok(())
-            }
-            None => Err(NoSuchName(name.into())),
-        }
+        removed = holders.names.remove(sought);
+        let (name, holder) = removed.as_ref().ok_or_else(|| NoSuchName(name.to_text()))?;
+        shared.detach_relation(holder.pid, |relations| relations.others().names.retain(|held| held != name));
+        Ok(())
     })
 }
 
@@ -90,8 +92,8 @@ pub fn unregister(name: &str) -> Result<(), NoSuchName> {
 /// # Panics
 /// Panics outside a process.
 #[must_use]
-pub fn whereis(name: &str) -> Option<Pid> {
-    context::with_shared("whereis", |shared| shared.registry.whereis(name))
+pub fn whereis(name: &(impl AsName + ?Sized)) -> Option<Pid> {
+    context::with_shared("whereis", |shared| shared.registry.whereis(name.seek()))
 }
 
 /// Waits until a process holds `name`, and returns it. The holder may have exited by the time this returns.
@@ -142,14 +144,17 @@ struct NameWaiter {
 
 impl WaitForName {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Pid> {
-        let registry = &self.handle.shared.registry;
-        let mut holders = lock(&registry.holders);
+        // A waker of a user is cloned before the locks are taken, and dropped after their release.
+        let waker = cx.waker().clone();
+        let replaced;
+        let mut holders = lock(&self.handle.shared.registry.holders);
         let mut waiter = lock(&self.waiter);
         if let Some(holder) = waiter.holder.or_else(|| holders.holder(&self.name)) {
             return Poll::Ready(holder);
         }
-        if waiter.waker.replace(cx.waker().clone()).is_none() {
-            holders.waiting.entry(self.name.clone()).or_default().push(self.waiter.clone());
+        replaced = waiter.waker.replace(waker);
+        if replaced.is_none() {
+            holders.waiting.get_or_default(self.name.clone()).push(self.waiter.clone());
         }
         Poll::Pending
     }
@@ -158,10 +163,10 @@ impl WaitForName {
 impl Drop for WaitForName {
     fn drop(&mut self) {
         let mut holders = lock(&self.handle.shared.registry.holders);
-        if let Some(waiting) = holders.waiting.get_mut(&self.name) {
+        if let Some(waiting) = holders.waiting.get_mut(self.name.seek()) {
             waiting.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
             if waiting.is_empty() {
-                holders.waiting.remove(&self.name);
+                holders.waiting.remove(self.name.seek());
             }
         }
     }
@@ -176,11 +181,14 @@ impl Drop for WaitForName {
 ///
 /// # Panics
 /// Panics outside a process.
-pub fn send_named<M: Send + 'static>(name: &str, message: M) -> Result<(), Undelivered<M>> {
+pub fn send_named<M: Send + 'static>(
+    name: &(impl AsName + ?Sized),
+    message: M,
+) -> Result<(), Undelivered<M>> {
     context::with_shared("send_named", |shared| shared.send_named(name, message))
 }
 
-/// Returns all names that processes hold, in no order. (OTP: `erlang:registered/0`.)
+/// Returns all names that processes hold, in order. (OTP: `erlang:registered/0`.)
 ///
 /// ```
 /// # use riot_actor::{name::registered, register, run, this};
@@ -206,36 +214,44 @@ impl Handle {
 
     /// Returns the process that holds a name, as [`whereis`] does, from a plain thread.
     #[must_use]
-    pub fn whereis(&self, name: &str) -> Option<Pid> {
-        self.shared.registry.whereis(name)
+    pub fn whereis(&self, name: &(impl AsName + ?Sized)) -> Option<Pid> {
+        self.shared.registry.whereis(name.seek())
     }
 
     /// Sends a message to the process that holds a name, as [`send_named`] does, from a plain thread.
     ///
     /// # Errors
     /// If no process holds the name; the message comes back.
-    pub fn send_named<M: Send + 'static>(&self, name: &str, message: M) -> Result<(), Undelivered<M>> {
+    pub fn send_named<M: Send + 'static>(
+        &self,
+        name: &(impl AsName + ?Sized),
+        message: M,
+    ) -> Result<(), Undelivered<M>> {
         self.shared.send_named(name, message)
     }
 }
 
 impl Shared {
-    fn send_named<M: Send + 'static>(&self, name: &str, message: M) -> Result<(), Undelivered<M>> {
-        match self.registry.whereis(name) {
+    fn send_named<M: Send + 'static>(
+        &self,
+        name: &(impl AsName + ?Sized),
+        message: M,
+    ) -> Result<(), Undelivered<M>> {
+        match self.registry.whereis(name.seek()) {
             Some(pid) => {
                 self.deliver(pid, Message::new(message));
                 Ok(())
             }
-            None => Err(Undelivered { name: NoSuchName(name.into()), message }),
+            None => Err(Undelivered { name: NoSuchName(name.to_text()), message }),
         }
     }
 }
 
-/// No process holds this name.
+/// No process holds this name. That of a key is what its `Debug` prints.
 ///
 /// See [`Undelivered`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoSuchName(pub Name);
+pub struct NoSuchName(pub String);
 
 impl fmt::Display for NoSuchName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -250,7 +266,7 @@ impl std::error::Error for NoSuchName {}
 /// # use riot_actor::{name::send_named, run};
 /// # run(async {
 /// let undelivered = send_named("clerk", "hello").unwrap_err();
-/// assert_eq!((undelivered.message, undelivered.name.0.as_str()), ("hello", "clerk"));
+/// assert_eq!((undelivered.message, &*undelivered.name.0), ("hello", "clerk"));
 /// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,9 +329,9 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Holders {
-    names: HashMap<Name, Holder>,
+    names: NameMap<Holder>,
     /// The waiters for names that no process holds.
-    waiting: HashMap<Name, Vec<Arc<Mutex<NameWaiter>>>>,
+    waiting: NameMap<Vec<Arc<Mutex<NameWaiter>>>>,
 }
 
 /// The process that holds a name.
@@ -328,17 +344,7 @@ struct Holder {
 
 impl Holders {
     fn holder(&self, name: &Name) -> Option<Pid> {
-        Some(self.names.get(name)?.pid)
-    }
-}
-
-/// Names for which a table is made smaller at most.
-const MAX_MOVED: usize = 4096;
-
-/// Makes a table smaller that has room for far more than it holds.
-pub(super) fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
-    if map.len() <= MAX_MOVED && map.capacity() >= 4 * map.len().max(256) {
-        map.shrink_to(2 * map.len());
+        Some(self.names.get(name.seek())?.pid)
     }
 }
 
@@ -363,9 +369,10 @@ impl Registry {
         if shared.attach_relation(pid, |relations| relations.others().names.push(name.clone())).is_none() {
             return Err(RegisterError::NoProc);
         }
-        let waiting = holders.waiting.remove(&name).unwrap_or_default();
+        let waiting = holders.waiting.remove(name.seek());
         holders.names.insert(name, Holder { pid, server_type });
         drop(holders);
+        let waiting = waiting.map_or_else(Vec::new, |(_, waiting)| waiting);
         for waiter in waiting {
             let waker = {
                 let mut waiter = lock(&waiter);
@@ -379,11 +386,14 @@ impl Registry {
         Ok(())
     }
 
-    pub(crate) fn whereis<Q: std::hash::Hash + Eq + ?Sized>(&self, name: &Q) -> Option<Pid>
-    where
-        Name: Borrow<Q>,
-    {
+    #[inline]
+    fn whereis(&self, name: Sought<'_>) -> Option<Pid> {
         Some(lock(&self.holders).names.get(name)?.pid)
+    }
+
+    /// Returns the process that holds a name.
+    pub(crate) fn holder(&self, name: &Name) -> Option<Pid> {
+        self.whereis(name.seek())
     }
 
     /// Returns the server that holds a name; none if the name is free.
@@ -395,7 +405,7 @@ impl Registry {
         name: &Name,
         expected: &ServerType,
     ) -> Result<Option<Pid>, &'static ServerType> {
-        let holder = lock(&self.holders).names.get(name).copied();
+        let holder = lock(&self.holders).names.get(name.seek()).copied();
         match holder.and_then(|holder| holder.server_type) {
             Some(found) if !found.is_same(expected) => Err(found),
             _ => Ok(holder.map(|holder| holder.pid)),
@@ -403,19 +413,21 @@ impl Registry {
     }
 
     fn registered(&self) -> Vec<Name> {
-        lock(&self.holders).names.keys().cloned().collect()
+        let mut names = lock(&self.holders).names.names();
+        names.sort();
+        names
     }
 
     /// Frees memory of names that are held no longer.
     pub(crate) fn trim(&self) {
-        shrink(&mut lock(&self.holders).names);
+        lock(&self.holders).names.shrink();
     }
 
     /// Frees a name in the release of its holder.
     pub(crate) fn release(&self, name: &Name, holder: Pid) {
         let mut holders = lock(&self.holders);
         if holders.holder(name) == Some(holder) {
-            holders.names.remove(name);
+            holders.names.remove(name.seek());
         }
     }
 }

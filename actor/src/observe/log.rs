@@ -166,7 +166,7 @@ impl Subscriber for LogSubscriber {
         if dropped > 0 {
             line = format!("... {dropped} lines were dropped here\n{line}");
         }
-        let writer = shared.registry.whereis(&self.name);
+        let writer = shared.registry.holder(&self.name);
         let sent = match writer {
             Some(writer) => shared.try_deliver(writer, Message::new(Line(line))),
             None => return to_stderr(&line),

@@ -64,7 +64,7 @@ pub fn monitor_name(name: impl Into<Name>) -> MonitorRef {
     let (this, name) = (crate::this(), name.into());
     context::with_shared("monitor_name", |shared| {
         let reference = shared.next_reference();
-        let target = MonitorTarget { pid: shared.registry.whereis(&name), name: Some(name) };
+        let target = MonitorTarget { pid: shared.registry.holder(&name), name: Some(name) };
         shared.monitor(this, target, reference);
         reference
     })

@@ -1,6 +1,6 @@
 //! Identifies a timer.
 
-use super::wheel::Key;
+use super::wheel::TimerKey;
 
 /// A timer that was started. The reference stays valid after the timer has fired or was cancelled, and never
 /// identifies another timer.
@@ -16,4 +16,4 @@ use super::wheel::Key;
 /// # });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TimerRef(pub(super) Key);
+pub struct TimerRef(pub(super) TimerKey);

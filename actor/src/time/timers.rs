@@ -50,7 +50,7 @@ impl Destination {
     fn holder(&self, shared: &Shared) -> Option<Pid> {
         match self {
             Self::Pid(pid) => Some(*pid),
-            Self::Name(name) => shared.registry.whereis(name),
+            Self::Name(name) => shared.registry.holder(name),
         }
     }
 }

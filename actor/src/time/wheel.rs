@@ -18,7 +18,7 @@ const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
 
 /// Identifies a timer. An index is used again, a serial number is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
+pub(crate) struct TimerKey {
     index: u32,
     serial: u64,
 }
@@ -77,22 +77,22 @@ impl<T> Wheel<T> {
 
     /// Starts a timer that is due at `tick`, or at the next tick if that has passed.
     #[cfg(test)]
-    pub(crate) fn start(&mut self, tick: u64, value: T) -> Key {
+    pub(crate) fn start(&mut self, tick: u64, value: T) -> TimerKey {
         self.start_with(tick, |_| value)
     }
 
     /// Starts a timer whose value is made from its key.
-    pub(crate) fn start_with(&mut self, tick: u64, value: impl FnOnce(Key) -> T) -> Key {
-        let key = Key { index: index_of(self.vacant_key()), serial: self.serial + 1 };
+    pub(crate) fn start_with(&mut self, tick: u64, value: impl FnOnce(TimerKey) -> T) -> TimerKey {
+        let key = TimerKey { index: index_of(self.vacant_key()), serial: self.serial + 1 };
         self.insert(tick, value(key), false)
     }
 
     /// Starts a timer whose key stays valid when it is popped, until it is cancelled; see [`Self::resume`].
-    pub(crate) fn start_repeating(&mut self, tick: u64, value: T) -> Key {
+    pub(crate) fn start_repeating(&mut self, tick: u64, value: T) -> TimerKey {
         self.insert(tick, value, true)
     }
 
-    fn insert(&mut self, tick: u64, value: T, repeats: bool) -> Key {
+    fn insert(&mut self, tick: u64, value: T, repeats: bool) -> TimerKey {
         self.serial += 1;
         let tick = tick.max(self.elapsed + 1);
         let serial = self.serial;
@@ -101,11 +101,11 @@ impl<T> Wheel<T> {
         self.vacant_key();
         let index = index_of(self.entries.insert(entry));
         self.link(index);
-        Key { index, serial }
+        TimerKey { index, serial }
     }
 
     /// Puts a popped repeating timer back, due at `tick`; gives its value back if it was cancelled.
-    pub(crate) fn resume(&mut self, key: Key, tick: u64, value: T) -> Result<(), T> {
+    pub(crate) fn resume(&mut self, key: TimerKey, tick: u64, value: T) -> Result<(), T> {
         let elapsed = self.elapsed;
         match self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial) {
             Some(entry) => {
@@ -120,7 +120,7 @@ impl<T> Wheel<T> {
 
     /// Cancels a timer; none if it was popped for good or cancelled before. Returns the tick it was due at,
     /// and its value unless that is popped.
-    pub(crate) fn cancel(&mut self, key: Key) -> Option<(u64, Option<T>)> {
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<(u64, Option<T>)> {
         let (tick, value) = self.get(key)?;
         if value.is_some() && tick != NEVER {
             self.unlink(key.index);
@@ -130,7 +130,7 @@ impl<T> Wheel<T> {
     }
 
     /// Returns the tick that a running timer is due at, and its value.
-    pub(crate) fn get(&mut self, key: Key) -> Option<(u64, Option<&mut T>)> {
+    pub(crate) fn get(&mut self, key: TimerKey) -> Option<(u64, Option<&mut T>)> {
         let entry = self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial)?;
         Some((entry.tick, entry.value.as_mut()))
     }
@@ -146,7 +146,7 @@ impl<T> Wheel<T> {
     }
 
     /// Pops a timer that is due at `now` or before, the earliest tick first.
-    pub(crate) fn pop(&mut self, now: u64) -> Option<(Key, u64, T)> {
+    pub(crate) fn pop(&mut self, now: u64) -> Option<(TimerKey, u64, T)> {
         loop {
             let Some((level, slot, tick)) = self.next_slot().filter(|&(_, _, tick)| tick <= now) else {
                 self.elapsed = self.elapsed.max(now);
@@ -161,7 +161,7 @@ impl<T> Wheel<T> {
             let index = self.heads[level][slot];
             self.unlink(index);
             let entry = &mut self.entries[index as usize];
-            let (key, due) = (Key { index, serial: entry.serial }, entry.tick);
+            let (key, due) = (TimerKey { index, serial: entry.serial }, entry.tick);
             let value = entry.value.take().expect("a timer in a slot has its value");
             if !entry.repeats {
                 self.entries.remove(index as usize);
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_trim_frees_what_no_running_timer_stands_behind() {
         let mut wheel = Wheel::new();
-        let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 1_000, tick)).collect();
+        let keys: Vec<TimerKey> = (0..10_000).map(|tick| wheel.start(tick + 1_000, tick)).collect();
         let (last, others) = keys.split_last().expect("there are some");
         for key in others {
             assert!(wheel.cancel(*key).is_some());
@@ -333,7 +333,7 @@ mod tests {
         assert!(wheel.entries.capacity() < MIN_TRIMMED);
         assert_eq!((wheel.pop(5_000), wheel.len()), (Some((low, 5_000, 7)), 0));
         assert!(wheel.trim().is_none(), "there is little to free");
-        let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 6_000, tick)).collect();
+        let keys: Vec<TimerKey> = (0..10_000).map(|tick| wheel.start(tick + 6_000, tick)).collect();
         keys.into_iter().for_each(|key| _ = wheel.cancel(key));
         assert!(wheel.trim().is_some());
         assert_eq!((wheel.entries.capacity(), wheel.next_tick()), (0, None));
@@ -342,9 +342,9 @@ mod tests {
     #[test]
     fn a_timer_that_is_started_again_and_again_leaves_its_high_place() {
         let mut wheel = Wheel::new();
-        let keys: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
+        let keys: Vec<TimerKey> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
         keys.into_iter().for_each(|key| _ = wheel.cancel(key));
-        let spare: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
+        let spare: Vec<TimerKey> = (0..10_000).map(|tick| wheel.start(tick + 100_000, tick)).collect();
         let (first, others) = spare.split_first().expect("there are some");
         others.iter().for_each(|key| _ = wheel.cancel(*key));
         let mut running = *first;
@@ -358,7 +358,7 @@ mod tests {
         }
         assert!(wheel.entries.capacity() < MIN_TRIMMED, "{}", wheel.entries.capacity());
         // When there are many again, all places are taken.
-        let many: Vec<Key> = (0..10_000).map(|tick| wheel.start(tick + 300_000, tick)).collect();
+        let many: Vec<TimerKey> = (0..10_000).map(|tick| wheel.start(tick + 300_000, tick)).collect();
         assert_eq!(wheel.len(), 10_001);
         assert!(many.iter().all(|key| wheel.get(*key).is_some()));
         assert!(wheel.holes.is_empty());

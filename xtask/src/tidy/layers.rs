@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "messages::boxed",
             "messages::message",
+            "names::key",
             "names::name",
             "names::server_type",
             "process::notice",
