@@ -22,7 +22,7 @@ use crate::{
 const MIN_SHRUNK: usize = 1024;
 
 pub(crate) struct Dynamic {
-    max_children: usize,
+    max_children: Option<usize>,
     /// Children by pid. A restarting child keeps the pid it had.
     children: HashMap<Pid, DynamicChild>,
     /// The child of each retry that is due.
@@ -42,8 +42,16 @@ struct DynamicChild {
 }
 
 impl Dynamic {
-    pub(crate) fn new(max_children: usize) -> Self {
+    pub(crate) fn new(max_children: Option<usize>) -> Self {
         Self { max_children, children: HashMap::new(), retries: HashMap::new(), significant: 0, started: 0 }
+    }
+
+    pub(crate) fn max_children(&self) -> Option<usize> {
+        self.max_children
+    }
+
+    pub(crate) fn set_max_children(&mut self, max_children: Option<usize>) {
+        self.max_children = max_children;
     }
 
     pub(crate) async fn start_child(
@@ -51,7 +59,7 @@ impl Dynamic {
         core: &mut Core,
         mut spec: ChildSpec,
     ) -> Result<Pid, StartChildError> {
-        if self.children.len() >= self.max_children {
+        if self.max_children.is_some_and(|max| self.children.len() >= max) {
             return Err(StartChildError::MaxChildren);
         }
         let pid = core.start(&mut spec).await.map_err(StartChildError::Failed)?;

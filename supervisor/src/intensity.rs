@@ -35,6 +35,13 @@ impl Intensity {
         self.period
     }
 
+    /// Sets other bounds. Attempts that were made before count on.
+    pub(crate) fn set(&mut self, max_restarts: usize, period: Duration) {
+        (self.max_restarts, self.period) = (max_restarts, period);
+        let spare = self.recent.len().saturating_sub(max_restarts);
+        self.recent.drain(..spare);
+    }
+
     /// Returns how many attempts were recorded in the period until `now`.
     pub(crate) fn recent(&self, now: Instant) -> usize {
         self.recent.iter().filter(|&&at| now.saturating_duration_since(at) <= self.period).count()

@@ -174,4 +174,4 @@ pub use reference::{ChildCounts, ChildInfo, ChildState, SupervisorRef};
 pub use retry::Retry;
 pub use started::{Started, StartedChild, process_with_start};
 pub use strategy::AutoShutdown;
-pub use system::{SupervisorState, SupervisorStatistics};
+pub use system::{SupervisorSettings, SupervisorState, SupervisorStatistics};

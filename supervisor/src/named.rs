@@ -8,7 +8,7 @@ use crate::{
     child_type::{ChildRef, ChildType},
     error::{ChildError, DeleteChildError, RestartChildError, StartChildError, SupervisorStopError},
     reference::{ChildCounts, ChildInfo, SupervisorRef},
-    system::{SupervisorState, SupervisorStatistics},
+    system::{SupervisorSettings, SupervisorState, SupervisorStatistics},
 };
 
 /// A reference to whatever supervisor holds a name, with the methods of a [`SupervisorRef`]. Each use looks
@@ -111,6 +111,9 @@ impl NamedSupervisor {
         suspend() -> Result<(), CallError>;
         resume() -> Result<(), CallError>;
         get_state() -> Result<SupervisorState, CallError>;
+        replace_state(
+            replace: impl FnOnce(&mut SupervisorSettings) + Send + 'static
+        ) -> Result<SupervisorSettings, CallError>;
         get_status() -> Result<ServerStatus, CallError>;
         statistics() -> Result<SupervisorStatistics, CallError>;
     }

@@ -10,7 +10,7 @@ use riot_actor::{
     log::failed_to_start,
     mailbox::{receive_any, receive_if, select},
     monitor, now,
-    process::{catch_panic, demonitor_flush, set_label, yield_now},
+    process::{catch_panic, contain, demonitor_flush, set_label, yield_now},
     receive, register,
     runtime::give_up,
     send, this,
@@ -33,7 +33,7 @@ use crate::{
     },
     retry::AfterFailure,
     strategy::AutoShutdown,
-    system::{SupervisorState, System},
+    system::{ReplaceState, SupervisorSettings, SupervisorState, System},
 };
 
 /// The number of a future attempt. A retry whose child has another ticket, or none, is out of date.
@@ -234,7 +234,7 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
     }
     let mut child_set = match described.shape {
         Shape::Ordered(strategy) => ChildSet::Ordered(Children::new(strategy, described.children)),
-        Shape::Dynamic => ChildSet::Dynamic(Dynamic::new(described.max_children.unwrap_or(usize::MAX))),
+        Shape::Dynamic => ChildSet::Dynamic(Dynamic::new(described.max_children)),
     };
     let mut core = Core {
         parent,
@@ -390,6 +390,11 @@ async fn handle_system(child_set: &mut ChildSet, core: &mut Core, request: Syste
             reply.send(());
         }
         System::GetState(reply) => reply.send(state(child_set, core).await),
+        System::ReplaceState(CallRequest { query, reply, .. }) => {
+            if let Some(settings) = replaced(child_set, core, query) {
+                reply.send(settings);
+            }
+        }
         System::GetStatus(reply) => {
             let text = format!("{:?}", state(child_set, core).await);
             reply.send(ServerStatus::of_this("riot_supervisor::Supervisor", core.is_suspended, text));
@@ -397,6 +402,30 @@ async fn handle_system(child_set: &mut ChildSet, core: &mut Core, request: Syste
         System::Statistics(reply) => reply.send(core.reporter.counts.statistics()),
     }
     ControlFlow::Continue(())
+}
+
+/// Replaces the settings; none if the function fails or makes settings that are not allowed.
+fn replaced(
+    child_set: &mut ChildSet,
+    core: &mut Core,
+    ReplaceState(replace): ReplaceState,
+) -> Option<SupervisorSettings> {
+    let max_children = match child_set {
+        ChildSet::Ordered(_) => None,
+        ChildSet::Dynamic(children) => children.max_children(),
+    };
+    let (max_restarts, period) = (core.intensity.max_restarts(), core.intensity.period());
+    let mut settings = SupervisorSettings { max_restarts, period, max_children };
+    let settings = contain(move || {
+        replace(&mut settings);
+        settings.check();
+        settings
+    })?;
+    core.intensity.set(settings.max_restarts, settings.period);
+    if let ChildSet::Dynamic(children) = child_set {
+        children.set_max_children(settings.max_children);
+    }
+    Some(settings)
 }
 
 async fn state(child_set: &mut ChildSet, core: &Core) -> SupervisorState {

@@ -45,6 +45,27 @@ pub struct SupervisorState {
     pub children: Vec<ChildInfo>,
 }
 
+/// The settings of a supervisor that may change while it runs, see
+/// [`replace_state`](SupervisorRef::replace_state) for an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SupervisorSettings {
+    /// How many restarts there may be in a period.
+    pub max_restarts: usize,
+    /// That period; not zero.
+    pub period: Duration,
+    /// How many children there may be; not zero. None for no bound, and where the supervisor is not dynamic.
+    pub max_children: Option<usize>,
+}
+
+impl SupervisorSettings {
+    /// Panics if the builder of a supervisor would refuse them.
+    pub(crate) fn check(&self) {
+        assert!(!self.period.is_zero(), "the period of the restart intensity is zero");
+        assert!(self.max_children != Some(0), "max_children is zero");
+    }
+}
+
 /// How much a supervisor has done since its start, as [`statistics`](SupervisorRef::statistics) returns it.
 ///
 /// ```
@@ -101,6 +122,7 @@ pub(crate) enum System {
     Suspend(ReplyTo<()>),
     Resume(ReplyTo<()>),
     GetState(ReplyTo<SupervisorState>),
+    ReplaceState(CallRequest<ReplaceState, SupervisorSettings>),
     GetStatus(ReplyTo<ServerStatus>),
     Statistics(ReplyTo<SupervisorStatistics>),
 }
@@ -108,6 +130,7 @@ pub(crate) enum System {
 struct Suspend;
 struct Resume;
 struct GetState;
+pub(crate) struct ReplaceState(pub(crate) Box<dyn FnOnce(&mut SupervisorSettings) + Send>);
 struct GetStatus;
 struct Statistics;
 
@@ -121,6 +144,7 @@ impl System {
             || message.is::<CallRequest<Suspend, ()>>()
             || message.is::<CallRequest<Resume, ()>>()
             || message.is::<CallRequest<GetState, SupervisorState>>()
+            || message.is::<CallRequest<ReplaceState, SupervisorSettings>>()
             || message.is::<CallRequest<GetStatus, ServerStatus>>()
             || message.is::<CallRequest<Statistics, SupervisorStatistics>>()
     }
@@ -137,6 +161,10 @@ impl System {
         };
         let message = match message.downcast::<CallRequest<GetState, SupervisorState>>() {
             Ok(request) => return Ok(Self::GetState(request.reply)),
+            Err(message) => message,
+        };
+        let message = match message.downcast() {
+            Ok(request) => return Ok(Self::ReplaceState(request)),
             Err(message) => message,
         };
         let message = match message.downcast::<CallRequest<GetStatus, ServerStatus>>() {
@@ -185,6 +213,33 @@ impl SupervisorRef {
     /// As those of [`suspend`](Self::suspend).
     pub async fn get_state(self) -> Result<SupervisorState, CallError> {
         self.system(GetState).await
+    }
+
+    /// Has `replace` change what may change while a supervisor runs, whether it is suspended or not, and
+    /// returns the new settings. Restarts that were made before count in the new period; children beyond a
+    /// new bound stay. (OTP: `sys:replace_state/2`; the children of a supervisor are changed by its own
+    /// requests.)
+    ///
+    /// ```
+    /// # use riot_actor::{run, Reason};
+    /// use riot_supervisor::Supervisor;
+    /// # let reason = run(async {
+    /// let sup = Supervisor::dynamic().max_children(10).start_link().await?;
+    /// let settings = sup.replace_state(|settings| settings.max_children = Some(100)).await?;
+    /// assert_eq!((settings.max_children, settings.max_restarts), (Some(100), 1));
+    /// # Ok::<_, Reason>(())
+    /// # });
+    /// # assert_eq!(reason, Reason::Normal);
+    /// ```
+    ///
+    /// # Errors
+    /// As those of [`suspend`](Self::suspend); [`CallError::Dropped`] if `replace` panics, or makes settings
+    /// that are not allowed. The settings are as before then, and the panic is reported.
+    pub async fn replace_state(
+        self,
+        replace: impl FnOnce(&mut SupervisorSettings) + Send + 'static,
+    ) -> Result<SupervisorSettings, CallError> {
+        self.system(ReplaceState(Box::new(replace))).await
     }
 
     /// Returns the status, with the state as text. (OTP: `sys:get_status/1`.)

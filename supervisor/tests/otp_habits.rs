@@ -24,8 +24,8 @@ use riot_actor::{
 };
 use riot_supervisor::{
     Backoff, ChildState, FailedToStart, RestartChildError, Retry, StartChildError, Started, Supervisor,
-    SupervisorEvent, SupervisorRef, SupervisorStartError, SupervisorStopError, process, process_with_start,
-    server, supervisor, task, worker,
+    SupervisorEvent, SupervisorRef, SupervisorSettings, SupervisorStartError, SupervisorStopError, process,
+    process_with_start, server, supervisor, task, worker,
 };
 
 struct Db(u32);
@@ -202,6 +202,56 @@ fn ou06_a_suspended_supervisor_restarts_nothing_and_obeys_its_parent() {
         let end = wait(sup.pid());
         exit(parent, Reason::Shutdown);
         assert_eq!(end.await, Reason::Shutdown);
+    });
+}
+
+#[test]
+fn ou06_the_settings_of_a_supervisor_change_while_it_runs() {
+    everywhere(|| async {
+        trap_exit(true);
+        let job = || process("job", pending::<()>).temporary();
+        let pool = Supervisor::dynamic().max_children(1).start_link().await.unwrap();
+        pool.start_child(job()).await.unwrap();
+        assert_eq!(pool.start_child(job()).await, Err(StartChildError::MaxChildren));
+        let settings = pool.replace_state(|settings| settings.max_children = Some(2)).await.unwrap();
+        assert_eq!((settings.max_children, settings.max_restarts, settings.period), (Some(2), 1, secs(5)));
+        pool.start_child(job()).await.unwrap();
+        assert_eq!(pool.start_child(job()).await, Err(StartChildError::MaxChildren));
+        // What may not be is not taken, nor is half of it.
+        for refused in [0, 1, 2] {
+            let replaced = pool.replace_state(move |settings| {
+                settings.max_restarts = 100;
+                match refused {
+                    0 => settings.period = Duration::ZERO,
+                    1 => settings.max_children = Some(0),
+                    _ => panic!("as asked"),
+                }
+            });
+            assert_eq!(replaced.await, Err(CallError::Dropped));
+        }
+        pool.suspend().await.unwrap();
+        let settings = pool.replace_state(|settings| settings.max_children = None).await.unwrap();
+        assert_eq!((settings.max_children, settings.max_restarts, settings.period), (None, 1, secs(5)));
+        pool.resume().await.unwrap();
+        pool.start_child(job()).await.unwrap();
+
+        // Restarts that were made count: of two in the period no third is allowed once two is the bound.
+        let sup =
+            Supervisor::one_for_one().intensity(9, secs(60)).child(server::<Db>("db", || 7)).start_link();
+        let sup = sup.await.unwrap();
+        for _ in 0..2 {
+            let db: GenServerRef<Db> = sup.child("db").await.unwrap();
+            let end = wait(db.pid());
+            db.cast(Crash);
+            end.await;
+        }
+        let lowered = |settings: &mut SupervisorSettings| settings.max_restarts = 2;
+        assert_eq!(sup.replace_state(lowered).await.unwrap().max_children, None);
+        let db: GenServerRef<Db> = sup.child("db").await.unwrap();
+        let end = wait(sup.pid());
+        db.cast(Crash);
+        assert_eq!(end.await, Reason::Shutdown);
+        pool.stop(Reason::Normal).await.unwrap();
     });
 }
 
