@@ -4,7 +4,7 @@
 use std::{
     io,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use riot_actor::{
@@ -17,7 +17,7 @@ use riot_actor::{
     sleep, spawn, this,
 };
 use riot_socket::{
-    Connection, ConnectionTimeouts, Server, ServerHandle,
+    Connection, ConnectionTimeouts, Control, Server, ServerHandle, Status,
     memory::{Faults, Listener},
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -123,35 +123,51 @@ fn tk05_a_connection_in_a_task_of_tokio_echoes_all_bytes() {
     });
 }
 
+/// A protocol that has nothing to say.
+struct Quiet;
+
+impl Control for Quiet {
+    fn drain(&self, _: Option<Instant>) {}
+    fn status(&self) -> Status {
+        Status { state: "quiet", requests: 0 }
+    }
+}
+
 #[test]
 fn tk05_the_end_of_the_owner_ends_the_stream_in_the_task() {
-    with_tokio(async {
-        let ended: Arc<Mutex<Option<io::Result<u64>>>> = Arc::default();
-        let told = ended.clone();
-        let server = Server::bind("127.0.0.1:0")?
-            .tokio()
-            .start_link(move |connection: Connection| {
-                let told = told.clone();
-                async move {
-                    let echoing = tokio::spawn(async move {
-                        let echoed = echo(connection).await;
-                        *told.lock().expect("no panic") = Some(echoed);
-                    });
-                    let _ = echoing.await;
-                }
-            })
-            .await?;
-        let mut client = Connection::connect(&server.local_addr().to_string()).await?;
-        client.write_all(b"hello").await?;
-        client.read_exact(&mut [0; 5]).await?;
-        exit(tree().labelled("Connector")[0], Reason::Kill);
-        assert_eq!(client.read_to_end(10).await.unwrap_or_default(), b"");
-        while ended.lock().expect("no panic").is_none() {
-            sleep(millis(1)).await;
-        }
-        server.stop(Duration::ZERO).await;
-        Ok(())
-    });
+    for is_controlled in [false, true] {
+        with_tokio(async move {
+            let ended: Arc<Mutex<Option<io::Result<u64>>>> = Arc::default();
+            let told = ended.clone();
+            let server = Server::bind("127.0.0.1:0")?
+                .tokio()
+                .start_link(move |connection: Connection| {
+                    let told = told.clone();
+                    async move {
+                        let control: Arc<dyn Control> = Arc::new(Quiet);
+                        if is_controlled {
+                            connection.controlled_by(Arc::downgrade(&control));
+                        }
+                        let echoing = tokio::spawn(async move {
+                            let echoed = echo(connection).await;
+                            *told.lock().expect("no panic") = Some(echoed);
+                        });
+                        let _ = echoing.await;
+                    }
+                })
+                .await?;
+            let mut client = Connection::connect(&server.local_addr().to_string()).await?;
+            client.write_all(b"hello").await?;
+            client.read_exact(&mut [0; 5]).await?;
+            exit(tree().labelled("Connector")[0], Reason::Kill);
+            assert_eq!(client.read_to_end(10).await.unwrap_or_default(), b"");
+            while ended.lock().expect("no panic").is_none() {
+                sleep(millis(1)).await;
+            }
+            server.stop(Duration::ZERO).await;
+            Ok(())
+        });
+    }
 }
 
 #[test]

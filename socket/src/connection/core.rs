@@ -208,7 +208,7 @@ impl Connection {
     /// }
     /// ```
     pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
-        self.identity.record.set_drain_hook(Box::new(hook), self.transport.clone());
+        self.identity.record.set_drain_hook(Box::new(hook));
     }
 
     /// Sets the [`Control`] that is asked to finish, and for its status, from now on. If the connection was

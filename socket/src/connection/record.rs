@@ -59,6 +59,8 @@ struct RecordState {
     stage: Stage,
     drain: DrainState,
     drain_target: DrainTarget,
+    /// None once the connection has been dropped.
+    transport: Option<Arc<dyn Transport>>,
 }
 
 /// The knowledge that a connection has of a drain.
@@ -108,8 +110,8 @@ pub(crate) enum Stage {
 /// The party that a drain is passed to, and that reports the status.
 enum DrainTarget {
     /// No hook was set. The input of the transport is ended.
-    Input(Arc<dyn Transport>),
-    Hook(Option<Box<dyn FnOnce() + Send>>, Arc<dyn Transport>),
+    Input,
+    Hook(Option<Box<dyn FnOnce() + Send>>),
     Protocol(Weak<dyn Control>),
     /// The connection has been dropped.
     Released,
@@ -139,7 +141,8 @@ impl ConnectionRecord {
             peer,
             stage: Stage::Accepted,
             drain: DrainState::Unaware,
-            drain_target: DrainTarget::Input(transport),
+            drain_target: DrainTarget::Input,
+            transport: Some(transport),
         };
         Self {
             since: riot_actor::now(),
@@ -281,12 +284,11 @@ impl ConnectionRecord {
 
     #[cfg(feature = "tokio")]
     fn end(&self) {
-        let transport = match &self.lock().drain_target {
-            DrainTarget::Input(transport) | DrainTarget::Hook(_, transport) => transport.clone(),
-            DrainTarget::Protocol(_) | DrainTarget::Released => return,
-        };
-        // A transport may be a user's.
-        let _ = contain(|| transport.shutdown(Shutdown::Both));
+        let transport = self.lock().transport.clone();
+        if let Some(transport) = transport {
+            // A transport may be a user's.
+            let _ = contain(move || transport.shutdown(Shutdown::Both));
+        }
     }
 
     /// Adds the client, the server and the age of the connection to the crash report of the running process.
@@ -330,7 +332,7 @@ impl ConnectionRecord {
             _ if matches!(state.drain, DrainState::Draining { .. }) => return None,
             DrainTarget::Released => return None,
             DrainTarget::Protocol(control) => control.upgrade(),
-            DrainTarget::Input(_) | DrainTarget::Hook(..) => None,
+            DrainTarget::Input | DrainTarget::Hook(_) => None,
         };
         drop(state); // The protocol may use the connection in its answer.
         match self.bytes() {
@@ -341,9 +343,10 @@ impl ConnectionRecord {
 
     /// Ends an idle connection at once, for the sake of a new client.
     pub(crate) fn give_way(&self) {
-        let input = match &self.lock().drain_target {
-            DrainTarget::Input(transport) => Some(transport.clone()),
-            _ => None,
+        let input = {
+            let state = self.lock();
+            let ends_input = matches!(state.drain_target, DrainTarget::Input);
+            state.transport.clone().filter(|_| ends_input)
         };
         self.drain(Some(riot_actor::now()));
         self.finish_now();
@@ -355,12 +358,12 @@ impl ConnectionRecord {
 
     /// Makes the close of a connection that is about to be killed a reset.
     pub(crate) fn cut(&self) {
-        let (transport, control) = match &self.lock().drain_target {
-            DrainTarget::Input(transport) | DrainTarget::Hook(_, transport) => {
-                (Some(transport.clone()), None)
+        let (transport, control) = {
+            let state = self.lock();
+            match &state.drain_target {
+                DrainTarget::Protocol(control) => (None, control.upgrade()),
+                _ => (state.transport.clone(), None),
             }
-            DrainTarget::Protocol(control) => (None, control.upgrade()),
-            DrainTarget::Released => (None, None),
         };
         if let Some(transport) = transport {
             let _ = contain(move || transport.reset_on_close());
@@ -401,10 +404,10 @@ impl ConnectionRecord {
         let answered = || self.has_received() && self.bytes().1 > 0;
         match &state.drain_target {
             _ if told => DrainStep::Done,
-            DrainTarget::Input(_) if self.has_received() => DrainStep::Received,
+            DrainTarget::Input if self.has_received() => DrainStep::Received,
             DrainTarget::Protocol(_) if answered() => DrainStep::Now,
-            DrainTarget::Input(_) | DrainTarget::Protocol(_) => DrainStep::AfterFirst,
-            DrainTarget::Hook(..) | DrainTarget::Released => DrainStep::Done,
+            DrainTarget::Input | DrainTarget::Protocol(_) => DrainStep::AfterFirst,
+            DrainTarget::Hook(_) | DrainTarget::Released => DrainStep::Done,
         }
     }
 
@@ -416,7 +419,9 @@ impl ConnectionRecord {
 
     /// Passes on what the connection knows of a drain, if its protocol has begun and is to be told.
     fn tell(&self, mut state: MutexGuard<'_, RecordState>, now: bool) {
-        let RecordState { drain, drain_target, stage: Stage::Serving, .. } = &mut *state else { return };
+        let RecordState { drain, drain_target, transport, stage: Stage::Serving, .. } = &mut *state else {
+            return;
+        };
         match (drain, drain_target) {
             (DrainState::Announced, DrainTarget::Protocol(control)) => {
                 let control = control.upgrade();
@@ -425,21 +430,24 @@ impl ConnectionRecord {
                     ask(control, |control| control.announce_drain());
                 }
             }
-            (DrainState::Draining { told, .. }, DrainTarget::Hook(hook, transport)) => {
+            (DrainState::Draining { told, .. }, DrainTarget::Hook(hook)) => {
                 *told = true;
                 let (hook, transport) = (hook.take(), transport.clone());
                 drop(state);
                 if let Some(hook) = hook
                     && contain(hook).is_none()
+                    && let Some(transport) = transport
                 {
                     end_input(transport);
                 }
             }
-            (DrainState::Draining { told, .. }, DrainTarget::Input(transport)) if now && !*told => {
+            (DrainState::Draining { told, .. }, DrainTarget::Input) if now && !*told => {
                 *told = true;
                 let transport = transport.clone();
                 drop(state);
-                end_input(transport);
+                if let Some(transport) = transport {
+                    end_input(transport);
+                }
             }
             (DrainState::Draining { told: false, deadline }, DrainTarget::Protocol(control)) => {
                 let (deadline, control) = (*deadline, control.upgrade());
@@ -470,8 +478,8 @@ impl ConnectionRecord {
         self.crossed.store(crossed, Relaxed);
     }
 
-    pub(crate) fn set_drain_hook(&self, hook: Box<dyn FnOnce() + Send>, transport: Arc<dyn Transport>) {
-        self.set_drain_target(DrainTarget::Hook(Some(hook), transport));
+    pub(crate) fn set_drain_hook(&self, hook: Box<dyn FnOnce() + Send>) {
+        self.set_drain_target(DrainTarget::Hook(Some(hook)));
     }
 
     pub(crate) fn set_control(&self, control: Weak<dyn Control>) {
@@ -490,20 +498,19 @@ impl ConnectionRecord {
         drop(before);
     }
 
-    /// Replaces the transport whose input a drain ends.
+    /// Replaces the transport that a drain or a cut acts on.
     pub(crate) fn set_transport(&self, transport: &Arc<dyn Transport>) {
-        let mut state = self.lock();
-        let before = match &mut state.drain_target {
-            DrainTarget::Input(input) => Some(std::mem::replace(input, transport.clone())),
-            _ => None,
-        };
-        drop(state);
+        let before = self.lock().transport.replace(transport.clone());
         drop(before);
     }
 
     /// Drops the transport, so that the connection closes when its owner drops it.
     pub(crate) fn release(&self) {
-        let before = std::mem::replace(&mut self.lock().drain_target, DrainTarget::Released);
+        let before = {
+            let mut state = self.lock();
+            let target = std::mem::replace(&mut state.drain_target, DrainTarget::Released);
+            (target, state.transport.take())
+        };
         drop(before);
     }
 }
