@@ -19,6 +19,7 @@ use riot_actor::{
     simulation::interleave,
     spawn, spawn_link,
     task::Task,
+    telemetry::crash_detail,
     this, trap_exit,
 };
 
@@ -483,4 +484,21 @@ fn ou08_ancestors_are_the_last_eight_spawners_also_when_they_are_gone() {
         }
     });
     assert!(std::panic::catch_unwind(ancestors).is_err(), "outside a process");
+}
+
+#[test]
+fn ou08_details_of_a_crash_report_see_the_values() {
+    everywhere_with_crash_reports(|crashes| async move {
+        for fails in [false, true] {
+            let crashing = spawn(async move {
+                USER.set("joe".to_owned());
+                crash_detail("user", || format!("{:?}", USER.get()));
+                assert!(fails, "by a panic");
+                Err::<(), _>(Reason::other("by an error"))
+            });
+            let _ = wait(crashing).await;
+            let report = crashes.lock().unwrap().pop().unwrap();
+            assert_eq!(report.details, [("user", "Some(\"joe\")".to_owned())], "{:?}", report.reason);
+        }
+    });
 }

@@ -97,3 +97,41 @@ fn h14_the_crash_report_of_an_idle_connection_names_no_request() {
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(named_request(answer, request), None);
 }
+
+/// Handlers panic, and other connections go on, before each has said its last word and exits.
+#[test]
+fn h14_each_of_several_requests_that_panic_at_once_is_named() {
+    for seed in 0..50 {
+        let reports: Arc<Mutex<Vec<CrashReport>>> = Arc::default();
+        let told = reports.clone();
+        let config = Config::new().without_default_log().on_crash(move |report| {
+            if report.label.as_deref() == Some("Connector") {
+                told.lock().expect("no panic").push(report.clone());
+            }
+        });
+        let reason = Simulation::new(seed).config(config).run(async move {
+            let listener = Listener::new();
+            let server = Server::listen(listener.clone()).handler(answer).start_link().await?;
+            let mut clients = Vec::new();
+            for _ in 0..4 {
+                clients.push(listener.connect()?);
+            }
+            for client in &mut clients {
+                client.write_all(b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await?;
+            }
+            for client in &mut clients {
+                assert!(client.read_to_end(1000).await?.starts_with(b"HTTP/1.1 500"));
+            }
+            server.wait_for_connections(|connections| connections == 0).await;
+            server.stop(Duration::ZERO).await;
+            Ok::<(), Reason>(())
+        });
+        assert_eq!(reason, Reason::Normal, "seed {seed}");
+        let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
+        assert_eq!(reports.len(), 4, "seed {seed}");
+        for report in reports {
+            let request = report.details.iter().find(|detail| detail.0 == "request");
+            assert_eq!(request.map(|detail| &*detail.1), Some("GET /panic"), "seed {seed}: {report:?}");
+        }
+    }
+}

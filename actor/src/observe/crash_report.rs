@@ -97,7 +97,8 @@ impl CrashLevel {
 }
 
 /// Registers a detail of the running process for its crash report. The function is called only if the process
-/// exits abnormally, after its body was dropped. A process has 16 details at most; more are ignored.
+/// exits abnormally, in that process, after its body was dropped and before its [local
+/// values](crate::process_local) are. A process has 16 details at most; more are ignored.
 ///
 /// A detail stays until the process ends, and another one of the same name does not replace it. A process
 /// that does one job after the other, such as the handler of a connection, therefore registers a detail once,
@@ -123,22 +124,34 @@ impl CrashLevel {
 /// # Panics
 /// Panics outside a process.
 pub fn crash_detail(name: &'static str, value: impl Fn() -> String + Send + 'static) {
-    let mut detail = Some(CrashDetail { name, value: Contained::new(Box::new(value)) });
-    let this = crate::this();
-    context::with_shared("crash_detail", |shared| {
-        shared.attach_relation(this, |relations| {
+    attach(crate::this(), CrashDetail { name, value: Contained::new(Box::new(value)) });
+}
+
+/// Attaches a detail to the record of a process, unless it has too many. Returns whether the process lives.
+fn attach(pid: Pid, detail: CrashDetail) -> bool {
+    let mut detail = Some(detail);
+    let attached = context::with_shared("crash_detail", |shared| {
+        shared.attach_relation(pid, |relations| {
             let details = &mut relations.others().crash_details;
             if details.len() < MAX_DETAILS {
                 details.extend(detail.take());
             }
-        });
+        })
     });
+    attached.is_some()
 }
 
 /// Adds a detail to the crash report of the running process, which is about to exit abnormally: it unwinds,
-/// or returns an error. Costs nothing before that, unlike [`crash_detail`].
+/// returns an error, or will end as soon as its last word is said. Costs nothing before that, unlike
+/// [`crash_detail`].
 pub fn add_crash_detail(name: &'static str, value: &str) {
     let Some(this) = context::current() else { return };
+    let value = printable(value);
+    let text = value.clone();
+    // A process that lives may go on elsewhere before it exits. One in its exit stays on this thread.
+    if attach(this, CrashDetail { name, value: Contained::new(Box::new(move || text.clone())) }) {
+        return;
+    }
     LAST_DETAILS.with_borrow_mut(|last| {
         if last.as_ref().is_none_or(|(pid, _)| *pid != this) {
             *last = Some((this, Vec::new()));
@@ -146,7 +159,7 @@ pub fn add_crash_detail(name: &'static str, value: &str) {
         if let Some((_, details)) = last
             && details.len() < MAX_DETAILS
         {
-            details.push((name, printable(value)));
+            details.push((name, value));
         }
     });
 }
@@ -177,14 +190,19 @@ pub(crate) fn failed_to_start() {
     }
 }
 
-/// Returns the details of a process that has exited.
-pub(crate) fn details(pid: Pid, registered: &[CrashDetail]) -> Details {
-    let last = LAST_DETAILS.take().filter(|(other, _)| *other == pid);
-    let mut details = last.map_or_else(Vec::new, |(_, details)| details);
+/// Makes the details that a process has registered, behind those it was given as it began to exit.
+pub(crate) fn make_details(pid: Pid, registered: &[CrashDetail]) {
+    let mut details = take_details(pid);
     for CrashDetail { name, value } in registered {
         details.extend(contain(&**value).map(|value| (*name, printable(value))));
     }
-    details
+    LAST_DETAILS.set(Some((pid, details)));
+}
+
+/// Takes the details of the process that is about to exit on this thread.
+pub(crate) fn take_details(pid: Pid) -> Details {
+    let last = LAST_DETAILS.take().filter(|(other, _)| *other == pid);
+    last.map_or_else(Vec::new, |(_, details)| details)
 }
 
 /// Reports an abnormal exit.

@@ -70,6 +70,9 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     };
 
     local.polling.set(false);
+    if !reason.is_clean() {
+        make_crash_details(slot, pid);
+    }
     let process = take_released(local);
     shared.interleave_released(local);
     if !reason.is_clean() {
@@ -111,6 +114,9 @@ fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Op
         (core.arrivals.take(), names)
     };
     local.polling.set(false);
+    if !reason.is_clean() {
+        make_crash_details(slot, pid);
+    }
     let process = take_released(local);
     if !reason.is_clean() {
         report_crash(&local.shared, slot, pid, &reason, names.clone());
@@ -157,16 +163,25 @@ fn drop_attached(local: &Local, mut process: Box<Process>) -> Box<Process> {
     process
 }
 
+/// Makes the details of a crash report, in the process, while it still has its local values.
+#[cold]
+fn make_crash_details(slot: &Slot, pid: Pid) {
+    let registered = {
+        let mut core = slot.lock();
+        let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
+        others.map_or_else(Vec::new, |others| std::mem::take(&mut others.crash_details))
+    };
+    crash_report::make_details(pid, &registered);
+}
+
 /// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
 #[cold]
 fn report_crash(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason, names: Vec<Name>) {
-    let (label, parent, by_signal, registered) = {
-        let mut core = slot.lock();
-        let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
-        let registered = others.map_or_else(Vec::new, |others| std::mem::take(&mut others.crash_details));
-        (core.label.clone(), core.parent.in_runtime_of(pid), core.caused_by_signal, registered)
+    let (label, parent, by_signal) = {
+        let core = slot.lock();
+        (core.label.clone(), core.parent.in_runtime_of(pid), core.caused_by_signal)
     };
-    let details = crash_report::details(pid, &registered);
+    let details = crash_report::take_details(pid);
     let report = CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal, details };
     crash_report::crash(shared, report);
 }
