@@ -17,86 +17,48 @@ use crate::SupervisorRef;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChildId(Id);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Id {
-    Static(&'static str),
-    Shared(Arc<str>),
     Number(i128),
-}
-
-impl Id {
-    /// Returns the value to compare. A static and a shared text of the same content are equal.
-    fn content(&self) -> (Option<&str>, i128) {
-        match self {
-            Self::Static(text) => (Some(text), 0),
-            Self::Shared(text) => (Some(text), 0),
-            Self::Number(number) => (None, *number),
-        }
-    }
-}
-
-impl PartialEq for Id {
-    fn eq(&self, other: &Self) -> bool {
-        self.content() == other.content()
-    }
-}
-impl Eq for Id {}
-impl PartialOrd for Id {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Id {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.content().cmp(&other.content())
-    }
-}
-impl std::hash::Hash for Id {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.content().hash(state);
-    }
+    Text(Arc<str>),
 }
 
 impl ChildId {
     pub(crate) fn label(&self) -> Cow<'static, str> {
-        match &self.0 {
-            Id::Static(text) => Cow::Borrowed(text),
-            Id::Shared(_) | Id::Number(_) => Cow::Owned(self.to_string()),
-        }
+        self.to_string().into()
     }
 }
 
 impl fmt::Display for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Id::Static(text) => f.pad(text),
-            Id::Shared(text) => f.pad(text),
+            Id::Text(text) => f.pad(text),
             Id::Number(number) => number.fmt(f),
         }
     }
 }
 impl fmt::Debug for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.content() {
-            (Some(text), _) => text.fmt(f),
-            (None, number) => number.fmt(f),
+        match &self.0 {
+            Id::Text(text) => text.fmt(f),
+            Id::Number(number) => number.fmt(f),
         }
     }
 }
 
-impl From<&'static str> for ChildId {
-    fn from(id: &'static str) -> Self {
-        Self(Id::Static(id))
+impl From<&str> for ChildId {
+    fn from(id: &str) -> Self {
+        Self(Id::Text(id.into()))
     }
 }
 impl From<String> for ChildId {
     fn from(id: String) -> Self {
-        Self(Id::Shared(id.into()))
+        Self(Id::Text(id.into()))
     }
 }
 impl From<Arc<str>> for ChildId {
     fn from(id: Arc<str>) -> Self {
-        Self(Id::Shared(id))
+        Self(Id::Text(id))
     }
 }
 impl From<&ChildId> for ChildId {
@@ -158,7 +120,7 @@ macro_rules! id_from_number {
     )+ };
 }
 id_from_number!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
-key_from_id!(&'static str, String, Arc<str>, ChildId, &ChildId);
+key_from_id!(&str, String, Arc<str>, ChildId, &ChildId);
 
 impl fmt::Display for ChildKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

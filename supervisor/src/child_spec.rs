@@ -183,7 +183,8 @@ impl<C> ChildSpec<C> {
     }
 
     /// Has a child that fails tried again, with pauses and beside the restart intensity of its supervisor,
-    /// before its failures count there; default none. See [`Retry`].
+    /// before its failures count there; default none. See [`Retry`]. The child must not be temporary, as a
+    /// [`task`](crate::task) is by default.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retries = Some(Box::new(Retries::new(retry)));
         self
@@ -212,6 +213,9 @@ impl<C> ChildSpec<C> {
         }
         if self.significant && auto_shutdown == AutoShutdown::Never {
             return Err(SpecError::SignificantWithoutAutoShutdown(self.id.clone()));
+        }
+        if self.retries.is_some() && self.restart == Restart::Temporary {
+            return Err(SpecError::RetriesOfTemporary(self.id.clone()));
         }
         Ok(())
     }

@@ -149,6 +149,10 @@ pub enum SpecError {
     /// The child is significant, but the supervisor has no [`AutoShutdown`](crate::AutoShutdown).
     #[error("child {0} is significant, but the supervisor has no auto-shutdown")]
     SignificantWithoutAutoShutdown(ChildId),
+    /// The child has [retries](crate::ChildSpec::retry), but is temporary, as a [`task`](crate::task) is: it is
+    /// never restarted. Make it transient.
+    #[error("child {0} has retries and is temporary; make it transient")]
+    RetriesOfTemporary(ChildId),
     /// The child was given to the builder of a dynamic supervisor, which starts empty. Use
     /// [`start_child`](crate::SupervisorRef::start_child).
     #[error("child {0} is given to a dynamic supervisor; start it with start_child")]

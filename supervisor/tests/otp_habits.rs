@@ -23,9 +23,9 @@ use riot_actor::{
     receive, send, sleep, spawn, this, trap_exit, whereis,
 };
 use riot_supervisor::{
-    Backoff, ChildState, FailedToStart, RestartChildError, Retry, StartChildError, Started, Supervisor,
-    SupervisorEvent, SupervisorRef, SupervisorSettings, SupervisorStartError, SupervisorStopError, process,
-    process_with_start, server, supervisor, task, worker,
+    Backoff, ChildState, FailedToStart, RestartChildError, Retry, SpecError, StartChildError, Started,
+    Supervisor, SupervisorEvent, SupervisorRef, SupervisorSettings, SupervisorStartError,
+    SupervisorStopError, process, process_with_start, server, supervisor, task, worker,
 };
 
 struct Db(u32);
@@ -459,5 +459,22 @@ fn ou13_a_start_that_fails_is_retried_too() {
         assert_eq!(sup.get_state().await.unwrap().recent_restarts, 0);
         sup.stop(Reason::Normal).await.unwrap();
         let _ = (whereis("none"), Addr::<u8>::new(this()));
+    });
+}
+
+#[test]
+fn ou13_retries_of_a_temporary_child_are_refused() {
+    everywhere(|| async {
+        let job = || task("job", || async { Err::<(), _>("no network") }).retry(Retry::new());
+        let refused = SpecError::RetriesOfTemporary("job".into());
+        let pool = Supervisor::dynamic().start_link().await.unwrap();
+        assert_eq!(pool.start_child(job()).await, Err(StartChildError::Invalid(refused.clone())));
+        let sup = Supervisor::one_for_one().child(job()).start_link().await;
+        assert_eq!(sup, Err(SupervisorStartError::Invalid(refused)));
+        let name = String::from("a name that does not live as long");
+        pool.start_child(process(name.as_str(), pending::<()>).transient().retry(Retry::new()))
+            .await
+            .unwrap();
+        pool.stop(Reason::Normal).await.unwrap();
     });
 }
