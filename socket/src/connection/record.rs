@@ -59,7 +59,7 @@ struct RecordState {
     stage: Stage,
     drain: DrainState,
     drain_target: DrainTarget,
-    /// None once the connection has been dropped.
+    /// The transport that a drain or a cut acts on, until the connection is dropped.
     transport: Option<Arc<dyn Transport>>,
 }
 
