@@ -149,8 +149,8 @@ pub enum SpecError {
     /// The child is significant, but the supervisor has no [`AutoShutdown`](crate::AutoShutdown).
     #[error("child {0} is significant, but the supervisor has no auto-shutdown")]
     SignificantWithoutAutoShutdown(ChildId),
-    /// The child has [retries](crate::ChildSpec::retry), but is temporary, as a [`task`](crate::task) is: it is
-    /// never restarted. Make it transient.
+    /// The child has [retries](crate::ChildSpec::retry), but is temporary, as a [`task`](crate::task) is, and
+    /// so never restarted. Make it transient.
     #[error("child {0} has retries and is temporary; make it transient")]
     RetriesOfTemporary(ChildId),
     /// The child was given to the builder of a dynamic supervisor, which starts empty. Use
@@ -180,7 +180,7 @@ pub enum SpecError {
 #[non_exhaustive]
 pub enum StartChildError {
     /// A child with this id runs.
-    #[error("already started: {0}")]
+    #[error("already started: {0} is the child with this id")]
     AlreadyStarted(Pid),
     /// A child with this id is known and has no process, or is restarting.
     #[error("a child with this id is already present")]

@@ -152,8 +152,9 @@ pub mod prelude {
     //! ```
 
     pub use crate::{
-        AutoShutdown, Backoff, ChildId, ChildShutdown, ChildSpec, Ignore, IntoChild, Restart, Supervisor,
-        SupervisorEvent, SupervisorRef, process, server, supervisor, task, worker,
+        AutoShutdown, Backoff, ChildId, ChildShutdown, ChildSpec, Ignore, IntoChild, Restart, Retry, Started,
+        Supervisor, SupervisorEvent, SupervisorRef, process, process_with_start, server, supervisor, task,
+        worker,
     };
 }
 

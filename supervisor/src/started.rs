@@ -65,7 +65,8 @@ impl ChildSpec<StartedChild> {
 /// started when the body says so. (OTP: `proc_lib:start_link/3`, `init_ack`.)
 ///
 /// If the body ends before that, the start has failed with its reason. The same is true if it drops
-/// [`Started`]: then it is killed.
+/// [`Started`]: then it is killed. So the body must own it, as `|started| async move { started.ok(); .. }`
+/// does; `|_started| async move { .. }` drops it at once.
 ///
 /// ```
 /// # use riot_actor::{run, Reason};
