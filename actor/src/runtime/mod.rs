@@ -18,6 +18,7 @@ pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod coop;
 pub(crate) mod driver;
+mod features;
 pub(crate) mod gave_up;
 pub(crate) mod handle;
 pub(crate) mod kernel;

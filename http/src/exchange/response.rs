@@ -17,6 +17,11 @@ use crate::{
 pub(crate) type BodyFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Streaming = Box<dyn FnOnce(BodyWriter) -> BodyFuture + Send>;
 
+/// The feature `json` of this crate is off. A call says so by a missing argument.
+#[cfg(not(feature = "json"))]
+#[doc(hidden)]
+pub enum NeedsTheFeatureJson {}
+
 /// A response.
 ///
 /// The library frames and dates it: `Transfer-Encoding`, `Connection`, `Keep-Alive` and, unless a body is
@@ -169,6 +174,12 @@ impl Response {
     pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         static TYPE: HeaderValue = HeaderValue::from_static("application/json");
         serde_json::to_vec(value).map(|json| Self::typed(Cow::Borrowed(&TYPE), json.into()))
+    }
+
+    #[doc(hidden)]
+    #[cfg(not(feature = "json"))]
+    pub fn json<T: ?Sized>(_: &T, off: NeedsTheFeatureJson) -> Self {
+        match off {}
     }
 
     /// Creates a response that redirects the client: 303 after a form, 307 for a temporary and 308 for a

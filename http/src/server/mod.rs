@@ -11,6 +11,8 @@
 mod axum;
 #[cfg(feature = "hyper-upgrade")]
 mod by_hyper;
+#[cfg(feature = "driver")]
+mod features;
 mod handler;
 #[cfg(feature = "driver")]
 mod http_server;
