@@ -414,3 +414,15 @@ fn h02_an_error_whose_destructor_panics_does_not_end_the_connection() {
     let [error, destructor] = lines[..] else { panic!("two lines, not {lines:?}") };
     assert!(error.contains("no room") && destructor.contains("the destructor of the error panicked"));
 }
+
+/// axum's `WebSocketUpgrade` answers so where hyper does not serve the request.
+#[cfg(feature = "axum")]
+#[test]
+fn tk09_a_service_that_answers_426_is_told_once_what_it_needs() {
+    let router = axum::Router::new().fallback(|| async { StatusCode::UPGRADE_REQUIRED });
+    let handler = riot_http::TowerHandler::new(riot_http::AxumService::new(router));
+    let (heard, logged) = watched(handler, &GET.repeat(2));
+    assert_eq!(heard.matches("HTTP/1.1 426 ").count(), 2, "{heard}");
+    let [(level, line)] = &logged[..] else { panic!("one line, not {logged:?}") };
+    assert!(*level == Level::WARN && line.contains("upgrade_by_hyper"), "{line}");
+}

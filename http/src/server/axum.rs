@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    sync::Once,
     task::{Context, Poll},
 };
 
@@ -57,6 +58,21 @@ impl Service<http::Request<Body>> for AxumService {
         }
         self.0.call(request)
     }
+}
+
+/// Says once what is missing where a service answers 426: axum's `WebSocketUpgrade` does, because only hyper
+/// makes what it needs. Requests that hyper serves do not come here.
+#[cold]
+pub(super) fn warn_of_upgrades() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        riot_actor::log_event!(
+            WARN,
+            "riot::http",
+            "a service has answered 426: axum's WebSocketUpgrade needs `.axum(router).upgrade_by_hyper()`, \
+             of the feature `hyper-upgrade`; see TOKIO.md of riot-http"
+        );
+    });
 }
 
 /// A server of an axum router, ready to be started; see [`Server::axum`].

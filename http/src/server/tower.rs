@@ -225,6 +225,11 @@ async fn answer<B: http_body::Body<Error: Into<HandlerError>>>(
     is_head: bool,
 ) -> Result<(), HandlerError> {
     let (parts, body) = answered.into_parts();
+    #[cfg(feature = "axum")]
+    if parts.status == StatusCode::UPGRADE_REQUIRED {
+        std::hint::cold_path();
+        super::axum::warn_of_upgrades();
+    }
     // The length of a 304 is that of the 200 in its place, which is unknown here (RFC 9110 §8.6).
     let has_own_length = !is_head && parts.status != StatusCode::NOT_MODIFIED;
     let (mut response, declares_length) = headed(parts);
