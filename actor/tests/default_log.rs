@@ -19,11 +19,11 @@ use std::{
 
 use common::{millis, secs};
 use riot_actor::{
-    Reason,
-    process::{SpawnOptions, wait},
+    Reason, exit,
+    process::{SpawnOptions, wait, yield_now},
     run,
     runtime::{Config, blocking},
-    sleep, spawn, telemetry,
+    sleep, spawn, spawn_link, telemetry, trap_exit,
 };
 
 const CHILD: &str = "RIOT_DEFAULT_LOG_CHILD";
@@ -308,4 +308,38 @@ fn a12_an_abnormal_end_of_main_is_exit_code_1_and_a_line() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).expect("lines are text");
     assert!(text.ends_with("riot ERROR the program ended: \"no\\nway\"\n"), "{text}");
+}
+
+#[test]
+fn a12_main_ended_by_a_link_without_a_failure_is_a_warning() {
+    if is_child() {
+        let reason = run(async {
+            let child = spawn_link(std::future::pending::<()>());
+            exit(child, Reason::Shutdown);
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(reason, Reason::Shutdown);
+        return;
+    }
+    let lines = lines_of("a12_main_ended_by_a_link_without_a_failure_is_a_warning");
+    let warning = lines.iter().find(|line| line.contains("`main` is ended by its link to <"));
+    assert!(warning.is_some_and(|line| line.starts_with("riot WARN")), "{lines:?}");
+}
+
+#[test]
+fn a12_what_has_not_stopped_is_named_with_its_labels() {
+    if is_child() {
+        let stubborn = SpawnOptions::new().label("stubborn").stops_its_children();
+        let reason = Config::new().stop_timeout(millis(50)).run(async move {
+            stubborn.spawn(async {
+                trap_exit(true);
+                std::future::pending::<()>().await;
+            });
+            yield_now().await;
+        });
+        assert_eq!(reason.expect("it runs"), Reason::Normal);
+        return;
+    }
+    let lines = lines_of("a12_what_has_not_stopped_is_named_with_its_labels");
+    assert!(lines.iter().any(|line| line.contains("left: <") && line.contains("> stubborn")), "{lines:?}");
 }

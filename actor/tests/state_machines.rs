@@ -220,6 +220,7 @@ fn g24_a_machine_is_a_server_like_others() {
         trap_exit(true);
         let machine =
             GenServerOptions::new().name("scribe").start_link::<Machine<Scribe>>(this()).await.unwrap();
+        assert_eq!(riot_actor::process::info(machine.pid()).unwrap().label.as_deref(), Some("Scribe"));
         assert_eq!(machine.ask(Event::Ask).await, Ok(State::Busy));
         assert_eq!(machine.get_state(|machine| *machine.state()).await, Ok(State::Busy));
         let watched = spawn(async {});

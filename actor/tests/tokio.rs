@@ -27,7 +27,7 @@ use riot_actor::{
 use tokio::{runtime::Handle, sync};
 
 const ADVICE: &str = "this future needs tokio: use Config::tokio() with SpawnOptions::tokio(), \
-                      Server::tokio() or in_tokio(..)";
+                      Server::tokio(), Server::axum(..) or in_tokio(..)";
 
 fn with_tokio<F: Future<Output = ()> + Send + 'static>(main: F) {
     assert_eq!(Config::new().workers(2).tokio().run(main).unwrap(), Reason::Normal);

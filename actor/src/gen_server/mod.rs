@@ -126,6 +126,9 @@ pub trait GenServer: Sized + Send + 'static {
 
     /// Starts the server linked to the caller. Returns once `init` has.
     ///
+    /// The end of one of the two ends the other, unless it is a normal one: after `Ok(())` of the caller the
+    /// server runs on. End the caller with [`Reason::Shutdown`], or start the server below a supervisor.
+    ///
     /// # Errors
     /// See [`GenServerStartError`]. The process is then released, its name free, and the caller is not ended
     /// by it.

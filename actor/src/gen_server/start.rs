@@ -79,6 +79,9 @@ impl GenServerOptions {
 
     /// Starts the server linked to the caller. Returns once `init` has.
     ///
+    /// The end of one of the two ends the other, unless it is a normal one: after `Ok(())` of the caller the
+    /// server runs on. End the caller with [`Reason::Shutdown`], or start the server below a supervisor.
+    ///
     /// # Errors
     /// See [`GenServerStartError`].
     ///
@@ -139,10 +142,13 @@ impl GenServerOptions {
     }
 }
 
-/// Returns the last segment of a type's name, without its generic arguments.
+/// Returns the last segment of a type's name, without its generic arguments. A machine has the name of the
+/// type that implements it.
 pub(crate) fn short_name<S>() -> &'static str {
+    const MACHINE: &str = "riot_actor::state_machine::machine::Machine<";
     let name = std::any::type_name::<S>();
-    let name = name.split('<').next().unwrap_or(name);
+    let name = name.strip_prefix(MACHINE).unwrap_or(name);
+    let name = name.split(['<', '>']).next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)
 }
 
@@ -222,7 +228,7 @@ impl fmt::Display for GenServerStartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ignored => f.write_str("the server has nothing to do"),
-            Self::AlreadyStarted(pid) => write!(f, "the server is already started: {pid}"),
+            Self::AlreadyStarted(pid) => write!(f, "the server is already started: {pid} has its name"),
             Self::Timeout => f.write_str("the server took too long to start"),
             Self::Failed(reason) => write!(f, "the server did not start: {reason}"),
         }

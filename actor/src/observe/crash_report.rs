@@ -18,7 +18,7 @@ use crate::{
 /// The advice for a future that needs tokio and has none.
 pub(crate) const TOKIO_ADVICE: &str = concat!(
     "this future needs tokio: use Config::tokio() with SpawnOptions::tokio(), ",
-    "Server::tokio() or in_tokio(..)"
+    "Server::tokio(), Server::axum(..) or in_tokio(..)"
 );
 
 /// Texts of panics that mean that a future has found no tokio.

@@ -204,6 +204,9 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> IntoReason for E {
 /// Makes the error of a result a [`Reason`], where `?` cannot: `From<anyhow::Error>` for `Reason` is not
 /// possible beside `From` for all errors.
 ///
+/// The other way, where the error type is `anyhow::Error`, goes by a boxed error, into which a reason
+/// converts: `.map_err(Box::<dyn std::error::Error + Send + Sync>::from)`.
+///
 /// ```
 /// use riot_actor::{Reason, process::OrReason};
 ///

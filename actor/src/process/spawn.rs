@@ -59,6 +59,9 @@ where
 /// Starts a process linked to the caller, in one step: whatever ends the child, the caller receives the true
 /// reason.
 ///
+/// The end of one of the two ends the other, unless it is a normal one: after `Ok(())` of the caller the
+/// child runs on. End the caller with [`Reason::Shutdown`], or start the child below a supervisor.
+///
 /// ```
 /// # use riot_actor::{receive, run, spawn_link, trap_exit, Exit, Reason};
 /// # run(async {

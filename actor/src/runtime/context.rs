@@ -193,7 +193,8 @@ pub(crate) fn mailbox_len_of(pid: Pid) -> Option<usize> {
 fn outside(what: &str) -> ! {
     panic!(
         "riot_actor: `{what}` acts for the running process, and none runs on this thread; \
-         call it inside `run` or `spawn`, or use a `Handle`"
+         call it inside `run` or `spawn`, or take a `Handle` there and use that on this thread, such as in \
+         a task of tokio"
     )
 }
 

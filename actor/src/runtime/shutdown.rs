@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     future::Future,
     pin::Pin,
     sync::{
@@ -301,6 +302,23 @@ impl Shared {
         }
     }
 
+    /// Returns whether a process is `main`.
+    pub(crate) fn is_main(&self, pid: Pid) -> bool {
+        self.ending.main.get() == Some(&pid)
+    }
+
+    /// Says that `main` ends by a link, which shows nowhere else if the reason is clean: the exit code is 0.
+    #[cold]
+    pub(crate) fn link_ends_main(&self, from: Pid, reason: &Reason) {
+        if reason.is_clean() && lock(&self.ending.reason).is_none() {
+            crate::log_event!(
+                WARN,
+                "riot::runtime",
+                "`main` is ended by its link to {from}, before its body has returned: {reason}"
+            );
+        }
+    }
+
     /// Handles the exit of a process: that of `main` or of the applications shuts the runtime down.
     #[inline]
     pub(crate) fn process_exited(&self, pid: Pid, reason: &Reason) {
@@ -312,7 +330,7 @@ impl Shared {
 
     #[cold]
     fn process_exited_slow(&self, pid: Pid, reason: &Reason) {
-        if self.ending.main.get() == Some(&pid) {
+        if self.is_main(pid) {
             self.shut_down(self.reason_of_end(pid, reason));
         } else {
             // As a rule it was asked to exit. If it was killed, all that it has started goes with it.
@@ -348,6 +366,22 @@ impl Shared {
         lock(&self.ending.reason).clone()
     }
 
+    /// Returns the processes as text, each with its label: the first hundred.
+    fn labelled_processes(&self) -> String {
+        const MAX_LISTED: usize = 100;
+        let processes = self.processes();
+        let label = |pid: Pid| self.table.of(pid)?.lock_for(pid)?.label.clone();
+        let listed = processes.iter().take(MAX_LISTED).map(|pid| match label(*pid) {
+            Some(label) => format!("{pid} {label}"),
+            None => pid.to_string(),
+        });
+        let mut text = listed.collect::<Vec<_>>().join(", ");
+        if let Some(more) = processes.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+            let _ = write!(text, " and {more} more");
+        }
+        text
+    }
+
     /// Asks every process to shut down.
     fn ask_all(&self) {
         self.ending.stage.store(ShutdownStage::Announced as u8, Ordering::SeqCst);
@@ -368,7 +402,7 @@ impl Shared {
     /// `wait` waits until a condition holds, for some time at most, and returns whether it does.
     pub(super) fn end_processes(self: &Arc<Self>, wait: &mut dyn EndWaiter) -> bool {
         if !self.stop_trees(wait) {
-            let left = printable(format_args!("{:?}", self.processes()));
+            let left = printable(self.labelled_processes());
             let stop_timeout = self.config.stop_timeout;
             wait.warn(format!(
                 "applications and supervisors have not stopped within {stop_timeout:?}; left: {left}"

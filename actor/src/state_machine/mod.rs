@@ -126,6 +126,9 @@ pub trait StateMachine: Sized + Send + 'static {
 
     /// Starts the machine linked to the caller. Returns once `init` has.
     ///
+    /// The end of one of the two ends the other, unless it is a normal one: after `Ok(())` of the caller the
+    /// machine runs on. End the caller with [`Reason::Shutdown`], or start the machine below a supervisor.
+    ///
     /// # Errors
     /// See [`GenServerStartError`].
     fn start_link(

@@ -16,6 +16,10 @@
 //! });
 //! ```
 //!
+//! A table is not found by its name, which is for those who look at the system: give its
+//! [`reference`](Table::reference) to those who need it. One that outlives the processes that use it is made
+//! where a supervisor is, in `Supervisor::init` of riot-supervisor, and its reference goes to the children.
+//!
 //! `shards` holds the entries, `reference` the operations and who may use them, `registry` the tables of a
 //! runtime and the end of their owners.
 //!

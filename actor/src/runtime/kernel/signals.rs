@@ -6,6 +6,8 @@ use super::{
     record::{Core, CoreGuard, Slot},
     relations::{MonitorTarget, Relations, Watcher},
 };
+use std::hint::cold_path;
+
 use crate::{
     messages::message::Message,
     process::{
@@ -102,19 +104,24 @@ impl Shared {
     /// none.
     pub(crate) fn link_fired(&self, to: Pid, from: Pid, reason: &Reason) {
         let noted = self.may_end_by_link(from, to);
-        let mut ended = false;
+        let (mut ended, mut ends_main) = (false, false);
         if let Some(slot) = self.table.of(to)
             && let Some(mut core) = slot.lock_for(to)
             && core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from))
         {
-            let may_end = noted && core.is_live();
+            let was_live = core.is_live();
             let runnable = slot.linked_exit(&mut core, from, reason);
-            ended = may_end && !core.is_live();
+            ended = noted && was_live && !core.is_live();
+            ends_main = !noted && was_live && !core.is_live() && self.is_main(to);
             drop(core);
             self.enqueue(runnable);
         }
         if noted && !ended {
             self.gave_up_elsewhere(to);
+        }
+        if ends_main {
+            cold_path();
+            self.link_ends_main(from, reason);
         }
     }
 
