@@ -15,7 +15,7 @@ use riot_actor::{
     monitor, now,
     process::{
         Priority, ProcessState, SpawnOptions, info, is_alive, processes, set_label, set_priority,
-        spawn_monitor, try_this, wait, yield_now,
+        spawn_monitor, summaries, try_this, wait, yield_now,
     },
     receive, register,
     runtime::{Config, Handle},
@@ -177,6 +177,67 @@ fn p29_info_shows_lists_of_any_length() {
         assert_eq!(shown.names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), names);
         assert_eq!(shown.label.map(|label| label.len()), Some(270));
         others.into_iter().for_each(unlink);
+    });
+}
+
+#[test]
+fn p29_info_lists_a_thousand_of_many_and_counts_all() {
+    on_one_worker(|| async {
+        let others: Vec<Pid> = (0..3_000).map(|_| spawn_link(pending::<()>())).collect();
+        others.iter().take(2_000).for_each(|&pid| _ = monitor(pid));
+        let shown = info(this()).expect("it runs");
+        assert_eq!((shown.links.len(), shown.monitors.len(), shown.monitored_by.len()), (1_000, 1_000, 0));
+        let counts = shown.relations;
+        assert_eq!((counts.links, counts.monitors, counts.monitored_by), (3_000, 2_000, 0));
+        assert!(shown.links.iter().all(|pid| others.contains(pid)));
+        others.into_iter().for_each(unlink);
+    });
+}
+
+#[test]
+fn p29_summaries_equal_what_info_shows() {
+    everywhere(|| async {
+        trap_exit(true);
+        for nth in 0..100_u32 {
+            let body = async move {
+                if nth.is_multiple_of(3) {
+                    set_label(format!("process {nth}"));
+                }
+                link(this());
+                receive::<()>().await;
+            };
+            let pid = match nth % 2 {
+                0 => spawn_link(body),
+                _ => SpawnOptions::new().label("odd").priority(Priority::High).spawn(body),
+            };
+            (0..nth % 4).for_each(|number| send(pid, number));
+        }
+        while info(this()).is_some_and(|main| main.links.len() < 50)
+            || processes()
+                .into_iter()
+                .any(|pid| pid != this() && info(pid).unwrap().state != ProcessState::Waiting)
+        {
+            yield_now().await;
+        }
+        let all = summaries();
+        assert_eq!(all.iter().map(|process| process.pid).collect::<Vec<_>>(), processes());
+        for summary in &all {
+            let info = info(summary.pid).expect("it waits");
+            assert_eq!(
+                (summary.label.clone(), summary.state, summary.mailbox),
+                (info.label, info.state, info.mailbox)
+            );
+            assert_eq!(
+                (summary.trap_exit, summary.priority, summary.nth),
+                (info.trap_exit, info.priority, info.nth)
+            );
+            assert_eq!((summary.parent, summary.relations), (info.parent, info.relations));
+            assert!(summary.age <= info.age);
+        }
+        let main = all.iter().find(|summary| summary.pid == this()).expect("it runs");
+        assert_eq!((main.state, main.relations.links), (ProcessState::Running, 50));
+        trap_exit(false);
+        processes().into_iter().filter(|pid| *pid != this()).for_each(|pid| send(pid, ()));
     });
 }
 

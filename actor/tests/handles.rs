@@ -89,6 +89,8 @@ fn ha01_names_messages_timers_and_ends_are_reached_from_a_thread() {
     let echo = named.wait().expect("it runs");
     assert_eq!((handle.whereis("echo"), handle.whereis("nobody")), (Some(echo), None));
     assert!(handle.is_alive(echo));
+    let summary = handle.summaries().into_iter().find(|process| process.pid == echo).expect("it is there");
+    assert_eq!((summary.mailbox, summary.relations.links), (0, 0));
     assert!(handle.send_named("nobody", 1).is_err());
     let caller = handle.clone();
     let heard = handle.run(async move {

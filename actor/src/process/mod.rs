@@ -29,7 +29,10 @@ pub(crate) mod tree;
 
 pub use self::{
     exit::{exit, exit_self, is_alive, trap_exit},
-    info::{ProcessInfo, ProcessState, info, processes, set_label, set_priority},
+    info::{
+        ProcessInfo, ProcessState, ProcessSummary, RelationCounts, info, processes, set_label, set_priority,
+        summaries,
+    },
     link::{link, unlink, unlink_flush},
     local::{ProcessLocal, ancestors},
     monitor::{demonitor, demonitor_flush, monitor, monitor_name},

@@ -48,8 +48,8 @@ fn each_user_is_a_process_that_hears_the_others_and_is_missed_once() {
     // Cut without a word.
     drop(ann);
     joe.hears("* ann has left");
-    joe.say("is anybody here");
-    joe.hears("joe: is anybody here");
+    joe.say("is it still on");
+    joe.hears("joe: is it still on");
     assert_eq!(ask(&program.address, "GET /lobby", "").1, r#"["joe"]"#);
 
     program.signal("-TERM");

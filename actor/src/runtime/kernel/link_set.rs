@@ -145,6 +145,20 @@ impl LinkSet {
         }
     }
 
+    /// Shows the first processes, as [`for_each`](Self::for_each) shows all, and looks at no others.
+    pub(crate) fn for_first(&self, max: usize, this: Pid, mut f: impl FnMut(Pid)) {
+        let f = |peer: &Peer| {
+            if let Some(pid) = peer.in_runtime_of(this) {
+                f(pid);
+            }
+        };
+        match self {
+            Self::Inline(inline) => inline.iter().take(max).for_each(f),
+            Self::Few(few) => few.iter().take(max).for_each(f),
+            Self::Many(many) => many.iter().take(max).for_each(f),
+        }
+    }
+
     /// Returns the processes, as [`for_each`](Self::for_each) shows them.
     pub(crate) fn to_pids(&self, this: Pid) -> Vec<Pid> {
         let mut pids = Vec::with_capacity(self.len());
