@@ -1,4 +1,4 @@
-//! The crash report of a Connector names its client: B8.
+//! The crash report of a Connector names its client and its server: B8, B29.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 use riot_actor::{
     Reason, runtime::Config, simulation::Simulation, sleep, spawn_link, telemetry::CrashReport,
 };
-use riot_socket::{Connection, Server, memory};
+use riot_socket::{Connection, Server, ServerHandle, memory, servers};
 
 /// Runs a protocol for one client, and returns the crash reports.
 fn reports_of<F>(protocol: impl Fn(Connection) -> F + Clone + Send + Sync + 'static) -> Vec<CrashReport>
@@ -69,4 +69,52 @@ fn b08_a_connector_that_is_killed_names_its_client() {
     });
     names_its_client(&reports);
     assert!(reports[0].by_signal);
+}
+
+#[test]
+fn b29_the_crash_report_has_the_name_of_the_server_if_it_has_one() {
+    let reports: Arc<Mutex<Vec<CrashReport>>> = Arc::default();
+    let told = reports.clone();
+    let config = Config::new().without_default_log().on_crash(move |report| {
+        if report.label.as_deref() == Some("Connector") {
+            told.lock().expect("no panic").push(report.clone());
+        }
+    });
+    let reason = Simulation::new(7).config(config).run(async move {
+        let listener = memory::Listener::new();
+        let crash = |_: Connection| async { Err::<(), _>(io::Error::other("as asked")) };
+        let server = Server::listen(listener.clone()).name("shop").start_link(crash).await?;
+        assert_eq!((server.name(), server.info().name), ("shop".to_owned(), "shop".to_owned()));
+        let client = listener.connect()?;
+        sleep(Duration::from_secs(10)).await;
+        drop(client);
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+    assert_eq!(reason, Reason::Normal);
+    let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
+    let [report] = &reports[..] else { panic!("one report: {reports:?}") };
+    assert!(report.details.contains(&("server", "shop".to_owned())), "{:?}", report.details);
+}
+
+#[test]
+fn b29_the_servers_of_a_runtime_are_listed_by_their_names() {
+    for seed in 0..20 {
+        let reason = Simulation::new(seed).run(async move {
+            let names = || servers().iter().map(ServerHandle::name).collect::<Vec<_>>();
+            assert_eq!(names(), [""; 0]);
+            let silent = |_: Connection| async { Ok::<(), io::Error>(()) };
+            let listener = memory::Listener::new();
+            let web = Server::listen(memory::Listener::new()).name("web").start_link(silent).await?;
+            let plain = Server::listen(listener.clone()).start_link(silent).await?;
+            let address = plain.address().expect("it listens").to_string();
+            assert_eq!(names(), ["web".to_owned(), address.clone()]);
+            web.stop(Duration::ZERO).await;
+            assert_eq!(names(), [address]);
+            plain.stop(Duration::ZERO).await;
+            assert_eq!(names(), [""; 0]);
+            Ok::<(), Reason>(())
+        });
+        assert_eq!(reason, Reason::Normal, "seed {seed}");
+    }
 }

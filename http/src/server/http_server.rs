@@ -228,6 +228,13 @@ impl Server {
         self
     }
 
+    /// Names the server, as [`riot_socket::servers`], crash reports and pages that show it do; by default it
+    /// has its address as its name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.server = self.server.name(name);
+        self
+    }
+
     /// Sets the levels at which the server logs, by class of event; see [`riot_socket::LogLevels`].
     ///
     /// ```

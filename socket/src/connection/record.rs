@@ -292,10 +292,10 @@ impl ConnectionRecord {
     }
 
     /// Adds the client, the server and the age of the connection to the crash report of the running process.
-    pub(crate) fn describe_crash(&self, server: Option<&Address>) {
+    pub(crate) fn describe_crash(&self, server: Option<&str>) {
         add_crash_detail("peer", &self.peer().to_string());
         if let Some(server) = server {
-            add_crash_detail("server", &server.to_string());
+            add_crash_detail("server", server);
         }
         let age = riot_actor::now().saturating_duration_since(self.since);
         add_crash_detail("age", &format!("{:.1}s", age.as_secs_f64()));

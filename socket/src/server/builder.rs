@@ -56,6 +56,7 @@ pub struct Server {
 
 #[derive(Clone)]
 pub(super) struct Config {
+    pub(super) name: Option<Arc<str>>,
     pub(super) acceptors: usize,
     pub(super) listeners: usize,
     pub(super) connection_supervisors: usize,
@@ -275,6 +276,13 @@ impl Server {
         self
     }
 
+    /// Names the server, as [`servers`](super::servers), crash reports and pages that show it do; by default
+    /// it has its address as its name. Names need not differ.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.config.name = Some(name.into().into());
+        self
+    }
+
     /// Adds a handshake, which every connection passes before its protocol begins, after those added before.
     /// None by default.
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
@@ -453,6 +461,7 @@ impl Config {
 
     pub(super) fn new() -> Self {
         Self {
+            name: None,
             acceptors: 10,
             listeners: 1,
             connection_supervisors: std::thread::available_parallelism().map_or(1, usize::from),

@@ -83,7 +83,7 @@ fn poll_serving(
 /// Prepares the crash report of the running Connector.
 fn describe_crash(record: &ConnectionRecord, shared: &Shared) {
     set_crash_level(shared.log_levels.crash);
-    record.describe_crash(shared.address().as_ref());
+    record.describe_crash(shared.name().as_deref());
 }
 
 /// Returns the exit reason of a Connector whose protocol has ended with an error: a disconnect if its own

@@ -17,6 +17,7 @@ use super::{
     drainer::DrainServer,
     info::{ConnectionInfo, ServerInfo, ServerState},
     protocol::{self, Protocol},
+    reaper::ServerSet,
     state::Shared,
     tree::ACCEPTORS,
 };
@@ -54,9 +55,42 @@ pub struct ServerHandle {
     shared: Arc<Shared>,
 }
 
+/// Returns the servers of the runtime that have been started and not stopped, in the order of their starts.
+/// (Ranch: `info/0`.)
+///
+/// ```
+/// use riot_socket::{Connection, Server, memory::Listener, servers};
+///
+/// # let reason = riot_actor::run(async {
+/// let echo = |mut connection: Connection| async move { connection.write_all(b"hello").await };
+/// let web = Server::listen(Listener::new()).name("web").start_link(echo).await?;
+/// let all = servers();
+/// assert_eq!(all.iter().map(|server| server.name()).collect::<Vec<_>>(), ["web"]);
+/// assert_eq!(all[0].pid(), web.pid());
+/// # web.stop(std::time::Duration::ZERO).await;
+/// # Ok::<(), riot_actor::Reason>(())
+/// # });
+/// # assert_eq!(reason, riot_actor::Reason::Normal);
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn servers() -> Vec<ServerHandle> {
+    let all = ServerSet::current().map_or_else(|_| Vec::new(), |set| set.servers());
+    all.into_iter().map(ServerHandle::new).filter(|server| server.pid().is_some()).collect()
+}
+
 impl ServerHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Returns the name that the server was [given](crate::Server::name), or else its address; an empty text
+    /// while it has neither.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.shared.name().as_deref().unwrap_or_default().to_owned()
     }
 
     /// Returns the pid of the top of the server's tree, Server.Sup, if it lives.
@@ -100,6 +134,7 @@ impl ServerHandle {
             (Some(_), None) => ServerState::Running,
         };
         ServerInfo {
+            name: self.name(),
             state,
             drain: drain.filter(|_| state != ServerState::Down),
             address: shared.address(),

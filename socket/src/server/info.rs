@@ -32,6 +32,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerInfo {
+    /// The name: that which it was [given](crate::Server::name), or else its address.
+    pub name: String,
     /// Whether the server accepts.
     pub state: ServerState,
     /// The drain that is under way; `None` if the server does not drain.

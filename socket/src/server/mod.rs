@@ -47,7 +47,7 @@ pub use self::{
     alarm::{Alarm, AlarmEvent},
     builder::{ReadyServer, Server, ServerStartError},
     drain::{DrainInfo, DrainPhase, DrainReport, ServerPhase},
-    handle::ServerHandle,
+    handle::{ServerHandle, servers},
     info::{AcceptErrors, ConnectionInfo, CutConnection, EndCounts, ServerInfo, ServerState},
     log_levels::LogLevels,
     overflow::ConnectionOverflow,

@@ -45,6 +45,7 @@ use crate::{
 
 /// The shared state of one server.
 pub(crate) struct Shared {
+    name: Option<Arc<str>>,
     bind: Box<dyn Bind>,
     pub(super) overflow: ConnectionOverflow,
     pub(super) handshakes: Handshakes,
@@ -114,6 +115,7 @@ impl Shared {
             handshake_timeout: config.handshake_timeout,
         };
         Self {
+            name: config.name,
             bind,
             overflow: config.overflow,
             handshakes: config.handshakes,
@@ -334,6 +336,11 @@ impl Shared {
             listeners.push(Arc::new(SharedListener::new(listener)));
         }
         Ok(listeners)
+    }
+
+    /// Returns the name that the server was given, or else its address; none if it has neither.
+    pub(super) fn name(&self) -> Option<Arc<str>> {
+        self.name.clone().or_else(|| Some(self.address()?.to_string().into()))
     }
 
     /// Records an acceptor of the listeners that are open now.
