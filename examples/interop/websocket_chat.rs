@@ -2,8 +2,8 @@
 //! others at once. `cargo run --example websocket_chat -- --addr 127.0.0.1:8080`.
 //!
 //! Try this in the console of a browser: `w = new WebSocket("ws://localhost:8080/lobby/joe"); w.onmessage =
-//! e => console.log(e.data)`, then `w.send("hello")`, and the same as `ann` in another window. Who is there
-//! shows `curl localhost:8080/lobby`. A client that is killed leaves the room, and the others hear it once.
+//! e => console.log(e.data)`, then `w.send("hello")`, and the same as `ann` in another window. The users are
+//! shown by `curl localhost:8080/lobby`. A client that is killed leaves the room, and the others hear it once.
 
 use std::process::ExitCode;
 

@@ -37,7 +37,7 @@ pub use self::{
     local::{ProcessLocal, ancestors},
     monitor::{demonitor, demonitor_flush, monitor, monitor_name},
     notice::{Down, Exit, MonitorRef},
-    pid::Pid,
+    pid::{ParsePidError, Pid},
     priority::Priority,
     reason::{Detail, ExitError, IntoReason, OrReason, Outcome, Reason, ok},
     spawn::{SpawnError, SpawnOptions, spawn, spawn_link, spawn_monitor},

@@ -6,6 +6,7 @@ use std::{
     fmt,
     hash::{BuildHasherDefault, Hash, Hasher},
     num::NonZeroU32,
+    str::FromStr,
 };
 
 /// Identifies a process. It prints as `<1.42.0>`: the runtime, the index in the process table, and how many
@@ -130,6 +131,52 @@ impl fmt::Debug for Pid {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// Reads the forms `<1.42.0>` and `1.42.0`. Any pid can be read, also one of no process.
+///
+/// ```
+/// # use riot_actor::{Pid, run, this};
+/// # run(async {
+/// assert_eq!(this().to_string().parse(), Ok(this()));
+/// assert!("<1.42>".parse::<Pid>().is_err());
+/// # });
+/// ```
+impl FromStr for Pid {
+    type Err = ParsePidError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePidError> {
+        let inner = match text.strip_prefix('<') {
+            Some(rest) => rest.strip_suffix('>').ok_or(ParsePidError)?,
+            None => text,
+        };
+        // The parsers of numbers would take a sign, too.
+        let number = |part: &str| {
+            let is_plain = part.bytes().all(|byte| byte.is_ascii_digit());
+            part.parse::<u32>().ok().filter(|_| is_plain).ok_or(ParsePidError)
+        };
+        let mut parts = inner.split('.');
+        let mut next = || number(parts.next().ok_or(ParsePidError)?);
+        let (runtime, index, generation) = (next()?, next()?, next()?);
+        let runtime = NonZeroU32::new(runtime).ok_or(ParsePidError)?;
+        if parts.next().is_some() || index == Self::SYSTEM {
+            return Err(ParsePidError);
+        }
+        Ok(Self::new(runtime, generation, index))
+    }
+}
+
+/// A text that is no pid.
+///
+/// See [`Pid`] for the forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParsePidError;
+
+impl fmt::Display for ParsePidError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a pid has the form <1.42.0>")
+    }
+}
+impl std::error::Error for ParsePidError {}
 
 /// A hasher for numbers that the runtime gave out. No attacker can choose them to collide, so one
 /// multiplication mixes them well enough. It has no random state, so a simulation replays exactly.

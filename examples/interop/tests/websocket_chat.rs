@@ -1,4 +1,4 @@
-//! The chat whose users are processes: who is there, a client that is cut, the end of the server.
+//! The chat whose users are processes: the list of users, a client that is cut, the end of the server.
 #![cfg(target_os = "linux")]
 
 mod common;
