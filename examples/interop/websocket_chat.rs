@@ -2,8 +2,9 @@
 //! others at once. `cargo run --example websocket_chat -- --addr 127.0.0.1:8080`.
 //!
 //! Try this in the console of a browser: `w = new WebSocket("ws://localhost:8080/lobby/joe"); w.onmessage =
-//! e => console.log(e.data)`, then `w.send("hello")`, and the same as `ann` in another window. The users are
-//! shown by `curl localhost:8080/lobby`. A client that is killed leaves the room, and the others hear it once.
+//! e => console.log(e.data)`, then `w.send("hello")`, and the same as `ann` in another window. `curl
+//! localhost:8080/lobby` lists the users. A client that is killed leaves the room, and the others hear it
+//! once.
 
 use std::process::ExitCode;
 
@@ -85,10 +86,9 @@ async fn chat(connection: Connection, room: &str, user: &str) -> Result<(), Erro
                 None => return Ok(()),
             },
             Said(line) = receive() => line,
-            GroupEvent { change, meta: Some(meta), pid, .. } = receive() => match (change, meta.get::<String>()) {
-                (GroupChange::Joined, Some(name)) if pid != this() => format!("* {name} has joined"),
-                (GroupChange::Left, Some(name)) => format!("* {name} has left"),
-                _ => continue,
+            event = receive() => match presence(&event) {
+                Some(line) => line,
+                None => continue,
             },
             GoAway = receive() => {
                 let frame = CloseFrame { code: CloseCode::Away, reason: "the server stops".into() };
@@ -96,6 +96,16 @@ async fn chat(connection: Connection, room: &str, user: &str) -> Result<(), Erro
             }
         };
         socket.send(Message::text(line)).await?;
+    }
+}
+
+/// Returns how a change of the room is told to a user, unless it is the user's own.
+fn presence(GroupEvent { change, meta, pid, .. }: &GroupEvent) -> Option<String> {
+    let name = meta.as_ref()?.get::<String>()?;
+    match change {
+        GroupChange::Joined if *pid != this() => Some(format!("* {name} has joined")),
+        GroupChange::Left => Some(format!("* {name} has left")),
+        _ => None,
     }
 }
 
