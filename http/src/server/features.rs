@@ -14,7 +14,7 @@ pub enum NeedsTheFeatureTower {}
 
 /// The feature `tokio` of this crate is off.
 #[cfg(not(feature = "tokio"))]
-pub enum NeedsTheFeatureTokio {}
+pub enum NeedsTheFeatureTokioOfHttp {}
 
 /// The feature `tls` of this crate is off.
 #[cfg(not(feature = "tls"))]
@@ -39,7 +39,7 @@ impl Server {
 
     #[doc(hidden)]
     #[cfg(not(feature = "tokio"))]
-    pub fn tokio(self, off: NeedsTheFeatureTokio) -> Self {
+    pub fn tokio(self, off: NeedsTheFeatureTokioOfHttp) -> Self {
         match off {}
     }
 
