@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use riot_actor::{
     Pid, Reason, exit,
     group::{
-        GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, join_group, leave_group, members,
-        monitor_group,
+        GroupChange, GroupEvent, NotJoined, broadcast, demonitor_group, groups, join_group, leave_group,
+        members, monitor_group,
     },
     mailbox::receive_timeout,
     monitor,
@@ -190,6 +190,8 @@ async fn equals_the_model(steps: Vec<Step>) {
         }
         for (group, name) in GROUPS.iter().enumerate() {
             assert_eq!(members(name), model.members(group));
+            let size = groups().iter().find(|(group, _)| group.as_str() == *name).map(|(_, size)| *size);
+            assert_eq!(size.unwrap_or(0), model.members(group).len());
         }
         let mut events = Vec::new();
         while let Ok(event) = receive_timeout::<GroupEvent>(Duration::ZERO).await {

@@ -193,6 +193,25 @@ pub fn members(group: &(impl AsName + ?Sized)) -> Vec<Pid> {
     })
 }
 
+/// Returns all groups that have members, with how many, in the order of their names.
+///
+/// ```
+/// # use riot_actor::{group::{groups, join_group}, run, this};
+/// # run(async {
+/// join_group("listeners", this());
+/// join_group(("room", 7), this());
+/// let all: Vec<_> = groups().into_iter().map(|(name, size)| (name.to_string(), size)).collect();
+/// assert_eq!(all, [(r#"("room", 7)"#.to_owned(), 1), ("listeners".to_owned(), 1)]);
+/// # });
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn groups() -> Vec<(Name, usize)> {
+    context::with_shared("groups", |shared| shared.groups.sizes())
+}
+
 /// Sends a clone of `message` to each member of a group, however often it has joined, and gives way after
 /// each 500 of them.
 ///
@@ -506,6 +525,17 @@ impl Groups {
             groups.forget_if_unused(shared, &name, pid);
         }
         Ok(())
+    }
+
+    fn sizes(&self) -> Vec<(Name, usize)> {
+        let mut sizes: Vec<_> = lock(&self.0)
+            .by_name
+            .entries()
+            .map(|(name, group)| (name, group.joined.len()))
+            .filter(|(_, size)| *size > 0)
+            .collect();
+        sizes.sort();
+        sizes
     }
 
     /// Frees memory of groups that no longer exist.

@@ -76,11 +76,11 @@ impl<V> NameMap<V> {
         }
     }
 
-    /// Returns all names, in no order.
-    pub(super) fn names(&self) -> Vec<Name> {
-        let texts = self.texts.keys().map(|text| Name(NameKind::Text(text.clone())));
-        let keys = self.keys.values().map(|(key, _)| Name(NameKind::Key(key.clone())));
-        texts.chain(keys).collect()
+    /// Iterates over all entries, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Name, &V)> {
+        let texts = self.texts.iter().map(|(text, value)| (Name(NameKind::Text(text.clone())), value));
+        let keys = self.keys.values().map(|(key, value)| (Name(NameKind::Key(key.clone())), value));
+        texts.chain(keys)
     }
 
     /// Makes tables smaller that have room for far more than they hold.

@@ -413,7 +413,7 @@ impl Registry {
     }
 
     fn registered(&self) -> Vec<Name> {
-        let mut names = lock(&self.holders).names.names();
+        let mut names: Vec<Name> = lock(&self.holders).names.entries().map(|(name, _)| name).collect();
         names.sort();
         names
     }
