@@ -17,10 +17,16 @@
 //! | skynet | leaves | one process of the tree |
 //! | timers | timers | a start and a cancel |
 //! | links | processes | one death, all linked to one that crashes |
+//! | lookup, lookupkey | look-ups | a name that is a text, or a key of two parts |
+//! | alias | messages | one message by an alias to the process itself, and its receive; `self` is the same without |
+//! | local | reads | a process-local value |
+//! | handlecall | calls | a call from a plain thread, that waits for the reply |
 //! | restart, restartpanic | restarts | a child that fails, by an error or a panic, restarted by its supervisor |
 
 use std::{
+    cell::Cell,
     future::Future,
+    hint::black_box,
     pin::Pin,
     time::{Duration, Instant},
 };
@@ -30,12 +36,14 @@ use riot_actor::{
     call::CallRequest,
     gen_server::{Call, GenServer},
     link,
+    mailbox::alias,
+    name::AsName,
     process::{SpawnOptions, join, yield_now},
-    receive,
-    runtime::Config,
+    process_local, receive, register,
+    runtime::{Config, Handle, blocking},
     send, spawn, spawn_link, this,
     time::send_after,
-    trap_exit,
+    trap_exit, whereis,
 };
 use riot_supervisor::{Supervisor, process};
 
@@ -77,6 +85,12 @@ fn main() {
             "selrecv" => calls(n, k).await,
             "skynet" => skynet_all(n).await,
             "timers" => timers(n).await,
+            "lookup" => look_ups(n, "a registered process"),
+            "lookupkey" => look_ups(n, &("a registered process", 7_u32)),
+            "alias" => to_itself(n, true).await,
+            "self" => to_itself(n, false).await,
+            "local" => local_values(n),
+            "handlecall" => handle_calls(n).await,
             "links" => links(n).await,
             "restart" => restarts(n, false).await,
             "restartpanic" => restarts(n, true).await,
@@ -93,6 +107,61 @@ fn usage() -> ! {
 
 fn report(start: Instant, operations: usize) {
     println!("{{\"ns\": {:.1}}}", start.elapsed().as_nanos() as f64 / operations as f64);
+}
+
+fn look_ups(n: usize, name: &(impl AsName + ?Sized)) {
+    register("a registered process", this()).expect("it is free");
+    register(("a registered process", 7_u32), this()).expect("it is free");
+    let start = Instant::now();
+    for _ in 0..n {
+        assert_eq!(whereis(black_box(name)), Some(this()));
+    }
+    report(start, n);
+}
+
+async fn to_itself(n: usize, by_alias: bool) {
+    let (this, alias) = (this(), alias::<Token>());
+    let start = Instant::now();
+    for number in 0..n {
+        match by_alias {
+            true => alias.send(Token(number)),
+            false => send(this, Token(number)),
+        }
+        let Token(received) = receive().await;
+        assert_eq!(received, number);
+    }
+    report(start, n);
+}
+
+process_local! { static COUNT: Cell<usize> }
+
+fn local_values(n: usize) {
+    COUNT.set(Cell::new(0));
+    let start = Instant::now();
+    for _ in 0..n {
+        COUNT.with(|count| count.set(count.get() + 1));
+    }
+    report(start, n);
+    assert_eq!(COUNT.with(Cell::get), Some(n));
+}
+
+async fn handle_calls(n: usize) {
+    let callee = spawn(async {
+        loop {
+            let CallRequest { query: Token(number), reply, .. } = receive().await;
+            reply.send(number + 1);
+        }
+    });
+    let handle = Handle::current();
+    let calling = move || {
+        let start = Instant::now();
+        for number in 0..n {
+            let answer = handle.call::<_, usize>(callee, Token(number), None).wait();
+            assert_eq!(answer, Ok(number + 1));
+        }
+        report(start, n);
+    };
+    blocking(calling).await;
 }
 
 struct Done;

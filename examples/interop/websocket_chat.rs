@@ -35,13 +35,9 @@ use tokio_tungstenite::{
     },
 };
 
-/// The most bytes of a message.
-const MAX_MESSAGE_BYTES: usize = 16 * 1024;
-
 /// A line that a user has said.
 #[derive(Clone)]
 struct Said(String);
-
 /// The server stops.
 struct GoAway;
 
@@ -68,34 +64,32 @@ async fn enter(
 async fn chat(connection: Connection, room: &str, user: &str) -> Result<(), Error> {
     let stopping = alias::<GoAway>();
     connection.on_drain(move || stopping.send(GoAway));
-    let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES));
-    let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
+    let bounds = WebSocketConfig::default().max_message_size(Some(16 * 1024));
+    let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(bounds)).await;
     let (_, present) = monitor_group_with::<String>(room.to_owned());
     join_group_with(room.to_owned(), this(), user.to_owned());
     let names: Vec<String> = present.into_iter().map(|(_, name)| name).collect();
     socket.send(Message::text(format!("* here are: {}", names.join(", ")))).await?;
     loop {
         let line = tokio::select! {
-            message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => {
-                    broadcast(room, Said(format!("{user}: {text}"))).await;
-                    continue;
+            message = socket.next() => {
+                match message.transpose()? {
+                    Some(Message::Text(text)) => broadcast(room, Said(format!("{user}: {text}"))).await,
+                    Some(_) => {}
+                    None => return Ok(()),
                 }
-                Some(Ok(_)) => continue,
-                Some(Err(error)) => return Err(error),
-                None => return Ok(()),
-            },
-            Said(line) = receive() => line,
-            event = receive() => match presence(&event) {
-                Some(line) => line,
-                None => continue,
-            },
+                None
+            }
+            Said(line) = receive() => Some(line),
+            event = receive() => presence(&event),
             GoAway = receive() => {
                 let frame = CloseFrame { code: CloseCode::Away, reason: "the server stops".into() };
                 return socket.close(Some(frame)).await;
             }
         };
-        socket.send(Message::text(line)).await?;
+        if let Some(line) = line {
+            socket.send(Message::text(line)).await?;
+        }
     }
 }
 
