@@ -8,13 +8,15 @@ use riot_actor::{
     log_event,
     mailbox::{TrySendError, try_send},
     runtime::cause_of_exit,
+    telemetry::{emit, is_watched},
     this,
 };
 
 use crate::{child_id::ChildId, child_spec::ChildSpec, error::SupervisorStartError, system::Counts};
 
 /// An event in the life of a child. Sent to every process that called
-/// [`subscribe`](crate::SupervisorRef::subscribe).
+/// [`subscribe`](crate::SupervisorRef::subscribe). It is also shown to the handlers of its type, which see
+/// the events of all supervisors: `telemetry::attach(|event: &SupervisorEvent| ..)`.
 ///
 /// The log gets all events but [`Started`](SupervisorEvent::Started) and clean ends, under the target
 /// `riot::supervisor`. The crash of a child is logged as a warning here, since the process that crashed logs
@@ -147,12 +149,14 @@ impl Reporter {
         self.last_failure.take().unwrap_or(Reason::Normal)
     }
 
-    /// Sends an event to all subscribers. Without subscribers the event is not made.
+    /// Sends an event to all subscribers, and shows it to the handlers of its type. Without either the event
+    /// is not made.
     fn publish(&mut self, event: impl FnOnce() -> SupervisorEvent) {
-        if self.subscribers.is_empty() {
+        if self.subscribers.is_empty() && !is_watched::<SupervisorEvent>() {
             return;
         }
         let event = event();
+        emit(&event);
         // A subscriber with a full mailbox misses this event, not later ones.
         self.subscribers.retain(|&pid| !matches!(try_send(pid, event.clone()), Err(TrySendError::NoProc(_))));
     }

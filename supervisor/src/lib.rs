@@ -85,11 +85,11 @@
 //! - An unknown message or cast is logged and does not crash the supervisor.
 //! - Beyond OTP: a delay between attempts to start a child that fails to start ([`Supervisor::retry_delay`],
 //!   [`Supervisor::backoff`]); from Elixir, `max_children` and [`Partitioned`].
-//! - Left out: changing the settings of a running supervisor (`code_change`), since there is no code to
-//!   change.
+//! - Left out: `code_change`, since there is no code to change. [`SupervisorRef::replace_state`] changes the
+//!   intensity and the bound of children of a running supervisor.
 //!
 //! [`riot_actor::process::tree()`] shows the running processes. Events go to `tracing` under the target
-//! `riot::supervisor`, and to [subscribers](SupervisorRef::subscribe).
+//! `riot::supervisor`, to [subscribers](SupervisorRef::subscribe), and to handlers of [`SupervisorEvent`].
 //!
 //! # Glossary
 //! - **Child spec** ([`ChildSpec`]): how a child is started, restarted and stopped.

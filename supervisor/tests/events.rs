@@ -1,12 +1,18 @@
-//! The events that subscribers get.
+//! The events that subscribers and handlers get: S34.
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::*;
-use riot_actor::{Reason, exit, process::wait, receive, send, trap_exit};
-use riot_supervisor::{ChildShutdown, Supervisor, SupervisorEvent};
+use riot_actor::{
+    Reason, exit,
+    process::{is_alive, wait},
+    receive, send, telemetry, trap_exit,
+};
+use riot_supervisor::{ChildShutdown, Supervisor, SupervisorEvent, SupervisorRef};
 
 #[test]
-fn every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
+fn s34_every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
     simulated(|| async {
         trap_exit(true);
         let sup = Supervisor::rest_for_one().intensity(2, secs(3600)).start_link().await.unwrap();
@@ -57,7 +63,7 @@ fn every_event_reaches_a_subscriber_in_the_order_of_what_happened() {
 }
 
 #[test]
-fn a_restart_by_request_is_a_start() {
+fn s34_a_restart_by_request_is_a_start() {
     everywhere(|| async {
         let sup = Supervisor::one_for_one().child(child("a")).start_link().await.unwrap();
         sup.subscribe().await.unwrap();
@@ -72,7 +78,7 @@ fn a_restart_by_request_is_a_start() {
 }
 
 #[test]
-fn a_dynamic_supervisor_reports_as_well() {
+fn s34_a_dynamic_supervisor_reports_as_well() {
     everywhere(|| async {
         let sup = Supervisor::dynamic().intensity(9, secs(1)).start_link().await.unwrap();
         sup.subscribe().await.unwrap();
@@ -91,5 +97,30 @@ fn a_dynamic_supervisor_reports_as_well() {
         ] {
             assert_eq!(receive::<SupervisorEvent>().await, expected);
         }
+    });
+}
+
+#[test]
+fn s34_handlers_see_the_events_of_all_supervisors_and_end_none_by_a_panic() {
+    everywhere(|| async {
+        let seen: Arc<Mutex<Vec<SupervisorEvent>>> = Arc::default();
+        let kept = seen.clone();
+        telemetry::attach(move |event: &SupervisorEvent| kept.lock().unwrap().push(event.clone()));
+        telemetry::attach(|_: &SupervisorEvent| panic!("a handler"));
+        let first = Supervisor::dynamic().start_link().await.unwrap();
+        let second = Supervisor::dynamic().start_link().await.unwrap();
+        first.subscribe().await.unwrap();
+        let a = first.start_child(child("a")).await.unwrap();
+        let b = second.start_child(child("b")).await.unwrap();
+        assert!(is_alive(a) && is_alive(b));
+        let started = |supervisor: SupervisorRef, id: &str, pid| SupervisorEvent::Started {
+            supervisor: supervisor.pid(),
+            id: id.into(),
+            pid,
+        };
+        assert_eq!(*seen.lock().unwrap(), [started(first, "a", a), started(second, "b", b)]);
+        assert_eq!(receive::<SupervisorEvent>().await, started(first, "a", a));
+        first.stop(Reason::Normal).await.unwrap();
+        second.stop(Reason::Normal).await.unwrap();
     });
 }

@@ -81,6 +81,22 @@ pub fn emit<E: 'static>(event: &E) {
     });
 }
 
+/// Returns whether events of type `E` have a handler, so that one that is costly to make need not be made.
+/// Outside a process they have none.
+///
+/// ```
+/// # use riot_actor::{run, telemetry::{attach, is_watched}};
+/// # run(async {
+/// assert!(!is_watched::<u32>());
+/// attach(|number: &u32| println!("{number}"));
+/// assert!(is_watched::<u32>() && !is_watched::<u64>());
+/// # });
+/// ```
+#[must_use]
+pub fn is_watched<E: 'static>() -> bool {
+    context::with_local(|local| local.is_some_and(|local| local.shared.telemetry.is_watched::<E>()))
+}
+
 impl Handle {
     /// Attaches a handler, as [`attach`] does, from a plain thread.
     pub fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
@@ -112,6 +128,11 @@ impl Telemetry {
         if self.count.load(Ordering::Relaxed) != 0 {
             self.show(event);
         }
+    }
+
+    #[inline]
+    fn is_watched<E: 'static>(&self) -> bool {
+        self.count.load(Ordering::Relaxed) != 0 && lock(&self.handlers).contains_key(&TypeId::of::<E>())
     }
 
     fn show<E: 'static>(&self, event: &E) {
