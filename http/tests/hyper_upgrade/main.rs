@@ -102,6 +102,7 @@ fn router() -> Router {
         .route("/shout", get(shout))
         .route("/describe", any(describe))
         .route("/panic", get(panics))
+        .route("/pending", get(std::future::pending::<&'static str>))
         .route("/body", any(|body: Body| async move { body }))
 }
 
