@@ -4,6 +4,7 @@
 
 mod ends;
 mod requests;
+mod wakers;
 
 use std::{
     net::SocketAddr,
