@@ -165,6 +165,18 @@ impl<F: Flow> Link<F> {
                 ReadOperation::Yield => {
                     flow.yield_reader(&self.read_waker);
                     inbound.present_again = true;
+                    if !inbound.ended && inbound.unread().is_empty() && flow.may_read_ahead() {
+                        let receive = |buffer: &mut Box<[u8]>| self.receive(flow, inbound, cx, buffer, time);
+                        match BUFFER.with_borrow_mut(receive) {
+                            Poll::Pending => return Filled::Waiting,
+                            Poll::Ready(Ok(received)) => next = received.next,
+                            Poll::Ready(Err(error)) => {
+                                until_unlocked.get_or_insert_with(defer);
+                                next = self.read_failed(state, error);
+                            }
+                        }
+                        continue;
+                    }
                     // No read reports that the peer has gone before the flow goes on.
                     if inbound.failed || self.transport.poll_closed(cx).is_pending() {
                         return Filled::Waiting;

@@ -119,6 +119,10 @@ impl Flow for Http1 {
         }
     }
 
+    fn may_read_ahead(&self) -> bool {
+        self.shared.lock_quiet().may_read_ahead()
+    }
+
     fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
         let mut state = self.shared.lock();
         let consumed = state.read(bytes, now);
