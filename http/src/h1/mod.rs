@@ -23,6 +23,7 @@ mod read;
 mod request_body;
 mod request_note;
 mod respond;
+mod shared;
 mod state;
 mod streaming;
 mod switch;
@@ -42,8 +43,9 @@ pub(crate) use queue::BodyRemaining;
 pub(crate) use request_body::Chunk;
 pub(crate) use request_note::RequestNote;
 pub(crate) use respond::Payload;
+pub(crate) use shared::Shared;
 pub(crate) use state::State;
-pub(crate) use state::{Follows, Offer, Shared};
+pub(crate) use state::{Follows, Offer};
 #[cfg(feature = "hyper-upgrade")]
 pub(crate) use switch::Unanswered;
 pub(crate) use waits::{FlushState, poll_unlocked};

@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     queue::ResponseState,
-    state::{Offer, Shared, State, Writing},
+    shared::Shared,
+    state::{Offer, State, Writing},
 };
 use crate::UpgradeError;
 
