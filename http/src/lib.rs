@@ -83,6 +83,7 @@ mod limits;
 mod message;
 mod server;
 mod timeouts;
+mod wakers;
 
 pub mod prelude {
     //! The items that most programs use, to be imported together, also with the preludes of the other crates.

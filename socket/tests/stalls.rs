@@ -111,6 +111,29 @@ fn b22_the_rest_of_a_unit_must_come_within_half_a_minute() {
 }
 
 #[test]
+fn b22_b23_a_process_that_takes_no_more_bytes_waits_for_the_close_in_time() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let timeouts = ConnectionTimeouts::new().idle_timeout(seconds(5));
+        let server = started(&listener, timeouts, |mut connection: Connection| async move {
+            poll_fn(|cx| connection.poll_closed_in_time(cx)).await
+        });
+        let (server, began) = (server.await, now());
+        let mut client = listener.connect()?;
+        client.write_all(b"nobody reads this").await?;
+        let (error, at) = ended().await;
+        assert_eq!(error, Some(ErrorKind::TimedOut));
+        about(at - began, seconds(5));
+        let client = listener.connect()?;
+        sleep(seconds(1)).await;
+        drop(client);
+        assert_eq!(ended().await.0, Some(ErrorKind::ConnectionReset));
+        server.stop(Duration::ZERO).await;
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
 fn b22_between_units_the_idle_timeout_applies() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();

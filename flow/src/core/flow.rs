@@ -51,6 +51,13 @@ pub trait Flow {
     /// it may be all that the peer will ever send.
     fn yield_reader(&mut self, waker: &Waker);
 
+    /// Returns whether the reader may read on while it yields, if it holds no leftover; default false. It
+    /// presents what comes, of which nothing may be consumed, and the end of input. Only a driver that can
+    /// give a read up asks: reading may end while it waits.
+    fn may_read_ahead(&self) -> bool {
+        false
+    }
+
     /// Returns what the writer does next.
     fn next_write_operation(&mut self, now: Instant) -> WriteOperation<'_>;
 

@@ -165,6 +165,17 @@ impl<F: Flow> Link<F> {
                 ReadOperation::Yield => {
                     flow.yield_reader(&self.read_waker);
                     inbound.present_again = true;
+                    if !inbound.ended && inbound.unread().is_empty() && flow.may_read_ahead() {
+                        match self.read_ahead(flow, inbound, cx) {
+                            Poll::Pending => return Filled::Waiting,
+                            Poll::Ready(Ok(then)) => next = then,
+                            Poll::Ready(Err(error)) => {
+                                until_unlocked.get_or_insert_with(defer);
+                                next = self.read_failed(state, error);
+                            }
+                        }
+                        continue;
+                    }
                     // No read reports that the peer has gone before the flow goes on.
                     if inbound.failed || self.transport.poll_closed(cx).is_pending() {
                         return Filled::Waiting;
@@ -249,6 +260,22 @@ impl<F: Flow> Link<F> {
         self.wakes.wake_reader();
         self.wakes.wake_writer();
         flow.next_read_operation()
+    }
+
+    /// Reads while the flow yields. What comes is kept, and the flow learns of the end.
+    #[cold]
+    #[inline(never)]
+    fn read_ahead(
+        &self,
+        flow: &mut F,
+        inbound: &mut Inbound,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<ReadOperation>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let read = ready!(self.transport.poll_read(cx, buffer))?;
+            self.meter.received(read);
+            Poll::Ready(receive_slow(flow, inbound, &buffer[..read]))
+        })
     }
 
     /// Reads into the worker's buffer and gives the flow the bytes.

@@ -2,11 +2,14 @@
 
 use std::{
     fmt,
+    num::NonZeroU64,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use super::handle::ExchangeHandle;
+#[cfg(feature = "hyper-upgrade")]
+use crate::wakers::{WaitList, wake_each};
 
 /// A future that is ready once the connection of a request drains: the server stops, or the connection has
 /// reached its age. It is ready too once the connection has ended.
@@ -32,10 +35,29 @@ use super::handle::ExchangeHandle;
 ///
 /// # Cancel safety
 /// Dropping it changes nothing.
-#[derive(Clone)]
 #[must_use = "it has to be awaited to wait"]
 pub struct DrainSignal {
     source: SignalSource,
+    /// The slot of its wait.
+    key: Option<NonZeroU64>,
+}
+
+/// A clone waits in a slot of its own.
+impl Clone for DrainSignal {
+    fn clone(&self) -> Self {
+        Self { source: self.source.clone(), key: None }
+    }
+}
+
+impl Drop for DrainSignal {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        match &self.source {
+            SignalSource::Exchange(exchange) => exchange.forget_drain(key),
+            #[cfg(feature = "hyper-upgrade")]
+            SignalSource::Flag(flag) => flag.forget(key),
+        }
+    }
 }
 
 /// The part of the server that knows of the drain.
@@ -50,46 +72,49 @@ enum SignalSource {
 /// A drain of a connection that is served by another implementation of HTTP.
 #[cfg(feature = "hyper-upgrade")]
 #[derive(Default)]
-pub(crate) struct DrainFlag(parking_lot::Mutex<(bool, Vec<std::task::Waker>)>);
+pub(crate) struct DrainFlag(parking_lot::Mutex<(bool, WaitList)>);
 
 #[cfg(feature = "hyper-upgrade")]
 impl DrainFlag {
     /// Records that the connection drains, or has ended.
     pub(crate) fn set(&self) {
         let wakers = {
-            let (is_set, wakers) = &mut *self.0.lock();
+            let (is_set, waiting) = &mut *self.0.lock();
             *is_set = true;
-            std::mem::take(wakers)
+            waiting.take()
         };
-        wakers.into_iter().for_each(std::task::Waker::wake);
+        wake_each(wakers);
     }
 
     pub(crate) fn is_set(&self) -> bool {
         self.0.lock().0
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        // A waker is code of a user, so it is cloned outside the lock.
-        let waker = cx.waker().clone();
-        let (is_set, wakers) = &mut *self.0.lock();
+    fn poll(&self, key: &mut Option<NonZeroU64>, cx: &Context<'_>) -> Poll<()> {
+        // A waker is code of a user, so it is cloned and dropped outside the lock.
+        let mut waker = Some(cx.waker().clone());
+        let (is_set, waiting) = &mut *self.0.lock();
         if *is_set {
             return Poll::Ready(());
         }
-        if !wakers.iter().any(|known| known.will_wake(&waker)) {
-            wakers.push(waker);
-        }
+        waiting.register(key, &mut waker);
         Poll::Pending
+    }
+
+    fn forget(&self, key: NonZeroU64) {
+        let waker = self.0.lock().1.remove(key);
+        drop(waker);
     }
 }
 
 impl DrainSignal {
     pub(super) fn new(exchange: ExchangeHandle) -> Self {
-        Self { source: SignalSource::Exchange(exchange) }
+        Self { source: SignalSource::Exchange(exchange), key: None }
     }
 
     #[cfg(feature = "hyper-upgrade")]
     pub(crate) fn of_flag(flag: std::sync::Arc<DrainFlag>) -> Self {
-        Self { source: SignalSource::Flag(flag) }
+        Self { source: SignalSource::Flag(flag), key: None }
     }
 
     /// Returns whether the connection drains, or has ended.
@@ -107,10 +132,11 @@ impl Future for DrainSignal {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.source {
-            SignalSource::Exchange(exchange) => exchange.poll_drain(cx.waker()),
+        let Self { source, key } = self.get_mut();
+        match source {
+            SignalSource::Exchange(exchange) => exchange.poll_drain(key, cx.waker()),
             #[cfg(feature = "hyper-upgrade")]
-            SignalSource::Flag(flag) => flag.poll(cx),
+            SignalSource::Flag(flag) => flag.poll(key, cx),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU64,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -11,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     BodyError, RespondError, UpgradeError, WriteError,
-    h1::{BodyRemaining, Chunk, FlushState, Offer, Payload, Shared},
+    h1::{BodyRemaining, Chunk, FlushState, Offer, Payload, Shared, State, poll_unlocked},
     message::ResponseHead,
 };
 
@@ -77,12 +78,18 @@ impl ExchangeHandle {
 
     /// Returns whether the connection ends in order, or has ended.
     pub(super) fn is_ending(&self) -> bool {
-        self.connection.lock().is_ending()
+        self.connection.lock_quiet().is_ending()
     }
 
     /// Ready when the connection ends in order, or has ended.
-    pub(super) fn poll_drain(&self, waker: &Waker) -> Poll<()> {
-        self.connection.lock().poll_drain(waker)
+    pub(super) fn poll_drain(&self, key: &mut Option<NonZeroU64>, waker: &Waker) -> Poll<()> {
+        self.connection.poll_ending(key, waker, State::poll_drain)
+    }
+
+    /// Frees the slot of a wait for the drain.
+    pub(super) fn forget_drain(&self, key: NonZeroU64) {
+        let waker = self.connection.lock_quiet().forget_ending(key);
+        drop(waker);
     }
 
     pub(super) fn keep_on_drain(&self) {
@@ -90,7 +97,7 @@ impl ExchangeHandle {
     }
 
     pub(super) fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyError>> {
-        self.connection.lock().poll_chunk(self.id, cx)
+        poll_unlocked(cx.waker(), |waker| self.connection.lock().poll_chunk(self.id, waker))
     }
 
     pub(super) fn write(&self, mut piece: Bytes) -> Result<(), WriteError> {
@@ -99,7 +106,7 @@ impl ExchangeHandle {
 
     /// Ready when a piece may be written below the high-water mark, or will be refused.
     pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.connection.lock().poll_room(self.id, cx)
+        poll_unlocked(cx.waker(), |waker| self.connection.lock_quiet().poll_room(self.id, waker))
     }
 
     /// Returns the position behind everything written so far.
@@ -109,7 +116,7 @@ impl ExchangeHandle {
 
     /// Ready when everything before `position` has been sent, or is lost.
     pub(super) fn poll_flush(&self, position: u64, cx: &mut Context<'_>) -> Poll<FlushState> {
-        self.connection.lock().poll_flush(position, cx)
+        poll_unlocked(cx.waker(), |waker| self.connection.lock_quiet().poll_flush(position, waker))
     }
 
     pub(super) fn finish(&self, trailers: &[(HeaderName, HeaderValue)]) -> Result<(), WriteError> {
@@ -123,6 +130,6 @@ impl ExchangeHandle {
 
     /// Ready when the driver has handed the transport over, or never will.
     pub(super) fn poll_transport(&self, waker: &Waker) -> Poll<Result<Offer, UpgradeError>> {
-        self.connection.lock().poll_transport(waker)
+        poll_unlocked(waker, |waker| self.connection.lock_quiet().poll_transport(waker))
     }
 }

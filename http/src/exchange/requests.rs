@@ -4,13 +4,17 @@ use std::{
     future::poll_fn,
     hint::cold_path,
     net::SocketAddr,
+    num::NonZeroU64,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use super::{Reqd, failed_request::FailedRequest, handle::ExchangeHandle};
-use crate::{HandlerError, Http1, HttpConfig, h1::Shared};
+use crate::{
+    HandlerError, Http1, HttpConfig,
+    h1::{Shared, State},
+};
 
 /// The requests of a connection, in the order in which they came.
 ///
@@ -117,13 +121,13 @@ impl Requests {
 
     /// Ready as [`closed`](Self::closed) is, unless the handler under way runs to its end in any case.
     pub(crate) fn poll_peer_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.lock().poll_peer_gone(cx.waker())
+        self.shared.lock_quiet().poll_peer_gone(cx.waker())
     }
 
     /// Waits until the peer is gone or both directions are closed: whatever a handler still does, the client
     /// will not see it. A peer that only stopped sending is not gone.
     pub fn closed(&self) -> Closed {
-        Closed { shared: self.shared.clone() }
+        Closed { shared: self.shared.clone(), key: None }
     }
 }
 
@@ -144,12 +148,24 @@ impl Drop for Requests {
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Closed {
     shared: Arc<Shared>,
+    /// The slot of its wait.
+    key: Option<NonZeroU64>,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let waker = self.shared.lock_quiet().forget_ending(key);
+            drop(waker);
+        }
+    }
 }
 
 impl Future for Closed {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.lock().poll_closed(cx.waker())
+        let Self { shared, key } = self.get_mut();
+        shared.poll_ending(key, cx.waker(), State::poll_closed)
     }
 }

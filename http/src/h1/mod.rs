@@ -23,6 +23,7 @@ mod read;
 mod request_body;
 mod request_note;
 mod respond;
+mod shared;
 mod state;
 mod streaming;
 mod switch;
@@ -42,11 +43,12 @@ pub(crate) use queue::BodyRemaining;
 pub(crate) use request_body::Chunk;
 pub(crate) use request_note::RequestNote;
 pub(crate) use respond::Payload;
-use state::State;
-pub(crate) use state::{Follows, Offer, Shared};
+pub(crate) use shared::Shared;
+pub(crate) use state::State;
+pub(crate) use state::{Follows, Offer};
 #[cfg(feature = "hyper-upgrade")]
 pub(crate) use switch::Unanswered;
-pub(crate) use waits::FlushState;
+pub(crate) use waits::{FlushState, poll_unlocked};
 
 /// HTTP/1.1 for one peer (RFC 9112), as a [`Flow`]. Two loops drive it, while its
 /// [`Requests`](crate::Requests) are answered in any process or thread.
@@ -84,19 +86,19 @@ impl Http1 {
     /// Returns the number of requests received, rejected ones included.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.shared.lock().requests
+        self.shared.lock_quiet().requests
     }
 
     /// Returns whether no request is under way and nothing is left to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.shared.lock().is_idle()
+        self.shared.lock_quiet().is_idle()
     }
 }
 
 impl Flow for Http1 {
     fn next_read_operation(&mut self) -> ReadOperation {
-        self.shared.lock().read_operation()
+        self.shared.lock_quiet().read_operation()
     }
 
     fn read(&mut self, bytes: &[u8], now: Instant) -> usize {
@@ -108,7 +110,7 @@ impl Flow for Http1 {
     }
 
     fn yield_reader(&mut self, waker: &Waker) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.lock_quiet();
         state.backpressured &= state.is_paused();
         match state.read_operation() {
             ReadOperation::Yield => {
@@ -117,6 +119,10 @@ impl Flow for Http1 {
             }
             _ => waker.wake_by_ref(),
         }
+    }
+
+    fn may_read_ahead(&self) -> bool {
+        self.shared.lock_quiet().may_read_ahead()
     }
 
     fn read_on(&mut self, bytes: &[u8], now: Instant) -> (usize, ReadOperation) {
@@ -141,7 +147,7 @@ impl Flow for Http1 {
     }
 
     fn yield_writer(&mut self, waker: &Waker) {
-        self.shared.lock().yield_writer(waker);
+        self.shared.lock_quiet().yield_writer(waker);
     }
 
     fn write_on(&mut self, result: WriteResult, now: Instant, waker: &Waker) -> WriteOperation<'_> {
@@ -155,11 +161,11 @@ impl Flow for Http1 {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.shared.lock().timers.next()
+        self.shared.lock_quiet().timers.next()
     }
 
     fn watch_deadline(&mut self, waker: &Waker, before: Option<Instant>) -> bool {
-        self.shared.lock().timers.watch(waker, before)
+        self.shared.lock_quiet().timers.watch(waker, before)
     }
 
     fn handle_deadline(&mut self, now: Instant) {
@@ -215,7 +221,7 @@ impl Flow for Http1 {
     }
 
     fn is_closed(&self) -> bool {
-        self.shared.lock().is_closed()
+        self.shared.lock_quiet().is_closed()
     }
 
     fn activity(&self) -> Activity {
@@ -224,7 +230,7 @@ impl Flow for Http1 {
     }
 
     fn idle_since(&self) -> Option<Instant> {
-        self.shared.lock().idle_since()
+        self.shared.lock_quiet().idle_since()
     }
 
     fn ending(&self) -> Ending {
@@ -237,7 +243,7 @@ impl Flow for Http1 {
     }
 
     fn is_upgraded(&self) -> bool {
-        self.shared.lock().is_upgraded()
+        self.shared.lock_quiet().is_upgraded()
     }
 
     fn hand_over(&mut self, transport: Box<dyn Any + Send>, unread: Bytes) {

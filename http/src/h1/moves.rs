@@ -120,7 +120,7 @@ mod tests {
         cell::RefCell,
         collections::BTreeSet,
         sync::Arc,
-        task::{Context, Waker},
+        task::Waker,
         time::{Duration, Instant},
     };
 
@@ -180,7 +180,7 @@ mod tests {
             20 => state.abort(*id, false),
             21 => drop(state.respond_upgrade(*id, &head(StatusCode::SWITCHING_PROTOCOLS))),
             22 => drop(state.respond_upgrade(*id, &head(StatusCode::OK))),
-            23 => drop(state.poll_chunk(*id, &mut Context::from_waker(Waker::noop()))),
+            23 => drop(state.poll_chunk(*id, &mut Some(Waker::noop().clone()))),
             24 => state.drain(None),
             25 => {
                 *now += Duration::from_secs(11);

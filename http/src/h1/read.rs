@@ -133,6 +133,11 @@ impl State {
             || self.exchanges.last_may_upgrade()
     }
 
+    /// Returns whether the reader may look for the end of input behind the offer of a switch.
+    pub(crate) fn may_read_ahead(&self) -> bool {
+        self.reading.is_head() && self.exchanges.last_may_upgrade()
+    }
+
     /// Consumes bytes, and returns how many.
     #[inline]
     pub(crate) fn read(&mut self, bytes: &[u8], now: Instant) -> usize {

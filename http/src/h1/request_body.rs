@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    task::{Context, Poll},
+    task::{Poll, Waker},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -15,7 +15,7 @@ use super::{
     queue::ResponseState,
     read::Input,
     state::State,
-    waits::register,
+    waits::replace,
 };
 use crate::{BodyError, Headers, RequestError};
 
@@ -212,7 +212,11 @@ pub(crate) enum Chunk {
 
 impl State {
     /// Takes the oldest piece of the body of the request under way.
-    pub(crate) fn poll_chunk(&mut self, id: u64, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyError>> {
+    pub(crate) fn poll_chunk(
+        &mut self,
+        id: u64,
+        waker: &mut Option<Waker>,
+    ) -> Poll<Result<Chunk, BodyError>> {
         if let Some((failed, error)) = self.cold.as_ref().and_then(|cold| cold.body_error)
             && failed == id
         {
@@ -232,7 +236,7 @@ impl State {
         if body.is_complete() {
             return Poll::Ready(Ok(Chunk::End(body.trailers().cloned())));
         }
-        register(&mut self.cold_mut().body, cx.waker());
+        replace(&mut self.cold_mut().body, waker);
         self.finish_call();
         Poll::Pending
     }

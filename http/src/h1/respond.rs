@@ -371,7 +371,7 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*};
 
-    use super::{super::state::Shared, *};
+    use super::{super::shared::Shared, *};
     use crate::Limits;
 
     type Way = fn(&mut State, u64, &ResponseHead<'_>, &mut Payload<'_>) -> Result<(), RespondError>;

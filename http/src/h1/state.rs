@@ -3,10 +3,9 @@
 //! Everything is one value behind one lock. The moves of reading are in `read`, those of responding in
 //! `respond`, those of time in `timers`.
 
-use std::{any::Any, fmt, hint::cold_path, net::SocketAddr, sync::Arc, task::Waker, time::Instant};
+use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
 use riot_flow::{Output, WakerSlot};
 
 use super::{
@@ -14,43 +13,9 @@ use super::{
     queue::{Exchange, ExchangeQueue, ResponseState},
     timers::Timers,
 };
-use crate::{Head, HttpConfig, RequestError};
+use crate::{Head, HttpConfig, RequestError, wakers::WaitList};
 
 use super::{failure::Failure, request_note::RequestNote};
-
-/// The connection as its loops, its exchanges and their bodies share it.
-///
-/// Code that holds the lock calls nothing of a user's but wakers and the clock of `Date`, which must not come
-/// back here.
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// The address at the other end, if it is known. Outside the lock: it never changes.
-    peer: Option<SocketAddr>,
-}
-
-impl Shared {
-    pub(crate) fn new(config: Arc<HttpConfig>, peer: Option<SocketAddr>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State::new(config)), peer })
-    }
-
-    /// Locks the state. Nothing under the lock panics half-way, so no caller sees a half-changed state.
-    #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
-    #[inline]
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-}
-
-/// The state holds heads and bodies of clients, which may be confidential, so nothing of it is shown.
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("peer", &self.peer).finish_non_exhaustive()
-    }
-}
 
 /// The state of the receiving direction: what received bytes are for. The legal moves are in
 /// [`Reading::MOVES`].
@@ -139,6 +104,8 @@ pub(crate) struct State {
     pub(crate) driver_gone: bool,
     /// A handler failed, and nothing has been reported: see [`Cold::failure`].
     pub(crate) unreported: bool,
+    /// Tasks are to be woken when the lock is released: see [`Cold::woken`].
+    pub(crate) has_woken: bool,
     /// Invariants: only the first exchange has a handler, only the last may still receive its body, and
     /// nothing stands behind a rejected request.
     pub(crate) exchanges: ExchangeQueue,
@@ -195,7 +162,9 @@ pub(crate) struct Cold {
     /// Waits for the transport after a switch of protocols.
     pub(crate) upgrade: Option<Waker>,
     /// Wait for the end of the connection, or for a drain.
-    pub(crate) endings: Vec<Waker>,
+    pub(crate) endings: WaitList,
+    /// Wakers to be woken when the lock is released.
+    pub(crate) woken: Vec<Waker>,
 }
 
 /// A connection that ends in order.
@@ -210,7 +179,7 @@ pub(crate) struct Drain {
 }
 
 impl State {
-    fn new(config: Arc<HttpConfig>) -> Self {
+    pub(super) fn new(config: Arc<HttpConfig>) -> Self {
         Self {
             config,
             reading: Reading::Head,
@@ -225,6 +194,7 @@ impl State {
             next_needs_room: false,
             driver_gone: false,
             unreported: false,
+            has_woken: false,
             note: RequestNote::default(),
             exchanges: ExchangeQueue::default(),
             requests: 0,
@@ -438,7 +408,8 @@ impl State {
         self.announce_end();
         let cold = self.cold_mut();
         cold.drain = Some(Drain { deadline, served: 0, crossed: false });
-        std::mem::take(&mut cold.endings).into_iter().for_each(Waker::wake);
+        let endings = cold.endings.take();
+        self.wake_unlocked(endings);
         self.limit_event_stream();
     }
 
@@ -527,8 +498,15 @@ impl State {
 
     fn wake_cold(&mut self, waker: impl FnOnce(&mut Cold) -> Option<Waker>) {
         if let Some(waker) = self.cold.as_deref_mut().and_then(waker) {
-            waker.wake();
+            self.wake_unlocked([waker]);
         }
+    }
+
+    /// Wakes tasks when the lock is released.
+    fn wake_unlocked(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        let woken = &mut self.cold_mut().woken;
+        woken.extend(wakers);
+        self.has_woken = !woken.is_empty();
     }
 
     fn wake_all(&mut self) {
@@ -564,9 +542,13 @@ impl State {
             self.wake_all();
         }
         if self.peer_is_gone() {
-            let endings =
-                self.cold.as_mut().map(|cold| std::mem::take(&mut cold.endings)).unwrap_or_default();
-            self.handler_waker.take().into_iter().chain(endings).for_each(Waker::wake);
+            if let Some(waker) = self.handler_waker.take() {
+                waker.wake();
+            }
+            if let Some(cold) = &mut self.cold {
+                let endings = cold.endings.take();
+                self.wake_unlocked(endings);
+            }
         }
         if self.reader_waits && self.may_read() {
             self.wake_reader();

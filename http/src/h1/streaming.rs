@@ -1,6 +1,6 @@
 //! The moves of a response whose body is written in pieces.
 
-use std::task::{Context, Poll};
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -145,14 +145,14 @@ impl State {
     }
 
     /// Ready below the high-water mark, or when waiting is pointless.
-    pub(crate) fn poll_room(&mut self, id: u64, context: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_room(&mut self, id: u64, waker: &mut Option<Waker>) -> Poll<()> {
         let high = self.config.limits.output_high_water_bytes as u64;
         if self.has_room() || self.active(id).is_none() {
             return Poll::Ready(());
         }
         // Wake at half the mark, so that there is room for more than one byte.
         let target = self.bytes_queued - high / 2;
-        self.cold_mut().flush = Some((target, context.waker().clone()));
+        self.register_flush(target, waker);
         Poll::Pending
     }
 }

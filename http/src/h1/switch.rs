@@ -19,11 +19,7 @@ use crate::{
 #[cfg(feature = "hyper-upgrade")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unanswered {
-    /// No request may follow.
-    pub(crate) is_last: bool,
     pub(crate) is_draining: bool,
-    /// A drain was announced: the next response is the last.
-    pub(crate) is_announced: bool,
     /// Requests received, this one included.
     pub(crate) requests: u64,
 }
@@ -62,12 +58,7 @@ impl State {
             return None;
         }
         let traits = self.exchanges.front()?.request.traits;
-        let unanswered = Unanswered {
-            is_last: !traits.keep_alive,
-            is_draining: self.is_draining(),
-            is_announced: self.last_next,
-            requests: self.requests,
-        };
+        let unanswered = Unanswered { is_draining: self.is_draining(), requests: self.requests };
         if traits.continue_due {
             self.emit(|output| response::interim(output, StatusCode::CONTINUE, [].into_iter()));
         }

@@ -1,9 +1,13 @@
 //! The waits of handlers: for the peer, for a flush, for the transport after a switch.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    num::NonZeroU64,
+    task::{Poll, Waker},
+};
 
 use super::{
     queue::ResponseState,
+    shared::Shared,
     state::{Offer, State, Writing},
 };
 use crate::UpgradeError;
@@ -37,49 +41,59 @@ impl State {
     }
 
     /// Ready when the peer is gone.
-    pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_closed(&mut self, wait: &mut Wait<'_>) -> Poll<()> {
         if self.peer_is_gone() {
             return Poll::Ready(());
         }
-        self.register_ending(waker);
-        Poll::Pending
+        self.register_ending(wait)
     }
 
     /// Ready when the connection ends in order, or has ended.
-    pub(crate) fn poll_drain(&mut self, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_drain(&mut self, wait: &mut Wait<'_>) -> Poll<()> {
         if self.is_ending() {
             return Poll::Ready(());
         }
-        self.register_ending(waker);
+        self.register_ending(wait)
+    }
+
+    fn register_ending(&mut self, Wait { key, waker }: &mut Wait<'_>) -> Poll<()> {
+        self.cold_mut().endings.register(key, waker);
         Poll::Pending
     }
 
-    fn register_ending(&mut self, waker: &Waker) {
-        let endings = &mut self.cold_mut().endings;
-        if !endings.iter().any(|known| known.will_wake(waker)) {
-            endings.push(waker.clone());
-        }
+    /// Frees the slot of a wait for the end. The result is to be dropped outside the lock.
+    pub(crate) fn forget_ending(&mut self, key: NonZeroU64) -> Option<Waker> {
+        self.cold.as_mut()?.endings.remove(key)
     }
 
     /// Ready when everything before `position` has been sent, or is lost.
-    pub(crate) fn poll_flush(&mut self, position: u64, cx: &mut Context<'_>) -> Poll<FlushState> {
+    pub(crate) fn poll_flush(&mut self, position: u64, waker: &mut Option<Waker>) -> Poll<FlushState> {
         if self.bytes_sent < position {
-            self.cold_mut().flush = Some((position, cx.waker().clone()));
+            self.register_flush(position, waker);
             return Poll::Pending;
         }
         let lost = self.lost_at.is_some_and(|lost_at| lost_at < position);
         Poll::Ready(if lost { FlushState::Lost } else { FlushState::Sent })
     }
 
+    /// Registers `waker`, if there is one, for the time when all before `position` has been sent. The waker
+    /// before it is left there.
+    pub(crate) fn register_flush(&mut self, position: u64, waker: &mut Option<Waker>) {
+        if let Some(new) = waker.take() {
+            let before = self.cold_mut().flush.replace((position, new));
+            *waker = before.map(|(_, waker)| waker);
+        }
+    }
+
     /// Ready when the driver has handed the transport over after a switch of protocols, or never will.
-    pub(crate) fn poll_transport(&mut self, waker: &Waker) -> Poll<Result<Offer, UpgradeError>> {
+    pub(crate) fn poll_transport(&mut self, waker: &mut Option<Waker>) -> Poll<Result<Offer, UpgradeError>> {
         if let Some(offer) = self.cold_mut().offer.take() {
             return Poll::Ready(Ok(offer));
         }
         if self.lost_at.is_some() || self.driver_gone {
             return Poll::Ready(Err(UpgradeError::Closed));
         }
-        register(&mut self.cold_mut().upgrade, waker);
+        replace(&mut self.cold_mut().upgrade, waker);
         Poll::Pending
     }
 
@@ -95,8 +109,48 @@ impl State {
     }
 }
 
-/// Keeps `waker` in `slot`; clones it only if the slot holds another one.
-pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
+/// A wait for the end of a connection: its slot, and the waker of this poll, if it is to be registered.
+pub(crate) struct Wait<'a> {
+    pub(crate) key: &'a mut Option<NonZeroU64>,
+    pub(crate) waker: Option<Waker>,
+}
+
+impl Shared {
+    /// Polls for the end of the connection by `poll`, with a slot of its own.
+    pub(crate) fn poll_ending(
+        &self,
+        key: &mut Option<NonZeroU64>,
+        waker: &Waker,
+        poll: fn(&mut State, &mut Wait<'_>) -> Poll<()>,
+    ) -> Poll<()> {
+        let mut wait = Wait { key, waker: Some(waker.clone()) };
+        // What is left of the waker is dropped outside the lock.
+        poll(&mut self.lock_quiet(), &mut wait)
+    }
+}
+
+/// Polls without a waker, and once more with one that was cloned outside the lock if the first poll is
+/// pending. What is left of the waker is dropped outside the lock as well.
+pub(crate) fn poll_unlocked<T>(
+    waker: &Waker,
+    mut poll: impl FnMut(&mut Option<Waker>) -> Poll<T>,
+) -> Poll<T> {
+    let polled = poll(&mut None);
+    if polled.is_ready() {
+        return polled;
+    }
+    poll(&mut Some(waker.clone()))
+}
+
+/// Puts `waker` into `slot`, if there is one; the waker before it is left there.
+pub(crate) fn replace(slot: &mut Option<Waker>, waker: &mut Option<Waker>) {
+    if waker.is_some() {
+        std::mem::swap(slot, waker);
+    }
+}
+
+/// Keeps `waker` in `slot`; clones it only if the slot holds another one. For wakers of the driver alone.
+fn register(slot: &mut Option<Waker>, waker: &Waker) {
     match slot {
         Some(old) => old.clone_from(waker),
         none => *none = Some(waker.clone()),

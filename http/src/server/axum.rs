@@ -114,13 +114,17 @@ impl AxumServing {
     ///
     /// Such a request offers a protocol other than `h2c` with `Upgrade` and `Connection: upgrade`, and has no
     /// body. Its head is checked against this server's [`Limits`](crate::Limits) as every other one. Then
-    /// hyper answers it by the same router, in the client's Connector. If the answer is no switch, hyper
-    /// serves the connection's later requests as well. All other connections never touch hyper.
+    /// hyper answers it by the same router, in the client's Connector. If the answer is no switch, it has
+    /// `Connection: close` and the connection ends, so every request is checked against all limits. All other
+    /// requests never touch hyper.
     ///
     /// - From then on the timeouts of raw connections apply, as after every upgrade
     ///   ([`ConnectionTimeouts`](riot_socket::ConnectionTimeouts)): without a byte in either direction for
-    ///   60 s the connection is closed, also while a handler waits. A new head has to come within the head
-    ///   and idle timeouts together. Other timers of [`Timeouts`](crate::Timeouts) do not apply.
+    ///   60 s the connection is closed, also while a handler waits. Of [`Timeouts`](crate::Timeouts) those of
+    ///   the handler, of half-closed connections and of lingering apply; the minimum rate of writing and the
+    ///   age do not.
+    /// - Up to 8 KiB that a client sends behind its request, before it is answered, are read and kept for the
+    ///   upgraded protocol. Behind more the end of what it sends is not seen; a reset is.
     /// - The Connector stays until the upgraded stream is dropped, wherever that is, and the stream ends when
     ///   the Connector does. So the connection counts for `max_connections`, and `ServerHandle::connections`
     ///   lists it, in the state `hyper`.

@@ -1,5 +1,10 @@
 //! The end of connections that hyper serves: drains, timers, kills, and clients that leave.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use super::*;
 
 #[test]
@@ -216,19 +221,6 @@ fn tk09_a_drain_waits_for_the_response_of_hyper() {
 }
 
 #[test]
-fn tk09_a_drain_ends_an_idle_connection_of_hyper() {
-    with_tokio(async {
-        let server = server().start_link().await?;
-        let mut client = connect(&server).await;
-        ask(&mut client, &get_with("/describe", ASKS)).await;
-        let report = server.stop(Duration::from_secs(30)).await;
-        assert!(report.cut.is_empty(), "{report:?}");
-        assert_eq!(rest(&mut client).await, "");
-        Ok(())
-    });
-}
-
-#[test]
 fn tk09_a_stream_without_bytes_ends_in_time() {
     with_tokio(async {
         let timeouts = ConnectionTimeouts::new().idle_timeout(millis(100));
@@ -236,15 +228,158 @@ fn tk09_a_stream_without_bytes_ends_in_time() {
         let server = server.start_link().await?;
         let began = now();
         let mut upgraded = upgrade(&server).await;
-        let mut refused = connect(&server).await;
-        ask(&mut refused, &get_with("/describe", ASKS)).await;
-        for client in [&mut upgraded, &mut refused] {
+        let mut waiting = connect(&server).await;
+        waiting.write_all(get_with("/pending", ASKS).as_bytes()).await?;
+        for client in [&mut upgraded, &mut waiting] {
             rest(client).await;
             assert!(now() - began >= millis(100), "{:?}", now() - began);
         }
         until("both have ended", || server.info().all == 0).await;
         assert_eq!(server.info().timeouts.get("idle"), Some(&2), "{:?}", server.info().timeouts);
         assert_eq!(server.info().ended.crashed, 0);
+        server.stop(Duration::ZERO).await;
+        Ok(())
+    });
+}
+
+/// Bytes that a client sends behind its request: fewer than are kept, and more.
+const BEHIND: [usize; 2] = [1, 300 * 1024];
+
+#[test]
+fn tk09_h12_bytes_behind_a_request_switch_no_timer_off() {
+    for behind in BEHIND {
+        with_tokio(async move {
+            let timeouts = ConnectionTimeouts::new().idle_timeout(millis(100));
+            let server = changed(|server| server.socket(|socket| socket.connection_timeouts(timeouts)));
+            let server = server.start_link().await?;
+            let mut client = connect(&server).await;
+            client.write_all(get_with("/pending", ASKS).as_bytes()).await?;
+            client.write_all(&vec![b'x'; behind]).await?;
+            until("it has ended", || server.info().accepted == 1 && server.info().all == 0).await;
+            assert_eq!(server.info().timeouts.get("idle"), Some(&1), "{:?}", server.info().timeouts);
+            assert_eq!(server.info().ended.crashed, 0);
+            server.stop(Duration::ZERO).await;
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn tk09_h12_a_client_that_leaves_behind_its_bytes_is_noticed() {
+    for (behind, is_reset) in [(BEHIND[0], true), (BEHIND[0], false), (BEHIND[1], true)] {
+        with_tokio(async move {
+            let timeouts = Timeouts::new().half_closed_timeout(millis(100));
+            let server = changed(|server| {
+                let raw = ConnectionTimeouts::none();
+                server.timeouts(timeouts).socket(|socket| socket.connection_timeouts(raw))
+            });
+            let server = server.start_link().await?;
+            let mut client = connect(&server).await;
+            client.write_all(get_with("/pending", ASKS).as_bytes()).await?;
+            client.write_all(&vec![b'x'; behind]).await?;
+            until("hyper serves it", || server.connections().iter().any(|known| known.state == "hyper"))
+                .await;
+            if is_reset {
+                client.transport().reset_on_close();
+                drop(client);
+            } else {
+                client.shutdown(Shutdown::Write)?;
+            }
+            until("it has ended", || server.info().all == 0).await;
+            assert_eq!(server.info().timeouts.contains_key("half_closed"), !is_reset);
+            assert_eq!(server.info().ended.crashed, 0);
+            server.stop(Duration::ZERO).await;
+            Ok(())
+        });
+    }
+}
+
+/// A body of pieces, without an end: after so many nothing more comes.
+struct Pieces(usize);
+
+impl http_body::Body for Pieces {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        if self.0 == 0 {
+            return Poll::Pending;
+        }
+        self.0 -= 1;
+        Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(&[b'x'; 1024])))))
+    }
+}
+
+#[test]
+fn tk09_h12_clients_that_leave_a_stream_are_noticed() {
+    for (pieces, fields) in [(1, ""), (1, ASKS), (usize::MAX, ""), (usize::MAX, ASKS)] {
+        with_tokio(async move {
+            let router =
+                Router::new().route("/events", get(move || async move { Body::new(Pieces(pieces)) }));
+            let timeouts = Timeouts::new().half_closed_timeout(millis(100));
+            let server = Server::bind("127.0.0.1:0")?
+                .timeouts(timeouts)
+                .socket(|socket| socket.connection_timeouts(ConnectionTimeouts::none()));
+            let server = server.axum(router).upgrade_by_hyper().start_link().await?;
+            for (nth, behind) in ["", "x", UPGRADE].into_iter().enumerate() {
+                for leave in ["reset", "end", "close"] {
+                    // Behind a request of this crate's own HTTP another protocol's bytes are a bad request.
+                    if fields.is_empty() && behind == "x" {
+                        continue;
+                    }
+                    let mut client = connect(&server).await;
+                    let request = format!("{}{behind}", get_with("/events", fields));
+                    client.write_all(request.as_bytes()).await?;
+                    assert!(read_until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+                    let end = match leave {
+                        "reset" => {
+                            client.transport().reset_on_close();
+                            drop(client);
+                            None
+                        }
+                        "end" => {
+                            client.shutdown(Shutdown::Write)?;
+                            Some(client)
+                        }
+                        _ => {
+                            drop(client);
+                            None
+                        }
+                    };
+                    until(&format!("{pieces} {fields} {nth} {leave}"), || server.info().all == 0).await;
+                    drop(end);
+                }
+            }
+            assert_eq!(server.info().ended.crashed, 0);
+            server.stop(Duration::ZERO).await;
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn tk09_early_talk_arrives_whole() {
+    with_tokio(async {
+        let (router, mut told, go_on) = held(StatusCode::SWITCHING_PROTOCOLS);
+        let server = Server::bind("127.0.0.1:0")?.axum(router).upgrade_by_hyper().start_link().await?;
+        for behind in BEHIND {
+            let mut client = connect(&server).await;
+            client.write_all(UPGRADE.as_bytes()).await?;
+            told.recv().await.expect("the handler runs");
+            let talk: Vec<u8> = (0..behind).map(|index| b'a' + (index % 23) as u8).collect();
+            client.write_all(&talk).await?;
+            sleep(millis(10)).await;
+            go_on.notify_one();
+            assert!(read_until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 101 "));
+            let mut heard = vec![0; behind];
+            client.read_exact(&mut heard).await?;
+            assert!(heard == talk.to_ascii_uppercase());
+            drop(client);
+            told.recv().await.expect("the connection has ended");
+        }
         server.stop(Duration::ZERO).await;
         Ok(())
     });

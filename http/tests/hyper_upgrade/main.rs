@@ -4,6 +4,7 @@
 
 mod ends;
 mod requests;
+mod wakers;
 
 use std::{
     net::SocketAddr,
@@ -102,6 +103,7 @@ fn router() -> Router {
         .route("/shout", get(shout))
         .route("/describe", any(describe))
         .route("/panic", get(panics))
+        .route("/pending", get(std::future::pending::<&'static str>))
         .route("/body", any(|body: Body| async move { body }))
 }
 

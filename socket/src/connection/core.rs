@@ -231,6 +231,25 @@ impl Connection {
         self.transport.shutdown(side).inspect_err(|error| self.identity.transport_failed(error.kind()))
     }
 
+    /// Polls for the close of the connection by the peer, as [`poll_closed`](Self::poll_closed) does, within
+    /// the idle timeout, as [`poll_read`](Self::poll_read) does. For a caller that can take no more bytes.
+    ///
+    /// # Errors
+    /// When it is ready: [`ConnectionReset`](io::ErrorKind::ConnectionReset), or
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if no byte was read or sent in time.
+    pub fn poll_closed_in_time(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { transport, read_state, identity, .. } = self;
+        if transport.poll_closed(cx).is_ready() {
+            let kind = io::ErrorKind::ConnectionReset;
+            identity.transport_failed(kind);
+            return Poll::Ready(Err(kind.into()));
+        }
+        match read_state.stall.poll_wait(cx, identity, Wait::ForUnit) {
+            Waited::RunOut(timer) => timeouts::fail(identity, timer),
+            Waited::GoesOn => Poll::Pending,
+        }
+    }
+
     /// Puts bytes back that were read and belong to the next reader: they are read first. The
     /// [`transport`](Self::transport) knows nothing of them.
     ///

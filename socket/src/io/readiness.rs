@@ -194,6 +194,9 @@ impl Default for Readiness {
 }
 
 impl Wakers {
+    /// Registers `waker`. It is cloned under the lock, which the hot path of a connection takes: a clone
+    /// before it would be made for nothing whenever an event has come. No waker but one that reads or writes
+    /// its own transport while it is cloned or dropped can meet the lock.
     fn set(&mut self, direction: Direction, waker: &Waker) {
         match &mut self.0[direction as usize] {
             Some(known) => {

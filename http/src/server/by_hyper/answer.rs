@@ -2,47 +2,39 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
+    time::Instant,
 };
 
 use ::axum::{
     Router,
-    body::Body,
     extract::ConnectInfo,
     response::{IntoResponse, Response},
 };
 use ::hyper::body::Incoming;
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use http_body::{Frame, SizeHint};
-use riot_actor::process::catch_panic;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use riot_actor::{process::catch_panic, time::sleep_until};
 use tower_service::Service as _;
 
 use super::shared::HyperConnection;
 use crate::{exchange::DrainSignal, message::is_secret};
 
-/// Answers hyper's requests with a router, to which they are as the requests of
+/// Answers hyper's request with a router, to which it is as the requests of
 /// [`TowerHandler`](crate::TowerHandler).
 pub(super) struct RouterService {
-    router: Router,
-    shared: Arc<HyperConnection>,
-    peer: Option<SocketAddr>,
-    server_name: Option<HeaderValue>,
+    pub(super) router: Router,
+    pub(super) shared: Arc<HyperConnection>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) server_name: Option<HeaderValue>,
+    /// The end of the handler's time.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl RouterService {
-    pub(super) fn new(
-        router: Router,
-        shared: Arc<HyperConnection>,
-        peer: Option<SocketAddr>,
-        server_name: Option<HeaderValue>,
-    ) -> Self {
-        Self { router, shared, peer, server_name }
-    }
-
     fn add_extensions(&self, request: &mut http::Request<Incoming>) {
         for (name, value) in request.headers_mut() {
             if is_secret(name.as_str()) {
@@ -59,25 +51,28 @@ impl RouterService {
 }
 
 impl ::hyper::service::Service<http::Request<Incoming>> for RouterService {
-    type Response = http::Response<WatchedBody>;
+    type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: http::Request<Incoming>) -> Self::Future {
         let (shared, server_name) = (self.shared.clone(), self.server_name.clone());
-        shared.request_begins();
         self.add_extensions(&mut request);
         let is_connect = *request.method() == http::Method::CONNECT;
-        let mut router = self.router.clone();
+        let (mut router, deadline) = (self.router.clone(), self.deadline);
         // The router is called inside, so that a panic in it is caught.
         let answered = catch_panic(async move { router.call(request).await });
         Box::pin(async move {
-            let mut response = match answered.await {
-                Ok(Ok(response)) => response,
-                Ok(Err(never)) => match never {},
-                Err(panic) => {
+            let mut response = match in_time(answered, deadline).await {
+                Some(Ok(Ok(response))) => response,
+                Some(Ok(Err(never))) => match never {},
+                Some(Err(panic)) => {
                     shared.keep_panic(panic.to_string());
                     StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                }
+                None => {
+                    shared.handler_is_too_slow();
+                    StatusCode::SERVICE_UNAVAILABLE.into_response()
                 }
             };
             if let Some(name) = server_name {
@@ -85,59 +80,30 @@ impl ::hyper::service::Service<http::Request<Incoming>> for RouterService {
             }
             let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS
                 || (is_connect && response.status().is_success());
-            Ok(watched(response, shared, switches))
+            if switches {
+                shared.switch_begins();
+            } else {
+                end_connection(response.headers_mut());
+                shared.response_begins();
+            }
+            Ok(response)
         })
     }
 }
 
-fn watched(
-    mut response: Response,
-    shared: Arc<HyperConnection>,
-    switches: bool,
-) -> http::Response<WatchedBody> {
-    let note = if switches {
-        shared.switch_begins();
-        None
-    } else {
-        if shared.is_last_response() {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        shared.response_begins();
-        Some(EndNote(shared))
-    };
-    response.map(|body| WatchedBody { body, _note: note })
+/// Returns the output of `answered`; none if it is not ready at `deadline`.
+async fn in_time<F: Future>(answered: F, deadline: Option<Instant>) -> Option<F::Output> {
+    let Some(deadline) = deadline else { return Some(answered.await) };
+    let (mut answered, mut timer) = (pin!(answered), sleep_until(deadline));
+    poll_fn(|cx| match answered.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => Pin::new(&mut timer).poll(cx).map(|()| None),
+    })
+    .await
 }
 
-/// The body of a response. When it is dropped, the response has ended.
-pub(super) struct WatchedBody {
-    body: Body,
-    _note: Option<EndNote>,
-}
-
-struct EndNote(Arc<HyperConnection>);
-
-impl Drop for EndNote {
-    fn drop(&mut self) {
-        self.0.response_ended();
-    }
-}
-
-impl http_body::Body for WatchedBody {
-    type Data = Bytes;
-    type Error = ::axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ::axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// Makes a response the last. One that names protocols has the option for that as well (RFC 9110 §7.8).
+fn end_connection(headers: &mut HeaderMap) {
+    let options = if headers.contains_key(header::UPGRADE) { "close, upgrade" } else { "close" };
+    headers.insert(header::CONNECTION, HeaderValue::from_static(options));
 }

@@ -4,27 +4,27 @@ use std::{
     mem,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
-use riot_socket::{Control, Shutdown, Status, Transport};
+use riot_actor::process::{contain, try_this};
+use riot_socket::{Connection, Control, Shutdown, Status, Transport};
 
 use super::Settings;
 use crate::{exchange::DrainFlag, h1::Unanswered};
 
-/// A connection that hyper serves.
+/// A connection that hyper serves: one request, and the upgraded protocol behind it.
 pub(super) struct HyperConnection {
     transport: Arc<dyn Transport>,
     drain: Arc<DrainFlag>,
-    /// The next response is the last.
-    is_last: AtomicBool,
-    /// Requests received, those before hyper included.
-    requests: AtomicU64,
-    max_requests: Option<u64>,
+    /// Requests received, this one included.
+    requests: u64,
+    /// The handler has used its time up.
+    is_too_slow: AtomicBool,
     half_closed_timeout: Option<Duration>,
     state: Mutex<ConnectionState>,
 }
@@ -35,22 +35,22 @@ struct ConnectionState {
     panic: Option<String>,
     /// Waits for the end of the stream.
     connector: Option<Waker>,
-    /// Waits for the input, whose end is hidden.
+    /// Waits for input that is for the upgraded protocol.
     reader: Option<Waker>,
+    /// The connection behind a response that is no switch.
+    given_back: Option<Connection>,
 }
 
 /// The stage of a connection that hyper serves.
 ///
 /// ```text
-/// Idle ⇄ Waiting → Answering → Idle       Waiting → Switching → Upgraded       any → Gone
+/// Waiting → Answering      Waiting → Switching → Upgraded      any → Gone
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// No request is under way.
-    Idle,
-    /// A request waits for its response.
+    /// The request waits for its response.
     Waiting,
-    /// A response is being sent.
+    /// The response is being sent. It is the last.
     Answering,
     /// The response switches the protocol, or hyper is about to.
     Switching,
@@ -60,25 +60,36 @@ enum Stage {
     Gone,
 }
 
-/// The outcome of a read at the end of the input.
-pub(super) enum EndOfInput {
-    Shown,
-    /// Hidden as long as a request is under way: hyper would not answer it.
-    Hidden,
-    /// Hidden for so long at most.
-    HiddenFor(Duration),
+/// The use of what is read from the stream.
+pub(super) enum ReadableAs {
+    /// A request is under way, and the client is watched.
+    Http,
+    /// Nothing is read until hyper has upgraded the stream.
+    Nothing,
+    Upgraded,
+}
+
+/// How long the end of the input is hidden from hyper while a request is under way.
+pub(super) enum Hidden {
+    ToItsEnd,
+    /// For so long at most.
+    For(Duration),
 }
 
 impl HyperConnection {
     pub(super) fn new(transport: Arc<dyn Transport>, left: Unanswered, settings: &Settings) -> Arc<Self> {
-        let state = ConnectionState { stage: Stage::Idle, panic: None, connector: None, reader: None };
+        let state = ConnectionState {
+            stage: Stage::Waiting,
+            panic: None,
+            connector: None,
+            reader: None,
+            given_back: None,
+        };
         let shared = Self {
             transport,
             drain: Arc::default(),
-            is_last: AtomicBool::new(left.is_last || left.is_announced || left.is_draining),
-            // hyper reads the last one again.
-            requests: AtomicU64::new(left.requests - 1),
-            max_requests: settings.max_requests,
+            requests: left.requests,
+            is_too_slow: AtomicBool::new(false),
             half_closed_timeout: settings.half_closed_timeout,
             state: Mutex::new(state),
         };
@@ -92,25 +103,12 @@ impl HyperConnection {
         self.drain.clone()
     }
 
-    pub(super) fn request_begins(&self) {
-        let requests = self.requests.fetch_add(1, Relaxed) + 1;
-        if self.max_requests.is_some_and(|max| requests >= max) {
-            self.is_last.store(true, Relaxed);
-        }
-        self.move_to(Stage::Waiting);
-    }
-
     pub(super) fn response_begins(&self) {
         self.move_to(Stage::Answering);
     }
 
     pub(super) fn switch_begins(&self) {
         self.move_to(Stage::Switching);
-    }
-
-    /// Records that the body of a response has ended.
-    pub(super) fn response_ended(&self) {
-        self.move_to(Stage::Idle);
     }
 
     /// Records that hyper has nothing more to do: what is left of the connection is an upgraded stream.
@@ -128,51 +126,68 @@ impl HyperConnection {
     fn move_to(&self, stage: Stage) {
         let reader = {
             let state = &mut *self.state.lock();
-            match (state.stage, stage) {
-                (Stage::Gone, _) | (Stage::Switching, Stage::Idle) => return,
-                _ => state.stage = stage,
+            if state.stage == Stage::Gone {
+                return;
             }
-            match stage {
-                Stage::Idle | Stage::Upgraded | Stage::Gone => state.reader.take(),
-                Stage::Waiting | Stage::Answering | Stage::Switching => None,
-            }
+            state.stage = stage;
+            state.reader.take()
         };
-        reader.into_iter().for_each(Waker::wake);
+        // It may be code of a user, of which a panic is none of this process.
+        let _ = reader.map(|reader| contain(|| reader.wake()));
     }
 
-    /// Returns whether a response is the last.
-    pub(super) fn is_last_response(&self) -> bool {
-        self.is_last.load(Relaxed) || self.drain.is_set()
+    /// Records that the handler has used its time up.
+    pub(super) fn handler_is_too_slow(&self) {
+        self.is_too_slow.store(true, Relaxed);
     }
 
-    /// Returns whether a request waits for its response, or a switch is under way.
-    pub(super) fn owes_response(&self) -> bool {
-        matches!(self.state.lock().stage, Stage::Waiting | Stage::Switching)
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.is_too_slow.load(Relaxed)
     }
 
-    pub(super) fn is_upgraded(&self) -> bool {
-        self.state.lock().stage == Stage::Upgraded
+    /// Returns whether the response has begun, and is no switch.
+    pub(super) fn is_answered(&self) -> bool {
+        self.state.lock().stage == Stage::Answering
     }
 
-    /// Returns whether the end of the input is shown now. If it is hidden, `cx` is woken when that changes.
-    pub(super) fn end_of_input(&self, cx: &Context<'_>) -> EndOfInput {
+    /// Returns the use of what is read now. `cx` is woken when that changes.
+    pub(super) fn readable_as(&self, cx: &Context<'_>) -> ReadableAs {
+        let by_hyper = try_this().is_some();
         // The waker of a stream that is about to be upgraded may be code of a user: it runs outside the lock.
         let waker = cx.waker().clone();
-        let (hidden, before) = {
+        let (readable, before) = {
             let state = &mut *self.state.lock();
-            let hidden = match state.stage {
-                Stage::Idle | Stage::Upgraded | Stage::Gone => return EndOfInput::Shown,
-                Stage::Switching => EndOfInput::Hidden,
-                // This server itself has ended the input.
-                Stage::Waiting | Stage::Answering if self.drain.is_set() => EndOfInput::Hidden,
-                Stage::Waiting | Stage::Answering => {
-                    self.half_closed_timeout.map_or(EndOfInput::Hidden, EndOfInput::HiddenFor)
-                }
+            let readable = match state.stage {
+                Stage::Upgraded | Stage::Gone => return ReadableAs::Upgraded,
+                Stage::Waiting | Stage::Answering if by_hyper => ReadableAs::Http,
+                Stage::Waiting | Stage::Answering | Stage::Switching => ReadableAs::Nothing,
             };
-            (hidden, state.reader.replace(waker))
+            (readable, state.reader.replace(waker))
         };
         drop(before);
-        hidden
+        readable
+    }
+
+    /// Returns how long the end of the input is hidden.
+    pub(super) fn hides_end(&self) -> Hidden {
+        // If it drains, this server itself has ended the input.
+        let timeout = self.half_closed_timeout.filter(|_| !self.drain.is_set());
+        timeout.map_or(Hidden::ToItsEnd, Hidden::For)
+    }
+
+    /// Takes the connection back behind a response that is no switch, else drops it.
+    pub(super) fn give_back(&self, connection: Connection) {
+        // Elsewhere it is dropped outside the lock.
+        let mut state = self.state.lock();
+        if state.stage == Stage::Answering {
+            state.given_back = Some(connection);
+        } else {
+            drop(state);
+        }
+    }
+
+    pub(super) fn take_back(&self) -> Option<Connection> {
+        self.state.lock().given_back.take()
     }
 
     /// Ready when the stream was dropped.
@@ -191,8 +206,12 @@ impl HyperConnection {
         let _ = self.transport.shutdown(Shutdown::Read);
     }
 
+    /// Cuts the connection off: what was sent and not taken is dropped.
+    pub(super) fn reset(&self) {
+        self.transport.reset_on_close();
+    }
+
     pub(super) fn keep_panic(&self, panic: String) {
-        self.is_last.store(true, Relaxed);
         self.state.lock().panic = Some(panic);
     }
 
@@ -202,20 +221,19 @@ impl HyperConnection {
 }
 
 impl Control for HyperConnection {
-    fn announce_drain(&self) {
-        self.is_last.store(true, Relaxed);
-    }
+    // Every response is the last.
+    fn announce_drain(&self) {}
 
     fn drain(&self, _deadline: Option<Instant>) {
         self.drain.set();
     }
 
     fn cut(&self) {
-        self.transport.reset_on_close();
+        self.reset();
     }
 
     fn status(&self) -> Status {
-        Status { state: "hyper", requests: self.requests.load(Relaxed) }
+        Status { state: "hyper", requests: self.requests }
     }
 }
 

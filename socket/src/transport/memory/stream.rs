@@ -130,13 +130,15 @@ impl Transport for Stream {
             Effect::End => self.incoming.change(|state| state.read_shutdown = true),
         }
         let mut writer = None;
+        // A waker may be code of a user: it is cloned and dropped outside the lock.
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.incoming.lock();
         let result = if state.reset {
             Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
         } else if state.read_shutdown || (state.bytes.is_empty() && state.ended) {
             Poll::Ready(Ok(0))
         } else if state.bytes.is_empty() {
-            state.reader = Some(cx.waker().clone());
+            std::mem::swap(&mut state.reader, &mut waker);
             Poll::Pending
         } else {
             let read = room.min(state.bytes.len());
@@ -167,6 +169,7 @@ impl Transport for Stream {
             Effect::End => self.outgoing.change(|state| state.ended = true),
         }
         let mut reader = None;
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.outgoing.lock();
         let room = CAPACITY.saturating_sub(state.bytes.len()).min(limit);
         let result = if state.reset {
@@ -174,7 +177,7 @@ impl Transport for Stream {
         } else if state.ended || state.receiver_gone {
             Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
         } else if room == 0 {
-            state.writer = Some(cx.waker().clone());
+            std::mem::swap(&mut state.writer, &mut waker);
             Poll::Pending
         } else {
             let before = state.bytes.len();
@@ -196,8 +199,9 @@ impl Transport for Stream {
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         // The waker is set before the other direction is looked at: a peer that is dropped changes that
         // first.
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.incoming.lock();
-        state.reader = Some(cx.waker().clone());
+        std::mem::swap(&mut state.reader, &mut waker);
         let is_reset = state.reset;
         drop(state);
         if is_reset || self.outgoing.lock().receiver_gone { Poll::Ready(()) } else { Poll::Pending }

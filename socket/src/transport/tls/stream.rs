@@ -46,11 +46,13 @@ enum Waiter {
 
 impl WriteWakers {
     fn set(&self, side: Waiter, waker: &Waker) {
-        let place = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize];
-        match place {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+        // A waker may be code of a user: it is cloned and dropped outside the lock.
+        let waker = Some(waker.clone());
+        let before = {
+            let place = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize];
+            std::mem::replace(place, waker)
+        };
+        drop(before);
     }
 }
 
