@@ -61,7 +61,7 @@ pub(crate) struct CrashDetail {
 }
 
 /// Names and values.
-type Details = Vec<(&'static str, String)>;
+pub(crate) type Details = Vec<(&'static str, String)>;
 
 thread_local! {
     /// Details of the process that is about to exit on this thread.
@@ -190,19 +190,15 @@ pub(crate) fn failed_to_start() {
     }
 }
 
-/// Makes the details that a process has registered, behind those it was given as it began to exit.
-pub(crate) fn make_details(pid: Pid, registered: &[CrashDetail]) {
-    let mut details = take_details(pid);
+/// Returns the details of a process that exits: those that it was given as it began to, and those that it
+/// has registered.
+pub(crate) fn details(pid: Pid, registered: &[CrashDetail]) -> Details {
+    let last = LAST_DETAILS.take().filter(|(other, _)| *other == pid);
+    let mut details = last.map_or_else(Vec::new, |(_, details)| details);
     for CrashDetail { name, value } in registered {
         details.extend(contain(&**value).map(|value| (*name, printable(value))));
     }
-    LAST_DETAILS.set(Some((pid, details)));
-}
-
-/// Takes the details of the process that is about to exit on this thread.
-pub(crate) fn take_details(pid: Pid) -> Details {
-    let last = LAST_DETAILS.take().filter(|(other, _)| *other == pid);
-    last.map_or_else(Vec::new, |(_, details)| details)
+    details
 }
 
 /// Reports an abnormal exit.

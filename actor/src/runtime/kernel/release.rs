@@ -18,7 +18,7 @@ use crate::{
     messages::mailbox::{Mailbox, Position},
     names::name::Name,
     observe::{
-        crash_report::{self, CrashReport},
+        crash_report::{self, CrashReport, Details},
         trace::{TraceEvent, TraceFlags},
     },
     process::{
@@ -70,13 +70,11 @@ pub(super) fn release(local: &Local, slot: &Slot, body: Body, ended: Option<Reas
     };
 
     local.polling.set(false);
-    if !reason.is_clean() {
-        make_crash_details(slot, pid);
-    }
+    let details = (!reason.is_clean()).then(|| make_crash_details(slot, pid));
     let process = take_released(local);
     shared.interleave_released(local);
-    if !reason.is_clean() {
-        report_crash(shared, slot, pid, &reason, names.unwrap_or_default());
+    if let Some(details) = details {
+        report_crash(shared, slot, pid, &reason, names.unwrap_or_default(), *details);
     }
     let relations = shared.free(slot, pid, &reason, Some(process), Some(local));
     shared.trace(TraceFlags::PROCS, || TraceEvent::Exited { pid, reason: reason.clone() });
@@ -114,12 +112,10 @@ fn release_much(local: &Local, slot: &Slot, pid: Pid, reason: Reason, unread: Op
         (core.arrivals.take(), names)
     };
     local.polling.set(false);
-    if !reason.is_clean() {
-        make_crash_details(slot, pid);
-    }
+    let details = (!reason.is_clean()).then(|| make_crash_details(slot, pid));
     let process = take_released(local);
-    if !reason.is_clean() {
-        report_crash(&local.shared, slot, pid, &reason, names.clone());
+    if let Some(details) = details {
+        report_crash(&local.shared, slot, pid, &reason, names.clone(), *details);
     }
     local.shared.release_large(
         process,
@@ -163,25 +159,25 @@ fn drop_attached(local: &Local, mut process: Box<Process>) -> Box<Process> {
     process
 }
 
-/// Makes the details of a crash report, in the process, while it still has its local values.
+/// Makes the details of a crash report, in the process, while it still has its local values. Boxed, so that
+/// an exit that is no crash carries next to nothing.
 #[cold]
-fn make_crash_details(slot: &Slot, pid: Pid) {
+fn make_crash_details(slot: &Slot, pid: Pid) -> Box<Details> {
     let registered = {
         let mut core = slot.lock();
         let others = core.relations.as_mut().and_then(|relations| relations.others.as_mut());
         others.map_or_else(Vec::new, |others| std::mem::take(&mut others.crash_details))
     };
-    crash_report::make_details(pid, &registered);
+    Box::new(crash_report::details(pid, &registered))
 }
 
 /// Reports an abnormal exit, before its links are told: a cause stands before its consequences.
 #[cold]
-fn report_crash(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason, names: Vec<Name>) {
+fn report_crash(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason, names: Vec<Name>, details: Details) {
     let (label, parent, by_signal) = {
         let core = slot.lock();
         (core.label.clone(), core.parent.in_runtime_of(pid), core.caused_by_signal)
     };
-    let details = crash_report::take_details(pid);
     let report = CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal, details };
     crash_report::crash(shared, report);
 }
