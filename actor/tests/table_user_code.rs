@@ -155,6 +155,66 @@ fn ou11_the_closure_of_an_update_may_read_and_not_write_and_may_panic() {
     });
 }
 
+/// A value whose destructor removes its entry from an index, and counts what was refused.
+#[derive(Clone)]
+struct Indexed(u32, TableRef<u32, u32>, Counter);
+
+impl Drop for Indexed {
+    fn drop(&mut self) {
+        if let Err(refused) = self.1.delete(&self.0) {
+            assert_eq!(refused, TableError::InUpdate);
+            self.2.add();
+        }
+    }
+}
+
+#[test]
+fn ou11_values_of_an_update_may_write_where_they_are_dropped() {
+    leaves_nothing(|| async {
+        in_child(async {
+            let index = Table::<u32, u32>::new("index");
+            let filled = || (0..10).for_each(|number| index.insert(number, 0).expect("there is room"));
+            let refused = Counter::default();
+            let value = |number| Indexed(number, index.reference(), refused.clone());
+            let table = Table::<u32, Indexed>::new("indexed");
+            table.insert(1, value(1)).expect("there is room");
+
+            filled();
+            let panic = catch_panic(async { table.update(&1, |_| panic!("on the way")) }).await;
+            assert_eq!(panic.expect_err("it panics").message, "on the way");
+            assert!(!index.contains(&1), "the clone was dropped where writes are allowed");
+
+            // A local value is dropped while the closure unwinds.
+            filled();
+            let panic = catch_panic(async {
+                table.update(&1, |_| {
+                    let _local = value(2);
+                    panic!("on the way")
+                })
+            });
+            assert_eq!(panic.await.expect_err("it panics").message, "on the way");
+            assert_eq!((refused.get(), index.contains(&2)), (1, true));
+
+            // The destructor runs inside the closure, where it panics.
+            let panic = catch_panic(async { table.update(&1, |one| *one = value(3)) }).await;
+            let message = panic.expect_err("it panics").message;
+            assert!(message.contains("written to inside the closure"), "{message}");
+            assert_eq!(table.with(&1, |one| one.0), Some(1), "it stays");
+
+            // What the closure returns is dropped by the caller, and the value from before by the update.
+            filled();
+            let old = table.update(&1, |one| std::mem::replace(one, value(4))).expect("it is the owner");
+            assert!(!index.contains(&1), "the value from before");
+            filled();
+            drop(old);
+            assert!(!index.contains(&1));
+            assert!(matches!(table.update(&2, |_| ()), Ok(None)));
+            assert_eq!(refused.get(), 1);
+        })
+        .await;
+    });
+}
+
 /// A value that panics when it is dropped.
 #[derive(Clone)]
 struct Bomb(Counter);

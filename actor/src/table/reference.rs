@@ -52,6 +52,9 @@ pub enum TableError<V> {
     Gone,
     /// The caller is not the owner, and the table is not [`public`](super::Table::public). Ask the owner.
     NotOwner,
+    /// A destructor has written while a panic unwinds out of the closure of an [`update`](TableRef::update),
+    /// where a second panic would abort the program. Write after the update.
+    InUpdate,
 }
 
 impl<V> fmt::Display for TableError<V> {
@@ -60,6 +63,7 @@ impl<V> fmt::Display for TableError<V> {
             Self::Full(_) => "the table is full",
             Self::Gone => "the table has ended with its owner",
             Self::NotOwner => "only the owner of the table may write to it",
+            Self::InUpdate => "the closure of an update unwinds, and must not write",
         })
     }
 }
@@ -71,6 +75,7 @@ impl<V> fmt::Debug for TableError<V> {
             Self::Full(_) => "Full(..)",
             Self::Gone => "Gone",
             Self::NotOwner => "NotOwner",
+            Self::InUpdate => "InUpdate",
         })
     }
 }
@@ -82,6 +87,7 @@ impl<V> From<RefusedWrite<V>> for TableError<V> {
         match refused {
             RefusedWrite::Closed => Self::Gone,
             RefusedWrite::Full(value) => Self::Full(value),
+            RefusedWrite::InUpdate => Self::InUpdate,
         }
     }
 }
@@ -285,7 +291,8 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     /// between: each sees what the one before has left.
     ///
     /// `f` gets a clone, which takes the place of the value when `f` returns. Reads go on meanwhile, and
-    /// get the value from before. If `f` panics the value stays.
+    /// get the value from before. If `f` panics the value stays. The clone, and the value from before, are
+    /// dropped after the locks are released.
     ///
     /// `f`, and the `Eq` of the keys and the `Clone` of both, run under the lock of one of the 16 parts of
     /// the table, for which other writes to that part wait, on their worker. So `f` must be short, and must
