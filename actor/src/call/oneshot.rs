@@ -304,6 +304,12 @@ impl<R: Send> Receiver<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
+        self.poll_settled(cx)
+    }
+
+    /// Looks for the reply as [`poll_reply`](Self::poll_reply) does, without spending a reduction. The caller
+    /// must have spent one.
+    pub(crate) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
         // A waker is code of a user, so it is cloned and dropped outside the lock. The first poll registers
         // one; at the next poll the reply is there as a rule.
         let is_first = !self.has_polled.load(Ordering::Relaxed);
