@@ -158,8 +158,10 @@ impl<T: Send + 'static> Alias<T> {
     /// active the message is dropped here.
     pub fn send(&self, message: T) {
         let state = &*self.state;
+        // A message is dropped inside a guard, also if the runtime is gone.
+        let message = Message::new(message);
         shared::with_runtime(state.holder.runtime.get(), |shared| {
-            if let Err(refused) = shared.deliver_by_alias(state, Message::new(message)) {
+            if let Err(refused) = shared.deliver_by_alias(state, message) {
                 shared.refused(state.holder, refused);
             }
         });
