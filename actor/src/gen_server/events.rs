@@ -10,7 +10,9 @@ use super::{
 use crate::{
     call::ReplyTo,
     guard::{
+        Contained,
         catch_panic::catch_panic,
+        contain,
         panic::{Panic, catch},
     },
     messages::{message::Message, receive::select_here},
@@ -187,8 +189,11 @@ async fn terminate<S: GenServer>(mut state: S, reason: Reason) -> Reason {
     exits_soon();
     let panic = catch_panic(state.terminate(&reason)).await.err();
     let replies = with_control("server", |control| std::mem::take(&mut control.last_replies));
-    drop(state);
-    replies.into_iter().for_each(|reply| reply());
+    // A destructor that panics changes neither the reason nor the replies.
+    drop(Contained::new(state));
+    for reply in replies {
+        let _ = contain(reply);
+    }
     panic.map_or(reason, crashed)
 }
 
