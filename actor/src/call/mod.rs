@@ -19,6 +19,7 @@ pub use remote::RemoteReply;
 use reply_slot::ReplyHandle;
 
 use crate::{
+    guard::Contained,
     messages::message::Message,
     observe::trace::TraceFlags,
     process::{pid::Pid, reason::Reason},
@@ -96,11 +97,15 @@ impl<R: Send> ReplyTo<R> {
     pub(crate) fn settle(&self, reply: R) {
         match &self.0 {
             ReplyPath::Slot(handle) => handle.settle(reply),
-            ReplyPath::Shared(oneshot) => drop(oneshot.settle(Ok(reply))),
+            ReplyPath::Shared(oneshot) => {
+                let refused = oneshot.settle(Ok(reply));
+                drop(Contained::new(refused));
+            }
         }
     }
 
-    /// Replies. If the caller has given up, the reply is dropped.
+    /// Replies. If the caller has given up, the reply is dropped; a panic in its destructor is reported, and
+    /// goes no further.
     pub fn send(self, reply: R) {
         if let ReplyPath::Slot(handle) = &self.0 {
             let handle = *handle;

@@ -4,6 +4,7 @@ use std::{any::Any, collections::VecDeque, hint::cold_path, time::Duration};
 
 use crate::{
     call::ReplyTo,
+    guard::Contained,
     messages::message::Message,
     process::reason::Reason,
     runtime::{context, kernel::process::Process},
@@ -173,6 +174,7 @@ pub(super) fn reply_at_end<R: Send + 'static>(reply: ReplyTo<R>, answer: R) {
     if !is_stopping() {
         return reply.send(answer);
     }
-    let last: Box<dyn FnOnce() + Send> = Box::new(move || reply.send(answer));
+    let answer = Contained::new(answer);
+    let last: Box<dyn FnOnce() + Send> = Box::new(move || reply.send(answer.into_inner()));
     with_control("call", |control| control.last_replies.push(last));
 }
