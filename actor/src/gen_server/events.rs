@@ -93,7 +93,9 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
             set_idle(idle);
             catch_panic(state.handle_continue(message)).await
         } else {
-            match next_event::<S>(suspended, parent, idle).await {
+            // It is restored by each request about the server, and so runs anew after the resume.
+            let timeout = idle.filter(|_| !suspended);
+            match next_event::<S>(suspended, parent, timeout).await {
                 Some(Incoming::Event(ServerEvent(event))) => {
                     counts.requests += 1;
                     catch_panic(event.handle(&mut state)).await
