@@ -250,6 +250,43 @@ fn ou11_values_that_panic_when_they_are_dropped_harm_nothing() {
     });
 }
 
+/// A key that panics when it is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct BombKey(u32);
+
+impl Drop for BombKey {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "the key {}", self.0);
+    }
+}
+
+#[test]
+fn ou11_keys_that_panic_when_they_are_dropped_harm_nothing() {
+    leaves_nothing(|| async {
+        in_child(async {
+            let probe = std::mem::ManuallyDrop::new(BombKey(1));
+            let table = Table::<BombKey, u32>::new("keys").max_entries(1);
+            assert_eq!(table.insert(BombKey(1), 1), Ok(()));
+            assert_eq!(table.insert(BombKey(2), 2), Err(TableError::Full(2)));
+            assert_eq!(table.get_or_insert_with(BombKey(2), || 2), Err(TableError::Full(2)));
+            assert_eq!(table.insert(BombKey(1), 3), Ok(()));
+            assert_eq!(table.get_or_insert_with(BombKey(1), || 4), Ok(3));
+            assert_eq!(table.update(&*probe, |value| *value += 1), Ok(Some(())));
+            assert_eq!(table.remove(&*probe), Ok(Some(4)));
+            assert_eq!(table.insert(BombKey(1), 5), Ok(()));
+            assert_eq!(table.delete(&*probe), Ok(true));
+            assert_eq!(table.insert(BombKey(1), 6), Ok(()));
+            let reference = table.reference();
+            in_child(async move {
+                assert_eq!(reference.insert(BombKey(1), 1), Err(TableError::NotOwner));
+                assert_eq!(reference.get_or_insert_with(BombKey(1), || 1), Err(TableError::NotOwner));
+            })
+            .await;
+        })
+        .await;
+    });
+}
+
 #[test]
 fn ou11_the_values_of_a_large_table_are_dropped_in_slices() {
     simulated(|| async {

@@ -2,8 +2,9 @@
 
 use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc};
 
-use super::shards::{IfPresent, KeyValue, RefusedWrite, Shards};
+use super::shards::{IfPresent, RefusedWrite, Shards};
 use crate::{
+    guard::Contained,
     names::name::Name,
     process::pid::{Peer, Pid},
     runtime::context,
@@ -244,8 +245,9 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     /// # Panics
     /// Panics inside the closure of an [`update`](Self::update), of any table.
     pub fn insert(&self, key: K, value: V) -> Result<(), TableError<V>> {
+        let (key, value) = (Contained::new(key), Contained::new(value));
         self.0.check_writer()?;
-        self.0.shards.insert(key, value, IfPresent::Replace)?;
+        self.0.shards.insert(key.into_inner(), value.into_inner(), IfPresent::Replace)?;
         Ok(())
     }
 
@@ -265,10 +267,7 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     {
         self.0.check_writer()?;
         let removed = self.0.shards.remove(key)?;
-        Ok(removed.map(|entry| match entry.into_inner() {
-            Ok(KeyValue { value, .. }) => value,
-            Err(shared) => shared.value.clone(),
-        }))
+        Ok(removed.map(|entry| entry.into_value().unwrap_or_else(|shared| shared.value.clone())))
     }
 
     /// Removes a key and drops its value, which need not be `Clone`. Returns whether there was such a key.
@@ -347,14 +346,16 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     where
         V: Clone,
     {
+        let key = Contained::new(key);
         self.0.check_writer()?;
-        if let Some(entry) = self.0.shards.get(&key) {
+        if let Some(entry) = self.0.shards.get::<K>(&key) {
             return Ok(entry.value.clone());
         }
         if self.0.owner().is_none() {
             return Err(TableError::Gone);
         }
-        let entry = self.0.shards.insert(key, make(), IfPresent::Keep)?;
+        let value = make();
+        let entry = self.0.shards.insert(key.into_inner(), value, IfPresent::Keep)?;
         Ok(entry.value.clone())
     }
 }

@@ -63,9 +63,11 @@ impl<K, V> TableEntry<K, V> {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the key and the value, if nothing else looks at them.
-    pub(super) fn into_inner(self) -> Result<KeyValue<K, V>, Self> {
-        Arc::try_unwrap(self.0).map(Contained::into_inner).map_err(Self)
+    /// Returns the value, if nothing else looks at it, and drops the key inside a guard.
+    pub(super) fn into_value(self) -> Result<V, Self> {
+        let KeyValue { key, value } = Arc::try_unwrap(self.0).map_err(Self)?.into_inner();
+        drop(Contained::new(key));
+        Ok(value)
     }
 }
 
@@ -336,10 +338,10 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         value: V,
         if_present: IfPresent,
     ) -> Result<TableEntry<K, V>, RefusedWrite<V>> {
-        check_not_updating()?;
-        let hash = self.hash(&key);
-        let shard = self.shard(hash);
         let entry = TableEntry::new(key, value);
+        check_not_updating()?;
+        let hash = self.hash(&entry.key);
+        let shard = self.shard(hash);
         // Whatever is dropped is dropped after the locks are released.
         loop {
             let seen = self.seen(hash);
@@ -361,9 +363,7 @@ impl<K: Hash + Eq, V> Shards<K, V> {
             if at.is_none() && !self.reserve() {
                 drop((map, writing));
                 drop(bucket);
-                let Ok(KeyValue { value, .. }) = entry.into_inner() else {
-                    unreachable!("it is in no table")
-                };
+                let Ok(value) = entry.into_value() else { unreachable!("it is in no table") };
                 return Err(RefusedWrite::Full(value));
             }
             let before = map.replace(hash, bucket);
