@@ -19,7 +19,6 @@ pub use remote::RemoteReply;
 use reply_slot::ReplyHandle;
 
 use crate::{
-    guard::Contained,
     messages::message::Message,
     observe::trace::TraceFlags,
     process::{pid::Pid, reason::Reason},
@@ -97,10 +96,7 @@ impl<R: Send> ReplyTo<R> {
     pub(crate) fn settle(&self, reply: R) {
         match &self.0 {
             ReplyPath::Slot(handle) => handle.settle(reply),
-            ReplyPath::Shared(oneshot) => {
-                let refused = oneshot.settle(Ok(reply));
-                drop(Contained::new(refused));
-            }
+            ReplyPath::Shared(oneshot) => oneshot.reply(reply),
         }
     }
 

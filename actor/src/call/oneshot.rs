@@ -217,6 +217,13 @@ impl<R: Send> Oneshot<R> {
         Ok(())
     }
 
+    /// Replies. A reply that nothing waits for is dropped inside a guard.
+    #[inline(never)]
+    pub(super) fn reply(&self, reply: R) {
+        let refused = self.settle(Ok(reply));
+        drop(Contained::new(refused));
+    }
+
     /// Takes the reply if it is there. Otherwise exchanges `waker`, if there is one, with the registered one.
     fn take(&self, waker: &mut Option<Waker>) -> Option<Result<R, CallError>> {
         let mut state = self.state.lock();

@@ -175,6 +175,11 @@ pub(super) fn reply_at_end<R: Send + 'static>(reply: ReplyTo<R>, answer: R) {
     if !is_stopping() {
         return reply.send(answer);
     }
+    reply_after_terminate(reply, answer);
+}
+
+#[cold]
+fn reply_after_terminate<R: Send + 'static>(reply: ReplyTo<R>, answer: R) {
     let answer = Contained::new(answer);
     let last: Box<dyn FnOnce() + Send> = Box::new(move || reply.send(answer.into_inner()));
     with_control("call", |control| control.last_replies.push(last));
