@@ -288,6 +288,31 @@ fn ou11_keys_that_panic_when_they_are_dropped_harm_nothing() {
 }
 
 #[test]
+fn ou11_the_values_of_many_tables_are_dropped_in_slices() {
+    simulated(|| async {
+        for (tables, values) in [(20, 400), (1_200, 3)] {
+            let dropped = Counter::default();
+            let counted = dropped.clone();
+            let owner = spawn(async move {
+                for _ in 0..tables {
+                    let table = Table::<usize, Arc<OnDrop<Box<dyn FnMut() + Send + Sync>>>>::new("of many");
+                    for number in 0..values {
+                        let counted = counted.clone();
+                        let count: Box<dyn FnMut() + Send + Sync> = Box::new(move || _ = counted.add());
+                        table.insert(number, Arc::new(OnDrop(count))).expect("there is room");
+                    }
+                }
+            });
+            wait(owner).await;
+            assert!(dropped.get() < tables * values, "others run in between");
+            while dropped.get() < tables * values {
+                yield_now().await;
+            }
+        }
+    });
+}
+
+#[test]
 fn ou11_the_values_of_a_large_table_are_dropped_in_slices() {
     simulated(|| async {
         let dropped = Counter::default();

@@ -56,7 +56,7 @@ pub struct Machine<M: StateMachine> {
 
 /// A timer that runs, and the event that comes with it.
 struct RunningTimer<E> {
-    /// None if it is in `due`.
+    /// The timer of the runtime; none for one that is in `due`.
     timer: Option<TimerRef>,
     event: Option<E>,
 }
