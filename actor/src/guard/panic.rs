@@ -176,7 +176,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
 /// A panic that is stopped and goes on later, when its thread has released what it holds.
 pub(crate) struct CaughtUnwind {
     payload: Box<dyn Any + Send>,
-    /// Its location and backtrace, which the hook has learnt.
+    /// The location and the backtrace, which the hook has learnt.
     caught: Option<Caught>,
 }
 
