@@ -89,7 +89,7 @@ fn a_state_that_panics_when_it_is_dropped_ends_its_server_and_no_other() {
                 assert_eq!(end.down().await.reason, Reason::Killed, "the first cause stands");
             } else {
                 let ended = server.call(Quit).await;
-                assert!(matches!(ended, Err(CallError::Exit(Reason::Panic(_)))), "{ended:?}");
+                assert!(matches!(ended, Err(CallError::Exit(Reason::Normal))), "{ended:?}");
             }
             assert_eq!((dropped.get(), whereis("server")), (1, None));
         }

@@ -11,16 +11,21 @@ use std::{
 use common::*;
 use riot_actor::{
     Message, Reason, call,
-    call::CallRequest,
-    exit, link,
-    mailbox::{MailboxOverflow, send_async},
+    call::{CallRequest, ReplyTo},
+    exit,
+    gen_server::{self, Call, GenServer, Stop},
+    link,
+    mailbox::{Alias, MailboxOverflow, alias, send_async},
     monitor,
-    process::{PanicPayload, SpawnOptions, contain, spawn_monitor, wait, yield_now},
+    process::{PanicPayload, SpawnOptions, contain, is_alive, spawn_monitor, wait, yield_now},
     receive, register,
     runtime::{Handle, blocking},
-    send, sleep, spawn, telemetry, this,
+    send, sleep, spawn,
+    state_machine::{First, Input, StateMachine, Step},
+    task::Task,
+    telemetry, this,
     time::{send_after, send_interval},
-    trap_exit,
+    timeout, trap_exit,
 };
 
 /// A value that panics in whatever is done with it, except while another panic unwinds.
@@ -231,6 +236,137 @@ fn p26_replies_and_results_that_nothing_waits_for_may_panic() {
         }
         all_is_well().await;
         exit(server, Reason::Kill);
+    });
+}
+
+/// A server whose state panics when it is dropped.
+struct Armed(Bomb);
+
+impl GenServer for Armed {
+    type Args = ();
+    async fn init((): ()) -> Result<Self, Stop> {
+        Ok(Self(Bomb))
+    }
+}
+
+/// Is answered with a bomb, after some time.
+struct Late;
+
+impl Call<Late> for Armed {
+    type Reply = Bomb;
+    async fn handle_call(&mut self, _: Late, reply: ReplyTo<Bomb>) {
+        sleep(millis(20)).await;
+        reply.send(Bomb);
+    }
+}
+
+/// Stops the server, which answers.
+struct StopAnd<R>(R);
+
+impl<R: Send + 'static> Call<StopAnd<R>> for Armed {
+    type Reply = R;
+    async fn call(&mut self, StopAnd(reply): StopAnd<R>) -> R {
+        let _ = &self.0;
+        sleep(millis(5)).await;
+        gen_server::stop(Reason::shutdown_with(7));
+        reply
+    }
+}
+
+#[test]
+fn p26_replies_that_come_too_late_end_no_process() {
+    everywhere_with_crash_reports(|crashes| async move {
+        let server = Armed::start(()).await.expect("it starts");
+        drop(server.send_request(Late).expect("it lives"));
+        let late = server.call_timeout(Late, Some(millis(1))).await;
+        assert!(late.is_err());
+        assert!(timeout(millis(1), server.get_state(|_| Bomb)).await.is_err());
+        assert!(timeout(millis(1), server.replace_state(|_| Bomb)).await.is_err());
+        assert!(server.get_state(|_| true).await.expect("it lives"));
+
+        let task = Task::spawn(async {
+            sleep(millis(1)).await;
+            Bomb
+        });
+        let end = wait(task.pid());
+        drop(task);
+        assert_eq!(end.await, Reason::Normal);
+        drop(Handle::current().run(async {
+            sleep(millis(1)).await;
+            Bomb
+        }));
+        sleep(millis(5)).await;
+
+        let end = wait(server.pid());
+        drop(server.send_request(StopAnd(Bomb)).expect("it lives"));
+        drop(server.send_request(StopAnd(Bomb)).expect("it lives"));
+        assert!(end.await.is_clean());
+        let crashes = crashes.lock().unwrap();
+        assert!(crashes.is_empty(), "{crashes:?}");
+    });
+}
+
+#[test]
+fn p26_replies_and_messages_to_a_runtime_that_is_gone_may_panic() {
+    type Left = (Vec<ReplyTo<Bomb>>, Alias<Bomb>);
+    let left: Arc<std::sync::Mutex<Option<Left>>> = Arc::default();
+    let kept = left.clone();
+    riot_actor::run(async move {
+        let main = this();
+        spawn(async move { std::mem::forget(call::<(), Bomb>(main, (), None).await) });
+        spawn(async move {
+            let both = (call::<(), Bomb>(main, (), None), call::<(), Bomb>(main, (), None));
+            std::mem::forget(futures_lite::future::zip(both.0, both.1).await);
+        });
+        let mut replies = Vec::new();
+        for _ in 0..3 {
+            replies.push(receive::<CallRequest<(), Bomb>>().await.reply);
+        }
+        *kept.lock().unwrap() = Some((replies, alias::<Bomb>()));
+    });
+    let (replies, bombs) = left.lock().unwrap().take().expect("they are left");
+    replies.into_iter().for_each(|reply| reply.send(Bomb));
+    bombs.send(Bomb);
+    bombs.try_send(Bomb).map_err(std::mem::forget).expect_err("its holder is gone");
+    let reason = riot_actor::run(async move { bombs.send(Bomb) });
+    assert_eq!(reason, Reason::Normal);
+}
+
+/// A state machine whose data panics when it is dropped.
+struct ArmedMachine(Bomb);
+
+impl StateMachine for ArmedMachine {
+    type Args = ();
+    type State = ();
+    type Event = ReplyTo<u8>;
+    async fn init((): ()) -> Result<First<Self>, Stop> {
+        Ok((Self(Bomb), ()).into())
+    }
+    async fn handle(&mut self, (): &(), input: Input<ReplyTo<u8>>) -> Step<Self> {
+        let _ = &self.0;
+        if let Input::Event(reply) = input {
+            gen_server::stop(Reason::Shutdown);
+            reply.send(3);
+        }
+        Step::stay()
+    }
+}
+
+#[test]
+fn g13_p26_a_state_that_panics_in_its_destructor_loses_neither_reason_nor_reply() {
+    everywhere_with_crash_reports(|crashes| async move {
+        let server = Armed::start(()).await.expect("it starts");
+        let end = wait(server.pid());
+        assert_eq!(server.call(StopAnd(3_u8)).await, Ok(3));
+        assert_eq!(end.await, Reason::shutdown_with(7));
+        let server = Armed::start(()).await.expect("it starts");
+        assert_eq!(server.stop(Reason::Normal, None).await, Ok(()));
+        assert!(!is_alive(server.pid()));
+        let machine = ArmedMachine::start(()).await.expect("it starts");
+        let end = wait(machine.pid());
+        assert_eq!(machine.ask(|reply| reply).await, Ok(3));
+        assert_eq!(end.await, Reason::Shutdown);
+        assert!(crashes.lock().unwrap().is_empty());
     });
 }
 

@@ -4,16 +4,24 @@ mod common;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
-    task::{Context, Wake, Waker},
-    time::Duration,
+    ptr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, RawWaker, RawWakerVTable, Wake, Waker},
+    time::{Duration, Instant},
 };
 
 use common::*;
 use riot_actor::{
     call::{self, CallRequest},
-    mailbox::{receive_if, send_async},
-    receive, send, spawn, this,
+    mailbox::{MailboxOverflow, receive_if, send_async},
+    name::wait_for_name,
+    process::SpawnOptions,
+    receive,
+    runtime::blocking,
+    send, spawn, this, whereis,
 };
 
 /// Wakes its process, and calls into the runtime before it does.
@@ -87,5 +95,72 @@ fn c02_a_call_may_be_polled_by_a_waker_that_calls_the_runtime() {
             }
         })
         .await;
+    });
+}
+
+/// Returns a waker that calls a function when it is cloned, and does nothing else.
+#[expect(unsafe_code, reason = "a safe waker runs no code of a user when it is cloned")]
+fn calls_when_cloned(call: &'static fn()) -> Waker {
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, |_| (), |_| (), |_| ());
+    fn clone(call: *const ()) -> RawWaker {
+        // SAFETY: the pointer comes from the reference below, which lives for ever.
+        unsafe { (*call.cast::<fn()>())() };
+        RawWaker::new(call, &VTABLE)
+    }
+    // SAFETY: the functions of the table may be called on any thread, as `fn()` may.
+    unsafe { Waker::from_raw(RawWaker::new(ptr::from_ref(call).cast(), &VTABLE)) }
+}
+
+/// Polls a future once with a waker, and expects it to be pending.
+fn poll_once<T>(future: impl Future<Output = T>, waker: &Waker) {
+    assert!(pin!(future).poll(&mut Context::from_waker(waker)).is_pending());
+}
+
+#[test]
+fn c10_a_waker_that_is_cloned_may_use_what_it_waits_for() {
+    threaded(|| async {
+        const LOOKS: fn() = || assert_eq!(whereis("nobody"), None);
+        poll_once(wait_for_name("nobody", None), &calls_when_cloned(&LOOKS));
+
+        static FULL: Mutex<Option<riot_actor::Pid>> = Mutex::new(None);
+        const SENDS: fn() = || {
+            let full = FULL.lock().unwrap().expect("it is set");
+            poll_once(send_async(full, 3_u8), Waker::noop());
+        };
+        let full = SpawnOptions::new()
+            .max_mailbox(1, MailboxOverflow::DropNewest)
+            .spawn(std::future::pending::<()>());
+        send(full, 1_u8);
+        *FULL.lock().unwrap() = Some(full);
+        poll_once(send_async(full, 2_u8), &calls_when_cloned(&SENDS));
+    });
+}
+
+#[test]
+fn c10_a_waker_that_is_cloned_holds_up_no_blocking_work() {
+    static WOKEN: AtomicBool = AtomicBool::new(false);
+    struct Notes;
+    impl Wake for Notes {
+        fn wake(self: Arc<Self>) {
+            WOKEN.store(true, Ordering::SeqCst);
+        }
+    }
+    const WAITS: fn() = || {
+        let start = Instant::now();
+        while !WOKEN.load(Ordering::SeqCst) {
+            assert!(start.elapsed() < secs(20), "the work cannot end while a waker is cloned");
+            std::thread::yield_now();
+        }
+    };
+    threaded(|| async {
+        WOKEN.store(false, Ordering::SeqCst);
+        let (go, begun) = std::sync::mpsc::channel();
+        let mut work = pin!(blocking(move || begun.recv()));
+        let notes = Waker::from(Arc::new(Notes));
+        assert!(work.as_mut().poll(&mut Context::from_waker(&notes)).is_pending());
+        go.send(7).expect("the work waits");
+        let waits = calls_when_cloned(&WAITS);
+        let polled = work.as_mut().poll(&mut Context::from_waker(&waits));
+        assert!(polled.is_ready() && WOKEN.load(Ordering::SeqCst));
     });
 }

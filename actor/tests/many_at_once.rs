@@ -166,6 +166,20 @@ fn ou14_a_selection_that_is_given_up_loses_no_reply() {
 }
 
 #[test]
+fn ou14_more_requests_than_a_poll_slice_has_reductions_are_looked_at() {
+    everywhere_few(|| async {
+        let servers = servers(1).await;
+        let ask = |ask| servers[0].send_request(ask).expect("it lives");
+        let mut pending: Vec<_> = (0..2_500).map(|_| ask(Ask::Never)).collect();
+        pending.push(ask(Ask::Only(0)));
+        let first = riot_actor::timeout(secs(60), select_reply(&mut pending, None)).await;
+        assert_eq!(first, Ok(Some((2_500, Ok(0)))));
+        assert_eq!(select_reply(&mut pending, Some(millis(1))).await, None);
+        end(servers).await;
+    });
+}
+
+#[test]
 fn ou14_a_call_of_many_servers_has_a_result_for_each() {
     leaves_nothing(|| async {
         let servers = servers(3).await;

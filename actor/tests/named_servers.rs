@@ -8,6 +8,7 @@ use riot_actor::{
     exit, gen_server,
     gen_server::{Call, Cast, GenServer, GenServerOptions, GenServerRef, GenServerStopError, Stop},
     mailbox::{Addr, receive_timeout},
+    now,
     process::{SpawnOptions, info, is_alive, join, wait},
     receive, register,
     runtime::Handle,
@@ -49,6 +50,13 @@ struct WaitFor(u64);
 impl Cast<WaitFor> for Till {
     async fn cast(&mut self, WaitFor(seconds): WaitFor) {
         gen_server::idle_timeout(secs(seconds));
+    }
+}
+
+struct Work(u64);
+impl Cast<Work> for Till {
+    async fn cast(&mut self, Work(seconds): Work) {
+        sleep(secs(seconds)).await;
     }
 }
 
@@ -255,5 +263,48 @@ fn ou06_statistics_count_what_a_server_does() {
         assert_eq!(info(till.pid()).expect("it lives").mailbox, 0);
         till.stop(Reason::Normal, None).await.expect("it stops");
         assert!(receive_timeout::<u8>(secs(1)).await.is_err());
+    });
+}
+
+/// A machine that is busy for so many seconds.
+struct Sleeps;
+impl StateMachine for Sleeps {
+    type Args = ();
+    type State = ();
+    type Event = u64;
+    async fn init((): ()) -> Result<First<Self>, Stop> {
+        Ok((Sleeps, ()).into())
+    }
+    async fn handle(&mut self, (): &(), input: Input<u64>) -> Step<Self> {
+        if let Input::Event(seconds) = input {
+            sleep(secs(seconds)).await;
+        }
+        Step::stay()
+    }
+}
+
+#[test]
+fn ou06_a_request_about_a_server_that_is_busy_ends_after_five_seconds() {
+    async fn asked<S: GenServer>(server: GenServerRef<S>) {
+        let start = now();
+        let late = CallError::Timeout;
+        assert_eq!(server.suspend().await, Err(late.clone()));
+        assert_eq!((now() - start).as_secs(), 5);
+        assert_eq!(server.resume().await, Err(late.clone()));
+        assert_eq!(server.get_state(|_| ()).await, Err(late.clone()));
+        assert_eq!(server.replace_state(|_| ()).await, Err(late.clone()));
+        assert_eq!(server.get_status().await.map(drop), Err(late.clone()));
+        assert_eq!(server.statistics().await.map(drop), Err(late));
+        assert_eq!((now() - start).as_secs(), 30);
+        sleep(secs(90)).await;
+        assert_eq!(server.get_state(|_| ()).await, Ok(()), "it has time again");
+    }
+    simulated(|| async {
+        let till = named_till(1).await;
+        till.cast(Work(100));
+        asked(till).await;
+        let machine = Sleeps::start(()).await.expect("it starts");
+        machine.cast(100);
+        asked(machine).await;
     });
 }

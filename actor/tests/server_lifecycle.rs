@@ -201,6 +201,29 @@ fn g23_a_suspended_server_handles_nothing_but_shows_its_state_and_obeys_its_pare
 }
 
 #[test]
+fn g18_g23_the_idle_timeout_does_not_run_while_a_server_is_suspended() {
+    simulated(|| async {
+        let server = talker(Init::Idle(500)).await;
+        server.suspend().await.expect("it lives");
+        server.cast(Note("something"));
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(server.get_state(|state| state.seen.len()).await, Ok(0), "no timeout");
+        server.resume().await.expect("it lives");
+        assert_eq!(next_report().await, "something");
+        assert!(receive_timeout::<Report>(Duration::from_secs(10)).await.is_err(), "it was cancelled");
+
+        let server = talker(Init::Idle(500)).await;
+        server.suspend().await.expect("it lives");
+        sleep(Duration::from_secs(10)).await;
+        server.get_state(|_| ()).await.expect("it lives");
+        server.resume().await.expect("it lives");
+        let start = now();
+        assert_eq!(next_report().await, "timeout");
+        assert!((500..=501).contains(&(now() - start).as_millis()), "it begins anew");
+    });
+}
+
+#[test]
 fn the_runtime_that_ends_counts_as_a_parent() {
     simulated(|| async {
         Talker::start((this(), Init::Trap)).await.expect("it starts");

@@ -129,6 +129,52 @@ async fn nothing_more(machine: MachineRef<Scribe>) {
 }
 
 #[test]
+fn ou05_a_timeout_of_zero_comes_before_what_is_in_the_mailbox() {
+    everywhere(|| async {
+        let machine = scribe().await;
+        machine.cast(Event::Go(State::Free));
+        machine.cast(Event::InState(0));
+        (1..=2).for_each(|number| machine.cast(Event::Now(number)));
+        expect_reports(&["state timeout", "now 1", "now 2"]).await;
+        machine.cast(Event::After("zero", 0));
+        machine.cast(Event::IfNothing(0));
+        machine.cast(Event::Now(3));
+        expect_reports(&["zero", "event timeout", "now 3"]).await;
+        nothing_more(machine).await;
+    });
+}
+
+/// A machine that never comes to its mailbox.
+struct Restless(Counter);
+
+impl StateMachine for Restless {
+    type Args = Counter;
+    type State = ();
+    type Event = ();
+    async fn init(turns: Counter) -> Result<First<Self>, Stop> {
+        Ok(First::new(Self(turns), ()).timeout("again", std::time::Duration::ZERO))
+    }
+    async fn handle(&mut self, (): &(), _: Input<()>) -> Step<Self> {
+        self.0.add();
+        Step::stay().timeout("again", std::time::Duration::ZERO)
+    }
+}
+
+#[test]
+fn ou05_a_machine_that_always_has_a_timeout_of_zero_gives_way_and_can_be_ended() {
+    on_one_worker(|| async {
+        let turns = Counter::default();
+        let machine = Restless::start(turns.clone()).await.expect("it starts");
+        while turns.get() < 10_000 {
+            riot_actor::process::yield_now().await;
+        }
+        let end = riot_actor::process::wait(machine.pid());
+        exit(machine.pid(), Reason::Kill);
+        assert_eq!(end.await, Reason::Killed);
+    });
+}
+
+#[test]
 fn g24_postponed_events_return_in_their_order_when_the_state_changes() {
     everywhere(|| async {
         let machine = scribe().await;

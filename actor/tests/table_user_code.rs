@@ -155,6 +155,66 @@ fn ou11_the_closure_of_an_update_may_read_and_not_write_and_may_panic() {
     });
 }
 
+/// A value whose destructor removes its entry from an index, and counts what was refused.
+#[derive(Clone)]
+struct Indexed(u32, TableRef<u32, u32>, Counter);
+
+impl Drop for Indexed {
+    fn drop(&mut self) {
+        if let Err(refused) = self.1.delete(&self.0) {
+            assert_eq!(refused, TableError::InUpdate);
+            self.2.add();
+        }
+    }
+}
+
+#[test]
+fn ou11_values_of_an_update_may_write_where_they_are_dropped() {
+    leaves_nothing(|| async {
+        in_child(async {
+            let index = Table::<u32, u32>::new("index");
+            let filled = || (0..10).for_each(|number| index.insert(number, 0).expect("there is room"));
+            let refused = Counter::default();
+            let value = |number| Indexed(number, index.reference(), refused.clone());
+            let table = Table::<u32, Indexed>::new("indexed");
+            table.insert(1, value(1)).expect("there is room");
+
+            filled();
+            let panic = catch_panic(async { table.update(&1, |_| panic!("on the way")) }).await;
+            assert_eq!(panic.expect_err("it panics").message, "on the way");
+            assert!(!index.contains(&1), "the clone was dropped where writes are allowed");
+
+            // A local value is dropped while the closure unwinds.
+            filled();
+            let panic = catch_panic(async {
+                table.update(&1, |_| {
+                    let _local = value(2);
+                    panic!("on the way")
+                })
+            });
+            assert_eq!(panic.await.expect_err("it panics").message, "on the way");
+            assert_eq!((refused.get(), index.contains(&2)), (1, true));
+
+            // The destructor runs inside the closure, where it panics.
+            let panic = catch_panic(async { table.update(&1, |one| *one = value(3)) }).await;
+            let message = panic.expect_err("it panics").message;
+            assert!(message.contains("written to inside the closure"), "{message}");
+            assert_eq!(table.with(&1, |one| one.0), Some(1), "it stays");
+
+            // What the closure returns is dropped by the caller, and the value from before by the update.
+            filled();
+            let old = table.update(&1, |one| std::mem::replace(one, value(4))).expect("it is the owner");
+            assert!(!index.contains(&1), "the value from before");
+            filled();
+            drop(old);
+            assert!(!index.contains(&1));
+            assert!(matches!(table.update(&2, |_| ()), Ok(None)));
+            assert_eq!(refused.get(), 1);
+        })
+        .await;
+    });
+}
+
 /// A value that panics when it is dropped.
 #[derive(Clone)]
 struct Bomb(Counter);
@@ -186,6 +246,68 @@ fn ou11_values_that_panic_when_they_are_dropped_harm_nothing() {
                 yield_now().await;
             }
             assert_eq!(dropped.get() as u32, many + 1);
+        }
+    });
+}
+
+/// A key that panics when it is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct BombKey(u32);
+
+impl Drop for BombKey {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "the key {}", self.0);
+    }
+}
+
+#[test]
+fn ou11_keys_that_panic_when_they_are_dropped_harm_nothing() {
+    leaves_nothing(|| async {
+        in_child(async {
+            let probe = std::mem::ManuallyDrop::new(BombKey(1));
+            let table = Table::<BombKey, u32>::new("keys").max_entries(1);
+            assert_eq!(table.insert(BombKey(1), 1), Ok(()));
+            assert_eq!(table.insert(BombKey(2), 2), Err(TableError::Full(2)));
+            assert_eq!(table.get_or_insert_with(BombKey(2), || 2), Err(TableError::Full(2)));
+            assert_eq!(table.insert(BombKey(1), 3), Ok(()));
+            assert_eq!(table.get_or_insert_with(BombKey(1), || 4), Ok(3));
+            assert_eq!(table.update(&*probe, |value| *value += 1), Ok(Some(())));
+            assert_eq!(table.remove(&*probe), Ok(Some(4)));
+            assert_eq!(table.insert(BombKey(1), 5), Ok(()));
+            assert_eq!(table.delete(&*probe), Ok(true));
+            assert_eq!(table.insert(BombKey(1), 6), Ok(()));
+            let reference = table.reference();
+            in_child(async move {
+                assert_eq!(reference.insert(BombKey(1), 1), Err(TableError::NotOwner));
+                assert_eq!(reference.get_or_insert_with(BombKey(1), || 1), Err(TableError::NotOwner));
+            })
+            .await;
+        })
+        .await;
+    });
+}
+
+#[test]
+fn ou11_the_values_of_many_tables_are_dropped_in_slices() {
+    simulated(|| async {
+        for (tables, values) in [(20, 400), (1_200, 3)] {
+            let dropped = Counter::default();
+            let counted = dropped.clone();
+            let owner = spawn(async move {
+                for _ in 0..tables {
+                    let table = Table::<usize, Arc<OnDrop<Box<dyn FnMut() + Send + Sync>>>>::new("of many");
+                    for number in 0..values {
+                        let counted = counted.clone();
+                        let count: Box<dyn FnMut() + Send + Sync> = Box::new(move || _ = counted.add());
+                        table.insert(number, Arc::new(OnDrop(count))).expect("there is room");
+                    }
+                }
+            });
+            wait(owner).await;
+            assert!(dropped.get() < tables * values, "others run in between");
+            while dropped.get() < tables * values {
+                yield_now().await;
+            }
         }
     });
 }

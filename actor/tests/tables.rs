@@ -484,6 +484,17 @@ fn ou11_a_process_with_many_names_and_tables_gives_its_tables_back() {
 }
 
 #[test]
+fn ou11_nothing_is_made_for_a_table_that_has_ended() {
+    leaves_nothing(|| async {
+        let (owner, numbers) = owner_of(|| Table::new("ended").public()).await;
+        send(owner, ());
+        wait(owner).await;
+        let made = numbers.get_or_insert_with(1, || panic!("it is asked for a value"));
+        assert_eq!(made, Err(TableError::Gone));
+    });
+}
+
+#[test]
 fn ou11_many_threads_read_and_write_at_once() {
     let reason = Config::new().workers(4).run(async {
         let table = Table::<u64, u64>::new("shared").max_entries(512).public();

@@ -1,11 +1,17 @@
-//! Timers: T1-T13.
+//! Timers: T1-T14.
 mod common;
 
-use std::{future::pending, sync::Arc, sync::mpsc, time::Duration};
+use std::{
+    future::{Future, pending, poll_fn},
+    pin::pin,
+    sync::{Arc, mpsc},
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use common::*;
 use riot_actor::{
-    Exit, Reason, exit,
+    Exit, Reason, coop, exit,
     mailbox::receive_timeout,
     now,
     process::{SpawnOptions, info, is_alive, spawn_monitor, wait, yield_now},
@@ -16,7 +22,7 @@ use riot_actor::{
     sleep, spawn, this,
     time::{
         TimedOut, Timeout, ZeroPeriod, exit_after, interval, kill_after, send_after, send_interval,
-        sleep_until, start_timer,
+        sleep_until, start_timer, timeout,
     },
 };
 
@@ -188,6 +194,44 @@ fn t11_a_duration_beyond_all_time_never_fires() {
         send_interval(Duration::MAX, this(), 2).unwrap();
         assert!(receive_timeout::<i32>(secs(86_400 * 365)).await.is_err());
         assert!(timer.cancel().is_some() && riot_actor::process::is_alive(sleeper));
+    });
+}
+
+#[test]
+fn t14_a_timeout_ends_a_future_that_uses_up_every_poll_slice() {
+    threaded(|| async {
+        let busy = async {
+            loop {
+                send(this(), 1_u32);
+                receive::<u32>().await;
+            }
+        };
+        let start = Instant::now();
+        // Stops the test if the timeout does not.
+        let watched = poll_fn(|_| {
+            assert!(start.elapsed() < secs(20), "the timeout does not end it");
+            Poll::<()>::Pending
+        });
+        assert_eq!(timeout(millis(20), futures_lite::future::or(busy, watched)).await, Err(TimedOut));
+        assert!(start.elapsed() >= millis(20));
+    });
+}
+
+#[test]
+fn t14_what_is_there_is_taken_though_a_poll_slice_was_used_up_before() {
+    everywhere_few(|| async {
+        send(this(), 7_u8);
+        let mut receiving = pin!(timeout(Duration::ZERO, receive::<u8>()));
+        for _ in 0..5 {
+            poll_fn(|cx| {
+                while coop::poll_proceed(cx).is_ready() {}
+                assert!(receiving.as_mut().poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            yield_now().await;
+        }
+        assert_eq!(receiving.await, Ok(7));
     });
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::{
     future::pending,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,14 +13,18 @@ use std::{
 
 use common::{Do, everywhere, faulty, notes, secs, simulated, tell};
 use riot_actor::{
-    Pid, Reason,
+    Exit, Pid, Reason,
     call::CallError,
     exit, gen_server,
     gen_server::{Call, GenServer, GenServerOptions, GenServerRef, Stop},
     mailbox::{Addr, MailboxOverflow, receive_if, receive_timeout},
     now,
     process::{info, is_alive, processes, wait, yield_now},
-    receive, send, sleep, spawn, this, trap_exit, whereis,
+    receive,
+    runtime::{Config, shutdown},
+    send,
+    simulation::Simulation,
+    sleep, spawn, this, trap_exit, whereis,
 };
 use riot_supervisor::{
     Backoff, ChildState, FailedToStart, RestartChildError, Retry, SpecError, StartChildError, Started,
@@ -270,6 +274,43 @@ fn ou06_a_request_about_a_supervisor_that_is_busy_ends_after_five_seconds() {
         assert_eq!((now() - start).as_secs(), 5);
         assert_eq!(sup.with_timeout(secs(2)).get_state().await, Err(CallError::Timeout));
     });
+}
+
+/// The end of a runtime reaches a supervisor that is suspended, while its parent still lives.
+#[test]
+fn ou06_a_suspended_supervisor_stops_its_children_at_the_end_of_the_runtime() {
+    type Told = Arc<Mutex<Option<(Pid, Pid)>>>;
+    async fn program(told: Told) {
+        let sup = process_with_start("child", move |started: Started| {
+            let told = told.clone();
+            async move {
+                trap_exit(true);
+                started.ok();
+                let parent: Pid = receive().await;
+                let exit: Exit = receive().await;
+                *told.lock().unwrap() = Some((exit.from, parent));
+            }
+        });
+        let sup = Supervisor::one_for_one().child(sup).start_link().await.unwrap();
+        send(sup.child::<Pid>("child").await.unwrap(), sup.pid());
+        sup.suspend().await.unwrap();
+        shutdown(Reason::Normal);
+        trap_exit(true);
+        pending::<()>().await;
+    }
+    let config = || Config::new().stop_timeout(secs(2)).shutdown_timeout(Duration::from_millis(10));
+    let check = |run: &dyn Fn(Told)| {
+        let told = Told::default();
+        run(told.clone());
+        let (from, supervisor) = told.lock().unwrap().expect("the child has seen an exit signal");
+        assert_eq!(from, supervisor, "it was stopped by its supervisor");
+    };
+    for seed in 0..20 {
+        check(&|told| drop(Simulation::new(seed).config(config()).run(program(told))));
+    }
+    for workers in [1, 2] {
+        check(&|told| drop(config().workers(workers).run(program(told)).unwrap()));
+    }
 }
 
 #[test]

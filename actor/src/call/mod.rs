@@ -96,11 +96,12 @@ impl<R: Send> ReplyTo<R> {
     pub(crate) fn settle(&self, reply: R) {
         match &self.0 {
             ReplyPath::Slot(handle) => handle.settle(reply),
-            ReplyPath::Shared(oneshot) => drop(oneshot.settle(Ok(reply))),
+            ReplyPath::Shared(oneshot) => oneshot.reply(reply),
         }
     }
 
-    /// Replies. If the caller has given up, the reply is dropped.
+    /// Replies. If the caller has given up, the reply is dropped; a panic in its destructor is reported, and
+    /// goes no further.
     pub fn send(self, reply: R) {
         if let ReplyPath::Slot(handle) = &self.0 {
             let handle = *handle;

@@ -217,6 +217,13 @@ impl<R: Send> Oneshot<R> {
         Ok(())
     }
 
+    /// Replies. A reply that nothing waits for is dropped inside a guard.
+    #[inline(never)]
+    pub(super) fn reply(&self, reply: R) {
+        let refused = self.settle(Ok(reply));
+        drop(Contained::new(refused));
+    }
+
     /// Takes the reply if it is there. Otherwise exchanges `waker`, if there is one, with the registered one.
     fn take(&self, waker: &mut Option<Waker>) -> Option<Result<R, CallError>> {
         let mut state = self.state.lock();
@@ -304,6 +311,12 @@ impl<R: Send> Receiver<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
+        self.poll_settled(cx)
+    }
+
+    /// Looks for the reply as [`poll_reply`](Self::poll_reply) does, without spending a reduction. The caller
+    /// must have spent one.
+    pub(crate) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
         // A waker is code of a user, so it is cloned and dropped outside the lock. The first poll registers
         // one; at the next poll the reply is there as a rule.
         let is_first = !self.has_polled.load(Ordering::Relaxed);

@@ -6,6 +6,7 @@ use std::{marker::PhantomPinned, ptr::NonNull};
 
 use super::oneshot::{Wait, exit_of};
 use crate::{
+    guard::Contained,
     process::{pid::Pid, reason::Reason},
     runtime::kernel::{
         exit_hooks::ExitHook,
@@ -117,6 +118,8 @@ impl<R> ReplyHandle<R> {
     /// Writes the reply if the wait is open; drops it otherwise.
     #[inline]
     pub(super) fn settle(&self, reply: R) {
+        // Dropped inside a guard, also if the runtime is gone.
+        let reply = Contained::new(reply);
         self.wait.with_runtime(|shared| {
             shared.settle_wait(self.wait, reply, |reply| {
                 // SAFETY:
@@ -125,7 +128,7 @@ impl<R> ReplyHandle<R> {
                 //    thread.
                 unsafe {
                     let slot = self.slot.as_ref();
-                    slot.reply.with_mut(|cell| cell.write(Some(reply)));
+                    slot.reply.with_mut(|cell| cell.write(Some(reply.into_inner())));
                     slot.exit.take_waker()
                 }
             });

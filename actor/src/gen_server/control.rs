@@ -4,6 +4,7 @@ use std::{any::Any, collections::VecDeque, hint::cold_path, time::Duration};
 
 use crate::{
     call::ReplyTo,
+    guard::Contained,
     messages::message::Message,
     process::reason::Reason,
     runtime::{context, kernel::process::Process},
@@ -132,7 +133,8 @@ pub(crate) fn continue_first<M: Send + 'static>(message: M) {
 
 /// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message arrives within
 /// `timeout`. Any message cancels it; with a timeout of zero, messages that are already there come first, and
-/// cancel it.
+/// cancel it. While the server is [suspended](crate::gen_server::GenServerRef::suspend) the time does not run,
+/// and it begins anew at the resume.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -173,6 +175,12 @@ pub(super) fn reply_at_end<R: Send + 'static>(reply: ReplyTo<R>, answer: R) {
     if !is_stopping() {
         return reply.send(answer);
     }
-    let last: Box<dyn FnOnce() + Send> = Box::new(move || reply.send(answer));
+    reply_after_terminate(reply, answer);
+}
+
+#[cold]
+fn reply_after_terminate<R: Send + 'static>(reply: ReplyTo<R>, answer: R) {
+    let answer = Contained::new(answer);
+    let last: Box<dyn FnOnce() + Send> = Box::new(move || reply.send(answer.into_inner()));
     with_control("call", |control| control.last_replies.push(last));
 }

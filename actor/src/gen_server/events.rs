@@ -1,6 +1,13 @@
 //! The loop of a server, which handles one event after the other.
 
-use std::{any::type_name, future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    any::type_name,
+    future::{Future, poll_fn},
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Call, Cast, GenServer,
@@ -10,12 +17,14 @@ use super::{
 use crate::{
     call::ReplyTo,
     guard::{
+        Contained,
         catch_panic::catch_panic,
+        contain,
         panic::{Panic, catch},
     },
     messages::{message::Message, receive::select_here},
     process::{notice::Exit, pid::Pid, reason::Reason},
-    runtime::kernel::abandoned::exits_soon,
+    runtime::{coop, kernel::abandoned::exits_soon},
     time::timeout::timeout,
 };
 
@@ -89,6 +98,8 @@ pub(super) async fn serve<S: GenServer>(mut state: S, parent: Option<Pid>) -> Re
         }
         let handled = if let Some(message) = next {
             set_idle(idle);
+            // Continuations that cause each other, without an await, give way, and can be ended.
+            poll_fn(coop::poll_proceed).await;
             catch_panic(state.handle_continue(message)).await
         } else {
             match next_event::<S>(suspended, parent, idle).await {
@@ -166,8 +177,9 @@ async fn next_event<S: GenServer>(
     // A suspended server still obeys its parent and requests about itself.
     let wanted = move |message: &Message| !suspended || from_parent(message) || message.is::<System<S>>();
     let message = match idle {
-        Some(duration) => timeout(duration, select_here(wanted)).await.ok()?,
-        None => select_here(wanted).await,
+        // It is restored by each request about the server, and so begins anew at the resume.
+        Some(duration) if !suspended => timeout(duration, select_here(wanted)).await.ok()?,
+        _ => select_here(wanted).await,
     };
     if from_parent(&message) {
         return message.downcast::<Exit>().ok().map(|exit| Incoming::Parent(exit.reason));
@@ -187,9 +199,18 @@ async fn terminate<S: GenServer>(mut state: S, reason: Reason) -> Reason {
     exits_soon();
     let panic = catch_panic(state.terminate(&reason)).await.err();
     let replies = with_control("server", |control| std::mem::take(&mut control.last_replies));
-    drop(state);
-    replies.into_iter().for_each(|reply| reply());
+    drop_and_reply(state, replies);
     panic.map_or(reason, crashed)
+}
+
+/// Drops the state, and then sends the replies. A destructor that panics changes neither the reason nor the
+/// replies.
+#[inline(never)]
+fn drop_and_reply<S>(state: S, replies: Vec<Box<dyn FnOnce() + Send>>) {
+    drop(Contained::new(state));
+    for reply in replies {
+        let _ = contain(reply);
+    }
 }
 
 pub(super) fn crashed(panic: Panic) -> Reason {

@@ -1,6 +1,12 @@
 //! The typed reference to a server: it accepts what the server handles, checked by the compiler.
 
-use std::{fmt, future::Future, marker::PhantomData, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use super::{
     Call, Cast, GenServer, ServerStatistics, ServerStatus, ServerTarget,
@@ -316,6 +322,11 @@ impl<R: Send> PendingReply<R> {
     /// If the future is dropped before it is ready, the reply can still be waited for.
     pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<R, CallError> {
         self.0.wait(timeout).await
+    }
+
+    /// Looks for the reply without spending a reduction.
+    pub(super) fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        self.0.poll_settled(cx)
     }
 }
 

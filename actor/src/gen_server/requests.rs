@@ -1,8 +1,7 @@
 //! Several requests at once: to many servers, and replies in the order in which they come.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
+    future::poll_fn,
     task::{Context, Poll},
     time::Duration,
 };
@@ -10,6 +9,7 @@ use std::{
 use super::{Call, GenServerRef, PendingReply};
 use crate::{
     call::CallError,
+    runtime::coop,
     time::{clock::time_left, timeout::timeout as with_timeout},
 };
 
@@ -62,9 +62,14 @@ fn poll_first<R: Send>(
     pending: &mut [PendingReply<R>],
     cx: &mut Context<'_>,
 ) -> Poll<(usize, Result<R, CallError>)> {
+    // A scan spends one reduction, however many replies it looks at: with one for each, those behind the
+    // reductions of a poll slice would never be looked at.
+    if coop::poll_proceed(cx).is_pending() {
+        return Poll::Pending;
+    }
     for (at, reply) in pending.iter_mut().enumerate() {
-        // A wait that is dropped leaves its waker where the reply will come.
-        if let Poll::Ready(reply) = pin!(reply.wait(None)).poll(cx) {
+        // It leaves its waker where the reply will come.
+        if let Poll::Ready(reply) = reply.poll_settled(cx) {
             return Poll::Ready((at, reply));
         }
     }

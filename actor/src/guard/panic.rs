@@ -9,7 +9,7 @@ use std::{
     backtrace::{Backtrace, BacktraceStatus},
     cell::{Cell, RefCell},
     fmt,
-    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind},
+    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, Once},
 };
 
@@ -171,6 +171,26 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(before);
     result.map_err(panicked)
+}
+
+/// A panic that is stopped and goes on later, when its thread has released what it holds.
+pub(crate) struct CaughtUnwind {
+    payload: Box<dyn Any + Send>,
+    /// The location and the backtrace, which the hook has learnt.
+    caught: Option<Caught>,
+}
+
+impl CaughtUnwind {
+    /// Runs `f` and stops a panic in it.
+    pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self> {
+        catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Self { payload, caught: CAUGHT.take() })
+    }
+
+    /// Lets the panic go on.
+    pub(crate) fn resume(self) -> ! {
+        CAUGHT.set(self.caught);
+        resume_unwind(self.payload)
+    }
 }
 
 /// Runs the poll of a process, as [`catch`] does. The hook knows of it by

@@ -1,23 +1,17 @@
 //! Aliases: a process gives others a way to send to it, and takes it back when it pleases.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use super::{message::Message, send::TrySendError};
 use crate::{
+    observe::trace::TraceFlags,
     process::pid::Pid,
     runtime::{
         context,
-        kernel::record::Slot,
+        kernel::{process::Runnable, record::Slot},
         shared::{self, Shared},
     },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// A way to send messages of type `T` to the process that has made it, its holder, as long as that wants
@@ -52,7 +46,7 @@ pub struct Alias<T> {
 
 /// The state that the clones of an alias share. It changes under the lock of the holder's record, under which
 /// messages are accepted, so nothing is accepted once it is not active.
-struct AliasState {
+pub(crate) struct AliasState {
     holder: Pid,
     is_active: AtomicBool,
     is_one_shot: AtomicBool,
@@ -69,14 +63,7 @@ struct AliasState {
 /// Panics outside a process.
 #[must_use]
 pub fn alias<T: Send + 'static>() -> Alias<T> {
-    let state = AliasState {
-        holder: crate::this(),
-        is_active: AtomicBool::new(true),
-        is_one_shot: AtomicBool::new(false),
-        has_priority: AtomicBool::new(false),
-        until: AtomicU64::new(u64::MAX),
-    };
-    Alias { state: Arc::new(state), _message: PhantomData }
+    Alias { state: Arc::new(AliasState::new(crate::this())), _message: PhantomData }
 }
 
 /// Returns how many messages with priority the running process was sent that were queued as ordinary ones,
@@ -111,7 +98,7 @@ impl<T: Send + 'static> Alias<T> {
     #[must_use]
     pub fn one_shot(self) -> Self {
         self.assert_held("one_shot");
-        self.state.is_one_shot.store(true, Ordering::Release);
+        self.state.set_one_shot();
         self
     }
 
@@ -158,8 +145,10 @@ impl<T: Send + 'static> Alias<T> {
     /// active the message is dropped here.
     pub fn send(&self, message: T) {
         let state = &*self.state;
+        // A message is dropped inside a guard, also if the runtime is gone.
+        let message = Message::new(message);
         shared::with_runtime(state.holder.runtime.get(), |shared| {
-            if let Err(refused) = shared.deliver_by_alias(state, Message::new(message)) {
+            if let Err(refused) = shared.deliver_by_alias(state, message) {
                 shared.refused(state.holder, refused);
             }
         });
@@ -212,10 +201,7 @@ impl<T> Alias<T> {
             return false;
         }
         context::with_running("unalias", |shared, slot: &Slot, _| {
-            let _core = slot.lock();
-            let was_active = self.state.admits(shared.clock().now_nanos());
-            self.state.is_active.store(false, Ordering::Release);
-            was_active
+            self.state.take_back(slot, shared.clock().now_nanos())
         })
     }
 
@@ -228,30 +214,69 @@ impl<T> Alias<T> {
 }
 
 impl AliasState {
+    pub(crate) fn new(holder: Pid) -> Self {
+        Self {
+            holder,
+            is_active: AtomicBool::new(true),
+            is_one_shot: AtomicBool::new(false),
+            has_priority: AtomicBool::new(false),
+            until: AtomicU64::new(u64::MAX),
+        }
+    }
+
     fn admits(&self, now: u64) -> bool {
         self.is_active.load(Ordering::Acquire) && now < self.until.load(Ordering::Acquire)
+    }
+
+    /// Has the alias end with the first message that is accepted.
+    pub(crate) fn set_one_shot(&self) {
+        self.is_one_shot.store(true, Ordering::Release);
+    }
+
+    /// Puts a message into the mailbox of the holder, whose slot this is, or gives it back.
+    pub(crate) fn deliver(
+        &self,
+        slot: &Slot,
+        message: Message,
+        now: u64,
+    ) -> Result<Option<Runnable>, TrySendError<Message>> {
+        let Some(mut core) = slot.lock_for(self.holder) else { return Err(TrySendError::NoProc(message)) };
+        // Under the lock: a holder that has taken the alias back gets nothing more.
+        if !core.is_live() || !self.admits(now) {
+            return Err(TrySendError::NoProc(message));
+        }
+        if !core.admits(&message) {
+            return Err(TrySendError::Full(message));
+        }
+        if self.is_one_shot.load(Ordering::Acquire) {
+            self.is_active.store(false, Ordering::Release);
+        }
+        Ok(match self.has_priority.load(Ordering::Acquire) {
+            true => slot.accept_priority(&mut core, message),
+            false => slot.accept(&mut core, message),
+        })
+    }
+
+    /// Ends the alias, and returns whether it was active. The slot is that of its holder, which calls this.
+    pub(crate) fn take_back(&self, slot: &Slot, now: u64) -> bool {
+        // A message that a sender is about to accept is in the mailbox before this returns.
+        let _core = slot.lock();
+        let was_active = self.admits(now);
+        self.is_active.store(false, Ordering::Release);
+        was_active
     }
 }
 
 impl Shared {
     /// Puts a message into the mailbox of the holder of an alias, or gives it back.
     fn deliver_by_alias(&self, alias: &AliasState, message: Message) -> Result<(), TrySendError<Message>> {
-        let now = self.clock().now_nanos();
-        self.try_deliver_with(
-            alias.holder,
-            message,
-            || alias.admits(now),
-            |slot, core, message| {
-                if alias.is_one_shot.load(Ordering::Acquire) {
-                    alias.is_active.store(false, Ordering::Release);
-                }
-                if alias.has_priority.load(Ordering::Acquire) {
-                    slot.accept_priority(core, message)
-                } else {
-                    slot.accept(core, message)
-                }
-            },
-        )
+        if self.tracer.is_on(TraceFlags::SEND) {
+            self.trace_sent(alias.holder, &message);
+        }
+        let Some(slot) = self.table.of(alias.holder) else { return Err(TrySendError::NoProc(message)) };
+        let runnable = alias.deliver(slot, message, self.clock().now_nanos())?;
+        self.enqueue(runnable);
+        Ok(())
     }
 }
 

@@ -163,6 +163,8 @@ impl Capacity {
     /// Queues a sender to be woken when there may be room. A sender with a ticket that is still queued keeps
     /// its position.
     pub(crate) fn wait(&self, ticket: &mut Option<SendTicket>, waker: &Waker) -> RoomWait {
+        // A waker of a user is cloned before the lock is taken, and the one before is dropped after it.
+        let copy = waker.clone();
         let before = {
             let mut waiting = lock(&self.waiting);
             if waiting.closed {
@@ -170,12 +172,12 @@ impl Capacity {
             }
             let queued = waiting.senders.iter_mut().find(|(other, _)| Some(*other) == *ticket);
             let before = match queued {
-                Some((_, before)) => Some(std::mem::replace(before, waker.clone())),
+                Some((_, before)) => Some(std::mem::replace(before, copy)),
                 None => {
                     waiting.tickets += 1;
                     let new = SendTicket(waiting.tickets);
                     *ticket = Some(new);
-                    waiting.senders.push_back((new, waker.clone()));
+                    waiting.senders.push_back((new, copy));
                     None
                 }
             };

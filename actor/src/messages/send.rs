@@ -15,14 +15,7 @@ use super::{
 use crate::{
     observe::trace::{TraceEvent, TraceFlags},
     process::{pid::Pid, reason::Reason},
-    runtime::{
-        context, coop,
-        kernel::{
-            process::Runnable,
-            record::{Core, Slot},
-        },
-        shared::Shared,
-    },
+    runtime::{context, coop, kernel::record::Core, shared::Shared},
 };
 
 /// Sends a message of any type. Never waits and never fails.
@@ -226,29 +219,16 @@ impl Shared {
     /// Puts a message into a mailbox, or gives it back.
     #[inline(always)] // perf: ring, 513 → 503 instructions; spawn, 1276 → 1262
     pub(crate) fn try_deliver(&self, pid: Pid, message: Message) -> Result<(), TrySendError<Message>> {
-        self.try_deliver_with(pid, message, || true, |slot, core, message| slot.accept(core, message))
-    }
-
-    /// Puts a message into a mailbox by `accept`, or gives it back. One that is not wanted is given back as
-    /// by a process that has exited. Both functions run under the lock of the record.
-    #[inline(always)] // perf: as `try_deliver`, which is all of it
-    pub(super) fn try_deliver_with(
-        &self,
-        pid: Pid,
-        message: Message,
-        is_wanted: impl FnOnce() -> bool,
-        accept: impl FnOnce(&Slot, &mut Core, Message) -> Option<Runnable>,
-    ) -> Result<(), TrySendError<Message>> {
         if self.tracer.is_on(TraceFlags::SEND) {
             self.trace_sent(pid, &message);
         }
         let Some(slot) = self.table.of(pid) else { return Err(TrySendError::NoProc(message)) };
         let runnable = match slot.lock_for(pid) {
-            Some(mut core) if core.is_live() && is_wanted() => {
+            Some(mut core) if core.is_live() => {
                 if !core.admits(&message) {
                     return Err(TrySendError::Full(message));
                 }
-                accept(slot, &mut core, message)
+                slot.accept(&mut core, message)
             }
             _ => return Err(TrySendError::NoProc(message)),
         };

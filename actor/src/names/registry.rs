@@ -162,11 +162,13 @@ impl WaitForName {
 
 impl Drop for WaitForName {
     fn drop(&mut self) {
+        // A key of a user is dropped after the lock is released.
+        let _removed;
         let mut holders = lock(&self.handle.shared.registry.holders);
         if let Some(waiting) = holders.waiting.get_mut(self.name.seek()) {
             waiting.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
             if waiting.is_empty() {
-                holders.waiting.remove(self.name.seek());
+                _removed = holders.waiting.remove(self.name.seek());
             }
         }
     }

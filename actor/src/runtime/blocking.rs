@@ -90,12 +90,15 @@ where
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
+        // A waker of a user is cloned before the lock is taken, and the one before is dropped after it.
+        let waker = cx.waker().clone();
+        let _before;
         match &mut *lock(&job_state) {
             JobState::Done(result) => {
                 Poll::Ready(result.take().expect("a result is taken once").into_inner())
             }
-            JobState::Pending(waker) => {
-                *waker = Some(cx.waker().clone());
+            JobState::Pending(registered) => {
+                _before = registered.replace(waker);
                 Poll::Pending
             }
         }

@@ -97,6 +97,12 @@ fn attend(slot: &Slot, running: &mut Process) -> Proceed {
     spend_one(running)
 }
 
+/// Returns whether the poll slice has reductions left. Outside a process it always has.
+pub(crate) fn has_reductions() -> bool {
+    let has = context::with_local(|local| local?.with_running(|_, running| running.reductions > 0));
+    has.unwrap_or(true)
+}
+
 /// Is pending, for good, once the running process is condemned. Spends no reduction.
 pub(crate) fn poll_live() -> Poll<()> {
     context::with_local(|local| {

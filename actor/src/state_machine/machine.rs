@@ -49,11 +49,15 @@ pub struct Machine<M: StateMachine> {
     /// Inputs before anything in the mailbox: inserted events, and postponed ones that come again.
     next: VecDeque<Input<M::Event>>,
     timers: HashMap<MachineTimer, RunningTimer<M::Event>>,
+    /// The timers without a time, in the order of their starts. They come when `next` is empty, and before
+    /// anything in the mailbox.
+    due: VecDeque<MachineTimer>,
 }
 
 /// A timer that runs, and the event that comes with it.
 struct RunningTimer<E> {
-    timer: TimerRef,
+    /// The timer of the runtime; none for one that is in `due`.
+    timer: Option<TimerRef>,
     event: Option<E>,
 }
 
@@ -62,7 +66,7 @@ struct RunningTimer<E> {
 /// See the [module](super) for an example.
 pub type MachineRef<M> = GenServerRef<Machine<M>>;
 
-/// The continuation that handles the next input of `next`.
+/// The continuation that handles the next input of `next`, or of `due`.
 struct RunNext;
 
 /// The continuation that enters the first state.
@@ -116,14 +120,19 @@ impl<M: StateMachine> Machine<M> {
                 TimerChange::Cancel(timer) => self.cancel(&timer),
             }
         }
-        if !self.next.is_empty() {
+        if !self.next.is_empty() || !self.due.is_empty() {
             gen_server::continue_with(RunNext);
         }
     }
 
     fn start(&mut self, timer: MachineTimer, delay: Duration, event: Option<M::Event>) {
         self.cancel(&timer);
-        let running = start_timer(delay, crate::this(), timer.clone());
+        let running = if delay.is_zero() {
+            self.due.push_back(timer.clone());
+            None
+        } else {
+            Some(start_timer(delay, crate::this(), timer.clone()))
+        };
         self.timers.insert(timer, RunningTimer { timer: running, event });
     }
 
@@ -134,21 +143,37 @@ impl<M: StateMachine> Machine<M> {
     }
 
     fn cancel(&mut self, timer: &MachineTimer) {
-        if let Some(running) = self.timers.remove(timer) {
-            running.timer.cancel();
+        match self.timers.remove(timer) {
+            Some(RunningTimer { timer: Some(running), .. }) => drop(running.cancel()),
+            Some(_) => self.due.retain(|due| due != timer),
+            None => {}
         }
     }
 
     /// Returns the input of a timer that fired; none if it was cancelled when its message was on its way.
-    fn fired(&mut self, fired: &Timeout<MachineTimer>) -> Option<Input<M::Event>> {
-        if self.timers.get(&fired.value)?.timer != fired.timer {
+    fn fired(&mut self, fired: Timeout<MachineTimer>) -> Option<Input<M::Event>> {
+        if self.timers.get(&fired.value)?.timer != Some(fired.timer) {
             return None;
         }
-        let event = self.timers.remove(&fired.value)?.event;
-        Some(match &fired.value {
+        self.input_of(fired.value)
+    }
+
+    /// Returns the next input before anything in the mailbox.
+    fn pop_next(&mut self) -> Option<Input<M::Event>> {
+        if let Some(input) = self.next.pop_front() {
+            return Some(input);
+        }
+        let timer = self.due.pop_front()?;
+        self.input_of(timer)
+    }
+
+    /// Ends a timer, and returns its input.
+    fn input_of(&mut self, timer: MachineTimer) -> Option<Input<M::Event>> {
+        let event = self.timers.remove(&timer)?.event;
+        Some(match timer {
             MachineTimer::State => Input::StateTimeout,
             MachineTimer::Event => Input::EventTimeout,
-            MachineTimer::Named(name) => Input::Timeout(name.clone(), event),
+            MachineTimer::Named(name) => Input::Timeout(name, event),
         })
     }
 }
@@ -159,14 +184,14 @@ impl<M: StateMachine> GenServer for Machine<M> {
     async fn init(args: M::Args) -> Result<Self, Stop> {
         let First { data, state, actions } = M::init(args).await?;
         gen_server::continue_first(Begin(actions));
-        let (postponed, next, timers) = Default::default();
-        Ok(Self { data, state, postponed, next, timers })
+        let (postponed, next, timers, due) = Default::default();
+        Ok(Self { data, state, postponed, next, timers, due })
     }
 
     async fn handle_info(&mut self, message: Message) {
-        let input = match message.downcast_ref::<Timeout<MachineTimer>>() {
-            Some(fired) => self.fired(fired),
-            None => Some(Input::Info(message)),
+        let input = match message.downcast::<Timeout<MachineTimer>>() {
+            Ok(fired) => self.fired(fired),
+            Err(message) => Some(Input::Info(message)),
         };
         if let Some(input) = input {
             self.handle(input).await;
@@ -178,7 +203,7 @@ impl<M: StateMachine> GenServer for Machine<M> {
             Ok(Begin(actions)) => return self.enter(None, actions).await,
             Err(message) => message,
         };
-        let input = if message.is::<RunNext>() { self.next.pop_front() } else { Some(Input::Info(message)) };
+        let input = if message.is::<RunNext>() { self.pop_next() } else { Some(Input::Info(message)) };
         if let Some(input) = input {
             self.handle(input).await;
         }

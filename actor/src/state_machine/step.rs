@@ -187,6 +187,10 @@ macro_rules! actions_of {
 
             /// Has [`Input::StateTimeout`] come if the (new) state lasts for `timeout`. It replaces an
             /// earlier state timeout.
+            ///
+            /// A timeout of zero, of any kind, comes behind the events that the machine has inserted and
+            /// those that come again, and before all that is in the mailbox. A machine that always starts one
+            /// never comes to its mailbox.
             pub fn state_timeout(self, timeout: Duration) -> Self {
                 self.change(TimerChange::Start(MachineTimer::State, timeout, None))
             }

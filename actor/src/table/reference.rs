@@ -2,8 +2,9 @@
 
 use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc};
 
-use super::shards::{IfPresent, KeyValue, RefusedWrite, Shards};
+use super::shards::{IfPresent, RefusedWrite, Shards};
 use crate::{
+    guard::Contained,
     names::name::Name,
     process::pid::{Peer, Pid},
     runtime::context,
@@ -52,6 +53,9 @@ pub enum TableError<V> {
     Gone,
     /// The caller is not the owner, and the table is not [`public`](super::Table::public). Ask the owner.
     NotOwner,
+    /// A destructor has written while a panic unwinds out of the closure of an [`update`](TableRef::update),
+    /// where a second panic would abort the program. Write after the update.
+    InUpdate,
 }
 
 impl<V> fmt::Display for TableError<V> {
@@ -60,6 +64,7 @@ impl<V> fmt::Display for TableError<V> {
             Self::Full(_) => "the table is full",
             Self::Gone => "the table has ended with its owner",
             Self::NotOwner => "only the owner of the table may write to it",
+            Self::InUpdate => "the closure of an update unwinds, and must not write",
         })
     }
 }
@@ -71,6 +76,7 @@ impl<V> fmt::Debug for TableError<V> {
             Self::Full(_) => "Full(..)",
             Self::Gone => "Gone",
             Self::NotOwner => "NotOwner",
+            Self::InUpdate => "InUpdate",
         })
     }
 }
@@ -82,6 +88,7 @@ impl<V> From<RefusedWrite<V>> for TableError<V> {
         match refused {
             RefusedWrite::Closed => Self::Gone,
             RefusedWrite::Full(value) => Self::Full(value),
+            RefusedWrite::InUpdate => Self::InUpdate,
         }
     }
 }
@@ -238,8 +245,9 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     /// # Panics
     /// Panics inside the closure of an [`update`](Self::update), of any table.
     pub fn insert(&self, key: K, value: V) -> Result<(), TableError<V>> {
+        let (key, value) = (Contained::new(key), Contained::new(value));
         self.0.check_writer()?;
-        self.0.shards.insert(key, value, IfPresent::Replace)?;
+        self.0.shards.insert(key.into_inner(), value.into_inner(), IfPresent::Replace)?;
         Ok(())
     }
 
@@ -259,10 +267,7 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     {
         self.0.check_writer()?;
         let removed = self.0.shards.remove(key)?;
-        Ok(removed.map(|entry| match entry.into_inner() {
-            Ok(KeyValue { value, .. }) => value,
-            Err(shared) => shared.value.clone(),
-        }))
+        Ok(removed.map(|entry| entry.into_value().unwrap_or_else(|shared| shared.value.clone())))
     }
 
     /// Removes a key and drops its value, which need not be `Clone`. Returns whether there was such a key.
@@ -285,7 +290,8 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     /// between: each sees what the one before has left.
     ///
     /// `f` gets a clone, which takes the place of the value when `f` returns. Reads go on meanwhile, and
-    /// get the value from before. If `f` panics the value stays.
+    /// get the value from before. If `f` panics the value stays. The clone, and the value from before, are
+    /// dropped after the locks are released.
     ///
     /// `f`, and the `Eq` of the keys and the `Clone` of both, run under the lock of one of the 16 parts of
     /// the table, for which other writes to that part wait, on their worker. So `f` must be short, and must
@@ -340,14 +346,16 @@ impl<K: Hash + Eq, V> TableRef<K, V> {
     where
         V: Clone,
     {
+        let key = Contained::new(key);
         self.0.check_writer()?;
-        if let Some(entry) = self.0.shards.get(&key) {
+        if let Some(entry) = self.0.shards.get::<K>(&key) {
             return Ok(entry.value.clone());
         }
         if self.0.owner().is_none() {
             return Err(TableError::Gone);
         }
-        let entry = self.0.shards.insert(key, make(), IfPresent::Keep)?;
+        let value = make();
+        let entry = self.0.shards.insert(key.into_inner(), value, IfPresent::Keep)?;
         Ok(entry.value.clone())
     }
 }

@@ -11,16 +11,12 @@ use crate::{
     process::pid::Pid,
     runtime::{
         context,
-        coop::yield_now,
         handle::Handle,
-        shared::{self, Shared},
+        kernel::remains::{AnyRemains, LeftValues},
+        shared::Shared,
     },
     sync::{atomic::Ordering, lock::lock},
 };
-
-/// Values of a table that are dropped in the release of its owner, and in one poll slice. For more, a process
-/// of their own drops them.
-const PER_SLICE: usize = 500;
 
 /// A table as it was at one moment.
 ///
@@ -88,13 +84,6 @@ trait AnyTable: Send + Sync {
     fn tell_heir(self: Arc<Self>, shared: &Shared, heir: Pid, from: Pid);
     /// Takes the entries, so that there are none from here on.
     fn close(&self) -> Box<dyn AnyRemains>;
-}
-
-/// The entries of a table that has ended.
-trait AnyRemains: Send {
-    fn len(&self) -> usize;
-    /// Drops some of the entries. Returns false if none was left.
-    fn drop_some(&mut self, some: usize) -> bool;
 }
 
 impl<K: Send + Sync, V: Send + Sync> AnyRemains for Remains<K, V> {
@@ -169,8 +158,8 @@ impl Tables {
         table
     }
 
-    /// Gives a table of a process that is released to its heir, or ends it.
-    pub(crate) fn release(&self, shared: &Shared, id: u64, owner: Pid) {
+    /// Gives a table of a process that is released to its heir, or ends it. Its values go to `ended`.
+    pub(crate) fn release(&self, shared: &Shared, id: u64, owner: Pid, ended: &mut LeftValues) {
         let mut all = lock(&self.0);
         let Some(table) = all.by_id.get(&id).cloned() else { return };
         if let Some(heir) = table.heir().filter(|heir| *heir != owner)
@@ -183,21 +172,6 @@ impl Tables {
         all.by_id.remove(&id);
         table.set_owner(None);
         drop(all);
-        drop_remains(shared, table.close());
+        ended.add(table.close());
     }
-}
-
-/// Drops the values of a table that has ended; many of them in a process of their own, which gives way.
-fn drop_remains(shared: &Shared, mut remains: Box<dyn AnyRemains>) {
-    let runtime = if remains.len() > PER_SLICE { shared::find(shared.id) } else { None };
-    let Some(runtime) = runtime else {
-        remains.drop_some(usize::MAX);
-        return;
-    };
-    runtime.handle().spawn(async move {
-        crate::process::info::set_label("release");
-        while remains.drop_some(PER_SLICE) {
-            yield_now().await;
-        }
-    });
 }

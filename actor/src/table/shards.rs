@@ -17,7 +17,7 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use crate::{
-    guard::Contained,
+    guard::{Contained, panic::CaughtUnwind},
     process::pid::NumberMap,
     sync::{
         Mutex,
@@ -63,9 +63,11 @@ impl<K, V> TableEntry<K, V> {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the key and the value, if nothing else looks at them.
-    pub(super) fn into_inner(self) -> Result<KeyValue<K, V>, Self> {
-        Arc::try_unwrap(self.0).map(Contained::into_inner).map_err(Self)
+    /// Returns the value, if nothing else looks at it, and drops the key inside a guard.
+    pub(super) fn into_value(self) -> Result<V, Self> {
+        let KeyValue { key, value } = Arc::try_unwrap(self.0).map_err(Self)?.into_inner();
+        drop(Contained::new(key));
+        Ok(value)
     }
 }
 
@@ -193,18 +195,24 @@ impl Drop for Updating {
 }
 
 /// Panics in the closure of an update: it holds a lock that this write could wait for, and the other way
-/// round.
-fn assert_not_updating() {
+/// round. While the thread unwinds the write is refused, because a second panic would abort the program.
+fn check_not_updating<V>() -> Result<(), RefusedWrite<V>> {
+    if !UPDATING.with(Cell::get) {
+        return Ok(());
+    }
     assert!(
-        !UPDATING.with(Cell::get),
+        std::thread::panicking(),
         "riot_actor: a table was written to inside the closure of `TableRef::update`"
     );
+    Err(RefusedWrite::InUpdate)
 }
 
 /// Why the storage took no entry.
 pub(super) enum RefusedWrite<V> {
     Closed,
     Full(V),
+    /// The thread unwinds out of the closure of an update.
+    InUpdate,
 }
 
 /// The choice of an insertion where the key has a value.
@@ -330,10 +338,10 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         value: V,
         if_present: IfPresent,
     ) -> Result<TableEntry<K, V>, RefusedWrite<V>> {
-        assert_not_updating();
-        let hash = self.hash(&key);
-        let shard = self.shard(hash);
         let entry = TableEntry::new(key, value);
+        check_not_updating()?;
+        let hash = self.hash(&entry.key);
+        let shard = self.shard(hash);
         // Whatever is dropped is dropped after the locks are released.
         loop {
             let seen = self.seen(hash);
@@ -355,9 +363,7 @@ impl<K: Hash + Eq, V> Shards<K, V> {
             if at.is_none() && !self.reserve() {
                 drop((map, writing));
                 drop(bucket);
-                let Ok(KeyValue { value, .. }) = entry.into_inner() else {
-                    unreachable!("it is in no table")
-                };
+                let Ok(value) = entry.into_value() else { unreachable!("it is in no table") };
                 return Err(RefusedWrite::Full(value));
             }
             let before = map.replace(hash, bucket);
@@ -373,7 +379,7 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        assert_not_updating();
+        check_not_updating()?;
         let hash = self.hash(key);
         let shard = self.shard(hash);
         loop {
@@ -411,33 +417,58 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        assert_not_updating();
+        check_not_updating()?;
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let (updated, _dropped_after_the_lock) = {
+        // All that may be dropped here is dropped after the lock of writes, where a destructor may write.
+        let mut change = Some(change);
+        let (mut value, mut result) = (None, None);
+        let (seen, _before);
+        let updated = {
             let _writing = lock(&shard.writing);
-            let _updating = Updating::begin();
-            let Some(entry) = self.get_hashed(hash, key) else {
-                return if self.is_closed(hash) { Err(RefusedWrite::Closed) } else { Ok(None) };
+            seen = self.seen(hash);
+            let run = || {
+                let at = seen.as_ref()?.position(key)?;
+                let entry = &seen.as_ref()?.entries()[at];
+                let value = value.insert(Contained::new(entry.value.clone()));
+                result = change.take().map(|change| Contained::new(change(value)));
+                Some((at, Contained::new(entry.key.clone())))
             };
-            let mut value = entry.value.clone();
-            let result = change(&mut value);
-            let changed = TableEntry::new(entry.key.clone(), value);
-            let seen = self.seen(hash);
-            let at = seen.as_ref().and_then(|seen| seen.entries().iter().position(|one| one.is(&entry)));
-            let bucket = Some(Bucket::with(seen.as_ref(), at, changed.clone()));
-            let mut map = lock(&shard.map);
-            // The entry is still there: without the lock of writes only the end of the table takes any away.
-            if map.is_closed {
-                drop(map);
-                (Err(RefusedWrite::Closed), (entry, changed, seen, bucket))
-            } else {
-                let before = map.replace(hash, bucket);
-                drop(map);
-                (Ok(Some(result)), (entry, changed, seen, before))
+            let changed = {
+                let _updating = Updating::begin();
+                CaughtUnwind::catch(run)
+            };
+            match (changed, value.take()) {
+                (Ok(Some((at, key))), Some(value)) => {
+                    let changed = TableEntry::new(key.into_inner(), value.into_inner());
+                    let bucket = Some(Bucket::with(seen.as_ref(), Some(at), changed));
+                    let mut map = lock(&shard.map);
+                    // The entry is still there: without the lock of writes only the end of the table takes
+                    // any away.
+                    if map.is_closed {
+                        _before = bucket;
+                        Ok(Err(RefusedWrite::Closed))
+                    } else {
+                        _before = map.replace(hash, bucket);
+                        Ok(Ok(()))
+                    }
+                }
+                (changed, unused) => {
+                    value = unused;
+                    changed.map(
+                        |_not_there| if self.is_closed(hash) { Err(RefusedWrite::Closed) } else { Ok(()) },
+                    )
+                }
             }
         };
-        updated
+        drop(value);
+        match updated {
+            Ok(updated) => updated.map(|()| result.map(Contained::into_inner)),
+            Err(panic) => {
+                drop((change, result, seen));
+                panic.resume()
+            }
+        }
     }
 }
 

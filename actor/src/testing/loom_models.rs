@@ -15,7 +15,7 @@ use loom::{
 };
 
 use crate::{
-    messages::{mailbox::Position, message::Message},
+    messages::{alias::AliasState, mailbox::Position, message::Message},
     process::{pid::Pid, reason::Reason},
     runtime::{
         driver::{Driver, Unpark},
@@ -229,6 +229,40 @@ fn a_condemned_process_receives_nothing_sent_before_or_after() {
         process.run(owned);
         killer.join().unwrap();
         assert_eq!(process.ended.load(Ordering::Relaxed), 1, "it is released, whatever it did");
+    });
+}
+
+/// A holder finds what was accepted in its mailbox once it has taken its alias back, and nothing comes later.
+#[test]
+fn nothing_comes_once_an_alias_is_taken_back() {
+    model(3, || {
+        let (process, mut owned) = Model::new(|_, _| Polled::Pending);
+        let alias = Arc::new(AliasState::new(owned.pid));
+        let sender = {
+            let (process, alias) = (process.clone(), alias.clone());
+            thread::spawn(move || alias.deliver(&process.slot, Message::new(1_u32), 0).is_ok())
+        };
+        assert!(alias.take_back(&process.slot, 0));
+        let mut heard =
+            || process.slot.take(&mut owned, &mut Position::start(), is_number).map(Message::take::<u32>);
+        let before = heard();
+        let is_accepted = sender.join().unwrap();
+        assert_eq!((heard(), before.is_some()), (None, is_accepted));
+    });
+}
+
+#[test]
+fn a_one_shot_alias_takes_one_message_of_two_senders() {
+    model(3, || {
+        let (process, owned) = Model::new(|_, _| Polled::Pending);
+        let alias = Arc::new(AliasState::new(owned.pid));
+        alias.set_one_shot();
+        let other = {
+            let (process, alias) = (process.clone(), alias.clone());
+            thread::spawn(move || alias.deliver(&process.slot, Message::new(1_u32), 0).is_ok())
+        };
+        let is_first = alias.deliver(&process.slot, Message::new(2_u32), 0).is_ok();
+        assert_ne!(other.join().unwrap(), is_first, "one of them");
     });
 }
 

@@ -240,12 +240,12 @@ impl std::error::Error for ZeroPeriod {}
 /// # });
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { wake: SleepUntil::Later(duration), timer: None }
+    Sleep { wake: SleepUntil::Later(duration), timer: None, is_late: false }
 }
 
 /// Suspends the caller until `deadline`. See [`Sleep::deadline`] for an example.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { wake: SleepUntil::At(deadline), timer: None }
+    Sleep { wake: SleepUntil::At(deadline), timer: None, is_late: false }
 }
 
 /// The future of [`sleep`] and [`sleep_until`]. Dropping it ends its timer.
@@ -254,6 +254,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     wake: SleepUntil,
     timer: Option<(TimerRef, Handle)>,
+    /// Whether the deadline had passed at the last poll, and there was no reduction left to complete it.
+    is_late: bool,
 }
 
 #[derive(Debug)]
@@ -293,6 +295,13 @@ impl Sleep {
             self.timer = None;
         }
         self.wake = SleepUntil::At(deadline);
+        self.is_late = false;
+    }
+
+    /// Returns whether the sleep is over, and only the reductions of its last poll slice kept it from being
+    /// ready.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late
     }
 }
 
@@ -320,7 +329,9 @@ impl Future for Sleep {
                 SleepUntil::Never => return Poll::Pending,
             };
             if deadline <= now {
-                return coop::poll_proceed(cx);
+                let proceed = coop::poll_proceed(cx);
+                self.is_late = proceed.is_pending();
+                return proceed;
             }
             if let Some((timer, handle)) = &self.timer {
                 // A sleep may move to another runtime, where its timer would be that of another sleep.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    hint::cold_path,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -11,8 +12,10 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::api::{Sleep, sleep};
+use crate::runtime::coop;
 
-/// Awaits `future` for at most `duration`. If both are over at the same poll, the future wins.
+/// Awaits `future` for at most `duration`. If both are over at the same poll, the future wins. A future that
+/// uses up the reductions of each poll slice is ended too, one poll slice later.
 ///
 /// ```
 /// # use std::{future::pending, time::Duration};
@@ -52,8 +55,16 @@ impl<F: Future> Future for TimeoutFuture<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        // A future that uses up the reductions of every poll slice would leave none for the sleep.
+        let must_end = this.sleep.as_ref().is_some_and(Sleep::is_late) && {
+            cold_path();
+            coop::has_reductions()
+        };
         if let Poll::Ready(value) = this.future.poll(cx) {
             return Poll::Ready(Ok(value));
+        }
+        if must_end && !coop::has_reductions() && coop::poll_live().is_ready() {
+            return Poll::Ready(Err(TimedOut));
         }
         // The time begins with the first poll.
         let duration = *this.duration;

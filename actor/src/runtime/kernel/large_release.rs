@@ -18,6 +18,7 @@ use super::{
     process::Process,
     relations::{MonitorTarget, ProcessTimers, Relations, Watcher},
     release::contain,
+    remains::LeftValues,
     spawn::{Origin, SpawnSpec},
 };
 use crate::{
@@ -71,6 +72,8 @@ struct LargeRelease {
     groups: std::collections::btree_set::IntoIter<Name>,
     timers: vec::IntoIter<crate::time::timer_ref::TimerRef>,
     tables: vec::IntoIter<u64>,
+    /// The values of the tables; none once all tables are released.
+    ended: Option<LeftValues>,
     links: vec::IntoIter<Pid>,
     stage: Stage,
 }
@@ -111,6 +114,7 @@ impl Shared {
             groups: groups.into_iter(),
             timers: timers.into_iter(),
             tables: tables.into_iter(),
+            ended: Some(LeftValues::new()),
             links: Vec::new().into_iter(),
             stage: Stage::Listed(Some(process)),
         };
@@ -136,7 +140,11 @@ impl LargeRelease {
                 } else if let Some(timer) = self.timers.next() {
                     shared.timers.discard(timer);
                 } else if let Some(table) = self.tables.next() {
-                    shared.tables.release(shared, table, pid);
+                    if let Some(ended) = &mut self.ended {
+                        shared.tables.release(shared, table, pid, ended);
+                    }
+                } else if let Some(ended) = self.ended.take() {
+                    ended.drop_rest(shared);
                 } else if let Some(partner) = self.links.next() {
                     shared.link_fired(partner, pid, reason);
                 } else {

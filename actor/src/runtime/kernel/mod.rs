@@ -22,6 +22,7 @@ pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod relations;
 pub(crate) mod release;
+pub(crate) mod remains;
 pub(crate) mod signals;
 pub(crate) mod slice;
 pub(crate) mod spawn;

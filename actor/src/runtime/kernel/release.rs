@@ -12,6 +12,7 @@ use super::{
     process::{Attached, Body, Process, SliceNotes},
     record::Slot,
     relations::{RareRelations, Relations, Watcher},
+    remains::LeftValues,
 };
 use crate::{
     guard::panic::{catch, catch_polling},
@@ -235,9 +236,11 @@ fn clear_record(shared: &Shared, slot: &Slot, pid: Pid) -> Vec<Name> {
     for timer in timers {
         contain(pid, || shared.timers.discard(timer));
     }
+    let mut ended = LeftValues::new();
     for table in tables {
-        shared.tables.release(shared, table, pid);
+        shared.tables.release(shared, table, pid, &mut ended);
     }
+    ended.drop_rest(shared);
     names
 }
 
