@@ -59,7 +59,7 @@ fn outside_a_process_everything_that_acts_for_one_says_where_to_call_it() {
     ];
     for call in calls {
         let text = panic_message(call);
-        assert!(text.contains("call it inside `run` or `spawn`, or use a `Handle`"), "{text}");
+        assert!(text.contains("call it inside `run` or `spawn`, or take a `Handle` there"), "{text}");
     }
     assert!(panic_message(Handle::current).contains("needs a running process"));
 }
