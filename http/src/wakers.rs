@@ -11,8 +11,8 @@ pub(crate) struct WaitList {
 }
 
 impl WaitList {
-    /// Puts `waker` into the slot of `key`, which is set by the first wait. The waker that was there before is
-    /// left in `waker`, to be dropped outside the lock.
+    /// Puts `waker` into the slot of `key`, which is set by the first wait. The waker that was there before
+    /// is left in `waker`, to be dropped outside the lock.
     pub(crate) fn register(&mut self, key: &mut Option<NonZeroU64>, waker: &mut Option<Waker>) {
         let Some(new) = waker.take() else { return };
         let key = *key.get_or_insert_with(|| {

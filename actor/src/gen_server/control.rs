@@ -133,8 +133,8 @@ pub(crate) fn continue_first<M: Send + 'static>(message: M) {
 
 /// Has [`handle_timeout`](crate::gen_server::GenServer::handle_timeout) called if no message arrives within
 /// `timeout`. Any message cancels it; with a timeout of zero, messages that are already there come first, and
-/// cancel it. While the server is [suspended](crate::gen_server::GenServerRef::suspend) the time does not run,
-/// and it begins anew at the resume.
+/// cancel it. The time does not run while the server is
+/// [suspended](crate::gen_server::GenServerRef::suspend), and begins anew at the resume.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -132,25 +132,26 @@ fn row_11_messages_in_the_packet_of_the_request_are_heard() {
 }
 
 #[test]
-fn row_11_a_refused_upgrade_is_answered_and_the_connection_goes_on() {
+fn row_11_a_refused_upgrade_is_answered_and_ends_its_connection() {
     let program = start();
-    let mut reader = connect(&program);
-    let mut request = |text: &str| {
-        reader.get_mut().write_all(text.as_bytes()).expect("it is sent");
-        read_answer(&mut reader)
-    };
-    assert_eq!(request(&handshake("/echo?no", "")), Answer(403, "not for you\n".into()));
-    assert_eq!(request(&handshake("/none", "")).0, 404);
-    let Answer(status, text) = request("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert!(status == 200 && text.starts_with("Hello, 127.0.0.1:"), "{status} {text}");
-    // The library refuses it: the key is missing.
-    assert_eq!(
-        request("GET /echo HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").0,
-        400
-    );
-    reader.get_mut().write_all(handshake("/echo", "").as_bytes()).expect("it is sent");
-    read_switch(&mut reader);
-    let mut socket = WebSocket::from_raw_socket(reader.into_inner(), Role::Client, None);
+    // The library refuses the last one: the key is missing.
+    let without_a_key = "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for (request, status, text) in [
+        (&*handshake("/echo?no", ""), 403, "not for you\n"),
+        (&*handshake("/none", ""), 404, ""),
+        (without_a_key, 400, ""),
+    ] {
+        let mut reader = connect(&program);
+        // A plain request before it is served as ever.
+        reader.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is sent");
+        let Answer(first, hello) = read_answer(&mut reader);
+        assert!(first == 200 && hello.starts_with("Hello, 127.0.0.1:"), "{first} {hello}");
+        reader.get_mut().write_all(request.as_bytes()).expect("it is sent");
+        let Answer(refused, why) = read_answer(&mut reader);
+        assert!(refused == status && why.starts_with(text), "{refused} {why}");
+        assert_eq!(reader.read(&mut [0]).expect("the end"), 0);
+    }
+    let mut socket = open(&program, "/echo");
     echoes(&mut socket, Message::text("after all"));
 }
 

@@ -367,9 +367,10 @@ fn tk08_the_code_on_the_page_is_that_of_the_programs() {
         include_str!("../hyper_on_our_socket.rs"),
         include_str!("../postgres_on_our_socket.rs"),
         include_str!("../ureq_blocking.rs"),
+        include_str!("../websocket_chat.rs"),
     ];
     let blocks: Vec<_> = page.split("```Rust\n").skip(1).map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     for block in blocks {
         let block = block.expect("split gives at least one");
         let mut lines = block.lines().map(str::trim);

@@ -17,8 +17,8 @@ use crate::{HttpConfig, wakers::wake_each};
 ///
 /// Code that holds the lock calls nothing of a user's but the clock of `Date`, which must not come back here.
 /// Wakers that may be a user's are cloned before the lock is taken; those to be woken are kept in
-/// [`Cold::woken`](super::state::Cold::woken) until it is released. The wakers of the two loops, of the next request and of the task that
-/// runs the handlers are used under the lock: they are the driver's own.
+/// [`Cold::woken`](super::state::Cold::woken) until it is released. The wakers of the two loops, of the next
+/// request and of the task that runs the handlers are used under the lock: they are the driver's own.
 pub(crate) struct Shared {
     state: Mutex<State>,
     /// The address at the other end, if it is known. Outside the lock: it never changes.

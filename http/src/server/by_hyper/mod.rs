@@ -2,8 +2,8 @@
 //!
 //! hyper alone can make `hyper::upgrade::OnUpgrade`, which axum's `WebSocketUpgrade` and others need. So for
 //! such a request HTTP of this crate ends before the answer, and the Connector gives hyper the transport with
-//! the head (`head`), to serve the same router (`answer`). `stream` is the transport in the hands of hyper and
-//! then of the upgraded protocol, `shared` what it shares with the Connector.
+//! the head (`head`), to serve the same router (`answer`). `stream` is the transport in the hands of hyper
+//! and then of the upgraded protocol, `shared` what it shares with the Connector.
 //!
 //! hyper serves that one request and no other: a response that is no switch ends the connection. So every
 //! request is checked against the limits of this server.

@@ -23,7 +23,7 @@ use super::shared::{Hidden, HyperConnection, ReadableAs};
 pub(super) struct HyperStream {
     /// Invariant: there until the drop.
     io: Option<TokioIo<Connection>>,
-    /// What is left of the head.
+    /// The rest of the head.
     head: Bytes,
     /// Bytes that came behind the head, for the upgraded protocol.
     kept: Bytes,
