@@ -70,7 +70,7 @@ pub(super) enum ReadableAs {
 }
 
 /// How long the end of the input is hidden from hyper while a request is under way.
-pub(super) enum Hidden {
+pub(super) enum HiddenEnd {
     ToItsEnd,
     /// For so long at most.
     For(Duration),
@@ -169,10 +169,10 @@ impl HyperConnection {
     }
 
     /// Returns how long the end of the input is hidden.
-    pub(super) fn hides_end(&self) -> Hidden {
+    pub(super) fn hides_end(&self) -> HiddenEnd {
         // If it drains, this server itself has ended the input.
         let timeout = self.half_closed_timeout.filter(|_| !self.drain.is_set());
-        timeout.map_or(Hidden::ToItsEnd, Hidden::For)
+        timeout.map_or(HiddenEnd::ToItsEnd, HiddenEnd::For)
     }
 
     /// Takes the connection back behind a response that is no switch, else drops it.

@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 use riot_actor::time::{Sleep, sleep};
 use riot_socket::Connection;
 
-use super::shared::{Hidden, HyperConnection, ReadableAs};
+use super::shared::{HiddenEnd, HyperConnection, ReadableAs};
 
 /// A connection by the traits of hyper. It may be polled in any thread, such as in a task of tokio's.
 ///
@@ -82,7 +82,7 @@ impl HyperStream {
             }
         }
         let InputState::Ended { hidden } = &mut self.input else { return Poll::Pending };
-        let Hidden::For(time) = self.shared.0.hides_end() else { return Poll::Pending };
+        let HiddenEnd::For(time) = self.shared.0.hides_end() else { return Poll::Pending };
         ready!(Pin::new(hidden.get_or_insert_with(|| sleep(time))).poll(cx));
         self.io()?.inner().count_timeout("half_closed");
         Poll::Ready(Ok(()))
