@@ -109,10 +109,13 @@ impl Shared {
             && let Some(mut core) = slot.lock_for(to)
             && core.relations.as_mut().is_some_and(|relations| relations.links.remove(&from))
         {
-            let was_live = core.is_live();
+            // As a rule the reason is a normal one, and ends nothing.
+            let may_end = (noted || !matches!(reason, Reason::Normal)) && core.is_live();
             let runnable = slot.linked_exit(&mut core, from, reason);
-            ended = noted && was_live && !core.is_live();
-            ends_main = !noted && was_live && !core.is_live() && self.is_main(to);
+            if may_end && !core.is_live() {
+                ended = noted;
+                ends_main = !noted && self.is_main(to);
+            }
             drop(core);
             self.enqueue(runnable);
         }
