@@ -20,8 +20,10 @@ use std::{
 use common::{millis, secs};
 use riot_actor::{
     Reason, exit,
+    gen_server::{Cast, GenServer, GenServerRef, Stop},
+    ok,
     process::{SpawnOptions, wait, yield_now},
-    run,
+    register, run,
     runtime::{Config, blocking},
     sleep, spawn, spawn_link, telemetry, trap_exit,
 };
@@ -342,4 +344,40 @@ fn a12_what_has_not_stopped_is_named_with_its_labels() {
     }
     let lines = lines_of("a12_what_has_not_stopped_is_named_with_its_labels");
     assert!(lines.iter().any(|line| line.contains("left: <") && line.contains("> stubborn")), "{lines:?}");
+}
+
+#[test]
+fn a12_a_request_that_came_to_another_server_is_named() {
+    struct Till;
+    struct Vault;
+    impl GenServer for Till {
+        type Args = ();
+        async fn init((): ()) -> Result<Self, Stop> {
+            Ok(Self)
+        }
+    }
+    impl GenServer for Vault {
+        type Args = ();
+        async fn init((): ()) -> Result<Self, Stop> {
+            Ok(Self)
+        }
+    }
+    impl Cast<u8> for Till {
+        async fn cast(&mut self, _: u8) {}
+    }
+    if is_child() {
+        let reason = run(async {
+            let vault = Vault::start(()).await?;
+            register("till", vault.pid())?;
+            GenServerRef::<Till>::named("till").cast(7);
+            vault.stop(Reason::Normal, None).await?;
+            ok()
+        });
+        assert_eq!(reason, Reason::Normal);
+        return;
+    }
+    let lines = lines_of("a12_a_request_that_came_to_another_server_is_named");
+    let named = |line: &&String| line.contains("unhandled message that is a request for a server of type ");
+    let line = lines.iter().find(named).unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(line.contains("::Till") && line.contains("server=Vault"), "{line}");
 }

@@ -40,7 +40,8 @@ use crate::{
     message = "a start function cannot return `{Self}` as its child",
     label = "the start function returns no process",
     note = "return the child's `Pid`, a reference such as `GenServerRef` or `SupervisorRef`, or `Ignore`",
-    note = "a body without a start function, any `async fn`, is a child by `process`"
+    note = "a body without a start function, any `async fn`, is a child by `process`, and a server of \
+            connections or of HTTP by its own `child_spec(id)`"
 )]
 pub trait IntoChild {
     /// The type of references to the child.

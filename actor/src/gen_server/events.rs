@@ -1,7 +1,6 @@
 //! The loop of a server, which handles one event after the other.
 
 use std::{
-    any::type_name,
     future::{Future, poll_fn},
     marker::PhantomData,
     pin::Pin,
@@ -12,6 +11,7 @@ use std::{
 use super::{
     Call, Cast, GenServer,
     control::{NextStep, take_next_step, with_control},
+    start::server_name,
     status::{Counts, ServerStatistics, ServerStatus},
 };
 use crate::{
@@ -27,6 +27,16 @@ use crate::{
     runtime::{coop, kernel::abandoned::exits_soon},
     time::timeout::timeout,
 };
+
+/// Returns how the log calls a message that a server does not handle.
+pub(super) fn described(message: &Message) -> String {
+    let name = message.type_name();
+    let server = name.strip_prefix("riot_actor::gen_server::events::ServerEvent<");
+    match server.and_then(|server| server.strip_suffix('>')) {
+        Some(server) => format!("that is a request for a server of type {server}"),
+        None => name.to_owned(),
+    }
+}
 
 /// A call or cast in the mailbox of a server `S`.
 pub(super) struct ServerEvent<S>(Box<dyn Handled<S>>);
@@ -150,7 +160,7 @@ fn serve_system<S: GenServer>(
         System::ReplaceState(replace) => replace(state),
         System::GetStatus(reply) => {
             let text = state.format_status();
-            reply.send(ServerStatus::of_this(type_name::<S>(), *suspended, text));
+            reply.send(ServerStatus::of_this(server_name::<S>(), *suspended, text));
         }
         System::Statistics(reply) => reply.send(counts.statistics()),
         System::Stop(_) => unreachable!("the loop ends the server"),

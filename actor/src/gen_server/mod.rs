@@ -80,8 +80,9 @@ pub trait GenServer: Sized + Send + 'static {
     /// `Exit` of a server that traps exits. By default it is logged and dropped.
     fn handle_info(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
-            let message = message.type_name();
-            crate::log_event!(WARN, "riot::server", pid = %crate::this(), "unhandled message {message}");
+            let message = events::described(&message);
+            let server = short_name::<Self>();
+            crate::log_event!(WARN, "riot::server", pid = %crate::this(), server, "unhandled message {message}");
         }
     }
 

@@ -142,13 +142,17 @@ impl GenServerOptions {
     }
 }
 
-/// Returns the last segment of a type's name, without its generic arguments. A machine has the name of the
-/// type that implements it.
-pub(crate) fn short_name<S>() -> &'static str {
+/// Returns the name of a server's type. A machine has the name of the type that implements it.
+pub(crate) fn server_name<S>() -> &'static str {
     const MACHINE: &str = "riot_actor::state_machine::machine::Machine<";
     let name = std::any::type_name::<S>();
-    let name = name.strip_prefix(MACHINE).unwrap_or(name);
-    let name = name.split(['<', '>']).next().unwrap_or(name);
+    name.strip_prefix(MACHINE).and_then(|name| name.strip_suffix('>')).unwrap_or(name)
+}
+
+/// Returns the last segment of the name of a server's type, without its generic arguments.
+pub(crate) fn short_name<S>() -> &'static str {
+    let name = server_name::<S>();
+    let name = name.split('<').next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)
 }
 

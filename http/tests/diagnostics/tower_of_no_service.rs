@@ -1,7 +1,7 @@
 // errors: 1
 // first: `Greeter` is not a tower service of HTTP
 // says: a tower service takes an `http::Request<riot_http::Body>`
-// says: an axum `Router` is one
+// says: an axum `Router` is one, once `.with_state(..)` has given it its state
 
 use riot_actor::prelude::*;
 use riot_http::Server;
