@@ -81,8 +81,8 @@ pub trait GenServer: Sized + Send + 'static {
     fn handle_info(&mut self, message: Message) -> impl Future<Output = ()> + Send {
         async move {
             let message = events::described(&message);
-            let server = short_name::<Self>();
-            crate::log_event!(WARN, "riot::server", pid = %crate::this(), server, "unhandled message {message}");
+            let (pid, server) = (crate::this(), short_name::<Self>());
+            crate::log_event!(WARN, "riot::server", %pid, server, "unhandled message {message}");
         }
     }
 
