@@ -69,8 +69,8 @@ impl<S> TowerHandler<S> {
     label = "this does not implement `tower::Service<http::Request<riot_http::Body>>` as the server needs it",
     note = "a tower service takes an `http::Request<riot_http::Body>`, returns an `http::Response`, and is \
             `Clone + Send + Sync + 'static`; its future is `Send`",
-    note = "an axum `Router` is one, once `.with_state(..)` has given it its state; a function from `Request` \
-            to a response is a service of this crate: use `Server::service`"
+    note = "an axum `Router` is one, once `.with_state(..)` has given it its state; a function from \
+            `Request` to a response is a service of this crate: use `Server::service`"
 )]
 pub trait TowerService<B> {
     /// Returns the service as a handler.
