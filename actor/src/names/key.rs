@@ -62,7 +62,7 @@ const MAX_TEXT_BYTES: usize = 256;
 /// A key that is the name of something, once for all equal ones.
 pub(super) struct InternedKey {
     number: u64,
-    /// The key of its equal.
+    /// The hash that it is found under.
     hash: u64,
     text: String,
     value: Contained<Box<dyn Any + Send + Sync>>,
@@ -94,7 +94,7 @@ impl InternedKey {
         let mut value: Option<Box<dyn Any + Send + Sync>> = Some(Box::new(key));
         loop {
             let candidates = KEYS.candidates(hash);
-            let key = value.as_ref().and_then(|value| value.downcast_ref::<K>()).expect("it is put below");
+            let key = value.as_ref().and_then(|value| value.downcast_ref::<K>()).expect("it is put once");
             if let Some(found) = candidates.find(key) {
                 return found.clone();
             }
