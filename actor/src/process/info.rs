@@ -277,10 +277,7 @@ impl Lists {
     fn fill(&mut self, core: &Core, pid: Pid) -> Result<(), impl FnOnce() -> Self + use<>> {
         let relations = core.relations.as_deref();
         let others = relations.and_then(|relations| relations.others.as_deref());
-        let label = match &core.label {
-            Some(Cow::Owned(label)) => label.as_str(),
-            _ => "",
-        };
+        let label = owned_label(core);
         let label_len = label.len();
         let names = others.map_or(0, |others| others.names.len());
         let counts = relation_counts(core);
@@ -346,26 +343,36 @@ impl Shared {
                 continue;
             }
             let capacity = core.capacity();
+            let summary = summary(slot, &core, pid, now, lists.label);
+            let ProcessSummary {
+                label,
+                state,
+                mailbox,
+                relations,
+                trap_exit,
+                priority,
+                parent,
+                nth,
+                age,
+                ..
+            } = summary;
             break ProcessInfo {
                 pid,
                 names: lists.names,
-                label: core.label.as_ref().map(|label| match label {
-                    Cow::Borrowed(label) => Cow::Borrowed(*label),
-                    Cow::Owned(_) => Cow::Owned(lists.label),
-                }),
-                state: state(slot, &core),
-                mailbox: mailbox_len(&core, pid),
+                label,
+                state,
+                mailbox,
                 max_mailbox: capacity.map(|capacity| capacity.max_messages()),
                 refused: capacity.map_or(0, |capacity| capacity.refused()),
                 links: lists.links,
                 monitors: lists.monitors,
                 monitored_by: lists.monitored_by,
-                relations: relation_counts(&core),
-                trap_exit: core.trap_exit,
-                priority: core.priority,
-                parent: core.parent.in_runtime_of(pid),
-                nth: core.nth,
-                age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
+                relations,
+                trap_exit,
+                priority,
+                parent,
+                nth,
+                age,
             };
         };
         info.mailbox += own_mailbox_len(pid);
@@ -383,33 +390,16 @@ impl Shared {
                 if core.phase() == Phase::Free {
                     break None;
                 }
-                let copied = match &core.label {
-                    Some(Cow::Owned(own)) if label.capacity() < own.len() => {
-                        let len = own.len();
-                        drop(core);
-                        label.reserve(len);
-                        continue;
-                    }
-                    Some(Cow::Owned(own)) => {
-                        label.push_str(own);
-                        Some(Cow::Owned(std::mem::take(&mut label)))
-                    }
-                    Some(Cow::Borrowed(label)) => Some(Cow::Borrowed(*label)),
-                    None => None,
-                };
+                let own = owned_label(&core);
+                if label.capacity() < own.len() {
+                    let len = own.len();
+                    drop(core);
+                    label.reserve(len);
+                    continue;
+                }
+                label.push_str(own);
                 let pid = Pid::new(self.id, core.generation, index);
-                break Some(ProcessSummary {
-                    pid,
-                    label: copied,
-                    state: state(slot, &core),
-                    mailbox: mailbox_len(&core, pid),
-                    relations: relation_counts(&core),
-                    trap_exit: core.trap_exit,
-                    priority: core.priority,
-                    parent: core.parent.in_runtime_of(pid),
-                    nth: core.nth,
-                    age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
-                });
+                break Some(summary(slot, &core, pid, now, std::mem::take(&mut label)));
             };
             summaries.extend(summary.map(|mut summary| {
                 summary.mailbox += own_mailbox_len(summary.pid);
@@ -417,6 +407,33 @@ impl Shared {
             }));
         }
         summaries
+    }
+}
+
+/// Returns the label of a process that has to be copied; empty if it has none, or a constant one.
+fn owned_label(core: &Core) -> &str {
+    match &core.label {
+        Some(Cow::Owned(label)) => label,
+        _ => "",
+    }
+}
+
+/// Returns what a record shows without its lists. The caller has copied the [label](owned_label).
+fn summary(slot: &Slot, core: &Core, pid: Pid, now: u64, copied: String) -> ProcessSummary {
+    ProcessSummary {
+        pid,
+        label: core.label.as_ref().map(|label| match label {
+            Cow::Borrowed(label) => Cow::Borrowed(*label),
+            Cow::Owned(_) => Cow::Owned(copied),
+        }),
+        state: state(slot, core),
+        mailbox: mailbox_len(core, pid),
+        relations: relation_counts(core),
+        trap_exit: core.trap_exit,
+        priority: core.priority,
+        parent: core.parent.in_runtime_of(pid),
+        nth: core.nth,
+        age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
     }
 }
 
