@@ -11,7 +11,7 @@ use std::{
 use super::{
     Call, Cast, GenServer,
     control::{NextStep, take_next_step, with_control},
-    start::server_name,
+    start::{argument_of, server_name},
     status::{Counts, ServerStatistics, ServerStatus},
 };
 use crate::{
@@ -31,8 +31,7 @@ use crate::{
 /// Returns how the log calls a message that a server does not handle.
 pub(super) fn described(message: &Message) -> String {
     let name = message.type_name();
-    let server = name.strip_prefix("riot_actor::gen_server::events::ServerEvent<");
-    match server.and_then(|server| server.strip_suffix('>')) {
+    match argument_of(name, "gen_server::events::ServerEvent") {
         Some(server) => format!("that is a request for a server of type {server}"),
         None => name.to_owned(),
     }

@@ -142,11 +142,15 @@ impl GenServerOptions {
     }
 }
 
+/// Returns the argument in the name of a generic type of this crate, if the name is one of that type.
+pub(super) fn argument_of<'a>(name: &'a str, generic: &str) -> Option<&'a str> {
+    name.strip_prefix("riot_actor::")?.strip_prefix(generic)?.strip_prefix('<')?.strip_suffix('>')
+}
+
 /// Returns the name of a server's type. A machine has the name of the type that implements it.
 pub(crate) fn server_name<S>() -> &'static str {
-    const MACHINE: &str = "riot_actor::state_machine::machine::Machine<";
     let name = std::any::type_name::<S>();
-    name.strip_prefix(MACHINE).and_then(|name| name.strip_suffix('>')).unwrap_or(name)
+    argument_of(name, "state_machine::machine::Machine").unwrap_or(name)
 }
 
 /// Returns the last segment of the name of a server's type, without its generic arguments.
