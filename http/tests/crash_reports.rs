@@ -1,15 +1,13 @@
 //! The crash report of a Connector names the request under way (H14).
 #![cfg(feature = "driver")]
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[path = "../../actor/tests/common/kept_crashes.rs"]
+mod kept_crashes;
 
-use riot_actor::{
-    Reason, runtime::Config, simulation::Simulation, sleep, spawn_link, telemetry::CrashReport,
-};
+use std::{io, time::Duration};
+
+use kept_crashes::KeptCrashes;
+use riot_actor::{Reason, simulation::Simulation, sleep, spawn_link};
 use riot_http::{Handler, Reqd, Request, Response, Server, service};
 use riot_socket::memory::Listener;
 
@@ -39,14 +37,8 @@ async fn answer(reqd: Reqd) {
 /// Sends a request for the home page and then another to a server, and returns the request that the report of
 /// the Connector names.
 fn named_request(handler: impl Handler, request: &'static str) -> Option<String> {
-    let reports: Arc<Mutex<Vec<CrashReport>>> = Arc::default();
-    let told = reports.clone();
-    let config = Config::new().without_default_log().on_crash(move |report| {
-        if report.label.as_deref() == Some("Connector") {
-            told.lock().expect("no panic").push(report.clone());
-        }
-    });
-    let reason = Simulation::new(7).config(config).run(async move {
+    let crashes = KeptCrashes::default();
+    let reason = Simulation::new(7).config(crashes.config("Connector")).run(async move {
         let listener = Listener::new();
         let server = Server::listen(listener.clone()).handler(handler).start_link().await?;
         let mut client = listener.connect()?;
@@ -63,7 +55,7 @@ fn named_request(handler: impl Handler, request: &'static str) -> Option<String>
         Ok::<(), Reason>(())
     });
     assert_eq!(reason, Reason::Normal);
-    let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
+    let reports = crashes.take();
     let [report] = &reports[..] else { panic!("one report: {reports:?}") };
     let named = |name| report.details.iter().filter(move |detail| detail.0 == name);
     assert_eq!(["peer", "server", "age"].map(|name| named(name).count()), [1; 3], "{:?}", report.details);
@@ -102,14 +94,8 @@ fn h14_the_crash_report_of_an_idle_connection_names_no_request() {
 #[test]
 fn h14_each_of_several_requests_that_panic_at_once_is_named() {
     for seed in 0..50 {
-        let reports: Arc<Mutex<Vec<CrashReport>>> = Arc::default();
-        let told = reports.clone();
-        let config = Config::new().without_default_log().on_crash(move |report| {
-            if report.label.as_deref() == Some("Connector") {
-                told.lock().expect("no panic").push(report.clone());
-            }
-        });
-        let reason = Simulation::new(seed).config(config).run(async move {
+        let crashes = KeptCrashes::default();
+        let reason = Simulation::new(seed).config(crashes.config("Connector")).run(async move {
             let listener = Listener::new();
             let server = Server::listen(listener.clone()).handler(answer).start_link().await?;
             let mut clients = Vec::new();
@@ -127,7 +113,7 @@ fn h14_each_of_several_requests_that_panic_at_once_is_named() {
             Ok::<(), Reason>(())
         });
         assert_eq!(reason, Reason::Normal, "seed {seed}");
-        let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
+        let reports = crashes.take();
         assert_eq!(reports.len(), 4, "seed {seed}");
         for report in reports {
             let request = report.details.iter().find(|detail| detail.0 == "request");

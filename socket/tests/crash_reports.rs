@@ -1,14 +1,12 @@
 //! The crash report of a Connector names its client and its server: B8, B29.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[path = "../../actor/tests/common/kept_crashes.rs"]
+mod kept_crashes;
 
-use riot_actor::{
-    Reason, runtime::Config, simulation::Simulation, sleep, spawn_link, telemetry::CrashReport,
-};
+use std::{io, time::Duration};
+
+use kept_crashes::KeptCrashes;
+use riot_actor::{Reason, simulation::Simulation, sleep, spawn_link, telemetry::CrashReport};
 use riot_socket::{Connection, Server, ServerHandle, memory, servers};
 
 /// Runs a protocol for one client, and returns the crash reports.
@@ -16,17 +14,22 @@ fn reports_of<F>(protocol: impl Fn(Connection) -> F + Clone + Send + Sync + 'sta
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let reports: Arc<Mutex<Vec<CrashReport>>> = Arc::default();
-    let told = reports.clone();
-    let config = Config::new().without_default_log().on_crash(move |report| {
-        // Acceptors are killed at the end, which is no crash.
-        if report.label.as_deref() == Some("Connector") {
-            told.lock().expect("no panic").push(report.clone());
-        }
-    });
-    let reason = Simulation::new(7).config(config).run(async move {
+    reports_of_server(|server| server, protocol)
+}
+
+/// Runs a protocol for one client of a server that `build` has built, and returns the crash reports.
+fn reports_of_server<F>(
+    build: impl FnOnce(Server) -> Server + Send + 'static,
+    protocol: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
+) -> Vec<CrashReport>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    // Acceptors are killed at the end, which is no crash.
+    let crashes = KeptCrashes::default();
+    let reason = Simulation::new(7).config(crashes.config("Connector")).run(async move {
         let listener = memory::Listener::new();
-        let server = Server::listen(listener.clone()).start_link(protocol).await?;
+        let server = build(Server::listen(listener.clone())).start_link(protocol).await?;
         let client = listener.connect()?;
         sleep(Duration::from_secs(10)).await;
         drop(client);
@@ -34,7 +37,7 @@ where
         Ok::<(), Reason>(())
     });
     assert_eq!(reason, Reason::Normal);
-    std::mem::take(&mut reports.lock().expect("no panic"))
+    crashes.take()
 }
 
 fn names_its_client(reports: &[CrashReport]) {
@@ -73,26 +76,8 @@ fn b08_a_connector_that_is_killed_names_its_client() {
 
 #[test]
 fn b29_the_crash_report_has_the_name_of_the_server_if_it_has_one() {
-    let reports: Arc<Mutex<Vec<CrashReport>>> = Arc::default();
-    let told = reports.clone();
-    let config = Config::new().without_default_log().on_crash(move |report| {
-        if report.label.as_deref() == Some("Connector") {
-            told.lock().expect("no panic").push(report.clone());
-        }
-    });
-    let reason = Simulation::new(7).config(config).run(async move {
-        let listener = memory::Listener::new();
-        let crash = |_: Connection| async { Err::<(), _>(io::Error::other("as asked")) };
-        let server = Server::listen(listener.clone()).name("shop").start_link(crash).await?;
-        assert_eq!((server.name(), server.info().name), ("shop".to_owned(), "shop".to_owned()));
-        let client = listener.connect()?;
-        sleep(Duration::from_secs(10)).await;
-        drop(client);
-        server.stop(Duration::ZERO).await;
-        Ok::<(), Reason>(())
-    });
-    assert_eq!(reason, Reason::Normal);
-    let reports = std::mem::take(&mut *reports.lock().expect("no panic"));
+    let crash = |_: Connection| async { Err::<(), _>(io::Error::other("as asked")) };
+    let reports = reports_of_server(|server| server.name("shop"), crash);
     let [report] = &reports[..] else { panic!("one report: {reports:?}") };
     assert!(report.details.contains(&("server", "shop".to_owned())), "{:?}", report.details);
 }
@@ -109,6 +94,7 @@ fn b29_the_servers_of_a_runtime_are_listed_by_their_names() {
             let plain = Server::listen(listener.clone()).start_link(silent).await?;
             let address = plain.address().expect("it listens").to_string();
             assert_eq!(names(), ["web".to_owned(), address.clone()]);
+            assert_eq!((web.name(), web.info().name), ("web".to_owned(), "web".to_owned()));
             web.stop(Duration::ZERO).await;
             assert_eq!(names(), [address]);
             plain.stop(Duration::ZERO).await;
