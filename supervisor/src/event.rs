@@ -8,7 +8,7 @@ use riot_actor::{
     log_event,
     mailbox::{TrySendError, try_send},
     runtime::cause_of_exit,
-    telemetry::{emit, is_watched},
+    telemetry::{Event, emit, is_watched},
     this,
 };
 
@@ -115,6 +115,36 @@ pub enum SupervisorEvent {
         /// The child that would have been restarted.
         id: ChildId,
     },
+}
+
+impl Event for SupervisorEvent {
+    const NAME: &'static str = "supervisor";
+}
+
+impl SupervisorEvent {
+    /// Returns the name in logs and in JSON, such as `supervisor.restarted`.
+    ///
+    /// ```
+    /// use riot_actor::run;
+    /// use riot_supervisor::SupervisorEvent;
+    /// # run(async {
+    /// let event = SupervisorEvent::GivenUp { supervisor: riot_actor::this(), id: "db".into() };
+    /// assert_eq!(event.name(), "supervisor.given_up");
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "supervisor.started",
+            Self::Restarted { .. } => "supervisor.restarted",
+            Self::StartFailed { .. } => "supervisor.start_failed",
+            Self::Ended { .. } => "supervisor.ended",
+            Self::ShutdownFailed { .. } => "supervisor.shutdown_failed",
+            Self::Unresponsive { .. } => "supervisor.unresponsive",
+            Self::GivenUp { .. } => "supervisor.given_up",
+            Self::IntensityReached { .. } => "supervisor.intensity_reached",
+        }
+    }
 }
 
 /// The `tracing` target of all supervisors.

@@ -7,6 +7,7 @@ use std::{
     io,
 };
 
+use super::watched::Event;
 use crate::{
     guard::{Contained, contain, log::LogLevel, panic::catch, text::printable},
     log_event, log_event_at,
@@ -33,7 +34,8 @@ fn advice(reason: &Reason) -> Option<&'static str> {
 /// Details that one process may register.
 const MAX_DETAILS: usize = 16;
 
-/// Describes a process that exited abnormally. See [`Config::on_crash`](crate::runtime::Config::on_crash) for
+/// Describes a process that exited abnormally. It is also an event, whose handlers are
+/// [attached](crate::telemetry::attach) as those of any other, and run in the process that exits. See [`Config::on_crash`](crate::runtime::Config::on_crash) for
 /// an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -94,6 +96,10 @@ impl CrashLevel {
         };
         self.of == report.pid && self.kind.is_none_or(is_of_kind)
     }
+}
+
+impl Event for CrashReport {
+    const NAME: &'static str = "crash";
 }
 
 /// Registers a detail of the running process for its crash report. The function is called only if the process
@@ -235,6 +241,7 @@ pub(crate) fn crash(shared: &Shared, report: CrashReport) {
         let panic = printable(panic);
         log_event!(ERROR, "riot::crash", "the crash hook panicked: {panic}");
     }
+    shared.telemetry.emit(&report);
 }
 
 /// Returns details as `name=value` pairs; a value with a space is quoted.

@@ -8,3 +8,4 @@ pub mod log;
 pub(crate) mod repeats;
 pub mod telemetry;
 pub mod trace;
+mod watched;

@@ -16,9 +16,14 @@
 //! ```
 //!
 //! Handlers belong to one runtime. An event without a handler costs a load.
+//!
+//! riot emits events itself, and names them: each is an [`Event`]. Their handlers are attached in the same
+//! way. Here are [`CrashReport`] and [`TraceEvent`](crate::trace::TraceEvent); riot-supervisor, riot-socket
+//! and riot-http have more.
 
-pub use crate::observe::crash_report::{
-    CrashReport, add_crash_detail, crash_detail, set_crash_level, set_crash_level_of_error,
+pub use crate::observe::{
+    crash_report::{CrashReport, add_crash_detail, crash_detail, set_crash_level, set_crash_level_of_error},
+    watched::{BuiltInEvent, Event, Watched},
 };
 use std::{
     any::{Any, TypeId, type_name},
@@ -29,6 +34,7 @@ use std::{
     },
 };
 
+use super::watched::Masks;
 use crate::{
     guard::{Contained, panic::catch},
     runtime::{context, handle::Handle, shared::Shared},
@@ -97,6 +103,16 @@ pub fn is_watched<E: 'static>() -> bool {
     context::with_local(|local| local.is_some_and(|local| local.shared.telemetry.is_watched::<E>()))
 }
 
+/// Makes the bit of `E` follow its handlers. The crate that emits it says so before it does: a handler may be
+/// attached earlier.
+///
+/// # Panics
+/// Panics outside a process.
+#[doc(hidden)]
+pub fn register<E: BuiltInEvent>() {
+    context::with_shared("telemetry::register", |shared| shared.telemetry.register::<E>());
+}
+
 impl Handle {
     /// Attaches a handler, as [`attach`] does, from a plain thread.
     pub fn attach<E: 'static>(&self, handler: impl Fn(&E) + Send + Sync + 'static) -> HandlerId {
@@ -118,10 +134,30 @@ type Handlers = Arc<Vec<(HandlerId, Arc<HandlerFn>)>>;
 pub(crate) struct Telemetry {
     /// The number of handlers, to be read without the lock.
     count: AtomicUsize,
-    handlers: Mutex<HashMap<TypeId, Handlers>>,
+    /// The events that are watched, of those that are registered. It changes under the lock.
+    watched: Watched,
+    attached: Mutex<Attached>,
+}
+
+#[derive(Default)]
+struct Attached {
+    handlers: HashMap<TypeId, Handlers>,
+    masks: Masks,
 }
 
 impl Telemetry {
+    pub(super) fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    fn register<E: BuiltInEvent>(&self) {
+        let mut attached = lock(&self.attached);
+        attached.masks.add::<E>();
+        if attached.handlers.contains_key(&TypeId::of::<E>()) {
+            self.watched.set(E::MASK, true);
+        }
+    }
+
     /// Shows an event to its handlers. Must be called while no lock is held: handlers may call anything.
     #[inline]
     pub(crate) fn emit<E: 'static>(&self, event: &E) {
@@ -132,11 +168,12 @@ impl Telemetry {
 
     #[inline]
     fn is_watched<E: 'static>(&self) -> bool {
-        self.count.load(Ordering::Relaxed) != 0 && lock(&self.handlers).contains_key(&TypeId::of::<E>())
+        self.count.load(Ordering::Relaxed) != 0
+            && lock(&self.attached).handlers.contains_key(&TypeId::of::<E>())
     }
 
     fn show<E: 'static>(&self, event: &E) {
-        let handlers = lock(&self.handlers).get(&TypeId::of::<E>()).cloned();
+        let handlers = lock(&self.attached).handlers.get(&TypeId::of::<E>()).cloned();
         for (id, call) in handlers.iter().flat_map(|handlers| handlers.iter()) {
             if let Err(panic) = catch(|| call(event)) {
                 self.detach(*id);
@@ -152,17 +189,22 @@ impl Telemetry {
     }
 
     fn detach(&self, handler: HandlerId) -> bool {
-        let mut all = lock(&self.handlers);
+        let mut attached = lock(&self.attached);
+        let Attached { handlers: all, masks } = &mut *attached;
         let found = all.iter().find_map(|(&event, handlers)| {
             handlers.iter().position(|(id, _)| *id == handler).map(|at| (event, at))
         });
         let Some((event, at)) = found else { return false };
         let mut handlers = all[&event].to_vec();
         let removed = handlers.remove(at);
-        let before =
-            if handlers.is_empty() { all.remove(&event) } else { all.insert(event, Arc::new(handlers)) };
+        let before = if handlers.is_empty() {
+            self.watched.set(masks.of(event), false);
+            all.remove(&event)
+        } else {
+            all.insert(event, Arc::new(handlers))
+        };
         self.count.fetch_sub(1, Ordering::Relaxed);
-        drop(all);
+        drop(attached);
         // A handler holds values of a user, which are dropped outside the lock.
         drop((removed, before));
         true
@@ -178,13 +220,14 @@ impl Shared {
                 handler(event);
             }
         });
-        let mut all = lock(&self.telemetry.handlers);
-        let handlers = all.entry(TypeId::of::<E>()).or_default();
+        let mut attached = lock(&self.telemetry.attached);
+        let handlers = attached.handlers.entry(TypeId::of::<E>()).or_default();
         let mut more = handlers.to_vec();
         more.push((id, call));
         let before = std::mem::replace(handlers, Arc::new(more));
         self.telemetry.count.fetch_add(1, Ordering::Relaxed);
-        drop(all);
+        self.telemetry.watched.set(attached.masks.of(TypeId::of::<E>()), true);
+        drop(attached);
         drop(before);
         id
     }

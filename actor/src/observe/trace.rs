@@ -11,6 +11,7 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
+use super::watched::Event;
 use crate::{
     process::{pid::Pid, reason::Reason},
     runtime::{context, handle::Handle, shared::Shared},
@@ -139,6 +140,10 @@ impl Tracer {
     pub(crate) fn is_on(&self, what: TraceFlags) -> bool {
         TraceFlags(self.0.load(Ordering::Relaxed)).includes(what)
     }
+}
+
+impl Event for TraceEvent {
+    const NAME: &'static str = "trace";
 }
 
 impl Shared {

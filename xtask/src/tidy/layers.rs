@@ -29,7 +29,16 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mailboxes", &["messages::capacity", "messages::mailbox"]),
-    ("observation", &["observe::crash_report", "observe::repeats", "observe::telemetry", "observe::trace"]),
+    (
+        "observation",
+        &[
+            "observe::crash_report",
+            "observe::repeats",
+            "observe::telemetry",
+            "observe::trace",
+            "observe::watched",
+        ],
+    ),
     ("the kernel", &["runtime::kernel"]),
     ("drivers", &["runtime::driver", "runtime::parker"]),
     ("the scheduler", &["runtime::scheduler"]),
