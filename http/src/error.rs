@@ -59,6 +59,16 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// Returns the name of the bound that the request exceeds, if it does.
+    pub(crate) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::LineTooLong => Some("max_line_bytes"),
+            Self::HeadTooLarge => Some("max_head_bytes"),
+            Self::BodyTooLarge => Some("max_body_bytes"),
+            _ => None,
+        }
+    }
+
     /// Returns the status that the client is told.
     #[must_use]
     pub fn status(&self) -> StatusCode {

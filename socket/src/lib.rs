@@ -101,7 +101,7 @@ pub use riot_supervisor::{ChildId, ChildSpec};
 pub use server::{
     AcceptErrors, Alarm, AlarmEvent, ConnectionInfo, ConnectionOverflow, CutConnection, DrainInfo,
     DrainPhase, DrainReport, EndCounts, LogLevels, Protocol, ReadyServer, Server, ServerHandle, ServerInfo,
-    ServerPhase, ServerStartError, ServerState, servers, supervised,
+    ServerPhase, ServerStartError, ServerState, servers, supervised, telemetry,
 };
 #[cfg(feature = "tls")]
 pub use transport::tls;

@@ -188,6 +188,10 @@ pub struct Ending {
     pub served: u64,
     /// Bytes came after the flow had ended its side in order: a request of the peer crossed the end.
     pub crossed: bool,
+    /// Requests received, in a protocol that has requests.
+    pub requests: u64,
+    /// The name of the bound that the peer has exceeded, if it did, such as `max_body_bytes`.
+    pub limit: Option<&'static str>,
 }
 
 /// The next operation of the reader.

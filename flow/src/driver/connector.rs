@@ -253,13 +253,19 @@ impl<F: Flow + Send + 'static> Driven<F> {
     /// Tells the server how the connection has ended.
     #[inline(never)]
     fn report_ending(&self) {
-        let Ending { timed_out, protocol_error, served, crossed } = self.link.lock_flow().ending();
+        let Ending { timed_out, protocol_error, served, crossed, requests, limit } =
+            self.link.lock_flow().ending();
+        self.link.meter.requests(requests);
         if let Some(timer) = timed_out {
             self.connection.count_timeout(timer);
         }
         if let Some(error) = protocol_error {
             cold_path();
             self.connection.count_protocol_error(&error);
+        }
+        if let Some(limit) = limit {
+            cold_path();
+            self.connection.count_limit(limit);
         }
         if served > 0 || crossed {
             cold_path();

@@ -27,22 +27,25 @@ pub(super) fn leave<F: Flow + Send + 'static>(link: &Arc<Link<F>>) {
         let has_more = {
             let _until_unlocked = defer();
             let mut flow = link.lock_flow();
+            link.meter.requests(flow.activity().requests);
             flow.report_error(FlowError::Ended);
             let next = flow.next_write_operation(now_coarse());
             matches!(next, WriteOperation::Write(_) | WriteOperation::File(_))
         };
         if has_more {
-            SpawnOptions::new().label("LastWord").spawn(run(link.clone()));
+            let said = link.meter.last_word();
+            SpawnOptions::new().label("LastWord").spawn(run(link.clone(), said));
         }
     });
 }
 
 /// The body of a LastWord. A peer that does not take the last word in time is cut off.
-async fn run<F: Flow>(link: Arc<Link<F>>) {
+async fn run<F: Flow>(link: Arc<Link<F>>, last_word: impl Send + 'static) {
     let mut said = false;
     if timeout(LAST_WORD_TIMEOUT, say(&link, &mut said)).await.is_err() && !said {
         link.transport.reset_on_close();
     }
+    drop(last_word);
 }
 
 /// Sends what the flow has, closes the sending side, and waits until the peer closes as well: a connection

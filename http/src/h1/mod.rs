@@ -235,11 +235,13 @@ impl Flow for Http1 {
 
     fn ending(&self) -> Ending {
         let state = self.shared.lock();
-        let Some(cold) = &state.cold else { return Ending::default() };
+        let requests = state.requests;
+        let Some(cold) = &state.cold else { return Ending { requests, ..Ending::default() } };
         let drained = cold.drain.as_ref().map(|drain| (drain.served, drain.crossed));
         let (served, crossed) = drained.unwrap_or_default();
         let protocol_error = cold.protocol_error.map(|error| error.to_string());
-        Ending { timed_out: cold.timed_out, protocol_error, served, crossed }
+        let limit = cold.protocol_error.and_then(|error| error.limit());
+        Ending { timed_out: cold.timed_out, protocol_error, served, crossed, requests, limit }
     }
 
     fn is_upgraded(&self) -> bool {

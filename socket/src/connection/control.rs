@@ -113,6 +113,21 @@ impl Meter {
         self.0.count_drained(Drained { served, crossed });
     }
 
+    /// Reports, at the end of a connection, how many requests it has received.
+    pub fn requests(&self, requests: u64) {
+        self.0.set_requests(requests);
+    }
+
+    /// Tells the server that another process than the Connector, which has been ended by a signal, says the
+    /// last word of the protocol. The event of the connection's end waits until the value that is returned is
+    /// dropped, so that its bytes are all.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn last_word(&self) -> impl Send + 'static + use<> {
+        self.0.begin_last_word();
+        LastWordGuard(self.0.clone())
+    }
+
     /// Remembers an error of the transport. A protocol that ends with it has lost its peer, and has not
     /// crashed; see [`Disconnected`](crate::Disconnected).
     pub fn failed(&self, error: &io::Error) {
@@ -122,6 +137,15 @@ impl Meter {
     /// Counts bytes that were to be sent and never will be.
     pub fn undelivered(&self, bytes: u64) {
         self.0.count_undelivered(bytes);
+    }
+}
+
+/// The hold of a last word on the event of its connection's end; see [`Meter::last_word`].
+struct LastWordGuard(Arc<ConnectionRecord>);
+
+impl Drop for LastWordGuard {
+    fn drop(&mut self) {
+        self.0.end_last_word();
     }
 }
 

@@ -185,6 +185,14 @@ impl Connection {
         }
     }
 
+    /// Reports to the server that the client has exceeded the bound of this name.
+    /// [`ServerInfo::limits`](crate::ServerInfo::limits) has the counts.
+    pub fn count_limit(&self, limit: &'static str) {
+        if let Some(membership) = &self.identity.membership {
+            membership.count_limit(limit, &self.identity.record);
+        }
+    }
+
     /// Sets a hook that is called once, when the server wants this connection to finish.
     ///
     /// Without a hook the connection's input is ended, which a protocol sees as its peer leaving. So it is if

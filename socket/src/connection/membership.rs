@@ -34,6 +34,9 @@ pub(crate) trait Owner: Send + Sync {
     /// Counts and logs a connection whose client broke the protocol.
     fn count_protocol_error(&self, error: &str, record: &ConnectionRecord);
 
+    /// Counts a connection whose client has exceeded a bound.
+    fn count_limit(&self, limit: &'static str, record: &ConnectionRecord);
+
     /// Removes a member at the end of its connection.
     fn remove(&self, key: MemberKey, record: &ConnectionRecord);
 }
@@ -78,6 +81,10 @@ impl Membership {
 
     pub(super) fn count_protocol_error(&self, error: &str, record: &ConnectionRecord) {
         self.owner.count_protocol_error(error, record);
+    }
+
+    pub(super) fn count_limit(&self, limit: &'static str, record: &ConnectionRecord) {
+        self.owner.count_limit(limit, record);
     }
 
     pub(super) fn end(&self, record: &ConnectionRecord) {

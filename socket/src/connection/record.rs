@@ -32,6 +32,8 @@ pub(crate) struct ConnectionRecord {
     crossed: AtomicBool,
     /// Requests answered while the connection was drained.
     served: AtomicU32,
+    /// Requests received, as far as the protocol has reported them at its end.
+    requests: AtomicU32,
     /// Bytes received by handshakes.
     handshake_bytes: AtomicU32,
     received: AtomicU64,
@@ -61,6 +63,28 @@ struct RecordState {
     drain_target: DrainTarget,
     /// The transport that a drain or a cut acts on, until the connection is dropped.
     transport: Option<Arc<dyn Transport>>,
+    /// What is out of the ordinary about the end of the connection.
+    end: Option<Box<UnusualEnd>>,
+}
+
+/// What is out of the ordinary about the end of a connection.
+#[derive(Default)]
+struct UnusualEnd {
+    note: EndNote,
+    /// The last word of the protocol is still being said, by another process than the Connector.
+    is_last_word_due: bool,
+    /// Emits the event of the end, when that is done.
+    emit: Option<EmitEnd>,
+}
+
+/// Emits the event of a connection's end, with the bytes that were received and sent.
+type EmitEnd = Box<dyn FnOnce((u64, u64)) + Send>;
+
+/// The causes of a connection's end, as its protocol and its timers have reported them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EndNote {
+    pub(crate) timed_out: Option<&'static str>,
+    pub(crate) broke_protocol: bool,
 }
 
 /// The knowledge that a connection has of a drain.
@@ -143,12 +167,14 @@ impl ConnectionRecord {
             drain: DrainState::Unaware,
             drain_target: DrainTarget::Input,
             transport: Some(transport),
+            end: None,
         };
         Self {
             since: riot_actor::now(),
             refused: AtomicBool::new(false),
             crossed: AtomicBool::new(false),
             served: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
             handshake_bytes: AtomicU32::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -476,6 +502,62 @@ impl ConnectionRecord {
     pub(crate) fn count_drained(&self, Drained { served, crossed }: Drained) {
         self.served.store(u32::try_from(served).unwrap_or(u32::MAX), Relaxed);
         self.crossed.store(crossed, Relaxed);
+    }
+
+    /// Keeps the number of requests received.
+    pub(crate) fn set_requests(&self, requests: u64) {
+        self.requests.store(u32::try_from(requests).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        u64::from(self.requests.load(Relaxed))
+    }
+
+    /// Keeps the name of a timer that ends the connection.
+    #[cold]
+    pub(crate) fn note_timeout(&self, timer: &'static str) {
+        self.lock().end.get_or_insert_default().note.timed_out = Some(timer);
+    }
+
+    /// Keeps that the peer has broken the protocol.
+    #[cold]
+    pub(crate) fn note_protocol_error(&self) {
+        self.lock().end.get_or_insert_default().note.broke_protocol = true;
+    }
+
+    pub(crate) fn end_note(&self) -> EndNote {
+        self.lock().end.as_ref().map_or(EndNote::default(), |end| end.note)
+    }
+
+    /// Lets the event of the connection's end wait for the protocol's last word, which another process says.
+    #[cold]
+    pub(crate) fn begin_last_word(&self) {
+        self.lock().end.get_or_insert_default().is_last_word_due = true;
+    }
+
+    /// Emits the event of the connection's end, if it has waited for the last word.
+    #[cold]
+    pub(crate) fn end_last_word(&self) {
+        let emit = self.lock().end.as_mut().and_then(|end| {
+            end.is_last_word_due = false;
+            end.emit.take()
+        });
+        if let Some(emit) = emit {
+            emit(self.bytes());
+        }
+    }
+
+    /// Emits the event of the connection's end, now or when its last word is said.
+    pub(crate) fn emit_at_end(&self, emit: impl FnOnce((u64, u64)) + Send + 'static) {
+        let mut state = self.lock();
+        if let Some(end) = &mut state.end
+            && end.is_last_word_due
+        {
+            end.emit = Some(Box::new(emit));
+            return;
+        }
+        drop(state);
+        emit(self.bytes());
     }
 
     pub(crate) fn set_drain_hook(&self, hook: Box<dyn FnOnce() + Send>) {

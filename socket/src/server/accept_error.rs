@@ -13,6 +13,17 @@ pub(crate) enum AcceptErrorKind {
     Listener,
 }
 
+impl AcceptErrorKind {
+    /// Returns the name, as events and metrics have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Exhausted => "exhausted",
+            Self::Listener => "listener",
+        }
+    }
+}
+
 /// Classifies an error of accept(2).
 pub(crate) fn classify(error: &io::Error) -> AcceptErrorKind {
     #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::{
     future::{pending, poll_fn},
     io::{self, IoSlice},
     pin::pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use super::{
     reaper::ServerSet,
     semaphore::{Permit, Semaphore},
     state::Shared,
+    telemetry::{ListenerStopReason, ListenerStopped},
 };
 use crate::{
     connection::Connection,
@@ -49,6 +50,8 @@ pub(super) struct SharedListener {
     turn: Arc<Semaphore>,
     /// Wakers of the acceptors, by their numbers.
     acceptors: Mutex<BTreeMap<usize, Waker>>,
+    address: Address,
+    server: Weak<Shared>,
 }
 
 /// A client as the listener gives it.
@@ -94,19 +97,29 @@ pub(super) fn start(shared: &Arc<Shared>, number: usize, client: Client) -> Opti
         return Some(Start::serve(shared, connection, number, permit));
     }
     shared.statistics.refused.fetch_add(1, Relaxed);
-    shared.log_limit();
+    shared.reached_limit();
     let ConnectionOverflow::Answer(_) = shared.overflow else { return None };
     let permit = shared.refusals.try_acquire()?;
     Some(Start::refuse(shared, connection, number, permit))
 }
 
 impl SharedListener {
-    pub(super) fn new(listener: Arc<dyn Listen>) -> Self {
+    pub(super) fn new(listener: Arc<dyn Listen>, address: Address, server: &Arc<Shared>) -> Self {
         Self {
             listener: Mutex::new(Some(listener)),
             unserved: Mutex::default(),
             turn: Semaphore::new(1),
             acceptors: Mutex::default(),
+            address,
+            server: Arc::downgrade(server),
+        }
+    }
+
+    /// Emits that the server listens no more on this address.
+    fn emit_stopped(&self, reason: ListenerStopReason) {
+        if let Some(server) = self.server.upgrade() {
+            let address = &self.address;
+            server.emit(|server| ListenerStopped { server, address: address.clone(), reason });
         }
     }
 
@@ -116,7 +129,9 @@ impl SharedListener {
         let acceptors = std::mem::take(&mut *self.acceptors.lock());
         acceptors.into_values().for_each(Waker::wake);
         let _turn = self.turn.acquire().await;
-        Some((self.listener.lock().take()?, self.unserved.lock().take()))
+        let listener = self.listener.lock().take()?;
+        self.emit_stopped(ListenerStopReason::Draining);
+        Some((listener, self.unserved.lock().take()))
     }
 
     /// Waits for a client; there is none once the server closes. Fails only if the listener does.
@@ -158,6 +173,16 @@ impl SharedListener {
     }
 }
 
+impl Drop for SharedListener {
+    fn drop(&mut self) {
+        if self.listener.get_mut().is_some() {
+            let is_suspended = self.server.upgrade().is_some_and(|server| server.suspended.load(Relaxed));
+            let reason = if is_suspended { ListenerStopReason::Suspended } else { ListenerStopReason::Ended };
+            self.emit_stopped(reason);
+        }
+    }
+}
+
 /// Accepts the next client, unless the server closes. Where clients wait for a permit, the permit is acquired
 /// first. It is released again while there is no client.
 async fn accept(listening: &dyn Listen, shared: &Shared) -> io::Result<Option<Client>> {
@@ -182,11 +207,11 @@ async fn accept(listening: &dyn Listen, shared: &Shared) -> io::Result<Option<Cl
     .await
 }
 
-/// Logs, once for each client, that the server is full.
+/// Counts and logs, once for each client, that the server is full.
 #[cold]
 fn wait_for_permit<T>(shared: &Shared, told: &mut bool) -> Poll<T> {
     if !std::mem::replace(told, true) {
-        shared.log_limit();
+        shared.reached_limit();
     }
     Poll::Pending
 }

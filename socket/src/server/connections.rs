@@ -23,6 +23,7 @@ use super::{
     info::CutConnection,
     semaphore::Permit,
     state::Shared,
+    telemetry::ConnectionStarted,
 };
 use crate::connection::{
     Connection,
@@ -181,12 +182,16 @@ impl Connections {
     /// Starts a Connector. It is recorded as the owner of the connection before it may use it.
     fn start(&mut self, connection: Box<Connection>) {
         let record = connection.record().clone();
+        let local = self.shared.watches::<ConnectionStarted>().then(|| connection.local_address().ok());
         let body = connector::body(self.shared.clone(), self.shared.protocol(), connection);
         let options = SpawnOptions::new().label("Connector").link();
         #[cfg(feature = "tokio")]
         let options = if self.shared.is_inside_tokio { options.tokio() } else { options };
         let connector = options.spawn(body);
         record.set_owner(connector);
+        if let Some(local) = local {
+            self.shared.emit_started(connector, local, &record);
+        }
         match &mut self.phase {
             ConnectionsPhase::Serving => {}
             ConnectionsPhase::Announced => record.announce_drain(),
@@ -213,6 +218,7 @@ impl Connections {
         {
             if !record.is_refused() {
                 self.shared.statistics.count_end(&exit.reason);
+                self.shared.emit_ended(exit.from, &exit.reason, &record);
             }
             #[cfg(feature = "tokio")]
             record.owner_exited();
@@ -304,9 +310,13 @@ impl Connections {
 }
 
 impl Drop for Connections {
-    /// Counts the connections that are killed with this supervisor: their exits reach no process.
+    /// Counts the connections that are killed with this supervisor, and emits their ends: their exits reach no
+    /// process.
     fn drop(&mut self) {
         let killed = self.connectors.values().filter(|record| !record.is_refused()).count();
         self.shared.statistics.count_killed(killed as u64);
+        for (&pid, record) in self.connectors.iter() {
+            self.shared.emit_ended(pid, &Reason::Killed, record);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use riot_actor::{Reason, receive, telemetry::set_crash_level};
+use riot_actor::{Reason, now, receive, telemetry::set_crash_level};
 
 use super::{
     overflow::{self, ConnectionOverflow},
@@ -135,13 +135,15 @@ async fn begin(
         if !record.is_refused() {
             record.set_stage(Stage::Handshake);
         }
+        let since = now();
         let handshakes = shared.handshakes.run(*connection, shared.handshake_timeout());
         let describe = DescribeOnPanic(&record, &shared);
         let shaken = Box::pin(handshakes).await;
         drop(describe);
+        shared.emit_handshake(since, &record, &shaken);
         connection = match shaken {
             Ok(connection) => Box::new(connection),
-            Err(failed) => return Err(shared.fail_handshake(failed)),
+            Err(failed) => return Err(shared.fail_handshake(failed, &record)),
         };
     }
     let serving = serve(&shared, &*protocol, &record, connection);

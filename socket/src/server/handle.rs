@@ -149,6 +149,7 @@ impl ServerHandle {
             handshake_errors: statistics.handshake_errors.load(Relaxed),
             protocol_errors: statistics.protocol_errors.load(Relaxed),
             timeouts: statistics.timeouts(),
+            limits: statistics.limits(),
             bytes_received,
             bytes_sent,
             bytes_undelivered: statistics.undelivered.load(Relaxed),

@@ -65,6 +65,10 @@ pub struct ServerInfo {
     /// names of [raw connections](crate::ConnectionTimeouts) are `idle`, `read_stall` and `write_stall`;
     /// those of HTTP stand at `riot_http::Timeouts`.
     pub timeouts: BTreeMap<&'static str, u64>,
+    /// Clients that have exceeded a bound, by its name: `max_connections`, counted once for each client that
+    /// came while the server was full, and those of the protocol, such as `max_body_bytes`. All bounds
+    /// of a head of HTTP count as `max_head_bytes`.
+    pub limits: BTreeMap<&'static str, u64>,
     /// Bytes that all connections have received.
     pub bytes_received: u64,
     /// Bytes that all connections have sent.

@@ -15,7 +15,7 @@
 //! - What they share: [`state`], with [`table`] (connections), [`semaphore`] (permits), [`statistics`],
 //!   [`alarm`], [`log_levels`], [`reserve`] (a spare descriptor), [`reaper`] (idle connections give way),
 //!   [`descriptors`] (the limit of the program).
-//! - The interface: [`builder`], [`handle`], [`info`], [`protocol`], [`overflow`].
+//! - The interface: [`builder`], [`handle`], [`info`], [`protocol`], [`overflow`], [`telemetry`].
 //!
 //! Invariant: connections hang below supervisors of their own, so an acceptor that crashes ends no
 //! connection, and the listening socket can be lost and bound again while connections live.
@@ -41,6 +41,7 @@ mod semaphore;
 mod state;
 mod statistics;
 mod table;
+pub mod telemetry;
 mod tree;
 
 pub use self::{

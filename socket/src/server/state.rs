@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{
     Pid, Reason, log, now,
     process::{is_alive, join},
+    telemetry::{BuiltInEvent, Watched},
     this,
 };
 
@@ -32,11 +33,13 @@ use super::{
     semaphore::Semaphore,
     statistics::Statistics,
     table::ConnectionTable,
+    telemetry::{self, AcceptFailed, LimitHit, ListenerStarted, TimeoutHit},
 };
 use crate::{
     connection::{
         handshake::{HandshakeError, HandshakeFailed, Handshakes},
         membership::Load,
+        record::ConnectionRecord,
         timeouts::ConnectionTimeouts,
     },
     io::poller,
@@ -72,6 +75,8 @@ pub(crate) struct Shared {
     pub(super) is_inside_tokio: bool,
     /// The server accepts no more, because it drains.
     closing: AtomicBool,
+    /// The events that have handlers, once the server has listened.
+    watched: OnceLock<Watched>,
     settings: Mutex<Settings>,
     lifecycle: Mutex<Lifecycle>,
 }
@@ -137,6 +142,7 @@ impl Shared {
             #[cfg(feature = "tokio")]
             is_inside_tokio: config.is_inside_tokio,
             closing: AtomicBool::new(false),
+            watched: OnceLock::new(),
             settings: Mutex::new(settings),
             lifecycle: Mutex::default(),
         }
@@ -319,6 +325,8 @@ impl Shared {
         let mut listeners = Vec::new();
         let servers = ServerSet::current()?;
         servers.add(self);
+        telemetry::register_all();
+        let _ = self.watched.set(Watched::current());
         for _ in 0..sockets {
             let listener = self.bind.bind()?;
             if listener.uses_poller() {
@@ -332,10 +340,17 @@ impl Shared {
             if let Some(on_listen) = &self.on_listen {
                 on_listen(&address)?;
             }
-            self.lifecycle().address = Some(address);
-            listeners.push(Arc::new(SharedListener::new(listener)));
+            self.lifecycle().address = Some(address.clone());
+            self.emit(|server| ListenerStarted { server, address: address.clone() });
+            listeners.push(Arc::new(SharedListener::new(listener, address, self)));
         }
         Ok(listeners)
+    }
+
+    /// Returns whether an event has a handler.
+    #[inline]
+    pub(super) fn watches<E: BuiltInEvent>(&self) -> bool {
+        self.watched.get().is_some_and(Watched::includes::<E>)
     }
 
     /// Returns the name that the server was given, or else its address; none if it has neither.
@@ -353,18 +368,25 @@ impl Shared {
     }
 
     /// Counts and logs a failed handshake, and returns the exit reason of its Connector.
-    pub(super) fn fail_handshake(&self, failed: HandshakeFailed) -> Reason {
+    pub(super) fn fail_handshake(&self, failed: HandshakeFailed, record: &ConnectionRecord) -> Reason {
         match failed.error {
             HandshakeError::TimedOut => self.statistics.count_timeout("handshake"),
             _ => drop(self.statistics.handshake_errors.fetch_add(1, Relaxed)),
         }
         riot_actor::log_event_at!(self.log_levels.handshake, "riot::socket", "{failed}");
+        if failed.error == HandshakeError::TimedOut {
+            record.note_timeout("handshake");
+            self.emit(|server| TimeoutHit { server, timer: "handshake", peer: failed.peer.clone() });
+        }
         Reason::shutdown_with(failed)
     }
 
-    /// Logs that a client came while the server was full.
+    /// Counts and logs that a client came while the server was full.
     #[cold]
-    pub(super) fn log_limit(&self) {
+    pub(super) fn reached_limit(&self) {
+        const LIMIT: &str = "max_connections";
+        self.statistics.count_limit(LIMIT);
+        self.emit(|server| LimitHit { server, limit: LIMIT, peer: None });
         let level = self.log_levels.limit;
         let text = format!("the limit of {} connections is reached", self.permits.max());
         if let Some(level) = level.of_tracing()
@@ -380,6 +402,7 @@ impl Shared {
     pub(super) fn accept_failed(&self, error: &io::Error) -> AcceptErrorKind {
         let kind = classify(error);
         self.statistics.count_accept_error(kind);
+        self.emit(|server| AcceptFailed { server, kind: kind.name(), error: error.to_string() });
         if kind == AcceptErrorKind::Exhausted && self.statistics.may_warn() {
             riot_actor::log_event!(WARN, "riot::socket", "accepting pauses: {error}");
         }

@@ -46,6 +46,7 @@ struct Counts {
     ended: EndCounts,
     accept_errors: AcceptErrors,
     timeouts: BTreeMap<&'static str, u64>,
+    limits: BTreeMap<&'static str, u64>,
     /// The last time that accepting was reported to fail.
     warned: Option<Instant>,
 }
@@ -78,6 +79,14 @@ impl Statistics {
 
     pub(super) fn count_timeout(&self, timer: &'static str) {
         *self.counts.lock().timeouts.entry(timer).or_default() += 1;
+    }
+
+    pub(super) fn limits(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.lock().limits.clone()
+    }
+
+    pub(super) fn count_limit(&self, limit: &'static str) {
+        *self.counts.lock().limits.entry(limit).or_default() += 1;
     }
 
     /// Returns whether a failing accept is to be logged: at most once a second.

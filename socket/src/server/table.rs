@@ -10,7 +10,12 @@ use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{Pid, log::LogLevel, send};
 use slab::Slab;
 
-use super::{info::ConnectionInfo, semaphore::Permit, state::Shared};
+use super::{
+    info::ConnectionInfo,
+    semaphore::Permit,
+    state::Shared,
+    telemetry::{LimitHit, TimeoutHit},
+};
 use crate::connection::{
     membership::{Load, MemberKey, Membership, Owner},
     record::ConnectionRecord,
@@ -200,12 +205,20 @@ impl Owner for Shared {
         self.statistics.count_timeout(timer);
         let level = self.log_levels.timeout;
         riot_actor::log_event_at!(level, "riot::socket", "{} timed out: {timer}", record.peer());
+        record.note_timeout(timer);
+        self.emit(|server| TimeoutHit { server, timer, peer: record.peer() });
     }
 
     fn count_protocol_error(&self, error: &str, record: &ConnectionRecord) {
         self.statistics.protocol_errors.fetch_add(1, Relaxed);
         let level = self.log_levels.protocol_error;
         riot_actor::log_event_at!(level, "riot::socket", "{} broke the protocol: {error}", record.peer());
+        record.note_protocol_error();
+    }
+
+    fn count_limit(&self, limit: &'static str, record: &ConnectionRecord) {
+        self.statistics.count_limit(limit);
+        self.emit(|server| LimitHit { server, limit, peer: Some(record.peer()) });
     }
 
     fn remove(&self, key: MemberKey, record: &ConnectionRecord) {
