@@ -17,6 +17,7 @@ use crate::{
     Limits, RequestError, Timeouts,
     contain::contain,
     message::ResponseHead,
+    observe::{Counters, Watch},
     timeouts::{Nanos, nanos},
 };
 
@@ -117,6 +118,9 @@ pub struct HttpConfig {
     pub(crate) log_levels: riot_socket::LogLevels,
     /// The source of random numbers.
     pub(crate) random: fn() -> u64,
+    /// Tells whether requests are watched.
+    pub(crate) watch: Watch,
+    pub(crate) counters: Counters,
     /// Tells whether the server is overloaded, so that idle connections end earlier.
     pub(crate) overload_check: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -138,6 +142,8 @@ impl HttpConfig {
             #[cfg(feature = "driver")]
             log_levels: riot_socket::LogLevels::new(),
             random: random_from_std,
+            watch: Watch::default(),
+            counters: Counters::default(),
             overload_check: OnceLock::new(),
         }
     }
@@ -259,6 +265,13 @@ impl HttpConfig {
 
     pub(crate) fn is_overloaded(&self) -> bool {
         self.overload_check.get().is_some_and(|crowded| crowded())
+    }
+}
+
+#[cfg(feature = "driver")]
+impl riot_actor::telemetry::Follower for HttpConfig {
+    fn set_watched(&self, is_watched: bool) {
+        self.watch.set_handled(is_watched);
     }
 }
 

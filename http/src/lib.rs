@@ -81,6 +81,7 @@ mod exchange;
 mod h1;
 mod limits;
 mod message;
+mod observe;
 mod server;
 mod timeouts;
 mod wakers;
@@ -135,6 +136,7 @@ pub use exchange::{FileError, Folder, safe_path};
 pub use h1::Http1;
 pub use limits::Limits;
 pub use message::{Head, Headers, Iter};
+pub use observe::{CutReason, Route};
 #[cfg(feature = "driver")]
 pub use riot_actor as actor;
 pub use riot_flow as flow;
@@ -149,11 +151,14 @@ pub use riot_supervisor as supervisor;
 pub use server::{AsyncOutput, ServiceFunction};
 #[cfg(feature = "axum")]
 pub use server::{AxumService, AxumServing};
+#[cfg(feature = "driver")]
+pub use server::{
+    DURATION_BOUNDS, Histogram, HttpStats, RequestSeries, SIZE_BOUNDS, Server, Serving, start_link, stats,
+    telemetry,
+};
 pub use server::{Handler, HandlerOutput, Service, ServiceHandler, serve_requests, service};
 #[cfg(feature = "tower")]
 pub use server::{OnUpgrade, TowerHandler, TowerService};
-#[cfg(feature = "driver")]
-pub use server::{Server, Serving, start_link};
 pub use timeouts::Timeouts;
 
 pub use http;

@@ -29,8 +29,8 @@ fn f11_idle_it_waits_for_a_last_request_and_closes() {
         }
         assert_eq!(held.hand.write_is_closed(), Some(0));
         held.hand.push(GET.as_bytes());
-        let served = u64::from(answered);
-        assert_eq!(held.hand.flow.ending(), Ending { served, crossed: true, ..Ending::default() });
+        let (served, requests) = (u64::from(answered), held.hand.flow.requests());
+        assert_eq!(held.hand.flow.ending(), Ending { served, crossed: true, requests, ..Ending::default() });
         assert!(held.next().is_none(), "what crosses the end is discarded");
         held.hand.end_input();
         assert!(held.is_closed() && held.is_over());
@@ -53,8 +53,8 @@ fn f11_fresh_it_waits_for_its_first_request() {
         }
         held.hand.end_input();
         assert!(held.is_closed() && held.is_over());
-        let served = u64::from(answered);
-        assert_eq!(held.hand.flow.ending(), Ending { served, crossed: false, ..Ending::default() });
+        let (served, requests) = (u64::from(answered), u64::from(answered));
+        assert_eq!(held.hand.flow.ending(), Ending { served, crossed: false, requests, ..Ending::default() });
     }
 }
 

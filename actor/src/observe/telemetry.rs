@@ -23,7 +23,7 @@
 
 pub use crate::observe::{
     crash_report::{CrashReport, add_crash_detail, crash_detail, set_crash_level, set_crash_level_of_error},
-    watched::{BuiltInEvent, Event, Watched},
+    watched::{BuiltInEvent, Event, Follower, Watched},
 };
 use std::{
     any::{Any, TypeId, type_name},

@@ -4,13 +4,14 @@
 use std::{
     any::TypeId,
     collections::HashMap,
+    fmt,
     sync::{
-        Arc,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-use crate::runtime::context;
+use crate::{runtime::context, sync::lock::lock};
 
 /// An event that riot emits itself. Handlers are [attached](super::telemetry::attach) to its type, as to any
 /// other; the type of an own event need not implement this.
@@ -36,7 +37,21 @@ pub trait BuiltInEvent: Event {
 /// The bits of a runtime: a bit is set while its event has a handler.
 #[doc(hidden)]
 #[derive(Clone, Debug, Default)]
-pub struct Watched(Arc<AtomicU64>);
+pub struct Watched(Arc<Bits>);
+
+#[derive(Default)]
+struct Bits {
+    bits: AtomicU64,
+    followers: Mutex<Vec<(u64, Weak<dyn Follower>)>>,
+}
+
+/// A party with a switch of its own, where even the load of [`Watched`] would cost too much. Its calls are
+/// made under a lock, and must call nothing here.
+#[doc(hidden)]
+pub trait Follower: Send + Sync {
+    /// Sets the switch: one of the events is watched, or none is.
+    fn set_watched(&self, is_watched: bool);
+}
 
 impl Watched {
     /// Returns the bits of the running runtime. Outside a process nothing is watched, ever.
@@ -51,7 +66,7 @@ impl Watched {
     #[inline]
     #[must_use]
     pub fn any(&self, mask: u64) -> bool {
-        self.0.load(Relaxed) & mask != 0
+        self.0.bits.load(Relaxed) & mask != 0
     }
 
     /// Returns whether `E` is watched.
@@ -61,13 +76,39 @@ impl Watched {
         self.any(E::MASK)
     }
 
-    /// Sets or clears bits.
-    pub fn set(&self, mask: u64, is_watched: bool) {
-        if is_watched {
-            self.0.fetch_or(mask, Relaxed);
-        } else {
-            self.0.fetch_and(!mask, Relaxed);
+    /// Sets or clears bits, and the switches of their followers.
+    pub(super) fn set(&self, mask: u64, is_watched: bool) {
+        if mask == 0 {
+            return;
         }
+        let mut followers = lock(&self.0.followers);
+        if is_watched {
+            self.0.bits.fetch_or(mask, Relaxed);
+        } else {
+            self.0.bits.fetch_and(!mask, Relaxed);
+        }
+        followers.retain(|(events, follower)| {
+            let Some(follower) = follower.upgrade() else { return false };
+            if events & mask != 0 {
+                follower.set_watched(self.any(*events));
+            }
+            true
+        });
+    }
+
+    /// Keeps the switch of `follower` as the events in `mask` are watched, as long as it lives.
+    pub fn follow(&self, mask: u64, follower: Weak<dyn Follower>) {
+        let mut followers = lock(&self.0.followers);
+        if let Some(follower) = follower.upgrade() {
+            follower.set_watched(self.any(mask));
+        }
+        followers.push((mask, follower));
+    }
+}
+
+impl fmt::Debug for Bits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.bits.load(Relaxed))
     }
 }
 

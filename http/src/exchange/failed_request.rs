@@ -43,14 +43,18 @@ impl FailedRequest {
     /// left or sent a body that is none, and the connection had no fault to find with the handler.
     ///
     /// The error is dropped here, where a destructor that panics is contained: the connection goes on.
-    pub(super) fn report_error(&self, error: HandlerError, failure: Option<Failure>) {
-        self.describe_error(&*error, failure);
+    ///
+    /// Returns whether the handler is at fault.
+    pub(super) fn report_error(&self, error: HandlerError, failure: Option<Failure>) -> bool {
+        let is_at_fault = self.describe_error(&*error, failure);
         if contain(move || drop(error)).is_none() {
             self.log(false, "the destructor of the error panicked");
         }
+        is_at_fault
     }
 
-    fn describe_error(&self, error: &(dyn Error + Send + Sync + 'static), failure: Option<Failure>) {
+    /// Logs the error; returns whether the handler is at fault.
+    fn describe_error(&self, error: &(dyn Error + Send + Sync + 'static), failure: Option<Failure>) -> bool {
         let mut text = Line::default();
         // Formatting an error is code of its author.
         let chain = contain(|| {
@@ -62,7 +66,9 @@ impl FailedRequest {
             text = Line::default();
             let _ = text.write_str("(the text of the error panicked)");
         }
-        self.log(chain.unwrap_or(false), &text.finish());
+        let is_about_client = chain.unwrap_or(false);
+        self.log(is_about_client, &text.finish());
+        !is_about_client
     }
 
     /// Reports what the connection knows, where the handler returned no error.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    BodyError, RespondError, UpgradeError, WriteError,
+    BodyError, RespondError, Route, UpgradeError, WriteError,
     h1::{BodyRemaining, Chunk, FlushState, Offer, Payload, Shared, State, poll_unlocked},
     message::ResponseHead,
 };
@@ -70,6 +70,12 @@ impl ExchangeHandle {
     #[cold]
     pub(super) fn abandon(&self) {
         self.connection.lock().abandon(self.id, std::thread::panicking());
+    }
+
+    /// Names the route of the request, if it is watched. What is not kept is dropped outside the lock.
+    pub(super) fn set_route(&self, route: Route) {
+        let mut route = Some(route);
+        self.connection.lock_quiet().set_route(self.id, &mut route);
     }
 
     pub(super) fn keep_handler(&self) {

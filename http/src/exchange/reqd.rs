@@ -9,7 +9,7 @@ use riot_flow::FilePart;
 use super::{
     Body, BodyWriter, DrainSignal, Request, Responded, Responder, Response, Upgrade, handle::ExchangeHandle,
 };
-use crate::{Head, RespondError, h1::Follows};
+use crate::{Head, RespondError, Route, h1::Follows};
 
 /// A request to be answered once, after http/af's request descriptor.
 ///
@@ -165,6 +165,11 @@ impl Reqd {
     /// See [`RespondError`].
     pub async fn respond(self, response: Response) -> Result<Responded, RespondError> {
         self.responder.respond(response).await
+    }
+
+    /// Names the route that the request matched; see [`Responder::set_route`].
+    pub fn set_route(&self, route: Route) {
+        self.responder.set_route(route);
     }
 
     /// Lets the handler of this request run to its end even if the client disconnects. It learns of the

@@ -14,6 +14,7 @@ use super::{Reqd, failed_request::FailedRequest, handle::ExchangeHandle};
 use crate::{
     HandlerError, Http1, HttpConfig,
     h1::{Shared, State},
+    observe::Peer,
 };
 
 /// The requests of a connection, in the order in which they came.
@@ -42,6 +43,16 @@ impl Http1 {
     /// Creates the flow as [`new`](Self::new) does; its requests report `peer` as their [peer](Reqd::peer).
     #[must_use]
     pub fn for_peer(config: Arc<HttpConfig>, peer: Option<SocketAddr>) -> (Self, Requests) {
+        let peer = Peer {
+            address: peer,
+            #[cfg(feature = "driver")]
+            connector: None,
+        };
+        Self::for_connection(config, peer)
+    }
+
+    /// Creates the flow for a connection of a server.
+    pub(crate) fn for_connection(config: Arc<HttpConfig>, peer: Peer) -> (Self, Requests) {
         let shared = Shared::new(config, peer);
         (Self::with_state(shared.clone()), Requests { shared })
     }
@@ -73,8 +84,14 @@ impl Requests {
         }
         if state.has_room() {
             if let Some((id, head)) = state.hand_over() {
-                let follows = state.follows(id);
-                drop(state);
+                let follows = state.begin_handling(id);
+                if state.unreported {
+                    cold_path();
+                    drop(state);
+                    self.report_traces();
+                } else {
+                    drop(state);
+                }
                 let handle = ExchangeHandle::new(self.shared.clone(), id);
                 return Poll::Ready(Some(Reqd::new(handle, head, follows)));
             }
@@ -91,21 +108,40 @@ impl Requests {
     pub(crate) fn report(&self, error: Option<HandlerError>) {
         let mut state = self.shared.lock();
         let (failure, note, has_switched) = (state.take_failure(), state.note, state.has_switched());
-        #[cfg(feature = "driver")]
-        let levels = state.config.log_levels;
+        let reports = state.take_reports();
+        state.unreported = false;
+        let config = state.config.clone();
         drop(state);
         let about = FailedRequest {
             peer: self.shared.peer(),
             note,
             has_switched,
             #[cfg(feature = "driver")]
-            levels,
+            levels: config.log_levels,
         };
         match (error, failure) {
-            (Some(error), failure) => about.report_error(error, failure),
-            (None, Some(failure)) => about.report_failure(failure),
+            (Some(error), failure) => {
+                if about.report_error(error, failure) {
+                    config.counters.count_handler_error();
+                }
+            }
+            (None, Some(failure)) => {
+                about.report_failure(failure);
+                config.counters.count_handler_error();
+            }
             (None, None) => {}
         }
+        self.shared.report(&reports);
+    }
+
+    /// Reports what was noted of watched requests, and leaves the failure of a handler for later.
+    #[cold]
+    fn report_traces(&self) {
+        let mut state = self.shared.lock();
+        let reports = state.take_reports();
+        state.unreported = state.cold.as_ref().is_some_and(|cold| cold.failure_is_due);
+        drop(state);
+        self.shared.report(&reports);
     }
 
     /// Adds the request that was handed over last to the crash report of the running process, if there is
@@ -121,7 +157,14 @@ impl Requests {
 
     /// Ready as [`closed`](Self::closed) is, unless the handler under way runs to its end in any case.
     pub(crate) fn poll_peer_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.lock_quiet().poll_peer_gone(cx.waker())
+        let mut state = self.shared.lock_quiet();
+        let polled = state.poll_peer_gone(cx.waker());
+        if state.unreported {
+            cold_path();
+            drop(state);
+            self.report_traces();
+        }
+        polled
     }
 
     /// Waits until the peer is gone or both directions are closed: whatever a handler still does, the client

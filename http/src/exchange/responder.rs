@@ -12,7 +12,7 @@ use super::{
     response::{BodyFuture, DeferredBody, ResponseBody},
 };
 use crate::{
-    RespondError,
+    RespondError, Route,
     h1::{BodyRemaining, Follows, Payload},
     message::ResponseHead,
 };
@@ -210,6 +210,12 @@ impl Responder {
     /// [`Server::keep_handlers`](crate::Server::keep_handlers).
     pub fn keep_handler(&self) {
         self.handle.keep_handler();
+    }
+
+    /// Names the route that the request matched, for events and metrics; see [`Route`]. It costs a lock of
+    /// the connection. The last route that is set before the response is complete counts.
+    pub fn set_route(&self, route: Route) {
+        self.handle.set_route(route);
     }
 
     /// Returns a future that is ready once the connection drains.

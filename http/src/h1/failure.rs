@@ -9,7 +9,7 @@ use super::{
     queue::ResponseState,
     state::{State, Writing},
 };
-use crate::{RequestError, RespondError, WriteError};
+use crate::{RequestError, RespondError, WriteError, observe::CutReason};
 
 /// The failure of a handler as the connection sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl State {
         if self.noted_failure(id).is_none() {
             self.note_failure(id, failure);
         }
+        self.cold_mut().failure_is_due = true;
         self.unreported = true;
     }
 
@@ -68,8 +69,9 @@ impl State {
     /// Returns the failure that is to be reported, once.
     #[cold]
     pub(crate) fn take_failure(&mut self) -> Option<Failure> {
-        let is_due = std::mem::take(&mut self.unreported);
-        let (_, failure) = self.cold.as_mut()?.failure.take()?;
+        let cold = self.cold.as_mut()?;
+        let is_due = std::mem::take(&mut cold.failure_is_due);
+        let (_, failure) = cold.failure.take()?;
         is_due.then_some(failure)
     }
 
@@ -100,7 +102,9 @@ impl State {
     /// Cuts a body off.
     pub(crate) fn abort(&mut self, id: u64, panics: bool) {
         if self.active(id).is_some_and(|exchange| matches!(exchange.response, ResponseState::Streaming(_))) {
-            if !panics {
+            if panics {
+                self.cut(CutReason::Panicked);
+            } else {
                 self.fail(id, Failure::Unfinished);
             }
             self.end();

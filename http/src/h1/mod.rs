@@ -3,7 +3,7 @@
 //! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind
 //! one lock. `read` turns bytes into requests and bodies, `respond` and `streaming` turn responses into
 //! bytes, `waits` has what handlers wait for, `switch` ends HTTP for another protocol, `failure` answers
-//! for handlers that fail, `timers` acts on deadlines, `queue` holds the exchanges in order, `codec` knows
+//! for handlers that fail, `timers` acts on deadlines, `traces` notes what becomes of watched requests, `queue` holds the exchanges in order, `codec` knows
 //! the grammar, `cache` what a worker keeps from one request to the next.
 //!
 //! The way of a request: `read_on` → [`State::read_bytes`](state::State) → `read_heads` → `accept` →
@@ -28,6 +28,7 @@ mod state;
 mod streaming;
 mod switch;
 mod timers;
+mod traces;
 mod waits;
 
 use std::{any::Any, hint::cold_path, sync::Arc, task::Waker, time::Instant};
@@ -37,7 +38,7 @@ use riot_flow::{
     Activity, Ending, Flow, FlowError, Output, ReadOperation, WriteOperation, WriteResult, defer,
 };
 
-use crate::RequestError;
+use crate::{RequestError, observe::CutReason};
 pub(crate) use failure::Failure;
 pub(crate) use queue::BodyRemaining;
 pub(crate) use request_body::Chunk;
@@ -189,6 +190,11 @@ impl Flow for Http1 {
                 state.fail_handler(RequestError::Stopped);
                 state.end();
             }
+            FlowError::Ended => {
+                state.cut(CutReason::Killed);
+                state.fail_handler(RequestError::HandlerFailed);
+                state.end();
+            }
             _ => {
                 state.fail_handler(RequestError::HandlerFailed);
                 state.end();
@@ -310,5 +316,11 @@ impl Drop for Http1 {
         }
         state.driver_gone = true;
         state.wake_upgrade();
+        if state.unreported {
+            cold_path();
+            let reports = state.take_reports();
+            drop(state);
+            self.shared.report(&reports);
+        }
     }
 }

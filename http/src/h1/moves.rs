@@ -137,6 +137,7 @@ mod tests {
         HttpConfig,
         h1::{Payload, Shared},
         message::ResponseHead,
+        observe::Peer,
     };
 
     thread_local! {
@@ -210,7 +211,7 @@ mod tests {
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let mut runner = TestRunner::new_with_rng(config, rng);
         let outcome = runner.run(&vec(action, 1..60), |actions| {
-            let shared = Shared::new(Arc::new(HttpConfig::new()), None);
+            let shared = Shared::new(Arc::new(HttpConfig::new()), Peer::default());
             let mut state = shared.lock();
             let (mut input, mut id, mut now) = (Vec::new(), 0, Instant::now());
             for action in actions {

@@ -275,7 +275,8 @@ impl ExchangeQueue {
         self.last_mut().body.as_deref_mut()
     }
 
-    fn last_mut(&mut self) -> &mut PendingRequest {
+    /// Returns the last request, which must exist.
+    pub(crate) fn last_mut(&mut self) -> &mut PendingRequest {
         self.slots[self.waiting.clone()].last_mut().unwrap_or(&mut self.first.request)
     }
 

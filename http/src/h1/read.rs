@@ -16,7 +16,7 @@ use super::{
     request_body::{BodyProgress, RequestBody},
     state::{Reading, State, Writing},
 };
-use crate::{Head, RequestError};
+use crate::{Head, RequestError, observe::CutReason};
 
 /// Bounds the input that is copied once for all requests in it, in bytes; 16 KiB.
 const MAX_SHARED_BYTES: usize = 16 * 1024;
@@ -331,15 +331,23 @@ impl State {
         let traits = RequestTraits { is_head, minor: 1, ..RequestTraits::default() };
         self.requests += 1;
         self.exchanges.push(self.requests, PendingRequest { traits, ..PendingRequest::default() });
+        if self.config.watch.is_on() {
+            self.begin_trace();
+        }
         self.exchanges.reject_last(error);
         self.advance_if_first();
     }
 
     /// Queues a request, numbered in the order of arrival.
-    #[inline]
+    #[inline(always)] // perf: keep-alive, 30 instructions less
     fn push(&mut self, request: PendingRequest) {
         self.requests += 1;
-        if self.exchanges.push(self.requests, request) {
+        let is_first = self.exchanges.push(self.requests, request);
+        if self.config.watch.is_on() {
+            cold_path();
+            self.begin_trace();
+        }
+        if is_first {
             self.advance();
         }
     }
@@ -409,7 +417,12 @@ impl State {
                 self.advance_if_first();
             }
             ResponseState::Waiting => self.respond_error_and_close(error),
-            ResponseState::Streaming(_) | ResponseState::Complete => self.end(),
+            ResponseState::Streaming(_) | ResponseState::Complete => {
+                if error != RequestError::TooSlow {
+                    self.cut(CutReason::Malformed);
+                }
+                self.end();
+            }
         }
         self.cold_mut().body_error = Some((id, error));
         self.wake_body();

@@ -87,6 +87,11 @@ impl RequestBody {
         self.buffered
     }
 
+    /// Returns the bytes received, without those of the chunked coding.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.complete
     }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     HttpConfig, RequestError, RespondError,
     message::{ResponseHead, list_elements},
+    observe::CutReason,
 };
 
 /// The body of a response that is known as a whole.
@@ -149,6 +150,7 @@ impl State {
     /// are of this kind.
     #[inline]
     fn respond_fast(&mut self, content_type: Option<&HeaderValue>, body: &[u8]) {
+        self.config.counters.count(StatusCode::OK);
         self.emit_head(|output, config, second| {
             response_heads::simple_response(output, content_type, config.server_line.as_ref(), second, body);
         });
@@ -168,6 +170,7 @@ impl State {
             self.frame(id, head, payload.len()).map_err(|error| self.refuse(id, error))?;
         let close = self.write_head(head, line, close);
         if with_body {
+            self.trace_body(payload.len());
             self.emit(|output| payload.write(output));
         }
         self.finish_response(close);
@@ -247,6 +250,10 @@ impl State {
         connection: ConnectionLine,
     ) {
         let status = head.status;
+        self.config.counters.count(status);
+        if self.cold.is_some() {
+            self.trace_answer(status);
+        }
         self.emit_head(|output, config, second| {
             let added = Added { length, connection, server: config.server_line.as_ref(), unix_secs: second };
             match head.simple_fields() {
@@ -303,10 +310,17 @@ impl State {
     }
 
     pub(super) fn respond_error(&mut self, error: RequestError, close: bool) {
+        match error {
+            RequestError::HandlerTooSlow => self.cut(CutReason::TimedOut("handler")),
+            RequestError::Stopped => self.cut(CutReason::Drained),
+            RequestError::HandlerFailed if close => self.cut(CutReason::Panicked),
+            _ => {}
+        }
         let response = self.config.error_response(error);
         let length = LengthLine::Length(response.body.len() as u64);
         let close = self.write_head(&response.head(), length, close);
         if !self.exchanges.active_mut().request.traits.is_head {
+            self.trace_body(response.body.len() as u64);
             self.emit(|output| output.write_bytes(response.body));
         }
         let is_about_handler = matches!(
@@ -319,6 +333,12 @@ impl State {
         if is_about_handler {
             self.finish_response(close);
         } else {
+            // A rejected request has had no handler.
+            if let Some(front) = self.exchanges.front_mut()
+                && front.response == ResponseState::Waiting
+            {
+                front.move_response(ResponseState::Complete);
+            }
             self.end();
         }
     }
@@ -327,7 +347,14 @@ impl State {
     pub(crate) fn fail_handler(&mut self, error: RequestError) {
         match self.exchanges.front().map(|front| front.response) {
             Some(ResponseState::Waiting) => self.respond_error_and_close(error),
-            Some(ResponseState::Streaming(_)) => self.end(),
+            Some(ResponseState::Streaming(_)) => {
+                match error {
+                    RequestError::HandlerTooSlow => self.cut(CutReason::TimedOut("handler")),
+                    RequestError::Stopped => self.cut(CutReason::Drained),
+                    _ => self.cut(CutReason::Panicked),
+                }
+                self.end();
+            }
             _ => {}
         }
     }
@@ -346,6 +373,8 @@ impl State {
         let drain_max = self.config.limits.max_drain_bytes;
         let Some(front) = self.exchanges.front_mut() else { return };
         front.move_response(ResponseState::Complete);
+        self.trace_whole();
+        let Some(front) = self.exchanges.front_mut() else { return };
         if front.body_is_complete() {
             if close {
                 // A peer that asked for the end has nothing more to send.
@@ -372,7 +401,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::{super::shared::Shared, *};
-    use crate::Limits;
+    use crate::{Limits, observe::Peer};
 
     type Way = fn(&mut State, u64, &ResponseHead<'_>, &mut Payload<'_>) -> Result<(), RespondError>;
 
@@ -412,7 +441,7 @@ mod tests {
         drained_at: usize,
         way: Way,
     ) -> String {
-        let shared = Shared::new(config.clone(), None);
+        let shared = Shared::new(config.clone(), Peer::default());
         let mut state = shared.lock();
         let input: String = requests.iter().map(|&(request, ..)| REQUESTS[request]).collect();
         let (mut read, now, mut results) = (0, Instant::now(), Vec::new());
@@ -471,7 +500,7 @@ mod tests {
 
     #[test]
     fn most_answers_are_given_plainly() {
-        let shared = Shared::new(Arc::new(HttpConfig::new()), None);
+        let shared = Shared::new(Arc::new(HttpConfig::new()), Peer::default());
         let mut state = shared.lock();
         for (request, is_plain) in REQUESTS.iter().zip([true, true, false, false, false]) {
             state.read(request.as_bytes(), Instant::now());

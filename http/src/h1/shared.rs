@@ -11,7 +11,11 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::state::State;
-use crate::{HttpConfig, wakers::wake_each};
+use crate::{
+    HttpConfig,
+    observe::{Peer, RequestTrace, Stage},
+    wakers::wake_each,
+};
 
 /// The connection as its loops, its exchanges and their bodies share it.
 ///
@@ -21,12 +25,12 @@ use crate::{HttpConfig, wakers::wake_each};
 /// request and of the task that runs the handlers are used under the lock: they are the driver's own.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// The address at the other end, if it is known. Outside the lock: it never changes.
-    peer: Option<SocketAddr>,
+    /// The address at the other end, if it is known, and the Connector. Outside the lock: they never change.
+    peer: Peer,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Arc<HttpConfig>, peer: Option<SocketAddr>) -> Arc<Self> {
+    pub(crate) fn new(config: Arc<HttpConfig>, peer: Peer) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(State::new(config)), peer })
     }
 
@@ -44,7 +48,21 @@ impl Shared {
 
     #[inline]
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer.address
+    }
+
+    /// Reports what was noted of watched requests. The caller holds no lock.
+    #[cold]
+    pub(crate) fn report(&self, reports: &[(Stage, RequestTrace)]) {
+        if reports.is_empty() {
+            return;
+        }
+        let config = self.state.lock().config.clone();
+        if let Some(reporter) = config.watch.reporter() {
+            for (stage, trace) in reports {
+                reporter.report(*stage, trace, &self.peer);
+            }
+        }
     }
 }
 
@@ -91,6 +109,6 @@ impl StateGuard<'_> {
 /// The state holds heads and bodies of clients, which may be confidential, so nothing of it is shown.
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Shared").field("peer", &self.peer.address).finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@ use super::{
     codec::{framing::UpgradeOffer, request::HeadScanner},
     queue::{Exchange, ExchangeQueue, ResponseState},
     timers::Timers,
+    traces::Traces,
 };
 use crate::{Head, HttpConfig, RequestError, wakers::WaitList};
 
@@ -102,7 +103,8 @@ pub(crate) struct State {
     pub(crate) date_secs: u32,
     /// The driver has been dropped.
     pub(crate) driver_gone: bool,
-    /// A handler failed, and nothing has been reported: see [`Cold::failure`].
+    /// Something is to be reported: a handler that failed, see [`Cold::failure`], or what was noted of
+    /// requests that are watched, see [`Cold::traces`].
     pub(crate) unreported: bool,
     /// Tasks are to be woken when the lock is released: see [`Cold::woken`].
     pub(crate) has_woken: bool,
@@ -151,6 +153,12 @@ pub(crate) struct Cold {
     /// The timer that expired last.
     pub(crate) timed_out: Option<&'static str>,
     pub(crate) offer: Option<Offer>,
+    /// The failure is to be reported.
+    pub(crate) failure_is_due: bool,
+    /// The last request that was cut.
+    pub(crate) cut: Option<u64>,
+    /// The traces of requests that are watched.
+    pub(crate) traces: Traces,
     /// The drain that is under way.
     pub(crate) drain: Option<Drain>,
     /// The last exchange whose response is a stream of events that a drain ends.
@@ -295,6 +303,17 @@ impl State {
         Some((id, head))
     }
 
+    /// Begins to handle the request that was handed over; returns what follows its head.
+    #[inline]
+    pub(crate) fn begin_handling(&mut self, id: u64) -> Follows {
+        let follows = self.follows(id);
+        if self.cold.is_some() {
+            cold_path();
+            self.trace_handler(id);
+        }
+        follows
+    }
+
     /// Returns what follows the head of the request that was handed over.
     #[inline]
     pub(crate) fn follows(&self, id: u64) -> Follows {
@@ -316,6 +335,7 @@ impl State {
     pub(crate) fn truncate_requests(&mut self, place: usize) {
         let receiving = self.reading == Reading::Body && self.exchanges.len() > place;
         self.exchanges.truncate(place);
+        self.truncate_traces();
         self.read_ahead = self.exchanges.buffered_bytes();
         if receiving {
             self.discard();
@@ -353,6 +373,7 @@ impl State {
     /// Makes what is queued the last, and wakes everything that waits.
     #[inline(never)]
     pub(crate) fn end(&mut self) {
+        self.end_traces();
         self.exchanges.clear();
         self.read_ahead = 0;
         if self.writing == Writing::Open {
@@ -385,6 +406,9 @@ impl State {
     pub(crate) fn transport_failed(&mut self) {
         self.lost_at.get_or_insert(self.bytes_sent);
         let lost = self.pending();
+        if lost > 0 {
+            self.lose_responses();
+        }
         self.cold_mut().undelivered += lost;
         self.bytes_sent = self.bytes_queued;
         self.output.clear();
@@ -468,6 +492,9 @@ impl State {
     #[inline(never)]
     fn sent_slow(&mut self, bytes: usize) {
         self.credit_writing(bytes);
+        if self.has_traces() {
+            self.settle_traces();
+        }
         if let Some(Cold { flush: Some((wanted, _)), .. }) = self.cold.as_deref()
             && *wanted <= self.bytes_sent
         {

@@ -77,10 +77,17 @@ impl State {
             }
             BodyRemaining::Bytes(left) => {
                 *left -= data.len() as u64;
+                self.trace_body(data.len() as u64);
                 self.emit(|output| write_bytes(output, data));
             }
-            BodyRemaining::Chunks => self.emit(|output| chunked::write_chunk(output, data)),
-            BodyRemaining::UntilClose => self.emit(|output| write_bytes(output, data)),
+            BodyRemaining::Chunks => {
+                self.trace_body(data.len() as u64);
+                self.emit(|output| chunked::write_chunk(output, data));
+            }
+            BodyRemaining::UntilClose => {
+                self.trace_body(data.len() as u64);
+                self.emit(|output| write_bytes(output, data));
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     RespondError,
     message::{ResponseHead, list_elements},
+    observe::Switch,
 };
 
 /// The facts of a connection that are needed to go on with a request that was left unanswered.
@@ -43,7 +44,9 @@ impl State {
         let others: Vec<_> =
             head.others.iter().cloned().chain(added.map(|value| (header::UPGRADE, value))).collect();
         self.emit_response(&ResponseHead { others: &others, ..*head }, LengthLine::None, connection);
-        self.leave_http();
+        let named = others.iter().find(|(name, _)| name == header::UPGRADE);
+        let protocol = named.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        self.leave_http(Switch { protocol, by: if traits.is_connect { "CONNECT" } else { "101" } });
         Ok(())
     }
 
@@ -62,12 +65,13 @@ impl State {
         if traits.continue_due {
             self.emit(|output| response::interim(output, StatusCode::CONTINUE, [].into_iter()));
         }
-        self.leave_http();
+        self.leave_http(Switch { protocol: None, by: "hyper" });
         Some(unanswered)
     }
 
     /// Makes what is queued the last of HTTP: the transport is handed over behind it.
-    fn leave_http(&mut self) {
+    fn leave_http(&mut self, switch: Switch) {
+        self.trace_switch(switch);
         self.move_writing(Writing::Upgrading);
         if self.reading != Reading::Closed {
             self.move_reading(Reading::Upgraded);

@@ -1,19 +1,20 @@
 //! The server: a handler or a service in, a supervised tree out.
 
 use std::{
+    any::Any,
     io,
     net::ToSocketAddrs,
     path::Path,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use http::HeaderValue;
-use riot_actor::Reason;
+use riot_actor::{Reason, telemetry::Watched, this};
 use riot_flow::drive_to_completion;
 use riot_socket::{
     Bind, ChildId, ChildSpec, Connection, ConnectionOverflow, Handshake, Options, Protocol, ReadyServer,
@@ -23,8 +24,13 @@ use riot_socket::{
 use super::{
     Handler, ServiceFunction,
     serve::{WhenPeerIsGone, serve},
+    stats::Stats,
+    telemetry::{self, ServerReporter, Timings},
 };
-use crate::{Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts};
+use crate::{
+    Http1, HttpConfig, Limits, RequestError, Response, Scheme, Timeouts,
+    observe::{Interest, Peer, WhenNoted},
+};
 
 /// Serves HTTP on `port` of every address of this machine, of IPv6 and IPv4, and answers with `handler`; see
 /// [`Server::bind_port`]. The tree is linked to the caller, and accepts connections when this returns.
@@ -252,6 +258,26 @@ impl Server {
         self
     }
 
+    /// Sets when requests are noted, for [events](super::telemetry) and [histograms](super::stats()); by
+    /// default while somebody reads.
+    ///
+    /// ```
+    /// use riot_http::{Server, telemetry::Timings};
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.timings(Timings::Always);
+    /// # drop(server);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn timings(mut self, timings: Timings) -> Self {
+        self.config.watch.timings = match timings {
+            Timings::WhenRead => WhenNoted::Read,
+            Timings::Always => WhenNoted::Always,
+            Timings::Off => WhenNoted::Never,
+        };
+        self
+    }
+
     /// Sets the value of `Server` in every response; the field is absent by default.
     pub fn server_name(mut self, name: HeaderValue) -> Self {
         self.config = self.config.server_name(name);
@@ -307,7 +333,9 @@ impl Server {
         let Self { server, config, when_gone } = self;
         let server = server.drain_first_timeout(config.drain_first_timeout());
         let (config, handler) = (Arc::new(config), Arc::new(handler));
-        Serving(server.protocol(HttpProtocol { config, handler, when_gone, first: AtomicBool::new(true) }))
+        let stats = Arc::new(Stats::new(&config));
+        let first = AtomicBool::new(true);
+        Serving(server.protocol(HttpProtocol { config, handler, when_gone, stats, first }))
     }
 
     /// Runs all handlers inside the tokio runtime of [`Config::tokio`](riot_actor::runtime::Config::tokio),
@@ -509,22 +537,43 @@ struct HttpProtocol<H> {
     config: Arc<HttpConfig>,
     handler: Arc<H>,
     when_gone: WhenPeerIsGone,
+    stats: Arc<Stats>,
     /// No connection has been served yet.
     first: AtomicBool,
 }
 
+impl<H> HttpProtocol<H> {
+    /// Lets the connections of the server ask it for its load, and report what they note of requests.
+    #[cold]
+    fn begin(&self, connection: &Connection) {
+        let Some(load) = connection.load() else { return };
+        self.config.overload_check(move || load.is_overloaded());
+        telemetry::register_all();
+        let (watched, stats) = (Watched::current(), self.stats.clone());
+        let server = connection.server_name().unwrap_or_else(|| "".into());
+        self.config.watch.set_reporter(ServerReporter { server, stats, watched: watched.clone() });
+        let config: Weak<HttpConfig> = Arc::downgrade(&self.config);
+        watched.follow(Interest::ANY, config);
+    }
+}
+
 impl<H: Handler> Protocol for HttpProtocol<H> {
     fn serve(&self, connection: Connection) -> impl Future<Output = Reason> + Send + 'static {
-        let Self { config, handler, when_gone, first } = self;
-        let (flow, requests) = Http1::for_peer(config.clone(), connection.peer().as_ip());
-        if let Some(load) = connection.load().filter(|_| first.swap(false, Ordering::Relaxed)) {
-            config.overload_check(move || load.is_overloaded());
+        let Self { config, handler, when_gone, first, .. } = self;
+        if first.load(Ordering::Relaxed) && first.swap(false, Ordering::Relaxed) {
+            self.begin(&connection);
         }
+        let peer = Peer { address: connection.peer().as_ip(), connector: Some(this()) };
+        let (flow, requests) = Http1::for_connection(config.clone(), peer);
         let (handler, when_gone) = (handler.clone(), *when_gone);
         drive_to_completion(connection, flow, async move { serve(requests, &*handler, when_gone).await })
     }
 
     fn alpn(&self) -> &'static [&'static str] {
         Http1::ALPN
+    }
+
+    fn extension(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(self.stats.clone())
     }
 }

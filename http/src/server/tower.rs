@@ -14,7 +14,7 @@ use http_body::Body as _;
 use tower_service::Service;
 
 use super::Handler;
-use crate::{Body, HandlerError, Head, Reqd, Responder, Response, Upgrade};
+use crate::{Body, HandlerError, Head, Reqd, Responder, Response, Route, Upgrade};
 
 /// Answers requests with a tower service. Each request gets a clone of it, as tower expects.
 ///
@@ -224,7 +224,10 @@ async fn answer<B: http_body::Body<Error: Into<HandlerError>>>(
     answered: http::Response<B>,
     is_head: bool,
 ) -> Result<(), HandlerError> {
-    let (parts, body) = answered.into_parts();
+    let (mut parts, body) = answered.into_parts();
+    if let Some(route) = parts.extensions.remove::<Route>() {
+        responder.set_route(route);
+    }
     #[cfg(feature = "axum")]
     if parts.status == StatusCode::UPGRADE_REQUIRED {
         std::hint::cold_path();

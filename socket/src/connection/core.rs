@@ -162,6 +162,13 @@ impl Connection {
         self.identity.membership.as_ref().map(Membership::load)
     }
 
+    /// Returns the name of the server that the connection belongs to: that which it was given, or else its
+    /// address. None if it belongs to none.
+    #[must_use]
+    pub fn server_name(&self) -> Option<Arc<str>> {
+        self.identity.membership.as_ref()?.server_name()
+    }
+
     /// Releases the connection's permit: it is no longer counted, and another client can be accepted, while
     /// this one is served on. For connections that last, such as those of a WebSocket. (Ranch:
     /// `remove_connection`.)

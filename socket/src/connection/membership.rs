@@ -18,6 +18,9 @@ pub(crate) trait Owner: Send + Sync {
     /// Returns the load of the server.
     fn load(&self) -> &Load;
 
+    /// Returns the name of the server, if it has one by now.
+    fn name(&self) -> Option<Arc<str>>;
+
     /// Releases the permit of a member, so that another client can be accepted. Only the first call has an
     /// effect.
     fn release_permit(&self, key: MemberKey);
@@ -61,6 +64,10 @@ impl Membership {
 
     pub(super) fn load(&self) -> Load {
         self.owner.load().clone()
+    }
+
+    pub(super) fn server_name(&self) -> Option<Arc<str>> {
+        self.owner.name()
     }
 
     pub(super) fn release_permit(&self) {

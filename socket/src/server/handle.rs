@@ -1,6 +1,7 @@
 //! The handle of a server: its state, changes of its settings, and its end.
 
 use std::{
+    any::Any,
     fmt,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -91,6 +92,13 @@ impl ServerHandle {
     #[must_use]
     pub fn name(&self) -> String {
         self.shared.name().as_deref().unwrap_or_default().to_owned()
+    }
+
+    /// Returns what the protocol of the server [shows](crate::Protocol::extension), such as its statistics,
+    /// which `riot_http::stats` reads; none by default.
+    #[must_use]
+    pub fn extension(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.shared.protocol().extension()
     }
 
     /// Returns the pid of the top of the server's tree, Server.Sup, if it lives.

@@ -1,6 +1,7 @@
 //! The protocols that a Connector runs.
 
 use std::{
+    any::Any,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -69,6 +70,12 @@ pub trait Protocol: Send + Sync + 'static {
     fn alpn(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// Returns what the protocol keeps for all connections and shows to those that know its type, such as
+    /// statistics; see [`ServerHandle::extension`](crate::ServerHandle::extension). By default nothing.
+    fn extension(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
 }
 
 /// Any future, as the output of a function that has to be `async`.
@@ -112,11 +119,17 @@ impl<S: Future<Output: Outcome>> Future for ServeFuture<S> {
 /// A protocol whose type is erased, so that a running server can be given another.
 pub(super) trait DynProtocol: Send + Sync {
     fn serve(&self, connection: Connection) -> Pin<Box<dyn Future<Output = Reason> + Send>>;
+
+    fn extension(&self) -> Option<Arc<dyn Any + Send + Sync>>;
 }
 
 impl<P: Protocol> DynProtocol for P {
     fn serve(&self, connection: Connection) -> Pin<Box<dyn Future<Output = Reason> + Send>> {
         Box::pin(Protocol::serve(self, connection))
+    }
+
+    fn extension(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        Protocol::extension(self)
     }
 }
 

@@ -189,6 +189,10 @@ impl Owner for Shared {
         &self.load
     }
 
+    fn name(&self) -> Option<Arc<str>> {
+        self.name()
+    }
+
     fn release_permit(&self, key: MemberKey) {
         self.release(self.table.take_permit(key));
     }

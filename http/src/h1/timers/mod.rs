@@ -195,6 +195,11 @@ impl Timers {
         self.clock.unset
     }
 
+    /// Returns the latest time that was told.
+    pub(crate) fn told_time(&self) -> Option<Instant> {
+        self.clock.instant
+    }
+
     /// Records that a head is complete; the next one has a timer of its own.
     pub(crate) fn head_read(&mut self) {
         if self[Timer::Head] != Due::NEVER {
