@@ -1,4 +1,4 @@
-//! What is watched: one bit for each type of event that riot emits itself, so that code which could emit one
+//! Events of riot itself: each owns a bit that is set while it has a handler, so that code which could emit it
 //! asks with a load and a test.
 
 use std::{

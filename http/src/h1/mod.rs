@@ -3,7 +3,7 @@
 //! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind
 //! one lock. `read` turns bytes into requests and bodies, `respond` and `streaming` turn responses into
 //! bytes, `waits` has what handlers wait for, `switch` ends HTTP for another protocol, `failure` answers
-//! for handlers that fail, `timers` acts on deadlines, `traces` notes what becomes of watched requests, `queue` holds the exchanges in order, `codec` knows
+//! for handlers that fail, `finish` ends each call, `timers` acts on deadlines, `traces` notes what becomes of watched requests, `queue` holds the exchanges in order, `codec` knows
 //! the grammar, `cache` what a worker keeps from one request to the next.
 //!
 //! The way of a request: `read_on` → [`State::read_bytes`](state::State) → `read_heads` → `accept` →
@@ -17,6 +17,7 @@
 pub(crate) mod cache;
 pub(crate) mod codec;
 mod failure;
+mod finish;
 mod moves;
 mod queue;
 mod read;
