@@ -211,7 +211,9 @@ where
     Q: Send + 'static,
     R: Send + 'static,
 {
-    CallFuture::new(to, timeout, move |from, reply| Message::build(|| CallRequest { query, from, reply }))
+    CallFuture::<Q, R, _>::new(to, timeout, move |from, reply| {
+        Message::build(|| CallRequest { query, from, reply })
+    })
 }
 
 impl Shared {

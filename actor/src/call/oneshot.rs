@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::{Future, poll_fn},
+    panic::Location,
     pin::Pin,
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use crate::{
         context, coop,
         kernel::{
             exit_hooks::{ExitHook, OnExit},
-            process::Body,
+            observed::{TypedBody, WaitKind, note_wait},
             spawn::{Origin, SpawnSpec},
         },
         shared::{self, Shared},
@@ -73,11 +74,13 @@ pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> 
 /// run.
 pub(super) fn run<R: Send + 'static>(
     shared: &Arc<Shared>,
-    make: impl FnOnce(ReplyTo<R>) -> Body,
+    spawned_at: &'static Location<'static>,
+    make: impl FnOnce(ReplyTo<R>) -> TypedBody,
 ) -> Receiver<R> {
     let oneshot = Arc::new(Oneshot::new());
     let body = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
-    let held = shared.spawn_held(SpawnSpec::default(), Origin::default(), body, |_| ());
+    let spec = SpawnSpec { spawned_at: Some(spawned_at), ..SpawnSpec::default() };
+    let held = shared.spawn_held(spec, Origin::default(), body, |_| ());
     let is_held = shared.on_exit(held.pid, oneshot.clone());
     debug_assert!(is_held, "it has not run");
     shared.start_held(held);
@@ -311,7 +314,11 @@ impl<R: Send> Receiver<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        self.poll_settled(cx)
+        let polled = self.poll_settled(cx);
+        if polled.is_pending() {
+            note_wait(WaitKind::Join);
+        }
+        polled
     }
 
     /// Looks for the reply as [`poll_reply`](Self::poll_reply) does, without spending a reduction. The caller

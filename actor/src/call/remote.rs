@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
@@ -15,7 +16,7 @@ use crate::{
     messages::message::Message,
     names::name::AsName,
     process::{pid::Pid, reason::Reason, spawn::ReasonOf},
-    runtime::{context, handle::Handle},
+    runtime::{context, handle::Handle, kernel::observed::TypedBody},
     time::{Sleep, clock::deadline_after, sleep_until},
 };
 
@@ -201,6 +202,7 @@ impl Handle {
     /// running.wait()?;
     /// # Ok::<(), riot_actor::runtime::RunError>(())
     /// ```
+    #[track_caller]
     pub fn run<F>(&self, future: F) -> RemoteReply<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -208,8 +210,9 @@ impl Handle {
         if self.shared.is_over() {
             return RemoteReply::failed(CallError::NoProc);
         }
-        let receiver = oneshot::run(&self.shared, |reply| {
-            Box::pin(ReasonOf { body: async move { reply.send(future.await) } })
+        let receiver = oneshot::run(&self.shared, Location::caller(), |reply| {
+            let body = Box::pin(ReasonOf { body: async move { reply.send(future.await) } });
+            TypedBody::made_of::<F>(body)
         });
         RemoteReply { awaited: Awaited::Reply(receiver), timeout: None }
     }

@@ -1,8 +1,8 @@
 //! Inspecting processes without disturbing them.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, ops::Range, panic::Location, time::Duration};
 
-use super::{pid::Pid, priority::Priority};
+use super::{pid::Pid, priority::Priority, waiting::WaitingFor};
 use crate::{
     names::name::Name,
     runtime::{
@@ -55,6 +55,23 @@ pub struct ProcessInfo {
     pub nth: u64,
     /// How long it has lived, as precise as [`now_coarse`](crate::time::now_coarse).
     pub age: Option<Duration>,
+    /// Poll slices that it has begun.
+    pub slices: u64,
+    /// Messages that it has taken out of its mailbox.
+    pub received: u64,
+    /// The type of the message that it took last; none before the first.
+    pub last_message: Option<&'static str>,
+    /// The await that it is parked in; none unless its state is [`ProcessState::Waiting`].
+    pub waiting_for: Option<WaitingFor>,
+    /// The size of the future that it was spawned with, in bytes.
+    pub future_bytes: usize,
+    /// The name of the type of that future.
+    pub initial_function: &'static str,
+    /// The place in the program that spawned it; none where the runtime itself did.
+    pub spawned_at: Option<&'static Location<'static>>,
+    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms while
+    /// [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a simulation.
+    pub busy: Option<Duration>,
 }
 
 /// How many relations a process has to others.
@@ -97,6 +114,23 @@ pub struct ProcessSummary {
     pub nth: u64,
     /// How long it has lived, as precise as [`now_coarse`](crate::time::now_coarse).
     pub age: Option<Duration>,
+    /// Poll slices that it has begun.
+    pub slices: u64,
+    /// Messages that it has taken out of its mailbox.
+    pub received: u64,
+    /// The type of the message that it took last; none before the first.
+    pub last_message: Option<&'static str>,
+    /// The await that it is parked in; none unless its state is [`ProcessState::Waiting`].
+    pub waiting_for: Option<WaitingFor>,
+    /// The size of the future that it was spawned with, in bytes.
+    pub future_bytes: usize,
+    /// The name of the type of that future.
+    pub initial_function: &'static str,
+    /// The place in the program that spawned it; none where the runtime itself did.
+    pub spawned_at: Option<&'static Location<'static>>,
+    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms while
+    /// [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a simulation.
+    pub busy: Option<Duration>,
 }
 
 /// The state of a process.
@@ -343,7 +377,7 @@ impl Shared {
                 continue;
             }
             let capacity = core.capacity();
-            let summary = summary(slot, &core, pid, now, lists.label);
+            let summary = self.summary(slot, &core, pid, now, lists.label);
             let ProcessSummary {
                 label,
                 state,
@@ -354,7 +388,15 @@ impl Shared {
                 parent,
                 nth,
                 age,
-                ..
+                slices,
+                received,
+                last_message,
+                waiting_for,
+                future_bytes,
+                initial_function,
+                spawned_at,
+                busy,
+                pid: _,
             } = summary;
             break ProcessInfo {
                 pid,
@@ -373,40 +415,96 @@ impl Shared {
                 parent,
                 nth,
                 age,
+                slices,
+                received,
+                last_message,
+                waiting_for,
+                future_bytes,
+                initial_function,
+                spawned_at,
+                busy,
             };
         };
+        info.busy = self.busy(pid);
         info.mailbox += own_mailbox_len(pid);
         Some(info)
     }
 
     pub(crate) fn summaries(&self) -> Vec<ProcessSummary> {
-        let now = self.clock().now_nanos();
         let mut summaries = Vec::new();
+        self.summaries_of(0..self.table.len(), |summary| summaries.push(summary));
+        summaries
+    }
+
+    /// Shows `f` a summary of every process in these slots.
+    pub(crate) fn summaries_of(&self, slots: Range<u32>, mut f: impl FnMut(ProcessSummary)) {
+        let now = self.clock().now_nanos();
         // Labels are copied into memory that is allocated while no lock is held.
         let mut label = String::new();
-        for (index, slot) in self.table.slots() {
-            let summary = loop {
-                let core = slot.lock();
-                if core.phase() == Phase::Free {
-                    break None;
-                }
-                let own = owned_label(&core);
-                if label.capacity() < own.len() {
-                    let len = own.len();
-                    drop(core);
-                    label.reserve(len);
-                    continue;
-                }
-                label.push_str(own);
-                let pid = Pid::new(self.id, core.generation, index);
-                break Some(summary(slot, &core, pid, now, std::mem::take(&mut label)));
-            };
-            summaries.extend(summary.map(|mut summary| {
-                summary.mailbox += own_mailbox_len(summary.pid);
-                summary
-            }));
+        let has_pid = |_: &Core| true;
+        for (index, slot) in self.table.slots_in(slots) {
+            self.summarize(index, slot, now, &mut label, has_pid).into_iter().for_each(&mut f);
         }
-        summaries
+    }
+
+    /// Returns a summary of the process in a slot, if there is one and it is `wanted`.
+    fn summarize(
+        &self,
+        index: u32,
+        slot: &Slot,
+        now: u64,
+        label: &mut String,
+        wanted: impl Fn(&Core) -> bool,
+    ) -> Option<ProcessSummary> {
+        let mut summary = loop {
+            let core = slot.lock();
+            if core.phase() == Phase::Free || !wanted(&core) {
+                return None;
+            }
+            let own = owned_label(&core);
+            if label.capacity() < own.len() {
+                let len = own.len();
+                drop(core);
+                label.reserve(len);
+                continue;
+            }
+            label.push_str(own);
+            let pid = Pid::new(self.id, core.generation, index);
+            break self.summary(slot, &core, pid, now, std::mem::take(label));
+        };
+        summary.busy = self.busy(summary.pid);
+        summary.mailbox += own_mailbox_len(summary.pid);
+        Some(summary)
+    }
+
+    /// Returns what a record shows without its lists. The caller has copied the [label](owned_label), and
+    /// adds the busy time when it has released the lock.
+    fn summary(&self, slot: &Slot, core: &Core, pid: Pid, now: u64, copied: String) -> ProcessSummary {
+        let state = state(slot, core);
+        let observed = &slot.observed;
+        ProcessSummary {
+            pid,
+            label: core.label.as_ref().map(|label| match label {
+                Cow::Borrowed(label) => Cow::Borrowed(*label),
+                Cow::Owned(_) => Cow::Owned(copied),
+            }),
+            state,
+            mailbox: mailbox_len(core, pid),
+            relations: relation_counts(core),
+            trap_exit: core.trap_exit,
+            priority: core.priority,
+            parent: core.parent.in_runtime_of(pid),
+            nth: core.nth,
+            age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
+            slices: observed.slices(),
+            received: observed.received(),
+            last_message: observed.last_message(),
+            waiting_for: (state == ProcessState::Waiting).then(|| self.waiting_for(slot, pid)),
+            future_bytes: core.future.map_or(0, |future| future.bytes),
+            initial_function: core.future.map_or("", |future| (future.name)()),
+            spawned_at: core.spawned_at,
+            busy: None,
+        }
     }
 }
 
@@ -415,25 +513,6 @@ fn owned_label(core: &Core) -> &str {
     match &core.label {
         Some(Cow::Owned(label)) => label,
         _ => "",
-    }
-}
-
-/// Returns what a record shows without its lists. The caller has copied the [label](owned_label).
-fn summary(slot: &Slot, core: &Core, pid: Pid, now: u64, copied: String) -> ProcessSummary {
-    ProcessSummary {
-        pid,
-        label: core.label.as_ref().map(|label| match label {
-            Cow::Borrowed(label) => Cow::Borrowed(*label),
-            Cow::Owned(_) => Cow::Owned(copied),
-        }),
-        state: state(slot, core),
-        mailbox: mailbox_len(core, pid),
-        relations: relation_counts(core),
-        trap_exit: core.trap_exit,
-        priority: core.priority,
-        parent: core.parent.in_runtime_of(pid),
-        nth: core.nth,
-        age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
     }
 }
 

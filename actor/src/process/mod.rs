@@ -26,6 +26,7 @@ pub(crate) mod priority;
 pub(crate) mod reason;
 pub(crate) mod spawn;
 pub(crate) mod tree;
+pub(crate) mod waiting;
 
 pub use self::{
     exit::{exit, exit_self, is_alive, trap_exit},
@@ -42,6 +43,7 @@ pub use self::{
     reason::{Detail, ExitError, IntoReason, OrReason, Outcome, Reason, ok},
     spawn::{SpawnError, SpawnOptions, spawn, spawn_link, spawn_monitor},
     tree::{ProcessNode, ProcessSubtree, ProcessTree, tree},
+    waiting::{CallId, IoOperation, WaitingFor},
 };
 #[doc(no_inline)]
 pub use crate::process_local;
@@ -55,5 +57,6 @@ pub use crate::{
     runtime::{
         context::{this, try_this},
         coop::yield_now,
+        scheduler::busy::BusySampling,
     },
 };

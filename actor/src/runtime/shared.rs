@@ -15,9 +15,19 @@ use std::{
 use tracing::Level;
 
 use super::{
-    application::Applications, blocking::Pool, config::Config, context, driver::Driver,
-    gave_up::GaveUpProcesses, handle::Handle, kernel::ancestry::Ancestry, kernel::process::Runnable,
-    kernel::table::ProcessTable, scheduler::Scheduler, shutdown::Ending, simulation::SimulatedQueue,
+    application::Applications,
+    blocking::Pool,
+    config::Config,
+    context,
+    driver::Driver,
+    gave_up::GaveUpProcesses,
+    handle::Handle,
+    kernel::ancestry::Ancestry,
+    kernel::process::Runnable,
+    kernel::table::ProcessTable,
+    scheduler::{Scheduler, busy::BusyTimes},
+    shutdown::Ending,
+    simulation::SimulatedQueue,
 };
 use crate::{
     names::{group::Groups, registry::Registry},
@@ -64,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Telemetry,
     pub(crate) tracer: Tracer,
     pub(crate) repeats: Repeats,
+    pub(crate) busy_times: BusyTimes,
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) applications: Applications,
@@ -110,6 +121,7 @@ impl Shared {
             telemetry: Telemetry::default(),
             tracer: Tracer::default(),
             repeats: Repeats::default(),
+            busy_times: BusyTimes::default(),
             driver_common: OnceLock::new(),
             applications: Applications::default(),
             ending: Ending::default(),

@@ -15,7 +15,7 @@ use crate::{
     messages::message::Message,
     names::name::Name,
     process::{pid::Pid, reason::Reason},
-    runtime::{context, coop, handle::Handle},
+    runtime::{context, coop, handle::Handle, kernel::observed::note_timer},
 };
 
 impl TimerRef {
@@ -303,12 +303,10 @@ impl Sleep {
     pub(super) fn is_late(&self) -> bool {
         self.is_late
     }
-}
 
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Polls the sleep, and does not note that the process waits for it: the bound of another wait, which
+    /// observers are to see.
+    pub(crate) fn poll_unnoted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if coop::poll_live().is_pending() {
             return Poll::Pending;
         }
@@ -349,6 +347,21 @@ impl Future for Sleep {
             self.timer = Some((timer, shared.handle()));
             Poll::Pending
         })
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.poll_unnoted(cx);
+        if polled.is_pending() {
+            let until = self.deadline().map_or(u64::MAX, |deadline| {
+                context::with_shared("sleep", |shared| shared.clock().nanos_at(deadline))
+            });
+            note_timer(until);
+        }
+        polled
     }
 }
 

@@ -18,6 +18,7 @@ mod large_release;
 pub(crate) mod lifecycle;
 pub(crate) mod link_set;
 pub(crate) mod locals;
+pub(crate) mod observed;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod relations;

@@ -61,6 +61,7 @@ fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
         release(local, slot, body, None);
         return None;
     }
+    slot.observed.count_slice();
     slot.begin_poll();
     loop {
         local.polling.set(true);
