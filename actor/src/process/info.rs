@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range, panic::Location, time::Duration};
 
-use super::{pid::Pid, priority::Priority, waiting::WaitingFor};
+use super::{pid::Pid, priority::Priority, top::By, waiting::WaitingFor};
 use crate::{
     names::name::Name,
     runtime::{
@@ -197,7 +197,8 @@ pub fn processes() -> Vec<Pid> {
 /// time than an [`info`] of each, and no lock for longer than one process.
 ///
 /// Reading takes one poll slice, some 100 ns for each process: with more than some ten thousand processes,
-/// call [`Handle::summaries`] in [`blocking`](crate::runtime::blocking).
+/// call [`for_each_summary`](super::for_each_summary) or [`top`](super::top), which give way, or
+/// [`Handle::summaries`] in [`blocking`](crate::runtime::blocking).
 ///
 /// ```
 /// # use riot_actor::{process::{SpawnOptions, summaries}, run, this};
@@ -447,6 +448,13 @@ impl Shared {
         }
     }
 
+    /// Returns a summary of a process; none once it is released.
+    pub(crate) fn summary_of(&self, pid: Pid) -> Option<ProcessSummary> {
+        let slot = self.table.of(pid)?;
+        let is_same = |core: &Core| core.generation == pid.generation();
+        self.summarize(pid.index(), slot, self.clock().now_nanos(), &mut String::new(), is_same)
+    }
+
     /// Returns a summary of the process in a slot, if there is one and it is `wanted`.
     fn summarize(
         &self,
@@ -475,6 +483,33 @@ impl Shared {
         summary.busy = self.busy(summary.pid);
         summary.mailbox += own_mailbox_len(summary.pid);
         Some(summary)
+    }
+
+    /// Shows `f` every process in these slots, how many were spawned before it, and one of its properties.
+    pub(crate) fn values_of(&self, slots: Range<u32>, by: By, mut f: impl FnMut(Pid, u64, u64)) {
+        let now = self.clock().now_nanos();
+        for (index, slot) in self.table.slots_in(slots) {
+            let core = slot.lock();
+            if core.phase() == Phase::Free {
+                continue;
+            }
+            let (pid, nth) = (Pid::new(self.id, core.generation, index), core.nth);
+            let value = match by {
+                By::Mailbox => mailbox_len(&core, pid) as u64,
+                By::Slices => slot.observed.slices(),
+                By::Received => slot.observed.received(),
+                By::FutureBytes => core.future.map_or(0, |future| future.bytes as u64),
+                By::Age => now.saturating_sub(core.born),
+                By::Busy => 0,
+            };
+            drop(core);
+            let more = match by {
+                By::Mailbox => own_mailbox_len(pid) as u64,
+                By::Busy => self.busy(pid).map_or(0, |busy| busy.as_nanos() as u64),
+                By::Slices | By::Received | By::FutureBytes | By::Age => 0,
+            };
+            f(pid, nth, value + more);
+        }
     }
 
     /// Returns what a record shows without its lists. The caller has copied the [label](owned_label), and

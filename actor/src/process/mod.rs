@@ -25,6 +25,7 @@ pub(crate) mod pid;
 pub(crate) mod priority;
 pub(crate) mod reason;
 pub(crate) mod spawn;
+pub(crate) mod top;
 pub(crate) mod tree;
 pub(crate) mod waiting;
 
@@ -42,6 +43,7 @@ pub use self::{
     priority::Priority,
     reason::{Detail, ExitError, IntoReason, OrReason, Outcome, Reason, ok},
     spawn::{SpawnError, SpawnOptions, spawn, spawn_link, spawn_monitor},
+    top::{By, ProcessGrowth, for_each_summary, top, top_window},
     tree::{ProcessNode, ProcessSubtree, ProcessTree, tree},
     waiting::{CallId, IoOperation, WaitingFor},
 };
