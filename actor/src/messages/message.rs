@@ -53,7 +53,7 @@ type Payload = MaybeUninit<[usize; 2]>;
 /// The description of a value whose type is erased.
 pub(crate) struct MessageKind {
     value_type: TypeId,
-    type_name: fn() -> &'static str,
+    pub(crate) type_name: fn() -> &'static str,
     /// Whether the message counts against the capacity of a mailbox.
     counts: bool,
     /// Drops the value in a payload of this kind.

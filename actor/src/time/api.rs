@@ -1,6 +1,7 @@
 //! Sleeping, and messages sent later.
 
 use std::{
+    any::type_name,
     fmt,
     future::Future,
     hint::cold_path,
@@ -209,7 +210,8 @@ pub fn send_interval<M: Clone + Send + 'static>(
     }
     let to = to.destination().0;
     Ok(context::with_shared("send_interval", |shared| {
-        shared.timers.repeat(shared, to, period, Box::new(move || Message::new(message.clone())))
+        let make = Box::new(move || Message::new(message.clone()));
+        shared.timers.repeat(shared, to, period, type_name::<M>, make)
     }))
 }
 
