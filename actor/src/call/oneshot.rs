@@ -24,6 +24,7 @@ use crate::{
         context, coop,
         kernel::{
             exit_hooks::{ExitHook, OnExit},
+            inspection::{Inspection, InspectionReply},
             observed::{TypedBody, WaitKind, note_wait},
             spawn::{Origin, SpawnSpec},
         },
@@ -258,6 +259,27 @@ pub(super) fn abandon<R>(oneshot: &Arc<Oneshot<R>>) {
     if matches!(*oneshot.state.lock(), OneshotState::Open(_)) {
         shared::with_runtime(pid.runtime.get(), |shared| abandon(shared, pid, oneshot.clone()));
     }
+}
+
+impl InspectionReply for Oneshot<Inspection> {
+    fn reply(&self, inspection: Inspection) {
+        drop(self.settle(Ok(inspection)));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        !matches!(*self.state.lock(), OneshotState::Open(_))
+    }
+}
+
+/// Asks a process about its mailbox, on any thread.
+pub(super) fn inspection_of(shared: &Shared, pid: Pid) -> Result<Receiver<Inspection>, CallError> {
+    let oneshot = Arc::new(Oneshot::<Inspection>::new());
+    // First, so that an exit is told in any case.
+    if !shared.on_exit(pid, oneshot.clone()) {
+        return Err(CallError::NoProc);
+    }
+    shared.ask_inspection(pid, oneshot.clone());
+    Ok(Receiver::new(oneshot))
 }
 
 impl<R: Send> OnExit for Oneshot<R> {

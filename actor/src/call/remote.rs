@@ -16,7 +16,11 @@ use crate::{
     messages::message::Message,
     names::name::AsName,
     process::{pid::Pid, reason::Reason, spawn::ReasonOf},
-    runtime::{context, handle::Handle, kernel::observed::TypedBody},
+    runtime::{
+        context,
+        handle::Handle,
+        kernel::{inspection::Inspection, observed::TypedBody},
+    },
     time::{Sleep, clock::deadline_after, sleep_until},
 };
 
@@ -162,6 +166,33 @@ impl Handle {
             Err(error) => Awaited::Failed(error),
         };
         let deadline = timeout.and_then(|timeout| deadline_after(self.shared.now(), timeout));
+        RemoteReply { awaited, timeout: deadline.map(|deadline| (deadline, None, self.clone())) }
+    }
+
+    /// Asks a process about its mailbox, as [`inspect`](crate::process::inspect) does, from a plain thread or
+    /// another executor.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use riot_actor::{run, runtime::Handle, send, spawn};
+    ///
+    /// run(async {
+    ///     let clerk = spawn(std::future::pending::<()>());
+    ///     send(clerk, 1_u8);
+    ///     let mailbox = Handle::current().inspect(clerk, Duration::from_secs(1)).await?;
+    ///     assert_eq!(mailbox.messages, 1);
+    ///     riot_actor::ok()
+    /// });
+    /// ```
+    pub fn inspect(&self, pid: Pid, timeout: Duration) -> RemoteReply<Inspection> {
+        if self.shared.is_over() {
+            return RemoteReply::failed(CallError::NoProc);
+        }
+        let awaited = match oneshot::inspection_of(&self.shared, pid) {
+            Ok(receiver) => Awaited::Reply(receiver.end_with(&self.shared)),
+            Err(error) => Awaited::Failed(error),
+        };
+        let deadline = deadline_after(self.shared.now(), timeout);
         RemoteReply { awaited, timeout: deadline.map(|deadline| (deadline, None, self.clone())) }
     }
 

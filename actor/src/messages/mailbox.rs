@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, hint::cold_path};
 
-use super::message::Message;
+use super::message::{Message, MessageKind};
 
 /// Messages accepted for a process and not drained into its mailbox. Most processes have none, and own no
 /// queue.
@@ -231,6 +231,26 @@ impl Mailbox {
     pub(crate) fn len(&self) -> usize {
         let queues = self.queues.as_ref().map_or(0, |queues| queues.special + queues.fresh.len());
         usize::from(self.first.is_some()) + queues
+    }
+
+    /// Returns the descriptions of all messages behind the first ones, in order. The first ones are skipped at
+    /// no cost.
+    pub(crate) fn kinds_from(&self, skipped: usize) -> impl Iterator<Item = &'static MessageKind> {
+        let mut left = skipped;
+        let mut skip = move |len: usize| {
+            let skipped = left.min(len);
+            left -= skipped;
+            skipped
+        };
+        let queues = self.queues.as_deref();
+        let priority = self.priority_queue().map(|queue| &queue.messages);
+        let priority = priority.map(|messages| messages.range(skip(messages.len())..));
+        let passed = queues.map(|queues| queues.passed.range(skip(queues.passed.len())..));
+        let first = self.first.as_ref().filter(|_| skip(1) == 0);
+        let fresh = queues.map(|queues| queues.fresh.range(skip(queues.fresh.len())..));
+        let numbered = priority.into_iter().flatten().chain(passed.into_iter().flatten());
+        let others = first.into_iter().chain(fresh.into_iter().flatten());
+        numbered.map(|(_, message)| message.kind()).chain(others.map(Message::kind))
     }
 
     /// Takes the memory of empty queues.

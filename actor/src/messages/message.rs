@@ -52,8 +52,12 @@ type Payload = MaybeUninit<[usize; 2]>;
 
 /// The description of a value whose type is erased.
 pub(crate) struct MessageKind {
-    value_type: TypeId,
+    pub(crate) value_type: TypeId,
     pub(crate) type_name: fn() -> &'static str,
+    /// The size of the value.
+    pub(crate) bytes: usize,
+    /// Whether the value is in a box.
+    pub(crate) boxed: bool,
     /// Whether the message counts against the capacity of a mailbox.
     counts: bool,
     /// Drops the value in a payload of this kind.
@@ -74,6 +78,8 @@ impl<T: 'static, const COUNTS: bool> KindOf<T, COUNTS> {
     const KIND: &'static MessageKind = &MessageKind {
         value_type: TypeId::of::<T>(),
         type_name: type_name::<T>,
+        bytes: size_of::<T>(),
+        boxed: !fits::<T>(),
         counts: COUNTS,
         drop: |mut payload| {
             let payload = payload.as_mut_ptr();

@@ -50,7 +50,7 @@ pub use self::{
 #[doc(no_inline)]
 pub use crate::process_local;
 pub use crate::{
-    call::{Wait, join, wait},
+    call::{INSPECT_TIMEOUT, Wait, inspect, join, wait},
     guard::{
         catch_panic::{CatchPanic, catch_panic},
         contain,
@@ -59,6 +59,7 @@ pub use crate::{
     runtime::{
         context::{this, try_this},
         coop::yield_now,
+        kernel::inspection::{Inspection, MessageCount},
         scheduler::busy::BusySampling,
     },
 };

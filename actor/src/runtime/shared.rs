@@ -23,6 +23,7 @@ use super::{
     gave_up::GaveUpProcesses,
     handle::Handle,
     kernel::ancestry::Ancestry,
+    kernel::inspection::Inspections,
     kernel::process::Runnable,
     kernel::table::ProcessTable,
     scheduler::{Scheduler, busy::BusyTimes},
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) tracer: Tracer,
     pub(crate) repeats: Repeats,
     pub(crate) busy_times: BusyTimes,
+    pub(crate) inspections: Inspections,
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) applications: Applications,
@@ -122,6 +124,7 @@ impl Shared {
             tracer: Tracer::default(),
             repeats: Repeats::default(),
             busy_times: BusyTimes::default(),
+            inspections: Inspections::default(),
             driver_common: OnceLock::new(),
             applications: Applications::default(),
             ending: Ending::default(),

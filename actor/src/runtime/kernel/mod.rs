@@ -14,6 +14,7 @@ pub(crate) mod ancestry;
 pub(crate) mod exit_hooks;
 pub(crate) mod in_place;
 pub(crate) mod inbox;
+pub(crate) mod inspection;
 mod large_release;
 pub(crate) mod lifecycle;
 pub(crate) mod link_set;

@@ -39,7 +39,7 @@ pub(crate) struct Slot {
 #[derive(Default)]
 pub(crate) struct StateMirror {
     /// Says what the process must look at before it goes on: [`CONDEMNED`], which mirrors `core.condemned`,
-    /// and [`PRIORITY`]. It changes under the lock.
+    /// [`PRIORITY`] and [`INSPECTION`]. It changes under the lock.
     pub(super) attention: AtomicU8,
     /// Is set while `core.arrivals` is not empty.
     pub(super) arrived: AtomicBool,
@@ -55,6 +55,8 @@ pub(crate) struct StateMirror {
 pub(super) const CONDEMNED: u8 = 1;
 /// A message with priority may be among the arrivals.
 pub(super) const PRIORITY: u8 = 2;
+/// A question about the mailbox is to be answered at the beginning of a poll slice.
+pub(super) const INSPECTION: u8 = 4;
 
 pub(crate) type CoreGuard<'a> = SpinGuard<'a, Core, StateMirror>;
 
@@ -177,6 +179,28 @@ impl Slot {
     #[inline]
     pub(crate) fn needs_attention(&self) -> bool {
         self.mirror().attention.load(Ordering::Acquire) != 0
+    }
+
+    /// Returns whether a message with priority may be among the arrivals.
+    pub(crate) fn may_have_priority(&self) -> bool {
+        self.mirror().attention.load(Ordering::Acquire) & PRIORITY != 0
+    }
+
+    pub(super) fn has_inspection(&self) -> bool {
+        self.mirror().attention.load(Ordering::Acquire) & INSPECTION != 0
+    }
+
+    /// Has the process answer questions in its next poll slice. The caller holds the lock.
+    pub(super) fn ask_for_inspection(&self) {
+        let before = self.mirror().attention.load(Ordering::Relaxed);
+        self.mirror().attention.store(before | INSPECTION, Ordering::Release);
+    }
+
+    /// Notes that the questions are being answered.
+    pub(super) fn take_inspection(&self) {
+        let _core = self.lock();
+        let before = self.mirror().attention.load(Ordering::Relaxed);
+        self.mirror().attention.store(before & !INSPECTION, Ordering::Release);
     }
 
     /// Returns the kind of wait that the process has parked in. The caller holds the lock.
