@@ -308,7 +308,8 @@ impl Sleep {
 
     /// Polls the sleep, and does not note that the process waits for it: the bound of another wait, which
     /// observers are to see.
-    pub(crate) fn poll_unnoted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    #[doc(hidden)]
+    pub fn poll_unnoted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if coop::poll_live().is_pending() {
             return Poll::Pending;
         }

@@ -61,6 +61,18 @@ pub(crate) fn note_wait(kind: WaitKind) {
     WAIT_KIND.set(kind);
 }
 
+/// Notes that the process waits until it can read from a socket.
+#[inline]
+pub fn note_read_wait() {
+    note_wait(WaitKind::Read);
+}
+
+/// Notes that the process waits until it can write to a socket.
+#[inline]
+pub fn note_write_wait() {
+    note_wait(WaitKind::Write);
+}
+
 /// Returns the kind of the last pending await of this poll.
 #[inline]
 pub(crate) fn noted_wait() -> WaitKind {
