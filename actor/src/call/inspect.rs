@@ -13,9 +13,9 @@ pub const INSPECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks a process about its mailbox: how many messages of which types are there, and how large they are.
 ///
-/// The process answers at the beginning of its next poll slice, before its body is polled, which takes some
-/// 20 ns for each message; of more than 10 000 it counts a part in each poll slice. The body is polled once more
-/// than it would be without the question. Without a question nothing is paid.
+/// The process answers at the beginning of its next poll slice, before its body is polled, which takes
+/// some 20 ns for each message; of more than 10 000 it counts a part in each poll slice. The body is
+/// polled once more than it would be without the question. Without a question nothing is paid.
 ///
 /// ```
 /// # use riot_actor::{process::{INSPECT_TIMEOUT, inspect}, run, send, spawn};
@@ -31,8 +31,8 @@ pub const INSPECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// ```
 ///
 /// # Errors
-/// [`CallError::Timeout`] if the process does not give way in time, [`CallError::NoProc`] if it has exited, and
-/// [`CallError::Exit`] if it exits meanwhile.
+/// [`CallError::Timeout`] if the process does not give way in time, [`CallError::NoProc`] if it has
+/// exited, and [`CallError::Exit`] if it exits meanwhile.
 ///
 /// # Cancel safety
 /// If the future is dropped, the answer is discarded.

@@ -233,8 +233,8 @@ impl Mailbox {
         usize::from(self.first.is_some()) + queues
     }
 
-    /// Returns the descriptions of all messages behind the first ones, in order. The first ones are skipped at
-    /// no cost.
+    /// Returns the descriptions of all messages behind the first ones, in order. The first ones are
+    /// skipped at no cost.
     pub(crate) fn kinds_from(&self, skipped: usize) -> impl Iterator<Item = &'static MessageKind> {
         let mut left = skipped;
         let mut skip = move |len: usize| {
@@ -430,6 +430,32 @@ mod tests {
 
     fn is(wanted: u32) -> impl FnMut(&Message) -> bool {
         move |message| message.downcast_ref() == Some(&wanted)
+    }
+
+    #[test]
+    fn the_kinds_behind_any_number_of_messages_are_those_of_the_rest() {
+        let mut mailbox = Mailbox::default();
+        mailbox.push(Message::new(1_u8));
+        mailbox.push(Message::new(2_u16));
+        assert!(mailbox.take(&mut Position::start(), |message| message.is::<u16>()).is_some());
+        mailbox.push(Message::new(3_u32));
+        mailbox.push(Message::new(4_u64));
+        mailbox.push(Message::new(5_u128));
+        mailbox.push_priority(Message::new(6_i8));
+        mailbox.push_priority(Message::new(7_i16));
+        let mut in_first = Mailbox::default();
+        in_first.push(Message::new(1_u8));
+        in_first.push(Message::new(2_u16));
+        assert!(mailbox.queues.as_ref().is_some_and(|queues| !queues.passed.is_empty()));
+        assert!(in_first.first.is_some() && in_first.len() == 2);
+        for (mailbox, all) in
+            [(&mailbox, &["i8", "i16", "u8", "u32", "u64", "u128"][..]), (&in_first, &["u8", "u16"])]
+        {
+            for skipped in 0..=all.len() + 1 {
+                let kinds: Vec<&str> = mailbox.kinds_from(skipped).map(MessageKind::name).collect();
+                assert_eq!(kinds, all.get(skipped..).unwrap_or_default(), "{skipped}");
+            }
+        }
     }
 
     #[test]

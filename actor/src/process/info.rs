@@ -69,8 +69,9 @@ pub struct ProcessInfo {
     pub initial_function: &'static str,
     /// The place in the program that spawned it; none where the runtime itself did.
     pub spawned_at: Option<&'static Location<'static>>,
-    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms while
-    /// [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a simulation.
+    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms
+    /// while [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a
+    /// simulation.
     pub busy: Option<Duration>,
 }
 
@@ -128,8 +129,9 @@ pub struct ProcessSummary {
     pub initial_function: &'static str,
     /// The place in the program that spawned it; none where the runtime itself did.
     pub spawned_at: Option<&'static Location<'static>>,
-    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms while
-    /// [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a simulation.
+    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms
+    /// while [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a
+    /// simulation.
     pub busy: Option<Duration>,
 }
 

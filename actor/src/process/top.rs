@@ -54,8 +54,8 @@ const PORTION: u32 = 1_024;
 /// Processes that [`top`] returns at most.
 const MAX_TOP: usize = 10_000;
 
-/// Returns the `n` processes with most of something, the first with most; of two that have the same, the older
-/// one first. One that exits meanwhile may be missing.
+/// Returns the `n` processes with most of something, the first with most; of two that have the same, the
+/// older one first. One that exits meanwhile may be missing.
 ///
 /// `n` is taken as 1 where it is 0, and as 10 000 where it is more. All processes are looked at, some 100 ns
 /// for each, and the caller gives way after each 1 024 of them.
@@ -77,14 +77,14 @@ const MAX_TOP: usize = 10_000;
 /// Panics when awaited outside a process; a plain thread uses [`Handle::top`].
 pub async fn top(by: By, n: usize) -> Vec<ProcessSummary> {
     let mut scan = TopScan::new(current("top"), by, n, None);
-    while scan.step() == Step::More {
+    while scan.step() == ScanStep::More {
         yield_now().await;
     }
     scan.into_result().into_iter().map(|found| found.summary).collect()
 }
 
-/// Returns the `n` processes in which something grows most within `window`, as [`top`] does. A process that was
-/// spawned meanwhile counts from nothing.
+/// Returns the `n` processes in which something grows most within `window`, as [`top`] does. A process
+/// that was spawned meanwhile counts from nothing.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -106,19 +106,19 @@ pub async fn top_window(by: By, n: usize, window: Duration) -> Vec<ProcessGrowth
     let shared = current("top_window");
     let _sampling = (by == By::Busy).then(|| shared.handle().sample_busy());
     let mut before = ValueScan::new(shared.clone(), by);
-    while before.step() == Step::More {
+    while before.step() == ScanStep::More {
         yield_now().await;
     }
     sleep(window).await;
     let mut scan = TopScan::new(shared, by, n, Some(before.values));
-    while scan.step() == Step::More {
+    while scan.step() == ScanStep::More {
         yield_now().await;
     }
     scan.into_result()
 }
 
-/// Shows `f` a summary of every process that is not released, as [`summaries`](super::summaries) does, and gives
-/// way after each 1 024 of them.
+/// Shows `f` a summary of every process that is not released, as [`summaries`](super::summaries) does, and
+/// gives way after each 1 024 of them.
 ///
 /// ```
 /// # use riot_actor::{process::for_each_summary, run, spawn};
@@ -144,17 +144,17 @@ pub async fn for_each_summary(mut f: impl FnMut(ProcessSummary)) {
 }
 
 impl Handle {
-    /// Returns the `n` processes with most of something, as [`top`] does, from a plain thread. No lock is held
-    /// for longer than one process.
+    /// Returns the `n` processes with most of something, as [`top`] does, from a plain thread. No lock is
+    /// held for longer than one process.
     #[must_use]
     pub fn top(&self, by: By, n: usize) -> Vec<ProcessSummary> {
         let mut scan = TopScan::new(self.shared.clone(), by, n, None);
-        while scan.step() == Step::More {}
+        while scan.step() == ScanStep::More {}
         scan.into_result().into_iter().map(|found| found.summary).collect()
     }
 
-    /// Returns the `n` processes in which something grows most within `window`, as [`top_window`] does, from a
-    /// plain thread, which sleeps meanwhile.
+    /// Returns the `n` processes in which something grows most within `window`, as [`top_window`] does,
+    /// from a plain thread, which sleeps meanwhile.
     ///
     /// # Panics
     /// Panics inside a process.
@@ -166,10 +166,10 @@ impl Handle {
         );
         let _sampling = (by == By::Busy).then(|| self.sample_busy());
         let mut before = ValueScan::new(self.shared.clone(), by);
-        while before.step() == Step::More {}
+        while before.step() == ScanStep::More {}
         std::thread::sleep(window);
         let mut scan = TopScan::new(self.shared.clone(), by, n, Some(before.values));
-        while scan.step() == Step::More {}
+        while scan.step() == ScanStep::More {}
         scan.into_result()
     }
 }
@@ -204,7 +204,7 @@ impl Iterator for Portions {
 /// Whether a scan is over.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum ScanStep {
     More,
     Done,
 }
@@ -232,11 +232,11 @@ impl ValueScan {
         Self { shared, by, portions, values }
     }
 
-    fn step(&mut self) -> Step {
-        let Some(portion) = self.portions.next() else { return Step::Done };
+    fn step(&mut self) -> ScanStep {
+        let Some(portion) = self.portions.next() else { return ScanStep::Done };
         let (by, values) = (self.by, &mut self.values);
         self.shared.values_of(portion, by, |pid, _, value| values.push(ProcessValue { pid, value }));
-        Step::More
+        ScanStep::More
     }
 }
 
@@ -260,7 +260,7 @@ impl TopScan {
         Self { shared, by, portions, before, best, summaries: Vec::new(), summed: 0 }
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> ScanStep {
         if let Some(portion) = self.portions.next() {
             let Self { shared, by, before, best, .. } = self;
             shared.values_of(portion, *by, |pid, nth, value| {
@@ -275,7 +275,7 @@ impl TopScan {
             if self.portions.next >= self.portions.end {
                 self.best.sort();
             }
-            return Step::More;
+            return ScanStep::More;
         }
         let from = self.summed;
         self.summed = (from + PORTION as usize).min(self.best.candidates.len());
@@ -283,7 +283,7 @@ impl TopScan {
             let summary = self.shared.summary_of(pid);
             self.summaries.extend(summary.map(|summary| ProcessGrowth { summary, growth }));
         }
-        if self.summed < self.best.candidates.len() { Step::More } else { Step::Done }
+        if self.summed < self.best.candidates.len() { ScanStep::More } else { ScanStep::Done }
     }
 
     fn into_result(self) -> Vec<ProcessGrowth> {
@@ -291,8 +291,8 @@ impl TopScan {
     }
 }
 
-/// Returns the value that a process had at the beginning of the window. Processes are asked for in the order of
-/// their slots.
+/// Returns the value that a process had at the beginning of the window. Processes are asked for in the
+/// order of their slots.
 fn take_value(values: &[ProcessValue], at: &mut usize, pid: Pid) -> u64 {
     while values.get(*at).is_some_and(|value| value.pid.index() < pid.index()) {
         *at += 1;
@@ -352,7 +352,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_best_are_those_of_a_full_sort(n in 1_usize..50, all in prop::collection::vec(-20_i64..20, 0..5_000)) {
+        fn the_best_are_those_of_a_full_sort(
+            n in 1_usize..50,
+            all in prop::collection::vec(-20_i64..20, 0..5_000),
+        ) {
             let pid = Pid::new(NonZeroU32::MIN, 0, 0);
             let mut best = Best::new(n);
             for (nth, &growth) in (0..).zip(&all) {

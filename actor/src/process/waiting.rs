@@ -1,4 +1,4 @@
-//! What a parked process waits for.
+//! Descriptions of the await that a process is parked in.
 
 use std::{fmt, panic::Location, time::Duration, time::Instant};
 

@@ -22,11 +22,11 @@ pub struct TimerInfo {
     pub to: Option<Pid>,
     /// The name that its message is sent to.
     pub name: Option<Name>,
-    /// What happens when it is due.
+    /// The effect of the timer when it is due.
     pub effect: TimerEffect,
 }
 
-/// What happens when a timer is due.
+/// The effect of a timer when it is due.
 ///
 /// See [`timers`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -78,7 +78,7 @@ pub(super) struct ListedTimer {
     pub(super) action: ListedAction,
 }
 
-/// What a timer does. Names of types are found when the wheel is not locked.
+/// The effect of a timer. Names of types are found when the wheel is not locked.
 pub(super) enum ListedAction {
     Message(fn() -> &'static str),
     Interval(fn() -> &'static str),

@@ -137,8 +137,8 @@ impl<T> Wheel<T> {
         Some((entry.tick, entry.value.as_mut()))
     }
 
-    /// Shows `f` the timers in these places: the tick, the number in the order of starts, and the value. Returns
-    /// whether there are places behind them.
+    /// Shows `f` the timers in these places: the tick, the number in the order of starts, and the value.
+    /// Returns whether there are places behind them.
     pub(crate) fn look(&self, places: Range<usize>, mut f: impl FnMut(u64, u64, &T)) -> bool {
         let end = self.entries.capacity();
         for place in places.start..places.end.min(end) {

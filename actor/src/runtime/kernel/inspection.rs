@@ -1,7 +1,8 @@
 //! Questions about a mailbox, which the process itself answers at the beginning of its next poll slice.
 //!
-//! A question is a bit in the attention of the record and an entry in a list of the runtime, so a process pays
-//! nothing where none is asked. The mailbox is counted in portions; the body is polled when all is counted.
+//! A question is a bit in the attention of the record and an entry in a list of the runtime, so a process
+//! pays nothing where none is asked. The mailbox is counted in portions; the body is polled when all is
+//! counted.
 
 use std::{
     any::TypeId,
@@ -18,7 +19,7 @@ use crate::{
     sync::lock::lock,
 };
 
-/// What a process has said of its mailbox.
+/// The contents of a mailbox, as its process has counted them.
 ///
 /// See [`inspect`](crate::process::inspect) for an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,8 @@ pub struct Inspection {
     /// Bytes of the values of at most two words, which stand in the mailbox itself. What a value points to is
     /// not counted.
     pub inline_bytes: usize,
-    /// Bytes of the larger values, each of which is in a box of its own. What a value points to is not counted.
+    /// Bytes of the larger values, each of which is in a box of its own. What a value points to is not
+    /// counted.
     pub boxed_bytes: usize,
 }
 
@@ -69,7 +71,7 @@ pub(crate) struct Inspections(Mutex<Vec<Question>>);
 struct Question {
     pid: Pid,
     reply: Arc<dyn InspectionReply>,
-    /// What has been counted so far.
+    /// The count so far.
     census: Census,
 }
 

@@ -1,4 +1,4 @@
-//! What observers see of a process: counters, the last message, and the wait it has parked in.
+//! The part of a process that observers see: counters, the last message, and the wait it has parked in.
 //!
 //! The process alone writes, by plain stores; others read the counters at any time, and the wait under the
 //! lock of the record, while the process is parked. Nothing here decides anything.
@@ -163,8 +163,8 @@ impl WaitSite {
             // SAFETY: a pointer with the tag was made from a `&'static RequestType`, by `set_request`.
             unsafe { site.cast::<RequestType>().as_ref() }.map_or(Site::None, Site::Request)
         } else {
-            // SAFETY: a pointer without the tag is null or was made from a `&'static Location` by `set_place`:
-            // both types are aligned to more than the tag.
+            // SAFETY: a pointer without the tag is null or was made from a `&'static Location` by
+            // `set_place`: both types are aligned to more than the tag.
             unsafe { site.cast::<Location<'static>>().as_ref() }.map_or(Site::None, Site::Place)
         }
     }

@@ -1,8 +1,8 @@
-//! How long each process has been polled, estimated by the watchdog: at each look it adds the time since the
-//! last look to every process that runs.
+//! How long each process has been polled, estimated by the watchdog: at each look it adds the time since
+//! the last look to every process that runs.
 //!
-//! Nothing is done for it on a worker. A process has an entry from its first sample on; entries of processes
-//! that have exited are swept when there are twice as many as at the last sweep.
+//! Nothing is done for it on a worker. A process has an entry from its first sample on; entries of
+//! processes that have exited are swept when there are twice as many as at the last sweep.
 
 use std::{
     sync::{
@@ -134,5 +134,59 @@ impl Handle {
     pub fn sample_busy(&self) -> BusySampling {
         self.shared.busy_times.samplers.fetch_add(1, Ordering::Relaxed);
         BusySampling(self.clone())
+    }
+}
+
+#[cfg(all(test, not(riot_loom)))]
+mod tests {
+    use super::*;
+    use crate::{
+        exit,
+        process::{reason::Reason, wait, yield_now},
+        runtime::context::with_shared,
+        simulation::Simulation,
+        spawn,
+    };
+
+    #[test]
+    fn entries_of_processes_that_have_exited_are_swept_and_the_others_kept() {
+        const MANY: usize = 4 * MIN_SWEPT;
+        let millis = Duration::from_millis;
+        let reason = Simulation::new(1).run(async move {
+            let pids: Vec<Pid> = (0..MANY).map(|_| spawn(std::future::pending::<()>())).collect();
+            yield_now().await;
+            let len = || with_shared("test", |shared| lock(&shared.busy_times.entries).nanos.len());
+            let of = |pid| with_shared("test", |shared| shared.busy_times.of(pid));
+            with_shared("test", |shared| {
+                (0..2).for_each(|_| pids.iter().for_each(|pid| shared.add_busy(pid.index(), millis(1))));
+            });
+            assert_eq!((len(), of(pids[0])), (MANY, millis(2)));
+            for &pid in &pids[MANY / 4..] {
+                let end = wait(pid);
+                exit(pid, Reason::Kill);
+                end.await;
+            }
+            with_shared("test", |shared| shared.sweep_busy());
+            assert_eq!(len(), MANY / 4);
+            assert_eq!((of(pids[0]), of(pids[MANY - 1])), (millis(2), Duration::ZERO));
+            // A process in a slot that was used before begins anew.
+            let next = spawn(std::future::pending::<()>());
+            assert!(pids.iter().any(|pid| pid.index() == next.index()));
+            assert_eq!(of(next), Duration::ZERO);
+            // The next sweep is due when there are twice as many.
+            with_shared("test", |shared| shared.add_busy(next.index(), millis(1)));
+            exit(next, Reason::Kill);
+            with_shared("test", |shared| shared.sweep_busy());
+            assert_eq!(len(), MANY / 4 + 1);
+        });
+        assert_eq!(reason, Reason::Normal);
+    }
+
+    #[test]
+    fn the_first_look_after_a_sleep_has_no_length() {
+        let (mut look, now) = (LastLook::none(), Instant::now());
+        assert_eq!(look.elapsed(now), None);
+        assert_eq!(look.elapsed(now + Duration::from_millis(3)), Some(Duration::from_millis(3)));
+        assert_eq!(look.elapsed(now), Some(Duration::ZERO));
     }
 }

@@ -1,8 +1,8 @@
 //! The watchdog of workers that are held up by a process that does not give way: their events are collected
 //! and their processes taken over by others, and a process that holds a worker up for long is reported.
 //!
-//! It also samples which processes run, see [`busy`](super::busy), and gives memory back that a burst has left
-//! behind.
+//! It also samples which processes run, see [`busy`](super::busy), and gives memory back that a burst has
+//! left behind.
 //!
 //! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does.
 //! It looks more often while a worker sleeps that could help at once.
