@@ -434,7 +434,8 @@ impl Shared {
     }
 
     pub(crate) fn summaries(&self) -> Vec<ProcessSummary> {
-        let mut summaries = Vec::new();
+        // Room for all at once: to move so many again and again takes as long as to read them.
+        let mut summaries = Vec::with_capacity(self.live());
         self.summaries_of(0..self.table.len(), |summary| summaries.push(summary));
         summaries
     }
