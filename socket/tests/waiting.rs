@@ -1,4 +1,4 @@
-//! What a process that waits for a socket shows of itself.
+//! The wait that a process of a socket shows of itself.
 #![cfg(unix)]
 
 mod common;
