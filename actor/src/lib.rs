@@ -107,6 +107,8 @@ pub mod driver {
     //! Each worker has one driver. The first is a plain parker; a crate that has another source of events,
     //! such as sockets, replaces it on first use with [`install`]. Nothing here knows what the events are.
 
+    #[doc(hidden)]
+    pub use crate::runtime::kernel::observed::{note_read_wait, note_write_wait};
     pub use crate::{
         runtime::driver::{Driver, Unpark, common, install, worker},
         sync::indexed_waker::{WakeByIndex, indexed_waker},

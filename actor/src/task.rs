@@ -17,6 +17,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -112,16 +113,18 @@ impl<T: Send> Task<T> {
     ///
     /// # Panics
     /// Panics outside a process.
+    #[track_caller]
     pub fn spawn<F>(body: F) -> Self
     where
         T: 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let owner = crate::this();
+        let (owner, place) = (crate::this(), Location::caller());
         let reference = context::with_shared("Task::spawn", |shared| shared.next_reference());
         let (pid, result) = oneshot_with(|reply| {
             let options = SpawnOptions::new().label("task");
-            options.on_parent_exit(reference, ParentExit::Call(owner_exited)).spawn(TaskBody { body, reply })
+            let options = options.on_parent_exit(reference, ParentExit::Call(owner_exited));
+            options.try_spawn_at(place, TaskBody { body, reply }).expect("a task has no name")
         });
         Self { pid, owner, result, done: false }
     }

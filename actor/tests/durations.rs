@@ -17,8 +17,10 @@ use riot_actor::{
     gen_server::{Call, GenServer, GenServerOptions, Stop, idle_timeout, multi_call, select_reply},
     mailbox::{alias, receive_timeout},
     name::wait_for_name,
-    now, receive,
-    runtime::{Application, Config, blocking, give_up},
+    now,
+    process::{By, inspect, top_window},
+    receive,
+    runtime::{Application, Config, Handle, blocking, give_up},
     send,
     simulation::Simulation,
     sleep, spawn,
@@ -270,6 +272,7 @@ const TRIED: &[&str] = &[
     "exit_after",
     "give_up",
     "idle_timeout",
+    "inspect",
     "interval",
     "kill_after",
     "kill_timeout",
@@ -293,10 +296,25 @@ const TRIED: &[&str] = &[
     "timeout_with",
     // In `tokio.rs`, with the feature.
     "tokio_shutdown_timeout",
+    "top_window",
     "wait",
     "wait_for_name",
     "with_timeout",
 ];
+
+#[test]
+fn t11_what_observes_may_take_any_time() {
+    Simulation::new(1).run(async {
+        let clerk = spawn(pending::<()>());
+        for duration in long() {
+            assert_eq!(inspect(clerk, duration).await.map(|mailbox| mailbox.messages), Ok(0));
+            assert!(Handle::current().inspect(clerk, duration).await.is_ok());
+            assert!(timeout(secs(1), top_window(By::Age, 1, duration)).await.is_err());
+        }
+        assert_eq!(top_window(By::Age, 1, Duration::ZERO).await.len(), 1);
+        assert_eq!(inspect(clerk, Duration::ZERO).await, Err(CallError::Timeout));
+    });
+}
 
 /// Returns the names of public functions below a folder that take a duration or an instant.
 fn functions_with_times(folder: &Path, names: &mut Vec<String>) {

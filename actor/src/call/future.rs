@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    marker::PhantomData,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -22,6 +23,7 @@ use crate::{
         coop::{self, Proceed},
         kernel::{
             in_place::{CloseWait, WaitId},
+            observed::{RequestType, WaitKind, note_wait},
             process::Process,
             record::Slot,
         },
@@ -38,19 +40,22 @@ pin_project! {
     /// The future is made on the stack and then moved to where it waits. A value that is written in one piece
     /// and read in another before the processor has stored it costs as much as twenty instructions, so the
     /// future is small and has no gaps.
-    pub(crate) struct CallFuture<R: Send, F> {
+    pub(crate) struct CallFuture<Q, R: Send, F> {
         state: CallState<R, F>,
         timeout: CallTimeout,
-        // When the timeout passes, in nanoseconds of the clock; 0 before it is known.
+        // When the timeout passes, in nanoseconds of the clock; 0 before it is known. Without a timeout, when
+        // the request was sent.
         deadline: u64,
         sleep: Option<Box<Sleep>>,
         // The exit of the caller, where another process polls this future.
         caller_exit: Option<Box<Wait>>,
         #[pin]
         slot: ReplySlot<R>,
+        // The type that observers see.
+        request: PhantomData<fn() -> Q>,
     }
 
-    impl<R: Send, F> PinnedDrop for CallFuture<R, F> {
+    impl<Q, R: Send, F> PinnedDrop for CallFuture<Q, R, F> {
         fn drop(this: Pin<&mut Self>) {
             if let CallState::Open(wait) = this.state {
                 let _closed = wait.close();
@@ -104,12 +109,13 @@ enum Begun {
     NotYet,
 }
 
-impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> {
+impl<Q, R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<Q, R, F> {
     #[inline]
     pub(crate) fn new(to: Pid, timeout: Option<Duration>, make: F) -> Self {
         let (state, slot) = (CallState::New(make), ReplySlot::new(to));
         let timeout = CallTimeout::new(timeout);
-        Self { state, timeout, deadline: 0, sleep: None, caller_exit: None, slot }
+        let (sleep, caller_exit, request) = (None, None, PhantomData);
+        Self { state, timeout, deadline: 0, sleep, caller_exit, slot, request }
     }
 
     /// Sends the request.
@@ -118,11 +124,16 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
         let this = self.project();
         let to = this.slot.exit().awaited();
         let mut proceed = Proceed::Go;
-        let begun = context::with_running("call", |_, slot, running| {
+        let begun = context::with_running("call", |shared, slot, running| {
             proceed = coop::spend(slot, running);
             if proceed != Proceed::Go {
                 return None;
             }
+            let now = shared.clock().now_coarse_nanos();
+            if !this.timeout.is_any() {
+                *this.deadline = now;
+            }
+            slot.observed.note_call(to, RequestType::of::<Q>(), now);
             let wait = if running.is_waker(cx.waker()) { WaitId::open(slot, running.pid) } else { None };
             Some((running.pid, wait))
         });
@@ -134,7 +145,8 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
             unreachable!("it is new")
         };
         let Some(wait) = wait else {
-            let receiver = send_query(to, |reply| make(caller, reply))?;
+            let receiver = send_query(to, |reply| make(caller, reply));
+            let receiver = receiver.inspect_err(|_| note_wait(WaitKind::Foreign))?;
             *this.state = CallState::Shared(Box::new(receiver));
             return Ok(Begun::Sent);
         };
@@ -155,10 +167,25 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
             Ok(())
         });
         if sent.is_err() {
+            note_wait(WaitKind::Foreign);
             let _closed = wait.close();
             *this.state = CallState::Done;
         }
         sent.map(|()| Begun::Sent)
+    }
+
+    /// Returns when the request was sent, in nanoseconds of the clock.
+    fn since(&self) -> u64 {
+        if self.timeout.is_any() { self.deadline.saturating_sub(self.timeout.0) } else { self.deadline }
+    }
+
+    /// Notes again that the process waits for this call: another await may have been noted meanwhile.
+    #[cold]
+    fn note_again(&self) {
+        let (to, since) = (self.slot.exit().awaited(), self.since());
+        context::with_local(|local| {
+            local?.with_running(|slot, _| slot.observed.note_call(to, RequestType::of::<Q>(), since))
+        });
     }
 
     /// Is ready when the wait is closed.
@@ -179,6 +206,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
             Some(Poll::Ready(())) => Poll::Ready(()),
             Some(Poll::Pending) => {
                 proceed.wake_if_exhausted(cx);
+                self.note_again();
                 Poll::Pending
             }
             None => self.poll_elsewhere(wait, cx),
@@ -193,6 +221,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
             return Poll::Ready(());
         }
         if context::current().is_some_and(|pid| wait.is_of(pid)) {
+            self.note_again();
             return Poll::Pending;
         }
         // If the caller exits no reply is written.
@@ -231,7 +260,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
                 let deadline = deadline_after(start, Duration::from_nanos(*this.deadline));
                 let Some(deadline) = deadline else { return Poll::Pending };
                 let sleep = this.sleep.get_or_insert_with(|| Box::new(sleep_until(deadline)));
-                if Pin::new(&mut **sleep).poll(cx).is_pending() { Poll::Pending } else { self.give_up() }
+                if sleep.poll_unnoted(cx).is_pending() { Poll::Pending } else { self.give_up() }
             }
             TimeoutWakes::Nothing => self.give_up(),
         }
@@ -266,7 +295,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<R, F> 
     }
 }
 
-impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Future for CallFuture<R, F> {
+impl<Q, R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Future for CallFuture<Q, R, F> {
     type Output = Result<R, CallError>;
 
     // The result is made where it is returned: moving it from one match arm to another cost a twelfth of the
@@ -295,6 +324,7 @@ impl<R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> Future for CallFu
                     *self.as_mut().project().state = CallState::Done;
                     return Poll::Ready(reply);
                 }
+                self.note_again();
             }
             CallState::New(_) | CallState::Done => panic!("riot_actor: a call was polled after its end"),
         }

@@ -5,6 +5,7 @@
 //! kernel's exit hooks: the exit of the callee settles a call.
 
 mod future;
+mod inspect;
 mod oneshot;
 mod remote;
 mod reply_slot;
@@ -12,6 +13,7 @@ mod reply_slot;
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 pub(crate) use future::CallFuture;
+pub use inspect::{INSPECT_TIMEOUT, inspect};
 use oneshot::Oneshot;
 pub(crate) use oneshot::{Receiver, oneshot_with, send_query};
 pub use oneshot::{Wait, join, wait};
@@ -211,7 +213,9 @@ where
     Q: Send + 'static,
     R: Send + 'static,
 {
-    CallFuture::new(to, timeout, move |from, reply| Message::build(|| CallRequest { query, from, reply }))
+    CallFuture::<Q, R, _>::new(to, timeout, move |from, reply| {
+        Message::build(|| CallRequest { query, from, reply })
+    })
 }
 
 impl Shared {

@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::{Future, poll_fn},
+    panic::Location,
     pin::Pin,
     sync::{
         Arc,
@@ -23,7 +24,8 @@ use crate::{
         context, coop,
         kernel::{
             exit_hooks::{ExitHook, OnExit},
-            process::Body,
+            inspection::{Inspection, InspectionReply},
+            observed::{TypedBody, WaitKind, note_wait},
             spawn::{Origin, SpawnSpec},
         },
         shared::{self, Shared},
@@ -73,11 +75,13 @@ pub(crate) fn oneshot_with<R: Send + 'static>(start: impl FnOnce(ReplyTo<R>) -> 
 /// run.
 pub(super) fn run<R: Send + 'static>(
     shared: &Arc<Shared>,
-    make: impl FnOnce(ReplyTo<R>) -> Body,
+    spawned_at: &'static Location<'static>,
+    make: impl FnOnce(ReplyTo<R>) -> TypedBody,
 ) -> Receiver<R> {
     let oneshot = Arc::new(Oneshot::new());
     let body = make(ReplyTo(ReplyPath::Shared(oneshot.clone())));
-    let held = shared.spawn_held(SpawnSpec::default(), Origin::default(), body, |_| ());
+    let spec = SpawnSpec { spawned_at: Some(spawned_at), ..SpawnSpec::default() };
+    let held = shared.spawn_held(spec, Origin::default(), body, |_| ());
     let is_held = shared.on_exit(held.pid, oneshot.clone());
     debug_assert!(is_held, "it has not run");
     shared.start_held(held);
@@ -257,6 +261,27 @@ pub(super) fn abandon<R>(oneshot: &Arc<Oneshot<R>>) {
     }
 }
 
+impl InspectionReply for Oneshot<Inspection> {
+    fn reply(&self, inspection: Inspection) {
+        drop(self.settle(Ok(inspection)));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        !matches!(*self.state.lock(), OneshotState::Open(_))
+    }
+}
+
+/// Asks a process about its mailbox, on any thread.
+pub(super) fn inspection_of(shared: &Shared, pid: Pid) -> Result<Receiver<Inspection>, CallError> {
+    let oneshot = Arc::new(Oneshot::<Inspection>::new());
+    // First, so that an exit is told in any case.
+    if !shared.on_exit(pid, oneshot.clone()) {
+        return Err(CallError::NoProc);
+    }
+    shared.ask_inspection(pid, oneshot.clone());
+    Ok(Receiver::new(oneshot))
+}
+
 impl<R: Send> OnExit for Oneshot<R> {
     fn exited(&self, reason: &Reason) {
         let refused = self.settle(Err(CallError::Exit(reason.clone())));
@@ -311,7 +336,11 @@ impl<R: Send> Receiver<R> {
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        self.poll_settled(cx)
+        let polled = self.poll_settled(cx);
+        if polled.is_pending() {
+            note_wait(WaitKind::Join);
+        }
+        polled
     }
 
     /// Looks for the reply as [`poll_reply`](Self::poll_reply) does, without spending a reduction. The caller

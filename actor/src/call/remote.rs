@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
@@ -15,7 +16,11 @@ use crate::{
     messages::message::Message,
     names::name::AsName,
     process::{pid::Pid, reason::Reason, spawn::ReasonOf},
-    runtime::{context, handle::Handle},
+    runtime::{
+        context,
+        handle::Handle,
+        kernel::{inspection::Inspection, observed::TypedBody},
+    },
     time::{Sleep, clock::deadline_after, sleep_until},
 };
 
@@ -164,6 +169,33 @@ impl Handle {
         RemoteReply { awaited, timeout: deadline.map(|deadline| (deadline, None, self.clone())) }
     }
 
+    /// Asks a process about its mailbox, as [`inspect`](crate::process::inspect) does, from a plain thread or
+    /// another executor.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use riot_actor::{run, runtime::Handle, send, spawn};
+    ///
+    /// run(async {
+    ///     let clerk = spawn(std::future::pending::<()>());
+    ///     send(clerk, 1_u8);
+    ///     let mailbox = Handle::current().inspect(clerk, Duration::from_secs(1)).await?;
+    ///     assert_eq!(mailbox.messages, 1);
+    ///     riot_actor::ok()
+    /// });
+    /// ```
+    pub fn inspect(&self, pid: Pid, timeout: Duration) -> RemoteReply<Inspection> {
+        if self.shared.is_over() {
+            return RemoteReply::failed(CallError::NoProc);
+        }
+        let awaited = match oneshot::inspection_of(&self.shared, pid) {
+            Ok(receiver) => Awaited::Reply(receiver.end_with(&self.shared)),
+            Err(error) => Awaited::Failed(error),
+        };
+        let deadline = deadline_after(self.shared.now(), timeout);
+        RemoteReply { awaited, timeout: deadline.map(|deadline| (deadline, None, self.clone())) }
+    }
+
     /// Waits until `pid` has been released, as [`wait`](crate::process::wait) does, from a plain thread or
     /// another executor: [`Reason::NoProc`] if it was released before.
     ///
@@ -201,6 +233,7 @@ impl Handle {
     /// running.wait()?;
     /// # Ok::<(), riot_actor::runtime::RunError>(())
     /// ```
+    #[track_caller]
     pub fn run<F>(&self, future: F) -> RemoteReply<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -208,8 +241,9 @@ impl Handle {
         if self.shared.is_over() {
             return RemoteReply::failed(CallError::NoProc);
         }
-        let receiver = oneshot::run(&self.shared, |reply| {
-            Box::pin(ReasonOf { body: async move { reply.send(future.await) } })
+        let receiver = oneshot::run(&self.shared, Location::caller(), |reply| {
+            let body = Box::pin(ReasonOf { body: async move { reply.send(future.await) } });
+            TypedBody::made_of::<F>(body)
         });
         RemoteReply { awaited: Awaited::Reply(receiver), timeout: None }
     }

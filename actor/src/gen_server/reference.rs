@@ -98,7 +98,7 @@ impl<S: GenServer> GenServerRef<S> {
     where
         S: Call<Q>,
     {
-        CallFuture::new(self.pid, timeout, move |_, reply| ServerEvent::<S>::call(query, reply))
+        CallFuture::<Q, _, _>::new(self.pid, timeout, move |_, reply| ServerEvent::<S>::call(query, reply))
     }
 
     /// Sends a call whose reply can be waited for later, or never.
@@ -300,7 +300,8 @@ impl<S: GenServer> GenServerRef<S> {
         self,
         make: impl FnOnce(ReplyTo<R>) -> System<S>,
     ) -> Result<R, CallError> {
-        CallFuture::new(self.pid, Some(CALL_TIMEOUT), move |_, reply| Message::system(make(reply))).await
+        let make = move |_, reply| Message::system(make(reply));
+        CallFuture::<System<S>, _, _>::new(self.pid, Some(CALL_TIMEOUT), make).await
     }
 }
 

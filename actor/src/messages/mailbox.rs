@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, hint::cold_path};
 
-use super::message::Message;
+use super::message::{Message, MessageKind};
 
 /// Messages accepted for a process and not drained into its mailbox. Most processes have none, and own no
 /// queue.
@@ -233,6 +233,26 @@ impl Mailbox {
         usize::from(self.first.is_some()) + queues
     }
 
+    /// Returns the descriptions of all messages behind the first ones, in order. The first ones are
+    /// skipped at no cost.
+    pub(crate) fn kinds_from(&self, skipped: usize) -> impl Iterator<Item = &'static MessageKind> {
+        let mut left = skipped;
+        let mut skip = move |len: usize| {
+            let skipped = left.min(len);
+            left -= skipped;
+            skipped
+        };
+        let queues = self.queues.as_deref();
+        let priority = self.priority_queue().map(|queue| &queue.messages);
+        let priority = priority.map(|messages| messages.range(skip(messages.len())..));
+        let passed = queues.map(|queues| queues.passed.range(skip(queues.passed.len())..));
+        let first = self.first.as_ref().filter(|_| skip(1) == 0);
+        let fresh = queues.map(|queues| queues.fresh.range(skip(queues.fresh.len())..));
+        let numbered = priority.into_iter().flatten().chain(passed.into_iter().flatten());
+        let others = first.into_iter().chain(fresh.into_iter().flatten());
+        numbered.map(|(_, message)| message.kind()).chain(others.map(Message::kind))
+    }
+
     /// Takes the memory of empty queues.
     pub(crate) fn take_empty(&mut self) -> Option<impl Sized + use<>> {
         self.queues.take_if(|queues| queues.is_empty() && queues.priority.is_none())
@@ -410,6 +430,32 @@ mod tests {
 
     fn is(wanted: u32) -> impl FnMut(&Message) -> bool {
         move |message| message.downcast_ref() == Some(&wanted)
+    }
+
+    #[test]
+    fn the_kinds_behind_any_number_of_messages_are_those_of_the_rest() {
+        let mut mailbox = Mailbox::default();
+        mailbox.push(Message::new(1_u8));
+        mailbox.push(Message::new(2_u16));
+        assert!(mailbox.take(&mut Position::start(), |message| message.is::<u16>()).is_some());
+        mailbox.push(Message::new(3_u32));
+        mailbox.push(Message::new(4_u64));
+        mailbox.push(Message::new(5_u128));
+        mailbox.push_priority(Message::new(6_i8));
+        mailbox.push_priority(Message::new(7_i16));
+        let mut in_first = Mailbox::default();
+        in_first.push(Message::new(1_u8));
+        in_first.push(Message::new(2_u16));
+        assert!(mailbox.queues.as_ref().is_some_and(|queues| !queues.passed.is_empty()));
+        assert!(in_first.first.is_some() && in_first.len() == 2);
+        for (mailbox, all) in
+            [(&mailbox, &["i8", "i16", "u8", "u32", "u64", "u128"][..]), (&in_first, &["u8", "u16"])]
+        {
+            for skipped in 0..=all.len() + 1 {
+                let kinds: Vec<&str> = mailbox.kinds_from(skipped).map(MessageKind::name).collect();
+                assert_eq!(kinds, all.get(skipped..).unwrap_or_default(), "{skipped}");
+            }
+        }
     }
 
     #[test]

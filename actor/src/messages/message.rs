@@ -51,13 +51,24 @@ unsafe impl Send for Message {}
 type Payload = MaybeUninit<[usize; 2]>;
 
 /// The description of a value whose type is erased.
-struct MessageKind {
-    value_type: TypeId,
-    type_name: fn() -> &'static str,
+pub(crate) struct MessageKind {
+    pub(crate) value_type: TypeId,
+    pub(crate) type_name: fn() -> &'static str,
+    /// The size of the value.
+    pub(crate) bytes: usize,
+    /// Whether the value is in a box.
+    pub(crate) boxed: bool,
     /// Whether the message counts against the capacity of a mailbox.
     counts: bool,
     /// Drops the value in a payload of this kind.
     drop: unsafe fn(Payload),
+}
+
+impl MessageKind {
+    /// Returns the name of the type.
+    pub(crate) fn name(&self) -> &'static str {
+        (self.type_name)()
+    }
 }
 
 /// The kind of a `T`, from a user (`COUNTS`) or from the runtime.
@@ -67,6 +78,8 @@ impl<T: 'static, const COUNTS: bool> KindOf<T, COUNTS> {
     const KIND: &'static MessageKind = &MessageKind {
         value_type: TypeId::of::<T>(),
         type_name: type_name::<T>,
+        bytes: size_of::<T>(),
+        boxed: !fits::<T>(),
         counts: COUNTS,
         drop: |mut payload| {
             let payload = payload.as_mut_ptr();
@@ -153,6 +166,12 @@ impl Message {
         // SAFETY: the message is borrowed by nothing else, and not used again.
         let [first, second] = unsafe { message.payload.get().cast::<[MaybeUninit<usize>; 2]>().read() };
         passed(to, message.kind, (first, second), f)
+    }
+
+    /// Returns the description of the value.
+    #[inline]
+    pub(crate) fn kind(&self) -> &'static MessageKind {
+        self.kind
     }
 
     /// Returns whether the message counts against the capacity of a mailbox.

@@ -1,8 +1,8 @@
 //! Inspecting processes without disturbing them.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, ops::Range, panic::Location, time::Duration};
 
-use super::{pid::Pid, priority::Priority};
+use super::{pid::Pid, priority::Priority, top::By, waiting::WaitingFor};
 use crate::{
     names::name::Name,
     runtime::{
@@ -55,6 +55,24 @@ pub struct ProcessInfo {
     pub nth: u64,
     /// How long it has lived, as precise as [`now_coarse`](crate::time::now_coarse).
     pub age: Option<Duration>,
+    /// Poll slices that it has begun.
+    pub slices: u64,
+    /// Messages that it has taken out of its mailbox.
+    pub received: u64,
+    /// The type of the message that it took last; none before the first.
+    pub last_message: Option<&'static str>,
+    /// The await that it is parked in; none unless its state is [`ProcessState::Waiting`].
+    pub waiting_for: Option<WaitingFor>,
+    /// The size of the future that it was spawned with, in bytes.
+    pub future_bytes: usize,
+    /// The name of the type of that future.
+    pub initial_function: &'static str,
+    /// The place in the program that spawned it; none where the runtime itself did.
+    pub spawned_at: Option<&'static Location<'static>>,
+    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms
+    /// while [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a
+    /// simulation.
+    pub busy: Option<Duration>,
 }
 
 /// How many relations a process has to others.
@@ -97,6 +115,24 @@ pub struct ProcessSummary {
     pub nth: u64,
     /// How long it has lived, as precise as [`now_coarse`](crate::time::now_coarse).
     pub age: Option<Duration>,
+    /// Poll slices that it has begun.
+    pub slices: u64,
+    /// Messages that it has taken out of its mailbox.
+    pub received: u64,
+    /// The type of the message that it took last; none before the first.
+    pub last_message: Option<&'static str>,
+    /// The await that it is parked in; none unless its state is [`ProcessState::Waiting`].
+    pub waiting_for: Option<WaitingFor>,
+    /// The size of the future that it was spawned with, in bytes.
+    pub future_bytes: usize,
+    /// The name of the type of that future.
+    pub initial_function: &'static str,
+    /// The place in the program that spawned it; none where the runtime itself did.
+    pub spawned_at: Option<&'static Location<'static>>,
+    /// How long it has been polled in all, estimated by samples each 10 ms while anything runs, each 1 ms
+    /// while [sampled](Handle::sample_busy): after n samples the error is some √n of them. None in a
+    /// simulation.
+    pub busy: Option<Duration>,
 }
 
 /// The state of a process.
@@ -163,7 +199,8 @@ pub fn processes() -> Vec<Pid> {
 /// time than an [`info`] of each, and no lock for longer than one process.
 ///
 /// Reading takes one poll slice, some 100 ns for each process: with more than some ten thousand processes,
-/// call [`Handle::summaries`] in [`blocking`](crate::runtime::blocking).
+/// call [`for_each_summary`](super::for_each_summary) or [`top`](super::top), which give way, or
+/// [`Handle::summaries`] in [`blocking`](crate::runtime::blocking).
 ///
 /// ```
 /// # use riot_actor::{process::{SpawnOptions, summaries}, run, this};
@@ -343,7 +380,7 @@ impl Shared {
                 continue;
             }
             let capacity = core.capacity();
-            let summary = summary(slot, &core, pid, now, lists.label);
+            let summary = self.summary(slot, &core, pid, now, lists.label);
             let ProcessSummary {
                 label,
                 state,
@@ -354,7 +391,15 @@ impl Shared {
                 parent,
                 nth,
                 age,
-                ..
+                slices,
+                received,
+                last_message,
+                waiting_for,
+                future_bytes,
+                initial_function,
+                spawned_at,
+                busy,
+                pid: _,
             } = summary;
             break ProcessInfo {
                 pid,
@@ -373,40 +418,131 @@ impl Shared {
                 parent,
                 nth,
                 age,
+                slices,
+                received,
+                last_message,
+                waiting_for,
+                future_bytes,
+                initial_function,
+                spawned_at,
+                busy,
             };
         };
+        info.busy = self.busy(pid);
         info.mailbox += own_mailbox_len(pid);
         Some(info)
     }
 
     pub(crate) fn summaries(&self) -> Vec<ProcessSummary> {
+        // Room for all at once: to move so many again and again takes as long as to read them.
+        let mut summaries = Vec::with_capacity(self.live());
+        self.summaries_of(0..self.table.len(), |summary| summaries.push(summary));
+        summaries
+    }
+
+    /// Shows `f` a summary of every process in these slots.
+    pub(crate) fn summaries_of(&self, slots: Range<u32>, mut f: impl FnMut(ProcessSummary)) {
         let now = self.clock().now_nanos();
-        let mut summaries = Vec::new();
         // Labels are copied into memory that is allocated while no lock is held.
         let mut label = String::new();
-        for (index, slot) in self.table.slots() {
-            let summary = loop {
-                let core = slot.lock();
-                if core.phase() == Phase::Free {
-                    break None;
-                }
-                let own = owned_label(&core);
-                if label.capacity() < own.len() {
-                    let len = own.len();
-                    drop(core);
-                    label.reserve(len);
-                    continue;
-                }
-                label.push_str(own);
-                let pid = Pid::new(self.id, core.generation, index);
-                break Some(summary(slot, &core, pid, now, std::mem::take(&mut label)));
-            };
-            summaries.extend(summary.map(|mut summary| {
-                summary.mailbox += own_mailbox_len(summary.pid);
-                summary
-            }));
+        let has_pid = |_: &Core| true;
+        for (index, slot) in self.table.slots_in(slots) {
+            self.summarize(index, slot, now, &mut label, has_pid).into_iter().for_each(&mut f);
         }
-        summaries
+    }
+
+    /// Returns a summary of a process; none once it is released.
+    pub(crate) fn summary_of(&self, pid: Pid) -> Option<ProcessSummary> {
+        let slot = self.table.of(pid)?;
+        let is_same = |core: &Core| core.generation == pid.generation();
+        self.summarize(pid.index(), slot, self.clock().now_nanos(), &mut String::new(), is_same)
+    }
+
+    /// Returns a summary of the process in a slot, if there is one and it is `wanted`.
+    fn summarize(
+        &self,
+        index: u32,
+        slot: &Slot,
+        now: u64,
+        label: &mut String,
+        wanted: impl Fn(&Core) -> bool,
+    ) -> Option<ProcessSummary> {
+        let mut summary = loop {
+            let core = slot.lock();
+            if core.phase() == Phase::Free || !wanted(&core) {
+                return None;
+            }
+            let own = owned_label(&core);
+            if label.capacity() < own.len() {
+                let len = own.len();
+                drop(core);
+                label.reserve(len);
+                continue;
+            }
+            label.push_str(own);
+            let pid = Pid::new(self.id, core.generation, index);
+            break self.summary(slot, &core, pid, now, std::mem::take(label));
+        };
+        summary.busy = self.busy(summary.pid);
+        summary.mailbox += own_mailbox_len(summary.pid);
+        Some(summary)
+    }
+
+    /// Shows `f` every process in these slots, how many were spawned before it, and one of its properties.
+    pub(crate) fn values_of(&self, slots: Range<u32>, by: By, mut f: impl FnMut(Pid, u64, u64)) {
+        let now = self.clock().now_nanos();
+        for (index, slot) in self.table.slots_in(slots) {
+            let core = slot.lock();
+            if core.phase() == Phase::Free {
+                continue;
+            }
+            let (pid, nth) = (Pid::new(self.id, core.generation, index), core.nth);
+            let value = match by {
+                By::Mailbox => mailbox_len(&core, pid) as u64,
+                By::Slices => slot.observed.slices(),
+                By::Received => slot.observed.received(),
+                By::FutureBytes => core.future.map_or(0, |future| future.bytes as u64),
+                By::Age => now.saturating_sub(core.born),
+                By::Busy => 0,
+            };
+            drop(core);
+            let more = match by {
+                By::Mailbox => own_mailbox_len(pid) as u64,
+                By::Busy => self.busy(pid).map_or(0, |busy| busy.as_nanos() as u64),
+                By::Slices | By::Received | By::FutureBytes | By::Age => 0,
+            };
+            f(pid, nth, value + more);
+        }
+    }
+
+    /// Returns what a record shows without its lists. The caller has copied the [label](owned_label), and
+    /// adds the busy time when it has released the lock.
+    fn summary(&self, slot: &Slot, core: &Core, pid: Pid, now: u64, copied: String) -> ProcessSummary {
+        let state = state(slot, core);
+        let observed = &slot.observed;
+        ProcessSummary {
+            pid,
+            label: core.label.as_ref().map(|label| match label {
+                Cow::Borrowed(label) => Cow::Borrowed(*label),
+                Cow::Owned(_) => Cow::Owned(copied),
+            }),
+            state,
+            mailbox: mailbox_len(core, pid),
+            relations: relation_counts(core),
+            trap_exit: core.trap_exit,
+            priority: core.priority,
+            parent: core.parent.in_runtime_of(pid),
+            nth: core.nth,
+            age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
+            slices: observed.slices(),
+            received: observed.received(),
+            last_message: observed.last_message(),
+            waiting_for: (state == ProcessState::Waiting).then(|| self.waiting_for(slot, pid)),
+            future_bytes: core.future.map_or(0, |future| future.bytes),
+            initial_function: core.future.map_or("", |future| (future.name)()),
+            spawned_at: core.spawned_at,
+            busy: None,
+        }
     }
 }
 
@@ -415,25 +551,6 @@ fn owned_label(core: &Core) -> &str {
     match &core.label {
         Some(Cow::Owned(label)) => label,
         _ => "",
-    }
-}
-
-/// Returns what a record shows without its lists. The caller has copied the [label](owned_label).
-fn summary(slot: &Slot, core: &Core, pid: Pid, now: u64, copied: String) -> ProcessSummary {
-    ProcessSummary {
-        pid,
-        label: core.label.as_ref().map(|label| match label {
-            Cow::Borrowed(label) => Cow::Borrowed(*label),
-            Cow::Owned(_) => Cow::Owned(copied),
-        }),
-        state: state(slot, core),
-        mailbox: mailbox_len(core, pid),
-        relations: relation_counts(core),
-        trap_exit: core.trap_exit,
-        priority: core.priority,
-        parent: core.parent.in_runtime_of(pid),
-        nth: core.nth,
-        age: Some(Duration::from_nanos(now.saturating_sub(core.born))),
     }
 }
 

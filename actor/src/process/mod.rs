@@ -25,7 +25,9 @@ pub(crate) mod pid;
 pub(crate) mod priority;
 pub(crate) mod reason;
 pub(crate) mod spawn;
+pub(crate) mod top;
 pub(crate) mod tree;
+pub(crate) mod waiting;
 
 pub use self::{
     exit::{exit, exit_self, is_alive, trap_exit},
@@ -41,12 +43,14 @@ pub use self::{
     priority::Priority,
     reason::{Detail, ExitError, IntoReason, OrReason, Outcome, Reason, ok},
     spawn::{SpawnError, SpawnOptions, spawn, spawn_link, spawn_monitor},
+    top::{By, ProcessGrowth, for_each_summary, top, top_window},
     tree::{ProcessNode, ProcessSubtree, ProcessTree, tree},
+    waiting::{CallId, IoOperation, WaitingFor},
 };
 #[doc(no_inline)]
 pub use crate::process_local;
 pub use crate::{
-    call::{Wait, join, wait},
+    call::{INSPECT_TIMEOUT, Wait, inspect, join, wait},
     guard::{
         catch_panic::{CatchPanic, catch_panic},
         contain,
@@ -55,5 +59,7 @@ pub use crate::{
     runtime::{
         context::{this, try_this},
         coop::yield_now,
+        kernel::inspection::{Inspection, MessageCount},
+        scheduler::busy::BusySampling,
     },
 };

@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::Future,
     hint::cold_path,
+    panic::Location,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -30,7 +31,7 @@ use crate::{
         handle::Handle,
         kernel::{
             locals::Locals,
-            process::Body,
+            observed::TypedBody,
             spawn::{Affinity, Origin, ParentExit, SpawnSpec},
         },
         shared::Shared,
@@ -49,6 +50,7 @@ use crate::{
 ///
 /// # Panics
 /// Panics outside a process; plain threads use [`Handle::spawn`](crate::runtime::Handle::spawn).
+#[track_caller]
 pub fn spawn<F>(body: F) -> Pid
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -73,6 +75,7 @@ where
 ///
 /// # Panics
 /// Panics outside a process.
+#[track_caller]
 pub fn spawn_link<F>(body: F) -> Pid
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -92,6 +95,7 @@ where
 ///
 /// # Panics
 /// Panics outside a process.
+#[track_caller]
 pub fn spawn_monitor<F>(body: F) -> (Pid, MonitorRef)
 where
     F: Future<Output: Outcome> + Send + 'static,
@@ -231,6 +235,7 @@ impl SpawnOptions {
     ///
     /// # Panics
     /// Panics outside a process; or if the name is taken, see [`try_spawn`](Self::try_spawn).
+    #[track_caller]
     pub fn spawn<F>(self, body: F) -> Pid
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -254,16 +259,30 @@ impl SpawnOptions {
     ///
     /// # Panics
     /// Panics outside a process.
-    pub fn try_spawn<F>(mut self, body: F) -> Result<Pid, NameTaken>
+    #[track_caller]
+    pub fn try_spawn<F>(self, body: F) -> Result<Pid, NameTaken>
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
+        self.try_spawn_at(Location::caller(), body)
+    }
+
+    /// Starts the process as [`try_spawn`](Self::try_spawn) does, for a caller at this place.
+    pub(crate) fn try_spawn_at<F>(
+        mut self,
+        place: &'static Location<'static>,
+        body: F,
+    ) -> Result<Pid, NameTaken>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        self.0.spawned_at = Some(place);
         let parent = begin_spawn(&mut self.0);
         context::with_local(|local| {
             let local = local.expect("a process runs on a worker");
             let worker = local.worker as u32;
             let origin = Origin { parent: Some(parent), worker: Some(worker), monitor: None };
-            local.shared.spawn(self, origin, Box::pin(ReasonOf { body }))
+            local.shared.spawn(self, origin, ReasonOf::typed(body))
         })
     }
 
@@ -271,17 +290,19 @@ impl SpawnOptions {
     ///
     /// # Panics
     /// Panics outside a process; or if the name is taken.
+    #[track_caller]
     pub fn spawn_monitor<F>(mut self, body: F) -> (Pid, MonitorRef)
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
+        self.0.spawned_at = Some(Location::caller());
         let parent = begin_spawn(&mut self.0);
         context::with_local(|local| {
             let local = local.expect("a process runs on a worker");
             let reference = local.shared.next_reference();
             let worker = Some(local.worker as u32);
             let origin = Origin { parent: Some(parent), worker, monitor: Some(reference) };
-            match local.shared.spawn(self, origin, Box::pin(ReasonOf { body })) {
+            match local.shared.spawn(self, origin, ReasonOf::typed(body)) {
                 Ok(pid) => (pid, reference),
                 Err(taken) => panic!("spawn: {taken}"),
             }
@@ -361,14 +382,16 @@ impl Handle {
     /// # Errors
     /// If the name is taken, or the options need a parent: [`link`](SpawnOptions::link) and
     /// [`pinned`](SpawnOptions::pinned).
-    pub fn spawn_with<F>(&self, options: SpawnOptions, body: F) -> Result<Pid, SpawnError>
+    #[track_caller]
+    pub fn spawn_with<F>(&self, mut options: SpawnOptions, body: F) -> Result<Pid, SpawnError>
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
         if options.0.link || matches!(options.0.affinity, Some(Affinity::CurrentWorker)) {
             return Err(SpawnError::NoParent);
         }
-        let body = Box::pin(ReasonOf { body });
+        options.0.spawned_at = Some(Location::caller());
+        let body = ReasonOf::typed(body);
         self.shared.spawn(options, Origin::default(), body).map_err(SpawnError::NameTaken)
     }
 }
@@ -378,6 +401,14 @@ pin_project! {
     pub(crate) struct ReasonOf<F> {
         #[pin]
         pub(crate) body: F,
+    }
+}
+
+impl<F: Future<Output: Outcome> + Send + 'static> ReasonOf<F> {
+    /// Makes a body of a future, whose type observers see.
+    #[inline]
+    pub(crate) fn typed(body: F) -> TypedBody {
+        TypedBody::made_of::<F>(Box::pin(Self { body }))
     }
 }
 
@@ -394,10 +425,11 @@ impl Shared {
         self: &Arc<Self>,
         options: SpawnOptions,
         origin: Origin,
-        body: Body,
+        body: TypedBody,
     ) -> Result<Pid, NameTaken> {
         #[cfg(feature = "tokio")]
-        let body = if options.0.in_tokio { self.tokio_body(body) } else { body };
+        let body =
+            if options.0.in_tokio { TypedBody { body: self.tokio_body(body.body), ..body } } else { body };
         if options.0.name.is_none() && !options.0.inherits {
             return Ok(self.spawn_unnamed(options.0, origin, body, |_| ()));
         }
@@ -410,7 +442,7 @@ impl Shared {
         self: &Arc<Self>,
         mut spec: SpawnSpec,
         origin: Origin,
-        body: Body,
+        body: TypedBody,
     ) -> Result<Pid, NameTaken> {
         let name = spec.name.take();
         let server_type = spec.server_type;

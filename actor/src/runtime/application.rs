@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Mutex, time::Duration};
 
-use super::{context, handle::Handle, shared::Shared, shutdown::shutdown};
+use super::{context, handle::Handle, kernel::observed::TypedBody, shared::Shared, shutdown::shutdown};
 use crate::{
     guard::{Contained, catch_panic::catch_panic, contain},
     messages::{
@@ -197,7 +197,7 @@ impl Shared {
         start_main: impl FnOnce() + Send + 'static,
     ) {
         let kill_timeout = self.config.kill_timeout;
-        let body = Box::pin(async move {
+        let body = TypedBody::new(async move {
             let mut running = Vec::new();
             match start_all(applications, &mut running).await {
                 Ok(()) => {

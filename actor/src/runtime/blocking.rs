@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{context, coop, threads::Threads};
+use super::{
+    context, coop,
+    kernel::observed::{WaitKind, note_wait},
+    threads::Threads,
+};
 use crate::{
     guard::{
         self, Contained,
@@ -99,6 +103,7 @@ where
             }
             JobState::Pending(registered) => {
                 _before = registered.replace(waker);
+                note_wait(WaitKind::Blocking);
                 Poll::Pending
             }
         }

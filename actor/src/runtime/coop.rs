@@ -93,7 +93,9 @@ fn attend(slot: &Slot, running: &mut Process) -> Proceed {
     if slot.is_condemned() {
         return Proceed::Condemned;
     }
-    slot.look_for_priority(&mut running.mailbox);
+    if slot.may_have_priority() {
+        slot.look_for_priority(&mut running.mailbox);
+    }
     spend_one(running)
 }
 

@@ -1,6 +1,6 @@
 //! A runtime, seen from plain threads.
 
-use std::{fmt, future::Future, num::NonZeroU32, sync::Arc};
+use std::{fmt, future::Future, num::NonZeroU32, panic::Location, sync::Arc};
 
 use super::{
     context,
@@ -48,12 +48,14 @@ impl Handle {
 
     /// Starts a process that has no parent. Once the runtime has ended the process never runs, and its body
     /// is leaked.
+    #[track_caller]
     pub fn spawn<F>(&self, body: F) -> Pid
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        let body = Box::pin(ReasonOf { body });
-        self.shared.spawn_unnamed(SpawnSpec::default(), Origin::default(), body, |_| ())
+        let body = ReasonOf::typed(body);
+        let spec = SpawnSpec { spawned_at: Some(Location::caller()), ..SpawnSpec::default() };
+        self.shared.spawn_unnamed(spec, Origin::default(), body, |_| ())
     }
 
     /// Sends a message, see [`send`](crate::send()).

@@ -15,9 +15,20 @@ use std::{
 use tracing::Level;
 
 use super::{
-    application::Applications, blocking::Pool, config::Config, context, driver::Driver,
-    gave_up::GaveUpProcesses, handle::Handle, kernel::ancestry::Ancestry, kernel::process::Runnable,
-    kernel::table::ProcessTable, scheduler::Scheduler, shutdown::Ending, simulation::SimulatedQueue,
+    application::Applications,
+    blocking::Pool,
+    config::Config,
+    context,
+    driver::Driver,
+    gave_up::GaveUpProcesses,
+    handle::Handle,
+    kernel::ancestry::Ancestry,
+    kernel::inspection::Inspections,
+    kernel::process::Runnable,
+    kernel::table::ProcessTable,
+    scheduler::{Scheduler, busy::BusyTimes},
+    shutdown::Ending,
+    simulation::SimulatedQueue,
 };
 use crate::{
     names::{group::Groups, registry::Registry},
@@ -64,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Telemetry,
     pub(crate) tracer: Tracer,
     pub(crate) repeats: Repeats,
+    pub(crate) busy_times: BusyTimes,
+    pub(crate) inspections: Inspections,
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) applications: Applications,
@@ -110,6 +123,8 @@ impl Shared {
             telemetry: Telemetry::default(),
             tracer: Tracer::default(),
             repeats: Repeats::default(),
+            busy_times: BusyTimes::default(),
+            inspections: Inspections::default(),
             driver_common: OnceLock::new(),
             applications: Applications::default(),
             ending: Ending::default(),

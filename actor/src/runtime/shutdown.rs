@@ -21,7 +21,7 @@ use super::{
     context,
     kernel::{
         exit_hooks::OnExit,
-        process::Body,
+        observed::TypedBody,
         spawn::{Origin, SpawnSpec},
     },
     shared::Shared,
@@ -255,7 +255,7 @@ impl Shared {
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        let body = Box::pin(ReasonOf { body: main });
+        let body = ReasonOf::typed(main);
         if applications.is_empty() {
             return self.spawn_root("main", false, body, &self.ending.main);
         }
@@ -270,7 +270,7 @@ impl Shared {
         self: &Arc<Self>,
         label: &'static str,
         trap_exit: bool,
-        body: Body,
+        body: TypedBody,
         pid: &OnceLock<Pid>,
     ) {
         let spec = SpawnSpec { label: Some(label.into()), trap_exit, ..SpawnSpec::default() };

@@ -13,7 +13,11 @@ use std::{
 use super::{
     config::{Config, RunError, check_can_run},
     context::{self, Local},
-    kernel::{process::Process, slice::run_slice},
+    kernel::{
+        observed::{note_wait, noted_wait},
+        process::Process,
+        slice::run_slice,
+    },
     scheduler::LocalQueue,
     shared::{Scheduling, Shared},
     shutdown::EndWaiter,
@@ -111,12 +115,14 @@ pub fn interleave() {
         let Some(queue) = local.shared.simulated().filter(|_| local.polling.get()) else { return };
         while let Some(process) = queue.interrupt() {
             let interrupted = local.running.take();
+            let wait = noted_wait();
             local.polling.set(false);
             run_one(local, process);
             local.polling.set(true);
             if let Some(interrupted) = interrupted {
                 local.begin(interrupted);
             }
+            note_wait(wait);
             queue.resume();
         }
     });

@@ -1,6 +1,7 @@
 //! Sleeping, and messages sent later.
 
 use std::{
+    any::type_name,
     fmt,
     future::Future,
     hint::cold_path,
@@ -15,7 +16,7 @@ use crate::{
     messages::message::Message,
     names::name::Name,
     process::{pid::Pid, reason::Reason},
-    runtime::{context, coop, handle::Handle},
+    runtime::{context, coop, handle::Handle, kernel::observed::note_timer},
 };
 
 impl TimerRef {
@@ -209,7 +210,8 @@ pub fn send_interval<M: Clone + Send + 'static>(
     }
     let to = to.destination().0;
     Ok(context::with_shared("send_interval", |shared| {
-        shared.timers.repeat(shared, to, period, Box::new(move || Message::new(message.clone())))
+        let make = Box::new(move || Message::new(message.clone()));
+        shared.timers.repeat(shared, to, period, type_name::<M>, make)
     }))
 }
 
@@ -303,12 +305,11 @@ impl Sleep {
     pub(super) fn is_late(&self) -> bool {
         self.is_late
     }
-}
 
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Polls the sleep, and does not note that the process waits for it: the bound of another wait, which
+    /// observers are to see.
+    #[doc(hidden)]
+    pub fn poll_unnoted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if coop::poll_live().is_pending() {
             return Poll::Pending;
         }
@@ -349,6 +350,21 @@ impl Future for Sleep {
             self.timer = Some((timer, shared.handle()));
             Poll::Pending
         })
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.poll_unnoted(cx);
+        if polled.is_pending() {
+            let until = self.deadline().map_or(u64::MAX, |deadline| {
+                context::with_shared("sleep", |shared| shared.clock().nanos_at(deadline))
+            });
+            note_timer(until);
+        }
+        polled
     }
 }
 

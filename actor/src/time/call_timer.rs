@@ -29,7 +29,7 @@ impl Process {
         let Some(at) = at else { return };
         let attached = self.attached.get_or_insert_default();
         attached.wakes_at = deadline;
-        let before = attached.wake_timer.replace(shared.timers.wake_at(at, waker.clone()));
+        let before = attached.wake_timer.replace(shared.timers.wake_caller_at(at, waker.clone()));
         if let Some(before) = before {
             shared.timers.discard(before);
         }

@@ -88,6 +88,11 @@ impl Clock {
         self.read.load(Ordering::Relaxed)
     }
 
+    /// Returns the nanoseconds from the start to `then`.
+    pub(crate) fn nanos_at(&self, then: Instant) -> u64 {
+        nanos(then.saturating_duration_since(self.start))
+    }
+
     /// Advances a virtual clock to `then`, never back.
     pub(crate) fn advance_to(&self, then: Instant) {
         assert!(self.is_virtual, "real time advances by itself");

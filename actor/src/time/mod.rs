@@ -15,6 +15,7 @@
 pub(crate) mod api;
 pub(crate) mod call_timer;
 pub(crate) mod clock;
+mod listing;
 pub(crate) mod timeout;
 pub(crate) mod timer_ref;
 pub(crate) mod timers;
@@ -26,6 +27,7 @@ pub use self::{
         send_after, send_interval, sleep, sleep_until, start_timer,
     },
     clock::{deadline_after, now, now_coarse},
+    listing::{TimerEffect, TimerInfo, timers},
     timeout::{TimedOut, TimeoutFuture, timeout},
     timer_ref::TimerRef,
 };

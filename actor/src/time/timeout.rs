@@ -53,6 +53,8 @@ impl<F> fmt::Debug for TimeoutFuture<F> {
 impl<F: Future> Future for TimeoutFuture<F> {
     type Output = Result<F::Output, TimedOut>;
 
+    // The place of the `.await`, for the future inside.
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // A future that uses up the reductions of every poll slice would leave none for the sleep.
@@ -69,7 +71,7 @@ impl<F: Future> Future for TimeoutFuture<F> {
         // The time begins with the first poll.
         let duration = *this.duration;
         let sleep = this.sleep.get_or_insert_with(|| sleep(duration));
-        Pin::new(sleep).poll(cx).map(|()| Err(TimedOut))
+        sleep.poll_unnoted(cx).map(|()| Err(TimedOut))
     }
 }
 

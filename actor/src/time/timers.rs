@@ -1,6 +1,7 @@
 //! The timers of a runtime: one wheel for all of them, so that none depends on a worker.
 
 use std::{
+    ops::Range,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -19,7 +20,7 @@ use crate::{
     messages::message::Message,
     names::name::Name,
     process::{pid::Pid, reason::Reason},
-    runtime::shared::Shared,
+    runtime::{kernel::waker, shared::Shared},
     sync::lock::lock,
 };
 
@@ -56,10 +57,47 @@ impl Destination {
 }
 
 enum Action {
-    Wake(Waker),
+    Wake(Waker, WakeCause),
     Send(Destination, Message),
     Repeat(Box<Repeat>),
     Exit(Box<ExitLater>),
+}
+
+/// Why a process is woken.
+#[derive(Clone, Copy, Debug)]
+enum WakeCause {
+    Sleep,
+    CallTimeout,
+}
+
+/// A timer as observers see it.
+pub(super) struct ListedTimer {
+    /// When it is due, and its number in the order of starts.
+    pub(super) rank: (u64, u64),
+    pub(super) to: Option<Destination>,
+    pub(super) action: ListedAction,
+}
+
+/// The effect of a timer. Names of types are found when the wheel is not locked.
+pub(super) enum ListedAction {
+    Message(fn() -> &'static str),
+    Interval(fn() -> &'static str),
+    Exit,
+    Wake,
+    CallTimeout,
+}
+
+impl Action {
+    fn listed(&self, shared: &Shared) -> (Option<Destination>, ListedAction) {
+        let woken = |waker| waker::process_of(waker, shared).map(Destination::Pid);
+        match self {
+            Self::Wake(waker, WakeCause::Sleep) => (woken(waker), ListedAction::Wake),
+            Self::Wake(waker, WakeCause::CallTimeout) => (woken(waker), ListedAction::CallTimeout),
+            Self::Send(to, message) => (Some(to.clone()), ListedAction::Message(message.kind().type_name)),
+            Self::Repeat(repeat) => (Some(repeat.to.clone()), ListedAction::Interval(repeat.type_name)),
+            Self::Exit(exit) => (Some(Destination::Pid(exit.to)), ListedAction::Exit),
+        }
+    }
 }
 
 /// An exit signal to be sent.
@@ -74,6 +112,7 @@ struct Repeat {
     start: Instant,
     period: Duration,
     nth: u32,
+    type_name: fn() -> &'static str,
     make: Contained<Box<dyn FnMut() -> Message + Send>>,
 }
 
@@ -124,7 +163,21 @@ impl Timers {
 
     /// Starts a timer that wakes `waker`.
     pub(crate) fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerRef {
-        self.begin(Some(deadline), |_| Action::Wake(waker))
+        self.begin(Some(deadline), |_| Action::Wake(waker, WakeCause::Sleep))
+    }
+
+    /// Starts a timer that wakes a process for the timeout of a call.
+    pub(crate) fn wake_caller_at(&self, deadline: Instant, waker: Waker) -> TimerRef {
+        self.begin(Some(deadline), |_| Action::Wake(waker, WakeCause::CallTimeout))
+    }
+
+    /// Shows `f` the timers in these places of the wheel, under its lock. Returns whether there are places
+    /// behind them.
+    pub(super) fn look(&self, shared: &Shared, places: Range<usize>, mut f: impl FnMut(ListedTimer)) -> bool {
+        lock(&self.wheel).look(places, |tick, serial, action| {
+            let (to, action) = action.listed(shared);
+            f(ListedTimer { rank: (tick, serial), to, action });
+        })
     }
 
     /// Starts a timer that sends a message, which may carry the timer's own reference.
@@ -160,10 +213,12 @@ impl Timers {
         shared: &Shared,
         to: Destination,
         period: Duration,
+        type_name: fn() -> &'static str,
         make: Box<dyn FnMut() -> Message + Send>,
     ) -> TimerRef {
         let target = to.pid();
-        let repeat = Box::new(Repeat { to, start: shared.now(), period, nth: 1, make: Contained::new(make) });
+        let (start, make) = (shared.now(), Contained::new(make));
+        let repeat = Box::new(Repeat { to, start, period, nth: 1, type_name, make });
         let tick = self.tick_after(repeat.deadline());
         let mut wheel = lock(&self.wheel);
         let timer = TimerRef(wheel.start_repeating(tick, Action::Repeat(repeat)));
@@ -204,7 +259,7 @@ impl Timers {
         let mut copy = None;
         loop {
             let mut wheel = lock(&self.wheel);
-            let Some((_, Some(Action::Wake(old)))) = wheel.get(timer.0) else { return false };
+            let Some((_, Some(Action::Wake(old, _)))) = wheel.get(timer.0) else { return false };
             if old.will_wake(waker) {
                 return true;
             }
@@ -240,8 +295,13 @@ impl Timers {
     }
 
     fn left(&self, shared: &Shared, tick: u64) -> Duration {
+        self.left_at(shared.now(), tick)
+    }
+
+    /// Returns how long after `now` a tick comes.
+    pub(super) fn left_at(&self, now: Instant, tick: u64) -> Duration {
         let due = (tick != NEVER).then(|| self.instant(tick)).flatten();
-        due.map_or(Duration::MAX, |due| due.saturating_duration_since(shared.now()))
+        due.map_or(Duration::MAX, |due| due.saturating_duration_since(now))
     }
 
     /// Returns how many timers run.
@@ -279,7 +339,7 @@ impl Timers {
 
     fn act(&self, shared: &Shared, timer: TimerRef, action: Action) {
         match action {
-            Action::Wake(waker) => waker.wake(),
+            Action::Wake(waker, _) => waker.wake(),
             Action::Send(to, message) => {
                 if let Some(pid) = to.holder(shared) {
                     shared.deliver(pid, message);

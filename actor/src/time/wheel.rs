@@ -5,6 +5,8 @@
 //! near. The wheel is told the time and reads no clock. (Varghese & Lauck, "Hashed and hierarchical timing
 //! wheels", 1987, scheme 6.)
 
+use std::ops::Range;
+
 use slab::Slab;
 
 const LEVELS: usize = 6;
@@ -133,6 +135,18 @@ impl<T> Wheel<T> {
     pub(crate) fn get(&mut self, key: TimerKey) -> Option<(u64, Option<&mut T>)> {
         let entry = self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial)?;
         Some((entry.tick, entry.value.as_mut()))
+    }
+
+    /// Shows `f` the timers in these places: the tick, the number in the order of starts, and the value.
+    /// Returns whether there are places behind them.
+    pub(crate) fn look(&self, places: Range<usize>, mut f: impl FnMut(u64, u64, &T)) -> bool {
+        let end = self.entries.capacity();
+        for place in places.start..places.end.min(end) {
+            if let Some(Entry { tick, serial, value: Some(value), .. }) = self.entries.get(place) {
+                f(*tick, *serial, value);
+            }
+        }
+        places.end < end
     }
 
     pub(crate) fn len(&self) -> usize {

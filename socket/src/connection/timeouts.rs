@@ -4,10 +4,8 @@
 //! when bytes come. It then fires too early once, and moves out.
 
 use std::{
-    future::Future,
     hint::cold_path,
     io,
-    pin::Pin,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -245,7 +243,8 @@ impl StallTimer {
             }
             None => sleep_until(deadline),
         };
-        if Pin::new(&mut sleep).poll(cx).is_ready() {
+        // The bound of a read or a write, which observers are to see.
+        if sleep.poll_unnoted(cx).is_ready() {
             cx.waker().wake_by_ref(); // It fires at this instant.
         }
         self.running = Some((sleep, deadline, cx.waker().clone()));

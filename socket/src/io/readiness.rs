@@ -23,6 +23,17 @@ pub(crate) enum Direction {
     Write,
 }
 
+impl Direction {
+    /// Has [`info`](riot_actor::process::info()) show what the running process waits for: one store.
+    #[inline]
+    fn note_wait(self) {
+        match self {
+            Self::Read => riot_actor::driver::note_read_wait(),
+            Self::Write => riot_actor::driver::note_write_wait(),
+        }
+    }
+}
+
 /// The part of an event that concerns one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadyEvent {
@@ -117,6 +128,7 @@ impl Readiness {
             })),
             (ReadyState::NotReady, _) => {
                 wakers.set(direction, cx.waker());
+                direction.note_wait();
                 Poll::Pending
             }
         }
@@ -131,6 +143,7 @@ impl Readiness {
             (ReadyState::Closed | ReadyState::Failed, _) => Poll::Ready(()),
             (ReadyState::Ready | ReadyState::NotReady, _) => {
                 wakers.set(Direction::Read, cx.waker());
+                Direction::Read.note_wait();
                 Poll::Pending
             }
         }
@@ -159,6 +172,7 @@ impl Readiness {
         let next = self.directions[direction as usize].clear(tick);
         if next == NextOperation::WouldBlock {
             wakers.set(direction, cx.waker());
+            direction.note_wait();
         }
         next
     }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -93,12 +94,14 @@ impl<F> Unpin for Select<F> {}
 impl<F: FnMut(&Message) -> bool> Future for Select<F> {
     type Output = Message;
 
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
+        let at = Location::caller();
         let Self { wanted, from, foreign } = self.get_mut();
         if *foreign {
-            poll_take(cx, from, wanted)
+            poll_take(cx, from, at, wanted)
         } else {
-            poll_take_in_place(cx, from, wanted, |message| message)
+            poll_take_in_place(cx, from, at, wanted, |message| message)
         }
     }
 }

@@ -1,11 +1,14 @@
 //! How a message is taken out of the mailbox of the running process.
 
-use std::task::{Context, Poll};
+use std::{
+    panic::Location,
+    task::{Context, Poll},
+};
 
 use crate::{
     messages::{
         mailbox::{Mailbox, Position},
-        message::Message,
+        message::{Message, MessageKind},
     },
     observe::trace::{TraceEvent, TraceFlags},
     runtime::{
@@ -26,6 +29,7 @@ use crate::{
 pub(super) fn poll_take_in_place<R>(
     cx: &mut Context<'_>,
     from: &mut Position,
+    at: &'static Location<'static>,
     wanted: impl FnMut(&Message) -> bool,
     unwrap: impl FnOnce(Message) -> R,
 ) -> Poll<R> {
@@ -35,7 +39,11 @@ pub(super) fn poll_take_in_place<R>(
         if proceed != Proceed::Go {
             return None;
         }
-        let message = slot.take(running, from, wanted)?;
+        let Some(message) = slot.take(running, from, wanted) else {
+            slot.observed.note_receive(at);
+            return None;
+        };
+        slot.observed.note_received(message.kind());
         condemned = slot.is_condemned();
         if must_tell(shared, running) {
             told = Some(Taken::of(&message));
@@ -64,6 +72,7 @@ pub(super) fn poll_take_in_place<R>(
 pub(super) fn poll_take(
     cx: &mut Context<'_>,
     from: &mut Position,
+    at: &'static Location<'static>,
     wanted: impl FnMut(&Message) -> bool,
 ) -> Poll<Message> {
     let mut start = *from;
@@ -81,10 +90,11 @@ pub(super) fn poll_take(
         if running.mailbox.is_scanned(start) {
             // A later message wakes the process, or keeps it from parking.
             running.wants_messages = true;
+            slot.observed.note_receive(at);
             return None;
         }
         let must_tell = must_tell(shared, running);
-        Some((PutBack { mailbox: running.mailbox.set_aside(), waits: true }, must_tell))
+        Some((PutBack { mailbox: running.mailbox.set_aside(), at, taken: None }, must_tell))
     });
     let Some((mut aside, must_tell)) = aside else {
         proceed.wake_if_exhausted(cx);
@@ -92,7 +102,7 @@ pub(super) fn poll_take(
     };
     match aside.mailbox.take(&mut start, wanted) {
         Some(message) => {
-            aside.waits = false;
+            aside.taken = Some(message.kind());
             drop(aside);
             // A process that was condemned during the scan receives nothing more.
             if is_active(Mutation::CondemnedSeenOnlyBefore) || coop::poll_live().is_ready() {
@@ -144,16 +154,24 @@ fn tell_taken(taken: Taken) {
 /// A mailbox that was set aside. Dropping it puts the messages back.
 struct PutBack {
     mailbox: Mailbox,
-    /// Whether the process waits for the next message.
-    waits: bool,
+    /// The place of the receive.
+    at: &'static Location<'static>,
+    /// The message that was taken. Without one the process waits for the next.
+    taken: Option<&'static MessageKind>,
 }
 
 impl Drop for PutBack {
     fn drop(&mut self) {
         let mailbox = std::mem::take(&mut self.mailbox);
-        context::with_running("receive", |_, _, running| {
+        context::with_running("receive", |_, slot, running| {
             running.mailbox.restore(mailbox);
-            running.wants_messages |= self.waits;
+            match self.taken {
+                Some(kind) => slot.observed.note_received(kind),
+                None => {
+                    running.wants_messages = true;
+                    slot.observed.note_receive(self.at);
+                }
+            }
         });
     }
 }

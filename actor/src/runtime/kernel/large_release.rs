@@ -15,6 +15,7 @@ use std::{
 
 use super::{
     exit_hooks::ExitHook,
+    observed::TypedBody,
     process::Process,
     relations::{MonitorTarget, ProcessTimers, Relations, Watcher},
     release::contain,
@@ -119,7 +120,7 @@ impl Shared {
             stage: Stage::Listed(Some(process)),
         };
         let spec = SpawnSpec { label: Some("release".into()), ..SpawnSpec::default() };
-        self.spawn_unnamed(spec, Origin::default(), Box::pin(release), |_| ());
+        self.spawn_unnamed(spec, Origin::default(), TypedBody::new(release), |_| ());
     }
 }
 

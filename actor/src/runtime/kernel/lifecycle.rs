@@ -16,6 +16,7 @@ use std::hint::cold_path;
 
 use super::{
     large_release::LARGE,
+    observed::{WaitKind, note_wait, noted_wait},
     process::{Process, Runnable, SliceNotes},
     record::{CONDEMNED, Core, Slot},
 };
@@ -149,6 +150,7 @@ impl Slot {
     /// Begins a poll, which answers all wake-ups until now.
     pub(crate) fn begin_poll(&self) {
         self.mirror().running.store(true, Ordering::Relaxed);
+        note_wait(WaitKind::Foreign);
         // What a wake-up is for becomes visible under the lock. A wake-up that is missed here because the
         // mirror lags causes one extra poll.
         if self.mirror().woken.load(Ordering::Relaxed) {
@@ -186,6 +188,7 @@ impl Slot {
     /// Parks a scheduled process in its record. From here on it belongs to the thread that wakes it.
     pub(crate) fn park(&self, core: &mut Core, process: Box<Process>) {
         core.phase = Phase::Waiting;
+        self.mirror().parked_in.store(noted_wait() as u8, Ordering::Relaxed);
         core.wants_messages = process.wants_messages;
         core.arrivals.shrink();
         let before = core.parked.replace(process);
@@ -237,6 +240,7 @@ impl Slot {
         self.mirror().arrived.store(false, Ordering::Release);
         self.mirror().woken.store(false, Ordering::Release);
         self.mirror().running.store(false, Ordering::Release);
+        self.observed.reset();
     }
 }
 

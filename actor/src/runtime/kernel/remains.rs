@@ -2,7 +2,10 @@
 
 use std::{future::poll_fn, task::Poll};
 
-use super::spawn::{Origin, SpawnSpec};
+use super::{
+    observed::TypedBody,
+    spawn::{Origin, SpawnSpec},
+};
 use crate::{
     process::reason::Reason,
     runtime::shared::{self, Shared},
@@ -59,6 +62,6 @@ impl LeftValues {
             Poll::Pending
         });
         let spec = SpawnSpec { label: Some("release".into()), ..SpawnSpec::default() };
-        shared.spawn_unnamed(spec, Origin::default(), Box::pin(body), |_| ());
+        shared.spawn_unnamed(spec, Origin::default(), TypedBody::new(body), |_| ());
     }
 }

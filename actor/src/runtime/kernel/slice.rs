@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    inspection::{self, Answered},
     lifecycle::AfterPoll,
     process::{Body, Process, Runnable, SliceNotes},
     release::release,
@@ -56,11 +57,19 @@ fn poll_slice(local: &Local, mut process: Box<Process>) -> Option<Runnable> {
     // 2. Both take it after the last poll with this waker.
     let waker = unsafe { waker::borrowed(&process.source) };
     let slot = local.begin(process);
-    if slot.is_condemned() {
+    if slot.needs_attention() {
         cold_path();
-        release(local, slot, body, None);
-        return None;
+        if slot.is_condemned() {
+            release(local, slot, body, None);
+            return None;
+        }
+        if slot.has_inspection() && inspection::answer(local, slot) == Answered::NotYet {
+            let mut process = local.running.take().expect("it is the running process");
+            process.body = Some(body);
+            return Some(Runnable(process));
+        }
     }
+    slot.observed.count_slice();
     slot.begin_poll();
     loop {
         local.polling.set(true);

@@ -1,11 +1,12 @@
 //! Making a process: a slot, a record, memory that is recycled where possible, and the relations to its
 //! parent.
 
-use std::{borrow::Cow, hint::cold_path, sync::Arc};
+use std::{borrow::Cow, hint::cold_path, panic::Location, sync::Arc};
 
 use super::{
     locals::Locals,
-    process::{Attached, Body, Process, Runnable},
+    observed::TypedBody,
+    process::{Attached, Process, Runnable},
     record::CoreGuard,
     relations::{MonitorTarget, Watcher},
     release::tell,
@@ -41,6 +42,8 @@ pub(crate) struct SpawnSpec {
     pub(crate) stops_its_children: bool,
     /// The parent has values that the new process inherits. The caller gives them while it is held.
     pub(crate) inherits: bool,
+    /// The place in the program that spawns it; none where the runtime does.
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
     /// The body is polled and dropped inside tokio.
     #[cfg(feature = "tokio")]
     pub(crate) in_tokio: bool,
@@ -92,7 +95,7 @@ impl Shared {
         self: &Arc<Self>,
         spec: SpawnSpec,
         origin: Origin,
-        body: Body,
+        body: TypedBody,
         before_run: impl FnOnce(Pid),
     ) -> Pid {
         debug_assert!(spec.name.is_none(), "a process with a name is held until it is registered");
@@ -134,7 +137,7 @@ impl Shared {
         self: &Arc<Self>,
         spec: SpawnSpec,
         origin: Origin,
-        body: Body,
+        body: TypedBody,
         before_run: impl FnOnce(Pid),
     ) -> Held {
         let (index, nth) = self.with_free_list(|free_list| self.table.take(free_list));
@@ -241,7 +244,7 @@ impl Shared {
         nth: u64,
         spec: SpawnSpec,
         origin: Origin,
-        body: Body,
+        body: TypedBody,
     ) -> Box<Process> {
         let pinned = spec.affinity.and_then(|affinity| match affinity {
             Affinity::CurrentWorker => origin.worker.map(|worker| worker as u16),
@@ -255,7 +258,7 @@ impl Shared {
         };
         process.priority = spec.priority;
         process.pinned = pinned;
-        process.body = Some(body);
+        process.body = Some(body.body);
         if let Some((max_messages, overflow)) = spec.max_mailbox {
             let capacity = Arc::new(Capacity::new(max_messages, overflow));
             process.bounded = true;
@@ -272,6 +275,8 @@ impl Shared {
         core.label = spec.label;
         core.born = self.clock().now_coarse_nanos();
         core.nth = nth;
+        core.future = Some(body.future);
+        core.spawned_at = spec.spawned_at;
         process
     }
 

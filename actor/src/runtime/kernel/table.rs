@@ -5,6 +5,7 @@
 
 use std::{
     num::NonZeroU32,
+    ops::Range,
     ptr::NonNull,
     sync::{
         OnceLock,
@@ -205,9 +206,18 @@ impl ProcessTable {
 
     /// Iterates over every slot that was ever taken.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        let taken = self.vacant.lock().fresh;
+        self.slots_in(0..self.len())
+    }
+
+    /// Returns how many slots were ever taken.
+    pub(crate) fn len(&self) -> u32 {
+        self.vacant.lock().fresh
+    }
+
+    /// Iterates over the slots with these indices.
+    pub(crate) fn slots_in(&self, indices: Range<u32>) -> impl Iterator<Item = (u32, &Slot)> {
         // A slot that was taken just now may have no page yet, and so no process.
-        (0..taken).filter_map(|index| Some((index, self.get(index)?)))
+        indices.filter_map(|index| Some((index, self.get(index)?)))
     }
 }
 

@@ -80,6 +80,17 @@ pub(crate) fn is_of(waker: &Waker, source: &Arc<ProcessWaker>) -> bool {
     waker.data() == Arc::as_ptr(source).cast() && ptr::eq(waker.vtable(), &VTABLE)
 }
 
+/// Returns the process that `waker` wakes; none if it is one of something else, or of another runtime.
+pub(crate) fn process_of(waker: &Waker, shared: &Shared) -> Option<Pid> {
+    if !ptr::eq(waker.vtable(), &VTABLE) {
+        return None;
+    }
+    // SAFETY: premises 1 and 2 of `VTABLE`: the waker is borrowed, and so a count is owned meanwhile.
+    let source = unsafe { &*waker.data().cast::<ProcessWaker>() };
+    let is_here = ptr::eq(source.shared.as_ptr(), shared);
+    is_here.then(|| Pid::new(shared.id, source.generation, source.index))
+}
+
 /// The functions of a process's wakers. All four rest on these premises:
 /// 1. `data` came from an `Arc<ProcessWaker>` by `Arc::as_ptr` or from `clone` below.
 /// 2. The waker that a function is called for owns one count of it; a borrowed one stands for a count that is

@@ -7,6 +7,7 @@
 //! Invariants: a process is in one queue or on one worker. A push before a worker sleeps is never missed, see
 //! `idle`.
 
+pub(crate) mod busy;
 mod idle;
 mod lifo_slot;
 pub(crate) mod queue;

@@ -1,7 +1,8 @@
 //! The watchdog of workers that are held up by a process that does not give way: their events are collected
 //! and their processes taken over by others, and a process that holds a worker up for long is reported.
 //!
-//! It also gives memory back that a burst has left behind.
+//! It also samples which processes run, see [`busy`](super::busy), and gives memory back that a burst has
+//! left behind.
 //!
 //! It runs, and reads the clock, every few milliseconds while anything runs, and sleeps while nothing does.
 //! It looks more often while a worker sleeps that could help at once.
@@ -14,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Scheduler;
+use super::{Scheduler, busy::LastLook};
 use crate::{guard::log, observe::repeats::Repeated, runtime::shared::Shared, sync::lock::lock};
 
 /// The interval of the watchdog while all workers are busy, so that none could help.
@@ -146,16 +147,21 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
     let (mut quiet, mut before) = (0, 0);
     let mut ticks_since_share = Duration::ZERO;
     let mut trimmer = Trimmer { last: shared.clock().read(), trims: 0, due: 0 };
+    let mut last_look = LastLook::none();
     while !scheduler.stopping.load(Ordering::SeqCst) {
         let awakenings = scheduler.watchdog.awakenings.load(Ordering::SeqCst);
         // Read once, so that a timer that fires now is not ahead of `now_coarse`.
         let now = shared.clock().read();
+        let elapsed_since_look = last_look.elapsed(now);
         let mut active = awakenings != before;
         before = awakenings;
         let (mut any_held_up, mut any_running, mut suspicious) = (false, false, false);
         for (worker, (sample, remote)) in samples.iter_mut().zip(&scheduler.remotes).enumerate() {
             let slices = remote.slices.load(Ordering::Relaxed);
             let running = !slices.is_multiple_of(2);
+            if running && let Some(elapsed) = elapsed_since_look {
+                shared.add_busy(remote.current.load(Ordering::Relaxed), elapsed);
+            }
             active |= running || slices != sample.slices;
             let held_up = running && slices == sample.slices;
             remote.held_up.store(held_up, Ordering::SeqCst);
@@ -180,13 +186,14 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             scheduler.wake_one();
             ticks_since_share = Duration::ZERO;
         }
+        shared.sweep_busy();
         trimmer.run(shared, now, active);
         shared.repeats.take_due(now, false).into_iter().for_each(Repeated::print);
         quiet = if active { 0 } else { quiet + 1 };
         if quiet < QUIET_LOOKS {
             let asleep = scheduler.idle.is_anyone_asleep();
             let tick = match () {
-                () if any_held_up || suspicious && asleep => HELP_TICK,
+                () if any_held_up || shared.busy_times.is_sampled() || suspicious && asleep => HELP_TICK,
                 () if asleep && any_running => RUNNING_TICK,
                 () if asleep => ATTENTIVE_TICK,
                 () => TICK,
@@ -202,6 +209,7 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             scheduler.watchdog.wait((!is_done).then_some(TRIM_INTERVAL));
         }
         scheduler.watchdog.asleep.store(false, Ordering::SeqCst);
+        last_look = LastLook::none();
         // Unless a worker has woken, the next look is the last one.
         quiet = QUIET_LOOKS - 1;
     }
