@@ -158,6 +158,10 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             let running = !slices.is_multiple_of(2);
             active |= running || slices != sample.slices;
             let held_up = running && slices == sample.slices;
+            if held_up {
+                let since = sample.since.saturating_duration_since(shared.clock().start());
+                remote.held_up_since.store(since.as_nanos() as u64, Ordering::Relaxed);
+            }
             remote.held_up.store(held_up, Ordering::SeqCst);
             any_held_up |= held_up;
             any_running |= running;
