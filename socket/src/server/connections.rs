@@ -182,7 +182,7 @@ impl Connections {
     fn start(&mut self, connection: Box<Connection>) {
         let record = connection.record().clone();
         let body = connector::body(self.shared.clone(), self.shared.protocol(), connection);
-        let options = SpawnOptions::new().label("Connector").link();
+        let options = SpawnOptions::new().label("Connector").priority(self.shared.priority).link();
         #[cfg(feature = "tokio")]
         let options = if self.shared.is_inside_tokio { options.tokio() } else { options };
         let connector = options.spawn(body);
