@@ -57,7 +57,7 @@ fn hl03_workers_that_sleep_or_are_busy_with_short_poll_slices_are_alive() {
         Reason::Normal
     });
     assert_eq!(reason.expect("the runtime starts"), Reason::Normal);
-    Simulation::new(1).run(async { assert!(workers_alive(Duration::ZERO)) });
+    Simulation::sweep(1..2, || async { assert!(workers_alive(Duration::ZERO)) });
 }
 
 #[test]

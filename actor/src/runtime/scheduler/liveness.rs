@@ -7,8 +7,8 @@ use super::Scheduler;
 use crate::runtime::{context, handle::Handle, shared::Shared};
 
 /// Returns whether every worker of the runtime has ended a poll slice within the time `within`, or sleeps. A
-/// worker that is held up for longer runs a process that does not give way: a loop without an await, or a call
-/// that blocks.
+/// worker that is held up for longer runs a process that does not give way: a loop without an await, or a
+/// call that blocks.
 ///
 /// The watchdog looks every 10 ms at most, so a poll slice counts as that much shorter than it is. In a
 /// simulation it is always true.

@@ -46,7 +46,8 @@ pub struct WorkerStats {
     pub steals: u64,
     /// How often it went to sleep.
     pub parks: u64,
-    /// How long it has slept in all, with the sleep that it is in. The rest of the runtime's age it was busy or looked for work.
+    /// How long it has slept in all, with the sleep that it is in. The rest of the runtime's age it was
+    /// busy or looked for work.
     pub asleep: Duration,
 }
 
