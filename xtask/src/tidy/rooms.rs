@@ -40,6 +40,21 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("server", &["exchange", "h1", "config", "message", "error", "limits", "timeouts"]),
         ],
     ),
+    (
+        "http/observer",
+        &[
+            ("message", &[]),
+            ("head", &[]),
+            ("health", &["message"]),
+            ("metrics", &["message"]),
+            // Its tests parse heads.
+            ("safety", &["message", "head", "health"]),
+            ("core", &["message", "health", "metrics", "safety"]),
+            ("mount", &["core"]),
+            ("tower", &["core", "head", "message"]),
+            ("observer", &["core", "health", "metrics", "mount", "safety", "tower"]),
+        ],
+    ),
 ];
 
 /// A use of another room.
@@ -93,7 +108,8 @@ fn arrows(crate_folder: &str, rooms: &[Room]) -> Vec<Arrow> {
     let mut arrows = Vec::new();
     for file in files.iter().filter(|file| !file.path.ends_with("src/lib.rs")) {
         let place = file.path.display().to_string();
-        let room = file.path.iter().nth(2).and_then(|part| part.to_str()).expect("paths are UTF-8");
+        let below = file.path.strip_prefix(crate_folder).expect("the files of the crate");
+        let room = below.iter().nth(1).and_then(|part| part.to_str()).expect("paths are UTF-8");
         let room = room.trim_end_matches(".rs");
         assert!(rooms.iter().any(|(known, _)| *known == room), "{place} stands in no room");
         for UsedPath { line, path, .. } in used_paths(file) {
