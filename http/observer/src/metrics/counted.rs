@@ -8,14 +8,14 @@ use std::{
     },
 };
 
-use riot_actor::{
-    Pid,
-    process::info,
-    telemetry::{CrashReport, attach},
-};
+use riot_actor::{Pid, process::info, telemetry::attach};
 use riot_supervisor::SupervisorEvent;
 
-use super::{MetricsWriter, writer::MAX_SERIES, writer::OVERFLOW};
+use super::{
+    MetricsWriter,
+    families::own,
+    writer::{MAX_SERIES, OVERFLOW},
+};
 
 /// A count for each of a bounded number of names.
 #[derive(Debug, Default)]
@@ -39,16 +39,15 @@ impl Named {
 
     fn write(&self, out: &mut MetricsWriter, metric: &str, label: &str) {
         for (name, count) in &*self.lock() {
-            let _ = out.counter(metric, &[(label, name)], *count);
+            own(out.counter(metric, &[(label, name)], *count));
         }
     }
 }
 
-/// Counts of crashes and restarts.
+/// Counts of restarts.
 #[derive(Debug, Default)]
 pub(crate) struct EventCounts {
     is_attached: AtomicBool,
-    crashes: Named,
     restarts: Named,
 }
 
@@ -58,12 +57,6 @@ impl EventCounts {
         if self.is_attached.swap(true, Ordering::Relaxed) {
             return;
         }
-        let counts = Arc::downgrade(self);
-        attach(move |report: &CrashReport| {
-            if let Some(counts) = counts.upgrade() {
-                counts.crashes.count(report.label.as_deref().unwrap_or("-"));
-            }
-        });
         let counts = Arc::downgrade(self);
         attach(move |event: &SupervisorEvent| {
             if let SupervisorEvent::Restarted { supervisor, .. } = event
@@ -75,8 +68,6 @@ impl EventCounts {
     }
 
     pub(super) fn families(&self, out: &mut MetricsWriter) {
-        out.describe("riot_process_crashes_total", "Abnormal exits of processes, by label.");
-        self.crashes.write(out, "riot_process_crashes_total", "label");
         out.describe(
             "riot_supervisor_restarts_total",
             "Restarts of children, by the label of the supervisor.",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use riot_actor::stats::SchedulerStats;
 use riot_socket::{ServerInfo, ServerState};
 
-use super::MetricsWriter;
+use super::{MetricError, MetricsWriter};
 
 /// The shortest time over which the busy ratio of workers is taken; 1 s. Two clients that scrape one after
 /// the other get the same ratio.
@@ -41,13 +41,17 @@ impl BusyRatios {
     }
 }
 
-/// Writes the families of a list: name, help, kind, and the values with their labels. The names are right, so
-/// nothing is refused.
+/// Writes the families of a list: kind, name, help, and the values with their labels.
 macro_rules! families {
     ($out:ident: $($kind:ident $name:literal $help:literal [$($labels:expr => $value:expr),+ $(,)?])+) => {$(
         $out.describe($name, $help);
-        $(let _ = $out.$kind($name, $labels, $value);)+
+        $(own($out.$kind($name, $labels, $value));)+
     )+};
+}
+
+/// Checks that nothing of this crate is refused.
+pub(super) fn own(result: Result<(), MetricError>) {
+    debug_assert_eq!(result, Ok(()), "the names of this crate are right");
 }
 
 /// Writes the families of the runtime.
@@ -73,7 +77,8 @@ pub(super) fn workers(out: &mut MetricsWriter, stats: &SchedulerStats, busy: &[f
                 [labels => *busy]
             gauge "riot_run_queue"
                 "Runnable processes in the queue of the worker." [labels => worker.queue]
-            counter "riot_worker_slices_total" "Poll slices that the worker has run." [labels => worker.slices]
+            counter "riot_worker_slices_total"
+                "Poll slices that the worker has run." [labels => worker.slices]
             counter "riot_worker_steals_total"
                 "How often the worker took processes over from another one." [labels => worker.steals]
             counter "riot_worker_parks_total" "How often the worker went to sleep." [labels => worker.parks]
@@ -88,7 +93,8 @@ pub(super) fn server(out: &mut MetricsWriter, info: &ServerInfo) {
     connections(out, info, labels);
     families! { out:
         gauge "riot_connections_max" "The bound of connections." [labels => info.max_connections]
-        counter "riot_connections_total" "Connections that were ever accepted." [labels => info.accepted]
+        counter "riot_connections_accepted_total"
+            "Connections that were ever accepted." [labels => info.accepted]
         counter "riot_connections_ended_total" "Ended connections, by the way they ended." [
             &[("server", name), ("reason", "normal")] => info.ended.normal,
             &[("server", name), ("reason", "shutdown")] => info.ended.shutdown,
@@ -119,7 +125,7 @@ pub(super) fn server(out: &mut MetricsWriter, info: &ServerInfo) {
     }
     out.describe("riot_timeouts_total", "Connections that a timer ended, by its name.");
     for (timer, count) in &info.timeouts {
-        let _ = out.counter("riot_timeouts_total", &[("server", name), ("timer", timer)], *count);
+        own(out.counter("riot_timeouts_total", &[("server", name), ("timer", timer)], *count));
     }
     families! { out:
         gauge "riot_server_state" "1 for the state that the server is in, 0 for the others." [

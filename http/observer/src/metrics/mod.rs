@@ -1,12 +1,13 @@
 //! Metrics as text: `writer` collects families and bounds them, `names` checks names, `text` renders both
-//! formats, `families` reads the runtime and its servers, `counted` counts events, `system` reads what the
-//! system knows of the program.
+//! formats, `families` reads the runtime and its servers, `counted` counts events, `mailboxes` ranks
+//! mailboxes, `system` reads what the system knows of the program.
 //!
 //! **Invariant:** a family has at most [`MAX_SERIES`](writer::MAX_SERIES) series, and every line of the text
 //! is one sample or one comment, whatever names and values the program gives.
 
 mod counted;
 mod families;
+mod mailboxes;
 mod names;
 mod system;
 mod text;
@@ -30,6 +31,7 @@ use riot_socket::servers;
 use crate::message::{Reply, refuse_writes};
 pub(crate) use counted::EventCounts;
 use families::BusyRatios;
+use mailboxes::MailboxScans;
 pub use names::MetricError;
 use text::Format;
 pub use writer::{MetricValue, MetricsWriter};
@@ -68,6 +70,7 @@ pub(crate) struct Metrics {
     sources: Vec<Source>,
     pub(crate) counts: Arc<EventCounts>,
     busy: Mutex<BusyRatios>,
+    mailboxes: Arc<MailboxScans>,
 }
 
 impl Metrics {
@@ -97,6 +100,7 @@ impl Metrics {
             families::server(&mut out, &server.info());
         }
         self.counts.families(&mut out);
+        self.mailboxes.families(&mut out);
         // The files are in memory, but a read of them may wait for locks of the system.
         if !is_simulated(&stats)
             && let Some(usage) = blocking(system::read).await

@@ -9,7 +9,8 @@ const MAX_NAME_BYTES: usize = 256;
 const MAX_LABELS: usize = 16;
 
 /// Beginnings of names that are this crate's.
-const OWN_PREFIXES: [&str; 3] = ["riot_", "process_", "http_server_"];
+const OWN_PREFIXES: [&str; 5] =
+    ["riot_", "process_", "http_server_", "http_handler_errors", "http_requests_cut"];
 
 /// Endings that readers of the formats give a meaning of their own.
 const SUFFIXES: [&str; 6] = ["_total", "_created", "_bucket", "_count", "_sum", "_info"];
@@ -21,7 +22,8 @@ pub enum MetricError {
     /// A name of a metric is letters, digits, `_` and `:`, without a digit at the beginning.
     #[error("{0:?} is no name of a metric")]
     Name(String),
-    /// The name begins with `riot_`, `process_` or `http_server_`, or is that of a metric of this crate.
+    /// The name begins as those of this crate do: with `riot_`, `process_`, `http_server_`,
+    /// `http_handler_errors` or `http_requests_cut`.
     #[error("the name {0:?} is taken by the observer")]
     Taken(String),
     /// The name of a counter has to end with `_total`.

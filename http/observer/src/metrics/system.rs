@@ -1,7 +1,7 @@
 //! The figures that the system keeps of the program: the standard set of Prometheus' client libraries, on
 //! Linux.
 
-use super::MetricsWriter;
+use super::{MetricsWriter, families::own};
 
 /// The use of the system's means.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,22 +19,22 @@ impl Usage {
     pub(super) fn families(&self, out: &mut MetricsWriter) {
         let Self { cpu_seconds, resident_bytes, threads, start_seconds, open_fds, max_fds } = *self;
         out.describe("process_cpu_seconds_total", "Processor time of the program, in user and system mode.");
-        let _ = out.counter("process_cpu_seconds_total", &[], cpu_seconds);
+        own(out.counter("process_cpu_seconds_total", &[], cpu_seconds));
         out.describe("process_resident_memory_bytes", "Memory of the program that is in RAM.");
-        let _ = out.gauge("process_resident_memory_bytes", &[], resident_bytes);
+        own(out.gauge("process_resident_memory_bytes", &[], resident_bytes));
         out.describe("process_threads", "Threads of the program.");
-        let _ = out.gauge("process_threads", &[], threads);
+        own(out.gauge("process_threads", &[], threads));
         if let Some(seconds) = start_seconds {
             out.describe("process_start_time_seconds", "The start of the program, since 1970.");
-            let _ = out.gauge("process_start_time_seconds", &[], seconds);
+            own(out.gauge("process_start_time_seconds", &[], seconds));
         }
         if let Some(open) = open_fds {
             out.describe("process_open_fds", "Open descriptors of the program.");
-            let _ = out.gauge("process_open_fds", &[], open);
+            own(out.gauge("process_open_fds", &[], open));
         }
         if let Some(max) = max_fds {
             out.describe("process_max_fds", "The soft limit of descriptors.");
-            let _ = out.gauge("process_max_fds", &[], max);
+            own(out.gauge("process_max_fds", &[], max));
         }
     }
 }

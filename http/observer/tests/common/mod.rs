@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file uses its own part")]
 #![allow(unreachable_pub, reason = "shared by several crates")]
 
+pub mod openmetrics;
+
 use std::{
     fmt, io,
     sync::{Arc, Mutex},
