@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use riot_http::{Head, http::StatusCode};
 
 use crate::{
+    api,
     health::Health,
     message::{Reply, refuse_writes},
     metrics::Metrics,
@@ -41,7 +42,10 @@ impl Core {
         match path {
             METRICS => self.metrics.answer(head).await,
             "" | "/" => refuse_writes(head).unwrap_or_else(|| self.overview()),
-            _ => Reply::not_found(),
+            _ => match path.strip_prefix(api::PREFIX) {
+                Some(view) => api::answer(&self.health, &self.metrics, head, view).await,
+                None => Reply::not_found(),
+            },
         }
     }
 
@@ -49,8 +53,11 @@ impl Core {
     fn overview(&self) -> Reply {
         let controls = if self.controls.is_some() { "on" } else { "off" };
         let state = self.health.state();
-        let text =
-            format!("state: {state}\ncontrols: {controls}\n\nmetrics\nlivez?verbose\nreadyz?verbose\n");
+        let text = format!(
+            "state: {state}\ncontrols: {controls}\n\nmetrics\nlivez?verbose\nreadyz?verbose\n\
+             api/1/home\napi/1/tree\napi/1/processes\napi/1/servers\napi/1/connections\napi/1/names\n\
+             api/1/groups\napi/1/alarms\n"
+        );
         Reply::text(StatusCode::OK, text)
     }
 }

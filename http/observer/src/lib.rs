@@ -46,7 +46,9 @@ pub mod costs {}
 #[doc = include_str!("../CONTRACT.md")]
 pub mod contract {}
 
+mod api;
 mod core;
+mod data;
 #[cfg(any(test, feature = "tower"))]
 mod head;
 mod health;

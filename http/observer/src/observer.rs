@@ -29,7 +29,8 @@ const MAX_CONNECTIONS: usize = 256;
 /// |---|---|
 /// | `/livez`, `/readyz` | [`Health`]; needs no authentication |
 /// | `/metrics` | OpenMetrics 1.0 or Prometheus text 0.0.4, as `Accept` says |
-/// | `/observer` | what is below it |
+/// | `/observer` | the paths that there are |
+/// | `/observer/api/1/…` | views of the running program as JSON |
 ///
 /// On a listener of its own all of it is there, and below `/observer` once more. Mounted below a prefix,
 /// everything lies below that (`/observer/metrics`), so that no route of the application is taken;

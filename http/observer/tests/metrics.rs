@@ -503,7 +503,7 @@ fn ob07_prometheus_scrapes_and_knows_every_sample() {
         let mut answers = BTreeMap::new();
         let until = now() + Duration::from_secs(60);
         for name in ["up", "orders_total", "wait_seconds_bucket", "riot_processes", "process_open_fds"] {
-            while let None = answers.get(name) {
+            while !answers.contains_key(name) {
                 assert!(now() < until, "prometheus knows nothing of {name}: {answers:?}");
                 sleep(Duration::from_millis(100)).await;
                 if let Some(text) = query(name).await {

@@ -49,7 +49,9 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("metrics", &["message"]),
             // Its tests parse heads.
             ("safety", &["message", "head", "health"]),
-            ("core", &["message", "health", "metrics", "safety"]),
+            ("data", &["health", "metrics"]),
+            ("api", &["message", "health", "metrics", "safety", "data"]),
+            ("core", &["message", "health", "metrics", "safety", "api"]),
             ("mount", &["core"]),
             ("tower", &["core", "head", "message"]),
             ("observer", &["core", "health", "metrics", "mount", "safety", "tower"]),

@@ -33,6 +33,7 @@ pub(crate) use counted::EventCounts;
 use families::BusyRatios;
 use mailboxes::MailboxScans;
 pub use names::MetricError;
+pub(crate) use system::Usage;
 use text::Format;
 pub use writer::{MetricValue, MetricsWriter};
 
@@ -93,9 +94,10 @@ impl Metrics {
 
     /// Reads everything, as it is now.
     pub(crate) async fn collect(&self) -> MetricsWriter {
-        let stats = scheduler_stats();
+        let (stats, busy) = self.workers();
         let mut out = MetricsWriter::new();
-        self.runtime_families(&mut out, &stats);
+        families::runtime(&mut out, &stats);
+        families::workers(&mut out, &stats, &busy);
         for server in servers() {
             families::server(&mut out, &server.info());
         }
@@ -103,7 +105,7 @@ impl Metrics {
         self.mailboxes.families(&mut out);
         // The files are in memory, but a read of them may wait for locks of the system.
         if !is_simulated(&stats)
-            && let Some(usage) = blocking(system::read).await
+            && let Some(usage) = blocking(Usage::read).await
         {
             usage.families(&mut out);
         }
@@ -117,10 +119,12 @@ impl Metrics {
         out
     }
 
-    fn runtime_families(&self, out: &mut MetricsWriter, stats: &SchedulerStats) {
-        families::runtime(out, stats);
+    /// Returns the counters of the scheduler, and how busy each worker was of late.
+    pub(crate) fn workers(&self) -> (SchedulerStats, Vec<f64>) {
+        let stats = scheduler_stats();
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        families::workers(out, stats, busy.of(stats));
+        let ratios = busy.of(&stats).to_vec();
+        (stats, ratios)
     }
 }
 

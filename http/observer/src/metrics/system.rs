@@ -39,26 +39,28 @@ impl Usage {
     }
 }
 
-/// Reads `/proc`; none where it is missing.
-#[cfg(target_os = "linux")]
-pub(crate) fn read() -> Option<Usage> {
-    use std::fs;
+impl Usage {
+    /// Reads `/proc`, which must not be done on a worker; none where it is missing.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn read() -> Option<Self> {
+        use std::fs;
 
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let (ticks, page) = (rustix::param::clock_ticks_per_second(), rustix::param::page_size() as u64);
-    let mut usage = parse(&stat, &boot, &limits, ticks, page)?;
-    // The descriptor of the folder itself is not the program's.
-    usage.open_fds =
-        fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() as u64).saturating_sub(1));
-    Some(usage)
-}
+        let stat = fs::read_to_string("/proc/self/stat").ok()?;
+        let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let (ticks, page) = (rustix::param::clock_ticks_per_second(), rustix::param::page_size() as u64);
+        let mut usage = parse(&stat, &boot, &limits, ticks, page)?;
+        // The descriptor of the folder itself is not the program's.
+        usage.open_fds =
+            fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() as u64).saturating_sub(1));
+        Some(usage)
+    }
 
-/// Reads nothing: the system has no `/proc` of this form.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn read() -> Option<Usage> {
-    None
+    /// Reads nothing: the system has no `/proc` of this form.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn read() -> Option<Self> {
+        None
+    }
 }
 
 /// Reads the texts of `/proc/self/stat`, `/proc/stat` and `/proc/self/limits` (proc(5)).
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn ob07_this_program_has_memory_threads_and_descriptors() {
-        let usage = read().expect("there is /proc");
+        let usage = Usage::read().expect("there is /proc");
         assert!(usage.resident_bytes > 100_000 && usage.threads >= 1, "{usage:?}");
         assert!(usage.open_fds.is_some_and(|open| open >= 3) && usage.max_fds >= usage.open_fds, "{usage:?}");
         assert!(usage.start_seconds.is_some_and(|seconds| seconds > 1.6e9), "{usage:?}");
