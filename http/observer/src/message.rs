@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use riot_http::{
-    Head, Response,
+    Body, BodyError, Head, Response,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
@@ -78,4 +78,22 @@ pub(crate) fn refuse_writes(head: &Head) -> Option<Reply> {
 pub(crate) fn query(head: &Head) -> impl Iterator<Item = (&str, &str)> {
     let pairs = head.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The body of a request, which is read only if it is needed.
+pub(crate) trait ReadBody: Send {
+    /// Reads the whole body, unless it is larger than `max_bytes`.
+    ///
+    /// # Errors
+    /// The status that says what is wrong with it.
+    fn read(self, max_bytes: usize) -> impl Future<Output = Result<Bytes, StatusCode>> + Send;
+}
+
+impl ReadBody for &mut Body {
+    async fn read(self, max_bytes: usize) -> Result<Bytes, StatusCode> {
+        self.bytes(max_bytes).await.map_err(|error| match error {
+            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        })
+    }
 }

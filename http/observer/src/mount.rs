@@ -30,10 +30,10 @@ impl<H> ObserverMount<H> {
         }
     }
 
-    async fn answer(&self, reqd: Reqd) -> Result<(), HandlerError> {
-        let head = reqd.request();
+    async fn answer(&self, mut reqd: Reqd) -> Result<(), HandlerError> {
+        let (head, peer) = (reqd.request().clone(), reqd.peer());
         let path = self.path(head.path()).unwrap_or_default();
-        let reply = self.core.answer(head, path, reqd.peer()).await;
+        let reply = self.core.answer(&head, path, peer, reqd.body()).await;
         let body = reply.body.clone();
         reqd.respond_with_bytes(Response::from(reply), body)?;
         Ok(())

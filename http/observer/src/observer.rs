@@ -139,9 +139,19 @@ impl Observer {
         self
     }
 
-    /// Lets requests change the program: end processes, close connections. Such a request has to be a `POST`
-    /// with the token that is made here at random, and must not come from a page of another origin. By
-    /// default the observer only reads.
+    /// Lets requests change the program. Such a request is a `POST` with the token that is made here at
+    /// random and read at `api/1/token`, as `X-Riot-Token`, and must not come from a page of another origin.
+    /// Each is logged with its peer. By default the observer only reads.
+    ///
+    /// | body of `POST api/1/control` | what happens |
+    /// |---|---|
+    /// | `{"action": "kill", "pid": …}` | the process is killed |
+    /// | `{"action": "exit", "pid": …, "reason": …}` | the process gets an exit signal with this reason |
+    /// | `{"action": "close", "pid": …}` | the connection of this Connector finishes |
+    /// | `{"action": "suspend", "server": …}` | the server stops listening |
+    /// | `{"action": "resume", "server": …}` | it listens again |
+    /// | `{"action": "set_max_connections", "server": …, "value": …}` | the bound of its connections changes |
+    /// | `{"action": "drain", "server": …, "timeout_ms": …}` | it stops in order |
     ///
     /// # Panics
     /// Panics if the system has no randomness.

@@ -3,13 +3,14 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::poll_fn,
     net::{Ipv4Addr, SocketAddr},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
 use riot_actor::runtime::RuntimeId;
 use riot_http::{
@@ -18,7 +19,11 @@ use riot_http::{
 };
 use tower_service::Service;
 
-use crate::{core::Core, head, message::Reply};
+use crate::{
+    core::Core,
+    head,
+    message::{ReadBody, Reply},
+};
 
 /// An address that is not of this machine, for peers that are not known.
 const UNKNOWN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -42,7 +47,10 @@ impl fmt::Debug for ObserverService {
 /// The future of an [`ObserverService`].
 type Answering = Pin<Box<dyn Future<Output = Result<http::Response<ObserverBody>, Infallible>> + Send>>;
 
-impl<B> Service<http::Request<B>> for ObserverService {
+impl<B> Service<http::Request<B>> for ObserverService
+where
+    B: http_body::Body<Data: Send> + Send + 'static,
+{
     type Response = http::Response<ObserverBody>;
     type Error = Infallible;
     type Future = Answering;
@@ -52,19 +60,46 @@ impl<B> Service<http::Request<B>> for ObserverService {
     }
 
     fn call(&mut self, request: http::Request<B>) -> Answering {
-        let (core, parts) = (self.0.clone(), request.into_parts().0);
-        Box::pin(async move { Ok(response(answer(&core, &parts).await)) })
+        let (core, (parts, body)) = (self.0.clone(), request.into_parts());
+        Box::pin(async move { Ok(response(answer(&core, &parts, TowerBody(body)).await)) })
     }
 }
 
-async fn answer(core: &Core, parts: &Parts) -> Reply {
+/// The body of a request, as tower services have it.
+struct TowerBody<B>(B);
+
+impl<B: http_body::Body<Data: Send> + Send> ReadBody for TowerBody<B> {
+    async fn read(self, max_bytes: usize) -> Result<Bytes, StatusCode> {
+        let Self(body) = self;
+        let (mut body, mut all) = (pin!(body), Vec::new());
+        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            let Ok(frame) = frame else { return Err(StatusCode::BAD_REQUEST) };
+            let Ok(mut data) = frame.into_data() else { continue };
+            while data.has_remaining() {
+                let piece = data.chunk();
+                if piece.len() > max_bytes - all.len() {
+                    return Err(StatusCode::PAYLOAD_TOO_LARGE);
+                }
+                all.extend_from_slice(piece);
+                let length = piece.len();
+                data.advance(length);
+            }
+        }
+        Ok(all.into())
+    }
+}
+
+async fn answer<B>(core: &Core, parts: &Parts, body: TowerBody<B>) -> Reply
+where
+    B: http_body::Body<Data: Send> + Send,
+{
     if RuntimeId::current().is_none() {
         let text = "the observer runs in a server of riot-http alone\n";
         return Reply::text(StatusCode::SERVICE_UNAVAILABLE, text);
     }
     core.metrics.counts.attach();
     match head_of(parts) {
-        Some(head) => core.answer(&head, parts.uri.path(), peer_of(parts)).await,
+        Some(head) => core.answer(&head, parts.uri.path(), peer_of(parts), body).await,
         None => Reply::text(StatusCode::BAD_REQUEST, "the head cannot be read\n"),
     }
 }

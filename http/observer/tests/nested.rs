@@ -77,7 +77,10 @@ fn ob12_peers_in_memory_are_this_machine_below_a_router_too() {
 fn ob12_a_peer_that_is_not_known_counts_as_another_machine() {
     Simulation::sweep(1..2, || async {
         let mut service = Observer::new().tower();
-        let request = http::Request::get("/metrics").header("host", "localhost").body(()).expect("a request");
+        let request = http::Request::get("/metrics")
+            .header("host", "localhost")
+            .body(String::new())
+            .expect("a request");
         let response = service.call(request).await.expect("it has no errors");
         assert_eq!(response.status(), 403);
         Ok::<(), Reason>(())
@@ -86,7 +89,7 @@ fn ob12_a_peer_that_is_not_known_counts_as_another_machine() {
 
 #[test]
 fn ob12_outside_of_a_runtime_the_service_says_so() {
-    let request = http::Request::get("/metrics").body(()).expect("a request");
+    let request = http::Request::get("/metrics").body(String::new()).expect("a request");
     let mut answering = Observer::new().tower().call(request);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(Ok(response)) = answering.as_mut().poll(&mut context) else {

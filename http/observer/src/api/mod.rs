@@ -3,6 +3,9 @@
 //! Errors are `{"error": text}`. Fields are only ever added within `/1/`.
 
 mod arguments;
+mod control;
+
+use std::net::SocketAddr;
 
 use riot_actor::{Pid, process::ProcessState};
 use riot_http::{
@@ -10,6 +13,8 @@ use riot_http::{
     http::{HeaderValue, Method, StatusCode, header},
 };
 use serde_json::{Value, json};
+
+pub(crate) use control::MAX_BODY_BYTES;
 
 use crate::{
     data::{self, CONNECTION_KEYS, PROCESS_KEYS, Page, ProcessFilter, Program},
@@ -21,6 +26,9 @@ use arguments::{Arguments, decoded};
 
 /// The beginning of the paths of the API.
 pub(crate) const PREFIX: &str = "/api/1/";
+
+/// The path of requests that change the program.
+pub(crate) const CONTROL: &str = "/api/1/control";
 
 /// An answer, or a status and what is wrong.
 type Answered = Result<Value, (StatusCode, String)>;
@@ -37,11 +45,20 @@ pub(crate) async fn answer(health: &Health, metrics: &Metrics, head: &Head, view
     }
 }
 
+/// Answers a request that would change the program, and that may.
+pub(crate) async fn answer_control(body: &[u8], peer: Option<SocketAddr>) -> Reply {
+    match control::control(body, peer).await {
+        Ok(value) => json_reply(StatusCode::OK, &value),
+        Err((status, text)) => error(status, &text),
+    }
+}
+
 fn json_reply(status: StatusCode, value: &Value) -> Reply {
     Reply::new(status, "application/json", value.to_string())
 }
 
-fn error(status: StatusCode, text: &str) -> Reply {
+/// Returns an error.
+pub(crate) fn error(status: StatusCode, text: &str) -> Reply {
     json_reply(status, &json!({"error": text}))
 }
 

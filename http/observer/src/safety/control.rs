@@ -16,13 +16,16 @@ pub(crate) struct ControlToken {
 }
 
 /// Why a request that would change the program is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     /// The method is another one than `POST`.
+    #[error("a change is asked for with POST")]
     Method,
     /// The token is missing or another one.
+    #[error("the field X-Riot-Token is missing or wrong")]
     Token,
     /// The request was made by a page of another origin.
+    #[error("the request comes from a page of another origin")]
     Origin,
 }
 

@@ -5,9 +5,8 @@
 
 mod access;
 mod attempts;
-#[cfg_attr(not(test), expect(dead_code, reason = "no request changes the program yet"))]
 mod control;
 mod credentials;
 
 pub(crate) use access::Access;
-pub(crate) use control::ControlToken;
+pub(crate) use control::{ControlToken, Refused};
