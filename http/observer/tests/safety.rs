@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Answer, Kept, ask, ask_from, get};
-use riot_actor::{Reason, run, runtime::shutdown, simulation::Simulation, sleep};
+use riot_actor::{Reason, now, run, runtime::shutdown, simulation::Simulation, sleep};
 use riot_http::{Handler, Reqd, Response, Server, ServerStartError};
 use riot_observer::{Health, Observer};
 use riot_socket::{memory::Listener, proxy::ProxyProtocol};
@@ -338,7 +338,9 @@ fn ob12_its_own_listener_serves_with_high_priority_and_leaves_room_for_new_clien
         }
         sleep(Duration::from_millis(1)).await;
         for path in ["/livez", "/readyz", "/metrics", "/observer", "/observer/metrics", "/observer/livez"] {
+            let start = now();
             assert_eq!(get(&listener, path).await.status, 200, "{path}");
+            assert!(now() - start < Duration::from_secs(1), "it waited for {path}");
         }
         assert_eq!(get(&listener, "/").await.status, 404);
         let high = |pid| {

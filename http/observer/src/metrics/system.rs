@@ -64,7 +64,7 @@ impl Usage {
 }
 
 /// Reads the texts of `/proc/self/stat`, `/proc/stat` and `/proc/self/limits` (proc(5)).
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has these files"))]
+#[cfg_attr(not(any(test, target_os = "linux")), expect(dead_code, reason = "only Linux has these files"))]
 fn parse(stat: &str, boot: &str, limits: &str, ticks: u64, page: u64) -> Option<Usage> {
     // The name of the program, which may hold anything, ends with the last parenthesis.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
