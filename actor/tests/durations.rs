@@ -296,6 +296,8 @@ const TRIED: &[&str] = &[
     "wait",
     "wait_for_name",
     "with_timeout",
+    // In `workers_alive.rs`.
+    "workers_alive",
 ];
 
 /// Returns the names of public functions below a folder that take a duration or an instant.

@@ -33,6 +33,7 @@ fn hl03_a_worker_that_is_held_up_is_not_alive_until_it_goes_on() {
         }
         let took = since.elapsed();
         assert!(took >= within && took < Duration::from_secs(3), "{took:?}");
+        assert!(workers_alive(Duration::MAX) && !workers_alive(Duration::ZERO));
         assert!(workers_alive(Duration::from_secs(3600)) && !Handle::current().workers_alive(within));
         drop(tell);
         blocked.down().await;
