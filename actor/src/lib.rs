@@ -200,7 +200,7 @@ pub mod simulation {
 }
 
 pub mod stats {
-    //! Counters of the scheduler, for each worker and in sum.
+    //! Counters of the scheduler, for each worker and in sum, and whether the workers make progress.
     //!
     //! ```
     //! # riot_actor::run(async {
@@ -209,7 +209,10 @@ pub mod stats {
     //! # });
     //! ```
 
-    pub use crate::runtime::scheduler::stats::{SchedulerStats, WorkerStats, scheduler_stats};
+    pub use crate::runtime::scheduler::{
+        liveness::workers_alive,
+        stats::{SchedulerStats, WorkerStats, scheduler_stats},
+    };
 }
 
 pub use call::call;

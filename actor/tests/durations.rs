@@ -300,6 +300,8 @@ const TRIED: &[&str] = &[
     "wait",
     "wait_for_name",
     "with_timeout",
+    // In `workers_alive.rs`.
+    "workers_alive",
 ];
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The crates with a contract.
-const CRATES: &[&str] = &["actor", "supervisor", "socket", "flow", "http"];
+const CRATES: &[&str] = &["actor", "supervisor", "socket", "flow", "http", "http/observer"];
 
 /// The folders whose tests and comments are read.
 const SOURCES: &[&str] = &["actor", "supervisor", "socket", "flow", "http", "examples", "xtask"];

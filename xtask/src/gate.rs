@@ -29,7 +29,11 @@ pub(crate) const GATE: &[Step] = &[
     Step { name: "lints", about: "clippy on all targets with all features, no warnings", run: lints },
     Step { name: "documentation", about: "rustdoc with all features, no warnings", run: documentation },
     Step { name: "tests", about: "every test, with default features", run: tests },
-    Step { name: "tokio", about: "the tests of the features tokio, axum and hyper-upgrade", run: tokio },
+    Step {
+        name: "tokio",
+        about: "the tests of the features tokio, axum, tower and hyper-upgrade",
+        run: tokio,
+    },
     Step { name: "interop", about: "clippy and the tests of examples/interop", run: interop },
     Step { name: "models", about: "loom models of the lock-free parts", run: models },
     Step { name: "cores", about: "the tests of flow and http without I/O", run: cores },
@@ -68,7 +72,8 @@ fn tests() -> StepOutcome {
 
 /// The features stay off in `tests`, so that the programs that are measured have none of them.
 fn tokio() -> StepOutcome {
-    let features = "riot-actor/tokio,riot-socket/tokio,riot-http/hyper-upgrade,riot-examples/tokio";
+    let features = "riot-actor/tokio,riot-socket/tokio,riot-http/hyper-upgrade,riot-examples/tokio,\
+                    riot-observer/tower";
     let mut command = cargo();
     command.args([
         "test",
@@ -80,10 +85,12 @@ fn tokio() -> StepOutcome {
         "riot-http",
         "-p",
         "riot-examples",
+        "-p",
+        "riot-observer",
         "--features",
         features,
     ]);
-    for test in ["tokio", "tokio_shutdown", "hyper_upgrade", "tower_table"] {
+    for test in ["tokio", "tokio_shutdown", "hyper_upgrade", "tower_table", "nested"] {
         command.args(["--test", test]);
     }
     run(command).into()

@@ -51,5 +51,5 @@ pub use self::{
     handle::{Handle, RuntimeId},
     random::random,
     running::Running,
-    shutdown::{ShutdownSignal, shutdown, shutdown_signal, stop_timeout},
+    shutdown::{ShutdownSignal, applications_started, shutdown, shutdown_signal, stop_timeout},
 };

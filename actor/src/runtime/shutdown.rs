@@ -98,6 +98,20 @@ pub fn stop_timeout() -> Duration {
     context::with_shared("stop_timeout", |shared| shared.config.stop_timeout)
 }
 
+/// Returns whether every application of the runtime has started, so that `main` has begun.
+///
+/// ```
+/// # use riot_actor::{run, runtime::applications_started};
+/// run(async { assert!(applications_started()) });
+/// ```
+///
+/// # Panics
+/// Panics outside a process.
+#[must_use]
+pub fn applications_started() -> bool {
+    context::with_shared("applications_started", |shared| shared.ending.main.get().is_some())
+}
+
 /// The future of [`shutdown_signal`]. Clones may be awaited anywhere.
 #[derive(Debug)]
 #[must_use = "it has to be awaited to wait"]

@@ -64,6 +64,40 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     /// Whatever the handler could not do. The client gets 500 if it has no response yet; the error is logged.
     fn handle(&self, reqd: Reqd) -> impl Future<Output = Result<(), HandlerError>> + Send;
+
+    /// Is told the address of every listening socket of the server before a client is accepted there; accepts
+    /// all addresses by default. A handler that must not be reached from everywhere refuses one by an error,
+    /// and the server does not start. A handler that wraps another one passes the call on. Must not block.
+    ///
+    /// ```
+    /// use std::io;
+    /// use riot_http::{Handler, HandlerError, Reqd, socket::Address};
+    ///
+    /// /// Serves another handler to this machine alone.
+    /// struct Private<H>(H);
+    ///
+    /// impl<H: Handler> Handler for Private<H> {
+    ///     async fn handle(&self, reqd: Reqd) -> Result<(), HandlerError> {
+    ///         self.0.handle(reqd).await
+    ///     }
+    ///
+    ///     fn on_listen(&self, address: &Address) -> io::Result<()> {
+    ///         match address.as_ip() {
+    ///             Some(ip) if !ip.ip().is_loopback() => Err(io::Error::other("listen on loopback")),
+    ///             _ => self.0.on_listen(address),
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = Private(|reqd: Reqd| async move { drop(reqd) });
+    /// ```
+    ///
+    /// # Errors
+    /// Why the server must not listen there. It is the error of the bind.
+    #[cfg(feature = "driver")]
+    fn on_listen(&self, address: &riot_socket::Address) -> std::io::Result<()> {
+        let _ = address;
+        Ok(())
+    }
 }
 
 impl<F, Fut> Handler for F

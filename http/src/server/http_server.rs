@@ -333,6 +333,8 @@ impl Server {
         let Self { server, config, when_gone } = self;
         let server = server.drain_first_timeout(config.drain_first_timeout());
         let (config, handler) = (Arc::new(config), Arc::new(handler));
+        let listening = handler.clone();
+        let server = server.on_listen(move |address| listening.on_listen(address));
         let stats = Arc::new(Stats::new(&config));
         let first = AtomicBool::new(true);
         Serving(server.protocol(HttpProtocol { config, handler, when_gone, stats, first }))

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::ToSocketAddrs, path::Path, pin::Pin, sync::Arc, time::Duration};
 
-use riot_actor::{Reason, runtime};
+use riot_actor::{Reason, process::Priority, runtime};
 use riot_supervisor::{ChildId, ChildSpec, supervisor};
 
 use super::{
@@ -68,6 +68,7 @@ pub(super) struct Config {
     pub(super) lame_duck_timeout: Duration,
     pub(super) drain_first_timeout: Duration,
     pub(super) log_levels: LogLevels,
+    pub(super) priority: Priority,
     pub(super) handshakes: Handshakes,
     pub(super) handshake_timeout: Duration,
     pub(super) keeps_descriptor_limit: bool,
@@ -138,13 +139,23 @@ impl Server {
         self
     }
 
-    /// Sets a hook that is called with the address of every listening socket before a client is accepted
-    /// there.
+    /// Adds a hook that is called with the address of every listening socket before a client is accepted
+    /// there, after the hooks added before.
     ///
     /// The hook runs in Acceptor.Sup, so it is called again when that is restarted. Its error is an error of
-    /// the bind. It must not block. (Ranch: `post_listen_callback`.)
+    /// the bind, and later hooks are not called. It must not block. (Ranch: `post_listen_callback`.)
     pub fn on_listen(mut self, hook: impl Fn(&Address) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        self.config.on_listen = Some(Arc::new(hook));
+        self.config.on_listen = Some(match self.config.on_listen.take() {
+            None => Arc::new(hook),
+            Some(before) => Arc::new(move |address| before(address).and_then(|()| hook(address))),
+        });
+        self
+    }
+
+    /// Sets the priority of the processes that accept and serve clients; normal by default. A server of high
+    /// priority answers before the processes of others run, as a page for operators should.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.config.priority = priority;
         self
     }
 
@@ -473,6 +484,7 @@ impl Config {
             lame_duck_timeout: Duration::ZERO,
             drain_first_timeout: Duration::from_secs(1),
             log_levels: LogLevels::new(),
+            priority: Priority::Normal,
             handshakes: Handshakes::default(),
             handshake_timeout: Duration::from_secs(5),
             keeps_descriptor_limit: false,

@@ -184,7 +184,7 @@ impl Connections {
         let record = connection.record().clone();
         let local = self.shared.watches::<ConnectionStarted>().then(|| connection.local_address().ok());
         let body = connector::body(self.shared.clone(), self.shared.protocol(), connection);
-        let options = SpawnOptions::new().label("Connector").link();
+        let options = SpawnOptions::new().label("Connector").priority(self.shared.priority).link();
         #[cfg(feature = "tokio")]
         let options = if self.shared.is_inside_tokio { options.tokio() } else { options };
         let connector = options.spawn(body);

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use riot_actor::{
     Pid, Reason, log, now,
-    process::{is_alive, join},
+    process::{Priority, is_alive, join},
     telemetry::{BuiltInEvent, Watched},
     this,
 };
@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     /// The time that a client has for its first bytes once the server drains.
     pub(super) drain_first_timeout: Duration,
     pub(super) log_levels: LogLevels,
+    /// The priority of acceptors, of Connections.Sup and of Connectors.
+    pub(super) priority: Priority,
     /// Connectors run inside tokio.
     #[cfg(feature = "tokio")]
     pub(super) is_inside_tokio: bool,
@@ -139,6 +141,7 @@ impl Shared {
             drain_counters: DrainCounters::default(),
             drain_first_timeout: config.drain_first_timeout,
             log_levels: config.log_levels,
+            priority: config.priority,
             #[cfg(feature = "tokio")]
             is_inside_tokio: config.is_inside_tokio,
             closing: AtomicBool::new(false),

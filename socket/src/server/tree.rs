@@ -70,7 +70,8 @@ fn connections(shared: &Arc<Shared>, supervisors: usize) -> Supervisor {
         let shared = shared.clone();
         supervisor(format!("Connections.Sup.{number}"), move || {
             let body = connections::run(shared.clone(), this(), number);
-            let pid = SpawnOptions::new().label("Connections.Sup").trap_exit().link().spawn(body);
+            let options = SpawnOptions::new().label("Connections.Sup").priority(shared.priority);
+            let pid = options.trap_exit().link().spawn(body);
             async move { Ok::<Pid, riot_actor::Reason>(pid) }
         })
         // Connections.Sup keeps its own deadline, and kills connections that have not finished.
@@ -95,7 +96,8 @@ fn acceptors(shared: Arc<Shared>) -> SupervisorInit {
             let (shared, listener) = (shared.clone(), listeners_open[number % listeners_open.len()].clone());
             worker(format!("Acceptor.Worker.{number}"), move || {
                 let body = acceptor::run(shared.clone(), listener.clone(), number);
-                let pid = SpawnOptions::new().label("Acceptor.Worker").link().spawn(body);
+                let options = SpawnOptions::new().label("Acceptor.Worker").priority(shared.priority);
+                let pid = options.link().spawn(body);
                 shared.add_acceptor(pid);
                 async move { Ok::<Pid, riot_actor::Reason>(pid) }
             })

@@ -130,6 +130,49 @@ fn post_listen_callback_error() {
 }
 
 #[test]
+fn every_hook_is_called_in_order_up_to_the_first_that_fails() {
+    Simulation::sweep(SEEDS, || async {
+        let watcher = this();
+        let hook = move |number: u8| {
+            move |_: &Address| {
+                send(watcher, number);
+                if number < 2 { Ok(()) } else { Err(io::Error::other("not here")) }
+            }
+        };
+        let server = Server::listen(Listener::new());
+        let server = server.on_listen(hook(1)).on_listen(hook(2)).on_listen(hook(3));
+        assert!(server.start_link(common::echo).await.is_err());
+        let mut called = Vec::new();
+        while let Ok(number) = receive_timeout::<u8>(Duration::ZERO).await {
+            called.push(number);
+        }
+        assert_eq!(called, [1, 2]);
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
+fn processes_that_accept_and_serve_have_the_priority_of_their_server() {
+    Simulation::sweep(SEEDS, || async {
+        let listener = Listener::new();
+        let server = Server::listen(listener.clone()).priority(riot_actor::process::Priority::High);
+        let _server = server.start_link(never_ends).await?;
+        let _client = listener.connect()?;
+        settle().await;
+        let is_high = |pid| {
+            let info = riot_actor::process::info(pid);
+            info.is_some_and(|info| info.priority == riot_actor::process::Priority::High)
+        };
+        for label in ["Acceptor.Worker", "Connections.Sup", "Connector"] {
+            let pids = tree().labelled(label);
+            assert!(!pids.is_empty(), "{label}");
+            assert!(pids.iter().all(|&pid| is_high(pid)));
+        }
+        Ok::<(), Reason>(())
+    });
+}
+
+#[test]
 fn set_transport_options() {
     Simulation::sweep(SEEDS, || async {
         let listener = Listener::new();

@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("socket", &["riot-actor", "riot-supervisor"]),
     ("flow", &["riot-actor", "riot-socket"]),
     ("http", &["riot-actor", "riot-supervisor", "riot-socket", "riot-flow"]),
+    ("http/observer", &["riot-actor", "riot-supervisor", "riot-socket", "riot-http"]),
 ];
 
 /// Returns the crates of ours that a crate depends on, each with whether it is optional or only for tests.
@@ -72,7 +73,7 @@ fn the_top_level_holds_the_crates_and_the_readme() {
 
 #[test]
 fn unsafe_code_is_forbidden_outside_of_actor_and_socket() {
-    for folder in ["supervisor", "flow", "http"] {
+    for folder in ["supervisor", "flow", "http", "http/observer"] {
         let lib =
             fs::read_to_string(root().join(folder).join("src/lib.rs")).expect("every crate has a lib.rs");
         assert!(lib.contains("#![forbid(unsafe_code)]"), "{folder} must forbid unsafe code");

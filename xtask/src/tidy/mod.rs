@@ -97,7 +97,10 @@ fn reports() -> Vec<CheckReport> {
     let crates: Vec<(String, Vec<File>)> = members()
         .into_iter()
         .map(|member| {
-            let files = source::files(&member);
+            let mut files = source::files(&member);
+            // A crate may stand in the folder of another one.
+            let inner = members().into_iter().filter(|other| other.starts_with(&format!("{member}/")));
+            inner.for_each(|inner| files.retain(|file| !file.path.starts_with(&inner)));
             (member, files)
         })
         .collect();
@@ -154,7 +157,7 @@ fn shared_public_names(crates: &[(String, Vec<File>)]) -> CheckReport {
 
 /// Returns whether a file is below `CRATE/src`.
 fn is_source(file: &File) -> bool {
-    file.path.iter().nth(1).is_some_and(|folder| folder == "src")
+    members().iter().any(|member| file.path.starts_with(format!("{member}/src")))
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ fn published_crates_carry_the_licences_of_the_workspace() {
     }
 }
 
+/// Returns the name of the published crate in a folder, such as `riot-observer` for `http/observer`.
+fn package_of(folder: &str) -> String {
+    format!("riot-{}", folder.rsplit('/').next().unwrap_or(folder))
+}
+
 /// The registry's categories that our crates use; it refuses names that are not on its list.
 const CATEGORIES: &[&str] =
     &["asynchronous", "concurrency", "network-programming", "web-programming::http-server"];
@@ -51,7 +56,7 @@ fn manifest_faults(folder: &str, manifest: &str) -> Vec<String> {
             faults.push(format!("no {key}"));
         }
     }
-    if value("documentation") != Some(&format!("\"https://docs.rs/riot-{folder}\"")) {
+    if value("documentation") != Some(&format!("\"https://docs.rs/{}\"", package_of(folder))) {
         faults.push("documentation is not at docs.rs".into());
     }
     if !manifest.contains("[package.metadata.docs.rs]\nall-features = true") {
@@ -216,7 +221,7 @@ fn what_the_workflow_runs_exists() {
         assert!(SOAK.iter().any(|known| known.name == step), "no step {step} of soak");
     }
     for package in words_after(&workflow, " -p ") {
-        let is_ours = members().iter().any(|member| package == format!("riot-{member}") || package == member);
+        let is_ours = members().iter().any(|member| package == package_of(member) || package == member);
         assert!(is_ours, "no package {package}");
     }
     assert!(workflow.contains("run: .ci/run\n") && root().join(".ci/run").is_file());

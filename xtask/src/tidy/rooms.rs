@@ -41,6 +41,23 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("server", &["exchange", "h1", "config", "message", "error", "limits", "timeouts", "observe"]),
         ],
     ),
+    (
+        "http/observer",
+        &[
+            ("message", &[]),
+            ("head", &[]),
+            ("health", &["message"]),
+            ("metrics", &["message"]),
+            // Its tests parse heads.
+            ("safety", &["message", "head", "health"]),
+            ("data", &["health", "metrics"]),
+            ("api", &["message", "health", "metrics", "safety", "data"]),
+            ("core", &["message", "health", "metrics", "safety", "api"]),
+            ("mount", &["core"]),
+            ("tower", &["core", "head", "message"]),
+            ("observer", &["core", "health", "metrics", "mount", "safety", "tower"]),
+        ],
+    ),
 ];
 
 /// A use of another room.
@@ -94,7 +111,8 @@ fn arrows(crate_folder: &str, rooms: &[Room]) -> Vec<Arrow> {
     let mut arrows = Vec::new();
     for file in files.iter().filter(|file| !file.path.ends_with("src/lib.rs")) {
         let place = file.path.display().to_string();
-        let room = file.path.iter().nth(2).and_then(|part| part.to_str()).expect("paths are UTF-8");
+        let below = file.path.strip_prefix(crate_folder).expect("the files of the crate");
+        let room = below.iter().nth(1).and_then(|part| part.to_str()).expect("paths are UTF-8");
         let room = room.trim_end_matches(".rs");
         assert!(rooms.iter().any(|(known, _)| *known == room), "{place} stands in no room");
         for UsedPath { line, path, .. } in used_paths(file) {

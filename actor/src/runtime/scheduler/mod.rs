@@ -10,6 +10,7 @@
 pub(crate) mod busy;
 mod idle;
 mod lifo_slot;
+pub(crate) mod liveness;
 pub(crate) mod queue;
 pub(crate) mod stats;
 mod watchdog;
@@ -68,6 +69,9 @@ struct Remote {
     current: AtomicU32,
     /// The watchdog has seen one poll slice at two looks.
     held_up: AtomicBool,
+    /// When the watchdog first saw that poll slice, in nanoseconds since the start of the runtime. Says
+    /// nothing unless `held_up` is set.
+    held_up_since: AtomicU64,
     counters: Counters,
 }
 
@@ -88,6 +92,7 @@ impl Scheduler {
                 slices: AtomicU64::new(0),
                 current: AtomicU32::new(0),
                 held_up: AtomicBool::new(false),
+                held_up_since: AtomicU64::new(0),
                 counters: Counters::default(),
             }
         });

@@ -46,7 +46,8 @@ pub struct WorkerStats {
     pub steals: u64,
     /// How often it went to sleep.
     pub parks: u64,
-    /// How long it has slept in all. The rest of the runtime's age it was busy or looked for work.
+    /// How long it has slept in all, with the sleep that it is in. The rest of the runtime's age it was
+    /// busy or looked for work.
     pub asleep: Duration,
 }
 
@@ -80,6 +81,8 @@ pub(super) struct Counters {
     steals: AtomicU64,
     parks: AtomicU64,
     asleep_nanos: AtomicU64,
+    /// When it fell asleep, in nanoseconds since the start of the runtime, and one more; 0 while it is awake.
+    asleep_since: AtomicU64,
 }
 
 impl Counters {
@@ -87,9 +90,25 @@ impl Counters {
         add(&self.steals, 1);
     }
 
+    /// Notes that the worker falls asleep, `age` after the start of the runtime.
+    pub(super) fn falls_asleep(&self, age: Duration) {
+        self.asleep_since.store(age.as_nanos() as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// Returns how long the worker has slept, `age` after the start of the runtime.
+    fn asleep(&self, age: Duration) -> Duration {
+        // A worker that wakes in between may be seen without its last sleep, but never with that twice.
+        let before = Duration::from_nanos(self.asleep_nanos.load(Ordering::Acquire));
+        let since = self.asleep_since.load(Ordering::Relaxed);
+        let Some(since) = since.checked_sub(1) else { return before };
+        before + age.saturating_sub(Duration::from_nanos(since))
+    }
+
     pub(super) fn slept(&self, asleep: Duration) {
+        self.asleep_since.store(0, Ordering::Relaxed);
         add(&self.parks, 1);
-        add(&self.asleep_nanos, asleep.as_nanos() as u64);
+        let before = self.asleep_nanos.load(Ordering::Relaxed);
+        self.asleep_nanos.store(before + asleep.as_nanos() as u64, Ordering::Release);
     }
 }
 
@@ -98,7 +117,7 @@ fn add(counter: &AtomicU64, more: u64) {
 }
 
 impl Scheduler {
-    fn worker_stats(&self) -> Vec<WorkerStats> {
+    fn worker_stats(&self, age: Duration) -> Vec<WorkerStats> {
         let workers = self.remotes.iter();
         workers
             .map(|remote| WorkerStats {
@@ -107,7 +126,7 @@ impl Scheduler {
                 slices: remote.slices.load(Ordering::Relaxed).div_ceil(2),
                 steals: remote.counters.steals.load(Ordering::Relaxed),
                 parks: remote.counters.parks.load(Ordering::Relaxed),
-                asleep: Duration::from_nanos(remote.counters.asleep_nanos.load(Ordering::Relaxed)),
+                asleep: remote.counters.asleep(age),
             })
             .collect()
     }
@@ -119,13 +138,14 @@ impl Scheduler {
 
 impl Shared {
     fn stats(&self) -> SchedulerStats {
+        let age = self.now().saturating_duration_since(self.clock().start());
         SchedulerStats {
-            workers: self.scheduler().map(Scheduler::worker_stats).unwrap_or_default(),
+            workers: self.scheduler().map(|scheduler| scheduler.worker_stats(age)).unwrap_or_default(),
             injected: self.scheduler().map_or(0, Scheduler::injected),
             processes: self.live(),
             spawned: self.table.taken(),
             timers: self.timers.len(),
-            age: self.now().saturating_duration_since(self.clock().start()),
+            age,
         }
     }
 }

@@ -164,6 +164,10 @@ fn watch(shared: &Shared, scheduler: &Scheduler) {
             }
             active |= running || slices != sample.slices;
             let held_up = running && slices == sample.slices;
+            if held_up {
+                let since = sample.since.saturating_duration_since(shared.clock().start());
+                remote.held_up_since.store(since.as_nanos() as u64, Ordering::Relaxed);
+            }
             remote.held_up.store(held_up, Ordering::SeqCst);
             any_held_up |= held_up;
             any_running |= running;

@@ -201,6 +201,7 @@ impl Seeker for WorkerLoop<'_> {
         if !stay_awake && !scheduler.stopping.load(Ordering::SeqCst) {
             let deadline = self.shared.timers.next_deadline();
             let before = self.shared.now();
+            self.remote.counters.falls_asleep(before.saturating_duration_since(self.shared.clock().start()));
             driver.park(deadline.map(|deadline| deadline.saturating_duration_since(before)));
             let now = *woke.insert(self.shared.clock().read());
             self.remote.counters.slept(now.saturating_duration_since(before));

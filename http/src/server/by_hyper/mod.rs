@@ -205,6 +205,10 @@ impl Handler for UpgradesByHyper {
         }
         self.usual.handle(reqd).await
     }
+
+    fn on_listen(&self, address: &riot_socket::Address) -> std::io::Result<()> {
+        self.usual.on_listen(address)
+    }
 }
 
 /// Returns whether the request, which offers a switch, offers one to a protocol other than h2c, and its

@@ -1,0 +1,32 @@
+//! The running program as JSON: one function for each view. The API shows them one by one.
+//!
+//! `program` is the whole program, `processes` are lists and trees of processes, `network` is servers and
+//! connections, `page` sorts and cuts lists.
+//!
+//! Pids are texts, durations end with `_ms`, sizes with `_bytes`, and what is not known is `null`. A view is
+//! read on a thread that no process waits for: with many processes it takes milliseconds.
+//!
+//! **Invariant:** reading sends no message and waits for no process, so busy and stuck ones are shown too.
+
+mod network;
+mod page;
+mod processes;
+mod program;
+
+pub(crate) use network::{CONNECTION_KEYS, connections, servers};
+pub(crate) use page::Page;
+pub(crate) use processes::{PROCESS_KEYS, ProcessFilter, groups, names, process, processes, tree};
+pub(crate) use program::{Program, home};
+
+use riot_actor::runtime::{Handle, blocking};
+
+/// Reads a view away from the workers.
+pub(crate) async fn read<T: Send + 'static>(view: impl FnOnce(&Handle) -> T + Send + 'static) -> T {
+    let handle = Handle::current();
+    blocking(move || handle.enter(|| view(&handle))).await
+}
+
+/// Returns a duration in whole milliseconds.
+fn millis(duration: std::time::Duration) -> u64 {
+    duration.as_millis() as u64
+}
