@@ -23,6 +23,8 @@ pub(crate) struct Children {
 
 struct Child {
     spec: ChildSpec,
+    /// The number of the child in the view of the supervisor.
+    number: u64,
     state: State,
     failures: Failures,
 }
@@ -37,8 +39,22 @@ enum State {
 }
 
 impl Child {
-    fn new(spec: ChildSpec) -> Self {
-        Self { spec, state: State::Idle, failures: Failures::default() }
+    fn new(spec: ChildSpec, core: &mut Core) -> Self {
+        let number = core.publisher.add(&spec, ChildState::Stopped);
+        Self { spec, number, state: State::Idle, failures: Failures::default() }
+    }
+
+    fn set_state(&mut self, core: &Core, state: State) {
+        self.state = state;
+        core.publisher.set_state(self.number, self.shown_state());
+    }
+
+    fn shown_state(&self) -> ChildState {
+        match self.state {
+            State::Idle => ChildState::Stopped,
+            State::Running(pid) => ChildState::Running(pid),
+            State::Restarting(_) => ChildState::Restarting,
+        }
     }
 
     fn pid(&self) -> Option<Pid> {
@@ -50,13 +66,14 @@ impl Child {
 
     async fn start(&mut self, core: &mut Core) -> Result<Option<Pid>, Reason> {
         let pid = core.start(&mut self.spec).await?;
-        self.state = pid.map_or(State::Idle, State::Running);
+        self.set_state(core, pid.map_or(State::Idle, State::Running));
         Ok(pid)
     }
 
     async fn start_again(&mut self, core: &mut Core) -> Result<Option<Pid>, Reason> {
         let pid = core.start_again(&mut self.spec).await?;
-        self.state = pid.map_or(State::Idle, State::Running);
+        core.publisher.count_restart(self.number);
+        self.set_state(core, pid.map_or(State::Idle, State::Running));
         Ok(pid)
     }
 
@@ -66,13 +83,19 @@ impl Child {
             let child = Stopping { id: self.spec.id.clone(), pid, shutdown: self.spec.shutdown };
             stop_one(&mut core.reporter, child).await;
         }
-        self.state = State::Idle;
+        self.set_state(core, State::Idle);
     }
 }
 
 impl Children {
-    pub(crate) fn new(strategy: Strategy, specs: Vec<ChildSpec>) -> Self {
-        Self { strategy, list: specs.into_iter().map(Child::new).collect() }
+    pub(crate) fn new(strategy: Strategy, specs: Vec<ChildSpec>, core: &mut Core) -> Self {
+        Self { strategy, list: specs.into_iter().map(|spec| Child::new(spec, core)).collect() }
+    }
+
+    /// Removes the child at this place, also from the view.
+    fn remove(&mut self, core: &Core, at: usize) {
+        let child = self.list.remove(at);
+        core.publisher.remove(child.number);
     }
 
     pub(crate) fn strategy(&self) -> Strategy {
@@ -86,7 +109,9 @@ impl Children {
                 return Err(FailedToStart { id: child.spec.id.clone(), reason });
             }
         }
-        self.list.retain(|child| child.pid().is_some() || child.spec.restart != Restart::Temporary);
+        let stays = |child: &Child| child.pid().is_some() || child.spec.restart != Restart::Temporary;
+        self.list.iter().filter(|child| !stays(child)).for_each(|child| core.publisher.remove(child.number));
+        self.list.retain(stays);
         Ok(())
     }
 
@@ -94,6 +119,7 @@ impl Children {
     pub(crate) async fn stop_all(&mut self, core: &mut Core) {
         while let Some(mut child) = self.list.pop() {
             child.stop(core).await;
+            core.publisher.remove(child.number);
         }
     }
 
@@ -103,7 +129,7 @@ impl Children {
             return ControlFlow::Continue(());
         };
         let child = &mut self.list[at];
-        child.state = State::Idle;
+        child.set_state(core, State::Idle);
         core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
         match exit_action(child.spec.restart, &reason) {
@@ -116,7 +142,7 @@ impl Children {
                 RestartWhen::Never => {}
             },
             ExitAction::Keep => {}
-            ExitAction::Forget => drop(self.list.remove(at)),
+            ExitAction::Forget => self.remove(core, at),
         }
         self.ended_for_good(core, significant)
     }
@@ -148,11 +174,11 @@ impl Children {
             self.list[at].stop(core).await;
         }
         for at in plan.start {
-            self.list[at].state = State::Idle;
+            self.list[at].set_state(core, State::Idle);
         }
-        self.list[failed].state = State::Restarting(ticket);
+        self.list[failed].set_state(core, State::Restarting(ticket));
         for at in plan.forget.into_iter().rev() {
-            self.list.remove(at);
+            self.remove(core, at);
         }
     }
 
@@ -172,7 +198,7 @@ impl Children {
             self.list[at].stop(core).await;
         }
         for &at in &plan.start {
-            self.list[at].state = State::Idle;
+            self.list[at].set_state(core, State::Idle);
         }
         let mut significant_ended = false;
         for at in plan.start {
@@ -180,7 +206,7 @@ impl Children {
             if child.start_again(core).await.is_err() {
                 match core.after_failed_restart(&mut child.spec, &mut child.failures) {
                     Some(ticket) => {
-                        child.state = State::Restarting(ticket);
+                        child.set_state(core, State::Restarting(ticket));
                         break;
                     }
                     None => significant_ended |= child.spec.significant,
@@ -188,7 +214,7 @@ impl Children {
             }
         }
         for at in plan.forget.into_iter().rev() {
-            self.list.remove(at);
+            self.remove(core, at);
         }
         self.ended_for_good(core, significant_ended)
     }
@@ -201,11 +227,18 @@ impl Children {
         if let Some(child) = self.find(&spec.id) {
             return Err(child.pid().map_or(StartChildError::AlreadyPresent, StartChildError::AlreadyStarted));
         }
-        let mut child = Child::new(spec);
-        let pid = child.start(core).await.map_err(StartChildError::Failed)?;
-        if pid.is_some() || child.spec.restart != Restart::Temporary {
+        let mut child = Child::new(spec, core);
+        let started = child.start(core).await.map_err(StartChildError::Failed);
+        let stays = match &started {
+            Ok(pid) => pid.is_some() || child.spec.restart != Restart::Temporary,
+            Err(_) => false,
+        };
+        if stays {
             self.list.push(child);
+        } else {
+            core.publisher.remove(child.number);
         }
+        let pid = started?;
         pid.ok_or(StartChildError::Ignored)
     }
 
@@ -217,7 +250,7 @@ impl Children {
         let at = self.position(key).ok_or(ChildError::NotFound)?;
         self.list[at].stop(core).await;
         if self.list[at].spec.restart == Restart::Temporary {
-            self.list.remove(at);
+            self.remove(core, at);
         }
         Ok(())
     }
@@ -238,28 +271,23 @@ impl Children {
         }
     }
 
-    pub(crate) fn delete_child(&mut self, id: &ChildId) -> Result<(), DeleteChildError> {
+    pub(crate) fn delete_child(&mut self, core: &Core, id: &ChildId) -> Result<(), DeleteChildError> {
         let at = self.list.iter().position(|child| child.spec.id == *id).ok_or(DeleteChildError::NotFound)?;
         match self.list[at].state {
             State::Running(pid) => Err(DeleteChildError::Running(pid)),
             State::Restarting(_) => Err(DeleteChildError::Restarting),
             State::Idle => {
-                self.list.remove(at);
+                self.remove(core, at);
                 Ok(())
             }
         }
     }
 
     pub(crate) async fn which(&mut self) -> Vec<ChildInfo> {
-        let state = |child: &Child| match child.state {
-            State::Idle => ChildState::Stopped,
-            State::Running(pid) => ChildState::Running(pid),
-            State::Restarting(_) => ChildState::Restarting,
-        };
         let mut infos = Vec::with_capacity(self.list.len());
         for (nth, child) in self.list.iter_mut().enumerate() {
             give_way(nth).await;
-            infos.push(ChildInfo::new(&child.spec, state(child)));
+            infos.push(ChildInfo::new(&child.spec, child.shown_state()));
         }
         infos
     }

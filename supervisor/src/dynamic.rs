@@ -29,13 +29,11 @@ pub(crate) struct Dynamic {
     retries: HashMap<Ticket, Pid>,
     /// The number of significant children that run or restart.
     significant: usize,
-    /// The number of children ever started.
-    started: u64,
 }
 
 struct DynamicChild {
     spec: ChildSpec,
-    /// The number of children started before it: the order of lists.
+    /// The number of the child in the view of the supervisor: the order of lists.
     nth: u64,
     restarting: Option<Ticket>,
     failures: Failures,
@@ -43,7 +41,7 @@ struct DynamicChild {
 
 impl Dynamic {
     pub(crate) fn new(max_children: Option<usize>) -> Self {
-        Self { max_children, children: HashMap::new(), retries: HashMap::new(), significant: 0, started: 0 }
+        Self { max_children, children: HashMap::new(), retries: HashMap::new(), significant: 0 }
     }
 
     pub(crate) fn max_children(&self) -> Option<usize> {
@@ -68,9 +66,9 @@ impl Dynamic {
             return Err(StartChildError::AlreadyStarted(pid));
         }
         self.significant += usize::from(spec.significant);
-        let child = DynamicChild { spec, nth: self.started, restarting: None, failures: Failures::default() };
+        let nth = core.publisher.add(&spec, ChildState::Running(pid));
+        let child = DynamicChild { spec, nth, restarting: None, failures: Failures::default() };
         self.children.insert(pid, child);
-        self.started += 1;
         Ok(pid)
     }
 
@@ -85,13 +83,13 @@ impl Dynamic {
             ExitAction::Restart => match core.after_end(&mut child.spec, &mut child.failures) {
                 RestartWhen::Now => return self.restart(core, pid).await,
                 RestartWhen::Later(ticket) => {
-                    self.restart_later(ticket, pid);
+                    self.restart_later(core, ticket, pid);
                     return ControlFlow::Continue(());
                 }
-                RestartWhen::Never => self.forget(pid),
+                RestartWhen::Never => self.forget(core, pid),
             },
             // Without a process there is no pid to address it by.
-            ExitAction::Keep | ExitAction::Forget => self.forget(pid),
+            ExitAction::Keep | ExitAction::Forget => self.forget(core, pid),
         }
         self.ended_for_good(core, significant)
     }
@@ -118,16 +116,18 @@ impl Dynamic {
         match core.start_again(&mut child.spec).await {
             Ok(Some(new)) => {
                 child.restarting = None;
+                core.publisher.count_restart(child.nth);
+                core.publisher.set_state(child.nth, ChildState::Running(new));
                 if let Some(child) = self.children.remove(&old) {
                     self.children.insert(new, child);
                 }
             }
-            Ok(None) => self.forget(old),
+            Ok(None) => self.forget(core, old),
             Err(_) => match core.after_failed_restart(&mut child.spec, &mut child.failures) {
-                Some(ticket) => self.restart_later(ticket, old),
+                Some(ticket) => self.restart_later(core, ticket, old),
                 None => {
                     let significant = child.spec.significant;
-                    self.forget(old);
+                    self.forget(core, old);
                     return self.ended_for_good(core, significant);
                 }
             },
@@ -136,8 +136,9 @@ impl Dynamic {
     }
 
     /// Notes the ticket of the attempt to restart a child.
-    fn restart_later(&mut self, ticket: Ticket, old: Pid) {
+    fn restart_later(&mut self, core: &Core, ticket: Ticket, old: Pid) {
         if let Some(child) = self.children.get_mut(&old) {
+            core.publisher.set_state(child.nth, ChildState::Restarting);
             child.restarting = Some(ticket);
             self.retries.insert(ticket, old);
         }
@@ -153,7 +154,7 @@ impl Dynamic {
             let child = Stopping { id: child.spec.id.clone(), pid, shutdown: child.spec.shutdown };
             stop_one(&mut core.reporter, child).await;
         }
-        self.forget(pid);
+        self.forget(core, pid);
         Ok(())
     }
 
@@ -162,7 +163,11 @@ impl Dynamic {
         let mut stopping = Vec::with_capacity(self.children.len());
         for (nth, pid) in self.in_order().into_iter().enumerate() {
             give_way(nth).await;
-            if let Some(DynamicChild { spec, restarting: None, .. }) = self.children.remove(&pid) {
+            let Some(DynamicChild { spec, restarting, nth, .. }) = self.children.remove(&pid) else {
+                continue;
+            };
+            core.publisher.remove(nth);
+            if restarting.is_none() {
                 stopping.push(Stopping { id: spec.id, pid, shutdown: spec.shutdown });
             }
         }
@@ -218,8 +223,9 @@ impl Dynamic {
         self.children.get(pid).map(|child| (*pid, child)).ok_or(ChildError::NotFound)
     }
 
-    fn forget(&mut self, pid: Pid) {
+    fn forget(&mut self, core: &Core, pid: Pid) {
         let Some(child) = self.children.remove(&pid) else { return };
+        core.publisher.remove(child.nth);
         self.significant -= usize::from(child.spec.significant);
         // Amortized: a table is made half as large after at least a quarter of its children have gone.
         if self.children.capacity() > MIN_SHRUNK && 4 * self.children.len() < self.children.capacity() {

@@ -42,6 +42,11 @@ impl Intensity {
         self.recent.drain(..spare);
     }
 
+    /// Returns the instants of the attempts that count.
+    pub(crate) fn instants(&self) -> impl Iterator<Item = Instant> {
+        self.recent.iter().copied()
+    }
+
     /// Returns how many attempts were recorded in the period until `now`.
     pub(crate) fn recent(&self, now: Instant) -> usize {
         self.recent.iter().filter(|&&at| now.saturating_duration_since(at) <= self.period).count()

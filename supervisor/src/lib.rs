@@ -130,6 +130,7 @@ mod started;
 mod strategy;
 mod supervisor;
 mod system;
+mod view;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -176,3 +177,4 @@ pub use retry::Retry;
 pub use started::{Started, StartedChild, process_with_start};
 pub use strategy::AutoShutdown;
 pub use system::{SupervisorSettings, SupervisorState, SupervisorStatistics};
+pub use view::{ChildNode, MAX_LISTED_CHILDREN, SupervisorNode, children_of, supervision_tree};

@@ -34,6 +34,7 @@ use crate::{
     retry::AfterFailure,
     strategy::AutoShutdown,
     system::{ReplaceState, SupervisorSettings, SupervisorState, System},
+    view::Publisher,
 };
 
 /// The number of a future attempt. A retry whose child has another ticket, or none, is out of date.
@@ -60,6 +61,7 @@ pub(crate) struct Core {
     retry_policy: RetryPolicy,
     pub(crate) auto_shutdown: AutoShutdown,
     pub(crate) reporter: Reporter,
+    pub(crate) publisher: Publisher,
     tickets: u64,
     /// The right to reply to the stop, which is answered by the exit.
     stop_request: Option<ReplyTo<()>>,
@@ -118,7 +120,9 @@ impl Core {
             return ControlFlow::Continue(());
         }
         let id = &spec.id;
-        match self.intensity.record(now()) {
+        let verdict = self.intensity.record(now());
+        self.publisher.set_recent(self.intensity.instants());
+        match verdict {
             Verdict::Restart => ControlFlow::Continue(()),
             Verdict::GiveUp => {
                 self.reporter.intensity_reached(id);
@@ -232,9 +236,9 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
         failed_to_start();
         return taken.into();
     }
-    let mut child_set = match described.shape {
-        Shape::Ordered(strategy) => ChildSet::Ordered(Children::new(strategy, described.children)),
-        Shape::Dynamic => ChildSet::Dynamic(Dynamic::new(described.max_children)),
+    let strategy = match described.shape {
+        Shape::Ordered(strategy) => strategy.name(),
+        Shape::Dynamic => "dynamic",
     };
     let mut core = Core {
         parent,
@@ -244,9 +248,14 @@ pub(crate) async fn run(parent: Pid, init: InitFn) -> Reason {
             .map_or(RetryPolicy::Fixed(described.retry_delay), RetryPolicy::growing),
         auto_shutdown: described.auto_shutdown,
         reporter: Reporter::new(),
+        publisher: Publisher::new(strategy, described.max_restarts, described.period),
         tickets: 0,
         stop_request: None,
         is_suspended: false,
+    };
+    let mut child_set = match described.shape {
+        Shape::Ordered(strategy) => ChildSet::Ordered(Children::new(strategy, described.children, &mut core)),
+        Shape::Dynamic => ChildSet::Dynamic(Dynamic::new(described.max_children)),
     };
     if let Err(failed) = child_set.start_all(&mut core).await {
         child_set.stop_all(&mut core).await;
@@ -330,7 +339,7 @@ async fn handle(child_set: &mut ChildSet, core: &mut Core, message: Message) -> 
         },
         request: CallRequest<DeleteChild, Result<(), DeleteChildError>> => {
             let answer = match child_set {
-                ChildSet::Ordered(children) => children.delete_child(&request.query.0),
+                ChildSet::Ordered(children) => children.delete_child(core, &request.query.0),
                 ChildSet::Dynamic(_) => Err(DeleteChildError::NotFound),
             };
             request.reply.send(answer);
@@ -383,10 +392,12 @@ async fn handle_system(child_set: &mut ChildSet, core: &mut Core, request: Syste
     match request {
         System::Suspend(reply) => {
             core.is_suspended = true;
+            core.publisher.set_suspended(true);
             reply.send(());
         }
         System::Resume(reply) => {
             core.is_suspended = false;
+            core.publisher.set_suspended(false);
             reply.send(());
         }
         System::GetState(reply) => reply.send(state(child_set, core).await),
@@ -422,6 +433,7 @@ fn replaced(
         settings
     })?;
     core.intensity.set(settings.max_restarts, settings.period);
+    core.publisher.set_bounds(settings.max_restarts, settings.period);
     if let ChildSet::Dynamic(children) = child_set {
         children.set_max_children(settings.max_children);
     }

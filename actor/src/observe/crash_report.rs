@@ -35,8 +35,8 @@ fn advice(reason: &Reason) -> Option<&'static str> {
 const MAX_DETAILS: usize = 16;
 
 /// Describes a process that exited abnormally. It is also an event, whose handlers are
-/// [attached](crate::telemetry::attach) as those of any other, and run in the process that exits. See [`Config::on_crash`](crate::runtime::Config::on_crash) for
-/// an example.
+/// [attached](crate::telemetry::attach) as those of any other, and run in the process that exits. See
+/// [`Config::on_crash`](crate::runtime::Config::on_crash) for an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CrashReport {

@@ -1,5 +1,5 @@
-//! Events of riot itself: each owns a bit that is set while it has a handler, so that code which could emit it
-//! asks with a load and a test.
+//! Events of riot itself: each owns a bit that is set while it has a handler, so that code which could emit
+//! it asks with a load and a test.
 
 use std::{
     any::TypeId,

@@ -18,6 +18,7 @@ pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod coop;
 pub(crate) mod driver;
+pub(crate) mod extensions;
 mod features;
 pub(crate) mod gave_up;
 pub(crate) mod handle;
@@ -47,6 +48,7 @@ pub use self::{
     application::{Application, ApplicationInfo, which_applications},
     blocking::blocking,
     config::{Config, RunError, run},
+    extensions::extension,
     gave_up::{GaveUp, cause_of_exit, give_up},
     handle::{Handle, RuntimeId},
     random::random,

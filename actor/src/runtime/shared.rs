@@ -20,6 +20,7 @@ use super::{
     config::Config,
     context,
     driver::Driver,
+    extensions::Extensions,
     gave_up::GaveUpProcesses,
     handle::Handle,
     kernel::ancestry::Ancestry,
@@ -79,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) inspections: Inspections,
     /// The value that the drivers of the workers share.
     pub(crate) driver_common: OnceLock<Arc<dyn Any + Send + Sync>>,
+    pub(super) extensions: Extensions,
     pub(super) applications: Applications,
     pub(super) ending: Ending,
     pub(super) gave_up: GaveUpProcesses,
@@ -126,6 +128,7 @@ impl Shared {
             busy_times: BusyTimes::default(),
             inspections: Inspections::default(),
             driver_common: OnceLock::new(),
+            extensions: Extensions::default(),
             applications: Applications::default(),
             ending: Ending::default(),
             gave_up: GaveUpProcesses::default(),
