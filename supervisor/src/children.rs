@@ -2,7 +2,7 @@
 
 use std::{any::TypeId, ops::ControlFlow};
 
-use riot_actor::{Pid, Reason};
+use riot_actor::{Pid, Reason, telemetry::note_restart};
 
 use crate::{
     backoff::Failures,
@@ -26,6 +26,8 @@ struct Child {
     /// The number of the child in the view of the supervisor.
     number: u64,
     state: State,
+    /// The process that ended by itself, until the child is started again.
+    ended: Option<Pid>,
     failures: Failures,
 }
 
@@ -41,7 +43,7 @@ enum State {
 impl Child {
     fn new(spec: ChildSpec, core: &mut Core) -> Self {
         let number = core.publisher.add(&spec, ChildState::Stopped);
-        Self { spec, number, state: State::Idle, failures: Failures::default() }
+        Self { spec, number, state: State::Idle, ended: None, failures: Failures::default() }
     }
 
     fn set_state(&mut self, core: &Core, state: State) {
@@ -73,6 +75,9 @@ impl Child {
     async fn start_again(&mut self, core: &mut Core) -> Result<Option<Pid>, Reason> {
         let pid = core.start_again(&mut self.spec).await?;
         core.publisher.count_restart(self.number);
+        if let (Some(old), Some(new)) = (self.ended.take(), pid) {
+            note_restart(old, new);
+        }
         self.set_state(core, pid.map_or(State::Idle, State::Running));
         Ok(pid)
     }
@@ -130,6 +135,7 @@ impl Children {
         };
         let child = &mut self.list[at];
         child.set_state(core, State::Idle);
+        child.ended = Some(pid);
         core.reporter.ended(&child.spec.id, pid, &reason);
         let significant = child.spec.significant;
         match exit_action(child.spec.restart, &reason) {

@@ -5,7 +5,7 @@
 
 use std::{any::TypeId, collections::HashMap, ops::ControlFlow};
 
-use riot_actor::{Pid, Reason};
+use riot_actor::{Pid, Reason, telemetry::note_restart};
 
 use crate::{
     backoff::Failures,
@@ -118,6 +118,7 @@ impl Dynamic {
                 child.restarting = None;
                 core.publisher.count_restart(child.nth);
                 core.publisher.set_state(child.nth, ChildState::Running(new));
+                note_restart(old, new);
                 if let Some(child) = self.children.remove(&old) {
                     self.children.insert(new, child);
                 }

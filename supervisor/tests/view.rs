@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use riot_actor::{
-    Pid, Reason, exit, process::yield_now, receive, send, simulation::Simulation, sleep, spawn,
+    Pid, Reason, exit,
+    process::yield_now,
+    receive, send,
+    simulation::Simulation,
+    sleep, spawn,
+    telemetry::{FollowedBy, crashes},
 };
 use riot_supervisor::{
     ChildState, MAX_LISTED_CHILDREN, Restart, Supervisor, SupervisorNode, SupervisorRef, children_of,
@@ -197,5 +202,31 @@ fn s35_a_chain_of_ten_thousand_supervisors_is_shown() {
         let tree = supervision_tree();
         let deepest = tree.last().expect("there are many");
         assert_eq!((tree.len(), deepest.depth, deepest.path.len()), (10_001, 10_000, 32));
+    });
+}
+
+#[test]
+fn s35_the_crash_history_tells_what_a_supervisor_did() {
+    Simulation::sweep(0..50, || async {
+        let top = Supervisor::one_for_all()
+            .child(process("a", obedient))
+            .child(process("b", obedient).temporary())
+            .start_link()
+            .await
+            .unwrap();
+        let pool = Supervisor::dynamic().start_link().await.unwrap();
+        pool.start_child(process("c", obedient)).await.unwrap();
+        for supervisor in [top, pool] {
+            let crashing = node_of(supervisor.pid()).children[0].pid().expect("it runs");
+            send(crashing, Reason::error("as asked"));
+            sleep(Duration::from_millis(100)).await;
+            let restarted = node_of(supervisor.pid()).children[0].pid().expect("it runs again");
+            let all = crashes();
+            let entry = all.iter().find(|entry| entry.pid == crashing).expect("it has crashed");
+            assert!(
+                matches!(entry.followed_by, FollowedBy::Restarted { pid, .. } if pid == restarted),
+                "{entry:?}"
+            );
+        }
     });
 }

@@ -52,6 +52,11 @@ pub struct CrashReport {
     pub parent: Option<Pid>,
     /// Whether it was ended by a link or by [`exit`](crate::exit()), and so is no cause itself.
     pub by_signal: bool,
+    /// The labels of the processes above it, the farthest first, and its own, joined by `/`. A process without
+    /// a label has its pid there.
+    pub path: String,
+    /// The type of the last message that the process had taken.
+    pub last_message: Option<&'static str>,
     /// Names and values of what the process was about, see [`crash_detail`]. Values are fit for one line.
     pub details: Vec<(&'static str, String)>,
 }
@@ -209,7 +214,7 @@ pub(crate) fn details(pid: Pid, registered: &[CrashDetail]) -> Details {
 
 /// Reports an abnormal exit.
 pub(crate) fn crash(shared: &Shared, report: CrashReport) {
-    let CrashReport { pid, names, label, reason, parent, by_signal, details } = &report;
+    let CrashReport { pid, names, label, reason, parent, by_signal, details, .. } = &report;
     let label = printable(label.as_deref().unwrap_or("-"));
     let parent = parent.map(tracing::field::display);
     let names = (!names.is_empty()).then(|| tracing::field::debug(names));
@@ -241,6 +246,7 @@ pub(crate) fn crash(shared: &Shared, report: CrashReport) {
         let panic = printable(panic);
         log_event!(ERROR, "riot::crash", "the crash hook panicked: {panic}");
     }
+    shared.crash_history.add(shared, &report);
     shared.telemetry.emit(&report);
 }
 

@@ -22,6 +22,7 @@
 //! and riot-http have more.
 
 pub use crate::observe::{
+    crash_history::{CrashEntry, FollowedBy, crashes, note_restart},
     crash_report::{CrashReport, add_crash_detail, crash_detail, set_crash_level, set_crash_level_of_error},
     watched::{BuiltInEvent, Event, Follower, Watched},
 };

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     names::{group::Groups, registry::Registry},
     observe::{
+        crash_history::CrashHistory,
         repeats::{Repeated, Repeats, Verdict},
         telemetry::Telemetry,
         trace::Tracer,
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
     pub(crate) telemetry: Telemetry,
+    pub(crate) crash_history: CrashHistory,
     pub(crate) tracer: Tracer,
     pub(crate) repeats: Repeats,
     pub(crate) busy_times: BusyTimes,
@@ -123,6 +125,7 @@ impl Shared {
             timers: Timers::new(start),
             blocking,
             telemetry: Telemetry::default(),
+            crash_history: CrashHistory::default(),
             tracer: Tracer::default(),
             repeats: Repeats::default(),
             busy_times: BusyTimes::default(),

@@ -56,6 +56,11 @@ impl Clock {
         self.start
     }
 
+    /// Returns whether a simulation moves the clock.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.is_virtual
+    }
+
     pub(crate) fn now(&self) -> Instant {
         if self.is_virtual {
             return self.now_coarse();

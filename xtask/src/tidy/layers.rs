@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "observation",
         &[
+            "observe::crash_history",
             "observe::crash_report",
             "observe::repeats",
             "observe::telemetry",

@@ -15,7 +15,10 @@ use super::{
     remains::LeftValues,
 };
 use crate::{
-    guard::panic::{catch, catch_polling},
+    guard::{
+        panic::{catch, catch_polling},
+        text::{cut, printable},
+    },
     messages::mailbox::{Mailbox, Position},
     names::name::Name,
     observe::{
@@ -179,8 +182,22 @@ fn report_crash(shared: &Shared, slot: &Slot, pid: Pid, reason: &Reason, names: 
         let core = slot.lock();
         (core.label.clone(), core.parent.in_runtime_of(pid), core.caused_by_signal)
     };
-    let report = CrashReport { pid, names, label, reason: reason.clone(), parent, by_signal, details };
+    let path = path_of(shared, pid);
+    let last_message = slot.observed.last_message();
+    let reason = reason.clone();
+    let report = CrashReport { pid, names, label, reason, parent, by_signal, path, last_message, details };
     crash_report::crash(shared, report);
+}
+
+/// Returns the labels of a process and of those above it, the farthest first.
+fn path_of(shared: &Shared, pid: Pid) -> String {
+    let label_of = |pid: Pid| {
+        let label = shared.table.get(pid.index()).and_then(|slot| slot.lock_for(pid)?.label.clone());
+        label.map_or_else(|| pid.to_string(), |label| cut(printable(label), 128))
+    };
+    let mut path: Vec<String> = shared.ancestors(pid).into_iter().rev().map(label_of).collect();
+    path.push(label_of(pid));
+    path.join("/")
 }
 
 /// Moves the process to its exit, with the reason its body ended with or the cause that came before it.

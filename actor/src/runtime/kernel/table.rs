@@ -120,7 +120,7 @@ impl ProcessTable {
     }
 
     #[inline]
-    fn get(&self, index: u32) -> Option<&Slot> {
+    pub(super) fn get(&self, index: u32) -> Option<&Slot> {
         let (block, page, at) = Self::locate(index);
         // `Pid::SYSTEM` is beyond the last block.
         Some(&self.blocks.get(block)?.get()?[page].get()?[at])
