@@ -53,8 +53,8 @@ pub struct CrashEntry {
     pub names: Vec<Name>,
     /// The label.
     pub label: Option<String>,
-    /// The labels of the processes above it, the farthest first, and its own: `web/Connections.Sup/Connector`.
-    /// A process without a label has its pid there.
+    /// The labels of the processes above it, the farthest first, and its own:
+    /// `web/Connections.Sup/Connector`. A process without a label has its pid there.
     pub path: String,
     /// The reason and its causes, each fit for one line; 16 at most. A cause whose text is part of the one
     /// before is left out.
@@ -69,11 +69,11 @@ pub struct CrashEntry {
     pub details: Vec<(&'static str, String)>,
     /// Whether it was ended by a link or by an exit signal, and so is no cause itself.
     pub by_signal: bool,
-    /// What followed.
+    /// The restart that followed, if there was one.
     pub followed_by: FollowedBy,
 }
 
-/// What followed a crash.
+/// The restart that followed a crash, if there was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FollowedBy {

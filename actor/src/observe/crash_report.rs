@@ -52,8 +52,8 @@ pub struct CrashReport {
     pub parent: Option<Pid>,
     /// Whether it was ended by a link or by [`exit`](crate::exit()), and so is no cause itself.
     pub by_signal: bool,
-    /// The labels of the processes above it, the farthest first, and its own, joined by `/`. A process without
-    /// a label has its pid there.
+    /// The labels of the processes above it, the farthest first, and its own, joined by `/`. A process
+    /// without a label has its pid there.
     pub path: String,
     /// The type of the last message that the process had taken.
     pub last_message: Option<&'static str>,

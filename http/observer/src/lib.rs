@@ -47,6 +47,8 @@ pub mod costs {}
 pub mod contract {}
 
 mod api;
+#[cfg(unix)]
+mod console;
 mod core;
 mod data;
 #[cfg(any(test, feature = "tower"))]
@@ -60,6 +62,8 @@ mod safety;
 #[cfg(feature = "tower")]
 mod tower;
 
+#[cfg(unix)]
+pub use console::{Console, ConsoleReply, Execution};
 pub use health::{CheckResult, Health, HealthState};
 pub use metrics::{MetricError, MetricValue, MetricsResult, MetricsWriter};
 pub use observer::Observer;

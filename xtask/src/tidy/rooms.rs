@@ -52,6 +52,7 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("safety", &["message", "head", "health"]),
             ("data", &["health", "metrics"]),
             ("api", &["message", "health", "metrics", "safety", "data"]),
+            ("console", &["data"]),
             ("core", &["message", "health", "metrics", "safety", "api"]),
             ("mount", &["core"]),
             ("tower", &["core", "head", "message"]),

@@ -27,6 +27,6 @@ pub(crate) async fn read<T: Send + 'static>(view: impl FnOnce(&Handle) -> T + Se
 }
 
 /// Returns a duration in whole milliseconds.
-fn millis(duration: std::time::Duration) -> u64 {
-    duration.as_millis() as u64
+pub(crate) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
