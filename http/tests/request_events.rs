@@ -407,3 +407,31 @@ fn h20_a_key_names_its_connection_and_its_number() {
         assert_eq!(keys[1].to_string(), format!("{pid}:2"));
     });
 }
+
+#[test]
+fn h20_a_handler_may_look_at_the_server_and_may_panic() {
+    Simulation::sweep(0..50, || async {
+        let listener = Listener::new();
+        let server = start(&listener).await;
+        let looked = Arc::new(Mutex::new(0_u64));
+        let (shown, count) = (server.clone(), looked.clone());
+        let look = move || {
+            assert!(shown.connections().len() <= 1);
+            assert!(stats(&shown).is_some(), "it speaks HTTP");
+            *count.lock().unwrap() += 1;
+        };
+        let look = Arc::new(look);
+        let again = look.clone();
+        attach(move |_: &RequestStarted| again());
+        let again = look.clone();
+        attach(move |_: &RequestAnswered| again());
+        let again = look.clone();
+        attach(move |_: &RequestEnded| again());
+        attach(move |_: &ConnectionEnded| look());
+        attach(|_: &RequestEnded| panic!("as asked"));
+        let heard = pipeline(&listener, &[CASES[0], CASES[2]]).await;
+        assert!(heard > 0, "the client is served");
+        server.stop(Duration::from_secs(1)).await;
+        assert_eq!(*looked.lock().unwrap(), 7, "two requests with three events each, and a connection");
+    });
+}

@@ -137,11 +137,11 @@ pub(crate) struct Telemetry {
     count: AtomicUsize,
     /// The events that are watched, of those that are registered. It changes under the lock.
     watched: Watched,
-    attached: Mutex<Attached>,
+    attached: Mutex<AttachedHandlers>,
 }
 
 #[derive(Default)]
-struct Attached {
+struct AttachedHandlers {
     handlers: HashMap<TypeId, Handlers>,
     masks: Masks,
 }
@@ -191,7 +191,7 @@ impl Telemetry {
 
     fn detach(&self, handler: HandlerId) -> bool {
         let mut attached = lock(&self.attached);
-        let Attached { handlers: all, masks } = &mut *attached;
+        let AttachedHandlers { handlers: all, masks } = &mut *attached;
         let found = all.iter().find_map(|(&event, handlers)| {
             handlers.iter().position(|(id, _)| *id == handler).map(|at| (event, at))
         });
