@@ -3,16 +3,17 @@
 //! [`Http1`] is what a driver drives; everything it shares with handlers is [`State`](state::State), behind
 //! one lock. `read` turns bytes into requests and bodies, `respond` and `streaming` turn responses into
 //! bytes, `waits` has what handlers wait for, `switch` ends HTTP for another protocol, `failure` answers
-//! for handlers that fail, `finish` ends each call, `timers` acts on deadlines, `traces` notes what becomes of watched requests, `queue` holds the exchanges in order, `codec` knows
-//! the grammar, `cache` what a worker keeps from one request to the next.
+//! for handlers that fail, `finish` ends each call, `timers` acts on deadlines, `traces` notes what becomes
+//! of watched requests, `queue` holds the exchanges in order, `codec` knows the grammar, `cache` what a
+//! worker keeps from one request to the next.
 //!
 //! The way of a request: `read_on` → [`State::read_bytes`](state::State) → `read_heads` → `accept` →
 //! `exchanges.push` → `advance`, which wakes the handler; the handler answers by `respond`,
 //! which appends to `output`; `write_on` → [`to_write`] gives that output to the driver.
 //!
 //! **Invariants:** nothing here reads a clock, opens a file or calls user code, except the clock and the
-//! error page that the configuration brings. Positions in the stream only grow, and `bytes_sent <=
-//! bytes_queued`.
+//! error page that the configuration brings, and the clock of the runtime while requests are watched.
+//! Positions in the stream only grow, and `bytes_sent <= bytes_queued`.
 
 pub(crate) mod cache;
 pub(crate) mod codec;

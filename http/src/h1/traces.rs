@@ -1,8 +1,8 @@
 //! The traces of a connection's requests, while they are watched: noted here under the lock, and reported
 //! behind it.
 //!
-//! A request is traced from its complete head on. Its trace ends when the last byte of its response is sent or
-//! lost. Nothing of this costs a connection that is not watched more than the question in
+//! A request is traced from its complete head on. Its trace ends when the last byte of its response is sent
+//! or lost. Nothing of this costs a connection that is not watched more than the question in
 //! [`State::push`](super::state::State): a traced request counts as not
 //! [simple](super::codec::framing::RequestTraits::is_simple), and the rest hangs on [`State::cold`].
 
@@ -25,7 +25,7 @@ pub(crate) struct Traces {
     /// Of the requests whose responses are not all sent, in their order. Those in front have a whole
     /// response, those at the end no handler yet.
     open: VecDeque<RequestTrace>,
-    /// What is to be reported, in order.
+    /// The traces to be reported, in order.
     reports: Vec<(Stage, RequestTrace)>,
 }
 

@@ -1,5 +1,4 @@
-//! What is known of requests: counters that always count, and traces of single requests while they are
-//! watched.
+//! Knowledge of requests: counters that always count, and traces of single requests while they are watched.
 //!
 //! `counters` has one cache line for each thread; `trace` is what a connection notes of a request; `watch`
 //! tells whether it is to, and passes finished notes on.

@@ -110,7 +110,7 @@ impl CutReason {
     }
 }
 
-/// What a connection has noted of one request.
+/// The notes that a connection makes of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestTrace {
     /// The number of the request on its connection, from 1.
@@ -134,7 +134,7 @@ pub(crate) struct RequestTrace {
     pub(crate) cut: Option<CutReason>,
     /// The switch to another protocol, if there was one.
     pub(crate) switch: Option<Switch>,
-    /// It has been reported that the request has begun.
+    /// The start of the request has been reported.
     pub(crate) is_reported: bool,
     /// The position in the stream of the first byte of the response.
     pub(crate) begins: u64,

@@ -2,8 +2,8 @@
 //!
 //! `handler` defines handlers and services, `serve` runs one for the requests of a connection, `tower`
 //! makes a handler of any tower service, `axum` gives an axum router what it needs, `by_hyper` lets hyper
-//! serve requests that ask for an upgrade, `http_server` puts the supervised tree around them. `telemetry` has
-//! the events of requests, `stats` their counters and histograms.
+//! serve requests that ask for an upgrade, `http_server` puts the supervised tree around them. `telemetry`
+//! has the events of requests, `stats` their counters and histograms.
 //!
 //! **Invariant:** user code runs here, in the client's Connector; no lock of the connection is held while it
 //! does.

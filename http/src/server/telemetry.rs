@@ -16,8 +16,8 @@
 //!
 //! Handlers are attached as [`riot_actor::telemetry`] says, and run in a process of the connection. Requests
 //! are noted only [while somebody reads](Timings), so a request whose head came before has no event. Every
-//! [`RequestStarted`] is followed by one [`RequestEnded`] with the same [`key`](RequestEnded::key). Bytes that
-//! are no request, and that the connection answers itself, are a request with the method `_OTHER`.
+//! [`RequestStarted`] is followed by one [`RequestEnded`] with the same [`key`](RequestEnded::key). Bytes
+//! that are no request, and that the connection answers itself, are a request with the method `_OTHER`.
 //!
 //! Requests that hyper serves, see `AxumServing::upgrade_by_hyper`, end for this server without a status when
 //! hyper takes them.

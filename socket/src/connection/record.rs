@@ -63,11 +63,11 @@ struct RecordState {
     drain_target: DrainTarget,
     /// The transport that a drain or a cut acts on, until the connection is dropped.
     transport: Option<Arc<dyn Transport>>,
-    /// What is out of the ordinary about the end of the connection.
+    /// The facts of the end that are out of the ordinary, if there are some.
     end: Option<Box<UnusualEnd>>,
 }
 
-/// What is out of the ordinary about the end of a connection.
+/// The facts of a connection's end that are out of the ordinary.
 #[derive(Default)]
 struct UnusualEnd {
     note: EndNote,

@@ -310,8 +310,8 @@ impl Connections {
 }
 
 impl Drop for Connections {
-    /// Counts the connections that are killed with this supervisor, and emits their ends: their exits reach no
-    /// process.
+    /// Counts the connections that are killed with this supervisor, and emits their ends: their exits reach
+    /// no process.
     fn drop(&mut self) {
         let killed = self.connectors.values().filter(|record| !record.is_refused()).count();
         self.shared.statistics.count_killed(killed as u64);

@@ -160,21 +160,22 @@ pub struct ConnectionEnded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionEnding {
-    /// Its protocol has ended it in order.
+    /// The protocol has ended it in order.
     Done,
-    /// It had been asked to finish: its server drained, a handle closed it, or it gave way to a new client.
+    /// The connection had been asked to finish: its server drained, a handle closed it, or it gave way to a
+    /// new client.
     Drained,
-    /// Its peer left, which its protocol saw as an error.
+    /// The peer left, which the protocol saw as an error.
     Disconnected,
     /// The timer of this name has ended it.
     TimedOut(&'static str),
-    /// Its peer broke the protocol.
+    /// The peer broke the protocol.
     ProtocolError,
-    /// A handshake failed, or it was asked to end by an exit signal.
+    /// A handshake failed, or an exit signal asked for the end.
     Shutdown,
-    /// Its Connector was killed: at the deadline of a drain, by another process, or with its supervisor.
+    /// The Connector was killed: at the deadline of a drain, by another process, or with its supervisor.
     Killed,
-    /// Its Connector has crashed.
+    /// The Connector has crashed.
     Crashed,
 }
 
