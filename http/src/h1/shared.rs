@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::state::State;
 use crate::{
     HttpConfig,
-    observe::{Peer, RequestTrace, Stage},
+    observe::{Peer, RequestTrace, TraceStage},
     wakers::wake_each,
 };
 
@@ -53,7 +53,7 @@ impl Shared {
 
     /// Reports what was noted of watched requests. The caller holds no lock.
     #[cold]
-    pub(crate) fn report(&self, reports: &[(Stage, RequestTrace)]) {
+    pub(crate) fn report(&self, reports: &[(TraceStage, RequestTrace)]) {
         if reports.is_empty() {
             return;
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Route,
-    observe::{CutReason, RequestTrace, Stage, Switch},
+    observe::{CutReason, RequestTrace, Switch, TraceStage},
 };
 
 /// The traces of a connection.
@@ -26,7 +26,7 @@ pub(crate) struct Traces {
     /// response, those at the end no handler yet.
     open: VecDeque<RequestTrace>,
     /// The traces to be reported, in order.
-    reports: Vec<(Stage, RequestTrace)>,
+    reports: Vec<(TraceStage, RequestTrace)>,
 }
 
 /// Returns whether the request has a handler, and its response is not whole.
@@ -89,11 +89,11 @@ impl State {
     fn report_start(&mut self, id: u64) {
         let Some(trace) = self.open_trace(id).filter(|trace| !trace.is_reported) else { return };
         trace.is_reported = true;
-        let started = (Stage::Started, trace.clone());
+        let started = (TraceStage::Started, trace.clone());
         self.add_reports([started]);
     }
 
-    fn add_reports(&mut self, reports: impl IntoIterator<Item = (Stage, RequestTrace)>) {
+    fn add_reports(&mut self, reports: impl IntoIterator<Item = (TraceStage, RequestTrace)>) {
         let Some(traces) = self.traces() else { return };
         traces.reports.extend(reports);
         if !traces.reports.is_empty() {
@@ -113,7 +113,7 @@ impl State {
         let now = self.config.watch.now();
         let Some(trace) = self.open_trace(id) else { return };
         (trace.answered_at, trace.status, trace.begins) = (Some(now), Some(status), begins);
-        let answered = (Stage::Answered, trace.clone());
+        let answered = (TraceStage::Answered, trace.clone());
         self.add_reports([answered]);
     }
 
@@ -262,7 +262,7 @@ impl State {
             } else if trace.status.is_some() {
                 trace.last_byte_at = Some(now(trace.answered_at.unwrap_or(trace.head_at)));
             }
-            ended.push((Stage::Ended, trace));
+            ended.push((TraceStage::Ended, trace));
         }
         if !ended.is_empty() {
             self.add_reports(ended);
@@ -280,7 +280,7 @@ impl State {
 
     /// Takes what is to be reported.
     #[cold]
-    pub(crate) fn take_reports(&mut self) -> Vec<(Stage, RequestTrace)> {
+    pub(crate) fn take_reports(&mut self) -> Vec<(TraceStage, RequestTrace)> {
         self.traces().map_or_else(Vec::new, |traces| std::mem::take(&mut traces.reports))
     }
 }

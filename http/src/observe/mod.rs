@@ -11,7 +11,7 @@ mod watch;
 
 pub(crate) use counters::Counters;
 pub use trace::{CutReason, Route};
-pub(crate) use trace::{RequestTrace, Stage, Switch};
+pub(crate) use trace::{RequestTrace, Switch, TraceStage};
 #[cfg(feature = "driver")]
 pub(crate) use watch::{Interest, Reporter, WhenNoted};
 pub(crate) use watch::{Peer, Watch};

@@ -152,7 +152,7 @@ pub(crate) struct Switch {
 
 /// The stage of a request that is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum TraceStage {
     Started,
     Answered,
     Ended,

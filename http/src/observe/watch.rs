@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::{RequestTrace, Stage};
+use super::{RequestTrace, TraceStage};
 
 /// The bits of the events of requests; see `riot_actor::telemetry::Watched`.
 #[cfg(feature = "driver")]
@@ -60,7 +60,7 @@ pub(crate) trait Reporter: Send + Sync {
     fn now(&self) -> Instant;
 
     /// Takes a trace. No lock is held.
-    fn report(&self, stage: Stage, trace: &RequestTrace, about: &Peer);
+    fn report(&self, stage: TraceStage, trace: &RequestTrace, about: &Peer);
 }
 
 /// The connection of a trace.

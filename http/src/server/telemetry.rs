@@ -38,7 +38,7 @@ use riot_actor::{
 use super::stats::Stats;
 use crate::{
     CutReason, Route,
-    observe::{Interest, Peer, Reporter, RequestTrace, Stage},
+    observe::{Interest, Peer, Reporter, RequestTrace, TraceStage},
 };
 
 /// Names one request: the process of its connection, and its number there, from 1.
@@ -237,12 +237,12 @@ impl Reporter for ServerReporter {
         now()
     }
 
-    fn report(&self, stage: Stage, trace: &RequestTrace, about: &Peer) {
+    fn report(&self, stage: TraceStage, trace: &RequestTrace, about: &Peer) {
         let key = RequestKey { connector: about.connector, number: trace.number };
         let method = method_name(trace.method.as_ref());
         let after = |time: Option<Instant>| time.map(|time| time.saturating_duration_since(trace.head_at));
         match stage {
-            Stage::Started => {
+            TraceStage::Started => {
                 self.stats.started(method);
                 self.show(|server| RequestStarted {
                     server,
@@ -254,7 +254,7 @@ impl Reporter for ServerReporter {
                     head_at: trace.head_at,
                 });
             }
-            Stage::Answered => self.show(|server| {
+            TraceStage::Answered => self.show(|server| {
                 let begun = trace.handler_at.or(trace.answered_at);
                 let handler_time = trace.answered_at.zip(begun).map(|(end, begun)| end - begun);
                 RequestAnswered {
@@ -264,7 +264,7 @@ impl Reporter for ServerReporter {
                     handler_time: handler_time.unwrap_or_default(),
                 }
             }),
-            Stage::Ended => {
+            TraceStage::Ended => {
                 if let Some(switch) = &trace.switch {
                     self.show(|server| RequestUpgraded {
                         server,

@@ -154,7 +154,8 @@ impl Interpreter {
                 json!({"rows": rows})
             }
             ["version"] => {
-                json!({"version": env!("CARGO_PKG_VERSION"), "uptime_ms": data::millis(handle.scheduler_stats().age)})
+                let uptime = data::millis(handle.scheduler_stats().age);
+                json!({"version": env!("CARGO_PKG_VERSION"), "uptime_ms": uptime})
             }
             ["tree"] => data::tree(handle, None),
             ["tree", depth] => data::tree(handle, Some(number(depth)?)),
