@@ -13,7 +13,7 @@ use riot_http::{
     socket::{Connection, memory::Listener, telemetry::ConnectionEnded},
     stats,
     telemetry::{
-        Outcome, RequestAnswered, RequestEnded, RequestKey, RequestStarted, RequestUpgraded, Timings,
+        RequestAnswered, RequestEnded, RequestKey, RequestOutcome, RequestStarted, RequestUpgraded, Timings,
     },
 };
 
@@ -98,7 +98,7 @@ fn check_times(ended: &RequestEnded) {
     let times = [ended.handler_after, ended.answered_after, ended.first_byte_after, ended.last_byte_after];
     let known: Vec<_> = times.into_iter().flatten().collect();
     assert!(known.is_sorted(), "{ended:?}");
-    assert!(ended.outcome != Outcome::Complete || ended.last_byte_after.is_some(), "{ended:?}");
+    assert!(ended.outcome != RequestOutcome::Complete || ended.last_byte_after.is_some(), "{ended:?}");
 }
 
 /// Answers by the path.
@@ -209,7 +209,8 @@ fn h20_every_request_that_starts_ends_once_with_its_bytes_and_its_cause() {
         let errors = |line: &str| ["GET /error", "GET /panic"].contains(&line);
         let found = |ended: &RequestEnded| {
             let line = format!("{} {}", ended.method, ended.path);
-            let cut = if let Outcome::Cut(reason) = ended.outcome { Some(reason.name()) } else { None };
+            let cut =
+                if let RequestOutcome::Cut(reason) = ended.outcome { Some(reason.name()) } else { None };
             let status = if errors(&line) { 500 } else { 200 };
             assert_eq!(ended.status.map(|status| status.as_u16()), Some(status), "{ended:?}");
             let bytes = if errors(&line) { 0 } else { ended.body_sent };
@@ -242,7 +243,7 @@ fn cut(seeds: u64, disturb: fn(&ServerHandle, Connection) -> Task<()>, reasons: 
         seen.wait_for_ends(1).await;
         server.stop(Duration::from_secs(10)).await;
         assert_eq!(seen.check(), 1);
-        let Outcome::Cut(reason) = seen.ended()[0].outcome else { panic!("{:?}", seen.ended()) };
+        let RequestOutcome::Cut(reason) = seen.ended()[0].outcome else { panic!("{:?}", seen.ended()) };
         assert!(reasons.contains(&reason), "{reason:?}");
         let counted = stats(&server).expect("it speaks HTTP").cut;
         assert!(counted.contains(&(reason.name(), 1)), "{counted:?}");

@@ -8,7 +8,7 @@ use riot_actor::{
     log_event,
     mailbox::{TrySendError, try_send},
     runtime::cause_of_exit,
-    telemetry::{Event, emit, is_watched},
+    telemetry::{NamedEvent, emit, is_watched},
     this,
 };
 
@@ -117,7 +117,7 @@ pub enum SupervisorEvent {
     },
 }
 
-impl Event for SupervisorEvent {
+impl NamedEvent for SupervisorEvent {
     const NAME: &'static str = "supervisor";
 }
 

@@ -7,7 +7,7 @@ use std::{
     io,
 };
 
-use super::watched::Event;
+use super::watched::NamedEvent;
 use crate::{
     guard::{Contained, contain, log::LogLevel, panic::catch, text::printable},
     log_event, log_event_at,
@@ -103,7 +103,7 @@ impl CrashLevel {
     }
 }
 
-impl Event for CrashReport {
+impl NamedEvent for CrashReport {
     const NAME: &'static str = "crash";
 }
 

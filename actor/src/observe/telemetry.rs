@@ -17,14 +17,14 @@
 //!
 //! Handlers belong to one runtime. An event without a handler costs a load.
 //!
-//! riot emits events itself, and names them: each is an [`Event`]. Their handlers are attached in the same
-//! way. Here are [`CrashReport`] and [`TraceEvent`](crate::trace::TraceEvent); riot-supervisor, riot-socket
-//! and riot-http have more.
+//! riot emits events itself, and names them: each is a [`NamedEvent`]. Their handlers are attached in the
+//! same way. Here are [`CrashReport`] and [`TraceEvent`](crate::trace::TraceEvent); riot-supervisor,
+//! riot-socket and riot-http have more.
 
 pub use crate::observe::{
     crash_history::{CrashEntry, FollowedBy, crashes, note_restart},
     crash_report::{CrashReport, add_crash_detail, crash_detail, set_crash_level, set_crash_level_of_error},
-    watched::{BuiltInEvent, Event, Follower, Watched},
+    watched::{BuiltInEvent, Follower, NamedEvent, Watched},
 };
 use std::{
     any::{Any, TypeId, type_name},

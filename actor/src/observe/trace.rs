@@ -11,7 +11,7 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use super::watched::Event;
+use super::watched::NamedEvent;
 use crate::{
     process::{pid::Pid, reason::Reason},
     runtime::{context, handle::Handle, shared::Shared},
@@ -142,7 +142,7 @@ impl Tracer {
     }
 }
 
-impl Event for TraceEvent {
+impl NamedEvent for TraceEvent {
     const NAME: &'static str = "trace";
 }
 

@@ -17,10 +17,10 @@ use crate::{runtime::context, sync::lock::lock};
 /// other; the type of an own event need not implement this.
 ///
 /// ```
-/// use riot_actor::telemetry::{CrashReport, Event};
+/// use riot_actor::telemetry::{CrashReport, NamedEvent};
 /// assert_eq!(CrashReport::NAME, "crash");
 /// ```
-pub trait Event: 'static {
+pub trait NamedEvent: 'static {
     /// The name in logs and in JSON, such as `request.ended`.
     const NAME: &'static str;
 }
@@ -29,7 +29,7 @@ pub trait Event: 'static {
 /// to 15, riot-supervisor 16 to 23, riot-socket 24 to 39, riot-http 40 to 55, and the packages above it the
 /// rest.
 #[doc(hidden)]
-pub trait BuiltInEvent: Event {
+pub trait BuiltInEvent: NamedEvent {
     const BIT: u32;
     const MASK: u64 = 1 << Self::BIT;
 }

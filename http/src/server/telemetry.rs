@@ -2,11 +2,11 @@
 //!
 //! ```
 //! use riot_actor::telemetry::attach;
-//! use riot_http::telemetry::{Outcome, RequestEnded};
+//! use riot_http::telemetry::{RequestOutcome, RequestEnded};
 //!
 //! # let reason = riot_actor::run(async {
 //! attach(|event: &RequestEnded| {
-//!     if let Outcome::Cut(reason) = event.outcome {
+//!     if let RequestOutcome::Cut(reason) = event.outcome {
 //!         println!("{} {} was cut: {}", event.method, event.path, reason.name());
 //!     }
 //! });
@@ -32,7 +32,7 @@ use std::{
 use http::{Method, StatusCode, Version};
 use riot_actor::{
     Pid, now,
-    telemetry::{BuiltInEvent, Event, Watched, emit, register},
+    telemetry::{BuiltInEvent, NamedEvent, Watched, emit, register},
 };
 
 use super::stats::Stats;
@@ -116,7 +116,7 @@ pub struct RequestEnded {
     /// The status of the response; none if there was none.
     pub status: Option<StatusCode>,
     /// Whether the response was sent as a whole.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// The time when its head was complete.
     pub head_at: Instant,
     /// The time from then until a handler got it; none if none did. Requests on one connection wait for each
@@ -147,7 +147,7 @@ impl RequestEnded {
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// The response was sent as a whole.
     Complete,
     /// The response was not sent as a whole, or it was given in place of the handler, for this reason.
@@ -183,11 +183,11 @@ pub enum Timings {
     Off,
 }
 
-/// Implements [`Event`] and [`BuiltInEvent`], and [`register_all`].
+/// Implements [`NamedEvent`] and [`BuiltInEvent`], and [`register_all`].
 macro_rules! events {
     ($($event:ty: $name:literal, $bit:expr;)*) => {
         $(
-            impl Event for $event {
+            impl NamedEvent for $event {
                 const NAME: &'static str = $name;
             }
             impl BuiltInEvent for $event {
@@ -282,7 +282,7 @@ impl Reporter for ServerReporter {
                     route: trace.route.clone(),
                     peer: about.address,
                     status: trace.status,
-                    outcome: trace.cut.map_or(Outcome::Complete, Outcome::Cut),
+                    outcome: trace.cut.map_or(RequestOutcome::Complete, RequestOutcome::Cut),
                     head_at: trace.head_at,
                     handler_after: after(trace.handler_at),
                     answered_after: after(trace.answered_at),

@@ -26,7 +26,7 @@ use std::{
 
 use riot_actor::{
     Pid, Reason, now,
-    telemetry::{BuiltInEvent, Event, emit, register},
+    telemetry::{BuiltInEvent, NamedEvent, emit, register},
     this,
 };
 
@@ -241,11 +241,11 @@ pub struct TimeoutHit {
     pub peer: Address,
 }
 
-/// Implements [`Event`] and [`BuiltInEvent`], and [`register_all`].
+/// Implements [`NamedEvent`] and [`BuiltInEvent`], and [`register_all`].
 macro_rules! events {
     ($($event:ty: $name:literal, $bit:literal;)*) => {
         $(
-            impl Event for $event {
+            impl NamedEvent for $event {
                 const NAME: &'static str = $name;
             }
             impl BuiltInEvent for $event {
