@@ -8,8 +8,9 @@ use riot_http::{
 };
 
 use crate::{
-    api,
+    api::{self, Sources},
     health::Health,
+    history::History,
     message::{ReadBody, Reply, refuse_writes},
     metrics::Metrics,
     safety::{Access, ControlToken, Refused},
@@ -28,10 +29,17 @@ pub(crate) struct Core {
     pub(crate) access: Access,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    pub(crate) history: History,
     pub(crate) controls: Option<ControlToken>,
 }
 
 impl Core {
+    /// Begins to count and keep events, in the runtime of the running process.
+    pub(crate) fn attach(&self) {
+        self.metrics.counts.attach();
+        self.history.crashes.attach();
+    }
+
     /// Returns whether a path of the root is answered there where the observer is at the root.
     pub(crate) fn is_at_root(&self, path: &str) -> bool {
         path == METRICS || self.health.answers(path)
@@ -58,7 +66,11 @@ impl Core {
             "" | "/" => refuse_writes(head).unwrap_or_else(|| self.overview()),
             TOKEN => refuse_writes(head).unwrap_or_else(|| self.token()),
             _ => match path.strip_prefix(api::PREFIX) {
-                Some(view) => api::answer(&self.health, &self.metrics, head, view).await,
+                Some(view) => {
+                    let sources =
+                        Sources { health: &self.health, metrics: &self.metrics, history: &self.history };
+                    api::answer(sources, head, view).await
+                }
                 None => Reply::not_found(),
             },
         }
@@ -97,7 +109,7 @@ impl Core {
         let text = format!(
             "state: {state}\ncontrols: {controls}\n\nmetrics\nlivez?verbose\nreadyz?verbose\n\
              api/1/home\napi/1/tree\napi/1/processes\napi/1/servers\napi/1/connections\napi/1/names\n\
-             api/1/groups\napi/1/alarms\n"
+             api/1/groups\napi/1/timers\napi/1/http\napi/1/crashes\napi/1/alarms\n"
         );
         Reply::text(StatusCode::OK, text)
     }

@@ -52,6 +52,7 @@ mod data;
 #[cfg(any(test, feature = "tower"))]
 mod head;
 mod health;
+mod history;
 mod message;
 mod metrics;
 mod mount;

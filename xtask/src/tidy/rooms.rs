@@ -50,9 +50,10 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("metrics", &["message"]),
             // Its tests parse heads.
             ("safety", &["message", "head", "health"]),
-            ("data", &["health", "metrics"]),
-            ("api", &["message", "health", "metrics", "safety", "data"]),
-            ("core", &["message", "health", "metrics", "safety", "api"]),
+            ("history", &[]),
+            ("data", &["health", "metrics", "history"]),
+            ("api", &["message", "health", "metrics", "safety", "history", "data"]),
+            ("core", &["message", "health", "metrics", "safety", "history", "api"]),
             ("mount", &["core"]),
             ("tower", &["core", "head", "message"]),
             ("observer", &["core", "health", "metrics", "mount", "safety", "tower"]),
