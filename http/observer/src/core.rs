@@ -13,6 +13,7 @@ use crate::{
     history::History,
     message::{ReadBody, Reply, refuse_writes},
     metrics::Metrics,
+    page,
     safety::{Access, ControlToken, Refused},
 };
 
@@ -63,12 +64,16 @@ impl Core {
         match path {
             api::CONTROL => self.control(head, peer, body).await,
             METRICS => self.metrics.answer(head).await,
-            "" | "/" => refuse_writes(head).unwrap_or_else(|| self.overview()),
+            "" | "/" => refuse_writes(head).unwrap_or_else(|| self.front(head)),
             TOKEN => refuse_writes(head).unwrap_or_else(|| self.token()),
             _ => match path.strip_prefix(api::PREFIX) {
                 Some(view) => {
-                    let sources =
-                        Sources { health: &self.health, metrics: &self.metrics, history: &self.history };
+                    let sources = Sources {
+                        health: &self.health,
+                        metrics: &self.metrics,
+                        history: &self.history,
+                        has_controls: self.controls.is_some(),
+                    };
                     api::answer(sources, head, view).await
                 }
                 None => Reply::not_found(),
@@ -102,8 +107,11 @@ impl Core {
         }
     }
 
-    /// Answers with the state of the program and the paths that there are.
-    fn overview(&self) -> Reply {
+    /// Answers browsers with the page, and others with the state of the program and the paths that there are.
+    fn front(&self, head: &Head) -> Reply {
+        if page::is_wanted(head) {
+            return page::answer();
+        }
         let controls = if self.controls.is_some() { "on" } else { "off" };
         let state = self.health.state();
         let text = format!(

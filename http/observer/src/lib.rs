@@ -57,6 +57,7 @@ mod message;
 mod metrics;
 mod mount;
 mod observer;
+mod page;
 mod safety;
 #[cfg(feature = "tower")]
 mod tower;

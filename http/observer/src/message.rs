@@ -6,24 +6,23 @@ use riot_http::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-/// The fields of every response. Scripts, styles and frames are forbidden, nothing is kept by a cache, and no
-/// address is passed on.
-const FIELDS: [(HeaderName, HeaderValue); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
-    ),
+/// The fields of every response: nothing is kept by a cache, and no address is passed on.
+const FIELDS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
+/// The policy of responses other than the page: scripts, styles and frames are forbidden.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+
 /// A response with its whole body.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     content_type: HeaderValue,
+    policy: HeaderValue,
     fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
 }
@@ -31,7 +30,7 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        Self { status, content_type, fields: Vec::new(), body: body.into() }
+        Self { status, content_type, policy: POLICY, fields: Vec::new(), body: body.into() }
     }
 
     pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
@@ -40,6 +39,12 @@ impl Reply {
 
     pub(crate) fn not_found() -> Self {
         Self::text(StatusCode::NOT_FOUND, "not found\n")
+    }
+
+    /// Sets the policy of a response that has a style and a script of its own.
+    pub(crate) fn with_policy(mut self, policy: HeaderValue) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Adds a field.
@@ -51,7 +56,8 @@ impl Reply {
     /// Returns all fields.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let content_type = (header::CONTENT_TYPE, self.content_type.clone());
-        FIELDS.into_iter().chain([content_type]).chain(self.fields.iter().cloned())
+        let policy = (header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        FIELDS.into_iter().chain([policy, content_type]).chain(self.fields.iter().cloned())
     }
 }
 

@@ -50,10 +50,11 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("metrics", &["message"]),
             // Its tests parse heads.
             ("safety", &["message", "head", "health"]),
+            ("page", &["message"]),
             ("history", &[]),
             ("data", &["health", "metrics", "history"]),
             ("api", &["message", "health", "metrics", "safety", "history", "data"]),
-            ("core", &["message", "health", "metrics", "safety", "history", "api"]),
+            ("core", &["message", "health", "metrics", "safety", "history", "page", "api"]),
             ("mount", &["core"]),
             ("tower", &["core", "head", "message"]),
             ("observer", &["core", "health", "metrics", "mount", "safety", "tower"]),

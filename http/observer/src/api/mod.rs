@@ -40,6 +40,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) health: &'a Health,
     pub(crate) metrics: &'a Metrics,
     pub(crate) history: &'a History,
+    /// Whether requests may change the program.
+    pub(crate) has_controls: bool,
 }
 
 /// The time of which crashes are counted on the first view; 1 h.
@@ -82,13 +84,13 @@ fn not_found(what: &str) -> (StatusCode, String) {
 }
 
 async fn read(sources: Sources<'_>, arguments: &Arguments, view: &str) -> Answered {
-    let Sources { health, metrics, history } = sources;
+    let Sources { health, metrics, history, has_controls } = sources;
     match view {
         "home" => {
             let (stats, busy) = metrics.workers();
             let is_simulated = stats.workers.is_empty();
             let crashes = history.crashes.count_within(RECENT, stats.age);
-            let program = Program { state: health.state(), stats, busy, is_simulated, crashes };
+            let program = Program { state: health.state(), stats, busy, is_simulated, has_controls, crashes };
             Ok(data::read(|handle| data::home(handle, program)).await)
         }
         "tree" => {

@@ -20,13 +20,15 @@ pub(crate) struct Program {
     pub(crate) busy: Vec<f64>,
     /// Whether the runtime is a simulation, in which nothing of the machine shows.
     pub(crate) is_simulated: bool,
+    /// Whether requests may change the program.
+    pub(crate) has_controls: bool,
     /// The crashes that the list knows of the last hour.
     pub(crate) crashes: u64,
 }
 
 /// Returns the view of the program.
 pub(crate) fn home(_: &Handle, program: Program) -> Value {
-    let Program { state, stats, busy, is_simulated, crashes } = program;
+    let Program { state, stats, busy, is_simulated, has_controls, crashes } = program;
     let usage = if is_simulated { None } else { Usage::read() };
     let name = std::env::args().next().filter(|_| !is_simulated);
     let name = name.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());
@@ -52,6 +54,7 @@ pub(crate) fn home(_: &Handle, program: Program) -> Value {
         "version": null,
         "started": started.map(rfc3339),
         "state": state.to_string(),
+        "controls": has_controls,
         "workers": workers.collect::<Vec<_>>(),
         "processes": stats.processes,
         "spawned": stats.spawned,
