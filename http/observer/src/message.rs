@@ -14,22 +14,19 @@ const FIELDS: [(HeaderName, HeaderValue); 3] = [
 ];
 
 /// The policy of responses other than the page: scripts, styles and frames are forbidden.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-);
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// A response with its whole body.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    content_type: HeaderValue,
-    policy: HeaderValue,
+    content_type: &'static str,
+    policy: &'static str,
     fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
 }
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let content_type = HeaderValue::from_static(content_type);
         Self { status, content_type, policy: POLICY, fields: Vec::new(), body: body.into() }
     }
 
@@ -42,7 +39,7 @@ impl Reply {
     }
 
     /// Sets the policy of a response that has a style and a script of its own.
-    pub(crate) fn with_policy(mut self, policy: HeaderValue) -> Self {
+    pub(crate) fn with_policy(mut self, policy: &'static str) -> Self {
         self.policy = policy;
         self
     }
@@ -55,8 +52,8 @@ impl Reply {
 
     /// Returns all fields.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let content_type = (header::CONTENT_TYPE, self.content_type.clone());
-        let policy = (header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(self.policy));
         FIELDS.into_iter().chain([policy, content_type]).chain(self.fields.iter().cloned())
     }
 }

@@ -77,7 +77,7 @@ fn ob11_in_a_browser_every_tab_shows_its_rows_and_hostile_texts_stay_texts() {
         riot_actor::register("the-clerk", clerk)?;
         SpawnOptions::new().label("Chief").spawn(async { Err::<(), _>(Reason::other(HOSTILE)) });
         let address = server.local_addr();
-        let (home, connections) = (SHOWN.to_owned(), format!("aria-label=\"Suspend observer\""));
+        let (home, connections) = (SHOWN.to_owned(), "aria-label=\"Suspend observer\"".to_owned());
         for (tab, parts) in [
             ("home", [home.clone(), "Worker 1: ".to_owned(), "Chief".to_owned()]),
             ("tree", [SHOWN.to_owned(), format!("&lt;{}", &clerk.to_string()[1..4]), "Connector".to_owned()]),

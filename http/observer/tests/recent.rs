@@ -1,4 +1,4 @@
-//! The views of requests, crashes, timers and processes: OB2, OB6, OB11.
+//! The views of requests, crashes, timers and processes: OB6, OB11.
 
 mod common;
 
@@ -28,7 +28,7 @@ async fn view(listener: &Listener, path: &str) -> Value {
 }
 
 #[test]
-fn ob02_rows_and_the_view_of_a_process_have_what_it_has_done_and_waits_for() {
+fn ob11_rows_and_the_view_of_a_process_have_what_it_has_done_and_waits_for() {
     Simulation::sweep(SEEDS, || async {
         let listener = own().await?;
         let idle = spawn(std::future::pending::<()>());

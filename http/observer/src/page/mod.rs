@@ -3,10 +3,7 @@
 //! **Invariants:** the page loads nothing of another origin, and only the style and the script whose hashes its
 //! policy names are run. Every text of the program is set as text.
 
-use riot_http::{
-    Head,
-    http::{HeaderValue, StatusCode},
-};
+use riot_http::{Head, http::StatusCode};
 
 use crate::message::Reply;
 
@@ -15,7 +12,7 @@ const PAGE: &str = include_str!("page.html");
 /// The policy of the page. Its two hashes are those of the style and the script as they stand in the file.
 const POLICY: &str = "default-src 'none'; \
      style-src 'sha256-DDp94nxyinkkHvCiK/EFliOR83fsTgscbgxc6ElJk38='; \
-     script-src 'sha256-EDJ5O43G5+c1Z07unv2yXnsp6lB76zky4tj6Rv1WQnY='; \
+     script-src 'sha256-cv9qz7E9JiOAX6lROezbeWUAWWd8519fQfxPHsDsdNI='; \
      connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Returns whether a client prefers the page to plain text, as browsers do.
@@ -26,8 +23,7 @@ pub(crate) fn is_wanted(head: &Head) -> bool {
 
 /// Answers with the page.
 pub(crate) fn answer() -> Reply {
-    let reply = Reply::new(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    reply.with_policy(HeaderValue::from_static(POLICY))
+    Reply::new(StatusCode::OK, "text/html; charset=utf-8", PAGE).with_policy(POLICY)
 }
 
 #[cfg(test)]
