@@ -57,8 +57,8 @@ const MAX_CONNECTIONS: usize = 256;
 ///   do requests for a host other than `localhost`, `127.0.0.1` and `[::1]`, because a web page can have a
 ///   name of its own stand for this machine.
 /// - After 10 failed logins in a minute a peer gets 429 for the rest of it.
-/// - No response has query strings, passwords, keys or certificates, and none may be framed. Only the page may
-///   run a script: its own.
+/// - No response has query strings, passwords, keys or certificates, and none may be framed. Only the page
+///   may run a script: its own.
 #[must_use = "nothing is shown before it listens or is mounted"]
 pub struct Observer {
     core: Core,

@@ -6,8 +6,8 @@
 //! Pids are texts, durations end with `_ms`, sizes with `_bytes`, and what is not known is `null`. A view is
 //! read on a thread that no process waits for: with many processes it takes milliseconds.
 //!
-//! **Invariant:** reading sends no message and waits for no process, so busy and stuck ones are shown too. Only
-//! the mailbox of one process is told by that process itself, before it is read.
+//! **Invariant:** reading sends no message and waits for no process, so busy and stuck ones are shown too.
+//! Only the mailbox of one process is told by that process itself, before it is read.
 
 mod network;
 mod page;

@@ -74,6 +74,7 @@ fn fraction(duration: Duration) -> f64 {
 /// Returns the crashes with a greater number than `after`, the newest first.
 pub(crate) fn crashes(list: &CrashList, after: u64) -> Value {
     let view = |crash: CrashEntry| {
+        let details = crash.details.into_iter().map(|(name, value)| json!([name, value]));
         json!({
             "id": crash.id,
             "count": crash.count,
@@ -88,7 +89,7 @@ pub(crate) fn crashes(list: &CrashList, after: u64) -> Value {
             "reason": [crash.reason],
             "location": crash.location,
             "by_signal": crash.by_signal,
-            "details": crash.details.into_iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
+            "details": details.collect::<Vec<_>>(),
             "path": null,
             "backtrace": null,
             "last_message": null,

@@ -1,5 +1,5 @@
-//! Recent events, in bounded memory: `crashes` is the list of crashes, `requests` are latencies and the slowest
-//! requests.
+//! Recent events, in bounded memory: `crashes` is the list of crashes, `requests` are latencies and the
+//! slowest requests.
 //!
 //! Handlers of events fill both. They run in the process that emits an event, so they neither block nor call
 //! code of the program, but for its texts inside the guard of the project.

@@ -1,7 +1,7 @@
 //! The page: one file with its style and script inside, which reads the views of the API each second.
 //!
-//! **Invariants:** the page loads nothing of another origin, and only the style and the script whose hashes its
-//! policy names are run. Every text of the program is set as text.
+//! **Invariants:** the page loads nothing of another origin, and only the style and the script whose hashes
+//! its policy names are run. Every text of the program is set as text.
 
 use riot_http::{Head, http::StatusCode};
 
