@@ -1,18 +1,24 @@
 //! The web server: `cargo run --release --example http_server`.
 //!
 //! `GET /` greets, `GET /tree` shows the processes as they are, `GET /crash` shows that a crash stays in its
-//! own connection. SIGINT and SIGTERM stop it in order.
+//! own connection. SIGINT and SIGTERM stop it in order. Where only this machine reaches it, `GET /observer`
+//! shows the page of what runs.
 //!
 //! It listens on 127.0.0.1 unless `--addr` says otherwise, because `/tree` shows the inside of the program
 //! and `/crash` fills its log: neither is meant for every client that reaches the machine.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    process::ExitCode,
+    time::Duration,
+};
 
 use riot_actor::{
     Reason,
     runtime::{Config, Handle, blocking},
 };
 use riot_http::{Reqd, Response, Server, http::Method};
+use riot_observer::Observer;
 use riot_socket::signals::Signals;
 
 /// Bounds how long clients may take to finish when the server is stopped; 15 s.
@@ -37,13 +43,17 @@ async fn serve(options: Options) -> Result<(), Reason> {
     if options.share_port {
         socket = socket.reuse_port();
     }
-    let server = Server::bind(options.address)?
-        .options(socket)
-        .acceptors(options.acceptors)
-        .shutdown_timeout(SHUTDOWN)
-        .handler(answer)
-        .start_link()
-        .await?;
+    let addresses: Vec<SocketAddr> = options.address.to_socket_addrs()?.collect();
+    let is_local = addresses.iter().all(|address| address.ip().is_loopback());
+    let server =
+        Server::bind(&addresses[..])?.options(socket).acceptors(options.acceptors).shutdown_timeout(SHUTDOWN);
+    // Without authentication the page is for this machine alone.
+    let serving = if is_local {
+        server.handler(Observer::new().mount("/observer", answer))
+    } else {
+        server.handler(answer)
+    };
+    let server = serving.start_link().await?;
     print!("{}", riot_actor::process::tree());
     println!("listening on http://{}", server.local_addr());
 

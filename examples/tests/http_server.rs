@@ -32,6 +32,8 @@ fn it_greets_shows_its_tree_survives_a_crash_and_stops() {
     ] {
         assert!(tree.contains(part), "{part} in {tree}");
     }
+    let home = server.get("/observer/api/1/home");
+    assert!(home.contains("\"name\":\"http_server\""), "the observer is below its path: {home}");
     assert!(server.get("/crash").starts_with("HTTP/1.1 500 "));
     assert!(server.get("/").starts_with("HTTP/1.1 200 "));
     server.signal("-TERM");

@@ -8,10 +8,12 @@ use riot_http::{
 };
 
 use crate::{
-    api,
+    api::{self, Sources},
     health::Health,
+    history::History,
     message::{ReadBody, Reply, refuse_writes},
     metrics::Metrics,
+    page,
     safety::{Access, ControlToken, Refused},
 };
 
@@ -28,10 +30,17 @@ pub(crate) struct Core {
     pub(crate) access: Access,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    pub(crate) history: History,
     pub(crate) controls: Option<ControlToken>,
 }
 
 impl Core {
+    /// Begins to count and keep events, in the runtime of the running process.
+    pub(crate) fn attach(&self) {
+        self.metrics.counts.attach();
+        self.history.crashes.attach();
+    }
+
     /// Returns whether a path of the root is answered there where the observer is at the root.
     pub(crate) fn is_at_root(&self, path: &str) -> bool {
         path == METRICS || self.health.answers(path)
@@ -55,10 +64,18 @@ impl Core {
         match path {
             api::CONTROL => self.control(head, peer, body).await,
             METRICS => self.metrics.answer(head).await,
-            "" | "/" => refuse_writes(head).unwrap_or_else(|| self.overview()),
+            "" | "/" => refuse_writes(head).unwrap_or_else(|| self.front(head)),
             TOKEN => refuse_writes(head).unwrap_or_else(|| self.token()),
             _ => match path.strip_prefix(api::PREFIX) {
-                Some(view) => api::answer(&self.health, &self.metrics, head, view).await,
+                Some(view) => {
+                    let sources = Sources {
+                        health: &self.health,
+                        metrics: &self.metrics,
+                        history: &self.history,
+                        has_controls: self.controls.is_some(),
+                    };
+                    api::answer(sources, head, view).await
+                }
                 None => Reply::not_found(),
             },
         }
@@ -90,14 +107,17 @@ impl Core {
         }
     }
 
-    /// Answers with the state of the program and the paths that there are.
-    fn overview(&self) -> Reply {
+    /// Answers browsers with the page, and others with the state of the program and the paths that there are.
+    fn front(&self, head: &Head) -> Reply {
+        if page::is_wanted(head) {
+            return page::answer();
+        }
         let controls = if self.controls.is_some() { "on" } else { "off" };
         let state = self.health.state();
         let text = format!(
             "state: {state}\ncontrols: {controls}\n\nmetrics\nlivez?verbose\nreadyz?verbose\n\
              api/1/home\napi/1/tree\napi/1/processes\napi/1/servers\napi/1/connections\napi/1/names\n\
-             api/1/groups\napi/1/alarms\n"
+             api/1/groups\napi/1/timers\napi/1/http\napi/1/crashes\napi/1/alarms\n"
         );
         Reply::text(StatusCode::OK, text)
     }

@@ -1,7 +1,8 @@
 //! Health, metrics and a page of what runs, for programs on riot.
 //!
 //! An [`Observer`] shows a running program on a listener of its own, below a path of a server, or inside an
-//! axum router. [`Health`] alone answers `/livez` and `/readyz`, without the rest.
+//! axum router: browsers get a page, other clients JSON and metrics.
+//! [`Health`] alone answers `/livez` and `/readyz`, without the rest.
 //!
 //! ```
 //! use riot_http::{Reqd, Response, Server};
@@ -54,10 +55,12 @@ mod data;
 #[cfg(any(test, feature = "tower"))]
 mod head;
 mod health;
+mod history;
 mod message;
 mod metrics;
 mod mount;
 mod observer;
+mod page;
 mod safety;
 #[cfg(feature = "tower")]
 mod tower;

@@ -6,32 +6,28 @@ use riot_http::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-/// The fields of every response. Scripts, styles and frames are forbidden, nothing is kept by a cache, and no
-/// address is passed on.
-const FIELDS: [(HeaderName, HeaderValue); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
-    ),
+/// The fields of every response: nothing is kept by a cache, and no address is passed on.
+const FIELDS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
+/// The policy of responses other than the page: scripts, styles and frames are forbidden.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// A response with its whole body.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    content_type: HeaderValue,
+    content_type: &'static str,
+    policy: &'static str,
     fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
 }
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let content_type = HeaderValue::from_static(content_type);
-        Self { status, content_type, fields: Vec::new(), body: body.into() }
+        Self { status, content_type, policy: POLICY, fields: Vec::new(), body: body.into() }
     }
 
     pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
@@ -42,6 +38,12 @@ impl Reply {
         Self::text(StatusCode::NOT_FOUND, "not found\n")
     }
 
+    /// Sets the policy of a response that has a style and a script of its own.
+    pub(crate) fn with_policy(mut self, policy: &'static str) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Adds a field.
     pub(crate) fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
         self.fields.push((name, value.into()));
@@ -50,8 +52,9 @@ impl Reply {
 
     /// Returns all fields.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let content_type = (header::CONTENT_TYPE, self.content_type.clone());
-        FIELDS.into_iter().chain([content_type]).chain(self.fields.iter().cloned())
+        let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(self.policy));
+        FIELDS.into_iter().chain([policy, content_type]).chain(self.fields.iter().cloned())
     }
 }
 

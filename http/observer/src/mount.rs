@@ -51,7 +51,7 @@ impl<H: Handler> Handler for ObserverMount<H> {
 
     fn on_listen(&self, address: &Address) -> io::Result<()> {
         self.core.access.check_listener(address)?;
-        self.core.metrics.counts.attach();
+        self.core.attach();
         self.app.on_listen(address)
     }
 }

@@ -29,7 +29,7 @@ const MAX_CONNECTIONS: usize = 256;
 /// |---|---|
 /// | `/livez`, `/readyz` | [`Health`]; needs no authentication |
 /// | `/metrics` | OpenMetrics 1.0 or Prometheus text 0.0.4, as `Accept` says |
-/// | `/observer` | the paths that there are |
+/// | `/observer` | the page, for browsers; else the paths that there are |
 /// | `/observer/api/1/…` | views of the running program as JSON |
 ///
 /// On a listener of its own all of it is there, and below `/observer` once more. Mounted below a prefix,
@@ -57,7 +57,8 @@ const MAX_CONNECTIONS: usize = 256;
 ///   do requests for a host other than `localhost`, `127.0.0.1` and `[::1]`, because a web page can have a
 ///   name of its own stand for this machine.
 /// - After 10 failed logins in a minute a peer gets 429 for the rest of it.
-/// - No response has query strings, passwords, keys or certificates, and none may run scripts or be framed.
+/// - No response has query strings, passwords, keys or certificates, and none may be framed. Only the page
+///   may run a script: its own.
 #[must_use = "nothing is shown before it listens or is mounted"]
 pub struct Observer {
     core: Core,

@@ -97,7 +97,7 @@ where
         let text = "the observer runs in a server of riot-http alone\n";
         return Reply::text(StatusCode::SERVICE_UNAVAILABLE, text);
     }
-    core.metrics.counts.attach();
+    core.attach();
     match head_of(parts) {
         Some(head) => core.answer(&head, parts.uri.path(), peer_of(parts), body).await,
         None => Reply::text(StatusCode::BAD_REQUEST, "the head cannot be read\n"),

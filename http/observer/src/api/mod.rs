@@ -5,9 +5,12 @@
 mod arguments;
 mod control;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use riot_actor::{Pid, process::ProcessState};
+use riot_actor::{
+    Pid,
+    process::{INSPECT_TIMEOUT, ProcessState, inspect},
+};
 use riot_http::{
     Head,
     http::{HeaderValue, Method, StatusCode, header},
@@ -19,6 +22,7 @@ pub(crate) use control::MAX_BODY_BYTES;
 use crate::{
     data::{self, CONNECTION_KEYS, PROCESS_KEYS, Page, ProcessFilter, Program},
     health::Health,
+    history::History,
     message::Reply,
     metrics::Metrics,
 };
@@ -30,16 +34,29 @@ pub(crate) const PREFIX: &str = "/api/1/";
 /// The path of requests that change the program.
 pub(crate) const CONTROL: &str = "/api/1/control";
 
+/// The parts of the observer that views are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) health: &'a Health,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) history: &'a History,
+    /// Whether requests may change the program.
+    pub(crate) has_controls: bool,
+}
+
+/// The time of which crashes are counted on the first view; 1 h.
+const RECENT: Duration = Duration::from_secs(3600);
+
 /// An answer, or a status and what is wrong.
 type Answered = Result<Value, (StatusCode, String)>;
 
 /// Answers a request for the API. `view` is the path behind [`PREFIX`].
-pub(crate) async fn answer(health: &Health, metrics: &Metrics, head: &Head, view: &str) -> Reply {
+pub(crate) async fn answer(sources: Sources<'_>, head: &Head, view: &str) -> Reply {
     if ![Method::GET, Method::HEAD].contains(head.method()) {
         let refusal = error(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served here");
         return refusal.with(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
-    match read(health, metrics, &Arguments::of(head), view).await {
+    match read(sources, &Arguments::of(head), view).await {
         Ok(value) => json_reply(StatusCode::OK, &value),
         Err((status, text)) => error(status, &text),
     }
@@ -66,12 +83,14 @@ fn not_found(what: &str) -> (StatusCode, String) {
     (StatusCode::NOT_FOUND, format!("no such {what}"))
 }
 
-async fn read(health: &Health, metrics: &Metrics, arguments: &Arguments, view: &str) -> Answered {
+async fn read(sources: Sources<'_>, arguments: &Arguments, view: &str) -> Answered {
+    let Sources { health, metrics, history, has_controls } = sources;
     match view {
         "home" => {
             let (stats, busy) = metrics.workers();
             let is_simulated = stats.workers.is_empty();
-            let program = Program { state: health.state(), stats, busy, is_simulated };
+            let crashes = history.crashes.count_within(RECENT, stats.age);
+            let program = Program { state: health.state(), stats, busy, is_simulated, has_controls, crashes };
             Ok(data::read(|handle| data::home(handle, program)).await)
         }
         "tree" => {
@@ -91,6 +110,17 @@ async fn read(health: &Health, metrics: &Metrics, arguments: &Arguments, view: &
         }
         "names" => Ok(data::read(data::names).await),
         "groups" => Ok(data::read(data::groups).await),
+        "timers" => Ok(data::read(data::timers).await),
+        "http" => {
+            history.requests.keep();
+            let (server, log) = (arguments.given("server"), history.requests.clone());
+            let found = data::read(move |handle| data::http(handle, server.as_deref(), &log)).await;
+            found.ok_or_else(|| not_found("server"))
+        }
+        "crashes" => {
+            let after = arguments.number("after")?.unwrap_or_default();
+            Ok(data::crashes(&history.crashes, after as u64))
+        }
         "alarms" => Ok(json!({"alarms": null})),
         _ => match view.strip_prefix("process/") {
             Some(pid) => process(&decoded(pid)).await,
@@ -101,7 +131,8 @@ async fn read(health: &Health, metrics: &Metrics, arguments: &Arguments, view: &
 
 async fn process(pid: &str) -> Answered {
     let pid: Pid = pid.parse().map_err(|_| (StatusCode::UNPROCESSABLE_ENTITY, "no pid".to_owned()))?;
-    data::read(move |handle| data::process(handle, pid)).await.ok_or_else(|| not_found("process"))
+    let mailbox = inspect(pid, INSPECT_TIMEOUT).await;
+    data::read(move |handle| data::process(handle, pid, mailbox)).await.ok_or_else(|| not_found("process"))
 }
 
 fn state(arguments: &Arguments) -> Result<Option<ProcessState>, (StatusCode, String)> {

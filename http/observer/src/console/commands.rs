@@ -4,6 +4,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use riot_actor::{
     Pid, Reason,
+    call::CallError,
     log::printable,
     log_event,
     process::{self, By, ProcessGrowth, ProcessSummary},
@@ -166,7 +167,11 @@ impl Interpreter {
                 let filter = ProcessFilter { text: text.join(" "), state: None };
                 data::processes(handle, "pid", page(200), &filter)
             }
-            ["info", pid] => data::process(handle, pid_of(pid)?).ok_or("no such process")?,
+            ["info", pid] => {
+                // Its mailbox is shown by `inspect`, for which the process is asked.
+                let unasked = Err(CallError::Timeout);
+                data::process(handle, pid_of(pid)?, unasked).ok_or("no such process")?
+            }
             ["names"] => data::names(handle),
             ["groups"] => data::groups(handle),
             ["timers"] => json!({"rows": self.timers()}),

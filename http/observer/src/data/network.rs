@@ -50,7 +50,7 @@ fn view(info: &ServerInfo) -> Value {
         "handshake_errors": info.handshake_errors,
         "protocol_errors": info.protocol_errors,
         "timeouts": info.timeouts,
-        "limits": {"max_connections": info.refused},
+        "limits": info.limits,
         "received_bytes": info.bytes_received,
         "sent_bytes": info.bytes_sent,
         "undelivered_bytes": info.bytes_undelivered,

@@ -1,12 +1,18 @@
 //! Processes: lists, trees, names and groups.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use riot_actor::{
     Pid,
+    call::CallError,
     group::{self, members},
-    process::{ProcessState, ProcessSubtree, ProcessSummary},
+    now,
+    process::{Inspection, ProcessState, ProcessSubtree, ProcessSummary, WaitingFor},
     runtime::Handle,
+    time::TimerEffect,
 };
 use serde_json::{Value, json};
 
@@ -19,7 +25,7 @@ const MAX_SIBLINGS: usize = 50;
 /// (serde_json).
 const MAX_DEPTH: usize = 60;
 
-/// The keys that processes can be sorted by. Those that are not known yet leave the order as it is.
+/// The keys that processes can be sorted by.
 pub(crate) const PROCESS_KEYS: [&str; 9] =
     ["mailbox", "busy", "slices", "received", "future_bytes", "age", "pid", "label", "state"];
 
@@ -70,16 +76,21 @@ pub(crate) fn processes(handle: &Handle, by: &str, page: Page, filter: &ProcessF
             "names": names_of(process.pid),
             "state": process.state.to_string(),
             "mailbox": process.mailbox,
-            "busy": null,
-            "received": null,
-            "slices": null,
-            "future_bytes": null,
+            "busy_ms": process.busy.map(millis),
+            "received": process.received,
+            "slices": process.slices,
+            "future_bytes": process.future_bytes,
             "age_ms": process.age.map(millis),
-            "waiting_for": null,
+            "waiting_for": process.waiting_for.as_ref().map(ToString::to_string),
+            "call_ms": process.waiting_for.as_ref().and_then(call_millis),
         })
     };
     let mut found = match by {
         "mailbox" => page.of(list, |process| process.mailbox, row),
+        "busy" => page.of(list, |process| process.busy, row),
+        "slices" => page.of(list, |process| process.slices, row),
+        "received" => page.of(list, |process| process.received, row),
+        "future_bytes" => page.of(list, |process| process.future_bytes, row),
         "age" => page.of(list, |process| process.age, row),
         "pid" => page.of(list, |process| process.pid, row),
         "label" => page.of(list, |process| process.label.clone(), row),
@@ -94,9 +105,21 @@ fn now_millis(handle: &Handle) -> u64 {
     millis(handle.scheduler_stats().age)
 }
 
-/// Returns what is known of a process; none once it is released.
-pub(crate) fn process(handle: &Handle, pid: Pid) -> Option<Value> {
+/// Returns how long a process has waited for a reply.
+fn call_millis(waiting: &WaitingFor) -> Option<u64> {
+    match waiting {
+        WaitingFor::Call { since, .. } => Some(millis(now().saturating_duration_since(*since))),
+        _ => None,
+    }
+}
+
+/// Returns what is known of a process; none once it is released. `mailbox` is what it has said itself.
+pub(crate) fn process(handle: &Handle, pid: Pid, mailbox: Result<Inspection, CallError>) -> Option<Value> {
     let info = handle.info(pid)?;
+    let messages = mailbox.as_ref().ok().map(|inspection| {
+        let types = inspection.types.iter();
+        types.map(|of_type| json!({"type": of_type.message, "count": of_type.count})).collect::<Vec<_>>()
+    });
     let pids = |pids: &[Pid]| pids.iter().copied().map(text_of).collect::<Vec<_>>();
     Some(json!({
         "pid": text_of(info.pid),
@@ -116,15 +139,20 @@ pub(crate) fn process(handle: &Handle, pid: Pid) -> Option<Value> {
         "priority": format!("{:?}", info.priority).to_lowercase(),
         "parent": info.parent.map(text_of),
         "age_ms": info.age.map(millis),
-        "busy": null,
-        "received": null,
-        "slices": null,
-        "future_bytes": null,
-        "initial_function": null,
-        "spawned_at": null,
-        "waiting_for": null,
-        "last_message": null,
-        "messages": null,
+        "busy_ms": info.busy.map(millis),
+        "received": info.received,
+        "slices": info.slices,
+        "future_bytes": info.future_bytes,
+        "initial_function": info.initial_function,
+        "spawned_at": info.spawned_at.map(ToString::to_string),
+        "waiting_for": info.waiting_for.as_ref().map(ToString::to_string),
+        "call_ms": info.waiting_for.as_ref().and_then(call_millis),
+        "last_message": info.last_message,
+        "messages": messages,
+        "message_types": mailbox.as_ref().ok().map(|inspection| inspection.distinct_types),
+        "inline_bytes": mailbox.as_ref().ok().map(|inspection| inspection.inline_bytes),
+        "boxed_bytes": mailbox.as_ref().ok().map(|inspection| inspection.boxed_bytes),
+        "mailbox_error": mailbox.as_ref().err().map(ToString::to_string),
     }))
 }
 
@@ -190,6 +218,27 @@ pub(crate) fn names(handle: &Handle) -> Value {
     let names: Vec<Value> =
         holders.into_iter().map(|(name, pid)| json!({"name": name, "pid": pid})).collect();
     json!({"names": names})
+}
+
+/// Returns the 200 timers that are due first.
+pub(crate) fn timers(handle: &Handle) -> Value {
+    let timers = handle.timers().into_iter().take(MAX_ROWS).map(|timer| {
+        let what = match timer.effect {
+            TimerEffect::Message(message) => format!("message {message}"),
+            TimerEffect::Interval(message) => format!("interval {message}"),
+            TimerEffect::Exit => "exit".to_owned(),
+            TimerEffect::Wake => "wake".to_owned(),
+            TimerEffect::CallTimeout => "call timeout".to_owned(),
+            _ => "other".to_owned(),
+        };
+        json!({
+            "due_ms": (timer.due < Duration::MAX).then(|| millis(timer.due)),
+            "to": timer.to.map(text_of),
+            "name": timer.name.map(|name| name.to_string()),
+            "what": what,
+        })
+    });
+    json!({"timers": timers.collect::<Vec<_>>()})
 }
 
 /// Returns the groups, with their size and 200 members of each.

@@ -20,11 +20,15 @@ pub(crate) struct Program {
     pub(crate) busy: Vec<f64>,
     /// Whether the runtime is a simulation, in which nothing of the machine shows.
     pub(crate) is_simulated: bool,
+    /// Whether requests may change the program.
+    pub(crate) has_controls: bool,
+    /// The crashes that the list knows of the last hour.
+    pub(crate) crashes: u64,
 }
 
 /// Returns the view of the program.
 pub(crate) fn home(_: &Handle, program: Program) -> Value {
-    let Program { state, stats, busy, is_simulated } = program;
+    let Program { state, stats, busy, is_simulated, has_controls, crashes } = program;
     let usage = if is_simulated { None } else { Usage::read() };
     let name = std::env::args().next().filter(|_| !is_simulated);
     let name = name.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());
@@ -39,29 +43,35 @@ pub(crate) fn home(_: &Handle, program: Program) -> Value {
         })
     });
     let connections: usize = servers().iter().map(|server| server.info().active).sum();
+    let requests: u64 = servers()
+        .iter()
+        .filter_map(riot_http::stats)
+        .map(|stats| stats.responses.iter().sum::<u64>() + stats.unanswered)
+        .sum();
     json!({
         "t": millis(stats.age),
         "name": name,
         "version": null,
         "started": started.map(rfc3339),
         "state": state.to_string(),
+        "controls": has_controls,
         "workers": workers.collect::<Vec<_>>(),
         "processes": stats.processes,
         "spawned": stats.spawned,
         "timers": stats.timers,
         "messages": null,
         "connections": connections,
-        "requests": null,
+        "requests": requests,
         "rss_bytes": usage.map(|usage| usage.resident_bytes),
         "fds": usage.and_then(|usage| usage.open_fds),
         "fds_max": usage.and_then(|usage| usage.max_fds),
         "alarms": null,
-        "crashes_1h": null,
+        "crashes_1h": crashes,
     })
 }
 
 /// Returns a time as RFC 3339 has it, in UTC and whole seconds.
-fn rfc3339(time: SystemTime) -> String {
+pub(super) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days since 0000-03-01, in eras of 400 years, so that the leap day is the last of a year (Howard

@@ -8,7 +8,11 @@ use std::{
     },
 };
 
-use riot_actor::{Pid, process::info, telemetry::attach};
+use riot_actor::{
+    Pid,
+    process::info,
+    telemetry::{CrashReport, attach},
+};
 use riot_supervisor::SupervisorEvent;
 
 use super::{
@@ -44,11 +48,12 @@ impl Named {
     }
 }
 
-/// Counts of restarts.
+/// Counts of restarts and crashes.
 #[derive(Debug, Default)]
 pub(crate) struct EventCounts {
     is_attached: AtomicBool,
     restarts: Named,
+    crashes: Named,
 }
 
 impl EventCounts {
@@ -65,6 +70,16 @@ impl EventCounts {
                 counts.restarts.count(&label_of(*supervisor));
             }
         });
+        let counts = Arc::downgrade(self);
+        attach(move |report: &CrashReport| {
+            if !report.by_signal
+                && let Some(counts) = counts.upgrade()
+            {
+                let name = report.names.first().map(ToString::to_string);
+                let label = report.label.as_deref().or(name.as_deref());
+                counts.crashes.count(label.unwrap_or("-"));
+            }
+        });
     }
 
     pub(super) fn families(&self, out: &mut MetricsWriter) {
@@ -72,6 +87,11 @@ impl EventCounts {
             "riot_supervisor_restarts_total",
             "Restarts of children, by the label of the supervisor.",
         );
+        out.describe(
+            "riot_process_crashes_total",
+            "Processes that crashed, without those that others made exit, by label.",
+        );
+        self.crashes.write(out, "riot_process_crashes_total", "label");
         self.restarts.write(out, "riot_supervisor_restarts_total", "supervisor");
     }
 }

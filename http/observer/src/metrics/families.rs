@@ -11,6 +11,9 @@ use super::{MetricError, MetricsWriter};
 /// the other get the same ratio.
 const RATIO_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The bound of connections by its name in the list of bounds. Its series exists from the start.
+const MAX_CONNECTIONS: &str = "max_connections";
+
 /// How busy the workers were between two scrapes.
 #[derive(Debug, Default)]
 pub(super) struct BusyRatios {
@@ -107,9 +110,6 @@ pub(super) fn server(out: &mut MetricsWriter, info: &ServerInfo) {
             &[("server", name), ("kind", "exhausted")] => info.accept_errors.exhausted,
             &[("server", name), ("kind", "listener")] => info.accept_errors.listener,
         ]
-        counter "riot_limit_hits_total" "How often a bound was reached." [
-            &[("server", name), ("limit", "max_connections")] => info.refused,
-        ]
         counter "riot_connections_reaped_total"
             "Idle connections that gave way to new clients." [labels => info.reaped]
         counter "riot_handshake_errors_total"
@@ -122,6 +122,12 @@ pub(super) fn server(out: &mut MetricsWriter, info: &ServerInfo) {
         ]
         counter "riot_undelivered_bytes_total"
             "Bytes that ended connections were to send and did not." [labels => info.bytes_undelivered]
+    }
+    out.describe("riot_limit_hits_total", "Clients that have exceeded a bound, by its name.");
+    let is_listed = info.limits.contains_key(MAX_CONNECTIONS);
+    let unlisted = (!is_listed).then_some((&MAX_CONNECTIONS, &0));
+    for (limit, count) in info.limits.iter().chain(unlisted) {
+        own(out.counter("riot_limit_hits_total", &[("server", name), ("limit", limit)], *count));
     }
     out.describe("riot_timeouts_total", "Connections that a timer ended, by its name.");
     for (timer, count) in &info.timeouts {

@@ -1,12 +1,13 @@
 //! Metrics as text: `writer` collects families and bounds them, `names` checks names, `text` renders both
-//! formats, `families` reads the runtime and its servers, `counted` counts events, `mailboxes` ranks
-//! mailboxes, `system` reads what the system knows of the program.
+//! formats, `families` reads the runtime and its servers, `http` their requests, `counted` counts events,
+//! `mailboxes` ranks mailboxes, `system` reads what the system knows of the program.
 //!
 //! **Invariant:** a family has at most [`MAX_SERIES`](writer::MAX_SERIES) series, and every line of the text
 //! is one sample or one comment, whatever names and values the program gives.
 
 mod counted;
 mod families;
+mod http;
 mod mailboxes;
 mod names;
 mod system;
@@ -99,7 +100,11 @@ impl Metrics {
         families::runtime(&mut out, &stats);
         families::workers(&mut out, &stats, &busy);
         for server in servers() {
-            families::server(&mut out, &server.info());
+            let info = server.info();
+            families::server(&mut out, &info);
+            if let Some(stats) = riot_http::stats(&server) {
+                http::requests(&mut out, &info.name, &stats);
+            }
         }
         self.counts.families(&mut out);
         self.mailboxes.families(&mut out);
