@@ -8,4 +8,5 @@ pub mod log;
 pub(crate) mod repeats;
 pub mod telemetry;
 pub mod trace;
+pub(crate) mod wait_graph;
 mod watched;

@@ -274,7 +274,7 @@ impl Handle {
     }
 }
 
-fn state(slot: &Slot, core: &Core) -> ProcessState {
+pub(super) fn state(slot: &Slot, core: &Core) -> ProcessState {
     match core.phase() {
         _ if core.is_condemned() => ProcessState::Exiting,
         Phase::Scheduled if slot.is_running() => ProcessState::Running,

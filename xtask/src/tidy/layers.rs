@@ -48,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("names", &["names"]),
     ("sending and receiving", &["messages"]),
     ("processes", &["process"]),
+    ("waits of processes", &["observe::wait_graph"]),
     ("tables", &["table"]),
     ("typed addresses", &["messages::addr"]),
     ("calls", &["call"]),
