@@ -1,7 +1,12 @@
 //! The graph of the processes that wait for replies, and its rings (OB-4).
 mod common;
 
-use std::{panic::catch_unwind, time::Duration};
+use std::{
+    future::{pending, poll_fn},
+    panic::catch_unwind,
+    task::Poll,
+    time::Duration,
+};
 
 use common::*;
 use riot_actor::{
@@ -178,11 +183,34 @@ fn ob04_a_simulation_that_cannot_go_on_lists_the_ring() {
             let pids = callers(2);
             send(pids[0], pids[1]);
             send(pids[1], pids[0]);
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         })
     };
     let panic = catch_unwind(stuck).expect_err("no process can run");
     let text = panic.downcast_ref::<String>().expect("a text");
     let ring = text.lines().find(|line| line.contains("ring of calls:")).expect("it lists the ring");
     assert_eq!(ring.matches("wait_graph::Ask").count(), 2, "{ring}");
+}
+
+#[test]
+fn ob04_a_call_that_was_given_up_is_no_edge() {
+    simulated(|| async {
+        let server = spawn(pending::<()>());
+        let in_time = spawn(async move {
+            _ = call::call::<Ask, ()>(server, Ask, Some(Duration::from_secs(1))).await;
+            pending::<()>().await;
+        });
+        let dropped = spawn(async move {
+            let mut asked = Box::pin(call::call::<Ask, ()>(server, Ask, None));
+            assert!(poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_pending())).await);
+            drop(asked);
+            pending::<()>().await;
+        });
+        sleep(Duration::from_millis(500)).await;
+        let from: Vec<Pid> = wait_graph().await.edges.iter().map(|edge| edge.from).collect();
+        assert_eq!(from, [in_time]);
+        sleep(Duration::from_secs(1)).await;
+        assert!(wait_graph().await.edges.is_empty());
+        end(&[server, in_time, dropped]).await;
+    });
 }
