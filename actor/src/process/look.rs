@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    info::{ProcessState, state},
+    info::{ProcessState, mailbox_len, own_mailbox_len, state},
     pid::Pid,
     waiting::WaitingFor,
 };
@@ -13,6 +13,8 @@ use crate::runtime::{kernel::lifecycle::Phase, shared::Shared};
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessLook {
     pub(crate) pid: Pid,
+    /// Messages in its mailbox.
+    pub(crate) mailbox: usize,
     /// The await that it is parked in.
     pub(crate) waiting_for: Option<WaitingFor>,
 }
@@ -26,10 +28,11 @@ impl Shared {
                 continue;
             }
             let pid = Pid::new(self.id, core.generation, index);
+            let mailbox = mailbox_len(&core, pid);
             let is_parked = state(slot, &core) == ProcessState::Waiting;
             let waiting_for = is_parked.then(|| self.waiting_for(slot, pid));
             drop(core);
-            f(ProcessLook { pid, waiting_for });
+            f(ProcessLook { pid, mailbox: mailbox + own_mailbox_len(pid), waiting_for });
         }
     }
 }

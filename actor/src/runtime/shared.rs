@@ -33,6 +33,7 @@ use super::{
 use crate::{
     names::{group::Groups, registry::Registry},
     observe::{
+        alarm::Alarms,
         repeats::{Repeated, Repeats, Verdict},
         telemetry::Telemetry,
         trace::Tracer,
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Telemetry,
     pub(crate) tracer: Tracer,
     pub(crate) repeats: Repeats,
+    pub(crate) alarms: Alarms,
     pub(crate) busy_times: BusyTimes,
     pub(crate) inspections: Inspections,
     /// The value that the drivers of the workers share.
@@ -123,6 +125,7 @@ impl Shared {
             telemetry: Telemetry::default(),
             tracer: Tracer::default(),
             repeats: Repeats::default(),
+            alarms: Alarms::default(),
             busy_times: BusyTimes::default(),
             inspections: Inspections::default(),
             driver_common: OnceLock::new(),

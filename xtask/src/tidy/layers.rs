@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sending and receiving", &["messages"]),
     ("processes", &["process"]),
     ("waits of processes", &["observe::wait_graph"]),
+    ("alarms", &["observe::alarm", "observe::system_monitor"]),
     ("tables", &["table"]),
     ("typed addresses", &["messages::addr"]),
     ("calls", &["call"]),
