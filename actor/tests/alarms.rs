@@ -25,7 +25,7 @@ use riot_actor::{
     telemetry::{Event, attach},
 };
 
-/// What happened to alarms: the milliseconds since the start, the verb, the name.
+/// The events of alarms: the milliseconds since the start, the verb, the name.
 type Log = Arc<Mutex<Vec<(u128, &'static str, String)>>>;
 
 fn logged(start: Instant) -> Log {
