@@ -23,6 +23,7 @@ use riot_actor::{
     simulation::Simulation,
     sleep, spawn,
     telemetry::{Event, attach},
+    this,
 };
 
 /// The events of alarms: the milliseconds since the start, the verb, the name.
@@ -267,5 +268,35 @@ fn ob04_the_alarm_names_the_processes_the_labels_and_the_requests() {
         for part in [&a.to_string(), &b.to_string(), " shop ", " bank ", "alarms::Reserve"] {
             assert!(alarm.text.contains(part), "{part} in {}", alarm.text);
         }
+    });
+}
+
+#[test]
+fn ob03_a_long_schedule_is_raised_while_it_lasts_and_cleared_when_it_has_ended() {
+    threaded(|| async {
+        let main = this();
+        let (raised, cleared) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (seen, over) = (raised.clone(), cleared.clone());
+        attach(move |event: &AlarmRaised| {
+            if event.alarm.name == "long_schedule" {
+                seen.fetch_add(1, Relaxed);
+            }
+        });
+        attach(move |event: &AlarmCleared| {
+            if event.alarm.name == "long_schedule" {
+                over.fetch_add(1, Relaxed);
+                send(main, event.alarm.pid);
+            }
+        });
+        SystemMonitor::new().start_link().await.unwrap();
+        let watched = raised.clone();
+        // It does not give way until its alarm has been raised.
+        let greedy = spawn(async move {
+            while watched.load(Relaxed) == 0 {
+                std::hint::spin_loop();
+            }
+        });
+        assert_eq!(receive::<Option<Pid>>().await, Some(greedy));
+        assert_eq!((raised.load(Relaxed), cleared.load(Relaxed)), (1, 1));
     });
 }

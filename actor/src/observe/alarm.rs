@@ -36,6 +36,9 @@ use crate::{
 /// Alarms that stand at once; more are not raised.
 const MAX_STANDING: usize = 10_000;
 
+/// Reports of the watchdog that are kept for one look of the monitor.
+const MAX_LONG_SCHEDULES: usize = 1_024;
+
 /// Events in a window; more are counted.
 const MAX_EVENTS: u32 = 10;
 
@@ -177,6 +180,8 @@ pub(crate) struct Alarms(Mutex<AlarmState>);
 struct AlarmState {
     standing: BTreeMap<AlarmKey, (AlarmOwner, StandingAlarm)>,
     events: EventWindow<AlarmChange>,
+    /// Processes that the watchdog has reported since the last look of the monitor.
+    long_schedules: Vec<Pid>,
     monitor: Option<Pid>,
 }
 
@@ -243,10 +248,23 @@ impl Alarms {
         lock(&self.0).standing.values().map(|(_, alarm)| alarm.clone()).collect()
     }
 
-    /// Makes `pid` the monitor of the runtime, unless one that `is_alive` is. Returns that one.
-    pub(super) fn set_monitor(&self, pid: Pid, is_alive: impl FnOnce(Pid) -> bool) -> Result<(), Pid> {
+    /// Keeps a process for the next look of the monitor, if there is a monitor.
+    pub(crate) fn note_long_schedule(&self, pid: Pid) {
         let mut state = lock(&self.0);
-        if let Some(other) = state.monitor.filter(|&other| is_alive(other)) {
+        if state.monitor.is_some() && state.long_schedules.len() < MAX_LONG_SCHEDULES {
+            state.long_schedules.push(pid);
+        }
+    }
+
+    /// Returns the processes that the watchdog has reported since the last call.
+    pub(super) fn take_long_schedules(&self) -> Vec<Pid> {
+        std::mem::take(&mut lock(&self.0).long_schedules)
+    }
+
+    /// Makes `pid` the monitor of the runtime, or else returns the one that has not been released.
+    pub(super) fn set_monitor(&self, pid: Pid) -> Result<(), Pid> {
+        let mut state = lock(&self.0);
+        if let Some(other) = state.monitor {
             return Err(other);
         }
         state.monitor = Some(pid);
@@ -263,7 +281,9 @@ impl Alarms {
 
     /// Removes the alarms of a monitor that ends.
     pub(super) fn forget_monitor(&self) {
-        lock(&self.0).standing.retain(|_, (owner, _)| *owner == AlarmOwner::Program);
+        let mut state = lock(&self.0);
+        state.standing.retain(|_, (owner, _)| *owner == AlarmOwner::Program);
+        (state.monitor, state.long_schedules) = (None, Vec::new());
     }
 }
 

@@ -36,7 +36,10 @@ type Check = Arc<dyn Fn(&mut CheckedAlarms<'_>) + Send + Sync>;
 /// |---|---|---|---|
 /// | `long_mailbox` | that many messages wait, or more | that few wait, or fewer | 1 000, 0 |
 /// | `long_call` | a call has waited for that long | the call ends | 5 s |
+/// | `long_schedule` | the watchdog has [reported] a poll slice | the slice has ended | 100 ms |
 /// | `deadlock` | processes wait for calls of each other, in a ring | the ring is gone | on |
+///
+/// [reported]: crate::runtime::Config::long_schedule
 ///
 /// It looks at all processes each half second, 1 024 in one poll slice, and uses at most 1 % of a worker: with
 /// more than some 50 000 processes it looks less often. Nothing is added to sending. All its alarms are
@@ -161,8 +164,7 @@ impl SystemMonitor {
         register_events();
         // The one that takes the place is the caller for a moment, so that two starts cannot both succeed.
         let caller = context::this();
-        let is_alive = |pid| shared.is_alive(pid);
-        shared.alarms.set_monitor(caller, is_alive).map_err(SystemMonitorRuns)?;
+        shared.alarms.set_monitor(caller).map_err(SystemMonitorRuns)?;
         let options = SpawnOptions::new().label("system_monitor").priority(Priority::High).link();
         let pid = options.spawn(Watch::new(self, shared.clone()).run());
         shared.alarms.replace_monitor(caller, pid);
@@ -199,6 +201,7 @@ enum ProcessAlarm {
     LongMailbox,
     LongCall,
     Deadlock,
+    LongSchedule,
 }
 
 impl ProcessAlarm {
@@ -207,6 +210,7 @@ impl ProcessAlarm {
             Self::LongMailbox => "long_mailbox",
             Self::LongCall => "long_call",
             Self::Deadlock => "deadlock",
+            Self::LongSchedule => "long_schedule",
         };
         AlarmKey { name: name.into(), subject: pid.to_string() }
     }
@@ -285,6 +289,7 @@ impl Watch {
             let finding = self.ring_finding(&ring);
             self.note(finding);
         }
+        self.find_long_schedules();
         self.run_checks();
         self.clear_unseen();
         used + self.shared.now().saturating_duration_since(began)
@@ -346,6 +351,20 @@ impl Watch {
         };
         self.shared.raise_alarm(key, AlarmOwner::Monitor, Some(pid), text);
         self.standing.insert(place, StandingMark { pid, look: self.look, calls });
+    }
+
+    /// Raises the poll slices that the watchdog has reported, and keeps those that have not ended.
+    fn find_long_schedules(&mut self) {
+        for pid in self.shared.held_up_processes() {
+            let place = (ProcessAlarm::LongSchedule, pid.index(), pid.generation());
+            if let Some(mark) = self.standing.get_mut(&place) {
+                mark.look = self.look;
+            }
+        }
+        for pid in self.shared.alarms.take_long_schedules() {
+            let text = "a poll slice has lasted too long".to_owned();
+            self.note(Finding { kind: ProcessAlarm::LongSchedule, pid, calls: Vec::new(), text });
+        }
     }
 
     /// Clears the alarms that this look has not found again.
