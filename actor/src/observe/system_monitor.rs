@@ -42,7 +42,7 @@ type Check = Arc<dyn Fn(&mut CheckedAlarms<'_>) + Send + Sync>;
 /// [reported]: crate::runtime::Config::long_schedule
 ///
 /// It looks at all processes each half second, 1 024 in one poll slice, and uses at most 1 % of a worker: with
-/// more than some 50 000 processes it looks less often. Nothing is added to sending. All its alarms are
+/// more than some 150 000 processes it looks less often. Nothing is added to sending. All its alarms are
 /// removed, without events, when it ends.
 ///
 /// ```
