@@ -36,18 +36,18 @@ type Check = Arc<dyn Fn(&mut CheckedAlarms<'_>) + Send + Sync>;
 /// |---|---|---|---|
 /// | `long_mailbox` | that many messages wait, or more | that few wait, or fewer | 1 000, 0 |
 /// | `long_call` | a call has waited for that long | the call ends | 5 s |
-/// | `long_schedule` | the watchdog has [reported] a poll slice | the slice has ended | 100 ms |
+/// | `long_schedule` | a poll slice was [reported] | it has ended | 100 ms |
 /// | `deadlock` | processes wait for calls of each other, in a ring | the ring is gone | on |
 ///
 /// [reported]: crate::runtime::Config::long_schedule
 ///
-/// It looks at all processes each half second, 1 024 in one poll slice, and uses at most 1 % of a worker: with
-/// more than some 150 000 processes it looks less often. Nothing is added to sending. All its alarms are
+/// It looks at all processes each half second, 1 024 in one poll slice, and uses at most 1 % of a worker:
+/// with more than some 150 000 processes it looks less often. Nothing is added to sending. All its alarms are
 /// removed, without events, when it ends.
 ///
 /// ```
 /// use std::time::Duration;
-/// use riot_actor::{alarm::{SystemMonitor, alarms}, process::yield_now, receive, send, simulation::Simulation, sleep, spawn};
+/// use riot_actor::{alarm::{SystemMonitor, alarms}, send, simulation::Simulation, sleep, spawn};
 ///
 /// Simulation::new(1).run(async {
 ///     SystemMonitor::new().long_mailbox(100, 10).start_link().await?;
