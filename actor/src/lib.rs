@@ -225,7 +225,7 @@ pub use names::{
     registry::{self as name, register, whereis},
 };
 #[doc(inline)]
-pub use observe::{log, telemetry, trace};
+pub use observe::{alarm, log, telemetry, trace};
 pub use process::{
     Down, Exit, Pid, Reason, demonitor, exit, link, monitor, ok, spawn, spawn_link, this, trap_exit, unlink,
 };

@@ -13,6 +13,7 @@ use std::{
 use common::{millis, secs};
 use riot_actor::{
     Pid, Reason,
+    alarm::{SystemMonitor, alarms},
     call::{CallError, call},
     gen_server::{Call, GenServer, GenServerOptions, Stop, idle_timeout, multi_call, select_reply},
     mailbox::{alias, receive_timeout},
@@ -276,6 +277,7 @@ const TRIED: &[&str] = &[
     "interval",
     "kill_after",
     "kill_timeout",
+    "long_call",
     "long_schedule",
     "multi_call",
     "receive_timeout",
@@ -316,6 +318,18 @@ fn t11_what_observes_may_take_any_time() {
         assert_eq!(top_window(By::Age, 1, Duration::ZERO).await.len(), 1);
         assert_eq!(inspect(clerk, Duration::ZERO).await, Err(CallError::Timeout));
     });
+}
+
+#[test]
+fn t11_a_monitor_takes_any_time() {
+    for duration in long() {
+        let reason = Simulation::new(1).run(async move {
+            SystemMonitor::new().long_call(duration).start_link().await.expect("it is the first");
+            sleep(secs(2)).await;
+            assert!(alarms().is_empty());
+        });
+        assert_eq!(reason, Reason::Normal);
+    }
 }
 
 /// Returns the names of public functions below a folder that take a duration or an instant.

@@ -23,7 +23,7 @@ use crate::{
         coop::{self, Proceed},
         kernel::{
             in_place::{CloseWait, WaitId},
-            observed::{RequestType, WaitKind, note_wait},
+            observed::{RequestType, WaitKind, note_wait, noted_wait},
             process::Process,
             record::Slot,
         },
@@ -59,6 +59,10 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             if let CallState::Open(wait) = this.state {
                 let _closed = wait.close();
+                // The process does not wait for this call any more, whatever it awaits next.
+                if noted_wait() == WaitKind::Call {
+                    note_wait(WaitKind::Foreign);
+                }
             }
         }
     }
@@ -276,6 +280,8 @@ impl<Q, R: Send + 'static, F: FnOnce(Pid, ReplyTo<R>) -> Message> CallFuture<Q, 
             return Poll::Ready(self.settled());
         }
         *this.state = CallState::Done;
+        // This poll has noted the wait. An await that follows and notes nothing must not be taken for it.
+        note_wait(WaitKind::Foreign);
         Poll::Ready(Err(CallError::Timeout))
     }
 

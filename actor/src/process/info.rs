@@ -274,7 +274,7 @@ impl Handle {
     }
 }
 
-fn state(slot: &Slot, core: &Core) -> ProcessState {
+pub(super) fn state(slot: &Slot, core: &Core) -> ProcessState {
     match core.phase() {
         _ if core.is_condemned() => ProcessState::Exiting,
         Phase::Scheduled if slot.is_running() => ProcessState::Running,
@@ -555,12 +555,12 @@ fn owned_label(core: &Core) -> &str {
 }
 
 /// Returns the messages that the record of a process knows of.
-fn mailbox_len(core: &Core, pid: Pid) -> usize {
+pub(super) fn mailbox_len(core: &Core, pid: Pid) -> usize {
     core.arrivals.len() + if context::current() == Some(pid) { 0 } else { core.mailbox_len as usize }
 }
 
 /// Returns the messages that the running process has taken from its record: its mailbox is with it.
-fn own_mailbox_len(pid: Pid) -> usize {
+pub(super) fn own_mailbox_len(pid: Pid) -> usize {
     context::mailbox_len_of(pid).unwrap_or(0)
 }
 

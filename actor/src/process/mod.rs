@@ -19,6 +19,7 @@ pub(crate) mod exit;
 pub(crate) mod info;
 pub(crate) mod link;
 pub(crate) mod local;
+pub(crate) mod look;
 pub(crate) mod monitor;
 pub(crate) mod notice;
 pub(crate) mod pid;
@@ -56,6 +57,7 @@ pub use crate::{
         contain,
         panic::{Panic, PanicPayload},
     },
+    observe::wait_graph::{WaitEdge, WaitGraph, WaitNode, wait_graph},
     runtime::{
         context::{this, try_this},
         coop::yield_now,

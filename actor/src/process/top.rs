@@ -180,14 +180,19 @@ fn current(what: &str) -> Arc<Shared> {
 }
 
 /// The slots of the process table, a portion at a time.
-struct Portions {
+pub(crate) struct Portions {
     next: u32,
     end: u32,
 }
 
 impl Portions {
-    fn new(shared: &Shared) -> Self {
+    pub(crate) fn new(shared: &Shared) -> Self {
         Self { next: 0, end: shared.table.len() }
+    }
+
+    /// Returns whether the last portion was given out.
+    pub(crate) fn is_done(&self) -> bool {
+        self.next >= self.end
     }
 }
 
@@ -272,7 +277,7 @@ impl TopScan {
                     growth: growth.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
                 });
             });
-            if self.portions.next >= self.portions.end {
+            if self.portions.is_done() {
                 self.best.sort();
             }
             return ScanStep::More;

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     names::{group::Groups, registry::Registry},
     observe::{
+        alarm::Alarms,
         crash_history::CrashHistory,
         repeats::{Repeated, Repeats, Verdict},
         telemetry::Telemetry,
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     pub(crate) crash_history: CrashHistory,
     pub(crate) tracer: Tracer,
     pub(crate) repeats: Repeats,
+    pub(crate) alarms: Alarms,
     pub(crate) busy_times: BusyTimes,
     pub(crate) inspections: Inspections,
     /// The value that the drivers of the workers share.
@@ -128,6 +130,7 @@ impl Shared {
             crash_history: CrashHistory::default(),
             tracer: Tracer::default(),
             repeats: Repeats::default(),
+            alarms: Alarms::default(),
             busy_times: BusyTimes::default(),
             inspections: Inspections::default(),
             driver_common: OnceLock::new(),

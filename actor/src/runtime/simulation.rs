@@ -297,6 +297,12 @@ impl World {
                 info.mailbox
             );
         }
+        for ring in self.shared.handle().wait_graph().rings {
+            waiting += "\n  ring of calls:";
+            for edge in ring {
+                waiting += &format!(" {} calls {} with {};", edge.from, edge.to, edge.request);
+            }
+        }
         panic!("deadlock under seed {}: no process can run and no timer is set{waiting}", self.seed)
     }
 }

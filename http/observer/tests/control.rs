@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Answer, Kept, ask, get};
+use common::{Answer, ask, get};
 use riot_actor::{Pid, Reason, process::info, simulation::Simulation, sleep, spawn, spawn_link, trap_exit};
 use riot_http::{Reqd, Response, Server};
 use riot_observer::Observer;

@@ -49,6 +49,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("names", &["names"]),
     ("sending and receiving", &["messages"]),
     ("processes", &["process"]),
+    ("waits of processes", &["observe::wait_graph"]),
+    ("alarms", &["observe::alarm", "observe::system_monitor"]),
     ("tables", &["table"]),
     ("typed addresses", &["messages::addr"]),
     ("calls", &["call"]),

@@ -4,7 +4,10 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::Scheduler;
-use crate::runtime::{context, handle::Handle, shared::Shared};
+use crate::{
+    process::pid::Pid,
+    runtime::{context, handle::Handle, shared::Shared},
+};
 
 /// Returns whether every worker of the runtime has ended a poll slice within the time `within`, or sleeps. A
 /// worker that is held up for longer runs a process that does not give way: a loop without an await, or a
@@ -39,6 +42,20 @@ impl Shared {
     fn workers_alive(&self, within: Duration) -> bool {
         let age = self.now().saturating_duration_since(self.clock().start());
         self.scheduler().is_none_or(|scheduler| scheduler.workers_alive(age, within))
+    }
+}
+
+impl Shared {
+    /// Returns the processes whose poll slices the watchdog has seen at two looks, and that still run.
+    pub(crate) fn held_up_processes(&self) -> Vec<Pid> {
+        let remotes = self.scheduler().map(|scheduler| &scheduler.remotes[..]).unwrap_or_default();
+        let held_up = remotes.iter().filter_map(|remote| {
+            let slices = remote.slices.load(Ordering::SeqCst);
+            let pid = self.pid_at(remote.current.load(Ordering::Relaxed))?;
+            let is_same = remote.held_up.load(Ordering::SeqCst) && !slices.is_multiple_of(2);
+            (is_same && remote.slices.load(Ordering::SeqCst) == slices).then_some(pid)
+        });
+        held_up.collect()
     }
 }
 

@@ -240,6 +240,9 @@ fn report(shared: &Shared, scheduler: &Scheduler, worker: usize, elapsed: Durati
         Some(info) => (info.pid.to_string(), info.label.as_deref().unwrap_or("-")),
         None => ("-".to_owned(), "-"),
     };
+    if let Some(info) = &process {
+        shared.alarms.note_long_schedule(info.pid);
+    }
     crate::log_event!(
         WARN,
         "riot::scheduler",
