@@ -24,7 +24,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::telemetry::{BuiltInEvent, NamedEvent, register};
 use crate::{
     guard::text::printable,
     process::pid::Pid,
@@ -93,17 +92,9 @@ pub struct AlarmCleared {
     pub left_out: u64,
 }
 
-impl NamedEvent for AlarmRaised {
-    const NAME: &'static str = "alarm.raised";
-}
-impl BuiltInEvent for AlarmRaised {
-    const BIT: u32 = 0;
-}
-impl NamedEvent for AlarmCleared {
-    const NAME: &'static str = "alarm.cleared";
-}
-impl BuiltInEvent for AlarmCleared {
-    const BIT: u32 = 1;
+crate::built_in_events! {
+    AlarmRaised: "alarm.raised", 0;
+    AlarmCleared: "alarm.cleared", 1;
 }
 
 /// Raises an alarm of the program. Returns false if it stands already: then its text is replaced, and there
@@ -150,12 +141,6 @@ impl Handle {
     pub fn alarms(&self) -> Vec<StandingAlarm> {
         self.shared.alarms.list()
     }
-}
-
-/// Has the bits of the events follow their handlers.
-pub(super) fn register_events() {
-    register::<AlarmRaised>();
-    register::<AlarmCleared>();
 }
 
 /// The identity of an alarm.

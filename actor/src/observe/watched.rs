@@ -34,6 +34,28 @@ pub trait BuiltInEvent: NamedEvent {
     const MASK: u64 = 1 << Self::BIT;
 }
 
+/// Names events and gives each its bit, and defines `register_events`, which makes the bits follow the
+/// handlers.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! built_in_events {
+    ($($event:ty: $name:literal, $bit:expr;)*) => {
+        $(
+            impl $crate::telemetry::NamedEvent for $event {
+                const NAME: &'static str = $name;
+            }
+            impl $crate::telemetry::BuiltInEvent for $event {
+                const BIT: u32 = $bit;
+            }
+        )*
+
+        /// Makes the bits of these events follow their handlers.
+        pub(super) fn register_events() {
+            $($crate::telemetry::register::<$event>();)*
+        }
+    };
+}
+
 /// The bits of a runtime: a bit is set while its event has a handler.
 #[doc(hidden)]
 #[derive(Clone, Debug, Default)]

@@ -550,7 +550,7 @@ impl<H> HttpProtocol<H> {
     fn begin(&self, connection: &Connection) {
         let Some(load) = connection.load() else { return };
         self.config.overload_check(move || load.is_overloaded());
-        telemetry::register_all();
+        telemetry::register_events();
         let (watched, stats) = (Watched::current(), self.stats.clone());
         let server = connection.server_name().unwrap_or_else(|| "".into());
         self.config.watch.set_reporter(ServerReporter { server, stats, watched: watched.clone() });

@@ -31,8 +31,8 @@ use std::{
 
 use http::{Method, StatusCode, Version};
 use riot_actor::{
-    Pid, now,
-    telemetry::{BuiltInEvent, NamedEvent, Watched, emit, register},
+    Pid, built_in_events, now,
+    telemetry::{BuiltInEvent, Watched, emit},
 };
 
 use super::stats::Stats;
@@ -183,26 +183,7 @@ pub enum Timings {
     Off,
 }
 
-/// Implements [`NamedEvent`] and [`BuiltInEvent`], and [`register_all`].
-macro_rules! events {
-    ($($event:ty: $name:literal, $bit:expr;)*) => {
-        $(
-            impl NamedEvent for $event {
-                const NAME: &'static str = $name;
-            }
-            impl BuiltInEvent for $event {
-                const BIT: u32 = $bit;
-            }
-        )*
-
-        /// Makes the bits of these events follow their handlers.
-        pub(super) fn register_all() {
-            $(register::<$event>();)*
-        }
-    };
-}
-
-events! {
+built_in_events! {
     RequestStarted: "request.started", Interest::STARTED;
     RequestAnswered: "request.answered", Interest::ANSWERED;
     RequestEnded: "request.ended", Interest::ENDED;

@@ -328,7 +328,7 @@ impl Shared {
         let mut listeners = Vec::new();
         let servers = ServerSet::current()?;
         servers.add(self);
-        telemetry::register_all();
+        telemetry::register_events();
         let _ = self.watched.set(Watched::current());
         for _ in 0..sockets {
             let listener = self.bind.bind()?;

@@ -25,8 +25,8 @@ use std::{
 };
 
 use riot_actor::{
-    Pid, Reason, now,
-    telemetry::{BuiltInEvent, NamedEvent, emit, register},
+    Pid, Reason, built_in_events, now,
+    telemetry::{BuiltInEvent, emit},
     this,
 };
 
@@ -241,26 +241,7 @@ pub struct TimeoutHit {
     pub peer: Address,
 }
 
-/// Implements [`NamedEvent`] and [`BuiltInEvent`], and [`register_all`].
-macro_rules! events {
-    ($($event:ty: $name:literal, $bit:literal;)*) => {
-        $(
-            impl NamedEvent for $event {
-                const NAME: &'static str = $name;
-            }
-            impl BuiltInEvent for $event {
-                const BIT: u32 = $bit;
-            }
-        )*
-
-        /// Makes the bits of these events follow their handlers.
-        pub(super) fn register_all() {
-            $(register::<$event>();)*
-        }
-    };
-}
-
-events! {
+built_in_events! {
     ListenerStarted: "listener.started", 24;
     ListenerStopped: "listener.stopped", 25;
     AcceptFailed: "accept.error", 26;
